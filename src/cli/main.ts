@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
+
+/** Loaded when called: nobody should wait for the demo's code to see the server listen. */
+const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: () => Promise<Command> }>> = {
+  serve: { help: "serve processors to Envoy", load: async () => (await import("./serve.ts")).serveCommand },
+  demo: {
+    help: "the service, an upstream and a real Envoy, ready for curl",
+    load: async () => (await import("./demo.ts")).demo,
+  },
+  "envoy-install": {
+    help: "fetch a real Envoy for the demo and the tests",
+    load: async () => (await import("./envoy-install.ts")).envoyInstall,
+  },
+};
+
+const terminal: Terminal = {
+  out: (line) => process.stdout.write(`${line}\n`),
+  error: (line) => process.stderr.write(`${line}\n`),
+  isTTY: process.stdout.isTTY,
+};
+
+process.exitCode = await run(process.argv.slice(2));
+
+async function run([name, ...args]: readonly string[]): Promise<number> {
+  if (name === "--version" || name === "-v") {
+    terminal.out(version());
+    return EXIT.good;
+  }
+  if (name === undefined || name === "--help" || name === "-h") {
+    terminal.out(help());
+    return name === undefined ? EXIT.usage : EXIT.good;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    terminal.error(`ext-proc: no command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(", ")}`);
+    return EXIT.usage;
+  }
+  try {
+    return await (await command.load())(args, terminal);
+  } catch (error) {
+    return explain(error, name);
+  }
+}
+
+function explain(error: unknown, command: string): number {
+  if (error instanceof CliError) {
+    terminal.error(`ext-proc: ${error.message}`);
+    return error.exitCode;
+  }
+  if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_")) {
+    // Node's advice on a stray argument goes on for several sentences; the first says what is wrong.
+    terminal.error(`ext-proc: ${error.message.split(/\. |\n/, 1)[0]}; see: ext-proc ${command} --help`);
+    return EXIT.usage;
+  }
+  terminal.error(`ext-proc: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`);
+  return EXIT.bug;
+}
+
+function help(): string {
+  const commands = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(15)}${help}`);
+  return [
+    "Usage: ext-proc COMMAND [flags]",
+    "",
+    ...commands,
+    "",
+    "  --help, -h     this text; after a command, that command's flags",
+    "  --version, -v  the version of ext-proc",
+  ].join("\n");
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { createLogger, type Logger } from "../server/log.ts";
+import { ListenError, type Server, serve } from "../server/serve.ts";
+import { readSettings, SETTINGS, type Settings, variableOf } from "../server/settings.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
+import { stopSignal } from "./stop-signal.ts";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+/** `ext-proc serve [processor…]`: serves until it is told to stop. Returns the exit code. */
+export async function serveCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: FLAGS });
+  if (values.help === true) {
+    terminal.out(serveHelp());
+    return EXIT.good;
+  }
+  const flags = values as Record<string, string | undefined>;
+  if (flags.port !== undefined && flags.listen !== undefined)
+    throw new CliError("--port and --listen say the same; give one");
+  if (flags.port !== undefined) flags.listen = `:${flags.port}`;
+  const { settings, problems, warnings } = readSettings(flags, process.env);
+  for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
+  if (problems.length > 0) return EXIT.usage;
+
+  const log = createLogger(settings.logLevel);
+  for (const warning of warnings) log.warn({}, warning);
+  const processor = await loadProcessor(positionals, log);
+  const stopped = stopSignal();
+  const server = await start(() => serve(processor, { ...settings, adminToken: adminToken(settings), log }));
+  log.info({ signal: await stopped.first }, "Stopping: transactions under way may finish");
+  return drainUnlessHurried(server, stopped.second, log);
+}
+
+async function drainUnlessHurried(server: Server, hurry: Promise<string>, log: Logger): Promise<number> {
+  const hurried = await Promise.race([server.drain().then(() => false), hurry.then(() => true)]);
+  if (hurried) await server.close();
+  log.info({ hurried }, "Stopped");
+  return EXIT.good;
+}
+
+async function start(serving: () => Promise<Server>): Promise<Server> {
+  try {
+    return await serving();
+  } catch (error) {
+    if (error instanceof ListenError) throw new CliError(error.message, error.malformed ? EXIT.usage : EXIT.bad);
+    throw error;
+  }
+}
+
+function adminToken({ adminTokenFile }: Settings): string | undefined {
+  if (adminTokenFile === undefined) return undefined;
+  let token: string;
+  try {
+    token = readFileSync(adminTokenFile, "utf8").trim();
+  } catch (error) {
+    throw new CliError(
+      `--admin-token-file: ${adminTokenFile} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+      EXIT.bad,
+    );
+  }
+  if (!/^\S{16,}$/.test(token)) {
+    throw new CliError(
+      `--admin-token-file: ${adminTokenFile} must hold one token of at least 16 characters without blanks`,
+      EXIT.bad,
+    );
+  }
+  return token;
+}
+
+const FLAGS = {
+  help: { type: "boolean", short: "h" },
+  port: { type: "string" },
+  ...Object.fromEntries(Object.values(SETTINGS).map(({ flag }) => [flag, { type: "string" as const }])),
+} as const satisfies NonNullable<Parameters<typeof parseArgs>[0]>["options"];
+
+function serveHelp(): string {
+  const settings = Object.values(SETTINGS).flatMap(({ flag, value, help, fallback }) => [
+    `  --${flag} ${value}`,
+    `      ${help}`,
+    `      ${fallback === undefined ? "unset by default" : `default ${fallback}`}; or ${variableOf(flag)}`,
+  ]);
+  return [
+    "Usage: ext-proc serve [processor…] [flags]",
+    "",
+    "Serves processors to Envoy over gRPC. A processor is the path of a module whose default export is one, or",
+    `built in: ${BUILT_IN_NAMES.join(", ")}. Several run in the order given. Default: hello.`,
+    "",
+    ...settings,
+    "  --port N",
+    "      short for --listen :N",
+    "  -h, --help",
+    "",
+    "SIGTERM and SIGINT let transactions under way finish; a second one ends at once.",
+    "Exit codes: 0 stopped as told, 1 an address in use or a processor that does not load, 2 wrong usage, 70 a bug.",
+  ].join("\n");
+}

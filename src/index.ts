@@ -1,0 +1,33 @@
+export type { HeaderMap, HeaderValue } from "../gen/envoy/config/core/v3/base_pb.js";
+export type {
+  HttpBody,
+  HttpHeaders,
+  HttpTrailers,
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+export { compose } from "./processor/compose.ts";
+export {
+  defineProcessor,
+  type Handler,
+  type Handlers,
+  type Outcome,
+  type Processor,
+  type ProcessorDefinition,
+} from "./processor/definition.ts";
+export {
+  appendHeader,
+  type EditablePhase,
+  type Effect,
+  type EffectKind,
+  type ImmediateResponseOptions,
+  immediateResponse,
+  removeHeader,
+  setHeader,
+} from "./processor/effect.ts";
+export type { Origin, Transaction } from "./processor/transaction.ts";
+export { type Fault, type FaultCode, FaultError, type FaultSource } from "./protocol/fault.ts";
+export type { Head } from "./protocol/head.ts";
+export { header } from "./protocol/headers.ts";
+export type { HeaderValues } from "./protocol/immediate-response.ts";
+export type { BodyPhase, Direction, HeaderPhase, Phase, TrailerPhase } from "./protocol/phase.ts";

@@ -1,0 +1,100 @@
+import type { Answer } from "../protocol/exchange.ts";
+import { type Fault, FaultError, fault } from "../protocol/fault.ts";
+import type { HeaderChange } from "../protocol/header-mutation.ts";
+import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
+import type { ProcessorDefinition } from "./definition.ts";
+import type { EditablePhase } from "./effect.ts";
+import { foldEffects } from "./fold-effects.ts";
+import { ScopedTransaction, type TransactionScope } from "./transaction.ts";
+
+/** A handler whose types are gone: the phase decides what it is given. */
+type UntypedHandler = (message: unknown, tx: unknown) => unknown;
+
+/** A processor's definitions at work on one transaction, each with a state of its own. */
+export class HandlerChain {
+  readonly #definitions: readonly ProcessorDefinition<unknown>[];
+  readonly #scope: TransactionScope;
+  readonly #transactions: (ScopedTransaction<unknown> | undefined)[] = [];
+
+  constructor(definitions: readonly ProcessorDefinition<unknown>[], scope: TransactionScope) {
+    this.#definitions = definitions;
+    this.#scope = scope;
+  }
+
+  /**
+   * Runs the handlers of a phase: in order on the request, in reverse on the response, until an immediate
+   * response or a fault ends it. A value where every handler was synchronous, else a promise that never rejects.
+   */
+  run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
+    return this.#runFrom(0, message, []);
+  }
+
+  #runFrom(start: number, message: PhaseMessage, changes: HeaderChange[]): Answer | Fault | Promise<Answer | Fault> {
+    const count = this.#definitions.length;
+    const reversed = directionOf(message.case) === "response";
+    for (let step = start; step < count; step++) {
+      const index = reversed ? count - 1 - step : step;
+      const handler = this.#definitions[index]?.[message.case as EditablePhase] as UntypedHandler | undefined;
+      if (handler === undefined) continue;
+      let outcome: unknown;
+      try {
+        outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
+      } catch (cause) {
+        return this.#threw(index, message.case, cause);
+      }
+      if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
+      const end = this.#fold(outcome, index, message.case, changes);
+      if (end !== undefined) return end;
+    }
+    return { kind: "continue", headerChanges: changes };
+  }
+
+  #settle(
+    pending: PromiseLike<unknown>,
+    at: {
+      readonly index: number;
+      readonly step: number;
+      readonly message: PhaseMessage;
+      readonly changes: HeaderChange[];
+    },
+  ): Promise<Answer | Fault> {
+    // Promise.resolve: a thenable of another library may settle twice, or call back at once.
+    return Promise.resolve(pending).then(
+      (outcome) =>
+        this.#fold(outcome, at.index, at.message.case, at.changes) ??
+        this.#runFrom(at.step + 1, at.message, at.changes),
+      (cause: unknown) => this.#threw(at.index, at.message.case, cause),
+    );
+  }
+
+  #fold(outcome: unknown, index: number, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
+    const end = foldEffects(outcome, phase, changes);
+    if (end?.kind !== "fault") return end;
+    const name = this.#nameOf(index);
+    return { ...end, processor: name, message: `processor "${name}", ${phase}: ${end.message}` };
+  }
+
+  #threw(index: number, phase: Phase, cause: unknown): Fault {
+    const processor = this.#nameOf(index);
+    const at = `processor "${processor}", ${phase}`;
+    if (FaultError.is(cause)) return fault(cause.code, `${at}: ${cause.message}`, { processor, cause });
+    // What was thrown may quote the transaction, so the message leaves it out.
+    return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
+  }
+
+  #transaction(index: number): ScopedTransaction<unknown> {
+    const known = this.#transactions[index];
+    if (known) return known;
+    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.());
+    this.#transactions[index] = made;
+    return made;
+  }
+
+  #nameOf(index: number): string {
+    return this.#definitions[index]?.name ?? "";
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,176 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type Answer, Exchange } from "../protocol/exchange.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import { type Direction, directionOf, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
+import { definitionsOf, type Processor } from "./definition.ts";
+import { HandlerChain } from "./run-handlers.ts";
+import type { SessionSet } from "./session-set.ts";
+import { type Origin, TransactionScope } from "./transaction.ts";
+
+/**
+ * How a transaction ended.
+ *
+ * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
+ * - `immediate_response`: a processor answered the client itself.
+ * - `fault`: something failed; the stream ends with an error, and Envoy's `failure_mode_allow` decides.
+ * - `canceled`: the peer went away while an answer was owed.
+ */
+export type SessionResult = "completed" | "immediate_response" | "fault" | "canceled";
+
+/** Every result, for counters that start at zero. */
+export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
+
+/** The end of a transaction; `fault` is there where `result` is `fault`. */
+export interface SessionEnd {
+  readonly result: SessionResult;
+  readonly fault?: Fault;
+}
+
+/** Where a session's answers go. Neither method may throw. */
+export interface SessionOutlet {
+  /** An answer, in the order in which it has to leave. */
+  send(response: ProcessingResponse): void;
+  /** The last call, made once: the stream ends, with an error where there is a fault. */
+  ended(end: SessionEnd): void;
+}
+
+/** Watches sessions, for counters and logs. Methods must not throw. */
+export interface SessionObserver {
+  /** A message opened a phase. */
+  message(phase: Phase, origin: Origin): void;
+  /** A transaction is over. */
+  ended(end: SessionEnd, origin: Origin): void;
+}
+
+export interface SessionOptions {
+  readonly origin: Origin;
+  readonly outlet: SessionOutlet;
+  readonly observer?: SessionObserver | undefined;
+  /** Holds the session while it is open. Default: nobody does. */
+  readonly sessions?: SessionSet | undefined;
+}
+
+interface DirectionQueue {
+  /** An asynchronous handler runs; what comes meanwhile waits. */
+  busy: boolean;
+  readonly waiting: ProcessingRequest[];
+}
+
+/**
+ * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
+ * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
+ */
+export class Session {
+  readonly #exchange = new Exchange();
+  readonly #scope: TransactionScope;
+  readonly #chain: HandlerChain;
+  readonly #options: SessionOptions;
+  readonly #queues: Record<Direction, DirectionQueue> = {
+    request: { busy: false, waiting: [] },
+    response: { busy: false, waiting: [] },
+  };
+  #halfClosed = false;
+  #over = false;
+
+  constructor(processor: Processor, options: SessionOptions) {
+    this.#options = options;
+    this.#scope = new TransactionScope(this.#exchange, options.origin);
+    this.#chain = new HandlerChain(definitionsOf(processor), this.#scope);
+    options.sessions?.add(this);
+  }
+
+  /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
+  get backlog(): number {
+    return this.#queues.request.waiting.length + this.#queues.response.waiting.length;
+  }
+
+  /** Takes the peer's next message. */
+  receive(message: ProcessingRequest): void {
+    if (this.#over) return;
+    const phase = phaseOf(message);
+    const queue = this.#queues[phase === undefined ? "request" : directionOf(phase)];
+    if (queue.busy && phase !== undefined) queue.waiting.push(message);
+    else this.#take(message, queue);
+  }
+
+  /** The peer sends nothing more: the session ends as soon as it has answered what it has. */
+  finish(): void {
+    this.#halfClosed = true;
+    this.#endIfDone();
+  }
+
+  /** The peer is gone: nothing can be answered any more. */
+  cancel(): void {
+    this.#end({ result: this.#exchange.owed > 0 || this.backlog > 0 ? "canceled" : "completed" });
+  }
+
+  /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
+  shutDown(): void {
+    if (this.#exchange.owed === 0 && this.backlog === 0) this.#end({ result: "completed" });
+    else this.#fail(fault("server_draining", "the server shut down before the answer was ready"));
+  }
+
+  #take(message: ProcessingRequest, queue: DirectionQueue): void {
+    const accepted = this.#exchange.accept(message);
+    if (accepted.kind === "ignored") return;
+    if (accepted.kind === "fault") {
+      this.#fail(accepted);
+      return;
+    }
+    this.#options.observer?.message(accepted.message.case, this.#options.origin);
+    const answer = this.#chain.run(accepted.message);
+    if (!(answer instanceof Promise)) {
+      this.#settle(accepted.message, answer);
+      return;
+    }
+    queue.busy = true;
+    // The chain's promises never reject; were it to happen, it is a bug and must not pass unseen.
+    answer.then(
+      (settled) => this.#resume(accepted.message, settled, queue),
+      (cause: unknown) => this.#fail(fault("internal_error", "running a handler failed", { cause })),
+    );
+  }
+
+  #resume(message: PhaseMessage, answer: Answer | Fault, queue: DirectionQueue): void {
+    if (this.#over) return;
+    queue.busy = false;
+    this.#settle(message, answer);
+    while (!queue.busy && !this.#over) {
+      const next = queue.waiting.shift();
+      if (next === undefined) break;
+      this.#take(next, queue);
+    }
+    this.#endIfDone();
+  }
+
+  #settle(message: PhaseMessage, answer: Answer | Fault): void {
+    if (answer.kind === "fault") {
+      this.#fail(answer);
+      return;
+    }
+    for (const response of this.#exchange.answer(message, answer)) this.#options.outlet.send(response);
+    if (answer.kind === "immediate" && !this.#exchange.observabilityMode) this.#end({ result: "immediate_response" });
+  }
+
+  #endIfDone(): void {
+    const { request, response } = this.#queues;
+    if (this.#halfClosed && !request.busy && !response.busy) this.#end({ result: "completed" });
+  }
+
+  #fail(failure: Fault): void {
+    this.#end({ result: "fault", fault: failure });
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const queue of Object.values(this.#queues)) queue.waiting.length = 0;
+    this.#scope.end();
+    this.#options.sessions?.delete(this);
+    this.#options.observer?.ended(end, this.#options.origin);
+    this.#options.outlet.ended(end);
+  }
+}

@@ -1,0 +1,150 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type HttpHeaders,
+  type ProcessingRequest,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+  type ProtocolConfiguration,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
+import { type Fault, fault } from "./fault.ts";
+import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
+import { neutralAnswer, neutralBodyAnswers } from "./neutral-answer.ts";
+import { type Direction, directionOf, type Phase, type PhaseMessage } from "./phase.ts";
+
+/** What a message means to the exchange. */
+export type Accepted =
+  /** The message opens a phase: run its handlers, then call {@link Exchange.answer}, once and in order. */
+  | { readonly kind: "message"; readonly message: PhaseMessage }
+  /** No answer is owed, and none may be given. */
+  | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
+  /** The peer broke the protocol; the stream cannot go on. */
+  | Fault;
+
+/** What is said about one message. */
+export type Answer =
+  | { readonly kind: "continue"; readonly headerChanges: readonly HeaderChange[] }
+  /** Ends the transaction. `response` holds an `immediateResponse`. */
+  | { readonly kind: "immediate"; readonly response: ProcessingResponse };
+
+/** The answer that lets a message pass as it is. */
+export const CONTINUE: Answer = { kind: "continue", headerChanges: [] };
+
+const NOTHING: readonly ProcessingResponse[] = [];
+
+/** Order of the phases within a direction. */
+const RANK: Readonly<Record<Phase, number>> = {
+  requestHeaders: 1,
+  requestBody: 2,
+  requestTrailers: 3,
+  responseHeaders: 1,
+  responseBody: 2,
+  responseTrailers: 3,
+};
+
+interface DirectionState {
+  /** Rank of the last phase seen; 0 before the first. */
+  rank: number;
+  ended: boolean;
+  mode: BodyMode | undefined;
+  headers: HttpHeaders | undefined;
+}
+
+/**
+ * One HTTP transaction as Envoy tells it: the only place that writes ProcessingResponses. Every message that is
+ * owed an answer gets exactly one, of the member that matches it; only in FULL_DUPLEX_STREAMED and GRPC may a
+ * piece of a body get several. It does no I/O, knows no time and runs no handler.
+ */
+export class Exchange {
+  /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
+  owed = 0;
+
+  #first = true;
+  #answeredImmediately = false;
+  #observed = false;
+  readonly #directions: Record<Direction, DirectionState> = { request: openDirection(), response: openDirection() };
+
+  /** True where Envoy only watches (`observability_mode`): it ignores answers, so none is written. */
+  get observabilityMode(): boolean {
+    return this.#observed;
+  }
+
+  /** The body mode in force; undefined where the peer did not tell. */
+  bodyMode(direction: Direction): BodyMode | undefined {
+    return this.#directions[direction].mode;
+  }
+
+  /** The headers of a direction, once Envoy sent them. */
+  headers(direction: Direction): HttpHeaders | undefined {
+    return this.#directions[direction].headers;
+  }
+
+  /** Takes the peer's next message. */
+  accept(message: ProcessingRequest): Accepted {
+    if (this.#first) this.#open(message.protocolConfig);
+    if (message.observabilityMode) this.#observed = true;
+    const { request } = message;
+    if (request.case === undefined) return { kind: "ignored", reason: "unset" };
+    if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
+    const state = this.#directions[directionOf(request.case)];
+    // Envoy may repeat the end of a body; whatever follows an end is owed nothing.
+    if (state.ended) return { kind: "ignored", reason: "ended" };
+    const rank = RANK[request.case];
+    if (rank < state.rank || (rank === state.rank && rank !== RANK.requestBody)) {
+      return fault("phase_out_of_order", `the peer sent ${request.case} after a later phase of the same direction`);
+    }
+    state.rank = rank;
+    state.ended = endsDirection(request);
+    if (request.case === "requestHeaders" || request.case === "responseHeaders") state.headers = request.value;
+    if (!this.#observed) this.owed++;
+    return { kind: "message", message: request };
+  }
+
+  /**
+   * The messages that say `answer` to `message`, in the order in which they have to leave. Within a direction
+   * call it in the order of {@link accept}. Nothing in observability mode, and nothing after an immediate response.
+   */
+  answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    this.owed--;
+    if (answer.kind === "immediate") {
+      this.#answeredImmediately = true;
+      this.owed = 0;
+      return [answer.response];
+    }
+    if (message.case === "requestBody" || message.case === "responseBody") {
+      return neutralBodyAnswers(message.case, message.value, this.bodyMode(directionOf(message.case)));
+    }
+    const headerMutation = toHeaderMutation(answer.headerChanges);
+    if (headerMutation === undefined) return neutralAnswer(message.case);
+    if (message.case === "requestTrailers" || message.case === "responseTrailers") {
+      return [create(ProcessingResponseSchema, { response: { case: message.case, value: { headerMutation } } })];
+    }
+    return [
+      create(ProcessingResponseSchema, { response: { case: message.case, value: { response: { headerMutation } } } }),
+    ];
+  }
+
+  #open(config: ProtocolConfiguration | undefined): void {
+    this.#first = false;
+    this.#directions.request.mode = configuredBodyMode(config, "request");
+    this.#directions.response.mode = configuredBodyMode(config, "response");
+  }
+}
+
+function openDirection(): DirectionState {
+  return { rank: 0, ended: false, mode: undefined, headers: undefined };
+}
+
+function endsDirection(message: PhaseMessage): boolean {
+  switch (message.case) {
+    case "requestHeaders":
+    case "responseHeaders":
+      return message.value.endOfStream;
+    case "requestBody":
+    case "responseBody":
+      return message.value.endOfStream || message.value.endOfStreamWithoutMessage;
+    default:
+      return true;
+  }
+}

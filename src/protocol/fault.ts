@@ -1,0 +1,79 @@
+/**
+ * Who is to blame: the peer broke the protocol (`envoy`), a processor failed (`handler`), or this library
+ * did (`internal`).
+ */
+export type FaultSource = "envoy" | "handler" | "internal";
+
+/**
+ * Why a transaction failed. The codes are stable: they are metric labels and log fields.
+ *
+ * - `handler_threw`: a handler threw, or the promise it returned was rejected.
+ * - `invalid_effect`: a handler returned something that is no effect, or an effect that Envoy would refuse.
+ * - `header_ambiguous`: `one()` was asked for a header that came more than once.
+ * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
+ * - `server_draining`: the server shut down before the answer was ready.
+ * - `internal_error`: a defect of this library.
+ */
+export type FaultCode =
+  | "handler_threw"
+  | "invalid_effect"
+  | "header_ambiguous"
+  | "phase_out_of_order"
+  | "server_draining"
+  | "internal_error";
+
+/** A failure as a value. It ends its own stream and nothing else. */
+export interface Fault {
+  readonly kind: "fault";
+  readonly code: FaultCode;
+  readonly source: FaultSource;
+  /** What happened, in one line, without any header value or body byte: it goes to logs and to Envoy's access log. */
+  readonly message: string;
+  /** Name of the processor whose handler failed; undefined where no handler had a part in it. */
+  readonly processor?: string | undefined;
+  /** What was thrown. It may hold data of the transaction, so it is never logged. */
+  readonly cause?: unknown;
+}
+
+const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
+  handler_threw: "handler",
+  invalid_effect: "handler",
+  header_ambiguous: "handler",
+  phase_out_of_order: "envoy",
+  server_draining: "internal",
+  internal_error: "internal",
+};
+
+/** Every fault code, for counters that start at zero. */
+export const FAULT_CODES = Object.keys(SOURCES) as readonly FaultCode[];
+
+/** Makes a fault; its source follows from its code. */
+export function fault(
+  code: FaultCode,
+  message: string,
+  details: { readonly processor?: string | undefined; readonly cause?: unknown } = {},
+): Fault {
+  return { kind: "fault", code, source: SOURCES[code], message, ...details };
+}
+
+const FAULT_ERROR = Symbol.for("ext-proc.fault-error");
+
+/**
+ * Thrown where a fault arises inside a handler's own call, as with `tx.request.one()`. Letting it pass is
+ * right: the runner turns it back into its fault. A handler may catch it to decide for itself.
+ */
+export class FaultError extends Error {
+  readonly code: FaultCode;
+  readonly [FAULT_ERROR] = true;
+
+  constructor(code: FaultCode, message: string) {
+    super(message);
+    this.name = "FaultError";
+    this.code = code;
+  }
+
+  /** True for a FaultError of any copy of this library: a global command line may load a local processor. */
+  static is(value: unknown): value is FaultError {
+    return typeof value === "object" && value !== null && FAULT_ERROR in value;
+  }
+}

@@ -1,0 +1,70 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type HeaderValueOption,
+  HeaderValueOption_HeaderAppendAction,
+  HeaderValueOptionSchema,
+} from "../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  type HeaderMutation,
+  HeaderMutationSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+
+/** One change of a header map. Names are lower-case; values are exact bytes. */
+export type HeaderChange =
+  | { readonly op: "set"; readonly name: string; readonly value: Uint8Array }
+  | { readonly op: "append"; readonly name: string; readonly value: Uint8Array }
+  | { readonly op: "remove"; readonly name: string };
+
+/** What is left of all changes to one name: whether older values go, and which values come. */
+interface NetChange {
+  replaces: boolean;
+  readonly values: Uint8Array[];
+}
+
+/**
+ * Writes changes, made one after the other, as the one mutation that has the same result in Envoy, which
+ * first removes and then sets: a later `remove` takes back an earlier `set`, a later `set` an earlier `append`.
+ * Undefined where there is nothing to change.
+ */
+export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutation | undefined {
+  if (changes.length === 0) return undefined;
+  const setHeaders: HeaderValueOption[] = [];
+  const removeHeaders: string[] = [];
+  for (const [name, { replaces, values }] of netChanges(changes)) {
+    if (replaces && values.length === 0) removeHeaders.push(name);
+    values.forEach((value, index) => {
+      setHeaders.push(headerValueOption(name, value, replaces && index === 0 ? "set" : "append"));
+    });
+  }
+  return create(HeaderMutationSchema, { setHeaders, removeHeaders });
+}
+
+/**
+ * One entry of `set_headers`, as Envoy really reads it: the value in `raw_value`, since a mutation with `value`
+ * alone sets an empty header, and both `append`, which alone counts in Envoy's ext_proc, and `append_action`,
+ * which alone counts elsewhere (gRPC A93, agentgateway).
+ */
+export function headerValueOption(key: string, rawValue: Uint8Array, op: "set" | "append"): HeaderValueOption {
+  return create(HeaderValueOptionSchema, {
+    header: { key, rawValue },
+    append: op === "append",
+    appendAction:
+      op === "append"
+        ? HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
+        : HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+  });
+}
+
+function netChanges(changes: readonly HeaderChange[]): ReadonlyMap<string, NetChange> {
+  const net = new Map<string, NetChange>();
+  for (const change of changes) {
+    if (change.op === "append") {
+      const known = net.get(change.name);
+      if (known) known.values.push(change.value);
+      else net.set(change.name, { replaces: false, values: [change.value] });
+    } else {
+      net.set(change.name, { replaces: true, values: change.op === "set" ? [change.value] : [] });
+    }
+  }
+  return net;
+}

@@ -1,0 +1,93 @@
+import type { HeaderChange } from "./header-mutation.ts";
+import type { Phase } from "./phase.ts";
+
+/**
+ * Headers that say how the message itself is framed. Envoy checks none of them, and a freely set
+ * `content-length` makes the upstream read the rest of a body as a second request, so they are not for
+ * processors to change.
+ */
+const FRAMING_HEADERS: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "upgrade",
+]);
+
+const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":scheme", ":authority", ":path"]);
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
+const MAX_BYTES = 60 * 1024;
+
+/**
+ * Says why Envoy would refuse a header change, or drop it, or be harmed by it; undefined where it is fine.
+ * The answer names the header and the rule, never the value.
+ */
+export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
+  const { name } = change;
+  if (name.startsWith(":")) return refusePseudoHeader(change, phase) ?? refuseValue(change);
+  return refuseName(name) ?? (change.op === "remove" ? refuseRemoval(name) : refuseValue(change));
+}
+
+/** Says why a name cannot stand among the headers of an immediate response; undefined where it can. */
+export function refuseName(name: string): string | undefined {
+  if (name === "") return "a header name is empty";
+  if (!TOKEN.test(name)) return `header name ${quote(name)} is no lower-case token (RFC 9110 5.1)`;
+  if (name.length > MAX_BYTES) return `a header name is longer than ${MAX_BYTES} bytes`;
+  if (FRAMING_HEADERS.has(name)) return `header "${name}" frames the message and belongs to the runtime`;
+  return undefined;
+}
+
+/** Says why bytes cannot be a header value: control characters other than tab, or too many of them. */
+export function refuseValueBytes(name: string, value: Uint8Array): string | undefined {
+  if (value.length > MAX_BYTES) return `value of header "${name}" is longer than ${MAX_BYTES} bytes`;
+  for (const byte of value) {
+    if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) {
+      return `value of header "${name}" has a control character (byte 0x${byte.toString(16).padStart(2, "0")})`;
+    }
+  }
+  return undefined;
+}
+
+function refuseValue(change: HeaderChange): string | undefined {
+  return change.op === "remove" ? undefined : refuseValueBytes(change.name, change.value);
+}
+
+function refuseRemoval(name: string): string | undefined {
+  return name === "host" ? 'header "host" cannot be removed' : undefined;
+}
+
+function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefined {
+  const { name } = change;
+  if (phase === "requestTrailers" || phase === "responseTrailers")
+    return `trailers have no pseudo-header ${quote(name)}`;
+  const known =
+    phase === "responseHeaders" || phase === "responseBody" ? name === ":status" : REQUEST_PSEUDO_HEADERS.has(name);
+  if (!known) return `${phase} has no pseudo-header ${quote(name)}`;
+  if (change.op === "remove") return `pseudo-header "${name}" cannot be removed`;
+  if (change.op === "append") return `pseudo-header "${name}" has one value: set it instead of appending`;
+  if (name === ":path" && !isPath(change.value))
+    return 'pseudo-header ":path" must begin with "/" (or be "*") and have no blank';
+  if (name === ":status" && !isFinalStatus(change.value))
+    return 'pseudo-header ":status" must be a number from 200 to 999';
+  return undefined;
+}
+
+function isPath(value: Uint8Array): boolean {
+  // Envoy sends on whatever stands here, so a blank would end the request line of an HTTP/1.1 upstream early.
+  if (value.includes(0x20) || value.includes(0x09)) return false;
+  return value[0] === 0x2f || (value.length === 1 && value[0] === 0x2a);
+}
+
+function isFinalStatus(value: Uint8Array): boolean {
+  const [first = 0] = value;
+  return value.length === 3 && first >= 0x32 && first <= 0x39 && value.every((byte) => byte >= 0x30 && byte <= 0x39);
+}
+
+function quote(name: string): string {
+  // A name may come from a client, and the text goes to a log line: escaped, and never long.
+  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
+}

@@ -1,0 +1,91 @@
+import { create } from "@bufbuild/protobuf";
+import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { headerValueOption } from "./header-mutation.ts";
+import { refuseName, refuseValueBytes } from "./header-rules.ts";
+import { textToBytes } from "./header-text.ts";
+
+/** Text is sent as UTF-8, bytes as they are; an array gives the header once for each of its values. */
+export type HeaderValues = string | Uint8Array | readonly (string | Uint8Array)[];
+
+/** A response that Envoy sends to the client at once, in place of what it was about to do. */
+export interface ImmediateResponseInit {
+  /** HTTP status code, 200 to 999. Envoy turns anything below 200 into 200, so that is refused here. */
+  readonly status: number;
+  /** The body; absent or empty: none. */
+  readonly body?: Uint8Array | undefined;
+  /** The `content-type` of the body, unless `headers` names another. Envoy's own default is `text/plain`. */
+  readonly contentType?: string | undefined;
+  /** Further headers, by name. Subject to Envoy's `mutation_rules`. */
+  readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
+  /** The `grpc-status` for a client that speaks gRPC; Envoy derives one from the HTTP status otherwise. */
+  readonly grpcStatus?: number | undefined;
+  /** Goes to Envoy's `%RESPONSE_CODE_DETAILS%`, blanks as underscores. */
+  readonly details?: string | undefined;
+}
+
+/** Statuses whose responses have no body; Envoy would send a `content-length` for one all the same. */
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+/** Envoy overrules these, so setting them is a mistake worth hearing of. */
+const OVERRULED: ReadonlySet<string> = new Set(["host"]);
+const CONTROL_CHARACTER = /\p{Cc}/u;
+
+/**
+ * The message for an immediate response, or, as a string, why Envoy would not send it as it stands. The text
+ * names the field and the rule, never a value.
+ */
+export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResponse | string {
+  const { status, body, grpcStatus, details } = init;
+  if (!Number.isInteger(status) || status < 200 || status > 999) return "status must be a whole number from 200 to 999";
+  if (BODILESS.has(status) && body !== undefined && body.length > 0) return `status ${status} has no body`;
+  if (grpcStatus !== undefined && (!Number.isInteger(grpcStatus) || grpcStatus < 0 || grpcStatus > 0xffff_ffff)) {
+    return "grpcStatus must be a whole number from 0 to 4294967295";
+  }
+  if (details !== undefined && CONTROL_CHARACTER.test(details)) return "details has a control character";
+  const setHeaders = replyHeaders(init);
+  if (typeof setHeaders === "string") return setHeaders;
+  return create(ProcessingResponseSchema, {
+    response: {
+      case: "immediateResponse",
+      value: {
+        status: { code: status },
+        ...(setHeaders.length > 0 && { headers: { setHeaders } }),
+        ...(body && { body }),
+        ...(grpcStatus !== undefined && { grpcStatus: { status: grpcStatus } }),
+        ...(details !== undefined && { details }),
+      },
+    },
+  });
+}
+
+function replyHeaders({ headers = {}, contentType }: ImmediateResponseInit): HeaderValueOption[] | string {
+  const options = new Map<string, HeaderValueOption[]>();
+  if (contentType !== undefined)
+    options.set("content-type", [headerValueOption("content-type", textToBytes(contentType), "set")]);
+  for (const [givenName, given] of Object.entries(headers)) {
+    const name = givenName.toLowerCase();
+    const refusal = OVERRULED.has(name) ? `header "${name}" is overruled by Envoy` : refuseName(name);
+    if (refusal !== undefined) return refusal;
+    const values = replyValues(name, given);
+    if (typeof values === "string") return values;
+    options.set(name, values);
+  }
+  return [...options.values()].flat();
+}
+
+function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | string {
+  const list: readonly unknown[] = Array.isArray(given) ? given : [given];
+  const values: HeaderValueOption[] = [];
+  for (const item of list) {
+    if (typeof item !== "string" && !(item instanceof Uint8Array))
+      return `value of header "${name}" is neither a string nor bytes`;
+    const bytes = typeof item === "string" ? textToBytes(item) : item;
+    const refusal = refuseValueBytes(name, bytes);
+    if (refusal !== undefined) return refusal;
+    values.push(headerValueOption(name, bytes, values.length === 0 ? "set" : "append"));
+  }
+  return values;
+}

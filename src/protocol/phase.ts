@@ -1,0 +1,69 @@
+import type {
+  HttpBody,
+  HttpHeaders,
+  HttpTrailers,
+  ProcessingRequest,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+
+/**
+ * The six points of an HTTP transaction at which Envoy asks. The names are those of the `request` oneof of
+ * `envoy.service.ext_proc.v3.ProcessingRequest` and of the members that answer it.
+ */
+export type Phase = HeaderPhase | BodyPhase | TrailerPhase;
+
+/** The phases that carry a header map with pseudo-headers. */
+export type HeaderPhase = "requestHeaders" | "responseHeaders";
+
+/** The phases that carry body bytes. */
+export type BodyPhase = "requestBody" | "responseBody";
+
+/** The phases that carry trailers. */
+export type TrailerPhase = "requestTrailers" | "responseTrailers";
+
+/** The two halves of a transaction. Envoy runs a state machine for each, and their messages may interleave. */
+export type Direction = "request" | "response";
+
+/** Every phase, in the order in which one direction after the other passes through them. */
+export const PHASES: readonly Phase[] = [
+  "requestHeaders",
+  "requestBody",
+  "requestTrailers",
+  "responseHeaders",
+  "responseBody",
+  "responseTrailers",
+];
+
+/** What Envoy sends in each phase. */
+export interface PhaseMessages {
+  requestHeaders: HttpHeaders;
+  requestBody: HttpBody;
+  requestTrailers: HttpTrailers;
+  responseHeaders: HttpHeaders;
+  responseBody: HttpBody;
+  responseTrailers: HttpTrailers;
+}
+
+/** A message together with the phase it belongs to: the `request` oneof once it is known to be set. */
+export type PhaseMessage = { readonly [P in Phase]: { readonly case: P; readonly value: PhaseMessages[P] } }[Phase];
+
+const DIRECTIONS: Readonly<Record<Phase, Direction>> = {
+  requestHeaders: "request",
+  requestBody: "request",
+  requestTrailers: "request",
+  responseHeaders: "response",
+  responseBody: "response",
+  responseTrailers: "response",
+};
+
+/** The half of the transaction that a phase belongs to. */
+export function directionOf(phase: Phase): Direction {
+  return DIRECTIONS[phase];
+}
+
+/**
+ * The phase of a message, or undefined where its oneof is unset: such messages carry flow control only
+ * (`client_window_update`) and are owed no answer.
+ */
+export function phaseOf(message: ProcessingRequest): Phase | undefined {
+  return message.request.case;
+}

@@ -1,0 +1,54 @@
+import type { SessionEnd, SessionObserver } from "../processor/session.ts";
+import type { Origin } from "../processor/transaction.ts";
+import type { Fault } from "../protocol/fault.ts";
+import type { Logger } from "./log.ts";
+
+/** Fault lines a second. A processor that fails on every request must not fill the disk. */
+const MAX_LINES_PER_SECOND = 10;
+
+/**
+ * Logs faults: their code, source and processor, and the place in the code where a handler threw, but nothing that
+ * was thrown: its message may quote a header. Beyond ten lines a second they are only counted, and the next line
+ * that is written says how many were left out.
+ */
+export class FaultLog implements SessionObserver {
+  readonly #log: Logger;
+  readonly #now: () => number;
+  #second = 0;
+  #lines = 0;
+  #leftOut = 0;
+
+  constructor(log: Logger, now: () => number = Date.now) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  message(): void {
+    // Messages are counted, not logged.
+  }
+
+  ended({ fault }: SessionEnd, origin: Origin): void {
+    if (fault === undefined) return;
+    const second = Math.floor(this.#now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#lines = 0;
+    }
+    if (this.#lines >= MAX_LINES_PER_SECOND) {
+      this.#leftOut++;
+      return;
+    }
+    this.#lines++;
+    const { code, source, processor } = fault;
+    const leftOut = this.#leftOut > 0 ? { leftOut: this.#leftOut } : {};
+    this.#leftOut = 0;
+    this.#log.error({ fault: code, source, processor, origin, ...thrown(fault), ...leftOut }, fault.message);
+  }
+}
+
+/** Class and place of what was thrown, without its message. */
+function thrown({ cause }: Fault): { readonly error?: string; readonly at?: readonly string[] } {
+  if (!(cause instanceof Error)) return cause === undefined ? {} : { error: typeof cause };
+  const frames = (cause.stack ?? "").split("\n").map((line) => line.trim());
+  return { error: cause.constructor.name, at: frames.filter((line) => /^at .*:\d+:\d+\)?$/.test(line)).slice(0, 5) };
+}

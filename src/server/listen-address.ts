@@ -1,0 +1,40 @@
+/** Where a listener listens. */
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string | undefined; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "off" };
+
+const FORMS = 'write ":9002", "127.0.0.1:9002", "[::1]:9002", "unix:/run/ext-proc.sock" or "off"';
+
+/**
+ * Reads an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any
+ * free one. A string says what is wrong with it.
+ */
+export function parseListenAddress(text: string): ListenAddress | string {
+  if (text === "off") return { kind: "off" };
+  if (text.startsWith("unix:")) {
+    const path = text.slice("unix:".length);
+    return path === "" || path.includes("\0")
+      ? `${JSON.stringify(text)} names no path; ${FORMS}`
+      : { kind: "unix", path };
+  }
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);
+  const { v6, name, digits } = match?.groups ?? {};
+  const port = Number(digits);
+  if (!match || port > 65_535) return `${JSON.stringify(text)} is no address; ${FORMS}`;
+  return { kind: "tcp", host: v6 || name || undefined, port };
+}
+
+/** Writes an address the way {@link parseListenAddress} reads it. */
+export function formatListenAddress(address: ListenAddress): string {
+  if (address.kind === "off") return "off";
+  if (address.kind === "unix") return `unix:${address.path}`;
+  const { host = "", port } = address;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** True where only processes of the same machine can connect. */
+export function isLoopback(address: ListenAddress): boolean {
+  if (address.kind !== "tcp") return true;
+  return address.host === "localhost" || address.host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(address.host ?? "");
+}

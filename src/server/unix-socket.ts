@@ -1,0 +1,26 @@
+import { lstat, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+
+/**
+ * Removes the socket file that a server left behind when it was killed, so that its successor can start. A socket
+ * that somebody listens on stays, and so does a file of any other kind: listening then fails with `EADDRINUSE`.
+ */
+export async function removeStaleSocket(path: string): Promise<void> {
+  const isSocket = await lstat(path).then(
+    (stats) => stats.isSocket(),
+    () => false,
+  );
+  if (isSocket && !(await accepts(path))) await unlink(path);
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    // Only a refusal proves that nobody is there; a full backlog does not.
+    probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
+  });
+}

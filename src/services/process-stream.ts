@@ -1,0 +1,103 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
+import { faultError } from "./fault-error.ts";
+
+/** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
+const MAX_WAITING_MESSAGES = 16;
+
+/** What a Process call is made of, besides its messages. */
+export interface ProcessStreamOptions extends Omit<SessionOptions, "outlet"> {
+  /** Aborted when the peer is gone. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs one Process call of Connect through a {@link Session}. Messages are read while answers are written, so a
+ * slow handler of one direction holds up nothing of the other; reading pauses while too much waits.
+ *
+ * @throws {ConnectError} Where the session ends with a fault.
+ */
+export async function* processStream(
+  processor: Processor,
+  requests: AsyncIterable<ProcessingRequest>,
+  options: ProcessStreamOptions,
+): AsyncGenerator<ProcessingResponse> {
+  const { signal, ...sessionOptions } = options;
+  const answers: ProcessingResponse[] = [];
+  const changed = new Bell();
+  let end: SessionEnd | undefined;
+  const session = new Session(processor, {
+    ...sessionOptions,
+    outlet: {
+      send(response) {
+        answers.push(response);
+        changed.ring();
+      },
+      ended(how) {
+        end = how;
+        changed.ring();
+      },
+    },
+  });
+  const cancel = () => session.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  // Connect does not end the iteration of requests when its signal aborts, so nothing below waits for this.
+  const reading = read(
+    requests,
+    session,
+    () => end !== undefined || answers.length + session.backlog < MAX_WAITING_MESSAGES,
+    changed,
+  );
+  reading.catch(cancel);
+  try {
+    while (true) {
+      for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
+        changed.ring();
+        yield next;
+      }
+      if (end !== undefined) break;
+      await changed.wait();
+    }
+    if (end.fault !== undefined) throw faultError(end.fault);
+  } finally {
+    // Reached too where Connect gives up on the generator, as when the peer reset the stream.
+    session.cancel();
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+async function read(
+  requests: AsyncIterable<ProcessingRequest>,
+  session: Session,
+  mayRead: () => boolean,
+  changed: Bell,
+): Promise<void> {
+  for await (const request of requests) {
+    session.receive(request);
+    while (!mayRead()) await changed.wait();
+  }
+  session.finish();
+}
+
+/** Wakes everyone who waits. A ring that nobody waits for is lost, so look before waiting. */
+class Bell {
+  #waiting: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+
+  ring(): void {
+    this.#wake?.();
+    this.#waiting = undefined;
+    this.#wake = undefined;
+  }
+
+  wait(): Promise<void> {
+    this.#waiting ??= new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+    return this.#waiting;
+  }
+}

@@ -1,0 +1,60 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import { debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
+import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
+import { healthService, ServingState } from "./health-service.ts";
+
+/** What is served beside a processor. */
+export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
+  /** Serves `extproc.debug.v1.DebugService` too, which runs the processor for whoever can call. Default: false. */
+  readonly debug?: boolean | undefined;
+  /** What health checks report; its `end()` ends health watches. Default: always serving. */
+  readonly serving?: ServingState | undefined;
+  /** Largest message, in bytes. Default 4 MiB, which is also what gRPC servers take. */
+  readonly maxMessageBytes?: number | undefined;
+}
+
+/** Largest message that is read unless options say otherwise. */
+export const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
+
+/**
+ * Routes for any Connect adapter: `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1.Health`, over
+ * gRPC, gRPC-Web and Connect.
+ *
+ * Envoy resets every stream when it is done with it. An adapter on `node:http2` counts these resets as an attack
+ * and closes the connection after about a thousand, which fails requests; `serve()` of `ext-proc/server` is what
+ * Envoy should talk to. Give your adapter `acceptCompression: []`, since Envoy takes no compressed message.
+ *
+ * @example
+ * ```ts
+ * http.createServer(connectNodeAdapter({ routes: extProcRoutes(processor), acceptCompression: [] }));
+ * ```
+ */
+export function extProcRoutes(
+  processor: Processor,
+  options: ExtProcRoutesOptions = {},
+): (router: ConnectRouter) => void {
+  const { debug = false, serving = new ServingState(), maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
+  const limits = { readMaxBytes: maxMessageBytes };
+  return (router) => {
+    router.service(ExternalProcessor, externalProcessorService(processor, options), limits);
+    router.service(Health, healthService(serving), limits);
+    if (debug) debugRoutes(processor, options)(router);
+  };
+}
+
+/** The routes of `extproc.debug.v1.DebugService` alone. A misspelt field is an error here, not a silent nothing. */
+export function debugRoutes(
+  processor: Processor,
+  options: ExternalProcessorOptions = {},
+): (router: ConnectRouter) => void {
+  return (router) => {
+    router.service(DebugService, debugService(processor, options), {
+      readMaxBytes: MAX_DEBUG_BYTES,
+      jsonOptions: { ignoreUnknownFields: false },
+    });
+  };
+}
