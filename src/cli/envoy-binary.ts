@@ -31,7 +31,7 @@ export interface EnvoyBinary {
 }
 
 /** Where a binary came from: the variable, a folder of `PATH`, or our folder in the user's cache. */
-export type EnvoySource = "ENVOY_BIN" | "PATH" | "cache";
+type EnvoySource = "ENVOY_BIN" | "PATH" | "cache";
 
 /** Why there is no Envoy: one line for people, with the way out in it. */
 export interface EnvoyProblem {

@@ -18,6 +18,9 @@ const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: 
   },
 };
 
+// Whoever reads along may stop reading, as `head` does; that is no reason to stop working.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 const terminal: Terminal = {
   out: (line) => process.stdout.write(`${line}\n`),
   error: (line) => process.stderr.write(`${line}\n`),

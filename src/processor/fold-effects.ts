@@ -26,6 +26,9 @@ function foldEffect(value: unknown, phase: Phase, changes: HeaderChange[]): Answ
   if (effect === undefined)
     return invalid(`returned ${nameKind(value)}, which is no effect; effects come from setHeader() and its like`);
   if (effect.kind === "immediateResponse") return foldImmediateResponse(effect);
+  // Another copy of this library may be a newer one.
+  if (!Object.hasOwn(OPS, effect.kind))
+    return invalid(`returned an effect of kind ${JSON.stringify(effect.kind)}, which this version does not know`);
   const change = toHeaderChange(effect);
   if (typeof change === "string") return invalid(`${effect.kind}: ${change}`);
   const refusal = refuseHeaderChange(change, phase);
@@ -36,14 +39,16 @@ function foldEffect(value: unknown, phase: Phase, changes: HeaderChange[]): Answ
 
 type HeaderEffect = Exclude<EffectData, { readonly kind: "immediateResponse" }>;
 
+const OPS = { setHeader: "set", appendHeader: "append", removeHeader: "remove" } as const;
+
 function toHeaderChange(effect: HeaderEffect): HeaderChange | string {
   if (typeof effect.name !== "string") return `a header name is ${nameKind(effect.name)}, must be a string`;
   const name = effect.name.toLowerCase();
-  if (effect.kind === "removeHeader") return { op: "remove", name };
+  if (effect.kind === "removeHeader") return { op: OPS[effect.kind], name };
   const value = typeof effect.value === "string" ? textToBytes(effect.value) : effect.value;
   if (!(value instanceof Uint8Array))
     return `value of header ${JSON.stringify(name)} is ${nameKind(value)}, must be a string or bytes`;
-  return { op: effect.kind === "setHeader" ? "set" : "append", name, value };
+  return { op: OPS[effect.kind], name, value };
 }
 
 function foldImmediateResponse(effect: Extract<EffectData, { readonly kind: "immediateResponse" }>): Answer | Fault {

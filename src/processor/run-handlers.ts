@@ -1,5 +1,5 @@
 import type { Answer } from "../protocol/exchange.ts";
-import { type Fault, FaultError, fault } from "../protocol/fault.ts";
+import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
 import type { ProcessorDefinition } from "./definition.ts";
@@ -36,15 +36,15 @@ export class HandlerChain {
       const index = reversed ? count - 1 - step : step;
       const handler = this.#definitions[index]?.[message.case as EditablePhase] as UntypedHandler | undefined;
       if (handler === undefined) continue;
-      let outcome: unknown;
       try {
-        outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
+        const outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
+        if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
+        const end = this.#fold(outcome, index, message.case, changes);
+        if (end !== undefined) return end;
       } catch (cause) {
+        // Not only the call can throw: what it returned may have getters.
         return this.#threw(index, message.case, cause);
       }
-      if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
-      const end = this.#fold(outcome, index, message.case, changes);
-      if (end !== undefined) return end;
     }
     return { kind: "continue", headerChanges: changes };
   }
@@ -59,12 +59,13 @@ export class HandlerChain {
     },
   ): Promise<Answer | Fault> {
     // Promise.resolve: a thenable of another library may settle twice, or call back at once.
-    return Promise.resolve(pending).then(
-      (outcome) =>
-        this.#fold(outcome, at.index, at.message.case, at.changes) ??
-        this.#runFrom(at.step + 1, at.message, at.changes),
-      (cause: unknown) => this.#threw(at.index, at.message.case, cause),
-    );
+    return Promise.resolve(pending)
+      .then(
+        (outcome) =>
+          this.#fold(outcome, at.index, at.message.case, at.changes) ??
+          this.#runFrom(at.step + 1, at.message, at.changes),
+      )
+      .catch((cause: unknown) => this.#threw(at.index, at.message.case, cause));
   }
 
   #fold(outcome: unknown, index: number, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
@@ -77,7 +78,8 @@ export class HandlerChain {
   #threw(index: number, phase: Phase, cause: unknown): Fault {
     const processor = this.#nameOf(index);
     const at = `processor "${processor}", ${phase}`;
-    if (FaultError.is(cause)) return fault(cause.code, `${at}: ${cause.message}`, { processor, cause });
+    if (FaultError.is(cause) && FAULT_CODES.includes(cause.code))
+      return fault(cause.code, `${at}: ${cause.message}`, { processor, cause });
     // What was thrown may quote the transaction, so the message leaves it out.
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }

@@ -104,34 +104,52 @@ export class Session {
 
   /** The peer is gone: nothing can be answered any more. */
   cancel(): void {
-    this.#end({ result: this.#exchange.owed > 0 || this.backlog > 0 ? "canceled" : "completed" });
+    this.#end({ result: this.#owes ? "canceled" : "completed" });
+  }
+
+  /** The transport could not read on. Without a fault the peer is gone. */
+  fail(failure: Fault | undefined): void {
+    if (failure === undefined) this.cancel();
+    else this.#end({ result: "fault", fault: failure });
   }
 
   /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
   shutDown(): void {
-    if (this.#exchange.owed === 0 && this.backlog === 0) this.#end({ result: "completed" });
-    else this.#fail(fault("server_draining", "the server shut down before the answer was ready"));
+    if (this.#owes) this.fail(fault("server_draining", "the server shut down before the answer was ready"));
+    else this.#end({ result: "completed" });
+  }
+
+  get #owes(): boolean {
+    return this.#exchange.owed > 0 || (this.backlog > 0 && !this.#exchange.observabilityMode);
   }
 
   #take(message: ProcessingRequest, queue: DirectionQueue): void {
     const accepted = this.#exchange.accept(message);
     if (accepted.kind === "ignored") return;
     if (accepted.kind === "fault") {
-      this.#fail(accepted);
+      this.fail(accepted);
       return;
     }
     this.#options.observer?.message(accepted.message.case, this.#options.origin);
-    const answer = this.#chain.run(accepted.message);
+    const answer = this.#run(accepted.message);
     if (!(answer instanceof Promise)) {
       this.#settle(accepted.message, answer);
       return;
     }
     queue.busy = true;
-    // The chain's promises never reject; were it to happen, it is a bug and must not pass unseen.
     answer.then(
       (settled) => this.#resume(accepted.message, settled, queue),
-      (cause: unknown) => this.#fail(fault("internal_error", "running a handler failed", { cause })),
+      (cause: unknown) => this.fail(runningFailed(cause)),
     );
+  }
+
+  /** The chain neither throws nor rejects; were it to happen, it must not end the process. */
+  #run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
+    try {
+      return this.#chain.run(message);
+    } catch (cause) {
+      return runningFailed(cause);
+    }
   }
 
   #resume(message: PhaseMessage, answer: Answer | Fault, queue: DirectionQueue): void {
@@ -148,7 +166,7 @@ export class Session {
 
   #settle(message: PhaseMessage, answer: Answer | Fault): void {
     if (answer.kind === "fault") {
-      this.#fail(answer);
+      this.fail(answer);
       return;
     }
     for (const response of this.#exchange.answer(message, answer)) this.#options.outlet.send(response);
@@ -160,10 +178,6 @@ export class Session {
     if (this.#halfClosed && !request.busy && !response.busy) this.#end({ result: "completed" });
   }
 
-  #fail(failure: Fault): void {
-    this.#end({ result: "fault", fault: failure });
-  }
-
   #end(end: SessionEnd): void {
     if (this.#over) return;
     this.#over = true;
@@ -173,4 +187,8 @@ export class Session {
     this.#options.observer?.ended(end, this.#options.origin);
     this.#options.outlet.ended(end);
   }
+}
+
+function runningFailed(cause: unknown): Fault {
+  return fault("internal_error", "running a handler failed", { cause });
 }

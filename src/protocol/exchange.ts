@@ -82,7 +82,11 @@ export class Exchange {
   /** Takes the peer's next message. */
   accept(message: ProcessingRequest): Accepted {
     if (this.#first) this.#open(message.protocolConfig);
-    if (message.observabilityMode) this.#observed = true;
+    if (message.observabilityMode) {
+      this.#observed = true;
+      // Nothing is answered from here on, not even what came before.
+      this.owed = 0;
+    }
     const { request } = message;
     if (request.case === undefined) return { kind: "ignored", reason: "unset" };
     if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };

@@ -11,6 +11,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `invalid_effect`: a handler returned something that is no effect, or an effect that Envoy would refuse.
  * - `header_ambiguous`: `one()` was asked for a header that came more than once.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
+ * - `message_too_large`: the peer sent a message above the limit.
+ * - `malformed_message`: the peer sent bytes that are no ProcessingRequest.
  * - `server_draining`: the server shut down before the answer was ready.
  * - `internal_error`: a defect of this library.
  */
@@ -19,6 +21,8 @@ export type FaultCode =
   | "invalid_effect"
   | "header_ambiguous"
   | "phase_out_of_order"
+  | "message_too_large"
+  | "malformed_message"
   | "server_draining"
   | "internal_error";
 
@@ -40,6 +44,8 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   invalid_effect: "handler",
   header_ambiguous: "handler",
   phase_out_of_order: "envoy",
+  message_too_large: "envoy",
+  malformed_message: "envoy",
   server_draining: "internal",
   internal_error: "internal",
 };

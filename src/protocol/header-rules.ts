@@ -19,6 +19,7 @@ const FRAMING_HEADERS: ReadonlySet<string> = new Set([
 
 const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":scheme", ":authority", ":path"]);
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 /** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
 const MAX_BYTES = 60 * 1024;
 
@@ -71,6 +72,7 @@ function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefi
   if (change.op === "append") return `pseudo-header "${name}" has one value: set it instead of appending`;
   if (name === ":path" && !isPath(change.value))
     return 'pseudo-header ":path" must begin with "/" (or be "*") and have no blank';
+  if (name === ":method" && !isMethod(change.value)) return 'pseudo-header ":method" must be a token (RFC 9110 9.1)';
   if (name === ":status" && !isFinalStatus(change.value))
     return 'pseudo-header ":status" must be a number from 200 to 999';
   return undefined;
@@ -80,6 +82,11 @@ function isPath(value: Uint8Array): boolean {
   // Envoy sends on whatever stands here, so a blank would end the request line of an HTTP/1.1 upstream early.
   if (value.includes(0x20) || value.includes(0x09)) return false;
   return value[0] === 0x2f || (value.length === 1 && value[0] === 0x2a);
+}
+
+function isMethod(value: Uint8Array): boolean {
+  // As with a path: a blank would let the method rewrite the request line.
+  return METHOD.test(String.fromCharCode(...value.subarray(0, 64))) && value.length <= 64;
 }
 
 function isFinalStatus(value: Uint8Array): boolean {

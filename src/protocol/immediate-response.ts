@@ -44,6 +44,7 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
   if (grpcStatus !== undefined && (!Number.isInteger(grpcStatus) || grpcStatus < 0 || grpcStatus > 0xffff_ffff)) {
     return "grpcStatus must be a whole number from 0 to 4294967295";
   }
+  if (details !== undefined && typeof details !== "string") return "details must be a string";
   if (details !== undefined && CONTROL_CHARACTER.test(details)) return "details has a control character";
   const setHeaders = replyHeaders(init);
   if (typeof setHeaders === "string") return setHeaders;
@@ -62,6 +63,9 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
 }
 
 function replyHeaders({ headers = {}, contentType }: ImmediateResponseInit): HeaderValueOption[] | string {
+  // A Map or a Headers object has no entries of its own: its headers would be lost without a word.
+  if (typeof headers !== "object" || headers === null || Symbol.iterator in headers)
+    return "headers must be an object of names and values";
   const options = new Map<string, HeaderValueOption[]>();
   if (contentType !== undefined)
     options.set("content-type", [headerValueOption("content-type", textToBytes(contentType), "set")]);

@@ -24,15 +24,8 @@ export function connectHandler(routes: (router: ConnectRouter) => void, log: Log
       answerWhenRead(request, response, { status: 404, text: PURPOSE });
       return;
     }
-    let call: ReturnType<typeof universalRequestFromNodeRequest>;
-    try {
-      call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
-    } catch {
-      // An authority is data of the peer; one that makes no URL may not end the process.
-      answerWhenRead(request, response, { status: 400, text: "The request's authority is malformed.\n" });
-      return;
-    }
-    handler(call)
+    nameUsableAuthority(request);
+    handler(universalRequestFromNodeRequest(request, response as never, undefined, undefined))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((cause: unknown) => {
         const { code } = ConnectError.from(cause);
@@ -40,6 +33,18 @@ export function connectHandler(routes: (router: ConnectRouter) => void, log: Log
         response.destroy();
       });
   };
+}
+
+/**
+ * An authority is data of the peer, such as Istio's `outbound|9002||ext-proc`, and may be missing. Connect makes a URL
+ * of it, and throws where that fails, so what makes none is replaced; nothing of ours looks at it.
+ */
+function nameUsableAuthority(request: Parameters<RequestHandler>[0]): void {
+  const isHttp2 = "authority" in request;
+  const authority = isHttp2 ? request.authority : request.headers.host;
+  if (authority === undefined || !URL.canParse(`http://${authority}`)) {
+    request.headers[isHttp2 ? ":authority" : "host"] = "localhost";
+  }
 }
 
 /** Answers once the request is complete: an answer before its end makes peers break off, and some report that. */

@@ -7,7 +7,7 @@ import type { Logger } from "./log.ts";
 const MAX_LINES_PER_SECOND = 10;
 
 /**
- * Logs faults: their code, source and processor, and the place in the code where a handler threw, but nothing that
+ * Logs faults, those of the peer as warnings: their code, source and processor, and the place in the code where a handler threw, but nothing that
  * was thrown: its message may quote a header. Beyond ten lines a second they are only counted, and the next line
  * that is written says how many were left out.
  */
@@ -42,7 +42,9 @@ export class FaultLog implements SessionObserver {
     const { code, source, processor } = fault;
     const leftOut = this.#leftOut > 0 ? { leftOut: this.#leftOut } : {};
     this.#leftOut = 0;
-    this.#log.error({ fault: code, source, processor, origin, ...thrown(fault), ...leftOut }, fault.message);
+    const fields = { fault: code, source, processor, origin, ...leftOut };
+    if (source === "envoy") this.#log.warn(fields, fault.message);
+    else this.#log.error({ ...fields, ...thrown(fault) }, fault.message);
   }
 }
 

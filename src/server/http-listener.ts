@@ -7,8 +7,8 @@ import {
 } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import type { ListenAddress } from "./listen-address.ts";
-import { sniffProtocol } from "./protocol-sniffer.ts";
-import { removeStaleSocket } from "./unix-socket.ts";
+import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
+import { removeStaleSocket, restrictSocket } from "./unix-socket.ts";
 
 /** Answers one HTTP request, of whichever version. */
 export type RequestHandler = (
@@ -45,6 +45,8 @@ export class HttpListener {
   readonly #tcp: TcpServer;
   readonly #options: HttpListenerOptions;
   readonly #sockets = new Set<Socket>();
+  /** Connections that have not said yet what they speak. */
+  readonly #unknown = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   /** HTTP/1.1 connections with the number of requests that are under way on each. */
   readonly #http1 = new Map<Socket, number>();
@@ -58,14 +60,9 @@ export class HttpListener {
     http2.on("session", (session) => this.#track(session));
     // A connection that breaks is not our failure, and without a listener it would end the process.
     http2.on("sessionError", () => undefined);
-    this.#tcp = createTcpServer((socket) => {
-      this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket)).on("error", () => socket.destroy());
-      sniffProtocol(socket, (protocol) => {
-        if (protocol === "http1") this.#http1.set(socket, 0);
-        socket.once("close", () => this.#http1.delete(socket));
-        (protocol === "http2" ? http2 : http1).emit("connection", socket);
-      });
+    // Half-open, as node:http wants its sockets: a client may end its side behind the request and wait.
+    this.#tcp = createTcpServer({ allowHalfOpen: true }, (socket) => {
+      this.#accept(socket, (protocol) => (protocol === "http2" ? http2 : http1).emit("connection", socket));
     });
   }
 
@@ -88,6 +85,7 @@ export class HttpListener {
         resolve();
       });
     });
+    if (address.kind === "unix") await restrictSocket(address.path);
     // What fails later, as accept does for want of file descriptors, concerns one connection.
     this.#tcp.on("error", () => undefined);
     if (address.kind === "unix") return address;
@@ -99,6 +97,7 @@ export class HttpListener {
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const session of this.#sessions) session.close();
+    for (const socket of this.#unknown) socket.destroy();
     for (const [socket, active] of this.#http1) if (active === 0) socket.destroy();
     await closed;
   }
@@ -108,6 +107,22 @@ export class HttpListener {
     this.#draining = true;
     this.#tcp.close();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: Socket, serve: (protocol: Protocol) => void): void {
+    this.#sockets.add(socket);
+    this.#unknown.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      for (const known of [this.#sockets, this.#unknown, this.#http1]) known.delete(socket);
+    });
+    sniffProtocol(socket, (protocol) => {
+      this.#unknown.delete(socket);
+      if (protocol === "http1") this.#http1.set(socket, 0);
+      // node:http2 counts on its sockets to close when the peer ends its side.
+      else socket.allowHalfOpen = false;
+      serve(protocol);
+    });
   }
 
   #track(session: ServerHttp2Session): void {

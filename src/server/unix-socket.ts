@@ -1,5 +1,13 @@
-import { lstat, unlink } from "node:fs/promises";
+import { chmod, lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
+
+/** Owner and group may connect; others may not, whatever the umask says. */
+const SOCKET_MODE = 0o660;
+
+/** Lets Envoy reach the socket when it runs as another user of the same group, and nobody beyond. */
+export async function restrictSocket(path: string): Promise<void> {
+  await chmod(path, SOCKET_MODE);
+}
 
 /**
  * Removes the socket file that a server left behind when it was killed, so that its successor can start. A socket

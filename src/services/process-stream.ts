@@ -1,10 +1,11 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
-import { faultError } from "./fault-error.ts";
+import { faultError, readFault } from "./fault-error.ts";
 
 /** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
 const MAX_WAITING_MESSAGES = 16;
@@ -45,6 +46,7 @@ export async function* processStream(
   });
   const cancel = () => session.cancel();
   signal.addEventListener("abort", cancel, { once: true });
+  if (signal.aborted) cancel();
   // Connect does not end the iteration of requests when its signal aborts, so nothing below waits for this.
   const reading = read(
     requests,
@@ -52,7 +54,7 @@ export async function* processStream(
     () => end !== undefined || answers.length + session.backlog < MAX_WAITING_MESSAGES,
     changed,
   );
-  reading.catch(cancel);
+  reading.catch((error: unknown) => session.fail(readFault(error)));
   try {
     while (true) {
       for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
@@ -63,6 +65,8 @@ export async function* processStream(
       await changed.wait();
     }
     if (end.fault !== undefined) throw faultError(end.fault);
+    // A deadline of the caller's leaves an answer owed, and Envoy takes a plain end for "let it pass".
+    if (end.result === "canceled") throw ConnectError.from(signal.reason, Code.Canceled);
   } finally {
     // Reached too where Connect gives up on the generator, as when the peer reset the stream.
     session.cancel();

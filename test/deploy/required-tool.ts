@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { TestContext } from "vitest";
@@ -12,6 +13,8 @@ export interface RequiredTool {
   readonly install: string;
 }
 
+const told = new Set<string>();
+
 /**
  * Where the tool is. Where it is not, the test that asks is skipped with one line, so that a newcomer needs nothing
  * but Node; with `CI=true` that is a failure, since a check that nobody notices missing is none.
@@ -22,8 +25,20 @@ export function requireTool(tool: RequiredTool, context: TestContext): string {
   const found = candidates.find(isExecutable);
   if (found !== undefined) return found;
   const note = `${tool.name} is not on PATH and ${tool.variable} does not name it: ${tool.install}`;
-  if (process.env.CI) throw new Error(note);
+  if (process.env.CI === "true") throw new Error(note);
+  // The reporter keeps a skipped test's note to itself.
+  if (!told.has(tool.name)) process.stderr.write(`Skipped: ${note}\n`);
+  told.add(tool.name);
   return context.skip(note);
+}
+
+/** Runs a tool to its end, whatever it finds. */
+export function runTool(path: string, args: readonly string[]): Promise<{ exitCode: number; output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(path, args, (_, stdout, stderr) => {
+      resolve({ exitCode: child.exitCode ?? -1, output: `${stdout}${stderr}` });
+    });
+  });
 }
 
 function isExecutable(path: string): boolean {

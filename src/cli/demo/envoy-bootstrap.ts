@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 
 /** A value as it stands in Envoy's configuration, which is a proto message in JSON. */
-export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 
 /** A message in Envoy's configuration, by its fields' proto names. */
 export interface JsonObject {

@@ -1,0 +1,244 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const run = promisify(execFile);
+
+/** An empty project in which the packed tarball was installed, and nothing else. */
+let folder: string;
+let tarballBytes: number;
+
+beforeAll(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), "ext-proc-package-")));
+  // `npm test` has just built dist/; building again would take it away from the other tests.
+  await npm(root, "pack", "--silent", "--ignore-scripts", "--pack-destination", folder);
+  const [tarball = ""] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
+  tarballBytes = (await stat(join(folder, tarball))).size;
+  await writeFile(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  await npm(folder, "install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", `./${tarball}`);
+  await cp(join(root, "test/package/consumer"), join(folder, "consumer"), { recursive: true });
+}, 180_000);
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe("the packed tarball", () => {
+  test("is small", () => {
+    expect(tarballBytes).toBeGreaterThan(20_000);
+    expect(tarballBytes).toBeLessThan(400_000);
+  });
+
+  test("brings its command", async () => {
+    const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    const { stdout } = await npm(folder, "exec", "--no", "--", "ext-proc", "--version");
+    expect(stdout).toBe(`${version}\n`);
+  });
+});
+
+describe("a program that uses it", () => {
+  const strict = {
+    target: "es2023",
+    module: "nodenext",
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    rootDir: "consumer",
+    outDir: "out",
+  };
+  const nodeTypes = { typeRoots: [join(root, "node_modules/@types")], types: ["node"] };
+
+  test("compiles with Node's types and without the DOM's", async () => {
+    expect(await compile("main.ts", { ...strict, ...nodeTypes, lib: ["es2023"] })).toBe("");
+  });
+
+  test("compiles without Node's types", async () => {
+    expect(await compile("main.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
+  });
+
+  test("compiles against ext-proc/connect, where the DOM's types are those that Connect needs", async () => {
+    expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
+  });
+
+  test("serves a processor, drains, and ends by itself", async () => {
+    expect(await compile("main.ts", { ...strict, ...nodeTypes, lib: ["es2023"] })).toBe("");
+    expect(await valueOf("./out/main.js", "module.result")).toEqual({
+      greeting: "hello ada",
+      refusal: "listen",
+      lines: 2,
+    });
+  });
+
+  test("puts the routes on a Connect router of its own", async () => {
+    expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
+    expect(await valueOf("./out/routes.js", "module.result")).toEqual([
+      "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
+      "/grpc.health.v1.Health/Check",
+      "/grpc.health.v1.Health/List",
+      "/grpc.health.v1.Health/Watch",
+      "/extproc.debug.v1.DebugService/Process",
+    ]);
+  });
+});
+
+describe("the exports", () => {
+  // A new name here needs a doc comment, a line in CHANGELOG.md, and the will to keep it.
+  const NAMES: Readonly<Record<string, { readonly values: readonly string[]; readonly types: readonly string[] }>> = {
+    "ext-proc": {
+      values: [
+        "FaultError",
+        "appendHeader",
+        "compose",
+        "defineProcessor",
+        "header",
+        "immediateResponse",
+        "removeHeader",
+        "setHeader",
+      ],
+      types: [
+        "BodyPhase",
+        "Direction",
+        "EditablePhase",
+        "Effect",
+        "EffectKind",
+        "Fault",
+        "FaultCode",
+        "FaultSource",
+        "Handler",
+        "Handlers",
+        "Head",
+        "HeaderMap",
+        "HeaderPhase",
+        "HeaderValue",
+        "HeaderValues",
+        "HttpBody",
+        "HttpHeaders",
+        "HttpTrailers",
+        "ImmediateResponseOptions",
+        "Origin",
+        "Outcome",
+        "Phase",
+        "ProcessingRequest",
+        "ProcessingResponse",
+        "Processor",
+        "ProcessorDefinition",
+        "TrailerPhase",
+        "Transaction",
+      ],
+    },
+    "ext-proc/server": {
+      values: ["ListenError", "serve"],
+      types: ["DebugExposure", "Logger", "ServeOptions", "Server"],
+    },
+    "ext-proc/connect": {
+      values: ["ServingState", "SessionSet", "extProcRoutes"],
+      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions"],
+    },
+  };
+
+  test.each(Object.entries(NAMES))("%s has these names and no other", async (entry, { values, types }) => {
+    expect(await namesOf(entry)).toEqual(values);
+    const declarations = await readFile(join(folder, "node_modules/ext-proc", await typesOf(entry)), "utf8");
+    expect(exportedNames(declarations)).toEqual([...values, ...types].sort());
+  });
+
+  test("ext-proc/envoy has every name that is generated for Envoy", async () => {
+    const generated = ["config/core/v3/base", "extensions/filters/http/ext_proc/v3/processing_mode"]
+      .concat("service/ext_proc/v3/external_processor", "type/v3/http_status")
+      .map((file) => `./node_modules/ext-proc/gen/envoy/${file}_pb.js`);
+    const names = await Promise.all(generated.map(namesOf));
+    expect(await namesOf("ext-proc/envoy")).toEqual(names.flat().sort());
+  });
+
+  test("package.json can be read", () => {
+    expect(createRequire(join(folder, "x.js"))("ext-proc/package.json").name).toBe("ext-proc");
+  });
+
+  test("every entry point of package.json is one of these", async () => {
+    const { exports } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    const entries = Object.keys(exports).map((entry) => entry.replace(/^\./, "ext-proc"));
+    expect(entries.sort()).toEqual([...Object.keys(NAMES), "ext-proc/envoy", "ext-proc/package.json"].sort());
+  });
+
+  test.each([
+    "ext-proc/dist/index.js",
+    "ext-proc/dist/protocol/exchange.js",
+    "ext-proc/index.js",
+    "ext-proc/gen/envoy/type/v3/http_status_pb.js",
+    "ext-proc/processor",
+  ])("%s is refused", async (entry) => {
+    await expect(namesOf(entry)).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
+  });
+
+  test("ext-proc loads protobuf-es at most, however much there is for servers", async () => {
+    const dist = join(folder, "node_modules/ext-proc/dist");
+    expect(await packagesLoadedBy(join(dist, "server.js"))).toContain("pino");
+    const packages = await packagesLoadedBy(join(dist, "index.js"));
+    expect(packages.filter((name) => !/^@bufbuild\/protobuf(?:\/|$)/.test(name))).toEqual([]);
+  });
+});
+
+async function npm(cwd: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  return await run("npm", args, { cwd, shell: process.platform === "win32" });
+}
+
+/** Compiles a file of the consumer and gives what the compiler has to say. */
+async function compile(file: string, compilerOptions: object): Promise<string> {
+  const project = join(folder, `tsconfig.${file}.json`);
+  await writeFile(project, JSON.stringify({ compilerOptions, files: [`consumer/${file}`] }));
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  return await run(process.execPath, [compiler, "-p", project], { cwd: folder }).then(
+    ({ stdout }) => stdout,
+    ({ stdout }: { stdout: string }) => stdout,
+  );
+}
+
+/** The names that a module has when the consumer imports it. */
+async function namesOf(entry: string): Promise<string[]> {
+  const names = await valueOf<string[]>(entry, "Object.keys(module)");
+  return names.sort();
+}
+
+/** What an expression over a module's namespace gives in a Node of its own, once that has ended by itself. */
+async function valueOf<T>(entry: string, expression: string): Promise<T> {
+  const script = `import * as module from ${JSON.stringify(entry)}; console.log(JSON.stringify(${expression}))`;
+  // NODE_OPTIONS and NODE_ENV are the test runner's.
+  const { NODE_OPTIONS: _, NODE_ENV: __, ...env } = process.env;
+  const args = ["--input-type=module", "--eval", script];
+  const { stdout } = await run(process.execPath, args, { cwd: folder, env, timeout: 10_000 });
+  return JSON.parse(stdout);
+}
+
+async function typesOf(entry: string): Promise<string> {
+  const { exports } = JSON.parse(await readFile(join(folder, "node_modules/ext-proc/package.json"), "utf8"));
+  return exports[entry.replace("ext-proc", ".")].types;
+}
+
+/** The names in the export lists of a declaration file. */
+function exportedNames(declarations: string): string[] {
+  const lists = [...declarations.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].map(([, list = ""]) => list);
+  return lists
+    .flatMap((list) => list.split(","))
+    .map((name) => name.trim().replace(/^type /, ""))
+    .filter((name) => name !== "")
+    .sort();
+}
+
+/** What a module imports from other packages, or from Node, statically: itself, or through others of its own. */
+async function packagesLoadedBy(start: string): Promise<string[]> {
+  const files = [start];
+  const packages = new Set<string>();
+  // The list grows while it is walked.
+  for (const file of files) {
+    const text = await readFile(file, "utf8");
+    for (const [, specifier = ""] of text.matchAll(/^(?:import|export)\s(?:[\w$*{}\s,]*\sfrom\s)?["']([^"']+)["']/gm)) {
+      if (!specifier.startsWith(".")) packages.add(specifier);
+      else if (!files.includes(join(file, "..", specifier))) files.push(join(file, "..", specifier));
+    }
+  }
+  return [...packages].sort();
+}

@@ -1,0 +1,211 @@
+import { describe, expect, test } from "vitest";
+import { compose } from "../../src/processor/compose.ts";
+import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effect.ts";
+import { headersOf, trailersOf } from "../protocol/messages.ts";
+import { deferred, nextTurn } from "./deferred.ts";
+import { changesOf, recordSession } from "./recorded-session.ts";
+
+/** Notes every call, and adds its name to `x-path`. */
+function stamp(name: string, calls: string[] = [], asynchronous = false): Processor {
+  const handler = (phase: string) => () => {
+    calls.push(`${name} ${phase}`);
+    const effect = appendHeader("x-path", name);
+    return asynchronous ? nextTurn().then(() => effect) : effect;
+  };
+  return defineProcessor({
+    name,
+    requestHeaders: handler("requestHeaders"),
+    requestTrailers: handler("requestTrailers"),
+    responseHeaders: handler("responseHeaders"),
+    responseTrailers: handler("responseTrailers"),
+  });
+}
+
+describe("order", () => {
+  test.each([false, true])(
+    "is as given on the request, and reversed on the response (asynchronous: %s)",
+    async (late) => {
+      const calls: string[] = [];
+      const recorded = recordSession(compose(stamp("a", calls, late), stamp("b", calls), stamp("c", calls, late)));
+      recorded.receive(headersOf("requestHeaders"), trailersOf("requestTrailers"));
+      await expect.poll(() => recorded.log).toHaveLength(2);
+      recorded.receive(headersOf("responseHeaders"), trailersOf("responseTrailers"));
+      await expect.poll(() => recorded.log).toHaveLength(4);
+      expect(calls).toEqual(
+        ["requestHeaders", "requestTrailers"]
+          .flatMap((phase) => [`a ${phase}`, `b ${phase}`, `c ${phase}`])
+          .concat(
+            ["responseHeaders", "responseTrailers"].flatMap((phase) => [`c ${phase}`, `b ${phase}`, `a ${phase}`]),
+          ),
+      );
+      const [request, response] = [
+        ["x-path += a", "x-path += b", "x-path += c"],
+        ["x-path += c", "x-path += b", "x-path += a"],
+      ];
+      expect(recorded.answers.map(changesOf)).toEqual([request, request, response, response]);
+    },
+  );
+
+  test("asynchronous handlers run one after the other", async () => {
+    const first = deferred();
+    const calls: string[] = [];
+    const waiting = defineProcessor({ name: "waiting", requestHeaders: () => first.promise });
+    const recorded = recordSession(compose(waiting, stamp("b", calls)));
+    recorded.receive(headersOf("requestHeaders"));
+    await nextTurn();
+    expect(calls).toEqual([]);
+    first.resolve();
+    await nextTurn();
+    expect(calls).toEqual(["b requestHeaders"]);
+    expect(recorded.answers.map(changesOf)).toEqual([["x-path += b"]]);
+  });
+
+  test("synchronous processors stay synchronous together", () => {
+    const recorded = recordSession(compose(stamp("a"), stamp("b")));
+    recorded.receive(headersOf("requestHeaders"));
+    expect(recorded.log).toEqual(["requestHeaders"]);
+  });
+});
+
+describe("effects", () => {
+  const chain = compose(
+    defineProcessor({ name: "set", requestHeaders: () => [setHeader("x-a", "1"), setHeader("x-b", "1")] }),
+    defineProcessor({ name: "change", requestHeaders: () => [appendHeader("x-a", "2"), removeHeader("x-b")] }),
+  );
+
+  test("of all become one mutation, in the order in which they ran", () => {
+    const recorded = recordSession(chain);
+    recorded.receive(headersOf("requestHeaders"));
+    expect(recorded.answers.map(changesOf)).toEqual([["-x-b", "x-a = 1", "x-a += 2"]]);
+  });
+
+  test("of the first immediate response win: nothing behind it runs, nothing before it is sent", () => {
+    const calls: string[] = [];
+    const recorded = recordSession(
+      compose(
+        stamp("before", calls),
+        defineProcessor({ name: "no", requestHeaders: () => immediateResponse(403, { headers: { "x-by": "no" } }) }),
+        stamp("behind", calls),
+      ),
+    );
+    recorded.receive(headersOf("requestHeaders"));
+    expect(calls).toEqual(["before requestHeaders"]);
+    expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
+    expect(changesOf(recorded.answers[0])).toEqual(["x-by = no"]);
+  });
+
+  test("on the response the last given comes first, so its immediate response wins", () => {
+    const reply = (name: string, status: number) =>
+      defineProcessor({ name, responseHeaders: () => immediateResponse(status) });
+    const recorded = recordSession(compose(reply("a", 501), reply("b", 502)));
+    recorded.receive(headersOf("responseHeaders"));
+    expect(recorded.answers[0]?.response).toMatchObject({ value: { status: { code: 502 } } });
+  });
+
+  test("of a faulty part name it, and nothing behind it runs", () => {
+    const calls: string[] = [];
+    const faulty = defineProcessor({ name: "faulty", requestHeaders: () => setHeader("te", "x") });
+    const recorded = recordSession(compose(stamp("before", calls), faulty, stamp("behind", calls)));
+    recorded.receive(headersOf("requestHeaders"));
+    expect(recorded.ends[0]?.fault).toMatchObject({ code: "invalid_effect", processor: "faulty" });
+    expect(calls).toEqual(["before requestHeaders"]);
+  });
+});
+
+describe("once the peer is gone", () => {
+  test("handlers behind a pending one do not run any more", async () => {
+    const first = deferred();
+    const calls: string[] = [];
+    const waiting = defineProcessor({ name: "waiting", requestHeaders: () => first.promise });
+    const recorded = recordSession(compose(waiting, stamp("behind", calls)));
+    recorded.receive(headersOf("requestHeaders"));
+    recorded.session.cancel();
+    first.resolve();
+    await nextTurn();
+    expect(calls).toEqual([]);
+    expect(recorded.log).toEqual(["ended: canceled"]);
+  });
+});
+
+describe("state", () => {
+  const counter = (name: string) =>
+    defineProcessor({
+      name,
+      state: () => ({ calls: 0 }),
+      requestHeaders: (_headers, tx) => setHeader(`x-${name}`, String(++tx.state.calls)),
+      responseHeaders: (_headers, tx) => setHeader(`x-${name}`, String(++tx.state.calls)),
+    });
+
+  test("is one for each processor and transaction", () => {
+    const chain = compose(counter("a"), counter("b"));
+    for (let transaction = 0; transaction < 3; transaction++) {
+      const recorded = recordSession(chain);
+      recorded.receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+      expect(recorded.answers.map(changesOf)).toEqual([
+        ["x-a = 1", "x-b = 1"],
+        ["x-b = 2", "x-a = 2"],
+      ]);
+    }
+  });
+
+  test("is not made for a processor whose handlers never run", () => {
+    const made: string[] = [];
+    const lazy = (name: string) =>
+      defineProcessor({ name, state: () => made.push(name), responseHeaders: () => undefined });
+    const recorded = recordSession(compose(lazy("a"), stamp("b")));
+    recorded.receive(headersOf("requestHeaders"));
+    expect(made).toEqual([]);
+    recorded.receive(headersOf("responseHeaders"));
+    expect(made).toEqual(["a"]);
+  });
+});
+
+describe("nested compositions", () => {
+  test("run as if they were written flat", () => {
+    const calls: string[] = [];
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => stamp(name, calls)) as [
+      Processor,
+      Processor,
+      Processor,
+      Processor,
+    ];
+    const recorded = recordSession(compose(a, compose(b, compose(c)), d));
+    recorded.receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+    expect(calls.map((call) => call[0]).join("")).toBe("abcddcba");
+    expect(compose(a, compose(b, c)).name).toBe("a+b+c");
+  });
+});
+
+describe("compose refuses", () => {
+  test("two processors of one name, at any depth", () => {
+    const message = 'compose: two processors are named "a"; give one another name';
+    expect(() => compose(stamp("a"), stamp("b"), stamp("a"))).toThrow(new TypeError(message));
+    expect(() => compose(stamp("a"), compose(stamp("b"), stamp("a")))).toThrow(new TypeError(message));
+  });
+
+  test.each([
+    undefined,
+    null,
+    5,
+    "hello",
+    {},
+    { name: "bare", requestHeaders: () => undefined },
+    () => undefined,
+    [stamp("a")],
+  ])("what is no processor: %s", (stranger) => {
+    expect(() => compose(stamp("a"), stranger as unknown as Processor)).toThrow(
+      new TypeError("compose: argument 2 is no processor; make one with defineProcessor"),
+    );
+  });
+
+  test("nothing", () => {
+    expect(() => compose()).toThrow(new TypeError("compose: needs at least one processor"));
+  });
+});
+
+test("compose of one is that one", () => {
+  const recorded = recordSession(compose(stamp("a")));
+  recorded.receive(headersOf("requestHeaders"));
+  expect(recorded.answers.map(changesOf)).toEqual([["x-path += a"]]);
+});

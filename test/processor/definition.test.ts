@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import { defineProcessor, definitionsOf, isProcessor } from "../../src/processor/definition.ts";
+
+/** What a caller without types may pass. */
+function define(definition: unknown): () => unknown {
+  return () => defineProcessor(definition as Parameters<typeof defineProcessor>[0]);
+}
+
+describe("defineProcessor", () => {
+  test("takes a name alone, or every property it knows", () => {
+    const handler = () => undefined;
+    expect(defineProcessor({ name: "idle" }).name).toBe("idle");
+    const full = defineProcessor({
+      name: "full",
+      state: () => 1,
+      requestHeaders: handler,
+      requestTrailers: handler,
+      responseHeaders: handler,
+      responseTrailers: handler,
+    });
+    expect(isProcessor(full)).toBe(true);
+    expect(definitionsOf(full)).toHaveLength(1);
+  });
+
+  test.each(["a", "0", "jwt-auth", "a.b_c-d", "x".repeat(64)])("takes the name %s", (name) => {
+    expect(defineProcessor({ name }).name).toBe(name);
+  });
+
+  test.each(["", "A", "-a", ".a", "_a", "a b", "a/b", "a+b", "é", "a\n", "x".repeat(65), undefined, null, 5, {}])(
+    "refuses the name %j",
+    (name) => {
+      expect(define({ name })).toThrow(TypeError);
+      expect(define({ name })).toThrow(/is no processor name/);
+    },
+  );
+
+  test("refuses a property that it does not know, and lists those it does", () => {
+    expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
+      new TypeError(
+        "p.requestHeader: no such property; a processor has name, state, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
+      ),
+    );
+    for (const property of ["requestBody", "responseBody", "timeoutMs", "onFault", "toString", "__proto_"])
+      expect(define({ name: "p", [property]: () => undefined })).toThrow(`p.${property}: no such property`);
+  });
+
+  test.each([
+    ["a string", "x"],
+    ["an object", {}],
+    ["null", null],
+    ["an array", []],
+    ["a boolean", true],
+  ])("refuses %s as handler or state", (_what, value) => {
+    for (const property of ["state", "requestHeaders", "responseTrailers"]) {
+      expect(define({ name: "p", [property]: value })).toThrow(TypeError);
+      expect(define({ name: "p", [property]: value })).toThrow(/^p\.\w+: is \w+, must be a function$/);
+    }
+  });
+
+  test("takes undefined for an absent handler, as parsed settings give it", () => {
+    expect(isProcessor(defineProcessor({ name: "p", requestHeaders: undefined, state: undefined }))).toBe(true);
+  });
+
+  test.each([undefined, null, "text", 5])("refuses %s in place of a definition", (definition) => {
+    expect(define(definition)).toThrow(TypeError);
+  });
+
+  test("calls handlers as methods of their definition", () => {
+    const seen: unknown[] = [];
+    const definition = {
+      name: "method",
+      requestHeaders(this: unknown) {
+        seen.push(this);
+      },
+    };
+    const [own] = definitionsOf(defineProcessor(definition));
+    expect(own).toBe(definition);
+  });
+});
+
+describe("isProcessor", () => {
+  test.each([undefined, null, {}, [], "hello", () => undefined, { name: "p", requestHeaders: () => undefined }])(
+    "is false for %s",
+    (value) => {
+      expect(isProcessor(value)).toBe(false);
+    },
+  );
+});

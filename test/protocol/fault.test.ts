@@ -1,0 +1,54 @@
+import { describe, expect, test } from "vitest";
+import { FAULT_CODES, FaultError, fault } from "../../src/protocol/fault.ts";
+
+describe("fault", () => {
+  test("derives who is to blame from the code", () => {
+    expect(fault("handler_threw", "m").source).toBe("handler");
+    expect(fault("invalid_effect", "m").source).toBe("handler");
+    expect(fault("header_ambiguous", "m").source).toBe("handler");
+    expect(fault("phase_out_of_order", "m").source).toBe("envoy");
+    expect(fault("message_too_large", "m").source).toBe("envoy");
+    expect(fault("malformed_message", "m").source).toBe("envoy");
+    expect(fault("server_draining", "m").source).toBe("internal");
+    expect(fault("internal_error", "m").source).toBe("internal");
+  });
+
+  test("keeps message, processor and cause", () => {
+    const cause = new Error("thrown");
+    expect(fault("handler_threw", "m", { processor: "p", cause })).toEqual({
+      kind: "fault",
+      code: "handler_threw",
+      source: "handler",
+      message: "m",
+      processor: "p",
+      cause,
+    });
+  });
+
+  test("every code has a source, and is listed once", () => {
+    expect(new Set(FAULT_CODES).size).toBe(FAULT_CODES.length);
+    for (const code of FAULT_CODES) expect(["envoy", "handler", "internal"]).toContain(fault(code, "").source);
+  });
+});
+
+describe("FaultError", () => {
+  test("is an Error with a code", () => {
+    const error = new FaultError("header_ambiguous", "twice");
+    expect(error).toBeInstanceOf(Error);
+    expect(error).toMatchObject({ name: "FaultError", code: "header_ambiguous", message: "twice" });
+  });
+
+  test("is recognised by its mark, also where another copy of the library made it", () => {
+    expect(FaultError.is(new FaultError("header_ambiguous", "m"))).toBe(true);
+    expect(FaultError.is({ [Symbol.for("ext-proc.fault-error")]: true, code: "header_ambiguous", message: "m" })).toBe(
+      true,
+    );
+  });
+
+  test.each([undefined, null, "text", 5, new Error("m"), { code: "header_ambiguous", message: "m" }, () => 1])(
+    "is not %s",
+    (value) => {
+      expect(FaultError.is(value)).toBe(false);
+    },
+  );
+});

@@ -1,0 +1,144 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { sniffProtocol } from "../../src/server/protocol-sniffer.ts";
+import { serverForTest } from "../server/start-server.ts";
+import { processAll } from "./grpc-js-client.ts";
+import { requestHeaders } from "./messages.ts";
+import { sayAndListen, tcp, untilClosed } from "./tcp.ts";
+
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const EMPTY_SETTINGS = "\0\0\0\x04\0\0\0\0\0";
+const TLS_CLIENT_HELLO = Buffer.from("1603010200010001fc0303", "hex");
+
+/** The server still serves. */
+async function expectService(port: number): Promise<void> {
+  const { answers, status } = await processAll(port, [requestHeaders()]);
+  expect([answers.length, status.code]).toEqual([1, 0]);
+}
+
+describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
+  test.each([
+    ["garbage", Buffer.from([0, 255, 128, 7, 3])],
+    ["garbage with a line break", Buffer.from("\x01\x02\r\n\r\n", "latin1")],
+    ["a TLS ClientHello", TLS_CLIENT_HELLO],
+    ["lower-case words", Buffer.from("hello there\r\n\r\n")],
+    ["words in capitals", Buffer.from("INVALID CONNECTION PREFACE\r\n\r\n")],
+    ["HTTP/2's request line in HTTP/1.1", Buffer.from("PRI * HTTP/1.1\r\n\r\n")],
+    ["a preface that goes wrong at its end", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r!")],
+    ["RDP", Buffer.from("030000130ee000000000000100080003000000", "hex")],
+  ])("is closed without a byte: %s", async (_name, bytes) => {
+    const { port } = await serverForTest(hello);
+    expect(await sayAndListen(port, bytes)).toBe("");
+    await expectService(port);
+  });
+
+  test("is closed when it ends before it has said what it speaks", async () => {
+    const { port } = await serverForTest(hello);
+    for (const start of ["", "P", "PRI * HTTP/2.0\r\n\r\nSM", "GE"]) {
+      const socket = await tcp(port);
+      socket.end(start);
+      expect(await untilClosed(socket)).toBe("");
+    }
+    await expectService(port);
+  });
+
+  test.each(["", "PR", "PRI * HTTP/2.0\r\n"])("is closed after a while of silence behind %j", async (start) => {
+    const found: string[] = [];
+    const server = createServer((socket) => sniffProtocol(socket, (protocol) => found.push(protocol), 50));
+    server.listen(0, "127.0.0.1");
+    onTestFinished(() => {
+      server.close();
+    });
+    await once(server, "listening");
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    socket.write(start);
+    expect(await untilClosed(socket)).toBe("");
+    expect(found).toEqual([]);
+  });
+});
+
+describe("a connection that begins like HTTP/2", () => {
+  test("is understood when its preface comes byte by byte", async () => {
+    const { port } = await serverForTest(hello);
+    const socket = await tcp(port);
+    socket.setNoDelay();
+    for (const byte of Buffer.from(PREFACE)) {
+      socket.write(Buffer.of(byte));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    socket.write(EMPTY_SETTINGS, "latin1");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer[3]).toBe(4);
+  });
+
+  test("gets GOAWAY for a frame that breaks the protocol, and no other connection suffers", async () => {
+    const { port } = await serverForTest(hello);
+    const resetOfStream0 = "\0\0\x04\x03\0\0\0\0\0\0\0\0\0";
+    const answer = await sayAndListen(port, `${PREFACE}${EMPTY_SETTINGS}${resetOfStream0}`);
+    const [settings, goaway] = frameTypes(Buffer.from(answer, "latin1"));
+    expect([settings, goaway]).toEqual([4, 7]);
+    await expectService(port);
+  });
+});
+
+describe("a connection that speaks HTTP/1.1", () => {
+  test("gets 400 for a request without Host", async () => {
+    const { port } = await serverForTest(hello);
+    expect(await sayAndListen(port, "GET / HTTP/1.1\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  test("gets 404 over HTTP/1.0, without Host", async () => {
+    const { port } = await serverForTest(hello);
+    expect(await sayAndListen(port, "GET / HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  test("gets an answer to HTTP/1.0 without Host on a path that exists", async () => {
+    const { port } = await serverForTest(hello);
+    const body = "{}";
+    const answer = await sayAndListen(
+      port,
+      `POST /grpc.health.v1.Health/Check HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n${body}`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test("gets its answer even if it half-closes behind the request", async () => {
+    const { port } = await serverForTest(hello, { debug: "on" });
+    const socket = await tcp(port);
+    const body = '{"requests":[{"requestHeaders":{}}]}';
+    socket.end(
+      `POST /extproc.debug.v1.DebugService/Process HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    const answer = await untilClosed(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toContain("x-ext-proc-header");
+  });
+
+  test("gets 400 for headers that are none", async () => {
+    const { port } = await serverForTest(hello);
+    expect(await sayAndListen(port, "GET / HTTP/1.1\r\nhost: a\r\nno header\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
+    await expectService(port);
+  });
+
+  test("gets 431 for too many headers", async () => {
+    const { port } = await serverForTest(hello);
+    const answer = await sayAndListen(port, `GET / HTTP/1.1\r\nhost: a\r\nx: ${"x".repeat(20_000)}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 431 /);
+  });
+
+  test("may be reset while it is answered", async () => {
+    const { port } = await serverForTest(hello, { debug: "on" });
+    for (let round = 0; round < 20; round++) {
+      const socket = await tcp(port);
+      socket.write("POST /extproc.debug.v1.DebugService/Process HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n{");
+      socket.resetAndDestroy();
+    }
+    await expectService(port);
+  });
+});
+
+function* frameTypes(bytes: Buffer): Generator<number | undefined> {
+  for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) yield bytes[at + 3];
+}

@@ -1,0 +1,166 @@
+import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
+import type { ClientHttp2Session } from "node:http2";
+import { describe, expect, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { serverForTest } from "../server/start-server.ts";
+import { processAll } from "./grpc-js-client.ts";
+import { requestBody, requestHeaders } from "./messages.ts";
+import { frame, http2Session, openRawCall } from "./raw-grpc.ts";
+import { sayAndListen } from "./tcp.ts";
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One request over HTTP/2. */
+async function ask2(session: ClientHttp2Session, headers: Record<string, string>): Promise<Answer> {
+  const stream = session.request(headers, { endStream: true });
+  let received: Record<string, unknown> = {};
+  stream.on("response", (answer) => {
+    received = answer;
+  });
+  const chunks = (await stream.toArray()) as Buffer[];
+  const { ":status": status, ...rest } = received;
+  return { status: status as number, headers: rest as IncomingHttpHeaders, body: Buffer.concat(chunks).toString() };
+}
+
+/** One request over HTTP/1.1. */
+function ask1(port: number, method: string, path: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ port, method, path, host: "127.0.0.1" }, async (response) => {
+      const body = Buffer.concat((await response.toArray()) as Buffer[]).toString();
+      resolve({ status: response.statusCode, headers: response.headers, body });
+    });
+    request.on("error", reject).end();
+  });
+}
+
+describe("a path that is no method", () => {
+  const PATHS = ["/", "/nothing", "/envoy.service.ext_proc.v3.ExternalProcessor", "/__proto__", "//x%%%", "*"];
+
+  test.each(PATHS)("is 404 over HTTP/1.1, with a text that says what this server is: %s", async (path) => {
+    const { port } = await serverForTest(hello);
+    for (const method of ["GET", "POST", "OPTIONS"]) {
+      const answer = await ask1(port, method, path);
+      expect(answer.status).toBe(404);
+      expect(answer.headers["content-type"]).toBe("text/plain; charset=utf-8");
+      expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
+    }
+  });
+
+  test.each(PATHS.filter((path) => path !== "*"))("is the same over HTTP/2: %s", async (path) => {
+    const { port } = await serverForTest(hello);
+    const session = http2Session(port);
+    for (const method of ["GET", "POST"]) {
+      const answer = await ask2(session, { ":method": method, ":path": path });
+      expect(answer.status).toBe(404);
+      expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
+    }
+  });
+
+  test("has no body for HEAD", async () => {
+    const { port } = await serverForTest(hello);
+    expect(await ask1(port, "HEAD", "/x")).toMatchObject({ status: 404, body: "" });
+    expect(await ask2(http2Session(port), { ":method": "HEAD", ":path": "/x" })).toMatchObject({
+      status: 404,
+      body: "",
+    });
+  });
+
+  test("is 405 where the path is a method but GET is no way to call it", async () => {
+    const { port } = await serverForTest(hello);
+    const path = "/grpc.health.v1.Health/Check";
+    expect((await ask1(port, "GET", path)).status).toBe(405);
+    expect((await ask2(http2Session(port), { ":method": "GET", ":path": path })).status).toBe(405);
+  });
+
+  test("is UNIMPLEMENTED to a gRPC client", async () => {
+    const { port } = await serverForTest(hello);
+    const call = openRawCall(http2Session(port), { ":path": "/envoy.service.ext_proc.v3.ExternalProcessor/Nothing" });
+    call.stream.end();
+    // gRPC clients make UNIMPLEMENTED of HTTP 404 (gRPC's http-grpc-status-mapping).
+    expect(await call.httpStatus).toBe(404);
+  });
+});
+
+describe("a message over the limit", () => {
+  test("is RESOURCE_EXHAUSTED above 4 MiB, counted and logged, and the peer's next stream is served", async () => {
+    const started = await serverForTest(hello);
+    const body = new Uint8Array(4 << 20);
+    const { answers, status } = await processAll(started.port, [requestHeaders(), requestBody(body)]);
+    expect(answers).toHaveLength(1);
+    expect(status.code).toBe(8);
+    expect(decodeURIComponent(status.details)).toMatch(/^message_too_large: .*4194304/);
+    expect(await started.metric('ext_proc_faults_total{code="message_too_large",origin="envoy"}')).toBe(1);
+    expect(started.logLines()).toContainEqual(expect.objectContaining({ level: "warn", fault: "message_too_large" }));
+    const after = await processAll(started.port, [requestHeaders(), requestBody(body.subarray(100))]);
+    expect([after.answers.length, after.status.code]).toEqual([2, 0]);
+  });
+
+  test("is measured by maxMessageBytes", async () => {
+    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
+    expect((await processAll(port, [requestBody("x".repeat(2000))])).status.code).toBe(0);
+    expect((await processAll(port, [requestBody("x".repeat(2048))])).status.code).toBe(8);
+  });
+
+  test("ends its stream while the peer still writes, and no other", async () => {
+    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
+    const session = http2Session(port);
+    const other = openRawCall(session);
+    const call = openRawCall(session);
+    // The length is announced, the bytes never come.
+    call.stream.write(Buffer.from("007fffffff", "hex"));
+    expect(await call.status).toBe("8");
+    other.send(requestHeaders());
+    expect((await other.next())?.response.case).toBe("requestHeaders");
+  });
+});
+
+describe("a message that is none", () => {
+  test.each([
+    ["bytes that are no protobuf", frame(Buffer.from([255, 255, 255])), "3"],
+    ["a compressed message, since Envoy sends none", Buffer.from("0100000003ffffff", "hex"), "3"],
+    ["an end in the middle of a message", Buffer.from("00000000ff01", "hex"), "3"],
+  ])("is told from nothing: %s", async (_name, bytes, status) => {
+    const started = await serverForTest(hello);
+    const call = openRawCall(http2Session(started.port));
+    call.stream.end(bytes);
+    expect(await call.status).toBe(status);
+    expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="envoy"}')).toBe(1);
+  });
+});
+
+describe("an authority", () => {
+  test.each(["%%%bad", "[::1", "host:99999", "xn--", "user@host", "a,b", "ext-proc.default.svc.cluster.local:9002"])(
+    "is data over HTTP/2, whatever it is: %s",
+    async (authority) => {
+      const { port } = await serverForTest(hello);
+      const call = openRawCall(http2Session(port), { ":authority": authority });
+      call.send(requestHeaders());
+      expect((await call.next())?.response.case).toBe("requestHeaders");
+    },
+  );
+
+  test.each(["%%%bad", "outbound|9002||ext-proc", "ns/policy/0", "", "a b"])("is data over HTTP/1.1: %j", async (host) => {
+    const { port } = await serverForTest(hello);
+    const head = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json";
+    const answer = await sayAndListen(port, `${head}\r\nhost: ${host}\r\ncontent-length: 2\r\n\r\n{}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toContain('"SERVING');
+  });
+
+  test.each(["outbound|9002||ext-proc", "ns/policy/0", "a b"])(
+    "that node:http2 refuses resets its own stream and leaves the connection: %s",
+    async (authority) => {
+      const { port } = await serverForTest(hello);
+      const session = http2Session(port);
+      const refused = openRawCall(session, { ":authority": authority });
+      expect(await refused.httpStatus).toBeUndefined();
+      const call = openRawCall(session);
+      call.send(requestHeaders());
+      expect((await call.next())?.response.case).toBe("requestHeaders");
+    },
+  );
+});

@@ -1,0 +1,178 @@
+import { connect, constants } from "node:http2";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { defineProcessor, setHeader } from "../../src/index.ts";
+import { type StartedServer, serverForTest } from "../server/start-server.ts";
+import { headersSet, requestHeaders, responseHeaders } from "./messages.ts";
+import { http2Session, openRawCall, type RawCall } from "./raw-grpc.ts";
+import { tcp } from "./tcp.ts";
+
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+
+/** How Envoy, or another peer, may end a stream that it needs no more. Envoy 1.38 and later: INTERNAL_ERROR. */
+const ENDINGS: readonly (readonly [name: string, end: (call: RawCall) => void])[] = [
+  ["RST_STREAM with INTERNAL_ERROR", ({ stream }) => stream.close(NGHTTP2_INTERNAL_ERROR)],
+  ["RST_STREAM with NO_ERROR", ({ stream }) => stream.close(NGHTTP2_NO_ERROR)],
+  ["RST_STREAM with CANCEL", ({ stream }) => stream.close(NGHTTP2_CANCEL)],
+  ["a half-close", ({ stream }) => stream.end()],
+];
+
+/** What Node would say on standard error, or die of. */
+const complaints: unknown[] = [];
+const complain = (complaint: unknown) => complaints.push(complaint);
+const EVENTS = ["warning", "unhandledRejection", "uncaughtExceptionMonitor"] as const;
+
+beforeEach(() => {
+  complaints.length = 0;
+  for (const event of EVENTS) process.on(event, complain);
+});
+afterEach(() => {
+  for (const event of EVENTS) process.off(event, complain);
+  expect(complaints).toEqual([]);
+});
+
+/** Resolves with the counts of ended streams once there are as many, so that nothing has to sleep. */
+async function ended(started: StartedServer, streams: number): Promise<Readonly<Record<string, number>>> {
+  const results = ["completed", "immediate_response", "fault", "canceled"];
+  for (;;) {
+    const samples = results.map((result) => `ext_proc_streams_total{result="${result}",origin="envoy"}`);
+    const counts = await Promise.all(samples.map((sample) => started.metric(sample)));
+    if (counts.reduce((sum, count) => sum + count) >= streams) {
+      const found = results.map((result, index) => [result, counts[index] ?? 0] as const);
+      return Object.fromEntries(found.filter(([, count]) => count > 0));
+    }
+  }
+}
+
+/** One transaction of headers both ways, then its end. */
+async function transact(call: RawCall, id: string, end: (call: RawCall) => void): Promise<string | undefined> {
+  call.send(requestHeaders([["x-id", id]]));
+  await call.next();
+  call.send(responseHeaders());
+  const answer = await call.next();
+  end(call);
+  return answer && headersSet(answer)["x-id"];
+}
+
+/** Remembers what the request said, to be found again in the response. */
+const remember = defineProcessor({
+  name: "remember",
+  state: () => ({ id: "" }),
+  requestHeaders(_headers, tx) {
+    tx.state.id = tx.request.get("x-id") ?? "";
+  },
+  responseHeaders: (_headers, tx) => setHeader("x-id", tx.state.id),
+});
+
+describe.each(ENDINGS)("%s right behind the last answer", (_name, end) => {
+  test("completes the stream, 500 times in a row on one connection", async () => {
+    const started = await serverForTest(remember);
+    const session = http2Session(started.port);
+    for (let index = 0; index < 500; index++) {
+      expect(await transact(openRawCall(session), `id-${index}`, end)).toBe(`id-${index}`);
+    }
+    expect(await ended(started, 500)).toEqual({ completed: 500 });
+    expect(await started.metric("ext_proc_streams_active")).toBe(0);
+    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+    expect(session.destroyed).toBe(false);
+  });
+
+  test("completes 500 streams in parallel on one connection, each with its own state", async () => {
+    const started = await serverForTest(remember);
+    const session = http2Session(started.port);
+    const ids = Array.from({ length: 500 }, (_, index) => `id-${index}`);
+    expect(await Promise.all(ids.map((id) => transact(openRawCall(session), id, end)))).toEqual(ids);
+    expect(await ended(started, 500)).toEqual({ completed: 500 });
+    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+  });
+});
+
+describe("a stream that ends early", () => {
+  const slow = defineProcessor({ name: "slow", requestHeaders: (_headers, tx) => untilAborted(tx.signal) });
+
+  test.each(ENDINGS.slice(0, 3))("is canceled where an answer is owed, and its handler is told: %s", async (_name, end) => {
+    const started = await serverForTest(slow);
+    const session = http2Session(started.port);
+    const call = openRawCall(session);
+    call.send(requestHeaders());
+    await messages(started, 1);
+    end(call);
+    expect(await ended(started, 1)).toEqual({ canceled: 1 });
+    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+  });
+
+  test("is canceled when its connection is lost, and other connections go on", async () => {
+    const started = await serverForTest(slow);
+    const lost = http2Session(started.port);
+    const kept = openRawCall(http2Session(started.port));
+    for (let index = 0; index < 50; index++) openRawCall(lost).send(requestHeaders());
+    await messages(started, 50);
+    lost.socket.resetAndDestroy();
+    expect(await ended(started, 50)).toEqual({ canceled: 50 });
+    kept.send(responseHeaders());
+    expect((await kept.next())?.response.case).toBe("responseHeaders");
+  });
+
+  test("is completed when its connection is lost while nothing is owed", async () => {
+    const started = await serverForTest(hello);
+    const session = http2Session(started.port);
+    const calls = Array.from({ length: 50 }, () => openRawCall(session));
+    for (const call of calls) call.send(requestHeaders());
+    await Promise.all(calls.map((call) => call.next()));
+    session.destroy();
+    expect(await ended(started, 50)).toEqual({ completed: 50 });
+  });
+
+  test("is completed when the peer half-closes the whole connection", async () => {
+    const started = await serverForTest(hello);
+    const socket = await tcp(started.port);
+    const session = connect(`http://127.0.0.1:${started.port}`, { createConnection: () => socket });
+    const call = openRawCall(session);
+    call.send(requestHeaders());
+    await call.next();
+    socket.end();
+    expect(await ended(started, 1)).toEqual({ completed: 1 });
+  });
+
+  test("is completed when the peer sent nothing at all", async () => {
+    const started = await serverForTest(hello);
+    const call = openRawCall(http2Session(started.port));
+    call.stream.end();
+    expect(await call.status).toBe("0");
+    expect(await ended(started, 1)).toEqual({ completed: 1 });
+  });
+
+  test("ends with DEADLINE_EXCEEDED, not OK, when the peer's grpc-timeout passes", async () => {
+    const started = await serverForTest(slow);
+    const call = openRawCall(http2Session(started.port), { "grpc-timeout": "20m" });
+    call.send(requestHeaders());
+    expect(await call.status).toBe("4");
+    expect(await ended(started, 1)).toEqual({ canceled: 1 });
+  });
+});
+
+describe("half a message", () => {
+  test("in front of a reset is no fault", async () => {
+    const started = await serverForTest(hello);
+    const session = http2Session(started.port);
+    const call = openRawCall(session);
+    call.send(requestHeaders());
+    await call.next();
+    call.stream.write(Buffer.from("00000000ff01", "hex"));
+    call.stream.close(NGHTTP2_INTERNAL_ERROR);
+    expect(await ended(started, 1)).toEqual({ completed: 1 });
+    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+  });
+});
+
+/** Waits until the server has seen as many request headers. */
+async function messages(started: StartedServer, count: number): Promise<void> {
+  const sample = 'ext_proc_messages_total{phase="requestHeaders",origin="envoy"}';
+  while ((await started.metric(sample)) < count);
+}
+
+function untilAborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
