@@ -73,6 +73,8 @@ function copyTree() {
     mkdirSync(dirname(join(copy, path)), { recursive: true });
     cpSync(join(root, path), join(copy, path), { verbatimSymlinks: true });
   }
+  // Some tests ask git what belongs to the project, as in a clone.
+  execFileSync("git", ["init", "--quiet"], { cwd: copy });
   return copy;
 }
 

@@ -1,2 +1,2 @@
-export type { Logger } from "./server/log.ts";
+export type { Logger } from "./server/logger.ts";
 export { type DebugExposure, ListenError, type ServeOptions, type Server, serve } from "./server/serve.ts";

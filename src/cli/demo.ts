@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import type { Logger } from "../server/log.ts";
+import type { Logger } from "../server/logger.ts";
 import { ListenError, serve } from "../server/serve.ts";
 import { choosePort } from "./demo/choose-port.ts";
 import { demoRequests, show } from "./demo/demo-requests.ts";

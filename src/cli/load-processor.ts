@@ -5,7 +5,7 @@ import { createHeaderModifier } from "../builtin/header-modifier.ts";
 import { hello } from "../builtin/hello.ts";
 import { compose } from "../processor/compose.ts";
 import { isProcessor, type Processor } from "../processor/definition.ts";
-import type { Logger } from "../server/log.ts";
+import type { Logger } from "../server/logger.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
 /** A processor that ships with this package. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { createLogger, type Logger } from "../server/log.ts";
+import { createLogger } from "../server/log.ts";
+import type { Logger } from "../server/logger.ts";
 import { ListenError, type Server, serve } from "../server/serve.ts";
 import { readSettings, SETTINGS, type Settings, variableOf } from "../server/settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";

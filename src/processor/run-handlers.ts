@@ -1,4 +1,4 @@
-import type { Answer } from "../protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../protocol/exchange.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
@@ -63,7 +63,8 @@ export class HandlerChain {
       .then(
         (outcome) =>
           this.#fold(outcome, at.index, at.message.case, at.changes) ??
-          this.#runFrom(at.step + 1, at.message, at.changes),
+          // Once the peer is gone, what the next handlers would do is for nobody.
+          (this.#scope.over ? CONTINUE : this.#runFrom(at.step + 1, at.message, at.changes)),
       )
       .catch((cause: unknown) => this.#threw(at.index, at.message.case, cause));
   }

@@ -29,12 +29,14 @@ export interface SessionEnd {
   readonly fault?: Fault;
 }
 
-/** Where a session's answers go. Neither method may throw. */
+/** Where a session's answers go. No method may throw. */
 export interface SessionOutlet {
   /** An answer, in the order in which it has to leave. */
   send(response: ProcessingResponse): void;
-  /** The last call, made once: the stream ends, with an error where there is a fault. */
+  /** The last call but {@link settled}, made once: the stream ends, with an error where there is a fault. */
   ended(end: SessionEnd): void;
+  /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
+  settled?(): void;
 }
 
 /** Watches sessions, for counters and logs. Methods must not throw. */
@@ -85,6 +87,11 @@ export class Session {
   /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
   get backlog(): number {
     return this.#queues.request.waiting.length + this.#queues.response.waiting.length;
+  }
+
+  /** True while a handler is at work, which it may be when the transaction is long over. */
+  get running(): boolean {
+    return this.#queues.request.busy || this.#queues.response.busy;
   }
 
   /** Takes the peer's next message. */
@@ -153,15 +160,21 @@ export class Session {
   }
 
   #resume(message: PhaseMessage, answer: Answer | Fault, queue: DirectionQueue): void {
-    if (this.#over) return;
     queue.busy = false;
-    this.#settle(message, answer);
+    if (!this.#over) {
+      this.#settle(message, answer);
+      this.#takeWaiting(queue);
+      this.#endIfDone();
+    }
+    this.#options.outlet.settled?.();
+  }
+
+  #takeWaiting(queue: DirectionQueue): void {
     while (!queue.busy && !this.#over) {
       const next = queue.waiting.shift();
-      if (next === undefined) break;
+      if (next === undefined) return;
       this.#take(next, queue);
     }
-    this.#endIfDone();
   }
 
   #settle(message: PhaseMessage, answer: Answer | Fault): void {
@@ -174,8 +187,7 @@ export class Session {
   }
 
   #endIfDone(): void {
-    const { request, response } = this.#queues;
-    if (this.#halfClosed && !request.busy && !response.busy) this.#end({ result: "completed" });
+    if (this.#halfClosed && !this.running) this.#end({ result: "completed" });
   }
 
   #end(end: SessionEnd): void {

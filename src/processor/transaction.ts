@@ -58,6 +58,11 @@ export class TransactionScope {
     return this.#abort.signal;
   }
 
+  /** True once the transaction is over: nothing that a handler returns counts any more. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** Ends the transaction for handlers that still run. */
   end(): void {
     this.#over = true;

@@ -1,13 +1,13 @@
 import { Code, ConnectError, type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { RequestHandler } from "./http-listener.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./logger.ts";
 
 const PURPOSE =
   "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
 
 /** Codes that a call ends with when its peer is gone; the transaction counts how it ended itself. */
-const PEER_GONE: ReadonlySet<Code> = new Set([Code.Aborted, Code.Canceled, Code.Unknown]);
+const PEER_GONE: ReadonlySet<Code> = new Set([Code.Aborted, Code.Canceled]);
 
 /**
  * Serves Connect routes over HTTP/1.1 and HTTP/2: gRPC, gRPC-Web and Connect. Other paths get a 404 that says what
@@ -25,8 +25,14 @@ export function connectHandler(routes: (router: ConnectRouter) => void, log: Log
       return;
     }
     nameUsableAuthority(request);
-    handler(universalRequestFromNodeRequest(request, response as never, undefined, undefined))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+    const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
+    // Connect's own iteration destroys a request that it does not read to its end, and with it the answer.
+    handler({ ...call, body: request.iterator({ destroyOnReturn: false }) })
+      .then(async (answer) => {
+        if (handler.method.methodKind === "unary") await discardRest(request);
+        else response.once("finish", () => request.resume());
+        await universalResponseToNodeResponse(answer, response);
+      })
       .catch((cause: unknown) => {
         const { code } = ConnectError.from(cause);
         if (!PEER_GONE.has(code)) log.error({ path, code: Code[code] }, "a call failed in the transport");
@@ -47,16 +53,24 @@ function nameUsableAuthority(request: Parameters<RequestHandler>[0]): void {
   }
 }
 
-/** Answers once the request is complete: an answer before its end makes peers break off, and some report that. */
+/** Answers once the request is complete. */
 export function answerWhenRead(
   ...[request, response, { status, text, headers = {} }]: [
     ...Parameters<RequestHandler>,
     { readonly status: number; readonly text: string; readonly headers?: Readonly<Record<string, string>> },
   ]
 ): void {
-  request.once("end", () => {
+  void discardRest(request).then(() => {
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers });
     response.end(text);
   });
-  request.resume();
+}
+
+/** Reads on to the end of a request, since an answer before it makes peers break off, and curl lose the answer. */
+function discardRest(request: Parameters<RequestHandler>[0]): Promise<void> {
+  return new Promise((resolve) => {
+    if (request.readableEnded || request.destroyed) resolve();
+    request.once("end", resolve).once("close", resolve);
+    request.resume();
+  });
 }

@@ -1,7 +1,7 @@
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import type { Origin } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./logger.ts";
 
 /** Fault lines a second. A processor that fails on every request must not fill the disk. */
 const MAX_LINES_PER_SECOND = 10;

@@ -150,6 +150,8 @@ export class HttpListener {
     // A reset stream raises an error on both; whoever works on it learns of it by `close`.
     request.on("error", () => undefined);
     response.on("error", () => undefined);
+    // After a reset with NO_ERROR node:http2 waits until what came before is read, which may be never.
+    if ("stream" in request) request.once("aborted", () => request.stream.destroy());
     this.#options.handler(request, response);
   }
 }

@@ -1,11 +1,4 @@
-import { type DestinationStream, destination, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
-
-/** The part of a logger that the server uses; pino's loggers have it, and so do many others. */
-export interface Logger {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from "pino";
 
 /** What is logged: everything at or above this level. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -19,7 +12,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * @param level Default: `info`.
  * @param stream Default: standard output. A write that fails, as on a full disk, loses the line and nothing else.
  */
-export function createLogger(level: LogLevel = "info", stream: DestinationStream = standardOutput()): PinoLogger {
+export function createLogger(level: LogLevel = "info", stream: DestinationStream = standardOutput()): Logger {
   return pino(
     { level, base: null, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
     stream,

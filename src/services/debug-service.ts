@@ -5,7 +5,8 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionOptions } from "../processor/session.ts";
+import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
+import { Bell } from "./bell.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { explainedFaultError } from "./fault-error.ts";
 
@@ -34,28 +35,40 @@ export function debugService(
   };
 }
 
-function replay(
+/**
+ * One message after the other, as Envoy does it: response headers come only once the request's are answered, so
+ * handlers see what an asynchronous handler before them left in the state.
+ */
+async function replay(
   processor: Processor,
   requests: readonly ProcessingRequest[],
   { signal, ...options }: Omit<SessionOptions, "outlet"> & { readonly signal: AbortSignal },
 ): Promise<ProcessingResponse[]> {
-  return new Promise((resolve, reject) => {
-    const responses: ProcessingResponse[] = [];
-    const session = new Session(processor, {
-      ...options,
-      outlet: {
-        send: (response) => responses.push(response),
-        ended: ({ result, fault }) => {
-          signal.removeEventListener("abort", cancel);
-          if (fault) reject(explainedFaultError(fault));
-          else if (result === "canceled") reject(new ConnectError("the caller went away", Code.Canceled));
-          else resolve(responses);
-        },
+  const responses: ProcessingResponse[] = [];
+  const changed = new Bell();
+  let end: SessionEnd | undefined;
+  const session = new Session(processor, {
+    ...options,
+    outlet: {
+      send: (response) => responses.push(response),
+      ended(how) {
+        end = how;
+        changed.ring();
       },
-    });
-    const cancel = () => session.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
-    for (const request of requests) session.receive(request);
-    session.finish();
+      settled: () => changed.ring(),
+    },
   });
+  const cancel = () => session.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  for (const request of requests) {
+    session.receive(request);
+    while (session.running && end === undefined) await changed.wait();
+  }
+  session.finish();
+  while (end === undefined) await changed.wait();
+  signal.removeEventListener("abort", cancel);
+  const { result, fault }: SessionEnd = end;
+  if (fault) throw explainedFaultError(fault);
+  if (result === "canceled") throw new ConnectError("the caller went away", Code.Canceled);
+  return responses;
 }

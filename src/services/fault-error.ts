@@ -30,17 +30,32 @@ export function faultError(fault: Fault): ConnectError {
  */
 export function explainedFaultError(fault: Fault): ConnectError {
   const { cause } = fault;
-  const reason = fault.code === "handler_threw" ? `: ${cause instanceof Error ? String(cause) : "not an Error"}` : "";
+  const reason = fault.code === "handler_threw" ? `: ${explainCause(cause)}` : "";
   return new ConnectError(`${fault.code}: ${fault.message}${reason}`, CODES[fault.code]);
 }
 
+function explainCause(cause: unknown): string {
+  if (!(cause instanceof Error)) return "not an Error";
+  try {
+    return String(cause);
+  } catch {
+    // An Error may have a toString of its own, or a message that is a getter.
+    return "an Error that cannot be told";
+  }
+}
+
+/** Codes with which Connect says that it cannot read bytes; INTERNAL stands for those in the binary format. */
+const UNREADABLE: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.Internal, Code.Unimplemented]);
+
 /**
- * What the error means with which Connect's iteration of requests ended: the peer sent what cannot be read, or,
- * undefined, it is gone.
+ * What the error means with which Connect's iteration of requests ended while the peer was there: it sent what
+ * cannot be read, or, undefined, something else went wrong.
  */
 export function readFault(error: unknown): Fault | undefined {
-  const { code, rawMessage } = ConnectError.from(error);
+  if (!(error instanceof ConnectError)) return undefined;
+  const { code, rawMessage } = error;
   if (code === Code.ResourceExhausted) return fault("message_too_large", rawMessage, { cause: error });
-  const unreadable = code === Code.InvalidArgument || code === Code.Internal || code === Code.Unimplemented;
-  return unreadable ? fault("malformed_message", rawMessage, { cause: error }) : undefined;
+  if (!UNREADABLE.has(code)) return undefined;
+  // Connect's own text quotes malformed JSON.
+  return fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause: error });
 }

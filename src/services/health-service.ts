@@ -33,6 +33,7 @@ export class ServingState {
 
   /** Resolves at the next change, or when the signal aborts. */
   changed(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
     return new Promise<void>((resolve) => {
       const done = () => {
         this.#watchers.delete(done);

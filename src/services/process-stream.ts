@@ -5,6 +5,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
+import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
 
 /** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
@@ -42,6 +43,7 @@ export async function* processStream(
         end = how;
         changed.ring();
       },
+      settled: () => changed.ring(),
     },
   });
   const cancel = () => session.cancel();
@@ -54,7 +56,12 @@ export async function* processStream(
     () => end !== undefined || answers.length + session.backlog < MAX_WAITING_MESSAGES,
     changed,
   );
-  reading.catch((error: unknown) => session.fail(readFault(error)));
+  let readError: unknown;
+  reading.catch((error: unknown) => {
+    if (end === undefined) readError = error;
+    // Envoy resets every stream that it needs no more, which is no fault.
+    session.fail(signal.aborted ? undefined : readFault(error));
+  });
   try {
     while (true) {
       for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
@@ -65,8 +72,9 @@ export async function* processStream(
       await changed.wait();
     }
     if (end.fault !== undefined) throw faultError(end.fault);
-    // A deadline of the caller's leaves an answer owed, and Envoy takes a plain end for "let it pass".
-    if (end.result === "canceled") throw ConnectError.from(signal.reason, Code.Canceled);
+    // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
+    if (end.result === "canceled" || readError !== undefined)
+      throw ConnectError.from(readError ?? signal.reason, Code.Canceled);
   } finally {
     // Reached too where Connect gives up on the generator, as when the peer reset the stream.
     session.cancel();
@@ -85,23 +93,4 @@ async function read(
     while (!mayRead()) await changed.wait();
   }
   session.finish();
-}
-
-/** Wakes everyone who waits. A ring that nobody waits for is lost, so look before waiting. */
-class Bell {
-  #waiting: Promise<void> | undefined;
-  #wake: (() => void) | undefined;
-
-  ring(): void {
-    this.#wake?.();
-    this.#waiting = undefined;
-    this.#wake = undefined;
-  }
-
-  wait(): Promise<void> {
-    this.#waiting ??= new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-    return this.#waiting;
-  }
 }

@@ -66,16 +66,16 @@ describe("a program that uses it", () => {
 
   test("serves a processor, drains, and ends by itself", async () => {
     expect(await compile("main.ts", { ...strict, ...nodeTypes, lib: ["es2023"] })).toBe("");
-    expect(await valueOf("./out/main.js", "module.result")).toEqual({
+    expect(await evaluate("./out/main.js", "module.result")).toEqual({
       greeting: "hello ada",
       refusal: "listen",
-      lines: 2,
+      started: true,
     });
   });
 
   test("puts the routes on a Connect router of its own", async () => {
     expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
-    expect(await valueOf("./out/routes.js", "module.result")).toEqual([
+    expect(await evaluate("./out/routes.js", "module.result")).toEqual([
       "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
       "/grpc.health.v1.Health/Check",
       "/grpc.health.v1.Health/List",
@@ -199,12 +199,12 @@ async function compile(file: string, compilerOptions: object): Promise<string> {
 
 /** The names that a module has when the consumer imports it. */
 async function namesOf(entry: string): Promise<string[]> {
-  const names = await valueOf<string[]>(entry, "Object.keys(module)");
+  const names = await evaluate<string[]>(entry, "Object.keys(module)");
   return names.sort();
 }
 
 /** What an expression over a module's namespace gives in a Node of its own, once that has ended by itself. */
-async function valueOf<T>(entry: string, expression: string): Promise<T> {
+async function evaluate<T>(entry: string, expression: string): Promise<T> {
   const script = `import * as module from ${JSON.stringify(entry)}; console.log(JSON.stringify(${expression}))`;
   // NODE_OPTIONS and NODE_ENV are the test runner's.
   const { NODE_OPTIONS: _, NODE_ENV: __, ...env } = process.env;

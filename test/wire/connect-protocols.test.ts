@@ -21,7 +21,10 @@ const TRANSPORTS: readonly (readonly [name: string, connect: (baseUrl: string) =
   ["gRPC over HTTP/2", (baseUrl) => createGrpcTransport({ baseUrl })],
   ["gRPC-Web over HTTP/2", (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "2" })],
   ["Connect over HTTP/2", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" })],
-  ["Connect JSON over HTTP/2", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false })],
+  [
+    "Connect JSON over HTTP/2",
+    (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
+  ],
 ];
 
 /** Both directions of a Process call flow at once, which HTTP/1.1 cannot carry. */

@@ -9,8 +9,8 @@ import {
   Health,
   HealthCheckRequestSchema,
   type HealthCheckResponse,
-  HealthCheckResponse_ServingStatus as ServingStatus,
   HealthListRequestSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { appendHeader, compose, defineProcessor, immediateResponse, setHeader } from "../../src/index.ts";
@@ -93,7 +93,9 @@ describe("ExternalProcessor, called by grpc-js", () => {
     );
     const call = openProcess(port);
     call.send(requestHeaders());
-    expect(asJson([(await call.next()) as never])).toMatchObject([{ immediateResponse: { status: { code: "Forbidden" } } }]);
+    expect(asJson([(await call.next()) as never])).toMatchObject([
+      { immediateResponse: { status: { code: "Forbidden" } } },
+    ]);
     expect((await call.status).code).toBe(status.OK);
   });
 

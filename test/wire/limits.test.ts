@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
@@ -143,13 +143,16 @@ describe("an authority", () => {
     },
   );
 
-  test.each(["%%%bad", "outbound|9002||ext-proc", "ns/policy/0", "", "a b"])("is data over HTTP/1.1: %j", async (host) => {
-    const { port } = await serverForTest(hello);
-    const head = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json";
-    const answer = await sayAndListen(port, `${head}\r\nhost: ${host}\r\ncontent-length: 2\r\n\r\n{}`);
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-    expect(answer).toContain('"SERVING');
-  });
+  test.each(["%%%bad", "outbound|9002||ext-proc", "ns/policy/0", "", "a b"])(
+    "is data over HTTP/1.1: %j",
+    async (host) => {
+      const { port } = await serverForTest(hello);
+      const head = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json";
+      const answer = await sayAndListen(port, `${head}\r\nhost: ${host}\r\ncontent-length: 2\r\n\r\n{}`);
+      expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+      expect(answer).toContain('"SERVING');
+    },
+  );
 
   test.each(["outbound|9002||ext-proc", "ns/policy/0", "a b"])(
     "that node:http2 refuses resets its own stream and leaves the connection: %s",

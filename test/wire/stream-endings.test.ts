@@ -1,9 +1,12 @@
 import { connect, constants } from "node:http2";
+import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import { ProtocolConfigurationSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, setHeader } from "../../src/index.ts";
 import { type StartedServer, serverForTest } from "../server/start-server.ts";
-import { headersSet, requestHeaders, responseHeaders } from "./messages.ts";
+import { headersSet, requestBody, requestHeaders, responseHeaders } from "./messages.ts";
 import { http2Session, openRawCall, type RawCall } from "./raw-grpc.ts";
 import { tcp } from "./tcp.ts";
 
@@ -90,16 +93,19 @@ describe.each(ENDINGS)("%s right behind the last answer", (_name, end) => {
 describe("a stream that ends early", () => {
   const slow = defineProcessor({ name: "slow", requestHeaders: (_headers, tx) => untilAborted(tx.signal) });
 
-  test.each(ENDINGS.slice(0, 3))("is canceled where an answer is owed, and its handler is told: %s", async (_name, end) => {
-    const started = await serverForTest(slow);
-    const session = http2Session(started.port);
-    const call = openRawCall(session);
-    call.send(requestHeaders());
-    await messages(started, 1);
-    end(call);
-    expect(await ended(started, 1)).toEqual({ canceled: 1 });
-    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
-  });
+  test.each(ENDINGS.slice(0, 3))(
+    "is canceled where an answer is owed, and its handler is told: %s",
+    async (_name, end) => {
+      const started = await serverForTest(slow);
+      const session = http2Session(started.port);
+      const call = openRawCall(session);
+      call.send(requestHeaders());
+      await messages(started, 1);
+      end(call);
+      expect(await ended(started, 1)).toEqual({ canceled: 1 });
+      expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+    },
+  );
 
   test("is canceled when its connection is lost, and other connections go on", async () => {
     const started = await serverForTest(slow);
@@ -151,6 +157,35 @@ describe("a stream that ends early", () => {
   });
 });
 
+describe("a peer that goes away while it is written to", () => {
+  const body = new Uint8Array(1 << 20);
+  const GONE: typeof ENDINGS = [
+    ...ENDINGS.slice(0, 3),
+    ["a lost connection", ({ stream }) => stream.session?.socket.resetAndDestroy()],
+    ["a closed connection", ({ stream }) => stream.session?.destroy()],
+  ];
+
+  test.each(GONE)("ends its stream, silently: %s", async (_name, end) => {
+    const started = await serverForTest(hello);
+    const session = http2Session(started.port);
+    const call = openRawCall(session);
+    const protocolConfig = create(ProtocolConfigurationSchema, {
+      requestBodyMode: ProcessingMode_BodySendMode.FULL_DUPLEX_STREAMED,
+    });
+    call.send(requestHeaders([], false, { protocolConfig }));
+    await call.next();
+    // Nothing is read, so that 64 KiB fill the stream's window and the server has to wait.
+    call.stream.pause();
+    for (let index = 0; index < 4; index++) call.send(requestBody(body, false));
+    await messages(started, 2, "requestBody");
+    end(call);
+    const counts = await ended(started, 1);
+    expect(counts["fault"]).toBeUndefined();
+    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+    expect(await started.metric("ext_proc_streams_active")).toBe(0);
+  });
+});
+
 describe("half a message", () => {
   test("in front of a reset is no fault", async () => {
     const started = await serverForTest(hello);
@@ -165,9 +200,9 @@ describe("half a message", () => {
   });
 });
 
-/** Waits until the server has seen as many request headers. */
-async function messages(started: StartedServer, count: number): Promise<void> {
-  const sample = 'ext_proc_messages_total{phase="requestHeaders",origin="envoy"}';
+/** Waits until the server has seen as many messages of a phase. */
+async function messages(started: StartedServer, count: number, phase = "requestHeaders"): Promise<void> {
+  const sample = `ext_proc_messages_total{phase="${phase}",origin="envoy"}`;
   while ((await started.metric(sample)) < count);
 }
 

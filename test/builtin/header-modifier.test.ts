@@ -1,0 +1,174 @@
+import { describe, expect, test } from "vitest";
+import { CONTROL_HEADER, createHeaderModifier, type HeaderModifierProblem } from "../../src/builtin/header-modifier.ts";
+import { changesOf, recordSession } from "../processor/recorded-session.ts";
+import { type HeaderPairs, headersOf } from "../protocol/messages.ts";
+
+const SECRET = "s3cr3t";
+const REMOVED = `-${CONTROL_HEADER}`;
+
+/** What header-modifier makes of request headers. */
+function modify(pairs: HeaderPairs): { changes: string[]; problems: HeaderModifierProblem[] } {
+  const problems: HeaderModifierProblem[] = [];
+  const recorded = recordSession(createHeaderModifier((problem) => problems.push(problem)));
+  recorded.receive(headersOf("requestHeaders", pairs));
+  expect(recorded.log).toEqual(["requestHeaders"]);
+  return { changes: changesOf(recorded.answers[0]), problems };
+}
+
+const obey = (control: string) => modify([[CONTROL_HEADER, control]]);
+
+describe("a control header", () => {
+  test("sets its pairs and is taken away", () => {
+    expect(obey('{"X-One":"1","x-two":"two words","x-empty":"","x-ü":"no"}')).toEqual({
+      changes: [REMOVED, "x-one = 1", "x-two = two words", "x-empty = "],
+      problems: ["invalid_header"],
+    });
+  });
+
+  test("is found whatever its case", () => {
+    expect(modify([["Request-Header-Modifier", '{"x-a":"1"}']]).changes).toEqual([REMOVED, "x-a = 1"]);
+  });
+
+  test("that is absent leaves everything alone", () => {
+    expect(modify([["x-a", "1"]])).toEqual({ changes: [], problems: [] });
+    expect(modify([])).toEqual({ changes: [], problems: [] });
+  });
+
+  test("of no pairs is only taken away", () => {
+    expect(obey("{}")).toEqual({ changes: [REMOVED], problems: [] });
+  });
+
+  test.each(["", " ", "{", `{"x-a":"${SECRET}"`, SECRET, "{'x-a':'1'}", "\ufeff{}"])(
+    "that is no JSON is taken away and reported: %j",
+    (control) => {
+      expect(obey(control)).toEqual({ changes: [REMOVED], problems: ["not_json"] });
+    },
+  );
+
+  test.each(["null", "5", "true", `"${SECRET}"`, `["x-a","${SECRET}"]`, "[]"])(
+    "that is no JSON object is taken away and reported: %s",
+    (control) => {
+      expect(obey(control)).toEqual({ changes: [REMOVED], problems: ["not_an_object"] });
+    },
+  );
+
+  test("that came twice is taken away, not obeyed, and reported", () => {
+    const twice: HeaderPairs = [
+      [CONTROL_HEADER, '{"x-a":"1"}'],
+      ["Request-Header-Modifier", '{"x-a":"1"}'],
+    ];
+    expect(modify(twice)).toEqual({ changes: [REMOVED], problems: ["repeated"] });
+  });
+
+  test("that is no UTF-8 does no harm", () => {
+    expect(modify([[CONTROL_HEADER, Uint8Array.of(0xff, 0x7b)]])).toEqual({
+      changes: [REMOVED],
+      problems: ["not_json"],
+    });
+  });
+});
+
+describe("names that a client must not forge are refused, in any case", () => {
+  test.each([
+    ":path",
+    ":authority",
+    ":method",
+    ":scheme",
+    ":status",
+    ":",
+    "host",
+    "authorization",
+    "cookie",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-client-cert",
+    "x-forwarded-",
+    "x-envoy-original-path",
+    "x-envoy-internal",
+    "x-envoy-",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    CONTROL_HEADER,
+  ])("%s", (name) => {
+    const mixed = [...name].map((letter, index) => (index % 2 ? letter : letter.toUpperCase())).join("");
+    for (const variant of [name, name.toUpperCase(), mixed]) {
+      expect(obey(JSON.stringify({ [variant]: SECRET, "x-fine": "1" }))).toEqual({
+        changes: [REMOVED, "x-fine = 1"],
+        problems: ["name_refused"],
+      });
+    }
+  });
+
+  test("also where a letter only lower-cases to theirs", () => {
+    expect(obey('{"coo\u212aie":"1"}')).toEqual({ changes: [REMOVED], problems: ["name_refused"] });
+  });
+});
+
+describe("a bad pair is ignored and reported, and the others count", () => {
+  test.each(["5", "true", "null", '["1"]', '{"a":"b"}'])("whose value is %s", (value) => {
+    expect(obey(`{"x-bad":${value},"x-fine":"1"}`)).toEqual({
+      changes: [REMOVED, "x-fine = 1"],
+      problems: ["value_not_a_string"],
+    });
+  });
+
+  test.each(['{"x bad":"1"}', '{"":"1"}', '{"x-bad\\n":"1"}', '{"x-bad":"1\\r\\nx-forged: 1"}', '{"x-bad":"\\u0000"}'])(
+    "that makes no header: %s",
+    (control) => {
+      expect(obey(control)).toEqual({ changes: [REMOVED], problems: ["invalid_header"] });
+    },
+  );
+
+  test("each kind of problem once for a request", () => {
+    expect(obey('{"a b":"1","c d":"1","host":"1","cookie":"1","x-a":1,"x-b":2}').problems.toSorted()).toEqual([
+      "invalid_header",
+      "name_refused",
+      "value_not_a_string",
+    ]);
+  });
+});
+
+describe("the number of pairs", () => {
+  const pairs = (count: number) =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, "1"])));
+
+  test("may be 32", () => {
+    const { changes, problems } = obey(pairs(32));
+    expect([changes.length, problems]).toEqual([33, []]);
+  });
+
+  test("may not be 33, of which then none counts", () => {
+    expect(obey(pairs(33))).toEqual({ changes: [REMOVED], problems: ["too_many"] });
+  });
+});
+
+describe("attempts on object prototypes", () => {
+  test("set plain headers at most, and change no object", () => {
+    const { changes, problems } = obey(
+      '{"__proto__":"1","constructor":"2","prototype":{"polluted":"yes"},"toString":"3","hasOwnProperty":"4"}',
+    );
+    expect(changes).toEqual([REMOVED, "__proto__ = 1", "constructor = 2", "tostring = 3", "hasownproperty = 4"]);
+    expect(problems).toEqual(["value_not_a_string"]);
+    expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
+  });
+
+  test("by an object under __proto__ are no pairs", () => {
+    expect(obey('{"__proto__":{"x-polluted":"1"}}')).toEqual({ changes: [REMOVED], problems: ["value_not_a_string"] });
+    expect(({} as Record<string, unknown>)["x-polluted"]).toBeUndefined();
+  });
+});
+
+test("responses and trailers are none of its business", () => {
+  const recorded = recordSession(createHeaderModifier(() => {}));
+  recorded.receive(headersOf("responseHeaders", [[CONTROL_HEADER, '{"x-a":"1"}']]));
+  expect(changesOf(recorded.answers[0])).toEqual([]);
+});

@@ -1,0 +1,256 @@
+import { describe, expectTypeOf, test } from "vitest";
+import {
+  appendHeader,
+  compose,
+  defineProcessor,
+  type EditablePhase,
+  type Effect,
+  type Fault,
+  type Head,
+  type HttpHeaders,
+  type HttpTrailers,
+  header,
+  immediateResponse,
+  type Processor,
+  removeHeader,
+  setHeader,
+  type Transaction,
+} from "../../src/index.ts";
+
+declare const responseOnly: Effect<"responseHeaders">;
+declare const requestOnly: Effect<"requestHeaders">;
+declare const headersOnly: Effect<"requestHeaders" | "responseHeaders">;
+declare const bodyOnly: Effect<"requestBody">;
+
+describe("inference inside one object literal", () => {
+  test("state is that of state(), in every handler", () => {
+    defineProcessor({
+      name: "stateful",
+      state: () => ({ user: "", hits: 0 }),
+      requestHeaders(headers, tx) {
+        expectTypeOf(headers).toEqualTypeOf<HttpHeaders>();
+        expectTypeOf(tx).toEqualTypeOf<Transaction<{ user: string; hits: number }>>();
+        tx.state.user = header(headers, "x-user") ?? "anonymous";
+        tx.state.hits++;
+        return setHeader("x-user", tx.state.user);
+      },
+      responseHeaders: (_headers, tx) => appendHeader("x-hits", String(tx.state.hits)),
+      responseTrailers: (trailers, tx) => {
+        expectTypeOf(trailers).toEqualTypeOf<HttpTrailers>();
+        expectTypeOf(tx.state.user).toEqualTypeOf<string>();
+      },
+    });
+  });
+
+  test("state is undefined without state()", () => {
+    defineProcessor({
+      name: "stateless",
+      requestHeaders(_headers, tx) {
+        expectTypeOf(tx.state).toEqualTypeOf<undefined>();
+      },
+    });
+  });
+
+  test("messages are those of the phase", () => {
+    defineProcessor({
+      name: "messages",
+      requestHeaders: (message) => expectTypeOf(message).toEqualTypeOf<HttpHeaders>() && undefined,
+      responseHeaders: (message) => expectTypeOf(message).toEqualTypeOf<HttpHeaders>() && undefined,
+      requestTrailers: (message) => expectTypeOf(message).toEqualTypeOf<HttpTrailers>() && undefined,
+      responseTrailers: (message) => expectTypeOf(message).toEqualTypeOf<HttpTrailers>() && undefined,
+    });
+  });
+
+  test("the transaction is read-only save for its state", () => {
+    expectTypeOf<Transaction["request"]>().toEqualTypeOf<Head>();
+    expectTypeOf<Transaction["response"]>().toEqualTypeOf<Head | undefined>();
+    expectTypeOf<Transaction["signal"]>().toEqualTypeOf<AbortSignal>();
+    expectTypeOf<Transaction["origin"]>().toEqualTypeOf<"envoy" | "debug">();
+    defineProcessor({
+      name: "writes",
+      requestHeaders(_headers, tx) {
+        // @ts-expect-error the head is Envoy's
+        tx.request = undefined as never;
+        // @ts-expect-error so is who asks
+        tx.origin = "envoy";
+      },
+    });
+  });
+});
+
+describe("what handlers may return", () => {
+  test("an effect, several, or nothing", () => {
+    defineProcessor({ name: "p", requestHeaders: () => setHeader("a", "b") });
+    defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), immediateResponse(403)] });
+    defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), headersOnly, requestOnly] });
+    defineProcessor({ name: "p", requestHeaders: () => [] });
+    defineProcessor({ name: "p", requestHeaders: () => undefined });
+    defineProcessor({ name: "p", requestHeaders: () => {} });
+    defineProcessor({
+      name: "p",
+      requestHeaders(headers) {
+        if (header(headers, "x-no")) return immediateResponse(403);
+        return;
+      },
+    });
+    defineProcessor({
+      name: "p",
+      requestHeaders(headers) {
+        const effects: Effect<EditablePhase>[] = [];
+        if (header(headers, "x-a")) effects.push(removeHeader("x-a"));
+        return effects;
+      },
+    });
+  });
+
+  test("the same in a promise", () => {
+    defineProcessor({ name: "p", requestHeaders: async () => setHeader("a", "b") });
+    defineProcessor({ name: "p", requestHeaders: async () => [setHeader("a", "b"), removeHeader("c")] });
+    defineProcessor({ name: "p", requestHeaders: async () => {} });
+    defineProcessor({ name: "p", requestHeaders: async () => undefined });
+    defineProcessor({
+      name: "p",
+      async requestHeaders(headers, tx) {
+        if (tx.request.one("authorization") === undefined) return immediateResponse(401);
+        await Promise.resolve(headers);
+        return;
+      },
+    });
+    defineProcessor({
+      name: "p",
+      async requestHeaders(headers) {
+        return header(headers, "x-a") ? setHeader("a", "b") : undefined;
+      },
+    });
+    defineProcessor({
+      name: "p",
+      requestHeaders: (headers) => (header(headers, "x-a") ? Promise.resolve(setHeader("a", "b")) : undefined),
+    });
+  });
+
+  test("a parsed setting may leave a handler out", () => {
+    defineProcessor({ name: "p", requestHeaders: Math.random() > 2 ? () => setHeader("a", "b") : undefined });
+  });
+});
+
+describe("mistakes that do not compile", () => {
+  test("a bare object in place of an effect", () => {
+    // @ts-expect-error no mark
+    defineProcessor({ name: "p", requestHeaders: () => ({ kind: "setHeader", name: "a", value: "b" }) });
+    // @ts-expect-error no mark, in an array
+    defineProcessor({ name: "p", requestHeaders: () => [{ kind: "setHeader", name: "a", value: "b" }] });
+    // @ts-expect-error no mark, in a promise
+    defineProcessor({ name: "p", requestHeaders: async () => ({ kind: "setHeader", name: "a", value: "b" }) });
+    // @ts-expect-error a string is none either
+    defineProcessor({ name: "p", requestHeaders: () => "setHeader" });
+    // @ts-expect-error nor is null
+    defineProcessor({ name: "p", requestHeaders: () => null });
+    // @ts-expect-error nor an array inside an array
+    defineProcessor({ name: "p", requestHeaders: () => [[setHeader("a", "b")]] });
+    // @ts-expect-error nor a hole in one
+    defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), undefined] });
+  });
+
+  test("an effect in a phase where Envoy does not honour it", () => {
+    defineProcessor({ name: "p", responseHeaders: () => responseOnly });
+    // @ts-expect-error the wrong direction
+    defineProcessor({ name: "p", requestHeaders: () => responseOnly });
+    // @ts-expect-error trailers
+    defineProcessor({ name: "p", responseTrailers: () => responseOnly });
+    // @ts-expect-error trailers, in a promise
+    defineProcessor({ name: "p", requestTrailers: async () => headersOnly });
+    // @ts-expect-error a body effect among headers
+    defineProcessor({ name: "p", requestHeaders: () => bodyOnly });
+    // @ts-expect-error one wrong among right ones
+    defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), responseOnly] });
+  });
+
+  test("effects of fewer phases are not those of more", () => {
+    expectTypeOf<Effect<EditablePhase>>().toExtend<Effect<"requestHeaders">>();
+    expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<EditablePhase>>();
+    expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<"responseHeaders">>();
+    expectTypeOf(setHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(appendHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(removeHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(immediateResponse).returns.toEqualTypeOf<Effect<EditablePhase>>();
+  });
+
+  test("properties that a processor has not", () => {
+    // @ts-expect-error bodies have no handlers yet
+    defineProcessor({ name: "p", requestBody: () => undefined });
+    // @ts-expect-error a misspelt phase
+    defineProcessor({ name: "p", requestHeader: () => undefined });
+    // @ts-expect-error no name
+    defineProcessor({ requestHeaders: () => undefined });
+    // @ts-expect-error a name that is none
+    defineProcessor({ name: 5 });
+    // @ts-expect-error a handler that is no function
+    defineProcessor({ name: "p", requestHeaders: setHeader("a", "b") });
+    // @ts-expect-error the state is another one
+    defineProcessor({ name: "p", state: () => ({ n: 1 }), requestHeaders: (_h, tx) => void tx.state.m });
+  });
+
+  test("values that are neither text nor bytes", () => {
+    setHeader("a", new Uint8Array());
+    // @ts-expect-error a number
+    setHeader("a", 5);
+    // @ts-expect-error no value
+    appendHeader("a");
+    // @ts-expect-error undefined
+    setHeader("a", undefined);
+    // @ts-expect-error several values
+    setHeader("a", ["b", "c"]);
+  });
+
+  test("an immediate response of two bodies", () => {
+    immediateResponse(200);
+    immediateResponse(200, { json: { a: 1 }, headers: { a: ["b", new Uint8Array()] }, grpcStatus: 7, details: "d" });
+    immediateResponse(200, { text: "a", headers: undefined });
+    immediateResponse(200, { bytes: new Uint8Array() });
+    // @ts-expect-error json and text
+    immediateResponse(200, { json: {}, text: "a" });
+    // @ts-expect-error text and bytes
+    immediateResponse(200, { text: "a", bytes: new Uint8Array() });
+    // @ts-expect-error json and bytes
+    immediateResponse(200, { json: 1, bytes: new Uint8Array() });
+    // @ts-expect-error text that is bytes
+    immediateResponse(200, { text: new Uint8Array() });
+    // @ts-expect-error a header that is a number
+    immediateResponse(200, { headers: { a: 5 } });
+    // @ts-expect-error an unknown property
+    immediateResponse(200, { body: "a" });
+    // @ts-expect-error a status that is text
+    immediateResponse("200");
+  });
+});
+
+describe("Processor", () => {
+  test("is opaque: what it is made of cannot be read or made up", () => {
+    const processor = defineProcessor({ name: "p", state: () => 1 });
+    expectTypeOf(processor).toEqualTypeOf<Processor>();
+    expectTypeOf<Extract<keyof Processor, string>>().toEqualTypeOf<"name">();
+    // @ts-expect-error no handlers to call
+    processor.requestHeaders;
+    // @ts-expect-error a bare object is none
+    const made: Processor = { name: "p" };
+    expectTypeOf(made.name).toEqualTypeOf<string>();
+    // @ts-expect-error a definition is none
+    compose({ name: "p", requestHeaders: () => undefined });
+  });
+
+  test("composes whatever the states are", () => {
+    const count = defineProcessor({ name: "a", state: () => 1, requestHeaders: (_h, tx) => void tx.state++ });
+    const user = defineProcessor({ name: "b", state: () => ({ user: "" }) });
+    const none = defineProcessor({ name: "c" });
+    expectTypeOf(compose(count, user, none)).toEqualTypeOf<Processor>();
+    expectTypeOf(compose(compose(count, user), none)).toEqualTypeOf<Processor>();
+    const many: readonly Processor[] = [count, user];
+    expectTypeOf(compose(...many)).toEqualTypeOf<Processor>();
+  });
+});
+
+test("a fault cannot be changed, and an effect neither", () => {
+  expectTypeOf<Fault["source"]>().toEqualTypeOf<"envoy" | "handler" | "internal">();
+  // @ts-expect-error a value is a value
+  setHeader("a", "b").kind = "removeHeader";
+});

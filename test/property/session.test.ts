@@ -1,0 +1,138 @@
+import { describe, expect, test } from "vitest";
+import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import { type EditablePhase, type Effect, setHeader } from "../../src/processor/effect.ts";
+import { directionOf, PHASES, type Phase } from "../../src/protocol/phase.ts";
+import { changesOf, recordSession } from "../processor/recorded-session.ts";
+import { bounded, fc } from "./seed.ts";
+import { type ScriptedTransaction, transactionArbitrary } from "./transactions.ts";
+
+const EDITABLE = PHASES.filter((phase): phase is EditablePhase => !phase.endsWith("Body"));
+
+/** Which phases have a handler, and which of those take their time. */
+const handlersArbitrary = fc.record({
+  requestHeaders: fc.constantFrom("none", "sync", "async"),
+  requestTrailers: fc.constantFrom("none", "sync", "async"),
+  responseHeaders: fc.constantFrom("none", "sync", "async"),
+  responseTrailers: fc.constantFrom("none", "sync", "async"),
+});
+type Handlers = Readonly<Record<EditablePhase, string>>;
+
+/** Handlers that name their phase; the asynchronous ones settle when, and in the order in which, the scheduler says. */
+function processorOf(handlers: Handlers, scheduler: fc.Scheduler): Processor {
+  const handler = (phase: EditablePhase) => {
+    const effect: Effect<EditablePhase> = setHeader("x-phase", phase);
+    if (handlers[phase] === "none") return undefined;
+    return handlers[phase] === "sync" ? () => effect : () => scheduler.schedule(Promise.resolve(effect), phase);
+  };
+  return defineProcessor({
+    name: "scheduled",
+    ...Object.fromEntries(EDITABLE.map((phase) => [phase, handler(phase)])),
+  });
+}
+
+function phasesOf({ messages }: ScriptedTransaction): Phase[] {
+  return messages.flatMap(({ request }) => (request.case === undefined ? [] : [request.case]));
+}
+
+function ofDirection(log: readonly string[], direction: string): string[] {
+  return log.filter(
+    (entry) => (PHASES as readonly string[]).includes(entry) && directionOf(entry as Phase) === direction,
+  );
+}
+
+/** Several answers to one piece of a full-duplex body count as one. */
+function withoutRepeatedBodies(phases: readonly string[]): string[] {
+  return phases.filter((phase, index) => !phase.endsWith("Body") || phases[index - 1] !== phase);
+}
+
+describe("a session of any handlers, synchronous or not", () => {
+  test("answers each direction in its order, completely, and then completes", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        transactionArbitrary,
+        handlersArbitrary,
+        fc.scheduler(),
+        async (transaction, handlers, scheduler) => {
+          const recorded = recordSession(processorOf(handlers, scheduler));
+          recorded.receive(...transaction.messages);
+          recorded.session.finish();
+          await scheduler.waitIdle();
+          const phases = transaction.observabilityMode ? [] : phasesOf(transaction);
+          for (const direction of ["request", "response"]) {
+            expect(withoutRepeatedBodies(ofDirection(recorded.log, direction))).toEqual(
+              withoutRepeatedBodies(ofDirection(phases, direction)),
+            );
+          }
+          expect(recorded.log.at(-1)).toBe("ended: completed");
+          expect(recorded.ends).toHaveLength(1);
+          expect([recorded.session.backlog, recorded.session.running]).toEqual([0, false]);
+        },
+      ),
+      bounded(120),
+    );
+  });
+
+  test("applies each handler's effect to its own message", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        transactionArbitrary,
+        handlersArbitrary,
+        fc.scheduler(),
+        async (transaction, handlers, scheduler) => {
+          const recorded = recordSession(processorOf(handlers, scheduler));
+          recorded.receive(...transaction.messages);
+          await scheduler.waitIdle();
+          for (const answer of recorded.answers) {
+            const phase = answer.response.case as Phase;
+            const handled = handlers[phase as EditablePhase] ?? "none";
+            expect(changesOf(answer)).toEqual(handled === "none" ? [] : [`x-phase = ${phase}`]);
+          }
+        },
+      ),
+      bounded(80),
+    );
+  });
+
+  test("answers within receive() where no handler is asynchronous", () => {
+    fc.assert(
+      fc.property(transactionArbitrary, fc.scheduler(), (transaction, scheduler) => {
+        fc.pre(!transaction.observabilityMode);
+        const handlers = Object.fromEntries(EDITABLE.map((phase) => [phase, "sync"])) as Handlers;
+        const recorded = recordSession(processorOf(handlers, scheduler));
+        for (const message of transaction.messages) {
+          const before = recorded.answers.length;
+          recorded.receive(message);
+          expect(recorded.answers.length > before).toBe(message.request.case !== undefined);
+        }
+      }),
+      bounded(80),
+    );
+  });
+
+  test("ends once and at once, wherever it is cancelled or shut down", async () => {
+    const act = fc.constantFrom("cancel" as const, "shutDown" as const);
+    await fc.assert(
+      fc.asyncProperty(
+        transactionArbitrary,
+        handlersArbitrary,
+        fc.scheduler(),
+        fc.tuple(fc.nat(8), act),
+        async (transaction, handlers, scheduler, [at, how]) => {
+          const recorded = recordSession(processorOf(handlers, scheduler));
+          recorded.receive(...transaction.messages.slice(0, at));
+          const owed = recorded.session.running && !transaction.observabilityMode;
+          recorded.session[how]();
+          const log = [...recorded.log];
+          expect(log.at(-1)).toBe(
+            `ended: ${owed ? { cancel: "canceled", shutDown: "server_draining" }[how] : "completed"}`,
+          );
+          recorded.receive(...transaction.messages.slice(at));
+          recorded.session.finish();
+          await scheduler.waitIdle();
+          expect(recorded.log).toEqual(log);
+        },
+      ),
+      bounded(120),
+    );
+  });
+});
