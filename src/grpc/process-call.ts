@@ -6,13 +6,14 @@ import {
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderList } from "../http2/header-list.ts";
-import type { Http2Stream, StreamHandler } from "../http2/stream.ts";
+import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
+import { grpcStatusOf } from "../protocol/fault-status.ts";
 import { GrpcReply } from "./reply.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
-import { faultStatus, GrpcStatus } from "./status.ts";
+import { GrpcStatus } from "./status.ts";
 import { parseGrpcTimeout } from "./timeout.ts";
 
 /** How Process calls are served. */
@@ -48,8 +49,8 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
 
-  onData(buffer: Uint8Array, start: number, end: number): void {
-    this.#reader.read(buffer, start, end);
+  onData(bytes: Buffer, start: number, end: number): void {
+    this.#reader.read(bytes, start, end);
   }
 
   onMessage(bytes: Uint8Array): void {
@@ -79,8 +80,6 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   onReset(): void {
     this.#session.cancel();
-    // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
-    if (this.#session.running) this.#release = this.#stream.hold();
   }
 
   onWritable(): void {
@@ -98,8 +97,10 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     clearTimeout(this.#deadline);
     this.#reader.stop();
     // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
-    if (failure !== undefined) this.#reply.end(faultStatus(failure.code), `${failure.code}: ${failure.message}`);
+    if (failure !== undefined) this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`);
     else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
+    // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
+    if (this.#session.running) this.#release = this.#stream.hold();
   }
 
   settled(): void {

@@ -1,5 +1,5 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
-import type { Http2Stream } from "../http2/stream.ts";
+import type { Http2Stream } from "../http2/http2-stream.ts";
 import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
 
 const HEADERS = [
@@ -25,10 +25,15 @@ export class GrpcReply {
   send(message: Uint8Array): boolean {
     if (this.#ended) return true;
     this.#sendHeaders();
-    const frame = new Uint8Array(PREFIX_BYTES + message.length);
-    new DataView(frame.buffer).setUint32(1, message.length);
-    frame.set(message, PREFIX_BYTES);
-    return this.#stream.write(frame);
+    const { length } = message;
+    return this.#stream.writeFrame(PREFIX_BYTES + length, (target, at) => {
+      target[at] = 0;
+      target[at + 1] = length >>> 24;
+      target[at + 2] = length >>> 16;
+      target[at + 3] = length >>> 8;
+      target[at + 4] = length;
+      target.set(message, at + PREFIX_BYTES);
+    });
   }
 
   /** Ends the call, once; what comes later is dropped. Without a message before, the status alone is the reply. */
