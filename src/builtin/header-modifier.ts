@@ -94,7 +94,9 @@ function parsePairs(control: string, problems: Set<HeaderModifierProblem>): read
 }
 
 function problemOf(name: string, value: unknown): HeaderModifierProblem | undefined {
-  if (REFUSED_NAMES.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) return "name_refused";
+  // CGI, WSGI and their like read `x_forwarded_for` as `x-forwarded-for`.
+  const readAs = name.replaceAll("_", "-");
+  if (REFUSED_NAMES.has(readAs) || REFUSED_PREFIXES.some((prefix) => readAs.startsWith(prefix))) return "name_refused";
   if (typeof value !== "string") return "value_not_a_string";
   const refusal = refuseHeaderChange({ op: "set", name, value: textToBytes(value) }, "requestHeaders");
   return refusal === undefined ? undefined : "invalid_header";

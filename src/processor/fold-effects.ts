@@ -1,7 +1,7 @@
 import type { Answer } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
-import { refuseHeaderChange } from "../protocol/header-rules.ts";
+import { quoteName, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
 import { toImmediateResponse } from "../protocol/immediate-response.ts";
 import type { Phase } from "../protocol/phase.ts";
@@ -47,7 +47,7 @@ function toHeaderChange(effect: HeaderEffect): HeaderChange | string {
   if (effect.kind === "removeHeader") return { op: OPS[effect.kind], name };
   const value = typeof effect.value === "string" ? textToBytes(effect.value) : effect.value;
   if (!(value instanceof Uint8Array))
-    return `value of header ${JSON.stringify(name)} is ${nameKind(value)}, must be a string or bytes`;
+    return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
   return { op: OPS[effect.kind], name, value };
 }
 

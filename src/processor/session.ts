@@ -27,6 +27,11 @@ export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediat
 export interface SessionEnd {
   readonly result: SessionResult;
   readonly fault?: Fault;
+  /**
+   * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
+   * error would fail the transaction that Envoy merely copies to us.
+   */
+  readonly observed?: boolean;
 }
 
 /** Where a session's answers go. No method may throw. */
@@ -196,8 +201,9 @@ export class Session {
     for (const queue of Object.values(this.#queues)) queue.waiting.length = 0;
     this.#scope.end();
     this.#options.sessions?.delete(this);
-    this.#options.observer?.ended(end, this.#options.origin);
-    this.#options.outlet.ended(end);
+    const told = this.#exchange.observabilityMode ? { ...end, observed: true } : end;
+    this.#options.observer?.ended(told, this.#options.origin);
+    this.#options.outlet.ended(told);
   }
 }
 

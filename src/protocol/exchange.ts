@@ -95,7 +95,7 @@ export class Exchange {
     if (state.ended) return { kind: "ignored", reason: "ended" };
     const rank = RANK[request.case];
     if (rank < state.rank || (rank === state.rank && rank !== RANK.requestBody)) {
-      return fault("phase_out_of_order", `the peer sent ${request.case} after a later phase of the same direction`);
+      return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
     }
     state.rank = rank;
     state.ended = endsDirection(request);

@@ -36,7 +36,7 @@ export function refuseHeaderChange(change: HeaderChange, phase: Phase): string |
 /** Says why a name cannot stand among the headers of an immediate response; undefined where it can. */
 export function refuseName(name: string): string | undefined {
   if (name === "") return "a header name is empty";
-  if (!TOKEN.test(name)) return `header name ${quote(name)} is no lower-case token (RFC 9110 5.1)`;
+  if (!TOKEN.test(name)) return `header name ${quoteName(name)} is no lower-case token (RFC 9110 5.1)`;
   if (name.length > MAX_BYTES) return `a header name is longer than ${MAX_BYTES} bytes`;
   if (FRAMING_HEADERS.has(name)) return `header "${name}" frames the message and belongs to the runtime`;
   return undefined;
@@ -44,10 +44,10 @@ export function refuseName(name: string): string | undefined {
 
 /** Says why bytes cannot be a header value: control characters other than tab, or too many of them. */
 export function refuseValueBytes(name: string, value: Uint8Array): string | undefined {
-  if (value.length > MAX_BYTES) return `value of header "${name}" is longer than ${MAX_BYTES} bytes`;
+  if (value.length > MAX_BYTES) return `value of header ${quoteName(name)} is longer than ${MAX_BYTES} bytes`;
   for (const byte of value) {
     if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) {
-      return `value of header "${name}" has a control character (byte 0x${byte.toString(16).padStart(2, "0")})`;
+      return `value of header ${quoteName(name)} has a control character (byte 0x${byte.toString(16).padStart(2, "0")})`;
     }
   }
   return undefined;
@@ -64,10 +64,10 @@ function refuseRemoval(name: string): string | undefined {
 function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefined {
   const { name } = change;
   if (phase === "requestTrailers" || phase === "responseTrailers")
-    return `trailers have no pseudo-header ${quote(name)}`;
+    return `trailers have no pseudo-header ${quoteName(name)}`;
   const known =
     phase === "responseHeaders" || phase === "responseBody" ? name === ":status" : REQUEST_PSEUDO_HEADERS.has(name);
-  if (!known) return `${phase} has no pseudo-header ${quote(name)}`;
+  if (!known) return `${phase} has no pseudo-header ${quoteName(name)}`;
   if (change.op === "remove") return `pseudo-header "${name}" cannot be removed`;
   if (change.op === "append") return `pseudo-header "${name}" has one value: set it instead of appending`;
   if (name === ":path" && !isPath(change.value))
@@ -94,7 +94,7 @@ function isFinalStatus(value: Uint8Array): boolean {
   return value.length === 3 && first >= 0x32 && first <= 0x39 && value.every((byte) => byte >= 0x30 && byte <= 0x39);
 }
 
-function quote(name: string): string {
-  // A name may come from a client, and the text goes to a log line: escaped, and never long.
+/** A header name for a message. It may come from a client, and the text goes to a log line: escaped, and never long. */
+export function quoteName(name: string): string {
   return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
 }

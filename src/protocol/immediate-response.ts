@@ -5,7 +5,7 @@ import {
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { headerValueOption } from "./header-mutation.ts";
-import { refuseName, refuseValueBytes } from "./header-rules.ts";
+import { quoteName, refuseName, refuseValueBytes } from "./header-rules.ts";
 import { textToBytes } from "./header-text.ts";
 
 /** Text is sent as UTF-8, bytes as they are; an array gives the header once for each of its values. */
@@ -85,7 +85,7 @@ function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | s
   const values: HeaderValueOption[] = [];
   for (const item of list) {
     if (typeof item !== "string" && !(item instanceof Uint8Array))
-      return `value of header "${name}" is neither a string nor bytes`;
+      return `value of header ${quoteName(name)} is neither a string nor bytes`;
     const bytes = typeof item === "string" ? textToBytes(item) : item;
     const refusal = refuseValueBytes(name, bytes);
     if (refusal !== undefined) return refusal;

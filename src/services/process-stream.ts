@@ -71,7 +71,7 @@ export async function* processStream(
       if (end !== undefined) break;
       await changed.wait();
     }
-    if (end.fault !== undefined) throw faultError(end.fault);
+    if (end.fault !== undefined && !end.observed) throw faultError(end.fault);
     // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
     if (end.result === "canceled" || readError !== undefined)
       throw ConnectError.from(readError ?? signal.reason, Code.Canceled);

@@ -81,6 +81,8 @@ describe("names that a client must not forge are refused, in any case", () => {
     "cookie",
     "forwarded",
     "x-forwarded-for",
+    "x_forwarded_for",
+    "x_envoy-internal",
     "x-forwarded-proto",
     "x-forwarded-client-cert",
     "x-forwarded-",

@@ -88,6 +88,11 @@ describe("what is no effect, or one that Envoy would refuse, is fault invalid_ef
     expect(fault?.code).toBe("invalid_effect");
   });
 
+  test("in one short line, however long the name", async () => {
+    const fault = await faultOf(returning(() => setHeader("y".repeat(50_000), 5 as never)));
+    expect(fault?.message.length).toBeLessThan(300);
+  });
+
   test("but effects behind an immediate response are not looked at", () => {
     const recorded = recordSession(returning(() => [immediateResponse(403), "nonsense"]));
     recorded.receive(headersOf("requestHeaders"));

@@ -203,7 +203,12 @@ describe("order", () => {
     const [first, second] = messages as [ProcessingRequest, ProcessingRequest];
     answered(exchange, first);
     const owed = exchange.owed;
-    expect(exchange.accept(second)).toMatchObject({ kind: "fault", code: "phase_out_of_order", source: "envoy" });
+    expect(exchange.accept(second)).toMatchObject({
+      kind: "fault",
+      code: "phase_out_of_order",
+      source: "envoy",
+      message: `the peer sent ${second.request.case} when that phase of its direction was over`,
+    });
     expect(exchange.owed).toBe(owed);
   });
 

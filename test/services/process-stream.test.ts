@@ -41,6 +41,19 @@ async function drain(stream: AsyncIterable<ProcessingResponse>): Promise<{ membe
   }
 }
 
+test("a fault in observability mode is counted, and ends the stream with OK, which fails no live traffic", async () => {
+  const failing = defineProcessor({
+    name: "failing",
+    requestHeaders() {
+      throw new Error("broken");
+    },
+  });
+  const { peer, stream, ends } = open(failing);
+  peer.send(headersOf("requestHeaders", [], { observabilityMode: true }));
+  expect(await drain(stream)).toEqual({ members: [] });
+  expect(ends).toEqual(["handler_threw"]);
+});
+
 /** A processor whose request headers never get an answer. */
 function hanging() {
   const signals: AbortSignal[] = [];
