@@ -27,7 +27,11 @@ const terminal: Terminal = {
   isTTY: process.stdout.isTTY,
 };
 
+/** How long the process may go on by itself, for output to leave; a processor's own timers would keep it for ever. */
+const LAST_OUTPUT_MS = 500;
+
 process.exitCode = await run(process.argv.slice(2));
+setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
 
 async function run([name, ...args]: readonly string[]): Promise<number> {
   if (name === "--version" || name === "-v") {

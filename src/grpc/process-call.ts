@@ -11,8 +11,8 @@ import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
-import { GrpcReply } from "./reply.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
+import { GrpcReply } from "./reply.ts";
 import { GrpcStatus } from "./status.ts";
 import { parseGrpcTimeout } from "./timeout.ts";
 
@@ -33,6 +33,7 @@ const MAX_WAITING_MESSAGES = 16;
 export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   readonly #stream: Http2Stream;
   readonly #reply: GrpcReply;
+  readonly #maxMessageBytes: number;
   readonly #reader: MessageReader;
   readonly #session: Session;
   #deadline: NodeJS.Timeout | undefined;
@@ -43,6 +44,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
     this.#stream = stream;
     this.#reply = new GrpcReply(stream);
+    this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
     const { observer, sessions } = options;
     this.#session = new Session(options.processor, { origin: "envoy", outlet: this, observer, sessions });
@@ -70,7 +72,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   onUnreadable(problem: FramingProblem): void {
-    this.#session.fail(unreadable(problem));
+    this.#session.fail(unreadable(problem, this.#maxMessageBytes));
   }
 
   onEnd(): void {
@@ -93,11 +95,12 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     if (!this.#writable) this.#stream.pause();
   }
 
-  ended({ result, fault: failure }: SessionEnd): void {
+  ended({ result, fault: failure, observed }: SessionEnd): void {
     clearTimeout(this.#deadline);
     this.#reader.stop();
     // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
-    if (failure !== undefined) this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`);
+    if (failure !== undefined && !observed)
+      this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`);
     else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
     if (this.#session.running) this.#release = this.#stream.hold();
@@ -130,10 +133,13 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 }
 
-function unreadable(problem: FramingProblem): Fault {
+function unreadable(problem: FramingProblem, maxMessageBytes: number): Fault {
   switch (problem.kind) {
     case "too_large":
-      return fault("message_too_large", `the peer sent a message of ${problem.length} bytes`);
+      return fault(
+        "message_too_large",
+        `the peer sent a message of ${problem.length} bytes, and ${maxMessageBytes} are allowed`,
+      );
     case "compressed":
       return fault("compressed_message", "the peer sent a compressed message, and no coding was agreed on");
     case "bad_flag":

@@ -38,6 +38,15 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     this.#wake?.();
   }
 
+  /** Drops what is left, and resolves where it ends. */
+  async discard(): Promise<void> {
+    while (!this.#ended && this.#error === undefined) {
+      this.#drop();
+      await this.#change();
+    }
+    this.#drop();
+  }
+
   /** What is left is void: the iteration fails. */
   fail(error: Error): void {
     this.#error = error;
@@ -54,11 +63,20 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
       } else if (this.#ended) {
         return;
       } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        await this.#change();
       }
     }
+  }
+
+  #drop(): void {
+    this.#chunks.length = 0;
+    this.#took(this.#waitingBytes);
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #took(bytes: number): void {

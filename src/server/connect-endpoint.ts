@@ -9,7 +9,8 @@ import type { Logger } from "./logger.ts";
 /** Connect's handler of one method. */
 export type ConnectHandler = ConnectRouter["handlers"][number];
 
-const PURPOSE = "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
+const PURPOSE =
+  "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
 
 const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 
@@ -40,7 +41,9 @@ function connectEndpoint(routes: (router: ConnectRouter) => void, log: Logger): 
         return;
       }
       // Loaded by the first call that needs it: Envoy's never does.
-      void import("./connect-over-http1.ts").then(({ connectOverHttp1 }) => connectOverHttp1(handler, log)(request, response));
+      void import("./connect-over-http1.ts").then(({ connectOverHttp1 }) =>
+        connectOverHttp1(handler, log)(request, response),
+      );
     },
     http2(stream, headers) {
       const handler = handlers.get(pathOf(headers.path));

@@ -33,9 +33,17 @@ class ConnectCall implements StreamHandler {
   #isReset = false;
   #isSettled = false;
 
-  constructor(stream: Http2Stream, headers: HeaderList, call: { readonly handler: ConnectHandler; readonly log: Logger }) {
+  constructor(
+    stream: Http2Stream,
+    headers: HeaderList,
+    call: { readonly handler: ConnectHandler; readonly log: Logger },
+  ) {
     this.#stream = stream;
-    this.#body = new ByteQueue({ maxWaitingBytes: MAX_WAITING_BYTES, full: () => stream.pause(), room: () => stream.resume() });
+    this.#body = new ByteQueue({
+      maxWaitingBytes: MAX_WAITING_BYTES,
+      full: () => stream.pause(),
+      room: () => stream.resume(),
+    });
     stream.beginWork();
     void this.#run(headers, call);
   }
@@ -64,7 +72,10 @@ class ConnectCall implements StreamHandler {
     this.#wake = undefined;
   }
 
-  async #run(headers: HeaderList, { handler, log }: { readonly handler: ConnectHandler; readonly log: Logger }): Promise<void> {
+  async #run(
+    headers: HeaderList,
+    { handler, log }: { readonly handler: ConnectHandler; readonly log: Logger },
+  ): Promise<void> {
     try {
       const answer = await handler({
         httpVersion: "2.0",
@@ -74,6 +85,8 @@ class ConnectCall implements StreamHandler {
         body: this.#body,
         signal: this.#abort.signal,
       });
+      // An answer before the end of the request makes peers break off, and curl lose the answer.
+      if (handler.method.methodKind === "unary") await this.#body.discard();
       await this.#answer(answer);
     } catch (cause) {
       if (!this.#isReset) {

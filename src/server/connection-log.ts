@@ -4,7 +4,12 @@ import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 
 /** Ends of a connection that happen every day and tell nothing. */
-const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "closed_by_application", "drained", "socket_error"]);
+const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>([
+  "closed_by_peer",
+  "closed_by_application",
+  "drained",
+  "socket_error",
+]);
 
 /** What connections tell the log. */
 export interface ConnectionLog {

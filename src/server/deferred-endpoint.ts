@@ -17,7 +17,15 @@ export function deferredEndpoint(loading: Promise<Endpoint>): Endpoint {
       else void loading.then(({ http1 }) => http1(request, response));
     },
     http2: (stream, headers) =>
-      loaded ? loaded.http2(stream, headers) : new WaitingStream(loading.then(({ http2 }) => () => http2(stream, headers))),
+      loaded
+        ? loaded.http2(stream, headers)
+        : new WaitingStream(
+            loading.then(
+              ({ http2 }) =>
+                () =>
+                  http2(stream, headers),
+            ),
+          ),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { Http2Connections, type Http2ConnectionsOptions } from "../http2/connections.ts";
 import { resolveHttp2Limits } from "../http2/limits.ts";
@@ -45,7 +45,12 @@ export class Listener {
       this.#tcp = createTcpServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
       return;
     }
-    const secured = { ...tls, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ALPNProtocols: ["h2", "http/1.1"] };
+    const secured = {
+      ...tls,
+      allowHalfOpen: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      ALPNProtocols: ["h2", "http/1.1"],
+    };
     this.#tcp = createTlsServer(secured, (socket) => this.#acceptTls(socket));
     // Sockets whose handshake is not over yet, so that they can be ended too.
     this.#tcp.on("connection", (socket: Socket) => this.#hold(socket));

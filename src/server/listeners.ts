@@ -21,7 +21,11 @@ export class Listeners {
    *
    * @throws {ListenError} Where the address cannot be had.
    */
-  async open(option: ListenOption, address: ListenAddress, options: Pick<ListenerOptions, "endpoint" | "tls">): Promise<string> {
+  async open(
+    option: ListenOption,
+    address: ListenAddress,
+    options: Pick<ListenerOptions, "endpoint" | "tls">,
+  ): Promise<string> {
     if (address.kind === "off") return "off";
     const listener = new Listener({ ...options, ...this.#log, address });
     try {

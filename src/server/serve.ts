@@ -95,23 +95,30 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   const sessions = new SessionSet();
   const observer = observeWith(counters, new FaultLog(log));
   const shared = { observer, sessions, serving, maxMessageBytes, debug: debug === "on" };
-  let nowListening = () => undefined as void;
+  let nowListening: () => void = () => undefined;
   // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
   const connecting = new Promise<void>((resolve) => {
     nowListening = resolve;
   }).then(() => import("./connect-endpoint.ts"));
   const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, shared, log)));
-  const admin = deferredEndpoint(connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : shared, log)));
+  const admin = deferredEndpoint(
+    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : shared, log)),
+  );
   const process = { processor, observer, sessions, maxMessageBytes };
   const listeners = new Listeners(connectionLog(log));
   try {
     // The main listener last: whoever sees it listen may rely on the others.
     const metrics = createMetrics({ counters, sessions, http2: () => listeners.http2Totals("listen") });
-    const statusAddress = await listeners.open("statusListen", statusListen, { endpoint: statusPages(serving, metrics) });
+    const statusAddress = await listeners.open("statusListen", statusListen, {
+      endpoint: statusPages(serving, metrics),
+    });
     const adminAddress = await listeners.open("adminListen", adminListen, { endpoint: guardAdmin(admin, adminToken) });
     const endpoint = { http1: main.http1, http2: acceptGrpc(process, main.http2) };
     const address = await listeners.open("listen", listen, { endpoint, tls });
-    log.info({ address, processor: processor.name, debug, tls: tls !== undefined }, `Starting gRPC server on ${describe(address)}`);
+    log.info(
+      { address, processor: processor.name, debug, tls: tls !== undefined },
+      `Starting gRPC server on ${describe(address)}`,
+    );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
     return {
@@ -120,7 +127,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
       adminAddress,
       async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
         serving.end();
-        if (delayMs > 0) await delay(delayMs);
+        // Without a hold on the process: a hurried close() meanwhile is the end.
+        if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
         await listeners.drain(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS, () => sessions.shutDown());
       },
       async close() {

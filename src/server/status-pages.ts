@@ -8,7 +8,8 @@ import type { Metrics } from "./metrics.ts";
  */
 export function statusPages(serving: ServingState, metrics: Metrics): Endpoint {
   return pagesEndpoint(({ method, path }) => {
-    if (method !== "GET" && method !== "HEAD") return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
+    if (method !== "GET" && method !== "HEAD")
+      return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
     switch (path) {
       case "/healthz":
         return { status: 200, text: "ok\n" };

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { TlsOptions } from "node:tls";
+import { createSecureContext, type TlsOptions } from "node:tls";
 
 /** Files in PEM with which the main listener speaks TLS. */
 export interface TlsFiles {
@@ -16,7 +16,7 @@ export interface TlsFiles {
  * @throws {TlsFileError} Where one cannot be read.
  */
 export function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): TlsOptions {
-  return {
+  const options: TlsOptions = {
     cert: read("--tls-cert", certFile),
     key: read("--tls-key", keyFile),
     ...(clientCaFile !== undefined && {
@@ -26,6 +26,12 @@ export function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Tls
     }),
     minVersion: "TLSv1.2",
   };
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    throw new TlsFileError("--tls-cert", certFile, `cannot be used with ${keyFile}: ${(error as Error).message}`);
+  }
+  return options;
 }
 
 /** A file that is of no use for TLS. `message` is one line that names the flag, the file and the reason. */
