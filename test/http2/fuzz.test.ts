@@ -168,21 +168,23 @@ function runCase(seed: number): void {
     if (pick(20) === 0) connection.tick(pick(1000) + at * 1000);
     if (pick(50) === 0) connection.drain();
   }
+  connection.close();
+  const isAllSent = socket.writableLength === 0;
   connection.destroy();
   if (totals.connectionsEnded.internal_error > 0) throw new Error("an exception out of the core");
   if (totals.streams !== 0 || totals.streamsHeld !== 0) throw new Error(`left over: ${JSON.stringify(totals)}`);
-  expectFrames(Buffer.concat(sent));
+  expectFrames(Buffer.concat(sent), isAllSent);
 }
 
-/** What was sent consists of whole frames of known types. */
-function expectFrames(bytes: Buffer): void {
+/** What was sent consists of whole frames of known types, but for what the socket had no time for. */
+function expectFrames(bytes: Buffer, isAllSent: boolean): void {
   let at = 0;
-  while (at < bytes.length) {
+  while (bytes.length - at >= 9) {
     const type = bytes[at + 3] ?? 255;
     if (type > 9) throw new Error(`sent a frame of type ${type}`);
     at += 9 + bytes.readUIntBE(at, 3);
   }
-  if (at !== bytes.length) throw new Error("sent half a frame");
+  if (at !== bytes.length && isAllSent) throw new Error("sent half a frame");
 }
 
 /** Runs cases for as long as asked, and says with which seed one failed. */
