@@ -72,6 +72,7 @@ export class Http2Connection {
   #drainingSinceMs: number | undefined;
   #end: ConnectionEnd | undefined;
   #endedSinceMs: number | undefined;
+  #flushedSinceMs: number | undefined;
   #isClosed = false;
 
   constructor(socket: Duplex, options: Http2ConnectionOptions) {
@@ -242,8 +243,13 @@ export class Http2Connection {
   }
 
   #checkEnded(nowMs: number): void {
+    const { closeTimeoutMs, writeStallTimeoutMs } = this.#options.limits;
     this.#endedSinceMs ??= nowMs;
-    if (nowMs - this.#endedSinceMs < this.#options.limits.closeTimeoutMs) return;
+    // The last answers of a connection that ends in peace may take as long as any others.
+    const isFlushing = this.#end?.code === NO_ERROR && this.#sender.pendingBytes > 0;
+    const isStalled = writeStallTimeoutMs > 0 && nowMs - this.#endedSinceMs >= writeStallTimeoutMs;
+    if (!isFlushing || isStalled) this.#flushedSinceMs ??= nowMs;
+    if (this.#flushedSinceMs === undefined || nowMs - this.#flushedSinceMs < closeTimeoutMs) return;
     this.socket.destroy();
     // Not every Duplex says when it has closed.
     this.#onSocketClose();
