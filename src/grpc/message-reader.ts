@@ -1,3 +1,5 @@
+import { messageBytes } from "./message-slab.ts";
+
 /** Takes what a {@link MessageReader} finds. */
 export interface MessageSink {
   /** One message. The bytes are the sink's own and may be kept. */
@@ -68,7 +70,7 @@ export class MessageReader {
       this.#open(length);
       return at;
     }
-    const message = new Uint8Array(length);
+    const message = messageBytes(length);
     message.set(source.subarray(at, at + length));
     this.#sink.onMessage(message);
     return at + length;

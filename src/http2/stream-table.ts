@@ -4,6 +4,7 @@ import { MAX_STREAM_ID } from "./frames.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import type { ServerStream } from "./server-stream.ts";
+import { StreamIndex } from "./stream-index.ts";
 import type { Http2Totals } from "./totals.ts";
 
 /** What the table needs of its connection. */
@@ -24,7 +25,7 @@ export class StreamTable {
   /** Streams above are ignored: the last GOAWAY has said so. */
   maxAcceptedId = MAX_STREAM_ID;
   readonly #options: StreamTableOptions;
-  readonly #open = new Map<number, ServerStream>();
+  readonly #open = new StreamIndex();
   readonly #closed = new ClosedStreams();
   #held = 0;
 
@@ -51,12 +52,13 @@ export class StreamTable {
     return id > this.lastId ? "idle" : this.#closed.stateOf(id);
   }
 
-  values(): IterableIterator<ServerStream> {
-    return this.#open.values();
+  /** The open streams, as they are now. */
+  values(): readonly ServerStream[] {
+    return this.#open.toArray();
   }
 
   add(stream: ServerStream): void {
-    this.#open.set(stream.id, stream);
+    this.#open.add(stream);
     this.#options.totals.streamsOpened++;
     this.#options.totals.streams++;
   }
@@ -100,7 +102,7 @@ export class StreamTable {
 
   /** The connection is gone. */
   closeAll(code: number): void {
-    for (const stream of [...this.#open.values()]) {
+    for (const stream of this.#open.toArray()) {
       // A handler may have reset others.
       if (stream.isClosed) continue;
       this.#remove(stream);
