@@ -27,16 +27,29 @@ const terminal: Terminal = {
   isTTY: process.stdout.isTTY,
 };
 
+// Whoever reads may stop reading, as in `ext-proc --help | head -1`.
+process.stdout.on("error", () => undefined);
 process.exitCode = await run(process.argv.slice(2));
+// Timers and connections of a processor would keep a service alive that is done.
+await Promise.all([process.stdout, process.stderr].map(written));
+process.exit();
+
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write("", () => resolve()));
+}
 
 async function run([name, ...args]: readonly string[]): Promise<number> {
   if (name === "--version" || name === "-v") {
     terminal.out(version());
     return EXIT.good;
   }
-  if (name === undefined || name === "--help" || name === "-h") {
+  if (name === "--help" || name === "-h") {
     terminal.out(help());
-    return name === undefined ? EXIT.usage : EXIT.good;
+    return EXIT.good;
+  }
+  if (name === undefined) {
+    terminal.error(help());
+    return EXIT.usage;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
@@ -57,7 +70,7 @@ function explain(error: unknown, command: string): number {
   }
   if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_")) {
     // Node's advice on a stray argument goes on for several sentences; the first says what is wrong.
-    terminal.error(`ext-proc: ${error.message.split(/\. |\n/, 1)[0]}; see: ext-proc ${command} --help`);
+    terminal.error(`ext-proc: ${error.message.split(/\.?(?:\n|$)|\. /, 1)[0]}; see: ext-proc ${command} --help`);
     return EXIT.usage;
   }
   terminal.error(`ext-proc: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`);

@@ -6,9 +6,6 @@ import type { Logger } from "./logger.ts";
 const PURPOSE =
   "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
 
-/** Codes that a call ends with when its peer is gone; the transaction counts how it ended itself. */
-const PEER_GONE: ReadonlySet<Code> = new Set([Code.Aborted, Code.Canceled]);
-
 /**
  * Serves Connect routes over HTTP/1.1 and HTTP/2: gRPC, gRPC-Web and Connect. Other paths get a 404 that says what
  * this server is. No message is compressed, since Envoy takes none and a small one can be a bomb.
@@ -34,8 +31,10 @@ export function connectHandler(routes: (router: ConnectRouter) => void, log: Log
         await universalResponseToNodeResponse(answer, response);
       })
       .catch((cause: unknown) => {
-        const { code } = ConnectError.from(cause);
-        if (!PEER_GONE.has(code)) log.error({ path, code: Code[code] }, "a call failed in the transport");
+        // Once the peer is gone every write fails, with a code that depends on Node's version.
+        if (!isGone(response)) {
+          log.error({ path, code: Code[ConnectError.from(cause).code] }, "a call failed in the transport");
+        }
         response.destroy();
       });
   };
@@ -51,6 +50,10 @@ function nameUsableAuthority(request: Parameters<RequestHandler>[0]): void {
   if (authority === undefined || !URL.canParse(`http://${authority}`)) {
     request.headers[isHttp2 ? ":authority" : "host"] = "localhost";
   }
+}
+
+function isGone(response: Parameters<RequestHandler>[1]): boolean {
+  return "stream" in response ? response.stream.destroyed : (response.socket?.destroyed ?? true);
 }
 
 /** Answers once the request is complete. */

@@ -1,4 +1,4 @@
-import type { Processor } from "../processor/definition.ts";
+import { isProcessor, type Processor } from "../processor/definition.ts";
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import { SessionSet } from "../processor/session-set.ts";
 import type { Origin } from "../processor/transaction.ts";
@@ -80,8 +80,11 @@ const LAST_WORDS_MS = 250;
  * Serves a processor to Envoy, with health, metrics and debugging beside it. Resolves when every listener listens.
  *
  * @throws {ListenError} Where an address is malformed or cannot be had.
+ * @throws {TypeError} Where the processor is none.
  */
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
+  if (!isProcessor(processor))
+    throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
   const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
   const addresses = {
     listen: address("listen", options.listen ?? ":9002"),
@@ -133,15 +136,14 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
 
 /** The listeners of one server. */
 class Listeners {
-  readonly #open: HttpListener[] = [];
+  readonly #open = new Map<ListenError["option"], HttpListener>();
 
   async open(option: ListenError["option"], wanted: ListenAddress, handler: RequestHandler): Promise<string> {
     if (wanted.kind === "off") return "off";
     const listener = new HttpListener({ address: wanted, handler });
+    this.#open.set(option, listener);
     try {
-      const real = await listener.listen();
-      this.#open.push(listener);
-      return formatListenAddress(real);
+      return formatListenAddress(await listener.listen());
     } catch (cause) {
       throw new ListenError(option, explainListenFailure(formatListenAddress(wanted), cause), false);
     }
@@ -149,17 +151,27 @@ class Listeners {
 
   /** Waits for what is under way; at the deadline streams are told, and then cut. */
   async drain(graceMs: number, atDeadline: () => void): Promise<void> {
-    const drained = Promise.all(this.#open.map((listener) => listener.drain()));
-    if (!(await settlesWithin(drained, graceMs))) {
-      atDeadline();
-      if (!(await settlesWithin(drained, LAST_WORDS_MS))) this.destroy();
-      await drained;
-    }
+    const { statusListen, ...others } = Object.fromEntries(this.#open);
+    await drainListeners(Object.values(others), graceMs, atDeadline);
+    // Last, so that kubelet can ask meanwhile and hear that the server is not ready.
+    if (statusListen) await drainListeners([statusListen], LAST_WORDS_MS);
   }
 
   destroy(): void {
-    for (const listener of this.#open) listener.destroy();
+    for (const listener of this.#open.values()) listener.destroy();
   }
+}
+
+async function drainListeners(
+  listeners: readonly HttpListener[],
+  graceMs: number,
+  atDeadline?: () => void,
+): Promise<void> {
+  const drained = Promise.all(listeners.map((listener) => listener.drain()));
+  if (await settlesWithin(drained, graceMs)) return;
+  atDeadline?.();
+  if (!(await settlesWithin(drained, LAST_WORDS_MS))) for (const listener of listeners) listener.destroy();
+  await drained;
 }
 
 function address(option: ListenError["option"], text: string): ListenAddress {
@@ -175,8 +187,12 @@ function describe(mainAddress: string): string {
 function explainListenFailure(where: string, cause: unknown): string {
   const { code, message } = cause as NodeJS.ErrnoException;
   if (code === "EADDRINUSE") return `${where} is in use by another process; stop that or name another address`;
-  if (code === "EACCES") return `${where} may not be used without privileges; name a port above 1023`;
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `${where} is no address of this machine`;
+  if (code === "EACCES") {
+    const wayOut = where.startsWith("unix:") ? "a path in a folder that it may write to" : "a port above 1023";
+    return `${where} may not be used by this user; name ${wayOut}`;
+  }
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return `${where} is no address of this machine`;
   return `${where} cannot be listened on: ${message}`;
 }
 
