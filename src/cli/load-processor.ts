@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createHeaderModifier } from "../builtin/header-modifier.ts";
@@ -52,11 +52,12 @@ export async function loadProcessor(names: readonly string[], log: Logger): Prom
 async function loadModule(name: string): Promise<Processor> {
   const path = resolve(name);
   if (!/[\\/]|\.[cm]?[jt]s$/.test(name) || !existsSync(path)) throw new CliError(unknownProcessor(name));
+  if (statSync(path).isDirectory()) throw new CliError(`${name}: is a folder; name a file in it`, EXIT.bad);
   let module: { readonly default?: unknown };
   try {
     module = await import(pathToFileURL(path).href);
   } catch (error) {
-    throw new CliError(`${name}: ${explainImportFailure(error)}`, EXIT.bad);
+    throw new CliError(`${name}: ${explainImportFailure(error, name)}`, EXIT.bad);
   }
   if (isProcessor(module.default)) return module.default;
   const found = module.default === undefined ? "has no default export" : "has a default export that is no processor";
@@ -70,16 +71,24 @@ function unknownProcessor(name: string): string {
     : `${name}: no such processor; ${known}, and a file is named by its path, as in ./${name}.js`;
 }
 
-function explainImportFailure(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === "ERR_UNKNOWN_FILE_EXTENSION") {
+function explainImportFailure(error: unknown, name: string): string {
+  const message = messageOf(error);
+  const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
+  if (code === "ERR_UNKNOWN_FILE_EXTENSION" && /"\.[cm]?tsx?"/.test(message)) {
     return `Node ${process.versions.node} runs no TypeScript; use Node 22.18 or later, or start with: node --import tsx`;
   }
-  if (code === "ERR_MODULE_NOT_FOUND") return `${messageOf(error)}; install it beside the file`;
-  return `does not load: ${messageOf(error)}`;
+  if (code === "ERR_MODULE_NOT_FOUND") return `${message}; install it beside the file`;
+  // Node tells the place of a syntax error to nobody but its own printer.
+  const wayOut = error instanceof SyntaxError ? `; to see where: node --check ${name}` : "";
+  return `does not load: ${message}${wayOut}`;
 }
 
 function messageOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.replace(/\s+/g, " ");
+  try {
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return text.replace(/\s+/g, " ");
+  } catch {
+    // Anything can be thrown, even what has no text.
+    return `it threw ${typeof error}`;
+  }
 }

@@ -27,20 +27,27 @@ const terminal: Terminal = {
   isTTY: process.stdout.isTTY,
 };
 
-/** How long the process may go on by itself, for output to leave; a processor's own timers would keep it for ever. */
-const LAST_OUTPUT_MS = 500;
-
 process.exitCode = await run(process.argv.slice(2));
-setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
+// Timers and connections of a processor would keep a service alive that is done.
+await Promise.all([process.stdout, process.stderr].map(written));
+process.exit();
+
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write("", () => resolve()));
+}
 
 async function run([name, ...args]: readonly string[]): Promise<number> {
   if (name === "--version" || name === "-v") {
     terminal.out(version());
     return EXIT.good;
   }
-  if (name === undefined || name === "--help" || name === "-h") {
+  if (name === "--help" || name === "-h") {
     terminal.out(help());
-    return name === undefined ? EXIT.usage : EXIT.good;
+    return EXIT.good;
+  }
+  if (name === undefined) {
+    terminal.error(help());
+    return EXIT.usage;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
@@ -61,7 +68,7 @@ function explain(error: unknown, command: string): number {
   }
   if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_")) {
     // Node's advice on a stray argument goes on for several sentences; the first says what is wrong.
-    terminal.error(`ext-proc: ${error.message.split(/\. |\n/, 1)[0]}; see: ext-proc ${command} --help`);
+    terminal.error(`ext-proc: ${error.message.split(/\.?(?:\n|$)|\. /, 1)[0]}; see: ext-proc ${command} --help`);
     return EXIT.usage;
   }
   terminal.error(`ext-proc: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`);

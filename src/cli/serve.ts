@@ -19,9 +19,7 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
     return EXIT.good;
   }
   const flags = values as Record<string, string | undefined>;
-  if (flags.port !== undefined && flags.listen !== undefined)
-    throw new CliError("--port and --listen say the same; give one");
-  if (flags.port !== undefined) flags.listen = `:${flags.port}`;
+  if (flags.port !== undefined) flags.listen = listenOnPort(flags.port, flags.listen);
   const { settings, problems, warnings } = readSettings(flags, process.env);
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   if (problems.length > 0) return EXIT.usage;
@@ -40,6 +38,14 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
 }
 
 const SIGTERM_DRAIN_DELAY_MS = 5_000;
+
+function listenOnPort(port: string, listen: string | undefined): string {
+  if (listen !== undefined) throw new CliError("--port and --listen say the same; give one");
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
+    throw new CliError(`--port: ${JSON.stringify(port)} is no port; write a number from 0 to 65535`);
+  }
+  return `:${port}`;
+}
 
 async function drainUnlessHurried(
   drained: Promise<void>,

@@ -4,9 +4,6 @@ import type { ConnectHandler } from "./connect-endpoint.ts";
 import { discardRest, type Http1Handler } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 
-/** Codes that a call ends with when its peer is gone; the transaction counts how it ended itself. */
-const PEER_GONE: ReadonlySet<Code> = new Set([Code.Aborted, Code.Canceled]);
-
 /** Serves one call of Connect over HTTP/1.1. */
 export function connectOverHttp1(handler: ConnectHandler, log: Logger): Http1Handler {
   return (request, response) => {
@@ -20,8 +17,10 @@ export function connectOverHttp1(handler: ConnectHandler, log: Logger): Http1Han
         await universalResponseToNodeResponse(answer, response as never);
       })
       .catch((cause: unknown) => {
+        // Once the peer is gone every write fails, with a code that depends on Node's version.
+        const isGone = response.socket?.destroyed ?? true;
         const { code } = ConnectError.from(cause);
-        if (!PEER_GONE.has(code)) log.error({ path: request.url, code: Code[code] }, "a call failed in the transport");
+        if (!isGone) log.error({ path: request.url, code: Code[code] }, "a call failed in the transport");
         response.destroy();
       });
   };

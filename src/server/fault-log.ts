@@ -6,8 +6,8 @@ import type { Logger } from "./logger.ts";
 
 /**
  * Logs faults, those of the peer as warnings: their code, source and processor, and the place in the code where a
- * handler threw, but nothing that was thrown: its message may quote a header. Beyond ten lines a second they are only
- * counted, and the next line that is written says how many were left out.
+ * handler threw, but nothing that was thrown: its message may quote a header. Beyond ten lines a second they are
+ * only counted, and the next line that is written says how many were left out.
  */
 export class FaultLog implements SessionObserver {
   readonly #log: Logger;
@@ -34,7 +34,22 @@ export class FaultLog implements SessionObserver {
 
 /** Class and place of what was thrown, without its message. */
 function thrown({ cause }: Fault): { readonly error?: string; readonly at?: readonly string[] } {
-  if (!(cause instanceof Error)) return cause === undefined ? {} : { error: typeof cause };
-  const frames = (cause.stack ?? "").split("\n").map((line) => line.trim());
-  return { error: cause.constructor.name, at: frames.filter((line) => /^at .*:\d+:\d+\)?$/.test(line)).slice(0, 5) };
+  if (cause === undefined) return {};
+  try {
+    if (cause instanceof Error) return { error: cause.constructor.name, at: places(cause) };
+  } catch {
+    // Anything can be thrown, even an error that throws when it is looked at.
+  }
+  return { error: typeof cause };
+}
+
+/** Where the stack passes. Its head repeats the message, whose lines may look like places. */
+function places({ stack = "", message }: Error): readonly string[] {
+  const head = stack.indexOf(message);
+  if (head < 0) return [];
+  const lines = stack.slice(head + message.length).split("\n");
+  return lines
+    .map((line) => line.trim())
+    .filter((line) => /^at .*:\d+:\d+\)?$/.test(line))
+    .slice(0, 5);
 }

@@ -1,3 +1,5 @@
+import { isIPv6 } from "node:net";
+
 /** Where a listener listens. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string | undefined; readonly port: number }
@@ -18,10 +20,11 @@ export function parseListenAddress(text: string): ListenAddress | string {
       ? `${JSON.stringify(text)} names no path; ${FORMS}`
       : { kind: "unix", path };
   }
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);
   const { v6, name, digits } = match?.groups ?? {};
   const port = Number(digits);
-  if (!match || port > 65_535) return `${JSON.stringify(text)} is no address; ${FORMS}`;
+  if (!match || port > 65_535 || (v6 !== undefined && !isIPv6(v6)))
+    return `${JSON.stringify(text)} is no address; ${FORMS}`;
   return { kind: "tcp", host: v6 || name || undefined, port };
 }
 
@@ -36,5 +39,6 @@ export function formatListenAddress(address: ListenAddress): string {
 /** True where only processes of the same machine can connect. */
 export function isLoopback(address: ListenAddress): boolean {
   if (address.kind !== "tcp") return true;
-  return address.host === "localhost" || address.host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(address.host ?? "");
+  const { host = "" } = address;
+  return host.toLowerCase() === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -38,7 +38,11 @@ export function listenFailure(option: ListenOption, wanted: ListenAddress, cause
 
 function explain(where: string, { code, message }: NodeJS.ErrnoException): string {
   if (code === "EADDRINUSE") return `${where} is in use by another process; stop that or name another address`;
-  if (code === "EACCES") return `${where} may not be used without privileges; name a port above 1023`;
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `${where} is no address of this machine`;
+  if (code === "EACCES") {
+    const wayOut = where.startsWith("unix:") ? "a path in a folder that it may write to" : "a port above 1023";
+    return `${where} may not be used by this user; name ${wayOut}`;
+  }
+  const isStrange = code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN";
+  if (isStrange) return `${where} is no address of this machine`;
   return `${where} cannot be listened on: ${message}`;
 }

@@ -28,10 +28,9 @@ export class Listeners {
   ): Promise<string> {
     if (address.kind === "off") return "off";
     const listener = new Listener({ ...options, ...this.#log, address });
+    this.#open.set(option, listener);
     try {
-      const real = await listener.listen();
-      this.#open.set(option, listener);
-      return formatListenAddress(real);
+      return formatListenAddress(await listener.listen());
     } catch (cause) {
       throw listenFailure(option, address, cause);
     }
@@ -44,17 +43,24 @@ export class Listeners {
 
   /** Waits for what is under way; at the deadline streams are told, and then cut. */
   async drain(graceMs: number, atDeadline: () => void): Promise<void> {
-    const drained = Promise.all([...this.#open.values()].map((listener) => listener.drain()));
-    if (await settlesWithin(drained, graceMs)) return;
-    atDeadline();
-    if (!(await settlesWithin(drained, LAST_WORDS_MS))) this.destroy();
-    await drained;
+    const { statusListen, ...others } = Object.fromEntries(this.#open);
+    await drainListeners(Object.values(others), graceMs, atDeadline);
+    // Last, so that kubelet can ask meanwhile and hear that the server is not ready.
+    if (statusListen) await drainListeners([statusListen], LAST_WORDS_MS);
   }
 
   /** Ends every connection at once. */
   destroy(): void {
     for (const listener of this.#open.values()) listener.destroy();
   }
+}
+
+async function drainListeners(listeners: readonly Listener[], graceMs: number, atDeadline?: () => void): Promise<void> {
+  const drained = Promise.all(listeners.map((listener) => listener.drain()));
+  if (await settlesWithin(drained, graceMs)) return;
+  atDeadline?.();
+  if (!(await settlesWithin(drained, LAST_WORDS_MS))) for (const listener of listeners) listener.destroy();
+  await drained;
 }
 
 async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {

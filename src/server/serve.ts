@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
-import type { Processor } from "../processor/definition.ts";
+import { isProcessor, type Processor } from "../processor/definition.ts";
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import { SessionSet } from "../processor/session-set.ts";
 import type { Origin } from "../processor/transaction.ts";
@@ -79,8 +79,11 @@ const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
  *
  * @throws {ListenError} Where an address is malformed or cannot be had.
  * @throws {TlsFileError} Where a file for TLS cannot be read.
+ * @throws {TypeError} Where the processor is none.
  */
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
+  if (!isProcessor(processor))
+    throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
   const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
   const listen = listenAddressOf("listen", options.listen ?? ":9002");
   const statusListen = listenAddressOf("statusListen", options.statusListen ?? ":9003");

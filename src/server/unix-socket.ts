@@ -1,5 +1,6 @@
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { access, chmod, lstat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
+import { dirname } from "node:path";
 
 /** Owner and group may connect; others may not, whatever the umask says. */
 const SOCKET_MODE = 0o660;
@@ -11,14 +12,21 @@ export async function restrictSocket(path: string): Promise<void> {
 
 /**
  * Removes the socket file that a server left behind when it was killed, so that its successor can start. A socket
- * that somebody listens on stays, and so does a file of any other kind: listening then fails with `EADDRINUSE`.
+ * that somebody listens on stays: listening then fails with `EADDRINUSE`.
+ *
+ * @throws Where there is a file of another kind, or no folder: what the system says of these misleads.
  */
 export async function removeStaleSocket(path: string): Promise<void> {
-  const isSocket = await lstat(path).then(
-    (stats) => stats.isSocket(),
-    () => false,
-  );
-  if (isSocket && !(await accepts(path))) await unlink(path);
+  const file = await lstat(path).catch(() => undefined);
+  if (file === undefined) {
+    await access(dirname(path)).catch(() => {
+      throw new Error("its folder does not exist");
+    });
+  } else if (!file.isSocket()) {
+    throw new Error("there is a file that is no socket");
+  } else if (!(await accepts(path))) {
+    await unlink(path);
+  }
 }
 
 function accepts(path: string): Promise<boolean> {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
+import { defineProcessor, setHeader } from "../../src/index.ts";
 import { sniffProtocol } from "../../src/server/protocol-sniffer.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { processAll } from "./grpc-js-client.ts";
@@ -9,6 +10,8 @@ import { requestHeaders } from "./messages.ts";
 import { sayAndListen, tcp, untilClosed } from "./tcp.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DEBUG_PATH = "/extproc.debug.v1.DebugService/Process";
+const JSON_TYPE = "content-type: application/json";
 const EMPTY_SETTINGS = "\0\0\0\x04\0\0\0\0\0";
 const TLS_CLIENT_HELLO = Buffer.from("1603010200010001fc0303", "hex");
 
@@ -96,24 +99,28 @@ describe("a connection that speaks HTTP/1.1", () => {
 
   test("gets an answer to HTTP/1.0 without Host on a path that exists", async () => {
     const { port } = await serverForTest(hello);
-    const body = "{}";
-    const answer = await sayAndListen(
-      port,
-      `POST /grpc.health.v1.Health/Check HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n${body}`,
-    );
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    const request = ["POST /grpc.health.v1.Health/Check HTTP/1.0", JSON_TYPE, "content-length: 2", "", "{}"];
+    expect(await sayAndListen(port, request.join("\r\n"))).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("gets its answer even if it half-closes behind the request", async () => {
-    const { port } = await serverForTest(hello, { debug: "on" });
+    const processor = defineProcessor({
+      name: "later",
+      async requestHeaders() {
+        await new Promise((resolve) => setImmediate(resolve));
+        return setHeader("x-later", "yes");
+      },
+    });
+    const { port } = await serverForTest(processor, { debug: "on" });
     const socket = await tcp(port);
     const body = '{"requests":[{"requestHeaders":{}}]}';
+    const length = `content-length: ${body.length}`;
     socket.end(
-      `POST /extproc.debug.v1.DebugService/Process HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      [`POST ${DEBUG_PATH} HTTP/1.1`, "host: a", "connection: close", JSON_TYPE, length, "", body].join("\r\n"),
     );
     const answer = await untilClosed(socket);
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-    expect(answer).toContain("x-ext-proc-header");
+    expect(answer).toContain("x-later");
   });
 
   test("gets 400 for headers that are none", async () => {
@@ -128,12 +135,16 @@ describe("a connection that speaks HTTP/1.1", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test("may be reset while it is answered", async () => {
+  test.each([DEBUG_PATH, "/nothing"])("may be reset while it is answered: %s", async (path) => {
     const { port } = await serverForTest(hello, { debug: "on" });
-    for (let round = 0; round < 20; round++) {
-      const socket = await tcp(port);
-      socket.write("POST /extproc.debug.v1.DebugService/Process HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n{");
-      socket.resetAndDestroy();
+    const head = [`POST ${path} HTTP/1.1`, "host: a", JSON_TYPE, "content-length: 2", "", ""].join("\r\n");
+    for (const sent of ["", "{", "{}"]) {
+      for (let round = 0; round < 10; round++) {
+        const socket = await tcp(port);
+        socket.write(head + sent);
+        if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+        socket.resetAndDestroy();
+      }
     }
     await expectService(port);
   });

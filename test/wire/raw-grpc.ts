@@ -11,10 +11,15 @@ import {
 
 export const PROCESS_PATH = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
+/** An error code of RST_STREAM (RFC 9113 7). */
+export type ResetCode = "INTERNAL_ERROR" | "NO_ERROR" | "CANCEL";
+
 /** A Process call over bare HTTP/2, whose end the test decides, as Envoy's filter does. */
 export interface RawCall {
   readonly stream: ClientHttp2Stream;
   send(...messages: readonly ProcessingRequest[]): void;
+  /** Sends RST_STREAM, and no END_STREAM in front of it, as `stream.close()` would. */
+  reset(code: ResetCode): void;
   /** The next answer; undefined when there are no more. */
   next(): Promise<ProcessingResponse | undefined>;
   /** `:status` of the answer; undefined where the stream closed without any. */
@@ -27,7 +32,8 @@ export interface RawCall {
 
 /** Opens an HTTP/2 connection that is destroyed when the test is over. */
 export function http2Session(port: number): ClientHttp2Session {
-  const session = connect(`http://127.0.0.1:${port}`);
+  // Tests may have more to write than the 10 MB that Node keeps by default.
+  const session = connect(`http://127.0.0.1:${port}`, { maxSessionMemory: 256 });
   session.on("error", () => undefined);
   onTestFinished(() => session.destroy());
   return session;
@@ -36,7 +42,8 @@ export function http2Session(port: number): ClientHttp2Session {
 /** Opens a Process call; `headers` override or add. */
 export function openRawCall(session: ClientHttp2Session, headers: Record<string, string> = {}): RawCall {
   const fixed = { ":method": "POST", ":path": PROCESS_PATH, "content-type": "application/grpc", te: "trailers" };
-  const stream = session.request({ ...fixed, ...headers });
+  const canceled = new AbortController();
+  const stream = session.request({ ...fixed, ...headers }, { signal: canceled.signal });
   stream.on("error", () => undefined);
   let end: IncomingHttpHeaders = {};
   const status = new Promise<string | undefined>((resolve) => {
@@ -57,6 +64,10 @@ export function openRawCall(session: ClientHttp2Session, headers: Record<string,
     stream,
     send(...messages) {
       for (const message of messages) stream.write(frame(toBinary(ProcessingRequestSchema, message)));
+    },
+    reset(code) {
+      if (code === "CANCEL") canceled.abort();
+      else stream.destroy(code === "NO_ERROR" ? undefined : new Error("reset"));
     },
     next: async () => (await answers.next()).value as ProcessingResponse | undefined,
     httpStatus,
@@ -83,7 +94,13 @@ function readAnswers(stream: ClientHttp2Stream): AsyncIterator<ProcessingRespons
       waiting = waiting.subarray(end);
     }
   });
-  stream.once("close", () => answers.push(null));
+  // A stream that is reset has no end, and one whose own side is open is not closed by its end.
+  let over = false;
+  const end = () => {
+    if (!over) answers.push(null);
+    over = true;
+  };
+  stream.once("end", end).once("close", end);
   return answers[Symbol.asyncIterator]();
 }
 

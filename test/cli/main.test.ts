@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { runBinary, spawnBinary } from "../server/spawn-binary.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+describe("ext-proc", () => {
+  test.each(["--help", "-h"])("lists its commands with %s", async (flag) => {
+    const { code, stdout, stderr } = await runBinary([flag]);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^Usage: ext-proc COMMAND/);
+    for (const command of ["serve", "demo", "envoy-install"])
+      expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
+  });
+
+  test.each(["--version", "-v"])("tells its version with %s", async (flag) => {
+    expect(await runBinary([flag])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  test("tells how it is used where no command is named, as an error", async () => {
+    const { code, stdout, stderr } = await runBinary([]);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^Usage: ext-proc COMMAND/);
+  });
+
+  test.each(["nothing", "constructor", "", "--nothing"])("refuses the command %j in one line", async (command) => {
+    expect(await runBinary([command])).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, demo, envoy-install\n`,
+    });
+  });
+
+  test.each([["--help"], ["serve", "--help"]])("dies quietly when nobody reads its output: %s", async (...args) => {
+    const { child, ended } = spawnBinary(args);
+    child.stdout?.destroy();
+    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+});
+
+describe("ext-proc serve --help", () => {
+  test.each(["--help", "-h"])("describes every flag, its default and its variable: %s", async (flag) => {
+    const { code, stdout, stderr } = await runBinary(["serve", flag]);
+    expect([code, stderr]).toEqual([0, ""]);
+    for (const text of [
+      "--listen ADDRESS",
+      "default :9002; or EXT_PROC_LISTEN",
+      "--status-listen ADDRESS",
+      "default :9003; or EXT_PROC_STATUS_LISTEN",
+      "--admin-listen ADDRESS",
+      "default 127.0.0.1:9004; or EXT_PROC_ADMIN_LISTEN",
+      "--debug on|admin|off",
+      "--max-message-bytes N",
+      "default 4194304; or EXT_PROC_MAX_MESSAGE_BYTES",
+      "--drain-grace-ms N",
+      "--port N",
+      "hello, header-modifier",
+    ]) {
+      expect(stdout).toContain(text);
+    }
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { readSettings, SETTINGS, variableOf } from "../../src/server/settings.ts";
+import { spawnBinary } from "../server/spawn-binary.ts";
+
+const FREE = { EXT_PROC_LISTEN: "127.0.0.1:0", EXT_PROC_STATUS_LISTEN: "off", EXT_PROC_ADMIN_LISTEN: "off" };
+
+/** What Kubernetes puts into every pod for a Service `name` with these ports. */
+function serviceLinks(name: string, host: string, ports: Readonly<Record<string, number>>): Record<string, string> {
+  const prefix = name.toUpperCase().replaceAll("-", "_");
+  const [first = 0] = Object.values(ports);
+  const links: Record<string, string> = {
+    [`${prefix}_SERVICE_HOST`]: host,
+    [`${prefix}_SERVICE_PORT`]: String(first),
+    [`${prefix}_PORT`]: `tcp://${host}:${first}`,
+  };
+  for (const [port, number] of Object.entries(ports)) {
+    links[`${prefix}_SERVICE_PORT_${port.toUpperCase().replaceAll("-", "_")}`] = String(number);
+    const one = `${prefix}_PORT_${number}_TCP`;
+    links[one] = `tcp://${host}:${number}`;
+    links[`${one}_PROTO`] = "tcp";
+    links[`${one}_PORT`] = String(number);
+    links[`${one}_ADDR`] = host;
+  }
+  return links;
+}
+
+const LINKS = {
+  ...serviceLinks("ext-proc", "10.0.0.1", { grpc: 9002 }),
+  ...serviceLinks("ext-proc-status", "10.0.0.2", { status: 9003, "http-admin": 9004 }),
+};
+
+describe("the environment", () => {
+  test("sets what flags set, and flags beat it", async () => {
+    const env = { ...FREE, EXT_PROC_DEBUG: "on", EXT_PROC_LOG_LEVEL: "warn" };
+    const binary = spawnBinary(["serve", "--log-level", "info", "--debug=off"], { env });
+    expect(await binary.logged("Starting gRPC server")).toMatchObject({
+      address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      debug: "off",
+    });
+    expect(await binary.logged("Status and admin")).toMatchObject({ status: "off", admin: "off" });
+    binary.kill("SIGTERM");
+    expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("may hold the variables of Kubernetes for Services of our name, which are ignored without a word", async () => {
+    const binary = spawnBinary(["serve"], { env: { ...LINKS, ...FREE } });
+    await binary.logged("Status and admin");
+    binary.kill("SIGTERM");
+    const { code, stdout, stderr } = await binary.ended;
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).not.toContain('"warn"');
+    expect(stdout).not.toContain("10.0.0.");
+  });
+
+  test("is warned about where it names a setting that does not exist", async () => {
+    const binary = spawnBinary(["serve"], { env: { ...FREE, EXT_PROC_LISTNE: ":1" } });
+    const line = await binary.logged("EXT_PROC_LISTNE");
+    expect(line).toMatchObject({ level: "warn" });
+    expect(line.msg).toMatch(/^EXT_PROC_LISTNE is no setting of ext-proc and is ignored; known are EXT_PROC_LISTEN, /);
+    await binary.logged("Starting gRPC server");
+  });
+
+  test("names no setting like a variable of Kubernetes", () => {
+    for (const { flag } of Object.values(SETTINGS)) expect(variableOf(flag)).not.toMatch(/_(?:PORT|HOST)$/);
+  });
+});
+
+describe("readSettings", () => {
+  test("takes flags over environment over defaults", () => {
+    const { settings, problems, warnings } = readSettings(
+      { listen: ":1" },
+      { EXT_PROC_LISTEN: ":2", EXT_PROC_STATUS_LISTEN: ":3", OTHER: "x" },
+    );
+    expect(settings).toEqual({
+      listen: ":1",
+      statusListen: ":3",
+      adminListen: "127.0.0.1:9004",
+      debug: "admin",
+      maxMessageBytes: 4 << 20,
+      drainGraceMs: 20_000,
+      logLevel: "info",
+    });
+    expect([problems, warnings]).toEqual([[], []]);
+  });
+
+  test.each(Object.keys(LINKS))("does not mistake %s for a setting", (name) => {
+    expect(readSettings({}, { [name]: "x" })).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  test.each(["EXT_PROC_NOTHING", "EXT_PROC_", "EXT_PROC_LISTEN_", "EXT_PROC_listen"])("warns of %s", (name) => {
+    expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is no setting`)]);
+  });
+
+  test("tells every problem, with what set it", () => {
+    const { problems } = readSettings({ debug: "x" }, { EXT_PROC_DRAIN_GRACE_MS: "soon", EXT_PROC_LISTEN: "" });
+    expect(problems).toEqual([
+      expect.stringMatching(/^EXT_PROC_LISTEN: "" is no address/),
+      expect.stringMatching(/^--debug: "x"/),
+      expect.stringMatching(/^EXT_PROC_DRAIN_GRACE_MS: "soon"/),
+    ]);
+  });
+});

@@ -1,0 +1,182 @@
+import { connect } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { fixture } from "../fixtures/fixture.ts";
+import { spawnBinary } from "../server/spawn-binary.ts";
+import { openProcess, processAll } from "../wire/grpc-js-client.ts";
+import { headersSet, requestHeaders, responseHeaders } from "../wire/messages.ts";
+import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
+
+const FREE = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+const MAIN_ONLY = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
+
+async function refuses(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  return new Promise((resolve) => {
+    socket.once("connect", () => resolve(false)).once("error", () => resolve(true));
+  });
+}
+
+describe("ext-proc serve", () => {
+  test("serves hello unless another processor is named, and logs the real port", async () => {
+    const binary = spawnBinary(["serve", "--listen", ":0", "--status-listen", ":0", "--admin-listen", "off"]);
+    const { msg, processor } = await binary.logged("Starting gRPC server");
+    const port = await binary.port();
+    expect(port).toBeGreaterThan(0);
+    expect([msg, processor]).toEqual([`Starting gRPC server on port :${port}`, "hello"]);
+    const { answers } = await processAll(port, [requestHeaders(), responseHeaders()]);
+    expect(answers.map(headersSet)).toEqual([
+      { "x-ext-proc-header": "hello-to-asm" },
+      { "x-ext-proc-header": "hello-from-asm" },
+    ]);
+  });
+
+  test("writes JSON lines with level, time and msg, and nothing else", async () => {
+    const binary = spawnBinary(["serve", ...FREE]);
+    await binary.logged("Status and admin");
+    binary.kill("SIGTERM");
+    const { stdout, stderr } = await binary.ended;
+    expect(stderr).toBe("");
+    for (const line of stdout.trimEnd().split("\n")) {
+      expect(JSON.parse(line)).toMatchObject({
+        level: "info",
+        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        msg: expect.any(String),
+      });
+    }
+  });
+
+  test("takes the last of a repeated flag", async () => {
+    const binary = spawnBinary(["serve", "--debug", "on", "--listen", ":1", ...FREE, "--debug", "off"]);
+    expect(await binary.logged("Starting gRPC server")).toMatchObject({ debug: "off" });
+  });
+
+  test("understands --port for short", async () => {
+    const binary = spawnBinary(["serve", "--port", "0", "--status-listen", "off", "--admin-listen", "off"]);
+    expect((await binary.logged("Starting gRPC server")).address).toMatch(/^:\d+$/);
+  });
+
+  test("composes several processors, in the order given, built in or of a file that imports ext-proc", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("greeter.js"), "hello"]);
+    expect((await binary.logged("Starting gRPC server")).processor).toBe("greeter+hello");
+    const { answers } = await processAll(await binary.port(), [requestHeaders([["x-user", "bob"]])]);
+    expect(answers.map(headersSet)).toEqual([{ "x-greeting": "hello bob", "x-ext-proc-header": "hello-to-asm" }]);
+  });
+
+  test("warns when header-modifier starts, and logs a bad control header without its content", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, "hello", "header-modifier"]);
+    expect(await binary.logged("header-modifier lets any client set")).toMatchObject({ level: "warn" });
+    const port = await binary.port();
+    const control = (value: string) => [requestHeaders([["request-header-modifier", value]])];
+    const { answers } = await processAll(port, control('{"x-a":"1"}'));
+    expect(answers.map(headersSet)).toEqual([{ "x-ext-proc-header": "hello-to-asm", "x-a": "1" }]);
+    expect((await processAll(port, control("s3cret{"))).status.code).toBe(0);
+    expect(await binary.logged("Ignored a bad")).toMatchObject({ level: "warn", problem: "not_json" });
+    binary.kill("SIGTERM");
+    expect((await binary.ended).stdout).not.toContain("s3cret");
+  });
+
+  test("goes on when nobody reads its log any more", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("thrower.js")]);
+    const port = await binary.port();
+    binary.child.stdout?.destroy();
+    // Every one of these is logged.
+    for (let index = 0; index < 5; index++) expect((await processAll(port, [requestHeaders()])).status.code).toBe(13);
+    expect((await processAll(port, [responseHeaders()])).status.code).toBe(0);
+    binary.kill("SIGTERM");
+    expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+});
+
+describe("streams that Envoy resets and connections that are lost", () => {
+  test("leave nothing on standard error, and nothing but the start in the log", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY]);
+    const port = await binary.port();
+    for (let round = 0; round < 5; round++) {
+      const session = http2Session(port);
+      const calls = Array.from({ length: 100 }, () => openRawCall(session));
+      for (const call of calls) call.send(requestHeaders());
+      await Promise.all(calls.map((call) => call.next()));
+      for (const call of calls.slice(round)) call.reset("INTERNAL_ERROR");
+      session.socket.resetAndDestroy();
+    }
+    expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+    binary.kill("SIGTERM");
+    const { code, stdout, stderr } = await binary.ended;
+    expect([code, stderr]).toEqual([0, ""]);
+    const messages = stdout.trimEnd().split("\n");
+    expect(messages.map((line) => JSON.parse(line).level)).toEqual(["info", "info", "info", "info"]);
+  });
+});
+
+describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
+  test("ends an idle server with exit code 0, and nothing listens after", async () => {
+    const binary = spawnBinary(["serve", ...FREE]);
+    const port = await binary.port();
+    const { status, admin } = await binary.otherPorts();
+    // Connections that wait, and a scrape, keep nobody.
+    const call = openRawCall(http2Session(port));
+    call.send(requestHeaders());
+    await call.next();
+    call.stream.end();
+    await call.status;
+    await fetch(`http://127.0.0.1:${status}/metrics`).then((answer) => answer.text());
+    binary.kill(signal);
+    expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+    expect(await binary.logged("Stopping")).toMatchObject({ level: "info", signal });
+    expect(await Promise.all([port, status, admin].map(refuses))).toEqual([true, true, true]);
+  });
+
+  test("lets a stream that is under way finish", async () => {
+    const binary = spawnBinary(["serve", ...FREE, "--drain-grace-ms", "3600000"]);
+    const port = await binary.port();
+    const { status } = await binary.otherPorts();
+    const call = openProcess(port);
+    call.send(requestHeaders());
+    await call.next();
+    binary.kill(signal);
+    await binary.logged("Stopping");
+    expect((await fetch(`http://127.0.0.1:${status}/readyz`)).status).toBe(503);
+    call.send(responseHeaders());
+    expect((await call.next())?.response.case).toBe("responseHeaders");
+    call.end();
+    expect((await call.status).code).toBe(0);
+    expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
+  });
+});
+
+describe("a server that is told to stop", () => {
+  test("ends a stream that still owes an answer with UNAVAILABLE when the grace is over, and then itself", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, "--drain-grace-ms", "50", fixture("hanging.js")]);
+    const call = openProcess(await binary.port());
+    call.send(requestHeaders());
+    await binary.logged("handler called");
+    binary.kill("SIGTERM");
+    const status = await call.status;
+    expect(status.code).toBe(14);
+    expect(decodeURIComponent(status.details)).toMatch(/^server_draining: /);
+    expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("ends at once when it is told twice", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, "--drain-grace-ms", "3600000", fixture("hanging.js")]);
+    const call = openProcess(await binary.port());
+    call.send(requestHeaders());
+    await binary.logged("handler called");
+    binary.kill("SIGTERM");
+    await binary.logged("Stopping");
+    binary.kill("SIGINT");
+    expect((await call.status).code).toBe(14);
+    expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
+    expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
+  });
+
+  test("ends although a processor keeps the event loop busy", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("ticking.js")]);
+    await binary.port();
+    binary.kill("SIGTERM");
+    expect(await binary.ended).toMatchObject({ code: 0, signal: null });
+  });
+});

@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import { type Fault, fault } from "../../src/protocol/fault.ts";
+import { FaultLog } from "../../src/server/fault-log.ts";
+
+interface Line {
+  readonly level: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly message: string;
+}
+
+/** A fault log with a clock that the test turns. */
+function logged() {
+  const lines: Line[] = [];
+  const clock = { ms: 0 };
+  const keep = (level: string) => (fields: object, message: string) =>
+    lines.push({ level, fields: fields as Line["fields"], message });
+  const log = new FaultLog({ info: keep("info"), warn: keep("warn"), error: keep("error") }, () => clock.ms);
+  return { lines, clock, end: (failure: Fault) => log.ended({ result: "fault", fault: failure }, "envoy") };
+}
+
+function threw(cause: unknown): Fault {
+  return fault("handler_threw", "the handler threw", { processor: "broken", cause });
+}
+
+describe("FaultLog", () => {
+  test("logs nothing where there is no fault", () => {
+    const { lines } = logged();
+    expect(lines).toEqual([]);
+  });
+
+  test("names code, source, processor and origin, the class of what was thrown and where", () => {
+    const { lines, end } = logged();
+    end(threw(new RangeError("s3cret")));
+    expect(lines).toEqual([
+      {
+        level: "error",
+        message: "the handler threw",
+        fields: {
+          fault: "handler_threw",
+          source: "handler",
+          processor: "broken",
+          origin: "envoy",
+          error: "RangeError",
+          at: expect.arrayContaining([expect.stringContaining("fault-log.test.ts:")]),
+        },
+      },
+    ]);
+  });
+
+  test("warns of what the peer got wrong, without a place in our code", () => {
+    const { lines, end } = logged();
+    end(fault("message_too_large", "too large", { cause: new Error("s3cret") }));
+    expect(lines).toMatchObject([{ level: "warn", message: "too large" }]);
+    expect(lines[0]?.fields).not.toHaveProperty("at");
+  });
+
+  test.each<[string, () => unknown]>([
+    ["a message", () => new Error("s3cret")],
+    [
+      "a message of several lines that look like a stack",
+      () => new Error("s3cret\n    at s3cret (s3cret:1:2)\n  at s3cret:3:4"),
+    ],
+    [
+      "a message that was changed later",
+      () => Object.assign(new Error("s3cret\n at s3cret:1:2"), { message: "harmless" }),
+    ],
+    ["a name", () => Object.assign(new Error("s3cret"), { name: "s3cret" })],
+    ["a cause", () => new Error("s3cret", { cause: new Error("s3cret") })],
+    ["a stack that is not its own", () => Object.assign(new Error("x"), { stack: "s3cret\n    at s3cret:1:2" })],
+    ["a string", () => "s3cret"],
+    ["an object", () => ({ message: "s3cret", stack: "Error: s3cret\n at s3cret:1:2" })],
+  ])("never tells what was thrown: %s", (_name, thrown) => {
+    const { lines, end } = logged();
+    end(threw(thrown()));
+    expect(lines).toHaveLength(1);
+    expect(JSON.stringify(lines)).not.toContain("s3cret");
+  });
+
+  test.each<[string, () => unknown]>([
+    ["a stack that is no text", () => Object.assign(new Error("x"), { stack: [1, 2] })],
+    ["no stack", () => Object.assign(new Error("x"), { stack: undefined })],
+    ["no class", () => Object.assign(new Error("x"), { constructor: undefined })],
+    [
+      "a stack that throws",
+      () =>
+        Object.defineProperty(new Error("x"), "stack", {
+          get() {
+            throw new Error("no");
+          },
+        }),
+    ],
+    ["nothing", () => undefined],
+    ["null", () => null],
+  ])("survives whatever was thrown: %s", (_name, thrown) => {
+    const { lines, end } = logged();
+    end(threw(thrown()));
+    expect(lines).toMatchObject([{ level: "error", fields: { fault: "handler_threw" } }]);
+  });
+
+  test("writes ten lines a second, and then how many were left out", () => {
+    const { lines, clock, end } = logged();
+    for (let index = 0; index < 25; index++) end(threw(new Error("x")));
+    expect(lines).toHaveLength(10);
+    clock.ms = 999;
+    end(threw(new Error("x")));
+    expect(lines).toHaveLength(10);
+    clock.ms = 1000;
+    end(threw(new Error("x")));
+    end(threw(new Error("x")));
+    expect(lines.slice(10).map(({ fields }) => fields.leftOut)).toEqual([16, undefined]);
+  });
+});

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { processAll } from "../wire/grpc-js-client.ts";
+import { requestBody, requestHeaders, responseHeaders } from "../wire/messages.ts";
+import { serverForTest } from "./start-server.ts";
+
+const url = (port: number, path: string) => `http://127.0.0.1:${port}${path}`;
+
+describe("the status listener", () => {
+  test.each([
+    ["/healthz", "ok\n"],
+    ["/readyz", "ready\n"],
+    ["/readyz?verbose", "ready\n"],
+  ])("answers %s", async (path, text) => {
+    const { statusPort } = await serverForTest(hello);
+    const answer = await fetch(url(statusPort, path));
+    expect([answer.status, await answer.text()]).toEqual([200, text]);
+  });
+
+  test.each(["/healthz", "/readyz", "/metrics"])("answers HEAD of %s without a body", async (path) => {
+    const { statusPort } = await serverForTest(hello);
+    const answer = await fetch(url(statusPort, path), { method: "HEAD" });
+    expect([answer.status, await answer.text()]).toEqual([200, ""]);
+  });
+
+  test.each(["POST", "PUT", "DELETE", "OPTIONS"])("answers %s with 405 and what is allowed", async (method) => {
+    const { statusPort } = await serverForTest(hello);
+    const answer = await fetch(url(statusPort, "/readyz"), { method });
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+
+  test.each(["/", "/healthz/", "/config", "/grpc.health.v1.Health/Check", "/extproc.debug.v1.DebugService/Process"])(
+    "has nothing at %s",
+    async (path) => {
+      const { statusPort } = await serverForTest(hello, { debug: "on" });
+      expect((await fetch(url(statusPort, path))).status).toBe(404);
+    },
+  );
+
+  test("shows counters of Prometheus, which start at zero, and Node's own", async () => {
+    const started = await serverForTest(hello);
+    const before = await fetch(url(started.statusPort, "/metrics"));
+    expect(before.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    const text = await before.text();
+    for (const sample of [
+      'ext_proc_streams_total{result="completed",origin="envoy"} 0',
+      'ext_proc_streams_total{result="canceled",origin="debug"} 0',
+      'ext_proc_messages_total{phase="responseTrailers",origin="envoy"} 0',
+      'ext_proc_faults_total{code="handler_threw",origin="envoy"} 0',
+      "ext_proc_streams_active 0",
+    ]) {
+      expect(text.split("\n")).toContain(sample);
+    }
+    expect(text).toMatch(/^nodejs_version_info\{/m);
+    await processAll(started.port, [requestHeaders(), requestBody("a", false), requestBody("b"), responseHeaders()]);
+    expect(await started.metric('ext_proc_streams_total{result="completed",origin="envoy"}')).toBe(1);
+    expect(await started.metric('ext_proc_messages_total{phase="requestBody",origin="envoy"}')).toBe(2);
+    expect(await started.metric('ext_proc_messages_total{phase="responseHeaders",origin="envoy"}')).toBe(1);
+    expect(await started.metric('ext_proc_messages_total{phase="requestHeaders",origin="debug"}')).toBe(0);
+  });
+
+  test("can be switched off", async () => {
+    const { server, port } = await serverForTest(hello, { statusListen: "off", adminListen: "off" });
+    expect([server.statusAddress, server.adminAddress]).toEqual(["off", "off"]);
+    expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+  });
+});
