@@ -21,6 +21,9 @@ import { SCENARIOS } from "./scenarios/scenarios.mjs";
  * @typedef {import("./scenarios/scenarios.mjs").Scenario} Scenario
  */
 
+/** Long enough for runtimes that compile what has run often. */
+const WARM_UP_SECONDS = 5;
+
 const tell = (/** @type {string} */ line) => void process.stderr.write(`bench: ${line}\n`);
 
 /**
@@ -36,17 +39,10 @@ async function bench(options) {
   const tools = await prepareTools(new Set(scenarios.flatMap(({ needs }) => needs)), tell);
   results.notes.push(...prepared.problems, ...tools.problems);
   results.versions = Object.fromEntries(prepared.peers.map(({ name, version }) => [name, version()]));
-  const folder = mkdtempSync(join(tmpdir(), "ext-proc-bench-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const context = {
-    seconds: options.seconds,
-    headersFile: join(folder, "headers"),
-    uploadFile: join(folder, "upload"),
-    envoyBinary: tools.envoyBinary,
-    answerSizes: prepared.answerSizes,
-  };
-  writeFileSync(context.headersFile, grpcBody(headerMessages()));
-  writeFileSync(context.uploadFile, grpcBody(uploadMessages()));
+  const { seconds, rounds, quick } = options;
+  const warmUpSeconds = quick ? seconds : WARM_UP_SECONDS;
+  const { envoyBinary } = tools;
+  const context = { seconds, warmUpSeconds, ...writeRequests(), envoyBinary, answerSizes: prepared.answerSizes };
   for (const scenario of scenarios) {
     const missing = scenario.needs.find((need) => !tools.available.has(need));
     if (missing !== undefined) {
@@ -54,12 +50,22 @@ async function bench(options) {
       continue;
     }
     const peers = prepared.peers.filter(({ tasks: known }) => known.includes(scenario.task));
-    const measurements = await measureScenario(scenario, peers, { context, rounds: options.rounds, results });
+    const measurements = await measureScenario(scenario, peers, { context, rounds, results });
     const summary = summarizeScenario(scenario, measurements);
     results.scenarios.push(summary);
     process.stdout.write(`\n${textTable(summary)}\n`);
   }
   return results;
+}
+
+/** Writes the bodies of the requests to files that are there while this process is. */
+function writeRequests() {
+  const folder = mkdtempSync(join(tmpdir(), "ext-proc-bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const files = { headersFile: join(folder, "headers"), uploadFile: join(folder, "upload") };
+  writeFileSync(files.headersFile, grpcBody(headerMessages()));
+  writeFileSync(files.uploadFile, grpcBody(uploadMessages()));
+  return files;
 }
 
 /**

@@ -3,6 +3,7 @@ import { h2load } from "../harness/h2load.mjs";
 import { openLoop } from "../harness/open-loop.mjs";
 import { startPeer } from "../harness/peer-server.mjs";
 import { cpuPer, LATENCY, latencyValues, PEAK_MEMORY, perSecond } from "./metrics.mjs";
+import { throughputOf } from "./throughput.mjs";
 
 const CLIENTS = 8;
 const PROBE_REQUESTS = 200;
@@ -37,28 +38,20 @@ export const behindEnvoy = {
     const bootstrap = envoyBootstrap({ extProcPort, upstreamPort });
     const envoy = await startEnvoy({ binary: context.envoyBinary, bootstrap });
     const address = `127.0.0.1:${envoy.port}`;
-    let rate = 0;
-    /** @param {number} requests */
-    const load = async (requests) => {
-      const result = await h2load({ url: `http://${address}/`, connections: CLIENTS, inFlight: 1, requests });
-      rate = result.requests / result.seconds;
-      return result;
-    };
+    const throughput = throughputOf({
+      server,
+      probe: PROBE_REQUESTS,
+      load: (requests) => h2load({ url: `http://${address}/`, connections: CLIENTS, inFlight: 1, requests }),
+    });
     return {
-      async warmUp() {
-        await load(PROBE_REQUESTS);
-        await load(Math.ceil(rate * context.seconds));
-      },
+      warmUp: () => throughput.warmUp(context.warmUpSeconds),
       async measure() {
-        server.forgetPeak();
-        const before = server.cpuSeconds();
-        const { requests, good } = await load(Math.ceil(rate * context.seconds));
-        const cpuUs = ((server.cpuSeconds() - before) * 1e6) / requests;
         const { seconds } = context;
-        const paced = { address, connections: PACED_CONNECTIONS, ratePerSecond: rate / 2, seconds };
-        const latency = await openLoop(paced);
+        const { requests, good, cpuSeconds, perSecond: rate } = await throughput.measure(seconds);
+        const latency = await openLoop({ address, connections: PACED_CONNECTIONS, ratePerSecond: rate / 2, seconds });
         const { upstream_cx_total: connections = 0 } = await envoy.stats("cluster.ext-proc.");
         const lost = requests - good + latency.failed;
+        const cpuUs = (cpuSeconds * 1e6) / requests;
         const peakMiB = server.memoryMiB("VmHWM");
         return { cpuUs, perSecond: rate, lost, connections, ...latencyValues(latency), peakMiB };
       },

@@ -4,6 +4,7 @@ import { BODY_CHUNK_BYTES, BODY_CHUNKS, PROCESS_PATH } from "../harness/messages
 import { startPeer } from "../harness/peer-server.mjs";
 import { assertAnswered } from "./header-streams.mjs";
 import { PEAK_MEMORY } from "./metrics.mjs";
+import { throughputOf } from "./throughput.mjs";
 
 const CONNECTIONS = 2;
 const PROBE_STREAMS = 10;
@@ -28,29 +29,24 @@ export const bodies = {
     const server = await startPeer(peer, "hello");
     const answerBytes = context.answerSizes(peer.name, "hello").upload;
     const url = `http://${server.address}${PROCESS_PATH}`;
-    let rate = 0;
-    /** @param {number} requests */
-    const load = async (requests) => {
-      const bodyFile = context.uploadFile;
-      const result = await h2load({ url, connections: CONNECTIONS, inFlight: 1, requests, bodyFile });
-      assertAnswered(result, answerBytes);
-      rate = result.requests / result.seconds;
-      return result;
-    };
-    return {
-      async warmUp() {
-        await load(PROBE_STREAMS);
-        await load(Math.ceil(rate * context.seconds));
+    const throughput = throughputOf({
+      server,
+      probe: PROBE_STREAMS,
+      async load(requests) {
+        const bodyFile = context.uploadFile;
+        const result = await h2load({ url, connections: CONNECTIONS, inFlight: 1, requests, bodyFile });
+        assertAnswered(result, answerBytes);
+        return result;
       },
+    });
+    return {
+      warmUp: () => throughput.warmUp(context.warmUpSeconds),
       async measure() {
-        server.forgetPeak();
-        const before = server.cpuSeconds();
-        const { requests } = await load(Math.ceil(rate * context.seconds));
-        const cpuSeconds = server.cpuSeconds() - before;
+        const { requests, cpuSeconds, perSecond } = await throughput.measure(context.seconds);
         return {
           cpuUs: (cpuSeconds * 1e6) / (requests * MESSAGES),
           gigabytesPerCpuSecond: (requests * BODY_GIGABYTES) / cpuSeconds,
-          megabytesPerSecond: rate * BODY_GIGABYTES * 1000,
+          megabytesPerSecond: perSecond * BODY_GIGABYTES * 1000,
           peakMiB: server.memoryMiB("VmHWM"),
         };
       },

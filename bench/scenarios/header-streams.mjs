@@ -4,6 +4,7 @@ import { PROCESS_PATH } from "../harness/messages.mjs";
 import { openLoop } from "../harness/open-loop.mjs";
 import { startPeer } from "../harness/peer-server.mjs";
 import { cpuPer, LATENCY, latencyValues, PEAK_MEMORY, perSecond } from "./metrics.mjs";
+import { throughputOf } from "./throughput.mjs";
 
 const CONNECTIONS = 2;
 const PROBE_STREAMS = 200;
@@ -32,33 +33,34 @@ export function headerStreams({ name, task, inFlight, title, quick, latency }) {
       const answerBytes = context.answerSizes(peer.name, task).headers;
       const url = `http://${server.address}${PROCESS_PATH}`;
       const bodyFile = context.headersFile;
-      let rate = 0;
-      /** @param {number} requests */
-      const load = async (requests) => {
-        const result = await h2load({ url, connections: CONNECTIONS, inFlight, requests, bodyFile });
-        assertAnswered(result, answerBytes);
-        rate = result.requests / result.seconds;
-        return result;
-      };
-      return {
-        async warmUp() {
-          await load(PROBE_STREAMS);
-          await load(Math.ceil(rate * context.seconds));
+      const throughput = throughputOf({
+        server,
+        probe: PROBE_STREAMS,
+        async load(requests) {
+          const result = await h2load({ url, connections: CONNECTIONS, inFlight, requests, bodyFile });
+          assertAnswered(result, answerBytes);
+          return result;
         },
+      });
+      return {
+        warmUp: () => throughput.warmUp(context.warmUpSeconds),
         async measure() {
-          server.forgetPeak();
-          const before = server.cpuSeconds();
-          const { requests } = await load(Math.ceil(rate * context.seconds));
-          const cpuUs = ((server.cpuSeconds() - before) * 1e6) / requests;
-          const throughput = { cpuUs, perSecond: rate };
-          if (!latency) return { ...throughput, peakMiB: server.memoryMiB("VmHWM") };
-          const ratePerSecond = rate / 2;
-          const { address } = server;
-          const { seconds } = context;
-          const paced = { address, connections: CONNECTIONS, ratePerSecond, seconds, bodyFile, answerBytes };
-          const result = await openLoop(paced);
-          if (result.failed > 0) throw new Error(`${result.failed} of ${result.arrivals} failed: ${result.failure}`);
-          return { ...throughput, ...latencyValues(result), peakMiB: server.memoryMiB("VmHWM") };
+          const { requests, cpuSeconds, perSecond: rate } = await throughput.measure(context.seconds);
+          const paced = {
+            address: server.address,
+            connections: CONNECTIONS,
+            ratePerSecond: rate / 2,
+            seconds: context.seconds,
+            bodyFile,
+            answerBytes,
+          };
+          const times = latency ? latencyValues(assertInTime(await openLoop(paced))) : {};
+          return {
+            cpuUs: (cpuSeconds * 1e6) / requests,
+            perSecond: rate,
+            ...times,
+            peakMiB: server.memoryMiB("VmHWM"),
+          };
         },
         close: () => server.stop(),
       };
@@ -76,4 +78,10 @@ export function assertAnswered({ requests, good, dataBytes }, answerBytes) {
   if (good !== requests) throw new Error(`${requests - good} of ${requests} streams failed`);
   if (dataBytes === requests * answerBytes) return;
   throw new Error(`${requests} streams were answered with ${dataBytes} bytes in place of ${requests * answerBytes}`);
+}
+
+/** @param {import("../harness/open-loop.mjs").OpenLoopResult} result */
+function assertInTime(result) {
+  if (result.failed > 0) throw new Error(`${result.failed} of ${result.arrivals} failed: ${result.failure}`);
+  return result;
 }

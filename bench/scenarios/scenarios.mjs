@@ -11,6 +11,7 @@ import { headerStreams } from "./header-streams.mjs";
  *
  * @typedef {object} Context What scenarios share.
  * @property {number} seconds Length of one measurement.
+ * @property {number} warmUpSeconds
  * @property {string} headersFile The gRPC request body of a header stream.
  * @property {string} uploadFile The same of an upload.
  * @property {string} envoyBinary Empty where no scenario needs Envoy.
