@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import { cacheFolder, peerFolder } from "./peers.mjs";
 import { run } from "./processes.mjs";
 
@@ -73,7 +73,7 @@ function fingerprint(folders, salt) {
   for (const folder of folders) {
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();
-    for (const path of paths) hash.update(path).update(readFileSync(path));
+    for (const path of paths) hash.update(relative(folder, path)).update(readFileSync(path));
   }
   return hash.digest("hex");
 }

@@ -53,7 +53,7 @@ export const SCENARIOS = [
     title: "header streams, one at a time on each of 2 connections",
     task: "hello",
     inFlight: 1,
-    quick: true,
+    quick: false,
     latency: false,
   }),
   headerStreams({
