@@ -37,27 +37,37 @@ function decimal(value, digits) {
 }
 
 /**
- * @param {ScenarioResult} scenario
- * @returns {string}
+ * Rows with every column as wide as its widest cell; names to the left, numbers to the right.
+ *
+ * @param {readonly string[][]} rows
+ * @returns {string[][]}
  */
-export function textTable(scenario) {
-  const rows = tableRows(scenario);
+function align(rows) {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  "),
+  return rows.map((row) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))),
   );
-  return [`${scenario.name}: ${scenario.title}`, ...lines.map((line) => `  ${line.trimEnd()}`)].join("\n");
 }
 
 /**
  * @param {ScenarioResult} scenario
  * @returns {string}
  */
+export function textTable(scenario) {
+  const lines = align(tableRows(scenario)).map((row) => `  ${row.join("  ").trimEnd()}`);
+  return [`${scenario.name}: ${scenario.title}`, ...lines].join("\n");
+}
+
+/**
+ * A table as the project's formatter leaves it.
+ *
+ * @param {ScenarioResult} scenario
+ * @returns {string}
+ */
 export function markdownTable(scenario) {
-  const [head = [], ...rows] = tableRows(scenario);
-  const line = (/** @type {string[]} */ cells) => `| ${cells.join(" | ")} |`;
-  const rule = `| :-- |${" --: |".repeat(head.length - 1)}`;
-  return [line(head), rule, ...rows.map(line)].join("\n");
+  const [head = [], ...rows] = align(tableRows(scenario));
+  const rule = head.map(({ length }, column) =>
+    column === 0 ? `:${"-".repeat(length - 1)}` : `${"-".repeat(length - 1)}:`,
+  );
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
