@@ -49,7 +49,9 @@ async function bench(options) {
       results.notes.push(`${scenario.name}: skipped, for want of ${missing}`);
       continue;
     }
-    const peers = prepared.peers.filter(({ tasks: known }) => known.includes(scenario.task));
+    const peers = prepared.peers.filter(
+      ({ tasks: known, only }) => known.includes(scenario.task) && (only?.includes(scenario.name) ?? true),
+    );
     const measurements = await measureScenario(scenario, peers, { context, rounds, results });
     const summary = summarizeScenario(scenario, measurements);
     results.scenarios.push(summary);

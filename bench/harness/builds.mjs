@@ -31,9 +31,7 @@ export async function buildProject({ name, folder = peerFolder(name), build }, t
   if (build.steps.length === 0) return undefined;
   const stampFile = join(cacheFolder, `${name}.stamp`);
   const stamp = fingerprint([folder, ...(build.sources ?? [])], `${tool} ${statSync(tool).mtimeMs}`);
-  const isLibrary = name === "ext-proc";
-  // dist/ belongs to the checkout and anyone may have rebuilt it since.
-  if (!isLibrary && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return undefined;
+  if (!build.always && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return undefined;
   tell(`building ${name} with ${build.tool}; the first time takes a while`);
   mkdirSync(cacheFolder, { recursive: true });
   try {

@@ -17,7 +17,7 @@ import { PEERS } from "./peers.mjs";
 /** Wrong usage: one line for the person who typed it. */
 export class UsageError extends Error {}
 
-const QUICK_PEERS = ["ext-proc", "grpc-go", "tonic", "node-http2"];
+const QUICK_PEERS = ["ext-proc", "grpc-go", "tonic", "transport", "node-http2"];
 const FLAGS = /** @type {const} */ ({
   help: { type: "boolean", short: "h" },
   quick: { type: "boolean" },

@@ -16,12 +16,15 @@ import { fileURLToPath } from "node:url";
  * @property {string} hint How to get it.
  * @property {readonly Step[]} steps
  * @property {readonly string[]} [sources] Folders besides the peer's own that decide whether it is built anew.
+ * @property {boolean} [always] Whether it is built in every run: dist/ belongs to the checkout, and anyone may have
+ *   rebuilt it since.
  *
  * @typedef {object} Peer
  * @property {string} name
  * @property {string} what One line for people.
  * @property {boolean} slow Left out unless asked for.
  * @property {readonly Task[]} tasks
+ * @property {readonly string[]} [only] The scenarios that it takes part in, since it answers header streams alone.
  * @property {Build} build
  * @property {(task: Task) => readonly string[]} command
  * @property {Readonly<Record<string, string>>} [env]
@@ -45,6 +48,12 @@ export function peerFolder(peer) {
 
 const NODE = { tool: process.execPath, hint: "", steps: [] };
 const NODE_VERSION = `Node ${process.versions.node}`;
+/** @type {Build} */
+const OURS = {
+  ...NODE,
+  steps: [{ command: process.execPath, args: [join(root, "scripts", "build.mjs")] }],
+  always: true,
+};
 const BOTH = /** @type {const} */ (["hello", "three-two"]);
 const GO_HINT = "install Go 1.26 or newer from https://go.dev/dl";
 const goServer = join(cacheFolder, "grpc-go", "server");
@@ -59,11 +68,7 @@ export const PEERS = [
     what: "this project: `ext-proc serve`, metrics on",
     slow: false,
     tasks: BOTH,
-    build: {
-      ...NODE,
-      steps: [{ command: process.execPath, args: [join(root, "scripts", "build.mjs")] }],
-      sources: [join(root, "src"), join(root, "gen")],
-    },
+    build: OURS,
     command: (task) => [
       ...[process.execPath, join(root, "dist", "cli", "main.js"), "serve"],
       ...[task === "hello" ? "hello" : join(peerFolder("ext-proc"), "three-two.mjs")],
@@ -97,6 +102,16 @@ export const PEERS = [
     },
     command: (task) => [join(tonicTarget, "release", "bench-tonic"), task],
     version: () => pinned("tonic", "Cargo.toml", /^tonic = "=(.+)"/m),
+  },
+  {
+    name: "transport",
+    what: "this project's HTTP/2 core alone, with canned answers",
+    slow: false,
+    tasks: ["hello"],
+    only: ["headers-50", "headers-5", "headers-1"],
+    build: OURS,
+    command: () => [process.execPath, join(peerFolder("transport"), "server.mjs")],
+    version: () => NODE_VERSION,
   },
   {
     name: "node-http2",

@@ -62,7 +62,7 @@ export async function preparePeers(wanted, tasks, tell) {
 async function checkPeer(peer, task) {
   const server = await startPeer(peer, task);
   try {
-    return await checkAnswers(server.address, task);
+    return await checkAnswers(server.address, task, { headersOnly: peer.only !== undefined });
   } finally {
     await server.stop();
   }

@@ -29,7 +29,7 @@ describe("the bench's command line", () => {
 
   test("takes fewer peers, scenarios and rounds with --quick", () => {
     expect(read("--quick")).toMatchObject({
-      peers: ["ext-proc", "grpc-go", "tonic", "node-http2"],
+      peers: ["ext-proc", "grpc-go", "tonic", "transport", "node-http2"],
       rounds: 2,
       seconds: 1,
       scenarios: expect.not.arrayContaining(["headers-5"]),
