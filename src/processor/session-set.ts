@@ -35,12 +35,8 @@ export class SessionSet {
 
   /** Ends them all; those that are owed an answer with fault `server_draining`. */
   shutDown(): void {
-    for (let session = this.#first; session !== undefined; ) {
-      // Ending a session unlinks it.
-      const { next } = session.links;
-      session.shutDown();
-      session = next;
-    }
+    // A session that ends unlinks itself, and may end others.
+    while (this.#first) this.#first.shutDown();
   }
 }
 

@@ -100,7 +100,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   drainDelayMs: {
     flag: "drain-delay-ms",
     value: "N",
-    help: "how long to go on serving when told to stop, while health checks already say no: 5000 after SIGTERM, 0 after SIGINT",
+    help: "how long to serve on, with health checks saying no, when told to stop; 5000 for SIGTERM, 0 for SIGINT",
     fallback: undefined,
     read: wholeNumber(0, 3_600_000),
   },

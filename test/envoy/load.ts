@@ -33,23 +33,22 @@ export async function sendLoad(options: LoadOptions): Promise<Outcomes> {
     left = 0;
   });
   let started = 0;
+  const running = new Set<Promise<void>>();
+  const start = () => {
+    left--;
+    const one = get(sessions[started++ % CONNECTIONS], path).then((outcome) => {
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      running.delete(one);
+    });
+    running.add(one);
+  };
   const startedMs = performance.now();
-  /** Whether the rate allows one more; the time is not asked for without a rate. */
-  const isDue = () => perSecond === undefined || started < ((performance.now() - startedMs) / 1000) * perSecond;
-  await Promise.all(
-    Array.from({ length: inFlight }, async (_, lane) => {
-      while (left > 0) {
-        if (!isDue()) {
-          await delay(STEP_MS);
-          continue;
-        }
-        left--;
-        started++;
-        const outcome = await get(sessions[lane % CONNECTIONS], path);
-        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-      }
-    }),
-  );
+  while (left > 0) {
+    const due = perSecond === undefined ? left : ((performance.now() - startedMs) / 1000) * perSecond - started;
+    for (let more = due; more > 0 && left > 0 && running.size < inFlight; more--) start();
+    await (perSecond === undefined ? Promise.race(running) : delay(STEP_MS));
+  }
+  await Promise.all(running);
   await Promise.all(sessions.map((session) => new Promise<void>((resolve) => session.close(resolve))));
   return outcomes;
 }

@@ -4,7 +4,7 @@ import { type EchoUpstream, startEchoUpstream } from "./echo-upstream.ts";
 import { envoyBinary, misbehaviour, NO_MISBEHAVIOUR } from "./envoy-rig.ts";
 import { bootstrapWithCluster, type ExtProcClusterOptions } from "./ext-proc-cluster.ts";
 import { sendLoad } from "./load.ts";
-import { type ServedProcess, startServed } from "./served-process.ts";
+import { type ServedProcessor, startServed } from "./served-processor.ts";
 
 const WORKERS = 2;
 const REQUESTS = 20_000;
@@ -18,15 +18,14 @@ afterEach(async () => {
 
 interface Rig {
   readonly envoy: EnvoyProcess;
-  readonly served: ServedProcess;
+  readonly served: ServedProcessor;
 }
 
 async function startRig(options: Partial<ExtProcClusterOptions> = {}): Promise<Rig> {
   const upstream: EchoUpstream = await startEchoUpstream();
   running.push({ stop: () => upstream.close() });
-  const served = await startServed(["hello"]);
-  running.push(served);
-  const bootstrap = bootstrapWithCluster({ ports: [served.port], upstreamPort: upstream.port, ...options });
+  const served = await startServed("hello");
+  const bootstrap = bootstrapWithCluster({ ports: [served.listenPort], upstreamPort: upstream.port, ...options });
   const envoy = await startEnvoy({ binary: envoyBinary ?? "", bootstrap, concurrency: WORKERS });
   running.push(envoy);
   return { envoy, served };
