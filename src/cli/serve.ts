@@ -37,7 +37,8 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   return drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
 }
 
-const SIGTERM_DRAIN_DELAY_MS = 5_000;
+/** How long the server goes on after SIGTERM unless it is told otherwise: what endpoints take to reach every Envoy. */
+export const SIGTERM_DRAIN_DELAY_MS = 5_000;
 
 function listenOnPort(port: string, listen: string | undefined): string {
   if (listen !== undefined) throw new CliError("--port and --listen say the same; give one");

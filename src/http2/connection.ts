@@ -96,6 +96,7 @@ export class Http2Connection {
     this.#dispatch = new FrameDispatch({ ...shared, reportHandlerError }, receiveWindow, {
       onSettingsAck: () => {
         this.#isSettingsAcked = true;
+        this.#streams.onSettingsAck();
       },
       onPingAck: (bytes, start) => this.#onPingAck(bytes, start),
     });

@@ -33,7 +33,7 @@ export type AcceptStream = (stream: Http2Stream, headers: HeaderList) => StreamH
 
 /**
  * One request and its response (RFC 9113 sections 5 and 8.1). All methods may be called at any time, also between turns:
- * when the stream is over, or its response has been ended, they do nothing and write() returns true.
+ * when the stream is over, or its response has been ended, all but hold() do nothing and write() returns true.
  */
 export interface Http2Stream {
   /** Odd, rising within a connection. */
@@ -93,8 +93,8 @@ export interface Http2Stream {
   beginWork(): void;
 
   /**
-   * Keeps the stream's place among maxConcurrentStreams when the stream is over before its handler: a peer that resets
-   * and reopens cannot pile up work. Every call needs its release, which may be called twice.
+   * Keeps the stream's place among maxConcurrentStreams when the stream is over before its handler, also if it is over
+   * already: a peer that resets and reopens cannot pile up work. Every call needs its release, which may be called twice.
    */
   hold(): () => void;
 }

@@ -9,9 +9,22 @@ import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
 export interface Http2Limits {
   /**
    * Streams at once, announced; further ones get REFUSED_STREAM, which clients may retry. Handlers that outlive their
-   * stream (Http2Stream.hold) count too. Default 1000: proxies open another connection beyond it.
+   * stream (Http2Stream.hold) count too, see uncountedHolds. Default 500: proxies open another connection beyond it, and
+   * Envoy ends a connection on which more than 1,000 of its own RST_STREAM frames wait, as they do for a moment when all
+   * streams end at once.
    */
   readonly maxConcurrentStreams: number;
+  /**
+   * The same until the peer has acknowledged our SETTINGS (RFC 9113 section 6.5.3) and so knows maxConcurrentStreams,
+   * where this is the larger of the two. Default 1024: what Envoy takes for granted on a new connection.
+   */
+  readonly maxEarlyStreams: number;
+  /**
+   * Held streams in all of the server up to which none counts among maxConcurrentStreams. A dependency that hangs leaves
+   * many behind in seconds, and were they to count at once, whatever shares the connection would be refused with them.
+   * Default 0: the application knows what a held stream costs it.
+   */
+  readonly uncountedHolds: number;
   /**
    * Size of a decoded header list, 32 bytes per field included (RFC 7541 section 4.1), announced. A longer list is
    * answered 431. Default 32 KiB: twice what browsers and proxies send.
@@ -94,7 +107,9 @@ export interface Http2Limits {
 
 /** The defaults, with reasons at each field of Http2Limits. */
 export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
-  maxConcurrentStreams: 1000,
+  maxConcurrentStreams: 500,
+  maxEarlyStreams: 1024,
+  uncountedHolds: 0,
   maxHeaderListBytes: 32 * 1024,
   maxHeaderBlockBytes: 64 * 1024,
   maxContinuations: 16,

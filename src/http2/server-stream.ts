@@ -111,8 +111,8 @@ export class ServerStream implements Http2Stream {
 
   hold(): () => void {
     let isHeld = true;
-    // A stream that is over keeps no place to be held.
-    if (this.isClosed && this.holds === 0) return () => {};
+    // Most handlers learn in onReset that they outlive their stream.
+    if (this.isClosed && this.holds === 0) this.#context.streams.addHeld();
     this.holds++;
     return () => {
       if (!isHeld) return;

@@ -28,9 +28,16 @@ export class StreamTable {
   readonly #open = new StreamIndex();
   readonly #closed = new ClosedStreams();
   #held = 0;
+  #maxStreams: number;
 
   constructor(options: StreamTableOptions) {
     this.#options = options;
+    this.#maxStreams = Math.max(options.limits.maxConcurrentStreams, options.limits.maxEarlyStreams);
+  }
+
+  /** The peer has acknowledged our SETTINGS: maxEarlyStreams is over. */
+  onSettingsAck(): void {
+    this.#maxStreams = this.#options.limits.maxConcurrentStreams;
   }
 
   /** Streams that are open. */
@@ -38,9 +45,11 @@ export class StreamTable {
     return this.#open.size;
   }
 
-  /** Open streams, and handlers that have outlived theirs. */
+  /** Open streams, and handlers that have outlived theirs where the server has too many of those. */
   get isFull(): boolean {
-    return this.#open.size + this.#held >= this.#options.limits.maxConcurrentStreams;
+    const { limits, totals } = this.#options;
+    const held = totals.streamsHeld > limits.uncountedHolds ? this.#held : 0;
+    return this.#open.size + held >= this.#maxStreams;
   }
 
   get(id: number): ServerStream | undefined {
@@ -110,6 +119,12 @@ export class StreamTable {
     }
   }
 
+  /** A stream is over, and its handler is not. */
+  addHeld(): void {
+    this.#held++;
+    this.#options.totals.streamsHeld++;
+  }
+
   /** The handler of a stream that is over has come to its end. */
   releaseHeld(): void {
     this.#held--;
@@ -126,10 +141,7 @@ export class StreamTable {
     stream.close();
     this.#open.delete(stream.id);
     this.#options.totals.streams--;
-    if (stream.holds > 0) {
-      this.#held++;
-      this.#options.totals.streamsHeld++;
-    }
+    if (stream.holds > 0) this.addHeld();
     this.#options.onStreamClosed();
   }
 

@@ -32,8 +32,9 @@ export function connectionLog(log: Logger): ConnectionLog {
       if (line) log.error({ error: name, ...line }, "A stream failed inside the server");
     },
     onTlsError(error) {
-      const line = limiter.next();
       const { code } = error as NodeJS.ErrnoException;
+      // A peer that goes away without a word, as every TCP health check does.
+      const line = code === "ECONNRESET" ? undefined : limiter.next();
       if (line) log.warn({ code, ...line }, "TLS handshake failed");
     },
   };

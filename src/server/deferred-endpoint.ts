@@ -1,5 +1,5 @@
 import type { HeaderList } from "../http2/header-list.ts";
-import type { StreamHandler } from "../http2/http2-stream.ts";
+import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /**
@@ -20,6 +20,7 @@ export function deferredEndpoint(loading: Promise<Endpoint>): Endpoint {
       loaded
         ? loaded.http2(stream, headers)
         : new WaitingStream(
+            stream,
             loading.then(
               ({ http2 }) =>
                 () =>
@@ -29,13 +30,18 @@ export function deferredEndpoint(loading: Promise<Endpoint>): Endpoint {
   };
 }
 
-/** Keeps what a stream receives until its handler is there. */
+/** Keeps what a stream receives, one window of it at most, until its handler is there. */
 class WaitingStream implements StreamHandler {
   readonly #events: ((handler: StreamHandler) => void)[] = [];
   #handler: StreamHandler | undefined;
+  #isReset = false;
 
-  constructor(accepting: Promise<() => StreamHandler>) {
+  constructor(stream: Http2Stream, accepting: Promise<() => StreamHandler>) {
+    stream.pause();
     void accepting.then((accept) => {
+      if (this.#isReset) return;
+      // In front of the handler, which may have reasons of its own to pause.
+      stream.resume();
       const handler = accept();
       this.#handler = handler;
       for (const event of this.#events.splice(0)) event(handler);
@@ -58,8 +64,9 @@ class WaitingStream implements StreamHandler {
   }
 
   onReset(code: number): void {
-    if (this.#handler) this.#handler.onReset(code);
-    else this.#events.push((handler) => handler.onReset(code));
+    this.#isReset = true;
+    this.#events.length = 0;
+    this.#handler?.onReset(code);
   }
 
   onWritable(): void {

@@ -9,6 +9,7 @@ import {
   HealthCheckResponse_ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.js";
 import { BUILT_IN_NAMES, loadProcessor } from "../../src/cli/load-processor.ts";
+import { SIGTERM_DRAIN_DELAY_MS } from "../../src/cli/serve.ts";
 import { parseListenAddress } from "../../src/server/listen-address.ts";
 import { createLogger } from "../../src/server/log.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
@@ -38,10 +39,10 @@ function containerPort(nameOrNumber: string | number): number | undefined {
 }
 
 describe("deploy/ext.yaml", () => {
-  // The newest schemas that the tool has, and the oldest release that knows preStop.sleep.
+  // The newest schemas that the tool has, and the release whose gRPC probes became stable.
   test.for<[string, readonly string[]]>([
     ["the newest release", []],
-    ["1.30", ["-k", "1.30.0"]],
+    ["1.27", ["-k", "1.27.0"]],
   ])("is valid for Kubernetes, %s, checked strictly", async ([, release], context) => {
     const tool = requireTool(
       { name: "kubernetes-validate", variable: "KUBERNETES_VALIDATE", install: "pip install kubernetes-validate" },
@@ -97,9 +98,13 @@ describe("deploy/ext.yaml", () => {
     expect(processors).not.toContain("header-modifier");
   });
 
-  test("gives the server longer to end than it takes: preStop and --drain-grace-ms", () => {
-    const drainSeconds = Number(SETTINGS.drainGraceMs.fallback) / 1000;
-    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(container.lifecycle.preStop.sleep.seconds + drainSeconds);
+  test("gives the server longer to end than it takes, with nothing in front of it that waits too", () => {
+    const drainMs = SIGTERM_DRAIN_DELAY_MS + Number(SETTINGS.drainGraceMs.fallback);
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(drainMs / 1000 + 5);
+    expect(container).not.toHaveProperty("lifecycle");
+    for (const setting of ["drainDelayMs", "drainGraceMs"] as const) {
+      expect(container.args).not.toContain(`--${SETTINGS[setting].flag}`);
+    }
   });
 
   test("gives the pod no more rights than it needs, and the user of the image", () => {

@@ -11,12 +11,15 @@ export interface ServedOptions {
   /** More of `serve`'s flags. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Arguments of Node itself. */
+  readonly nodeArgs?: readonly string[];
 }
 
 /** Serves a processor (a built-in name, or a path). */
 export async function startServed(processor: string, options: ServedOptions = {}): Promise<ServedProcessor> {
   const listen = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "off"];
-  const binary = spawnBinary(["serve", processor, ...listen, ...(options.flags ?? [])], { env: options.env });
+  const { flags = [], env, nodeArgs } = options;
+  const binary = spawnBinary(["serve", processor, ...listen, ...flags], { env, nodeArgs });
   const { status } = await binary.otherPorts();
   return { ...binary, listenPort: await binary.port(), metric: (sample) => readMetric(status, sample) };
 }

@@ -1,0 +1,54 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
+
+/** A project that has .ci/nightly, and an npm that only notes how it is called. */
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ext-proc-nightly-"));
+  cpSync(join(root, ".ci/nightly"), join(folder, ".ci/nightly"));
+  mkdirSync(join(folder, "bin"));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+// Needs bash, and GNU's timeout.
+describe.runIf(process.platform === "linux")(".ci/nightly", () => {
+  test("counts each check, and calls only scripts that there are", () => {
+    const { status, lastLine, called } = nightly("exit 0");
+    expect(lastLine).toBe("5 passed, 0 failed");
+    expect(status).toBe(0);
+    const names = [...called.matchAll(/^run --silent (\S+)/gm)].map(([, name]) => name);
+    expect(names).toHaveLength(6);
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(names));
+  });
+
+  test("runs every check, and says so in the last line, where some fail", () => {
+    const { status, lastLine } = nightly('[ "$3" != soak ]');
+    expect(status).toBe(1);
+    expect(lastLine).toBe("4 passed, 1 failed");
+  });
+
+  test("counts what the checks need only where it fails", () => {
+    const { lastLine } = nightly('[ "$1" != ci ]');
+    expect(lastLine).toBe("5 passed, 1 failed");
+  });
+});
+
+function nightly(npm: string): { status: number | null; lastLine: string | undefined; called: string } {
+  const calls = join(folder, "calls");
+  writeFileSync(join(folder, "bin/npm"), `#!/bin/sh\necho "$*" >> ${calls}\n${npm}\n`, { mode: 0o755 });
+  const { PATH = "" } = process.env;
+  const { status, stdout } = spawnSync(join(folder, ".ci/nightly"), {
+    env: { PATH: [join(folder, "bin"), PATH].join(delimiter) },
+    encoding: "utf8",
+  });
+  return { status, lastLine: stdout.trimEnd().split("\n").at(-1), called: readFileSync(calls, "utf8") };
+}

@@ -1,0 +1,117 @@
+import {
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  makeGenericClientConstructor,
+  type StatusObject,
+} from "@grpc/grpc-js";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { GrpcReply } from "../../src/grpc/reply.ts";
+import { encodeGrpcMessage, GrpcStatus } from "../../src/grpc/status.ts";
+import { TestServer } from "../http2/test-server.ts";
+import { FakeStream } from "./fake-stream.ts";
+
+const bytesOf = (value: Buffer) => value;
+const Client = makeGenericClientConstructor(
+  {
+    say: {
+      path: "/test.Test/Say",
+      requestStream: true,
+      responseStream: true,
+      requestSerialize: bytesOf,
+      requestDeserialize: bytesOf,
+      responseSerialize: bytesOf,
+      responseDeserialize: bytesOf,
+    },
+  },
+  "test.Test",
+);
+
+/** What grpc-js makes of a reply: messages and status. */
+async function heard(reply: (reply: GrpcReply) => void): Promise<{ messages: Buffer[]; status: StatusObject }> {
+  const server = new TestServer({ handle: ({ stream }) => ({ onEnd: () => reply(new GrpcReply(stream)) }) });
+  const { port, stop } = await server.listen();
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+  onTestFinished(async () => {
+    client.close();
+    await stop();
+  });
+  const call = (client.say as unknown as (metadata: Metadata) => ClientDuplexStream<Buffer, Buffer>).call(
+    client,
+    new Metadata(),
+  );
+  const messages: Buffer[] = [];
+  call.on("error", () => undefined).on("data", (message: Buffer) => messages.push(message));
+  call.end();
+  const status = await new Promise<StatusObject>((resolve) => call.once("status", resolve));
+  expect(server.errors).toEqual([]);
+  return { messages, status };
+}
+
+const EVERY_CHARACTER = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) => byte)).toString("latin1");
+
+describe("a reply, as grpc-js hears it", () => {
+  test("is its messages and OK", async () => {
+    const { messages, status } = await heard((reply) => {
+      reply.send(Buffer.from("one"));
+      reply.send(new Uint8Array(0));
+      reply.send(new Uint8Array(100_000).fill(7));
+      reply.end(GrpcStatus.OK);
+    });
+    expect(messages.map(({ length }) => length)).toEqual([3, 0, 100_000]);
+    expect(status).toMatchObject({ code: 0, details: "" });
+  });
+
+  test.each([
+    ["every character of latin1", EVERY_CHARACTER],
+    ["more than latin1", "grüße 🙂 日本"],
+    ["a blank at its start and its end", " a "],
+    ["a blank and nothing else", " "],
+    ["a tab at its end", "a\t"],
+    ["a percent sign", "100% %41"],
+  ])("tells a status message of %s, behind an answer and without one", async (_name, text) => {
+    for (const answers of [0, 1]) {
+      const { status } = await heard((reply) => {
+        for (let n = 0; n < answers; n++) reply.send(Buffer.from("x"));
+        reply.end(GrpcStatus.INTERNAL, text);
+      });
+      expect(status).toMatchObject({ code: 13, details: text });
+    }
+  });
+});
+
+describe("a reply", () => {
+  test("ends once, and drops what comes behind its end", () => {
+    const stream = new FakeStream();
+    const reply = new GrpcReply(stream);
+    reply.send(Buffer.from("x"));
+    reply.end(GrpcStatus.OK);
+    const log = [...stream.log];
+    expect(reply.send(Buffer.from("y"))).toBe(true);
+    reply.end(GrpcStatus.INTERNAL, "too late");
+    expect(stream.log).toEqual(log);
+    expect(stream.ending).toEqual({ "grpc-status": "0" });
+  });
+
+  test("does nothing on a stream that is over", () => {
+    const stream = new FakeStream();
+    const reply = new GrpcReply(stream);
+    stream.close();
+    expect(reply.send(Buffer.from("x"))).toBe(true);
+    reply.end(GrpcStatus.OK);
+    expect([stream.log, stream.fields]).toEqual([[], []]);
+  });
+
+  test("says whether more may follow", () => {
+    const stream = new FakeStream();
+    const reply = new GrpcReply(stream);
+    expect(reply.send(Buffer.from("x"))).toBe(true);
+    stream.takesMore = false;
+    expect(reply.send(Buffer.from("x"))).toBe(false);
+  });
+
+  test("has a message that is a header value, whatever its text", () => {
+    for (const text of ["", " ", "\t", "a\r\n", " \0 ", EVERY_CHARACTER.repeat(3)])
+      expect(encodeGrpcMessage(text)).not.toMatch(/^[ \t]|[ \t]$|[\0\r\n]/);
+  });
+});

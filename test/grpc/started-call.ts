@@ -1,0 +1,41 @@
+import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { ProcessCall } from "../../src/grpc/process-call.ts";
+import type { Processor } from "../../src/processor/definition.ts";
+import type { SessionEnd } from "../../src/processor/session.ts";
+import { SessionSet } from "../../src/processor/session-set.ts";
+import { FakeStream, headerList, requestBytes } from "./fake-stream.ts";
+
+/** A Process call over a stream of the test's, and what its session told. */
+export interface StartedCall {
+  readonly call: ProcessCall;
+  readonly stream: FakeStream;
+  readonly sessions: SessionSet;
+  readonly ends: SessionEnd[];
+  /** Bytes of the request, in a buffer that is overwritten afterwards as little as a socket's is. */
+  receive(...messages: readonly ProcessingRequest[]): void;
+  receiveBytes(bytes: Uint8Array): void;
+}
+
+export function startCall(
+  processor: Processor,
+  { timeout, maxMessageBytes = 1 << 20 }: { readonly timeout?: string; readonly maxMessageBytes?: number } = {},
+): StartedCall {
+  const stream = new FakeStream();
+  const sessions = new SessionSet();
+  const ends: SessionEnd[] = [];
+  const headers = headerList(...(timeout === undefined ? [] : [["grpc-timeout", timeout] as const]));
+  const observer = { message: () => undefined, ended: (end: SessionEnd) => ends.push(end) };
+  const call = new ProcessCall(stream, headers, { processor, maxMessageBytes, observer, sessions });
+  const receiveBytes = (bytes: Uint8Array) => {
+    const buffer = Buffer.concat([Buffer.alloc(3, 0xee), bytes, Buffer.alloc(3, 0xee)]);
+    call.onData(buffer, 3, 3 + bytes.length);
+  };
+  return {
+    call,
+    stream,
+    sessions,
+    ends,
+    receive: (...messages) => receiveBytes(requestBytes(...messages)),
+    receiveBytes,
+  };
+}
