@@ -27,7 +27,8 @@ export function connectHandler(routes: (router: ConnectRouter) => void, log: Log
     handler({ ...call, body: request.iterator({ destroyOnReturn: false }) })
       .then(async (answer) => {
         if (handler.method.methodKind === "unary") await discardRest(request);
-        else response.once("finish", () => request.resume());
+        // Of HTTP/2's two objects only the stream tells that all is written while the peer still writes.
+        else ("stream" in response ? response.stream : response).once("finish", () => request.resume());
         await universalResponseToNodeResponse(answer, response);
       })
       .catch((cause: unknown) => {
