@@ -1,4 +1,4 @@
 export { SessionSet } from "./processor/session-set.ts";
 export type { ExternalProcessorOptions } from "./services/external-processor.ts";
-export { ServingState } from "./services/health-service.ts";
 export { type ExtProcRoutesOptions, extProcRoutes } from "./services/routes.ts";
+export { ServingState } from "./services/serving-state.ts";

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
+import { ListenError } from "../server/listen-error.ts";
 import type { Logger } from "../server/logger.ts";
-import { ListenError, serve } from "../server/serve.ts";
+import { serve } from "../server/serve.ts";
 import { choosePort } from "./demo/choose-port.ts";
 import { demoRequests, show } from "./demo/demo-requests.ts";
 import { envoyBootstrap } from "./demo/envoy-bootstrap.ts";

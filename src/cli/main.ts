@@ -27,8 +27,6 @@ const terminal: Terminal = {
   isTTY: process.stdout.isTTY,
 };
 
-// Whoever reads may stop reading, as in `ext-proc --help | head -1`.
-process.stdout.on("error", () => undefined);
 process.exitCode = await run(process.argv.slice(2));
 // Timers and connections of a processor would keep a service alive that is done.
 await Promise.all([process.stdout, process.stderr].map(written));

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { ListenError } from "../server/listen-error.ts";
 import { createLogger } from "../server/log.ts";
 import type { Logger } from "../server/logger.ts";
-import { ListenError, type Server, serve } from "../server/serve.ts";
+import { type Server, serve } from "../server/serve.ts";
 import { readSettings, SETTINGS, type Settings, variableOf } from "../server/settings.ts";
+import { TlsFileError, type TlsFiles } from "../server/tls-files.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { stopSignal } from "./stop-signal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -26,10 +28,16 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   for (const warning of warnings) log.warn({}, warning);
   const processor = await loadProcessor(positionals, log);
   const stopped = stopSignal();
-  const server = await start(() => serve(processor, { ...settings, adminToken: adminToken(settings), log }));
-  log.info({ signal: await stopped.first }, "Stopping: transactions under way may finish");
-  return drainUnlessHurried(server, stopped.second, log);
+  const options = { ...settings, adminToken: adminToken(settings), tls: tlsFiles(settings), log };
+  const server = await start(() => serve(processor, options));
+  const signal = await stopped.first;
+  // Kubernetes sends SIGTERM before every peer has heard of it; a person who types Ctrl-C does not want to wait.
+  const { drainDelayMs: delayMs = signal === "SIGTERM" ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
+  log.info({ signal, delayMs }, "Stopping: transactions under way may finish");
+  return drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
 }
+
+const SIGTERM_DRAIN_DELAY_MS = 5_000;
 
 function listenOnPort(port: string, listen: string | undefined): string {
   if (listen !== undefined) throw new CliError("--port and --listen say the same; give one");
@@ -39,8 +47,11 @@ function listenOnPort(port: string, listen: string | undefined): string {
   return `:${port}`;
 }
 
-async function drainUnlessHurried(server: Server, hurry: Promise<string>, log: Logger): Promise<number> {
-  const hurried = await Promise.race([server.drain().then(() => false), hurry.then(() => true)]);
+async function drainUnlessHurried(
+  drained: Promise<void>,
+  { server, hurry, log }: { readonly server: Server; readonly hurry: Promise<string>; readonly log: Logger },
+): Promise<number> {
+  const hurried = await Promise.race([drained.then(() => false), hurry.then(() => true)]);
   if (hurried) await server.close();
   log.info({ hurried }, "Stopped");
   return EXIT.good;
@@ -51,8 +62,18 @@ async function start(serving: () => Promise<Server>): Promise<Server> {
     return await serving();
   } catch (error) {
     if (error instanceof ListenError) throw new CliError(error.message, error.malformed ? EXIT.usage : EXIT.bad);
+    if (error instanceof TlsFileError) throw new CliError(error.message, EXIT.bad);
     throw error;
   }
+}
+
+function tlsFiles({ tlsCert, tlsKey, tlsClientCa }: Settings): TlsFiles | undefined {
+  if (tlsCert !== undefined && tlsKey !== undefined)
+    return { certFile: tlsCert, keyFile: tlsKey, clientCaFile: tlsClientCa };
+  if (tlsCert !== undefined) throw new CliError("--tls-cert needs --tls-key");
+  if (tlsKey !== undefined) throw new CliError("--tls-key needs --tls-cert");
+  if (tlsClientCa !== undefined) throw new CliError("--tls-client-ca needs --tls-cert and --tls-key");
+  return undefined;
 }
 
 function adminToken({ adminTokenFile }: Settings): string | undefined {

@@ -7,7 +7,7 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
 import { HandlerChain } from "./run-handlers.ts";
-import type { SessionSet } from "./session-set.ts";
+import type { SessionLinks, SessionSet } from "./session-set.ts";
 import { type Origin, TransactionScope } from "./transaction.ts";
 
 /**
@@ -71,6 +71,8 @@ interface DirectionQueue {
  * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
  */
 export class Session {
+  /** For the {@link SessionSet} that the session is in. */
+  readonly links: SessionLinks = { previous: undefined, next: undefined };
   readonly #exchange = new Exchange();
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;

@@ -13,6 +13,7 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest.
+ * - `compressed_message`: the peer sent a compressed message, and none is taken.
  * - `server_draining`: the server shut down before the answer was ready.
  * - `internal_error`: a defect of this library.
  */
@@ -23,6 +24,7 @@ export type FaultCode =
   | "phase_out_of_order"
   | "message_too_large"
   | "malformed_message"
+  | "compressed_message"
   | "server_draining"
   | "internal_error";
 
@@ -46,6 +48,7 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   phase_out_of_order: "envoy",
   message_too_large: "envoy",
   malformed_message: "envoy",
+  compressed_message: "envoy",
   server_draining: "internal",
   internal_error: "internal",
 };

@@ -1,6 +1,8 @@
 import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 
 const encoder = new TextEncoder();
+/** Up to here a loop beats an encoder or decoder, which cost a call into C++. */
+const SHORT = 64;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -18,12 +20,20 @@ export function valueText(entry: HeaderValue): string {
 
 /** Header text as bytes: UTF-8. */
 export function textToBytes(text: string): Uint8Array {
-  return encoder.encode(text);
+  // Short ASCII stays on V8's own heap, where an encoder's result of any length does not.
+  if (text.length > SHORT) return encoder.encode(text);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0x80) return encoder.encode(text);
+    bytes[at] = unit;
+  }
+  return bytes;
 }
 
 function bytesToText(bytes: Uint8Array): string {
   // Nearly every value is short ASCII; a TextDecoder call costs more than this loop for those.
-  if (bytes.length <= 64) {
+  if (bytes.length <= SHORT) {
     let text = "";
     for (const byte of bytes) {
       if (byte >= 0x80) return decode(bytes);

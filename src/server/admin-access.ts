@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { answerWhenRead } from "./connect-handler.ts";
-import type { RequestHandler } from "./http-listener.ts";
+import { type Endpoint, guarded, type Page } from "./endpoint.ts";
 import { isLoopback, type ListenAddress } from "./listen-address.ts";
 
 /**
@@ -8,18 +7,19 @@ import { isLoopback, type ListenAddress } from "./listen-address.ts";
  * is on loopback, and the request must name a loopback host: otherwise a page in a browser on this machine could
  * reach it through a name that it rebinds to 127.0.0.1.
  */
-export function guardAdmin(handler: RequestHandler, token: string | undefined): RequestHandler {
-  return (request, response) => {
-    if (token !== undefined && !sameSecret(bearerToken(request.headers.authorization), token)) {
-      const headers = { "www-authenticate": "Bearer" };
-      answerWhenRead(request, response, { status: 401, text: "The admin listener wants its bearer token.\n", headers });
-    } else if (token === undefined && !namesLoopback(request.headers)) {
-      answerWhenRead(request, response, { status: 403, text: "The admin listener answers to loopback names only.\n" });
-    } else {
-      handler(request, response);
-    }
-  };
+export function guardAdmin(endpoint: Endpoint, token: string | undefined): Endpoint {
+  return guarded(endpoint, ({ authority, authorization }) => {
+    if (token === undefined) return namesLoopback(authority) ? undefined : LOOPBACK_ONLY;
+    return sameSecret(bearerToken(authorization), token) ? undefined : TOKEN_WANTED;
+  });
 }
+
+const LOOPBACK_ONLY: Page = { status: 403, text: "The admin listener answers to loopback names only.\n" };
+const TOKEN_WANTED: Page = {
+  status: 401,
+  text: "The admin listener wants its bearer token.\n",
+  headers: { "www-authenticate": "Bearer" },
+};
 
 /** Says why an address may not be used as it is; undefined where it may. */
 export function refuseAdminAddress(address: ListenAddress, token: string | undefined): string | undefined {
@@ -37,10 +37,7 @@ function sameSecret(given: string, wanted: string): boolean {
   return timingSafeEqual(a, b);
 }
 
-function namesLoopback(headers: {
-  readonly host?: string | undefined;
-  readonly ":authority"?: string | undefined;
-}): boolean {
-  const host = (headers[":authority"] ?? headers.host ?? "").replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+function namesLoopback(authority: string): boolean {
+  const host = authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   return isLoopback({ kind: "tcp", host, port: 0 });
 }

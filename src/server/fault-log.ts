@@ -1,10 +1,8 @@
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import type { Origin } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
+import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
-
-/** Fault lines a second. A processor that fails on every request must not fill the disk. */
-const MAX_LINES_PER_SECOND = 10;
 
 /**
  * Logs faults, those of the peer as warnings: their code, source and processor, and the place in the code where a
@@ -13,14 +11,11 @@ const MAX_LINES_PER_SECOND = 10;
  */
 export class FaultLog implements SessionObserver {
   readonly #log: Logger;
-  readonly #now: () => number;
-  #second = 0;
-  #lines = 0;
-  #leftOut = 0;
+  readonly #limiter: LineLimiter;
 
-  constructor(log: Logger, now: () => number = Date.now) {
+  constructor(log: Logger, limiter = new LineLimiter()) {
     this.#log = log;
-    this.#now = now;
+    this.#limiter = limiter;
   }
 
   message(): void {
@@ -28,21 +23,10 @@ export class FaultLog implements SessionObserver {
   }
 
   ended({ fault }: SessionEnd, origin: Origin): void {
-    if (fault === undefined) return;
-    const second = Math.floor(this.#now() / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#lines = 0;
-    }
-    if (this.#lines >= MAX_LINES_PER_SECOND) {
-      this.#leftOut++;
-      return;
-    }
-    this.#lines++;
+    const line = fault && this.#limiter.next();
+    if (fault === undefined || line === undefined) return;
     const { code, source, processor } = fault;
-    const leftOut = this.#leftOut > 0 ? { leftOut: this.#leftOut } : {};
-    this.#leftOut = 0;
-    const fields = { fault: code, source, processor, origin, ...leftOut };
+    const fields = { fault: code, source, processor, origin, ...line };
     if (source === "envoy") this.#log.warn(fields, fault.message);
     else this.#log.error({ ...fields, ...thrown(fault) }, fault.message);
   }

@@ -1,4 +1,5 @@
 import type { Registry } from "prom-client";
+import type { Http2Totals } from "../http2/totals.ts";
 import type { SessionSet } from "../processor/session-set.ts";
 import { FAULT_CODES } from "../protocol/fault.ts";
 import { ORIGINS, type OriginCounts, type StreamCounters } from "./stream-counters.ts";
@@ -11,23 +12,42 @@ export interface Metrics {
   scrape(): Promise<string>;
 }
 
+/** What is exposed; every number is read at the moment of a scrape. */
+export interface MetricSources {
+  readonly counters: StreamCounters;
+  readonly sessions: SessionSet;
+  /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
+  readonly http2: () => Http2Totals | undefined;
+}
+
 /** Metrics for Prometheus, with Node's own process metrics. prom-client is loaded at the first scrape. */
-export function createMetrics(counters: StreamCounters, sessions: SessionSet): Metrics {
+export function createMetrics(sources: MetricSources): Metrics {
   let registry: Promise<Registry> | undefined;
   return {
     contentType: "text/plain; version=0.0.4; charset=utf-8",
     async scrape() {
-      registry ??= register(counters, sessions);
+      registry ??= register(sources);
       return (await registry).metrics();
     },
   };
 }
 
-async function register(counters: StreamCounters, sessions: SessionSet): Promise<Registry> {
-  const { collectDefaultMetrics, Counter, Gauge, Registry } = await import("prom-client");
-  const registry: Registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+async function register({ counters, sessions, http2 }: MetricSources): Promise<Registry> {
+  const prometheus = await import("prom-client");
+  const registry: Registry = new prometheus.Registry();
+  prometheus.collectDefaultMetrics({ register: registry });
+  registerTransactions(prometheus, registry, { counters, sessions });
+  registerHttp2(prometheus, registry, http2);
+  return registry;
+}
 
+type Prometheus = typeof import("prom-client");
+
+function registerTransactions(
+  { Counter, Gauge }: Prometheus,
+  registry: Registry,
+  { counters, sessions }: Pick<MetricSources, "counters" | "sessions">,
+): void {
   const expose = (name: string, help: string, label: string, read: (counts: OriginCounts) => Record<string, number>) =>
     new Counter({
       name,
@@ -59,5 +79,53 @@ async function register(counters: StreamCounters, sessions: SessionSet): Promise
       this.set(sessions.size);
     },
   });
-  return registry;
+}
+
+function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, totals: MetricSources["http2"]): void {
+  const count = (name: string, help: string, read: (totals: Http2Totals) => number) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        const now = totals();
+        if (now) this.inc(read(now));
+      },
+    });
+  count("ext_proc_http2_connections_opened_total", "HTTP/2 connections", ({ connectionsOpened }) => connectionsOpened);
+  count("ext_proc_http2_streams_opened_total", "HTTP/2 streams", ({ streamsOpened }) => streamsOpened);
+  count(
+    "ext_proc_http2_streams_refused_total",
+    "Streams over the concurrency limit",
+    ({ streamsRefused }) => streamsRefused,
+  );
+  count(
+    "ext_proc_http2_stream_errors_total",
+    "Streams whose peer broke a rule of HTTP/2",
+    ({ streamErrors }) => streamErrors,
+  );
+  count(
+    "ext_proc_http2_early_resets_total",
+    "Streams reset by the peer before they were worked on",
+    ({ resetsBeforeWork }) => resetsBeforeWork,
+  );
+  new Counter({
+    name: "ext_proc_http2_connections_ended_total",
+    help: "HTTP/2 connections that are over, by reason",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [reason, ended] of Object.entries(totals()?.connectionsEnded ?? {})) this.inc({ reason }, ended);
+    },
+  });
+  new Gauge({
+    name: "ext_proc_http2_streams_held",
+    help: "Streams that are over while a handler still runs for them",
+    registers: [registry],
+    collect() {
+      this.set(totals()?.streamsHeld ?? 0);
+    },
+  });
 }

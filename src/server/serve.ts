@@ -1,20 +1,23 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import { isProcessor, type Processor } from "../processor/definition.ts";
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import { SessionSet } from "../processor/session-set.ts";
 import type { Origin } from "../processor/transaction.ts";
 import type { Phase } from "../protocol/phase.ts";
-import { ServingState } from "../services/health-service.ts";
-import { DEFAULT_MAX_MESSAGE_BYTES, debugRoutes, extProcRoutes } from "../services/routes.ts";
+import { ServingState } from "../services/serving-state.ts";
 import { guardAdmin, refuseAdminAddress } from "./admin-access.ts";
-import { connectHandler } from "./connect-handler.ts";
+import { connectionLog } from "./connection-log.ts";
+import { deferredEndpoint } from "./deferred-endpoint.ts";
 import { FaultLog } from "./fault-log.ts";
-import { HttpListener, type RequestHandler } from "./http-listener.ts";
-import { formatListenAddress, type ListenAddress, parseListenAddress } from "./listen-address.ts";
+import { ListenError, listenAddressOf } from "./listen-error.ts";
+import { Listeners } from "./listeners.ts";
 import { createLogger } from "./log.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
-import { statusHandler } from "./status-handler.ts";
+import { statusPages } from "./status-pages.ts";
 import { StreamCounters } from "./stream-counters.ts";
+import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 
 /**
  * Where the debug service runs processors for whoever can call it: on the main port too, on the admin listener
@@ -36,6 +39,13 @@ export interface ServeOptions {
   readonly debug?: DebugExposure | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
+  /** Certificate and key for the main listener, which then speaks TLS 1.2 or later. Default: none, plain text. */
+  readonly tls?: TlsFiles | undefined;
+  /**
+   * How long {@link Server.drain} goes on serving, in milliseconds, while health and readiness already say no, so that
+   * peers can learn to go elsewhere. Default 0; the command line has 5000 for SIGTERM.
+   */
+  readonly drainDelayMs?: number | undefined;
   /** Longest that {@link Server.drain} waits for transactions under way, in milliseconds. Default 20,000. */
   readonly drainGraceMs?: number | undefined;
   /** Default: JSON lines on standard output. */
@@ -50,83 +60,84 @@ export interface Server {
   readonly statusAddress: string;
   /** The same of the admin listener. */
   readonly adminAddress: string;
-  /** Takes nothing new, lets transactions finish for `drainGraceMs`, then ends. What is owed an answer then fails. */
-  drain(): Promise<void>;
+  /**
+   * Says no to health checks, after `drainDelayMs` takes nothing new, and ends when transactions under way are done, or
+   * `drainGraceMs` later: those that are owed an answer then fail with UNAVAILABLE, since Envoy takes a plain end for
+   * "let it pass".
+   */
+  drain(options?: { readonly delayMs?: number | undefined }): Promise<void>;
   /** Ends at once. */
   close(): Promise<void>;
 }
 
-/** A listener that cannot be had. `message` is one line that names the option, the address and what to do. */
-export class ListenError extends Error {
-  /** The option whose address it is. */
-  readonly option: "listen" | "statusListen" | "adminListen";
-  /** True where the address itself is wrong, false where the machine refuses it. */
-  readonly malformed: boolean;
-
-  constructor(option: ListenError["option"], problem: string, malformed: boolean) {
-    super(`${OPTION_FLAGS[option]}: ${problem}`);
-    this.name = "ListenError";
-    this.option = option;
-    this.malformed = malformed;
-  }
-}
-
-const OPTION_FLAGS = { listen: "--listen", statusListen: "--status-listen", adminListen: "--admin-listen" } as const;
 const DEFAULT_DRAIN_GRACE_MS = 20_000;
-/** What streams get, once told to end, to say so to their peers. */
-const LAST_WORDS_MS = 250;
+/** Largest message unless options say otherwise: what gRPC servers take by default. */
+const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
 
 /**
  * Serves a processor to Envoy, with health, metrics and debugging beside it. Resolves when every listener listens.
  *
  * @throws {ListenError} Where an address is malformed or cannot be had.
+ * @throws {TlsFileError} Where a file for TLS cannot be read.
  * @throws {TypeError} Where the processor is none.
  */
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
   if (!isProcessor(processor))
     throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
   const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
-  const addresses = {
-    listen: address("listen", options.listen ?? ":9002"),
-    statusListen: address("statusListen", options.statusListen ?? ":9003"),
-    adminListen: address("adminListen", options.adminListen ?? "127.0.0.1:9004"),
-  };
-  if (addresses.listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
-  const refusal = refuseAdminAddress(addresses.adminListen, adminToken);
+  const listen = listenAddressOf("listen", options.listen ?? ":9002");
+  const statusListen = listenAddressOf("statusListen", options.statusListen ?? ":9003");
+  const adminListen = listenAddressOf("adminListen", options.adminListen ?? "127.0.0.1:9004");
+  if (listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
+  const refusal = refuseAdminAddress(adminListen, adminToken);
   if (refusal !== undefined) throw new ListenError("adminListen", `${options.adminListen} is ${refusal}`, true);
+  const tls = options.tls && readTlsFiles(options.tls);
 
   const serving = new ServingState();
   const counters = new StreamCounters();
-  const observer = observeWith(counters, new FaultLog(log));
   const sessions = new SessionSet();
-  const routes = extProcRoutes(processor, { observer, sessions, serving, maxMessageBytes, debug: debug === "on" });
-  const adminRoutes = debugRoutes(processor, { observer, sessions });
-  const listeners = new Listeners();
+  const observer = observeWith(counters, new FaultLog(log));
+  const shared = { observer, sessions, serving, maxMessageBytes, debug: debug === "on" };
+  let nowListening: () => void = () => undefined;
+  // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
+  const connecting = new Promise<void>((resolve) => {
+    nowListening = resolve;
+  }).then(() => import("./connect-endpoint.ts"));
+  const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, shared, log)));
+  const admin = deferredEndpoint(
+    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : shared, log)),
+  );
+  const process = { processor, observer, sessions, maxMessageBytes };
+  const listeners = new Listeners(connectionLog(log));
   try {
     // The main listener last: whoever sees it listen may rely on the others.
-    const statusAddress = await listeners.open(
-      "statusListen",
-      addresses.statusListen,
-      statusHandler(serving, createMetrics(counters, sessions)),
-    );
-    const admin = guardAdmin(connectHandler(debug === "off" ? () => undefined : adminRoutes, log), adminToken);
-    const adminAddress = await listeners.open("adminListen", addresses.adminListen, admin);
-    const mainAddress = await listeners.open("listen", addresses.listen, connectHandler(routes, log));
-    const stop = async (graceMs: number): Promise<void> => {
-      serving.end();
-      await listeners.drain(graceMs, () => sessions.shutDown());
-    };
+    const metrics = createMetrics({ counters, sessions, http2: () => listeners.http2Totals("listen") });
+    const statusAddress = await listeners.open("statusListen", statusListen, {
+      endpoint: statusPages(serving, metrics),
+    });
+    const adminAddress = await listeners.open("adminListen", adminListen, { endpoint: guardAdmin(admin, adminToken) });
+    const endpoint = { http1: main.http1, http2: acceptGrpc(process, main.http2) };
+    const address = await listeners.open("listen", listen, { endpoint, tls });
     log.info(
-      { address: mainAddress, processor: processor.name, debug },
-      `Starting gRPC server on ${describe(mainAddress)}`,
+      { address, processor: processor.name, debug, tls: tls !== undefined },
+      `Starting gRPC server on ${describe(address)}`,
     );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
+    nowListening();
     return {
-      address: mainAddress,
+      address,
       statusAddress,
       adminAddress,
-      drain: () => stop(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS),
-      close: () => stop(0),
+      async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
+        serving.end();
+        // Without a hold on the process: a hurried close() meanwhile is the end.
+        if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
+        await listeners.drain(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS, () => sessions.shutDown());
+      },
+      async close() {
+        serving.end();
+        await listeners.drain(0, () => sessions.shutDown());
+      },
     };
   } catch (error) {
     listeners.destroy();
@@ -134,66 +145,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   }
 }
 
-/** The listeners of one server. */
-class Listeners {
-  readonly #open = new Map<ListenError["option"], HttpListener>();
-
-  async open(option: ListenError["option"], wanted: ListenAddress, handler: RequestHandler): Promise<string> {
-    if (wanted.kind === "off") return "off";
-    const listener = new HttpListener({ address: wanted, handler });
-    this.#open.set(option, listener);
-    try {
-      return formatListenAddress(await listener.listen());
-    } catch (cause) {
-      throw new ListenError(option, explainListenFailure(formatListenAddress(wanted), cause), false);
-    }
-  }
-
-  /** Waits for what is under way; at the deadline streams are told, and then cut. */
-  async drain(graceMs: number, atDeadline: () => void): Promise<void> {
-    const { statusListen, ...others } = Object.fromEntries(this.#open);
-    await drainListeners(Object.values(others), graceMs, atDeadline);
-    // Last, so that kubelet can ask meanwhile and hear that the server is not ready.
-    if (statusListen) await drainListeners([statusListen], LAST_WORDS_MS);
-  }
-
-  destroy(): void {
-    for (const listener of this.#open.values()) listener.destroy();
-  }
-}
-
-async function drainListeners(
-  listeners: readonly HttpListener[],
-  graceMs: number,
-  atDeadline?: () => void,
-): Promise<void> {
-  const drained = Promise.all(listeners.map((listener) => listener.drain()));
-  if (await settlesWithin(drained, graceMs)) return;
-  atDeadline?.();
-  if (!(await settlesWithin(drained, LAST_WORDS_MS))) for (const listener of listeners) listener.destroy();
-  await drained;
-}
-
-function address(option: ListenError["option"], text: string): ListenAddress {
-  const parsed = parseListenAddress(text);
-  if (typeof parsed === "string") throw new ListenError(option, parsed, true);
-  return parsed;
-}
-
-function describe(mainAddress: string): string {
-  return mainAddress.startsWith("unix:") ? mainAddress : `port :${mainAddress.slice(mainAddress.lastIndexOf(":") + 1)}`;
-}
-
-function explainListenFailure(where: string, cause: unknown): string {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === "EADDRINUSE") return `${where} is in use by another process; stop that or name another address`;
-  if (code === "EACCES") {
-    const wayOut = where.startsWith("unix:") ? "a path in a folder that it may write to" : "a port above 1023";
-    return `${where} may not be used by this user; name ${wayOut}`;
-  }
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN")
-    return `${where} is no address of this machine`;
-  return `${where} cannot be listened on: ${message}`;
+function describe(address: string): string {
+  return address.startsWith("unix:") ? address : `port :${address.slice(address.lastIndexOf(":") + 1)}`;
 }
 
 function observeWith(...observers: readonly SessionObserver[]): SessionObserver {
@@ -205,14 +158,4 @@ function observeWith(...observers: readonly SessionObserver[]): SessionObserver 
       for (const observer of observers) observer.ended(end, origin);
     },
   };
-}
-
-async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, false);
-  });
-  const settled = await Promise.race([work.then(() => true), late]);
-  clearTimeout(timer);
-  return settled;
 }

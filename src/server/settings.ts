@@ -10,7 +10,12 @@ export interface Settings {
   readonly adminTokenFile: string | undefined;
   readonly debug: DebugExposure;
   readonly maxMessageBytes: number;
+  /** Undefined: 5000 for SIGTERM, 0 for SIGINT. */
+  readonly drainDelayMs: number | undefined;
   readonly drainGraceMs: number;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  readonly tlsClientCa: string | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -55,7 +60,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "FILE",
     help: "file with the bearer token that the admin listener asks for",
     fallback: undefined,
-    read: (text) => (text === "" ? "needs the path of a file" : { value: text }),
+    read: readPath,
   },
   debug: {
     flag: "debug",
@@ -70,6 +75,34 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     help: "largest message; it has to exceed the largest body that Envoy buffers",
     fallback: String(4 << 20),
     read: wholeNumber(1024, 1 << 30),
+  },
+  tlsCert: {
+    flag: "tls-cert",
+    value: "FILE",
+    help: "certificate in PEM, intermediates behind it: the main listener speaks TLS; with --tls-key",
+    fallback: undefined,
+    read: readPath,
+  },
+  tlsKey: {
+    flag: "tls-key",
+    value: "FILE",
+    help: "the certificate's private key in PEM",
+    fallback: undefined,
+    read: readPath,
+  },
+  tlsClientCa: {
+    flag: "tls-client-ca",
+    value: "FILE",
+    help: "certificates in PEM that clients must be signed by; without it clients need none",
+    fallback: undefined,
+    read: readPath,
+  },
+  drainDelayMs: {
+    flag: "drain-delay-ms",
+    value: "N",
+    help: "how long to serve on, with health checks saying no, when told to stop; 5000 for SIGTERM, 0 for SIGINT",
+    fallback: undefined,
+    read: wholeNumber(0, 3_600_000),
   },
   drainGraceMs: {
     flag: "drain-grace-ms",
@@ -140,6 +173,10 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
 function readAddress(text: string): { readonly value: string } | string {
   const address = parseListenAddress(text);
   return typeof address === "string" ? address : { value: text };
+}
+
+function readPath(text: string): { readonly value: string } | string {
+  return text === "" ? "needs the path of a file" : { value: text };
 }
 
 function oneOf(values: readonly string[]): SettingSpec["read"] {

@@ -1,27 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
-
-/**
- * The gRPC code of a fault. A processor's failure is INTERNAL; what the peer got wrong is INVALID_ARGUMENT; a
- * server that has to go is UNAVAILABLE, which a retry may mend.
- */
-const CODES: Readonly<Record<FaultCode, Code>> = {
-  handler_threw: Code.Internal,
-  invalid_effect: Code.Internal,
-  header_ambiguous: Code.Internal,
-  phase_out_of_order: Code.InvalidArgument,
-  message_too_large: Code.ResourceExhausted,
-  malformed_message: Code.InvalidArgument,
-  server_draining: Code.Unavailable,
-  internal_error: Code.Internal,
-};
+import { type Fault, fault } from "../protocol/fault.ts";
+import { grpcStatusOf } from "../protocol/fault-status.ts";
 
 /**
  * The error that ends a stream with this fault. Its text goes to Envoy's access log, so it is that of the fault,
  * without what a handler threw.
  */
 export function faultError(fault: Fault): ConnectError {
-  return new ConnectError(`${fault.code}: ${fault.message}`, CODES[fault.code]);
+  return new ConnectError(`${fault.code}: ${fault.message}`, grpcStatusOf(fault.code));
 }
 
 /**
@@ -31,7 +17,7 @@ export function faultError(fault: Fault): ConnectError {
 export function explainedFaultError(fault: Fault): ConnectError {
   const { cause } = fault;
   const reason = fault.code === "handler_threw" ? `: ${explainCause(cause)}` : "";
-  return new ConnectError(`${fault.code}: ${fault.message}${reason}`, CODES[fault.code]);
+  return new ConnectError(`${fault.code}: ${fault.message}${reason}`, grpcStatusOf(fault.code));
 }
 
 function explainCause(cause: unknown): string {

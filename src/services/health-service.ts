@@ -1,50 +1,10 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
+import type { ServingState } from "./serving-state.ts";
 
 /** The service names that a check may ask about; "" stands for the server as a whole. */
 const SERVICES: readonly string[] = ["", ExternalProcessor.typeName];
-
-/** Whether the server wants new transactions. The one place that health, readiness and shutdown share. */
-export class ServingState {
-  #serving = true;
-  #ended = false;
-  readonly #watchers = new Set<() => void>();
-
-  get serving(): boolean {
-    return this.#serving;
-  }
-
-  set serving(serving: boolean) {
-    this.#serving = serving;
-    for (const changed of this.#watchers) changed();
-  }
-
-  /** True once the server goes for good. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  /** The server goes: it serves no more, and whoever watches is told so and let go. */
-  end(): void {
-    this.#ended = true;
-    this.serving = false;
-  }
-
-  /** Resolves at the next change, or when the signal aborts. */
-  changed(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return Promise.resolve();
-    return new Promise<void>((resolve) => {
-      const done = () => {
-        this.#watchers.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      this.#watchers.add(done);
-      signal.addEventListener("abort", done);
-    });
-  }
-}
 
 /**
  * `grpc.health.v1.Health`: what kubelet, Envoy's active health checks and load balancers ask. A service nobody

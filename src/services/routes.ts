@@ -5,7 +5,8 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
-import { healthService, ServingState } from "./health-service.ts";
+import { healthService } from "./health-service.ts";
+import { ServingState } from "./serving-state.ts";
 
 /** What is served beside a processor. */
 export interface ExtProcRoutesOptions extends ExternalProcessorOptions {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Fault, fault } from "../../src/protocol/fault.ts";
 import { FaultLog } from "../../src/server/fault-log.ts";
+import { LineLimiter } from "../../src/server/line-limiter.ts";
 
 interface Line {
   readonly level: string;
@@ -14,7 +15,10 @@ function logged() {
   const clock = { ms: 0 };
   const keep = (level: string) => (fields: object, message: string) =>
     lines.push({ level, fields: fields as Line["fields"], message });
-  const log = new FaultLog({ info: keep("info"), warn: keep("warn"), error: keep("error") }, () => clock.ms);
+  const log = new FaultLog(
+    { info: keep("info"), warn: keep("warn"), error: keep("error") },
+    new LineLimiter(() => clock.ms),
+  );
   return { lines, clock, end: (failure: Fault) => log.ended({ result: "fault", fault: failure }, "envoy") };
 }
 

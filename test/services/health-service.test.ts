@@ -1,7 +1,8 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
-import { healthService, ServingState } from "../../src/services/health-service.ts";
+import { healthService } from "../../src/services/health-service.ts";
+import { ServingState } from "../../src/services/serving-state.ts";
 import { nextTurn } from "../processor/deferred.ts";
 
 const EXTERNAL_PROCESSOR = "envoy.service.ext_proc.v3.ExternalProcessor";

@@ -10,7 +10,7 @@ import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
-import { ServingState } from "../../src/services/health-service.ts";
+import { ServingState } from "../../src/services/serving-state.ts";
 import { type ExtProcRoutesOptions, extProcRoutes } from "../../src/services/routes.ts";
 import { deferred } from "../processor/deferred.ts";
 import { changesOf } from "../processor/recorded-session.ts";

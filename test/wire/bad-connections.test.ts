@@ -80,8 +80,7 @@ describe("a connection that begins like HTTP/2", () => {
     const { port } = await serverForTest(hello);
     const resetOfStream0 = "\0\0\x04\x03\0\0\0\0\0\0\0\0\0";
     const answer = await sayAndListen(port, `${PREFACE}${EMPTY_SETTINGS}${resetOfStream0}`);
-    const [settings, goaway] = frameTypes(Buffer.from(answer, "latin1"));
-    expect([settings, goaway]).toEqual([4, 7]);
+    expect(frameTypes(Buffer.from(answer, "latin1"))).toContain(7);
     await expectService(port);
   });
 });

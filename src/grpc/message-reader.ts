@@ -1,0 +1,127 @@
+import { messageBytes } from "./message-slab.ts";
+
+/** Takes what a {@link MessageReader} finds. */
+export interface MessageSink {
+  /** One message. The bytes are the sink's own and may be kept. */
+  onMessage(message: Uint8Array): void;
+  /** The stream cannot be read on; nothing follows. */
+  onUnreadable(problem: FramingProblem): void;
+}
+
+/** Why a stream of gRPC messages cannot be read. */
+export type FramingProblem =
+  /** The compressed flag is set, and no coding was agreed on. */
+  | { readonly kind: "compressed" }
+  /** The first byte of a frame is neither 0 nor 1. */
+  | { readonly kind: "bad_flag"; readonly flag: number }
+  | { readonly kind: "too_large"; readonly length: number };
+
+const PREFIX_BYTES = 5;
+/** What a message gets at first, however long it says it is: a promised length alone buys no memory. */
+const FIRST_ALLOCATION_BYTES = 64 * 1024;
+
+/**
+ * Cuts a body into gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), wherever its pieces are cut. Each
+ * message is copied once: out of the socket's buffer, which is thereby free at the end of the turn.
+ */
+export class MessageReader {
+  readonly #sink: MessageSink;
+  readonly #maxMessageBytes: number;
+  readonly #prefix = new Uint8Array(PREFIX_BYTES);
+  #prefixHave = 0;
+  /** A message that is not complete yet. */
+  #message: Uint8Array | undefined;
+  #messageHave = 0;
+  #messageLength = 0;
+  #stopped = false;
+
+  constructor(sink: MessageSink, maxMessageBytes: number) {
+    this.#sink = sink;
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** True between two messages: the one place where a body may end. */
+  get idle(): boolean {
+    return this.#message === undefined && this.#prefixHave === 0;
+  }
+
+  /** Drops what is left, and everything that still comes. */
+  stop(): void {
+    this.#stopped = true;
+    this.#message = undefined;
+  }
+
+  /** Takes the next piece of the body, `source` from `start` to `end`. */
+  read(source: Uint8Array, start: number, end: number): void {
+    let at = start;
+    while (at < end && !this.#stopped) {
+      if (this.#message !== undefined) at = this.#fill(source, at, end);
+      else if (this.#prefixHave > 0 || end - at < PREFIX_BYTES) at = this.#readPrefix(source, at, end);
+      else at = this.#begin(source, at, end);
+    }
+  }
+
+  /** A prefix that lies whole in this piece, and with luck its message too. */
+  #begin(source: Uint8Array, prefixAt: number, end: number): number {
+    const length = this.#lengthAt(source, prefixAt);
+    if (length === undefined) return end;
+    const at = prefixAt + PREFIX_BYTES;
+    if (end - at < length) {
+      this.#open(length);
+      return at;
+    }
+    const message = messageBytes(length);
+    message.set(source.subarray(at, at + length));
+    this.#sink.onMessage(message);
+    return at + length;
+  }
+
+  #readPrefix(source: Uint8Array, at: number, end: number): number {
+    const taken = Math.min(PREFIX_BYTES - this.#prefixHave, end - at);
+    this.#prefix.set(source.subarray(at, at + taken), this.#prefixHave);
+    this.#prefixHave += taken;
+    if (this.#prefixHave < PREFIX_BYTES) return at + taken;
+    this.#prefixHave = 0;
+    const length = this.#lengthAt(this.#prefix, 0);
+    if (length === undefined) return end;
+    if (length === 0) this.#sink.onMessage(new Uint8Array(0));
+    else this.#open(length);
+    return at + taken;
+  }
+
+  #open(length: number): void {
+    this.#messageLength = length;
+    this.#messageHave = 0;
+    this.#message = new Uint8Array(Math.min(length, FIRST_ALLOCATION_BYTES));
+  }
+
+  #fill(source: Uint8Array, at: number, end: number): number {
+    const taken = Math.min(this.#messageLength - this.#messageHave, end - at);
+    const have = this.#messageHave + taken;
+    let message = this.#message ?? new Uint8Array(0);
+    if (have > message.length) {
+      const larger = new Uint8Array(Math.min(this.#messageLength, Math.max(have, message.length * 2)));
+      larger.set(message.subarray(0, this.#messageHave));
+      message = larger;
+    }
+    message.set(source.subarray(at, at + taken), this.#messageHave);
+    this.#messageHave = have;
+    this.#message = have < this.#messageLength ? message : undefined;
+    if (have === this.#messageLength) this.#sink.onMessage(message);
+    return at + taken;
+  }
+
+  #lengthAt(source: Uint8Array, at: number): number | undefined {
+    const flag = source[at] ?? 0;
+    const length = new DataView(source.buffer, source.byteOffset + at + 1, 4).getUint32(0);
+    if (flag !== 0) this.#refuse(flag === 1 ? { kind: "compressed" } : { kind: "bad_flag", flag });
+    else if (length > this.#maxMessageBytes) this.#refuse({ kind: "too_large", length });
+    else return length;
+    return undefined;
+  }
+
+  #refuse(problem: FramingProblem): void {
+    this.stop();
+    this.#sink.onUnreadable(problem);
+  }
+}

@@ -1,0 +1,148 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HeaderList } from "../http2/header-list.ts";
+import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
+import type { Processor } from "../processor/definition.ts";
+import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
+import { GrpcReply } from "./reply.ts";
+import { GrpcStatus } from "./status.ts";
+import { parseGrpcTimeout } from "./timeout.ts";
+
+/** How Process calls are served. */
+export interface ProcessCallOptions extends Pick<SessionOptions, "observer" | "sessions"> {
+  readonly processor: Processor;
+  /** Largest message, in bytes, without its five-byte prefix. */
+  readonly maxMessageBytes: number;
+}
+
+/** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
+const MAX_WAITING_MESSAGES = 16;
+
+/**
+ * One call of `envoy.service.ext_proc.v3.ExternalProcessor/Process`: the way Envoy takes. While handlers are
+ * synchronous, nothing between the socket's bytes and the answer's bytes waits for anything.
+ */
+export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
+  readonly #stream: Http2Stream;
+  readonly #reply: GrpcReply;
+  readonly #maxMessageBytes: number;
+  readonly #reader: MessageReader;
+  readonly #session: Session;
+  #deadline: NodeJS.Timeout | undefined;
+  #release: (() => void) | undefined;
+  #began = false;
+  #writable = true;
+
+  constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
+    this.#stream = stream;
+    this.#reply = new GrpcReply(stream);
+    this.#maxMessageBytes = options.maxMessageBytes;
+    this.#reader = new MessageReader(this, options.maxMessageBytes);
+    const { observer, sessions } = options;
+    this.#session = new Session(options.processor, { origin: "envoy", outlet: this, observer, sessions });
+    this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    this.#reader.read(bytes, start, end);
+  }
+
+  onMessage(bytes: Uint8Array): void {
+    if (!this.#began) {
+      this.#began = true;
+      this.#stream.beginWork();
+    }
+    let request: ProcessingRequest;
+    try {
+      request = fromBinary(ProcessingRequestSchema, bytes);
+    } catch (cause) {
+      this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
+      return;
+    }
+    this.#session.receive(request);
+    if (this.#session.backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+  }
+
+  onUnreadable(problem: FramingProblem): void {
+    this.#session.fail(unreadable(problem, this.#maxMessageBytes));
+  }
+
+  onEnd(): void {
+    if (this.#reader.idle) this.#session.finish();
+    else this.#session.fail(fault("malformed_message", "the request ends inside a message"));
+  }
+
+  onReset(): void {
+    this.#session.cancel();
+  }
+
+  onWritable(): void {
+    this.#writable = true;
+    this.#resumeReading();
+  }
+
+  send(response: ProcessingResponse): void {
+    this.#writable = this.#reply.send(toBinary(ProcessingResponseSchema, response));
+    // An answer that its peer does not read makes no room for the next question.
+    if (!this.#writable) this.#stream.pause();
+  }
+
+  ended({ result, fault: failure, observed }: SessionEnd): void {
+    clearTimeout(this.#deadline);
+    this.#reader.stop();
+    // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
+    if (failure !== undefined && !observed)
+      this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`);
+    else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
+    // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
+    if (this.#session.running) this.#release = this.#stream.hold();
+  }
+
+  settled(): void {
+    if (this.#release !== undefined && !this.#session.running) {
+      this.#release();
+      this.#release = undefined;
+    } else {
+      this.#resumeReading();
+    }
+  }
+
+  #resumeReading(): void {
+    if (this.#writable && this.#session.backlog < MAX_WAITING_MESSAGES) this.#stream.resume();
+  }
+
+  #setDeadline(timeoutMs: number | undefined): void {
+    if (timeoutMs === undefined) return;
+    if (Number.isNaN(timeoutMs)) {
+      this.#session.fail(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
+      return;
+    }
+    this.#deadline = setTimeout(() => {
+      // First the status: Envoy takes an end without one for a failure of the transport.
+      this.#reply.end(GrpcStatus.DEADLINE_EXCEEDED, "the caller's deadline passed");
+      this.#session.cancel();
+    }, timeoutMs);
+  }
+}
+
+function unreadable(problem: FramingProblem, maxMessageBytes: number): Fault {
+  switch (problem.kind) {
+    case "too_large":
+      return fault(
+        "message_too_large",
+        `the peer sent a message of ${problem.length} bytes, and ${maxMessageBytes} are allowed`,
+      );
+    case "compressed":
+      return fault("compressed_message", "the peer sent a compressed message, and no coding was agreed on");
+    case "bad_flag":
+      return fault("malformed_message", `the peer sent a message with the flags ${problem.flag}`);
+  }
+}

@@ -1,0 +1,66 @@
+import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
+import type { Http2Stream } from "../http2/http2-stream.ts";
+import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
+
+const HEADERS = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+] as const;
+const HEADER_BLOCK = encodeHeaderBlock(HEADERS);
+const OK_TRAILERS = encodeHeaderBlock([["grpc-status", "0"]]);
+
+const PREFIX_BYTES = 5;
+
+/** The answering side of a gRPC call: headers with the first message, messages, and one status at the end. */
+export class GrpcReply {
+  readonly #stream: Http2Stream;
+  #headersSent = false;
+  #ended = false;
+
+  constructor(stream: Http2Stream) {
+    this.#stream = stream;
+  }
+
+  /** Sends one message, uncompressed. False when so much waits that the sender had better wait too. */
+  send(message: Uint8Array): boolean {
+    if (this.#ended) return true;
+    this.#sendHeaders();
+    const { length } = message;
+    return this.#stream.writeFrame(PREFIX_BYTES + length, (target, at) => {
+      target[at] = 0;
+      target[at + 1] = length >>> 24;
+      target[at + 2] = length >>> 16;
+      target[at + 3] = length >>> 8;
+      target[at + 4] = length;
+      target.set(message, at + PREFIX_BYTES);
+    });
+  }
+
+  /** Ends the call, once; what comes later is dropped. Without a message before, the status alone is the reply. */
+  end(status: number, message = ""): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (status === GrpcStatus.OK && message === "") {
+      this.#sendHeaders();
+      this.#stream.end(OK_TRAILERS);
+      return;
+    }
+    const trailers = statusFields(status, message);
+    if (this.#headersSent) this.#stream.end(encodeHeaderBlock(trailers));
+    else this.#stream.respond(encodeHeaderBlock([...HEADERS, ...trailers]), true);
+  }
+
+  #sendHeaders(): void {
+    if (this.#headersSent) return;
+    this.#headersSent = true;
+    this.#stream.respond(HEADER_BLOCK);
+  }
+}
+
+function statusFields(status: number, message: string): [string, string][] {
+  const fields: [string, string][] = [["grpc-status", String(status)]];
+  if (message !== "") fields.push(["grpc-message", encodeGrpcMessage(message)]);
+  // A client that compressed has to learn that it must not.
+  if (status === GrpcStatus.UNIMPLEMENTED) fields.push(["grpc-accept-encoding", "identity"]);
+  return fields;
+}

@@ -1,0 +1,28 @@
+import type { TokenBucket } from "./budget.ts";
+import type { AcceptStream } from "./http2-stream.ts";
+import type { Http2Limits } from "./limits.ts";
+import type { Sender } from "./sender.ts";
+import type { StreamTable } from "./stream-table.ts";
+import type { Http2Totals } from "./totals.ts";
+
+/** What is left of a connection's budgets, see Http2Limits. */
+export interface ConnectionBudgets {
+  readonly controlFrames: TokenBucket;
+  readonly emptyFrames: TokenBucket;
+  readonly resetsBeforeWork: TokenBucket;
+  readonly streamErrors: TokenBucket;
+}
+
+/** What the parts of one connection share. */
+export interface ConnectionContext {
+  readonly limits: Http2Limits;
+  readonly totals: Http2Totals;
+  readonly sender: Sender;
+  readonly streams: StreamTable;
+  readonly budgets: ConnectionBudgets;
+  /** Its resets cost no budget. */
+  readonly isTrusted: boolean;
+  readonly accept: AcceptStream;
+  /** Reports an exception out of application code. */
+  readonly reportHandlerError: (error: unknown) => void;
+}

@@ -1,0 +1,282 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TokenBucket } from "./budget.ts";
+import type { ConnectionBudgets } from "./connection-context.ts";
+import { ConnectionError, type EndReason } from "./end-reason.ts";
+import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
+import { ReceiveWindow } from "./flow-control.ts";
+import { FrameDispatch } from "./frame-dispatch.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { MAX_STREAM_ID } from "./frames.ts";
+import type { AcceptStream } from "./http2-stream.ts";
+import type { Http2Limits } from "./limits.ts";
+import { Sender } from "./sender.ts";
+import { StreamTable } from "./stream-table.ts";
+import { type ConnectionProgress, Timeouts } from "./timeouts.ts";
+import type { Http2Totals } from "./totals.ts";
+
+const DRAIN_PING = Buffer.from("draining", "latin1");
+const KEEP_ALIVE_PING = Buffer.from("keepaliv", "latin1");
+
+/** The peer has gone, or has been told. */
+const NEEDS_NO_GOAWAY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "socket_error", "drained"]);
+
+/** How a connection came to its end. */
+export interface ConnectionEnd {
+  readonly reason: EndReason;
+  /** Error code of RFC 9113 section 7, as in the GOAWAY that was sent if one was. */
+  readonly code: number;
+  /** What happened, for logs. */
+  readonly message: string;
+}
+
+/** What a connection needs. */
+export interface Http2ConnectionOptions {
+  readonly accept: AcceptStream;
+  /** From resolveHttp2Limits. */
+  readonly limits: Http2Limits;
+  /** Shared by the connections of a server; from createTotals. */
+  readonly totals: Http2Totals;
+  /** The clock that tick() goes on with. */
+  readonly nowMs: number;
+  /** Bytes that were read from the socket already, the preface first. */
+  readonly head?: Buffer | undefined;
+  /** Known to mean well, by its client certificate perhaps: resetsBeforeWork is not counted. Default false. */
+  readonly isTrusted?: boolean | undefined;
+  /** 0 to 1, where in its ±10 % maxConnectionAgeMs falls. Default 0.5. */
+  readonly ageJitter?: number | undefined;
+  /** Called once, when the socket has closed and all handlers know. */
+  readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
+  /** An exception out of application code, which has reset its stream. */
+  readonly onHandlerError?: ((error: unknown) => void) | undefined;
+}
+
+/**
+ * The server's side of one HTTP/2 connection (RFC 9113), with prior knowledge or after ALPN, over any Duplex. It reads no
+ * clock and owns no timer: who creates it calls tick() now and then, see Http2Connections.
+ */
+export class Http2Connection {
+  readonly socket: Duplex;
+  readonly #options: Http2ConnectionOptions;
+  readonly #sender: Sender;
+  readonly #streams: StreamTable;
+  readonly #budgets: ConnectionBudgets;
+  readonly #dispatch: FrameDispatch;
+  readonly #reader: FrameReader;
+  readonly #timeouts: Timeouts;
+  #receivedBytes = 0;
+  #isSettingsAcked = false;
+  #lastTickMs: number;
+  /** First GOAWAY sent; last one sent; over. */
+  #state: "open" | "draining" | "last streams" | "ended" = "open";
+  #drainingSinceMs: number | undefined;
+  #end: ConnectionEnd | undefined;
+  #endedSinceMs: number | undefined;
+  #flushedSinceMs: number | undefined;
+  #isClosed = false;
+
+  constructor(socket: Duplex, options: Http2ConnectionOptions) {
+    const { limits, totals, accept } = options;
+    this.socket = socket;
+    this.#options = options;
+    this.#lastTickMs = options.nowMs;
+    this.#timeouts = new Timeouts(limits, options.nowMs, options.ageJitter ?? 0.5);
+    const receiveWindow = new ReceiveWindow(limits.connectionWindowBytes);
+    const reportHandlerError = (error: unknown) => {
+      totals.handlerErrors++;
+      options.onHandlerError?.(error);
+    };
+    const onStreamClosed = () => this.#endIfDrained();
+    const sender = new Sender(socket, limits);
+    this.#sender = sender;
+    this.#streams = new StreamTable({ limits, totals, sender, receiveWindow, reportHandlerError, onStreamClosed });
+    this.#budgets = createBudgets(limits);
+    const isTrusted = options.isTrusted ?? false;
+    const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, accept };
+    this.#dispatch = new FrameDispatch({ ...shared, reportHandlerError }, receiveWindow, {
+      onSettingsAck: () => {
+        this.#isSettingsAcked = true;
+      },
+      onPingAck: (bytes, start) => this.#onPingAck(bytes, start),
+    });
+    this.#reader = new FrameReader(this.#dispatch, limits.maxFrameBytes);
+    totals.connectionsOpened++;
+    totals.connections++;
+    this.#attach(options.head);
+  }
+
+  /** Streams now open. */
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  /**
+   * Takes no new streams, and closes when the open ones are done (RFC 9113 section 6.8): GOAWAY with the highest
+   * identifier and a PING, so that streams under way still count, then GOAWAY with the real one.
+   */
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#sender.goaway(MAX_STREAM_ID, NO_ERROR, "");
+    this.#ping(DRAIN_PING);
+  }
+
+  /** Ends the connection now: open streams are cut off, but what has been written is still sent. */
+  close(): void {
+    this.#endWith({ reason: "closed_by_application", code: NO_ERROR, message: "closed by the application" });
+  }
+
+  /** Destroys the socket now. */
+  destroy(): void {
+    this.close();
+    this.socket.destroy();
+  }
+
+  /** Looks at the time-outs and refills budgets. `nowMs` never goes backwards. */
+  tick(nowMs: number): void {
+    const elapsedMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = nowMs;
+    if (this.#state === "ended") {
+      this.#checkEnded(nowMs);
+      return;
+    }
+    const { controlFrames, emptyFrames, resetsBeforeWork, streamErrors } = this.#budgets;
+    for (const bucket of [controlFrames, emptyFrames, resetsBeforeWork, streamErrors]) bucket.refill(elapsedMs);
+    if (this.#state === "draining") {
+      this.#drainingSinceMs ??= nowMs;
+      if (nowMs - this.#drainingSinceMs >= this.#options.limits.drainPingTimeoutMs) this.#announceLastStream();
+    }
+    const due = this.#timeouts.check(this.#progress(), nowMs);
+    if (due?.kind === "end") this.#endWith(due);
+    else if (due?.kind === "drain") this.drain();
+    else if (due?.kind === "ping") this.#ping(KEEP_ALIVE_PING);
+  }
+
+  #attach(head: Buffer | undefined): void {
+    const { socket } = this;
+    if (socket instanceof Socket) socket.setNoDelay(true);
+    this.#sender.preface(this.#options.limits);
+    // The frames of a turn leave together, so nothing is sent before the head has been read.
+    if (head !== undefined) this.#onChunk(head);
+    socket.on("data", (chunk: Buffer) => this.#onChunk(chunk));
+    socket.on("drain", () => this.#sender.onDrain());
+    socket.on("error", (error) => this.#onSocketError(error));
+    socket.on("end", () => this.#onSocketEnd());
+    socket.on("close", () => this.#onSocketClose());
+    if (socket.destroyed) process.nextTick(() => this.#onSocketClose());
+  }
+
+  #onChunk(chunk: Buffer): void {
+    if (this.#state === "ended") return;
+    this.#receivedBytes += chunk.length;
+    this.#sender.enterTurn();
+    try {
+      this.#reader.read(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#sender.leaveTurn();
+  }
+
+  /** A connection error (section 5.4.1). */
+  #fail(error: unknown): void {
+    if (error instanceof ConnectionError) this.#endWith(error);
+    else this.#endWith({ reason: "internal_error", code: INTERNAL_ERROR, message: String(error) });
+  }
+
+  /** The last GOAWAY, then the end. The peer gets closeTimeoutMs to read it; what it still sends is not looked at. */
+  #endWith(end: ConnectionEnd): void {
+    if (this.#state === "ended") return;
+    if (!NEEDS_NO_GOAWAY.has(end.reason)) {
+      this.#sender.goaway(this.#streams.lastId, end.code, end.code === NO_ERROR ? "" : end.reason);
+    }
+    this.#state = "ended";
+    this.#end = { reason: end.reason, code: end.code, message: end.message };
+    this.#options.totals.connectionsEnded[end.reason]++;
+    this.#reader.stop();
+    this.#streams.closeAll(CANCEL);
+    this.#sender.flush();
+    this.#sender.stop();
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  #ping(payload: Buffer): void {
+    this.#options.totals.pingsSent++;
+    this.#sender.ping(payload);
+  }
+
+  #onPingAck(bytes: Buffer, start: number): void {
+    const isDrainPing = bytes.compare(DRAIN_PING, 0, DRAIN_PING.length, start, start + DRAIN_PING.length) === 0;
+    if (isDrainPing && this.#state === "draining") this.#announceLastStream();
+  }
+
+  #announceLastStream(): void {
+    this.#state = "last streams";
+    this.#streams.maxAcceptedId = this.#streams.lastId;
+    this.#sender.goaway(this.#streams.lastId, NO_ERROR, "");
+    this.#endIfDrained();
+  }
+
+  #endIfDrained(): void {
+    if (this.#state !== "last streams" || this.#streams.size > 0) return;
+    this.#endWith({ reason: "drained", code: NO_ERROR, message: "drained" });
+  }
+
+  #onSocketEnd(): void {
+    this.#endWith({ reason: "closed_by_peer", code: NO_ERROR, message: "closed by the peer" });
+    this.socket.end();
+  }
+
+  #onSocketError(error: Error): void {
+    const code = "code" in error ? error.code : undefined;
+    const isHangUp = code === "ECONNRESET" || code === "EPIPE";
+    this.#endWith({ reason: isHangUp ? "closed_by_peer" : "socket_error", code: CANCEL, message: error.message });
+  }
+
+  #onSocketClose(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#endWith({ reason: "closed_by_peer", code: CANCEL, message: "the socket has closed" });
+    this.#options.totals.connections--;
+    if (this.#end !== undefined) this.#options.onClose?.(this.#end);
+  }
+
+  #checkEnded(nowMs: number): void {
+    const { closeTimeoutMs, writeStallTimeoutMs } = this.#options.limits;
+    this.#endedSinceMs ??= nowMs;
+    // The last answers of a connection that ends in peace may take as long as any others.
+    const isFlushing = this.#end?.code === NO_ERROR && this.#sender.pendingBytes > 0;
+    const isStalled = writeStallTimeoutMs > 0 && nowMs - this.#endedSinceMs >= writeStallTimeoutMs;
+    if (!isFlushing || isStalled) this.#flushedSinceMs ??= nowMs;
+    if (this.#flushedSinceMs === undefined || nowMs - this.#flushedSinceMs < closeTimeoutMs) return;
+    this.socket.destroy();
+    // Not every Duplex says when it has closed.
+    this.#onSocketClose();
+  }
+
+  #progress(): ConnectionProgress {
+    return {
+      hasSettings: this.#dispatch.hasSettings,
+      isSettingsAcked: this.#isSettingsAcked,
+      receivedBytes: this.#receivedBytes,
+      framesRead: this.#reader.framesRead,
+      position: this.#reader.position,
+      headerBlocks: this.#dispatch.headerBlocks,
+      takenBytes: this.#sender.takenBytes,
+      pendingBytes: this.#sender.pendingBytes,
+      isReadingPaused: this.#sender.isReadingPaused,
+      openStreams: this.#streams.size,
+      lastStreamId: this.#streams.lastId,
+    };
+  }
+}
+
+function createBudgets(limits: Http2Limits): ConnectionBudgets {
+  return {
+    controlFrames: new TokenBucket(limits.controlFrames),
+    emptyFrames: new TokenBucket(limits.emptyFrames),
+    resetsBeforeWork: new TokenBucket(limits.resetsBeforeWork),
+    streamErrors: new TokenBucket(limits.streamErrors),
+  };
+}

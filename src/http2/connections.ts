@@ -1,0 +1,128 @@
+import type { Duplex } from "node:stream";
+import { type ConnectionEnd, Http2Connection } from "./connection.ts";
+import type { AcceptStream } from "./http2-stream.ts";
+import type { Http2Limits } from "./limits.ts";
+import { createTotals, type Http2Totals } from "./totals.ts";
+
+/** What a server's connections have in common. */
+export interface Http2ConnectionsOptions {
+  readonly accept: AcceptStream;
+  /** From resolveHttp2Limits. */
+  readonly limits: Http2Limits;
+  /** Called when a connection has closed. */
+  readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
+  /** An exception out of application code, which has reset its stream. */
+  readonly onHandlerError?: ((error: unknown) => void) | undefined;
+  /** Milliseconds from any start, never backwards. Default performance.now. */
+  readonly now?: (() => number) | undefined;
+  /** 0 to 1, for the jitter of maxConnectionAgeMs. Default Math.random. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** What is known of one socket. */
+export interface AdoptOptions {
+  /** Bytes that were read from it already, the preface first. */
+  readonly head?: Buffer | undefined;
+  /** See Http2ConnectionOptions.isTrusted. */
+  readonly isTrusted?: boolean | undefined;
+}
+
+/**
+ * The HTTP/2 connections of one server: one timer for all their time-outs, running only while there are any and never
+ * keeping the process alive.
+ */
+export class Http2Connections {
+  readonly totals: Http2Totals = createTotals();
+  readonly #options: Http2ConnectionsOptions;
+  readonly #now: () => number;
+  readonly #open = new Set<Http2Connection>();
+  #timer: NodeJS.Timeout | undefined;
+  #isDraining = false;
+  #onceEmpty: (() => void)[] = [];
+  #lastTickMs = 0;
+  /** The connections' clock: stands still while this process does, so that its own stall is nobody's time-out. */
+  #clockMs = 0;
+
+  constructor(options: Http2ConnectionsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Connections whose socket has not closed yet. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Http2Connection> {
+    return this.#open.values();
+  }
+
+  /** Serves a socket that speaks HTTP/2: a net or tls socket, or any other Duplex of bytes. */
+  adopt(socket: Duplex, { head, isTrusted }: AdoptOptions = {}): Http2Connection {
+    const { accept, limits, onConnectionEnd, onHandlerError, random = Math.random } = this.#options;
+    this.#startTimer();
+    this.#advanceClock();
+    const connection: Http2Connection = new Http2Connection(socket, {
+      accept,
+      limits,
+      totals: this.totals,
+      nowMs: this.#clockMs,
+      head,
+      isTrusted,
+      ageJitter: random(),
+      onClose: (end) => {
+        this.#forget(connection);
+        onConnectionEnd?.(end, connection);
+      },
+      onHandlerError,
+    });
+    this.#open.add(connection);
+    if (this.#isDraining) connection.drain();
+    return connection;
+  }
+
+  /** Drains all connections, those adopted later too; resolves when the last one has closed. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    for (const connection of this.#open) connection.drain();
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#onceEmpty.push(resolve));
+  }
+
+  /** Http2Connection.close() for all. */
+  close(): void {
+    for (const connection of this.#open) connection.close();
+  }
+
+  /** Destroys all sockets. */
+  destroy(): void {
+    for (const connection of this.#open) connection.destroy();
+  }
+
+  /** Looks at all time-outs: called by the timer, and by tests in its place. */
+  tick(): void {
+    this.#advanceClock();
+    for (const connection of this.#open) connection.tick(this.#clockMs);
+  }
+
+  #advanceClock(): void {
+    const nowMs = this.#now();
+    const longestMs = 2 * this.#options.limits.tickIntervalMs;
+    this.#clockMs += Math.min(nowMs - this.#lastTickMs, longestMs);
+    this.#lastTickMs = nowMs;
+  }
+
+  #startTimer(): void {
+    if (this.#timer !== undefined) return;
+    this.#lastTickMs = this.#now();
+    this.#timer = setInterval(() => this.tick(), this.#options.limits.tickIntervalMs);
+    this.#timer.unref();
+  }
+
+  #forget(connection: Http2Connection): void {
+    this.#open.delete(connection);
+    if (this.#open.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const resolve of this.#onceEmpty.splice(0)) resolve();
+  }
+}

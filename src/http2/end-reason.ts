@@ -1,0 +1,55 @@
+/**
+ * Why a connection ended, as stable names for counters and logs. The error code of the GOAWAY frame stands beside it
+ * and is coarser: every flood is ENHANCE_YOUR_CALM.
+ */
+export const END_REASONS = [
+  // Nobody's fault.
+  "closed_by_peer",
+  "closed_by_application",
+  "drained",
+  // The network's.
+  "socket_error",
+  "keep_alive_timeout",
+  // A peer that is slow, or means to be.
+  "preface_timeout",
+  "settings_ack_timeout",
+  "partial_frame_timeout",
+  "write_stall_timeout",
+  "connection_age_grace",
+  // A peer that floods.
+  "control_flood",
+  "empty_frame_flood",
+  "reset_flood",
+  "stream_error_flood",
+  "header_block_flood",
+  "hpack_bomb",
+  // A peer that breaks the protocol.
+  "invalid_preface",
+  "invalid_frame_size",
+  "invalid_frame",
+  "invalid_hpack",
+  "invalid_stream_state",
+  "flow_control_violation",
+  // A defect of this code.
+  "internal_error",
+] as const;
+
+/** Why a connection ended: see END_REASONS. */
+export type EndReason = (typeof END_REASONS)[number];
+
+/**
+ * A connection error (RFC 9113 section 5.4.1): thrown while a frame is read, it ends the connection with GOAWAY(code).
+ * Applications see it as the `error` of a closed connection and never throw it.
+ */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+  /** Error code of RFC 9113 section 7. */
+  readonly code: number;
+  readonly reason: EndReason;
+
+  constructor(code: number, reason: EndReason, message: string) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+  }
+}

@@ -1,0 +1,64 @@
+/** What a field means to HTTP/2 itself; worked out once per field, so that an indexed one costs nothing. */
+export type FieldKind =
+  | "regular"
+  | ":method"
+  | ":scheme"
+  | ":path"
+  | ":authority"
+  | "unknown pseudo-header"
+  | "connection-specific"
+  | "te"
+  | "content-length";
+
+const KINDS = new Map<string, FieldKind>([
+  [":method", ":method"],
+  [":scheme", ":scheme"],
+  [":path", ":path"],
+  [":authority", ":authority"],
+  // RFC 9113 section 8.2.2
+  ["connection", "connection-specific"],
+  ["keep-alive", "connection-specific"],
+  ["proxy-connection", "connection-specific"],
+  ["transfer-encoding", "connection-specific"],
+  ["upgrade", "connection-specific"],
+  ["te", "te"],
+  ["content-length", "content-length"],
+]);
+
+// RFC 9110 section 5.6.2 without capitals, which RFC 9113 section 8.2.1 forbids.
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const BREAK_OR_BLANK_AT_AN_END = /[\r\n]|^[ \t]|[ \t]$/;
+
+/** Entries of the HPACK tables carry this much on top of their two strings (RFC 7541 section 4.1). */
+const ENTRY_OVERHEAD_BYTES = 32;
+
+/** A header field as decoded: one character per byte (ISO 8859-1), so that no byte is lost or replaced. */
+export class HeaderField {
+  readonly name: string;
+  readonly value: string;
+  /** As RFC 7541 section 4.1 counts. */
+  readonly sizeBytes: number;
+  readonly kind: FieldKind;
+  /** Name and value consist of what RFC 9113 section 8.2.1 allows. */
+  readonly isValid: boolean;
+
+  constructor(name: string, value: string) {
+    this.name = name;
+    this.value = value;
+    this.sizeBytes = name.length + value.length + ENTRY_OVERHEAD_BYTES;
+    const isPseudo = name.charCodeAt(0) === 0x3a;
+    this.kind = KINDS.get(name) ?? (isPseudo ? "unknown pseudo-header" : "regular");
+    this.isValid = (isPseudo || NAME.test(name)) && isFieldValue(value) && (name !== ":method" || METHOD.test(value));
+  }
+}
+
+/** A regular field that may stand in an HTTP/2 message (RFC 9113 sections 8.2.1 and 8.2.2). */
+export function isFieldName(name: string): boolean {
+  return NAME.test(name) && KINDS.get(name) !== "connection-specific";
+}
+
+/** RFC 9113 section 8.2.1: no NUL, CR or LF anywhere, no blank at either end. */
+export function isFieldValue(value: string): boolean {
+  return !BREAK_OR_BLANK_AT_AN_END.test(value) && !value.includes("\0");
+}

@@ -1,0 +1,100 @@
+import type { HeaderList } from "./header-list.ts";
+import type { HeaderFields } from "./hpack-encoder.ts";
+import type { FillFrame } from "./output.ts";
+
+/**
+ * The application's side of one request. Every call comes synchronously out of the socket's data event (onWritable: also
+ * out of its drain event), and what the handler sends in it leaves with that turn's single write. An exception resets
+ * the stream with INTERNAL_ERROR and is reported; other streams do not notice.
+ */
+export interface StreamHandler {
+  /**
+   * Bytes of the request, `bytes[start..end)`: of any length, cut anywhere. They lie in the socket's read buffer of up
+   * to 64 KiB: copy what has to outlive the call, or all of the buffer stays in memory. They are never overwritten.
+   */
+  onData(bytes: Buffer, start: number, end: number): void;
+  /** The request is complete; `trailers` if it had any. */
+  onEnd(trailers: HeaderList | undefined): void;
+  /**
+   * The stream is over before both sides had ended it, and nothing can be sent any more: the peer has reset it, it broke
+   * a rule, the handler threw, or the connection is gone (CANCEL). The last call; there is none after the stream's own
+   * reset(), nor once end() has been sent.
+   */
+  onReset(code: number): void;
+  /** What waits in the stream has shrunk to half of streamQueueHighWaterBytes, after a write() that returned false. */
+  onWritable?(): void;
+}
+
+/**
+ * Called with each valid request, as soon as its headers are there; it may answer at once. Paths and methods are the
+ * application's business, CONNECT and `OPTIONS *` included.
+ */
+export type AcceptStream = (stream: Http2Stream, headers: HeaderList) => StreamHandler;
+
+/**
+ * One request and its response (RFC 9113 sections 5 and 8.1). All methods may be called at any time, also between turns:
+ * when the stream is over, or its response has been ended, they do nothing and write() returns true.
+ */
+export interface Http2Stream {
+  /** Odd, rising within a connection. */
+  readonly id: number;
+  /** Both sides have ended the stream, or one has reset it. */
+  readonly isClosed: boolean;
+  /** Bytes that wait in the stream for flow control or for the socket. */
+  readonly queuedBytes: number;
+
+  /**
+   * Sends the response's headers, `:status` first: fields, or a block encoded before. With `endStream` they are all of
+   * the response.
+   *
+   * @throws TypeError when the headers have been sent already, or a field is not allowed in HTTP/2.
+   */
+  respond(headers: Uint8Array | HeaderFields, endStream?: boolean): void;
+
+  /** Sends an informational response (1xx) before the final one (RFC 9113 section 8.1). */
+  inform(headers: Uint8Array | HeaderFields): void;
+
+  /**
+   * Sends bytes as DATA, now or as soon as flow control allows. They must not change afterwards: large ones are not
+   * copied. False: over streamQueueHighWaterBytes wait; they are kept all the same, but the next ones should wait for
+   * onWritable.
+   *
+   * @throws TypeError before respond().
+   */
+  write(bytes: Uint8Array): boolean;
+
+  /**
+   * Like write(), for `length` bytes that `fill` puts straight into the output: the cheapest way to send a small
+   * message. `fill` is called before this returns, or never when the stream is over; when it throws, the stream is reset.
+   */
+  writeFrame(length: number, fill: FillFrame): boolean;
+
+  /**
+   * Ends the response, after what has been written, with trailers if given. When the request is not complete by then
+   * its rest is declined with RST_STREAM(NO_ERROR) (RFC 9113 section 8.1) and the handler hears no more.
+   *
+   * @throws TypeError before respond().
+   */
+  end(trailers?: Uint8Array | HeaderFields): void;
+
+  /** Ends the stream at once with RST_STREAM; `code` as in RFC 9113 section 7, default CANCEL. What waits is dropped. */
+  reset(code?: number): void;
+
+  /**
+   * Stops giving back this stream's receive window, and nobody else's. What the peer may still send arrives through
+   * onData all the same, streamWindowBytes at most: the handler keeps it.
+   */
+  pause(): void;
+
+  /** Gives back what pause() has withheld. */
+  resume(): void;
+
+  /** From here on the application works on this stream: its reset by the peer is normal and costs no budget. */
+  beginWork(): void;
+
+  /**
+   * Keeps the stream's place among maxConcurrentStreams when the stream is over before its handler: a peer that resets
+   * and reopens cannot pile up work. Every call needs its release, which may be called twice.
+   */
+  hold(): () => void;
+}

@@ -1,0 +1,174 @@
+import type { Budget } from "./budget.ts";
+import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
+
+/**
+ * What one connection may cost this server, in memory, work and time. Each number is the server's decision; those that
+ * HTTP/2 lets a server announce are sent in its first SETTINGS frame. A time-out is 0 to be off, and fires up to one
+ * `tickIntervalMs` late.
+ */
+export interface Http2Limits {
+  /**
+   * Streams at once, announced; further ones get REFUSED_STREAM, which clients may retry. Handlers that outlive their
+   * stream (Http2Stream.hold) count too. Default 1000: proxies open another connection beyond it.
+   */
+  readonly maxConcurrentStreams: number;
+  /**
+   * Size of a decoded header list, 32 bytes per field included (RFC 7541 section 4.1), announced. A longer list is
+   * answered 431. Default 32 KiB: twice what browsers and proxies send.
+   */
+  readonly maxHeaderListBytes: number;
+  /**
+   * Size of a header block as received, HEADERS and CONTINUATION together; a longer one ends the connection, since it
+   * can neither be kept nor skipped. Default 64 KiB: lists somewhat too large still get their 431.
+   */
+  readonly maxHeaderBlockBytes: number;
+  /** CONTINUATION frames per header block; more end the connection. Default 16: enough for 64 KiB in 16 KiB frames. */
+  readonly maxContinuations: number;
+  /**
+   * Size that one header block may decode to before it counts as an HPACK bomb, which ends the connection. Default
+   * 1 MiB: no mistake gets there, a block of references to one large table entry does.
+   */
+  readonly maxDecodedHeaderBytes: number;
+  /**
+   * Receive window of the connection, at least 65,535. Given back as soon as bytes arrive, so that a paused stream
+   * stops nobody else. Default 16 MiB: many fast uploads at once.
+   */
+  readonly connectionWindowBytes: number;
+  /**
+   * Receive window of each stream, announced, at least 65,535 (a peer may use that much before it has seen SETTINGS).
+   * A paused stream holds at most so much; memory per connection is at most this times maxConcurrentStreams.
+   * Default 256 KiB: faster peers gain nothing from more on a network with 1 ms of delay.
+   */
+  readonly streamWindowBytes: number;
+  /** Payload of a received frame, announced, 16,384 to 16,777,215. Default 16,384: larger frames only delay others. */
+  readonly maxFrameBytes: number;
+  /** Dynamic table of the HPACK decoder, announced. Default 4096, HTTP/2's own default. */
+  readonly headerTableBytes: number;
+  /**
+   * Bytes handed to the socket, and not yet taken by the kernel, above which no DATA is sent and nothing is read.
+   * Default 256 KiB: what waits in front of a control frame, and what a peer that does not read costs.
+   */
+  readonly outputHighWaterBytes: number;
+  /**
+   * Bytes that wait in one stream for its windows; above it Http2Stream.write returns false and the stream's receive
+   * window is no longer refilled. Default 64 KiB.
+   */
+  readonly streamQueueHighWaterBytes: number;
+  /** SETTINGS, PING, PRIORITY, GOAWAY, unknown frames, and frames on closed streams. Default 10,000 and 2,000 a second. */
+  readonly controlFrames: Budget;
+  /** DATA frames without data or END_STREAM. Default 1,000 and 100 a second: some clients flush with one. */
+  readonly emptyFrames: Budget;
+  /**
+   * Resets by the peer before the application has begun to work on the stream ("rapid reset"). Default 10,000 and 2,000
+   * a second; not counted on trusted connections. Resets of streams that are worked on are free: proxies end every
+   * stream so.
+   */
+  readonly resetsBeforeWork: Budget;
+  /** Streams that this server has to reset because the peer broke a rule. Default 1,000 and 100 a second. */
+  readonly streamErrors: Budget;
+  /** From the start until the preface and first SETTINGS have arrived. Default 10 s. */
+  readonly prefaceTimeoutMs: number;
+  /** Until our SETTINGS are acknowledged (RFC 9113 section 6.5.3). Default 30 s: a busy client may be late. */
+  readonly settingsAckTimeoutMs: number;
+  /** Half a frame, or half a header block, without its rest; half a DATA frame without a byte. Default 20 s. */
+  readonly partialFrameTimeoutMs: number;
+  /** Output that the peer's kernel does not take. Default 60 s: proxies stop reading under memory pressure. */
+  readonly writeStallTimeoutMs: number;
+  /** Without an open stream; the connection is then drained. Default 0, off: clients keep theirs for the next request. */
+  readonly idleTimeoutMs: number;
+  /** Without a received byte, until a PING is sent. Default 30 s: keeps entries in network address tables alive. */
+  readonly keepAliveIntervalMs: number;
+  /** From that PING until a byte arrives; then the peer counts as gone. Default 20 s. */
+  readonly keepAliveTimeoutMs: number;
+  /** After which a connection is drained, ±10 % so that clients do not all come back at once. Default 0, off. */
+  readonly maxConnectionAgeMs: number;
+  /** From that moment until remaining streams are cut off. Default 0, never. */
+  readonly maxConnectionAgeGraceMs: number;
+  /** While draining, how long to wait for the PING that shows that the peer knows. Default 2 s: a slow round trip. */
+  readonly drainPingTimeoutMs: number;
+  /** After the last frame, how long the peer may take to close its side; then the socket is destroyed. Default 1 s. */
+  readonly closeTimeoutMs: number;
+  /** How often the time-outs are looked at. Default 500 ms: one timer for all connections of a server. */
+  readonly tickIntervalMs: number;
+}
+
+/** The defaults, with reasons at each field of Http2Limits. */
+export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
+  maxConcurrentStreams: 1000,
+  maxHeaderListBytes: 32 * 1024,
+  maxHeaderBlockBytes: 64 * 1024,
+  maxContinuations: 16,
+  maxDecodedHeaderBytes: 1024 * 1024,
+  connectionWindowBytes: 16 * 1024 * 1024,
+  streamWindowBytes: 256 * 1024,
+  maxFrameBytes: 16_384,
+  headerTableBytes: 4096,
+  outputHighWaterBytes: 256 * 1024,
+  streamQueueHighWaterBytes: 64 * 1024,
+  controlFrames: { burst: 10_000, perSecond: 2_000 },
+  emptyFrames: { burst: 1_000, perSecond: 100 },
+  resetsBeforeWork: { burst: 10_000, perSecond: 2_000 },
+  streamErrors: { burst: 1_000, perSecond: 100 },
+  prefaceTimeoutMs: 10_000,
+  settingsAckTimeoutMs: 30_000,
+  partialFrameTimeoutMs: 20_000,
+  writeStallTimeoutMs: 60_000,
+  idleTimeoutMs: 0,
+  keepAliveIntervalMs: 30_000,
+  keepAliveTimeoutMs: 20_000,
+  maxConnectionAgeMs: 0,
+  maxConnectionAgeGraceMs: 0,
+  drainPingTimeoutMs: 2_000,
+  closeTimeoutMs: 1_000,
+  tickIntervalMs: 500,
+};
+
+type NumericLimit = { [K in keyof Http2Limits]: Http2Limits[K] extends number ? K : never }[keyof Http2Limits];
+type BudgetLimit = Exclude<keyof Http2Limits, NumericLimit>;
+
+const BUDGETS: readonly BudgetLimit[] = ["controlFrames", "emptyFrames", "resetsBeforeWork", "streamErrors"];
+
+const MAX_UINT32 = 0xffff_ffff;
+
+/** Smallest and largest value, where it is not 0 and 2^31-1. */
+const RANGES: Partial<Record<NumericLimit, readonly [min: number, max: number]>> = {
+  maxConcurrentStreams: [1, MAX_UINT32],
+  maxHeaderListBytes: [1024, MAX_UINT32],
+  maxHeaderBlockBytes: [1024, MAX_UINT32],
+  maxDecodedHeaderBytes: [1024, MAX_UINT32],
+  connectionWindowBytes: [DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES],
+  streamWindowBytes: [DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES],
+  maxFrameBytes: [16_384, 16_777_215],
+  headerTableBytes: [0, 1024 * 1024],
+  outputHighWaterBytes: [16_384, MAX_UINT32],
+  closeTimeoutMs: [1, MAX_WINDOW_BYTES],
+  tickIntervalMs: [1, 60_000],
+};
+
+/**
+ * Completes and checks limits: once, when a server is set up. A field that is undefined takes its default.
+ *
+ * @throws RangeError naming the field, its value and what is allowed.
+ */
+export function resolveHttp2Limits(given: { readonly [K in keyof Http2Limits]?: Http2Limits[K] | undefined } = {}) {
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  const limits: Http2Limits = { ...DEFAULT_HTTP2_LIMITS, ...Object.fromEntries(set) };
+  for (const name of Object.keys(limits)) {
+    if (!(name in DEFAULT_HTTP2_LIMITS)) throw new RangeError(`${name}: no such limit`);
+  }
+  for (const name of BUDGETS) {
+    const { burst, perSecond } = limits[name];
+    if (!(burst >= 0 && perSecond >= 0)) {
+      throw new RangeError(`${name}: burst ${burst} and perSecond ${perSecond}: neither may be negative`);
+    }
+  }
+  for (const name of Object.keys(DEFAULT_HTTP2_LIMITS) as (keyof Http2Limits)[]) {
+    const value = limits[name];
+    if (typeof value !== "number") continue;
+    const [min, max] = RANGES[name as NumericLimit] ?? [0, MAX_WINDOW_BYTES];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(`${name}: ${value} is not a whole number from ${min} to ${max}`);
+    }
+  }
+  return Object.freeze(limits);
+}

@@ -1,0 +1,277 @@
+import type { Duplex } from "node:stream";
+import { DEFAULT_WINDOW_BYTES, SendWindow } from "./flow-control.ts";
+import {
+  ACK,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  GOAWAY,
+  HEADERS,
+  PING,
+  RST_STREAM,
+  SETTINGS,
+  WINDOW_UPDATE,
+  writeUint32,
+} from "./frames.ts";
+import { TABLE_SIZE_ZERO } from "./hpack-encoder.ts";
+import type { Http2Limits } from "./limits.ts";
+import { type FillFrame, frameKind, Output } from "./output.ts";
+import type { ServerStream } from "./server-stream.ts";
+import { encodeSettings } from "./settings.ts";
+
+const DATA_FRAME = frameKind(DATA, 0);
+const LAST_DATA_FRAME = frameKind(DATA, END_STREAM);
+const HEADERS_FRAME = frameKind(HEADERS, END_HEADERS);
+const LAST_HEADERS_FRAME = frameKind(HEADERS, END_HEADERS | END_STREAM);
+const RST_STREAM_FRAME = frameKind(RST_STREAM, 0);
+const WINDOW_UPDATE_FRAME = frameKind(WINDOW_UPDATE, 0);
+const PING_FRAME = frameKind(PING, 0);
+const PING_ACK_FRAME = frameKind(PING, ACK);
+const SETTINGS_FRAME = frameKind(SETTINGS, 0);
+const SETTINGS_ACK_FRAME = frameKind(SETTINGS, ACK);
+const GOAWAY_FRAME = frameKind(GOAWAY, 0);
+
+/** SETTINGS_MAX_FRAME_SIZE before the peer's SETTINGS; the smallest there is. */
+const DEFAULT_FRAME_BYTES = 16_384;
+/** Larger frames would make other streams wait for no gain, whatever the peer can take. */
+const MAX_SENT_FRAME_BYTES = 64 * 1024;
+/** SETTINGS_HEADER_TABLE_SIZE before the peer's SETTINGS. */
+const DEFAULT_TABLE_BYTES = 4096;
+/** From this size on a copy costs more than another part of the socket's write. */
+const REFERENCE_FROM_BYTES = 8 * 1024;
+
+/**
+ * All that a connection sends: frames, the peer's windows, and whose turn it is. Streams with DATA to send take turns
+ * frame by frame; header and control frames go past them, but not past what the socket already has.
+ */
+export class Sender {
+  /** The connection's send window (RFC 9113 section 6.9). */
+  readonly window = new SendWindow(DEFAULT_WINDOW_BYTES);
+  /** The largest DATA payload to send. */
+  maxDataBytes = DEFAULT_FRAME_BYTES;
+  /** Send window of new streams. */
+  initialWindowBytes = DEFAULT_WINDOW_BYTES;
+  readonly #socket: Duplex;
+  readonly #output: Output;
+  readonly #highWaterBytes: number;
+  /** Streams with DATA and window, in the order of their turns. */
+  readonly #ready = new Set<ServerStream>();
+  #maxHeaderBytes = DEFAULT_FRAME_BYTES;
+  #tableSize: "any" | "zero is due" | "zero" = "any";
+  #pumping = false;
+  #inTurn = false;
+  #flushScheduled = false;
+  #pumpScheduled = false;
+  #readingPaused = false;
+  #isStopped = false;
+
+  constructor(socket: Duplex, limits: Http2Limits) {
+    this.#socket = socket;
+    this.#output = new Output(socket);
+    // Above the socket's own mark a drain event is certain to come.
+    this.#highWaterBytes = Math.max(limits.outputHighWaterBytes, socket.writableHighWaterMark);
+  }
+
+  /** The socket has more than outputHighWaterBytes to do: no DATA is sent. */
+  get isCongested(): boolean {
+    return this.#output.pendingBytes > this.#highWaterBytes;
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.#output.pendingBytes;
+  }
+
+  /** Bytes that the kernel has taken. */
+  get takenBytes(): number {
+    return this.#output.flushedBytes - this.#socket.writableLength;
+  }
+
+  /** The peer does not read, so it is not read either (header frames know no flow control). */
+  get isReadingPaused(): boolean {
+    return this.#readingPaused;
+  }
+
+  /** Between these two calls frames are gathered; leaveTurn() sends them. */
+  enterTurn(): void {
+    this.#inTurn = true;
+  }
+
+  leaveTurn(): void {
+    this.#inTurn = false;
+    this.flush();
+  }
+
+  /** The server's connection preface (RFC 9113 section 3.4). */
+  preface(limits: Http2Limits): void {
+    this.#scheduleFlush();
+    this.#output.frame(SETTINGS_FRAME, 0, encodeSettings(limits));
+    const extraBytes = limits.connectionWindowBytes - DEFAULT_WINDOW_BYTES;
+    if (extraBytes > 0) this.windowUpdate(0, extraBytes);
+  }
+
+  /** A header block as HEADERS and as many CONTINUATION frames as it takes (sections 6.2 and 6.10). */
+  headers(streamId: number, block: Uint8Array, endStream: boolean): void {
+    this.#scheduleFlush();
+    const bytes = this.#tableSize === "zero is due" ? this.#withTableSize(block) : block;
+    const max = this.#maxHeaderBytes;
+    if (bytes.length <= max) {
+      this.#output.frame(endStream ? LAST_HEADERS_FRAME : HEADERS_FRAME, streamId, bytes);
+      return;
+    }
+    this.#output.frame(frameKind(HEADERS, endStream ? END_STREAM : 0), streamId, bytes.subarray(0, max));
+    for (let at = max; at < bytes.length; at += max) {
+      const flags = at + max >= bytes.length ? END_HEADERS : 0;
+      this.#output.frame(frameKind(CONTINUATION, flags), streamId, bytes.subarray(at, at + max));
+    }
+  }
+
+  /** DATA within both windows, which the caller has checked; large payloads are not copied. */
+  data(stream: ServerStream, payload: Uint8Array, endStream: boolean): void {
+    this.#spend(stream, payload.length);
+    const kind = endStream ? LAST_DATA_FRAME : DATA_FRAME;
+    if (payload.length >= REFERENCE_FROM_BYTES) this.#output.referencingFrame(kind, stream.id, payload);
+    else this.#output.frame(kind, stream.id, payload);
+  }
+
+  /** Like data(), for a payload that `fill` writes. */
+  filledData(stream: ServerStream, length: number, fill: FillFrame): void {
+    this.#spend(stream, length);
+    this.#output.filledFrame(DATA_FRAME, { streamId: stream.id, length }, fill);
+  }
+
+  /** END_STREAM without data, for which no window is needed. */
+  endOfData(streamId: number): void {
+    this.#scheduleFlush();
+    this.#output.emptyFrame(LAST_DATA_FRAME, streamId);
+  }
+
+  rstStream(streamId: number, code: number): void {
+    this.#scheduleFlush();
+    this.#output.uint32Frame(RST_STREAM_FRAME, streamId, code);
+  }
+
+  windowUpdate(streamId: number, bytes: number): void {
+    this.#scheduleFlush();
+    this.#output.uint32Frame(WINDOW_UPDATE_FRAME, streamId, bytes);
+  }
+
+  settingsAck(): void {
+    this.#scheduleFlush();
+    this.#output.emptyFrame(SETTINGS_ACK_FRAME, 0);
+  }
+
+  ping(payload: Uint8Array): void {
+    this.#scheduleFlush();
+    this.#output.frame(PING_FRAME, 0, payload);
+  }
+
+  pingAck(payload: Uint8Array): void {
+    this.#scheduleFlush();
+    this.#output.frame(PING_ACK_FRAME, 0, payload);
+  }
+
+  /** Section 6.8; `debug` tells people on the other side what happened. */
+  goaway(lastStreamId: number, code: number, debug: string): void {
+    this.#scheduleFlush();
+    const payload = Buffer.alloc(8 + debug.length);
+    writeUint32(payload, 0, lastStreamId);
+    writeUint32(payload, 4, code);
+    payload.write(debug, 8, "latin1");
+    this.#output.frame(GOAWAY_FRAME, 0, payload);
+  }
+
+  /** The peer's SETTINGS_MAX_FRAME_SIZE. */
+  setPeerMaxFrameBytes(bytes: number): void {
+    this.#maxHeaderBytes = bytes;
+    this.maxDataBytes = Math.min(bytes, MAX_SENT_FRAME_BYTES);
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE: a smaller table must be acknowledged in the next block (RFC 7541 4.2). */
+  setPeerTableBytes(bytes: number): void {
+    if (bytes < DEFAULT_TABLE_BYTES && this.#tableSize === "any") this.#tableSize = "zero is due";
+  }
+
+  /** The stream has DATA and window: it takes its turn. */
+  addReady(stream: ServerStream): void {
+    this.#ready.add(stream);
+  }
+
+  removeReady(stream: ServerStream): void {
+    this.#ready.delete(stream);
+  }
+
+  /** Sends what windows and socket allow, one frame of each stream in turn. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    for (const stream of this.#ready) {
+      if (this.window.availableBytes <= 0 || this.isCongested) break;
+      // Back in line behind the others, if it has more.
+      this.#ready.delete(stream);
+      stream.sendQueuedFrame();
+    }
+    this.#pumping = false;
+  }
+
+  /** The socket has taken what it had. */
+  onDrain(): void {
+    this.enterTurn();
+    this.pump();
+    this.leaveTurn();
+  }
+
+  /** Passes what has been gathered to the socket, and decides what the socket's state means for reading and DATA. */
+  flush(): void {
+    if (this.#isStopped) {
+      this.#output.discard();
+      return;
+    }
+    this.#output.flush();
+    const isCongested = this.isCongested;
+    if (isCongested !== this.#readingPaused) {
+      this.#readingPaused = isCongested;
+      if (isCongested) this.#socket.pause();
+      else this.#socket.resume();
+    }
+    // The socket took it all without raising its flag: no drain event will tell us to go on.
+    if (this.#ready.size > 0 && !this.#socket.writableNeedDrain && this.window.availableBytes > 0) this.#schedulePump();
+  }
+
+  /** Nothing more is sent: the socket is about to be ended. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#ready.clear();
+    this.#output.discard();
+  }
+
+  #spend(stream: ServerStream, bytes: number): void {
+    this.#scheduleFlush();
+    this.window.availableBytes -= bytes;
+    stream.sendWindow.availableBytes -= bytes;
+  }
+
+  #withTableSize(block: Uint8Array): Uint8Array {
+    this.#tableSize = "zero";
+    return Buffer.concat([Buffer.of(TABLE_SIZE_ZERO), block]);
+  }
+
+  #scheduleFlush(): void {
+    if (this.#inTurn || this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    process.nextTick(() => {
+      this.#flushScheduled = false;
+      this.flush();
+    });
+  }
+
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    setImmediate(() => {
+      this.#pumpScheduled = false;
+      this.onDrain();
+    });
+  }
+}

@@ -1,0 +1,269 @@
+import type { ConnectionContext } from "./connection-context.ts";
+import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
+import { ReceiveWindow, SendWindow } from "./flow-control.ts";
+import type { HeaderList } from "./header-list.ts";
+import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
+import type { Http2Stream, StreamHandler } from "./http2-stream.ts";
+import type { FillFrame } from "./output.ts";
+
+/** Hears nothing: the handler of a stream that is being opened. */
+const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
+const NO_BYTES: readonly Uint8Array[] = [];
+
+/** A stream (RFC 9113 section 5.1). What Http2Stream has not is for the connection alone. */
+export class ServerStream implements Http2Stream {
+  readonly id: number;
+  readonly sendWindow: SendWindow;
+  readonly receiveWindow: ReceiveWindow;
+  handler: StreamHandler = NO_HANDLER;
+  /** Bytes of content-length still to come; -1 when it is not known. */
+  contentLeft: number;
+  /** The peer has sent END_STREAM. */
+  isRemoteClosed = false;
+  isClosed = false;
+  isWorkedOn = false;
+  /** Holds not yet released. */
+  holds = 0;
+  queuedBytes = 0;
+  readonly #context: ConnectionContext;
+  #hasResponded = false;
+  #queue: Uint8Array[] = NO_BYTES as Uint8Array[];
+  #queueStart = 0;
+  /** What end() was called with, while DATA waits: trailers, or null. */
+  #ending: Uint8Array | null | undefined;
+  #isPaused = false;
+  #withheldBytes = 0;
+  #owesWritable = false;
+
+  constructor(context: ConnectionContext, id: number, headers: HeaderList) {
+    this.#context = context;
+    this.id = id;
+    this.contentLeft = headers.contentLength;
+    this.sendWindow = new SendWindow(context.sender.initialWindowBytes);
+    this.receiveWindow = new ReceiveWindow(context.limits.streamWindowBytes);
+  }
+
+  respond(headers: Uint8Array | HeaderFields, endStream = false): void {
+    if (this.#hasResponded) throw new TypeError("the headers of this response have been sent already");
+    const block = encoded(headers);
+    if (this.isClosed) return;
+    this.#hasResponded = true;
+    this.isWorkedOn = true;
+    this.#context.sender.headers(this.id, block, endStream);
+    if (endStream) this.#endLocal();
+  }
+
+  inform(headers: Uint8Array | HeaderFields): void {
+    if (this.#hasResponded) throw new TypeError("the final response has begun already");
+    const block = encoded(headers);
+    if (!this.isClosed) this.#context.sender.headers(this.id, block, false);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (!this.#mayWrite() || bytes.length === 0) return true;
+    if (this.#fitsNow(bytes.length)) {
+      this.#context.sender.data(this, bytes, false);
+      return true;
+    }
+    return this.#enqueue(bytes);
+  }
+
+  writeFrame(length: number, fill: FillFrame): boolean {
+    if (!this.#mayWrite() || length === 0) return true;
+    if (!this.#fitsNow(length)) {
+      const bytes = new Uint8Array(length);
+      fill(bytes, 0);
+      return this.#enqueue(bytes);
+    }
+    try {
+      this.#context.sender.filledData(this, length, fill);
+    } catch (error) {
+      // The frame stands in the output already, without its bytes.
+      this.reset(INTERNAL_ERROR);
+      throw error;
+    }
+    return true;
+  }
+
+  end(trailers?: Uint8Array | HeaderFields): void {
+    const block = trailers === undefined ? null : encoded(trailers);
+    if (!this.#mayWrite()) return;
+    this.#ending = block;
+    if (this.queuedBytes === 0) this.#finish(block);
+  }
+
+  reset(code = CANCEL): void {
+    if (!this.isClosed) this.#context.streams.resetSilently(this, code);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#giveBackWithheld();
+  }
+
+  beginWork(): void {
+    this.isWorkedOn = true;
+  }
+
+  hold(): () => void {
+    let isHeld = true;
+    // A stream that is over keeps no place to be held.
+    if (this.isClosed && this.holds === 0) return () => {};
+    this.holds++;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.holds--;
+      if (this.isClosed && this.holds === 0) this.#context.streams.releaseHeld();
+    };
+  }
+
+  /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */
+  receiveData(bytes: Buffer, start: number, end: number): void {
+    try {
+      this.handler.onData(bytes, start, end);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.credit(end - start);
+  }
+
+  /** Gives received bytes back to the peer's view of this stream's window. */
+  credit(bytes: number): void {
+    if (this.isClosed || this.isRemoteClosed) return;
+    if (this.#isPaused || this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes) {
+      this.#withheldBytes += bytes;
+      return;
+    }
+    const back = this.receiveWindow.consume(bytes);
+    if (back > 0) this.#context.sender.windowUpdate(this.id, back);
+  }
+
+  /** The peer has ended its side. */
+  receiveEnd(trailers: HeaderList | undefined): void {
+    this.isRemoteClosed = true;
+    try {
+      this.handler.onEnd(trailers);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The handler threw. */
+  fail(error: unknown): void {
+    this.#context.reportHandlerError(error);
+    if (!this.isClosed) this.#context.streams.reset(this, INTERNAL_ERROR);
+  }
+
+  /** A larger send window: DATA that waits for it takes its turn again. */
+  onWindowGrown(): void {
+    if (this.queuedBytes > 0 && this.sendWindow.availableBytes > 0) this.#context.sender.addReady(this);
+  }
+
+  /** One DATA frame of what waits; the connection's window is open. Called when it is this stream's turn. */
+  sendQueuedFrame(): void {
+    const { sender, limits } = this.#context;
+    const head = this.#queue[this.#queueStart];
+    if (head === undefined) return;
+    const length = Math.min(
+      head.length,
+      sender.maxDataBytes,
+      this.sendWindow.availableBytes,
+      sender.window.availableBytes,
+    );
+    if (length <= 0) return;
+    const payload = length === head.length ? head : head.subarray(0, length);
+    if (payload === head) this.#dequeue();
+    else this.#queue[this.#queueStart] = head.subarray(length);
+    this.queuedBytes -= length;
+    const isLast = this.queuedBytes === 0 && this.#ending === null;
+    sender.data(this, payload, isLast);
+    if (isLast) this.#endLocal();
+    else if (this.queuedBytes > 0) this.onWindowGrown();
+    else if (this.#ending !== undefined) this.#finish(this.#ending);
+    if (this.queuedBytes * 2 <= limits.streamQueueHighWaterBytes) this.#onDrained();
+  }
+
+  /** The stream is over, whoever ended it: what waits is dropped, and no method does anything any more. */
+  close(): void {
+    this.isClosed = true;
+    this.#context.sender.removeReady(this);
+    this.#queue = NO_BYTES as Uint8Array[];
+    this.queuedBytes = 0;
+  }
+
+  /** False when the stream is over, or its response is. */
+  #mayWrite(): boolean {
+    if (this.isClosed || this.#ending !== undefined) return false;
+    if (!this.#hasResponded) throw new TypeError("the response has no headers yet: call respond() first");
+    return true;
+  }
+
+  /** One frame of this length may be sent at once, and nothing waits in front of it. */
+  #fitsNow(length: number): boolean {
+    const { sender } = this.#context;
+    return (
+      this.queuedBytes === 0 &&
+      length <= this.sendWindow.availableBytes &&
+      length <= sender.window.availableBytes &&
+      length <= sender.maxDataBytes &&
+      !sender.isCongested
+    );
+  }
+
+  #enqueue(bytes: Uint8Array): boolean {
+    if (this.#queue === NO_BYTES) this.#queue = [];
+    this.#queue.push(bytes);
+    this.queuedBytes += bytes.length;
+    this.onWindowGrown();
+    this.#context.sender.pump();
+    const isFull = this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
+    if (isFull) this.#owesWritable = true;
+    return !isFull;
+  }
+
+  #dequeue(): void {
+    this.#queueStart++;
+    if (this.#queueStart < this.#queue.length) return;
+    this.#queue = NO_BYTES as Uint8Array[];
+    this.#queueStart = 0;
+  }
+
+  #onDrained(): void {
+    this.#giveBackWithheld();
+    if (!this.#owesWritable || this.isClosed) return;
+    this.#owesWritable = false;
+    try {
+      this.handler.onWritable?.();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #giveBackWithheld(): void {
+    const bytes = this.#withheldBytes;
+    if (bytes === 0) return;
+    this.#withheldBytes = 0;
+    this.credit(bytes);
+  }
+
+  #finish(trailers: Uint8Array | null): void {
+    if (trailers === null) this.#context.sender.endOfData(this.id);
+    else this.#context.sender.headers(this.id, trailers, true);
+    this.#endLocal();
+  }
+
+  /** A response may be complete before the request is (RFC 9113 section 8.1). */
+  #endLocal(): void {
+    if (this.isRemoteClosed) this.#context.streams.end(this);
+    else this.#context.streams.resetSilently(this, NO_ERROR);
+  }
+}
+
+function encoded(headers: Uint8Array | HeaderFields): Uint8Array {
+  return headers instanceof Uint8Array ? headers : encodeHeaderBlock(headers);
+}

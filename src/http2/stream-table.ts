@@ -1,0 +1,143 @@
+import { type ClosedState, ClosedStreams } from "./closed-streams.ts";
+import type { ReceiveWindow } from "./flow-control.ts";
+import { MAX_STREAM_ID } from "./frames.ts";
+import type { Http2Limits } from "./limits.ts";
+import type { Sender } from "./sender.ts";
+import type { ServerStream } from "./server-stream.ts";
+import { StreamIndex } from "./stream-index.ts";
+import type { Http2Totals } from "./totals.ts";
+
+/** What the table needs of its connection. */
+export interface StreamTableOptions {
+  readonly limits: Http2Limits;
+  readonly totals: Http2Totals;
+  readonly sender: Sender;
+  readonly receiveWindow: ReceiveWindow;
+  readonly reportHandlerError: (error: unknown) => void;
+  /** A stream has gone away. */
+  readonly onStreamClosed: () => void;
+}
+
+/** The streams of a connection and how they go away (RFC 9113 sections 5.1, 5.1.1 and 5.1.2). */
+export class StreamTable {
+  /** The highest stream identifier the peer has used. */
+  lastId = 0;
+  /** Streams above are ignored: the last GOAWAY has said so. */
+  maxAcceptedId = MAX_STREAM_ID;
+  readonly #options: StreamTableOptions;
+  readonly #open = new StreamIndex();
+  readonly #closed = new ClosedStreams();
+  #held = 0;
+
+  constructor(options: StreamTableOptions) {
+    this.#options = options;
+  }
+
+  /** Streams that are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Open streams, and handlers that have outlived theirs. */
+  get isFull(): boolean {
+    return this.#open.size + this.#held >= this.#options.limits.maxConcurrentStreams;
+  }
+
+  get(id: number): ServerStream | undefined {
+    return this.#open.get(id);
+  }
+
+  /** Of a stream that is not open; only identifiers up to lastId are anything but idle. */
+  closedState(id: number): ClosedState {
+    return id > this.lastId ? "idle" : this.#closed.stateOf(id);
+  }
+
+  /** The open streams, as they are now. */
+  values(): readonly ServerStream[] {
+    return this.#open.toArray();
+  }
+
+  add(stream: ServerStream): void {
+    this.#open.add(stream);
+    this.#options.totals.streamsOpened++;
+    this.#options.totals.streams++;
+  }
+
+  /** Both sides have ended the stream. */
+  end(stream: ServerStream): void {
+    if (stream.isClosed) return;
+    this.#closed.addEnded(stream.id);
+    this.#remove(stream);
+  }
+
+  /** The peer has reset the stream. */
+  resetByPeer(stream: ServerStream, code: number): void {
+    this.#closed.addEnded(stream.id);
+    this.#remove(stream);
+    this.#notify(stream, code);
+  }
+
+  /** We reset the stream, and its handler does not know yet. */
+  reset(stream: ServerStream, code: number): void {
+    this.resetSilently(stream, code);
+    this.#notify(stream, code);
+  }
+
+  /** We reset the stream because its handler wants so, or is done. */
+  resetSilently(stream: ServerStream, code: number): void {
+    this.refuse(stream.id, code);
+    this.#remove(stream);
+  }
+
+  /** Resets a stream that is not open. */
+  refuse(id: number, code: number): void {
+    this.#closed.addReset(id);
+    this.#options.sender.rstStream(id, code);
+  }
+
+  /** A stream was answered without ever being opened, and the peer has ended its side. */
+  answered(id: number): void {
+    this.#closed.addEnded(id);
+  }
+
+  /** The connection is gone. */
+  closeAll(code: number): void {
+    for (const stream of this.#open.toArray()) {
+      // A handler may have reset others.
+      if (stream.isClosed) continue;
+      this.#remove(stream);
+      this.#notify(stream, code);
+    }
+  }
+
+  /** The handler of a stream that is over has come to its end. */
+  releaseHeld(): void {
+    this.#held--;
+    this.#options.totals.streamsHeld--;
+  }
+
+  /** Gives received bytes back to the connection's window: at once, since a slow stream must not stop the others. */
+  credit(bytes: number): void {
+    const back = this.#options.receiveWindow.consume(bytes);
+    if (back > 0) this.#options.sender.windowUpdate(0, back);
+  }
+
+  #remove(stream: ServerStream): void {
+    stream.close();
+    this.#open.delete(stream.id);
+    this.#options.totals.streams--;
+    if (stream.holds > 0) {
+      this.#held++;
+      this.#options.totals.streamsHeld++;
+    }
+    this.#options.onStreamClosed();
+  }
+
+  #notify(stream: ServerStream, code: number): void {
+    try {
+      stream.handler.onReset(code);
+    } catch (error) {
+      this.#options.reportHandlerError(error);
+    }
+  }
+}

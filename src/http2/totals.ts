@@ -1,0 +1,50 @@
+import { END_REASONS, type EndReason } from "./end-reason.ts";
+
+/** What the connections of one server have done so far: plain numbers, to be read by whoever collects metrics. */
+export interface Http2Totals {
+  connectionsOpened: number;
+  /** Now open. */
+  connections: number;
+  /** Ended connections by reason: counted when the end begins, before the socket has closed. */
+  readonly connectionsEnded: Record<EndReason, number>;
+  /** Streams passed to the application. */
+  streamsOpened: number;
+  /** Now open. */
+  streams: number;
+  /** Streams that are over while a handler still holds them (Http2Stream.hold). */
+  streamsHeld: number;
+  /** Answered REFUSED_STREAM: over maxConcurrentStreams. */
+  streamsRefused: number;
+  /** Reset by this server because the peer broke a rule, malformed requests included. */
+  streamErrors: number;
+  /** Answered 431: over maxHeaderListBytes. */
+  headerListsTooLarge: number;
+  /** RST_STREAM frames received for open streams, before and after the application had begun to work. */
+  resetsBeforeWork: number;
+  resetsAfterWork: number;
+  pingsReceived: number;
+  /** For keep-alive and draining. */
+  pingsSent: number;
+  /** Exceptions out of application code, each of which reset one stream. */
+  handlerErrors: number;
+}
+
+/** All zero. */
+export function createTotals(): Http2Totals {
+  return {
+    connectionsOpened: 0,
+    connections: 0,
+    connectionsEnded: Object.fromEntries(END_REASONS.map((reason) => [reason, 0])) as Record<EndReason, number>,
+    streamsOpened: 0,
+    streams: 0,
+    streamsHeld: 0,
+    streamsRefused: 0,
+    streamErrors: 0,
+    headerListsTooLarge: 0,
+    resetsBeforeWork: 0,
+    resetsAfterWork: 0,
+    pingsReceived: 0,
+    pingsSent: 0,
+    handlerErrors: 0,
+  };
+}

@@ -1,0 +1,23 @@
+import type { FaultCode } from "./fault.ts";
+
+/**
+ * The gRPC status of each fault, by gRPC's own numbers, which Connect shares. A processor's failure is INTERNAL; what
+ * the peer got wrong is INVALID_ARGUMENT or names its limit; a server that has to go is UNAVAILABLE, which a retry may
+ * mend. Never OK: Envoy takes that for "let it pass".
+ */
+const STATUS: Readonly<Record<FaultCode, number>> = {
+  handler_threw: 13,
+  invalid_effect: 13,
+  header_ambiguous: 13,
+  phase_out_of_order: 3,
+  message_too_large: 8,
+  malformed_message: 3,
+  compressed_message: 12,
+  server_draining: 14,
+  internal_error: 13,
+};
+
+/** The gRPC status with which a stream ends that failed so. */
+export function grpcStatusOf(code: FaultCode): number {
+  return STATUS[code];
+}

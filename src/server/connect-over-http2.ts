@@ -1,0 +1,140 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
+import type { HeaderList } from "../http2/header-list.ts";
+import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { ConnectHandler } from "./connect-endpoint.ts";
+import type { Logger } from "./logger.ts";
+
+type Answer = Awaited<ReturnType<ConnectHandler>>;
+
+/** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
+const MAX_WAITING_BYTES = 64 * 1024;
+
+/** What a peer's reset means to a handler, by HTTP/2's error code; anything else is ABORTED. */
+const RESET_CODES: ReadonlyMap<number, Code> = new Map([
+  [REFUSED_STREAM, Code.Unavailable],
+  [CANCEL, Code.Canceled],
+  [ENHANCE_YOUR_CALM, Code.ResourceExhausted],
+]);
+
+/** Serves one call of Connect over our HTTP/2: unary and streaming; gRPC, gRPC-Web and Connect. */
+export function connectOverHttp2(handler: ConnectHandler, log: Logger): AcceptStream {
+  return (stream, headers) => new ConnectCall(stream, headers, { handler, log });
+}
+
+/** One call of a handler of Connect's. */
+class ConnectCall implements StreamHandler {
+  readonly #stream: Http2Stream;
+  readonly #abort = new AbortController();
+  readonly #body: ByteQueue;
+  #wake: (() => void) | undefined;
+  #release: (() => void) | undefined;
+  #isReset = false;
+  #isSettled = false;
+
+  constructor(
+    stream: Http2Stream,
+    headers: HeaderList,
+    call: { readonly handler: ConnectHandler; readonly log: Logger },
+  ) {
+    this.#stream = stream;
+    this.#body = new ByteQueue({
+      maxWaitingBytes: MAX_WAITING_BYTES,
+      full: () => stream.pause(),
+      room: () => stream.resume(),
+    });
+    stream.beginWork();
+    void this.#run(headers, call);
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    // Copied: the socket's buffer lives only as long as this call.
+    this.#body.push(Uint8Array.from(bytes.subarray(start, end)));
+  }
+
+  onEnd(): void {
+    this.#body.end();
+  }
+
+  onReset(code: number): void {
+    this.#isReset = true;
+    const reason = new ConnectError("the peer reset the stream", RESET_CODES.get(code) ?? Code.Aborted);
+    this.#body.fail(reason);
+    this.#abort.abort(reason);
+    this.onWritable();
+    // A handler that ignores its signal still costs; held, it counts against the concurrent streams.
+    if (!this.#isSettled) this.#release = this.#stream.hold();
+  }
+
+  onWritable(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  async #run(
+    headers: HeaderList,
+    { handler, log }: { readonly handler: ConnectHandler; readonly log: Logger },
+  ): Promise<void> {
+    try {
+      const answer = await handler({
+        httpVersion: "2.0",
+        method: headers.method,
+        url: urlOf(headers),
+        header: webHeaders(headers),
+        body: this.#body,
+        signal: this.#abort.signal,
+      });
+      // An answer before the end of the request makes peers break off, and curl lose the answer.
+      if (handler.method.methodKind === "unary") await this.#body.discard();
+      await this.#answer(answer);
+    } catch (cause) {
+      if (!this.#isReset) {
+        log.error({ path: headers.path, code: Code[ConnectError.from(cause).code] }, "a call failed in the transport");
+        this.#stream.reset(INTERNAL_ERROR);
+      }
+    } finally {
+      this.#isSettled = true;
+      this.#release?.();
+    }
+  }
+
+  async #answer({ status, header, body, trailer }: Answer): Promise<void> {
+    const chunks = body?.[Symbol.asyncIterator]();
+    try {
+      // A handler may set headers until its first message is there, so that is waited for.
+      let next = await chunks?.next();
+      if (this.#isReset) return;
+      this.#stream.respond([[":status", String(status)], ...(header ?? [])]);
+      while (next !== undefined && !next.done && !this.#isReset) {
+        if (!this.#stream.write(next.value)) await this.#untilWritable();
+        next = await chunks?.next();
+      }
+    } finally {
+      await chunks?.return?.();
+    }
+    // Trailers are made while the body is read, so they are complete only now.
+    const trailers = [...(trailer ?? [])];
+    if (trailers.length > 0) this.#stream.end(trailers);
+    else this.#stream.end();
+  }
+
+  async #untilWritable(): Promise<void> {
+    if (this.#isReset) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** An authority is data of the peer, such as Istio's `outbound|9002||ext-proc`; Connect makes a URL of it. */
+function urlOf({ authority, path }: HeaderList): string {
+  const url = `http://${authority}${path}`;
+  return URL.canParse(url) ? url : `http://localhost${path}`;
+}
+
+function webHeaders(list: HeaderList): Headers {
+  const headers = new Headers();
+  for (const { name, value } of list.fields) if (!name.startsWith(":")) headers.append(name, value);
+  return headers;
+}

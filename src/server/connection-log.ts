@@ -1,0 +1,40 @@
+import type { ConnectionEnd } from "../http2/connection.ts";
+import type { EndReason } from "../http2/end-reason.ts";
+import { LineLimiter } from "./line-limiter.ts";
+import type { Logger } from "./logger.ts";
+
+/** Ends of a connection that happen every day and tell nothing. */
+const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>([
+  "closed_by_peer",
+  "closed_by_application",
+  "drained",
+  "socket_error",
+]);
+
+/** What connections tell the log. */
+export interface ConnectionLog {
+  onConnectionEnd(end: ConnectionEnd): void;
+  onHandlerError(error: unknown): void;
+  onTlsError(error: Error): void;
+}
+
+/** Logs connections that ended because their peer was slow, flooded us or broke the protocol, at most ten a second. */
+export function connectionLog(log: Logger): ConnectionLog {
+  const limiter = new LineLimiter();
+  return {
+    onConnectionEnd({ reason, code, message }) {
+      const line = ORDINARY.has(reason) ? undefined : limiter.next();
+      if (line) log.warn({ reason, http2Code: code, ...line }, `HTTP/2 connection ended: ${message}`);
+    },
+    onHandlerError(error) {
+      const line = limiter.next();
+      const name = error instanceof Error ? error.name : typeof error;
+      if (line) log.error({ error: name, ...line }, "A stream failed inside the server");
+    },
+    onTlsError(error) {
+      const line = limiter.next();
+      const { code } = error as NodeJS.ErrnoException;
+      if (line) log.warn({ code, ...line }, "TLS handshake failed");
+    },
+  };
+}

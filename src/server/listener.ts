@@ -1,0 +1,135 @@
+import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
+import { Http2Connections, type Http2ConnectionsOptions } from "../http2/connections.ts";
+import { resolveHttp2Limits } from "../http2/limits.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { Http1Server } from "./http1-server.ts";
+import type { ListenAddress } from "./listen-address.ts";
+import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
+import { removeStaleSocket, restrictSocket } from "./unix-socket.ts";
+
+export interface ListenerOptions extends Pick<Http2ConnectionsOptions, "onConnectionEnd" | "onHandlerError"> {
+  readonly address: Exclude<ListenAddress, { readonly kind: "off" }>;
+  readonly endpoint: Endpoint;
+  /** Certificate and key, where the listener speaks TLS. */
+  readonly tls?: TlsOptions | undefined;
+  /** Called for each handshake that failed. */
+  readonly onTlsError?: ((error: Error) => void) | undefined;
+}
+
+/** Longest that a TLS handshake may take. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/**
+ * One address that speaks HTTP/2, with prior knowledge or agreed on by TLS, and HTTP/1.1, told apart by the first
+ * bytes of a connection. The only place that knows listening sockets.
+ */
+export class Listener {
+  /** Its HTTP/2 connections, with their totals. */
+  readonly http2: Http2Connections;
+  readonly #options: ListenerOptions;
+  readonly #tcp: TcpServer;
+  readonly #http1: Http1Server;
+  readonly #sockets = new Set<Socket>();
+  /** Connections that have not said yet what they speak. */
+  readonly #unknown = new Set<Socket>();
+
+  constructor(options: ListenerOptions) {
+    const { endpoint, tls, onConnectionEnd, onHandlerError, onTlsError } = options;
+    this.#options = options;
+    this.#http1 = new Http1Server(endpoint.http1);
+    const limits = resolveHttp2Limits();
+    this.http2 = new Http2Connections({ accept: endpoint.http2, limits, onConnectionEnd, onHandlerError });
+    // Half-open: a client may end its side behind the request and wait for the answer.
+    if (tls === undefined) {
+      this.#tcp = createTcpServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+      return;
+    }
+    const secured = {
+      ...tls,
+      allowHalfOpen: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      ALPNProtocols: ["h2", "http/1.1"],
+    };
+    this.#tcp = createTlsServer(secured, (socket) => this.#acceptTls(socket));
+    // Sockets whose handshake is not over yet, so that they can be ended too.
+    this.#tcp.on("connection", (socket: Socket) => this.#hold(socket));
+    this.#tcp.on("tlsClientError", (error: Error, socket: TLSSocket) => {
+      onTlsError?.(error);
+      socket.destroy();
+    });
+  }
+
+  /**
+   * Starts to listen and tells where, with the real port.
+   *
+   * @throws An error with `code`, such as `EADDRINUSE`, where the address cannot be had.
+   */
+  async listen(): Promise<ListenAddress> {
+    const { address } = this.#options;
+    if (address.kind === "unix") await removeStaleSocket(address.path);
+    await new Promise<void>((resolve, reject) => {
+      this.#tcp.once("error", reject);
+      const target =
+        address.kind === "unix"
+          ? { path: address.path }
+          : { port: address.port, ...(address.host && { host: address.host }) };
+      this.#tcp.listen(target, () => {
+        this.#tcp.off("error", reject);
+        resolve();
+      });
+    });
+    if (address.kind === "unix") await restrictSocket(address.path);
+    // What fails later, as accept does for want of file descriptors, concerns one connection.
+    this.#tcp.on("error", () => undefined);
+    if (address.kind === "unix") return address;
+    return { kind: "tcp", host: address.host, port: (this.#tcp.address() as AddressInfo).port };
+  }
+
+  /** Takes no new connections and no new streams, and resolves when what was under way is done. */
+  async drain(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    for (const socket of this.#unknown) socket.destroy();
+    this.#http1.drain();
+    await Promise.all([closed, this.http2.drain()]);
+  }
+
+  /** Ends every connection at once. */
+  destroy(): void {
+    this.#tcp.close();
+    this.http2.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #acceptTls(socket: TLSSocket): void {
+    if (socket.alpnProtocol !== "h2") {
+      this.#accept(socket);
+      return;
+    }
+    this.#hold(socket);
+    this.#serve(socket, "http2");
+  }
+
+  #accept(socket: Socket): void {
+    this.#hold(socket);
+    this.#unknown.add(socket);
+    socket.once("close", () => this.#unknown.delete(socket));
+    sniffProtocol(socket, (protocol) => {
+      this.#unknown.delete(socket);
+      this.#serve(socket, protocol);
+    });
+  }
+
+  #hold(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  #serve(socket: Socket, protocol: Protocol): void {
+    // A client certificate was asked for and found good: an Envoy of ours.
+    const isTrusted = "authorized" in socket && socket.authorized === true;
+    if (protocol === "http2") this.http2.adopt(socket, { isTrusted });
+    else this.#http1.serve(socket);
+  }
+}

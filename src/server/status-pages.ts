@@ -1,0 +1,32 @@
+import type { ServingState } from "../services/serving-state.ts";
+import { type Endpoint, type Page, pagesEndpoint } from "./endpoint.ts";
+import type { Metrics } from "./metrics.ts";
+
+/**
+ * The status listener's pages: `/healthz` (the process works), `/readyz` (it wants transactions: 200, else 503) and
+ * `/metrics`. Nothing that asks or tells about traffic itself, since kubelet and Prometheus have to reach it.
+ */
+export function statusPages(serving: ServingState, metrics: Metrics): Endpoint {
+  return pagesEndpoint(({ method, path }) => {
+    if (method !== "GET" && method !== "HEAD")
+      return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
+    switch (path) {
+      case "/healthz":
+        return { status: 200, text: "ok\n" };
+      case "/readyz":
+        return serving.serving ? { status: 200, text: "ready\n" } : { status: 503, text: "draining\n" };
+      case "/metrics":
+        return metricsPage(metrics);
+      default:
+        return { status: 404, text: "There are /healthz, /readyz and /metrics.\n" };
+    }
+  });
+}
+
+async function metricsPage(metrics: Metrics): Promise<Page> {
+  try {
+    return { status: 200, text: await metrics.scrape(), headers: { "content-type": metrics.contentType } };
+  } catch (cause) {
+    return { status: 500, text: `${String(cause)}\n` };
+  }
+}

@@ -1,0 +1,40 @@
+/** Whether the server wants new transactions. The one place that health, readiness and shutdown share. */
+export class ServingState {
+  #serving = true;
+  #ended = false;
+  readonly #watchers = new Set<() => void>();
+
+  get serving(): boolean {
+    return this.#serving;
+  }
+
+  set serving(serving: boolean) {
+    this.#serving = serving;
+    for (const changed of this.#watchers) changed();
+  }
+
+  /** True once the server goes for good. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The server goes: it serves no more, and whoever watches is told so and let go. */
+  end(): void {
+    this.#ended = true;
+    this.serving = false;
+  }
+
+  /** Resolves at the next change, or when the signal aborts. */
+  changed(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
+    return new Promise<void>((resolve) => {
+      const done = () => {
+        this.#watchers.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#watchers.add(done);
+      signal.addEventListener("abort", done);
+    });
+  }
+}

@@ -1,0 +1,239 @@
+import { describe, expect, test } from "vitest";
+import type { EndReason } from "../../src/http2/end-reason.ts";
+import type { RawClient } from "./raw-client.ts";
+import {
+  ACK,
+  continuation,
+  data,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  headers,
+  literal,
+  PREFACE,
+  ping,
+  REQUEST,
+  rstStream,
+  settings,
+  settingsAck,
+  TYPE,
+  uint32,
+  windowUpdate,
+} from "./raw-frames.ts";
+import { connectRaw, TestServer } from "./test-server.ts";
+
+const OK = [[":status", "200"]] as const;
+
+/** An application that answers at once, over TCP, with an honest client beside the attacker. */
+async function withAttacker(attack: (attacker: RawClient, server: TestServer) => Promise<void>, limits = {}) {
+  const server = new TestServer({
+    limits,
+    handle: ({ stream }) => ({
+      onData() {
+        stream.beginWork();
+      },
+      onEnd: () => stream.respond(OK, true),
+    }),
+  });
+  const { port, stop } = await server.listen();
+  try {
+    const honest = await connectRaw(port);
+    await honest.handshake();
+    honest.send(headers(1));
+    await honest.roundTrip();
+    const attacker = await connectRaw(port);
+    await attacker.handshake();
+    await attack(attacker, server);
+    honest.send(data(1, "still here", END_STREAM), headers(3, REQUEST, END_STREAM));
+    await honest.ended(1);
+    await honest.ended(3);
+  } finally {
+    await stop();
+  }
+}
+
+/** Sends the same bytes over and over, until the server has had enough. */
+async function flood(client: RawClient, bytes: (i: number) => Buffer, bursts = 400): Promise<void> {
+  for (let i = 0; i < bursts && !client.isClosed; i++) {
+    client.socket.write(bytes(i));
+    await new Promise(setImmediate);
+  }
+}
+
+const many = (bytes: Buffer) => Buffer.concat(Array<Buffer>(100).fill(bytes));
+
+describe("floods end the flooder with ENHANCE_YOUR_CALM, and nobody else", () => {
+  test.each<[string, EndReason, (i: number) => Buffer]>([
+    ["SETTINGS", "control_flood", () => many(settings())],
+    ["SETTINGS acknowledgements", "control_flood", () => many(settingsAck)],
+    ["PING", "control_flood", () => many(ping())],
+    ["answers to no PING", "control_flood", () => many(ping("12345678", ACK))],
+    ["PRIORITY", "control_flood", () => many(frame(TYPE.priority, { id: 1, payload: Buffer.alloc(5) }))],
+    ["GOAWAY", "control_flood", () => many(frame(TYPE.goaway, { payload: Buffer.alloc(8) }))],
+    ["unknown frames", "control_flood", () => many(frame(0x77))],
+    [
+      "empty DATA",
+      "empty_frame_flood",
+      (i) => (i === 0 ? Buffer.concat([headers(3), data(3, "")]) : many(data(3, ""))),
+    ],
+    [
+      "DATA of padding only",
+      "empty_frame_flood",
+      (i) => (i === 0 ? headers(3) : many(frame(0, { id: 3, flags: 8, payload: Buffer.of(2, 0, 0) }))),
+    ],
+    [
+      "rapid reset before the first message",
+      "reset_flood",
+      (i) => Buffer.concat(ids(i).flatMap((id) => [headers(id), rstStream(id)])),
+    ],
+    [
+      "requests that make us reset",
+      "stream_error_flood",
+      (i) => Buffer.concat(ids(i).flatMap((id) => [headers(id), windowUpdate(id, 0)])),
+    ],
+    [
+      "malformed requests",
+      "stream_error_flood",
+      (i) => Buffer.concat(ids(i).map((id) => headers(id, [[":method", "GET"]]))),
+    ],
+  ])("%s: %s", async (_name, reason, bytes) => {
+    await withAttacker(async (attacker, server) => {
+      attacker.send(headers(1, REQUEST, END_STREAM));
+      await attacker.ended(1);
+      await flood(attacker, bytes);
+      expect(await attacker.goaway()).toMatchObject({ code: 11, debug: reason });
+      expect(server.totals.connectionsEnded[reason]).toBe(1);
+    });
+  });
+
+  test.each([
+    ["empty", Buffer.alloc(0)],
+    ["large", Buffer.alloc(16_000, 0x82)],
+  ])("a CONTINUATION flood of %s frames", async (_name, payload) => {
+    await withAttacker(async (attacker, server) => {
+      attacker.send(frame(1, { id: 1, payload: headers(1).subarray(9) }));
+      await flood(attacker, () => continuation(1, payload), 40);
+      expect(await attacker.goaway()).toMatchObject({ code: 11, debug: "header_block_flood" });
+      expect(server.totals.connectionsEnded.header_block_flood).toBe(1);
+    });
+  });
+
+  test("an HPACK bomb: one large entry, referred to over and over", async () => {
+    await withAttacker(async (attacker, server) => {
+      const entry = literal("x", "v".repeat(3900), 0x40);
+      const payload = Buffer.concat([headers(1).subarray(9), entry, Buffer.alloc(11_000, 0xbe)]);
+      attacker.send(frame(1, { id: 1, flags: END_HEADERS, payload }));
+      expect(await attacker.goaway()).toMatchObject({ code: 11, debug: "hpack_bomb" });
+      expect(server.totals.connectionsEnded.hpack_bomb).toBe(1);
+    });
+  });
+
+  test("budgets fill again with time", async () => {
+    const server = new TestServer({ limits: { controlFrames: { burst: 100, perSecond: 50 } } });
+    const client = await server.client();
+    for (let i = 0; i < 10; i++) {
+      client.send(Buffer.concat(Array<Buffer>(90).fill(ping("flooding"))));
+      await client.roundTrip();
+      server.pass(2000);
+    }
+    expect(server.ends).toEqual([]);
+    client.send(Buffer.concat(Array<Buffer>(101).fill(ping("flooding"))));
+    expect(await client.goaway()).toMatchObject({ debug: "control_flood" });
+  });
+});
+
+describe("what looks like an attack and is none", () => {
+  test("20,000 answered streams, each reset: a proxy's habit", async () => {
+    await withAttacker(async (proxy, server) => {
+      for (let i = 0; i < 400; i++) {
+        const burst = ids(i, 50);
+        proxy.socket.write(Buffer.concat(burst.flatMap((id) => [headers(id), data(id, "message")])));
+        await proxy.roundTrip();
+        proxy.socket.write(Buffer.concat(burst.map((id) => rstStream(id, 2))));
+        proxy.frames.length = 0;
+      }
+      await proxy.roundTrip();
+      expect(server.totals).toMatchObject({ resetsAfterWork: 20_000, resetsBeforeWork: 0 });
+      expect(proxy.isClosed).toBe(false);
+    });
+  });
+
+  test("resets of a trusted peer cost no budget", async () => {
+    const server = new TestServer({ limits: { resetsBeforeWork: { burst: 10, perSecond: 0 } } });
+    const { client } = server.connect({ isTrusted: true });
+    await client.handshake();
+    for (const id of ids(0, 100)) client.send(headers(id), rstStream(id));
+    await client.roundTrip();
+    expect(server.totals.resetsBeforeWork).toBe(100);
+  });
+});
+
+describe("a client that never reads", () => {
+  /** Sends until nothing is taken any more. Returns how many bytes that took. */
+  async function push(client: RawClient, bytes: (i: number) => Buffer): Promise<number> {
+    client.socket.pause();
+    let sent = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const chunk = bytes(i);
+      sent += chunk.length;
+      if (client.socket.write(chunk)) continue;
+      // The socket is full for good when turn after turn brings no room.
+      for (let turns = 0; turns < 200 && client.socket.writableNeedDrain; turns++) await new Promise(setImmediate);
+      if (client.socket.writableNeedDrain) return sent;
+    }
+    throw new Error("the server reads on and on");
+  }
+
+  test.each<[string, (i: number) => Buffer]>([
+    [
+      "requests with large answers",
+      (i) => Buffer.concat([headers(2 * i + 1), data(2 * i + 1, Buffer.alloc(8000), END_STREAM)]),
+    ],
+    ["PINGs", () => many(ping())],
+    ["SETTINGS", () => many(settings())],
+  ])("%s: is not read either, and let go after writeStallTimeoutMs", async (_name, bytes) => {
+    const server = new TestServer({
+      limits: {
+        writeStallTimeoutMs: 60_000,
+        controlFrames: { burst: 1e9, perSecond: 0 },
+        maxConcurrentStreams: 100_000,
+      },
+      handle: ({ stream }) => ({
+        onEnd() {
+          stream.respond([...OK, ["x", "v".repeat(10_000)]]);
+          stream.write(Buffer.alloc(8000));
+          stream.end();
+        },
+      }),
+    });
+    const { port, stop } = await server.listen();
+    const client = await connectRaw(port);
+    client.send(PREFACE, settings([4, 0x7fffffff]), settingsAck, windowUpdate(0, 0x6fffffff));
+    await client.until((f) => f.type === TYPE.settings && f.flags === ACK);
+    const before = process.memoryUsage().arrayBuffers;
+    await push(client, bytes);
+    const grownBytes = process.memoryUsage().arrayBuffers - before;
+    // The client's own socket holds some of it.
+    expect(grownBytes).toBeLessThan(16 * 1024 * 1024);
+    server.pass(1);
+    server.pass(59_999);
+    expect(server.totals.connectionsEnded.write_stall_timeout).toBe(0);
+    server.pass(1);
+    expect(server.totals.connectionsEnded.write_stall_timeout).toBe(1);
+    await stop();
+  });
+});
+
+/** A hundred stream identifiers after those of the last burst. */
+function ids(burst: number, count = 100): number[] {
+  return Array.from({ length: count }, (_, k) => 2 * (burst * count + k) + 3);
+}
+
+test("a header list that promises more than it has is no memory", async () => {
+  const server = new TestServer();
+  const client = await server.client();
+  client.send(
+    frame(1, { id: 1, flags: END_HEADERS, payload: Buffer.concat([Buffer.of(0, 0x7f), uint32(0xffffff7f)]) }),
+  );
+  expect(await client.goaway()).toMatchObject({ code: 9 });
+});
