@@ -39,23 +39,36 @@ async function residentMiB(served: ServedProcessor): Promise<number> {
 }
 
 describe.skipIf(envoyBinary === undefined)("handlers that hang on a dependency, behind a real Envoy", () => {
-  for (const path of ["/hang/abortable", "/hang"]) test(path, async () => {
-    const { envoy, served } = await startRig();
-    await sendLoad({ port: envoy.port, requests: 2000 });
-    const before = await residentMiB(served);
-    const start = performance.now();
-    const stats: string[] = [];
-    const timer = setInterval(async () => {
-      stats.push(`${Math.round(performance.now() - start)} held ${await served.metric("ext_proc_http2_streams_held")} rss ${await residentMiB(served)} heap ${Math.round(await served.metric("nodejs_heap_size_used_bytes")/1048576)} conns ${await served.metric("ext_proc_http2_connections_opened_total")} refused ${await served.metric("ext_proc_http2_streams_refused_total")}`);
-    }, 1000);
-    const hung = sendLoad({ port: envoy.port, path, perSecond: STREAMS_PER_SECOND, inFlight: 3000, requests: STREAMS_PER_SECOND * SECONDS });
-    const others = await sendLoad({ port: envoy.port, inFlight: 5, perSecond: 100, until: hung });
-    const took = performance.now() - start;
-    console.log(path, await hung, others, `took ${took}`, before, await residentMiB(served));
-    await new Promise((r) => setTimeout(r, HUNG_MS + 1000));
-    clearInterval(timer);
-    console.log(stats.join("\n"));
-    console.log(await envoy.stats("http.ingress_http.ext_proc."), await envoy.stats("cluster.ext-proc.upstream_cx"), await envoy.stats("cluster.ext-proc.upstream_rq_"));
-    expect(1).toBe(1);
-  }, 120_000);
+  for (const path of ["/hang/abortable", "/hang"])
+    test(path, async () => {
+      const { envoy, served } = await startRig();
+      await sendLoad({ port: envoy.port, requests: 2000 });
+      const before = await residentMiB(served);
+      const start = performance.now();
+      const stats: string[] = [];
+      const timer = setInterval(async () => {
+        stats.push(
+          `${Math.round(performance.now() - start)} held ${await served.metric("ext_proc_http2_streams_held")} rss ${await residentMiB(served)} heap ${Math.round((await served.metric("nodejs_heap_size_used_bytes")) / 1048576)} conns ${await served.metric("ext_proc_http2_connections_opened_total")} refused ${await served.metric("ext_proc_http2_streams_refused_total")}`,
+        );
+      }, 1000);
+      const hung = sendLoad({
+        port: envoy.port,
+        path,
+        perSecond: STREAMS_PER_SECOND,
+        inFlight: 3000,
+        requests: STREAMS_PER_SECOND * SECONDS,
+      });
+      const others = await sendLoad({ port: envoy.port, inFlight: 5, perSecond: 100, until: hung });
+      const took = performance.now() - start;
+      console.log(path, await hung, others, `took ${took}`, before, await residentMiB(served));
+      await new Promise((r) => setTimeout(r, HUNG_MS + 1000));
+      clearInterval(timer);
+      console.log(stats.join("\n"));
+      console.log(
+        await envoy.stats("http.ingress_http.ext_proc."),
+        await envoy.stats("cluster.ext-proc.upstream_cx"),
+        await envoy.stats("cluster.ext-proc.upstream_rq_"),
+      );
+      expect(1).toBe(1);
+    }, 120_000);
 });

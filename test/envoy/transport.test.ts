@@ -42,7 +42,9 @@ async function transportCounters({ served }: Rig): Promise<Record<string, number
 async function streamResults({ served }: Rig): Promise<Record<string, number>> {
   const results = ["completed", "immediate_response", "fault", "canceled"];
   const counts = results.map((result) =>
-    served.metric(`ext_proc_streams_total{result="${result}",origin="envoy"}`).then((count) => [result, count] as const),
+    served
+      .metric(`ext_proc_streams_total{result="${result}",origin="envoy"}`)
+      .then((count) => [result, count] as const),
   );
   return Object.fromEntries(await Promise.all(counts));
 }

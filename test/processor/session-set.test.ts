@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { Session, type SessionEnd } from "../../src/processor/session.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
-import { headersOf } from "../protocol/messages.ts";
 import { bounded, fc } from "../property/seed.ts";
+import { headersOf } from "../protocol/messages.ts";
 
 /** A session that remembers how it ended, and may do something then. */
 function open(sessions: SessionSet, onEnd: (end: SessionEnd) => void = () => undefined) {
