@@ -1,6 +1,3 @@
-import { readFileSync } from "node:fs";
-import { createSecureContext, type TlsOptions } from "node:tls";
-
 /** Files in PEM with which the main listener speaks TLS. */
 export interface TlsFiles {
   /** Certificate, with the intermediates behind it. */
@@ -10,45 +7,10 @@ export interface TlsFiles {
   readonly clientCaFile?: string | undefined;
 }
 
-/**
- * Reads the files, for TLS 1.2 or later.
- *
- * @throws {TlsFileError} Where one cannot be read.
- */
-export function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): TlsOptions {
-  const options: TlsOptions = {
-    cert: read("--tls-cert", certFile),
-    key: read("--tls-key", keyFile),
-    ...(clientCaFile !== undefined && {
-      ca: read("--tls-client-ca", clientCaFile),
-      requestCert: true,
-      rejectUnauthorized: true,
-    }),
-    minVersion: "TLSv1.2",
-  };
-  try {
-    createSecureContext(options);
-  } catch (error) {
-    throw new TlsFileError("--tls-cert", certFile, `cannot be used with ${keyFile}: ${(error as Error).message}`);
-  }
-  return options;
-}
-
 /** A file that is of no use for TLS. `message` is one line that names the flag, the file and the reason. */
 export class TlsFileError extends Error {
   constructor(flag: string, file: string, reason: string) {
     super(`${flag}: ${file} ${reason}`);
     this.name = "TlsFileError";
   }
-}
-
-function read(flag: string, file: string): Buffer {
-  let content: Buffer;
-  try {
-    content = readFileSync(file);
-  } catch (error) {
-    throw new TlsFileError(flag, file, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  if (!content.includes("-----BEGIN ")) throw new TlsFileError(flag, file, "is no PEM file");
-  return content;
 }

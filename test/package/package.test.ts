@@ -131,8 +131,8 @@ describe("the exports", () => {
       ],
     },
     "ext-proc/server": {
-      values: ["ListenError", "serve"],
-      types: ["DebugExposure", "Logger", "ServeOptions", "Server"],
+      values: ["ListenError", "TlsFileError", "serve"],
+      types: ["DebugExposure", "Logger", "ServeOptions", "Server", "TlsFiles"],
     },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],
