@@ -2,9 +2,10 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { returnsBody } from "../protocol/body-mode.ts";
 import { type Answer, Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { type Direction, directionOf, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
+import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import type { SessionLinks, SessionSet } from "./session-set.ts";
@@ -101,13 +102,21 @@ export class Session {
     return this.#queues.request.busy || this.#queues.response.busy;
   }
 
-  /** Takes the peer's next message. */
-  receive(message: ProcessingRequest): void {
-    if (this.#over) return;
+  /**
+   * Takes the peer's next message. True where nothing refers to its bytes any more: a piece of a body that has been
+   * answered without them, and that no handler has seen.
+   */
+  receive(message: ProcessingRequest): boolean {
+    if (this.#over) return false;
     const phase = phaseOf(message);
-    const queue = this.#queues[phase === undefined ? "request" : directionOf(phase)];
-    if (queue.busy && phase !== undefined) queue.waiting.push(message);
-    else this.#take(message, queue);
+    const direction = phase === undefined ? "request" : directionOf(phase);
+    const queue = this.#queues[direction];
+    if (queue.busy && phase !== undefined) {
+      queue.waiting.push(message);
+      return false;
+    }
+    this.#take(message, queue);
+    return isBodyPhase(phase) && !queue.busy && !returnsBody(this.#exchange.bodyMode(direction));
   }
 
   /** The peer sends nothing more: the session ends as soon as it has answered what it has. */

@@ -14,6 +14,7 @@ function recorded({ maxBytes = MAX_BYTES, onMessage = (_reader: MessageReader) =
       onMessage(message) {
         messages.push(message);
         onMessage(reader);
+        return false;
       },
       onUnreadable: (problem) => problems.push(problem),
     },
