@@ -18,10 +18,10 @@ export type FramingProblem =
 
 const PREFIX_BYTES = 5;
 /**
- * What a message gets at first, however long it says it is: a promised length alone buys little memory. Envoy's body
- * chunks fit in, so that they are not copied a second time.
+ * What a message gets at first, however long it says it is: a promised length alone buys little memory. A chunk of
+ * 64 KiB and what comes around it fit in, so that it is not copied a second time.
  */
-const FIRST_ALLOCATION_BYTES = 256 * 1024;
+const FIRST_ALLOCATION_BYTES = 72 * 1024;
 
 /**
  * Cuts a body into gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), wherever its pieces are cut. Each
