@@ -47,7 +47,14 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
     const { observer, sessions } = options;
-    this.#session = new Session(options.processor, { origin: "envoy", outlet: this, observer, sessions });
+    const metadataValues = (name: string) => headers.all(name);
+    this.#session = new Session(options.processor, {
+      origin: "envoy",
+      outlet: this,
+      metadataValues,
+      observer,
+      sessions,
+    });
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
 

@@ -7,6 +7,7 @@ import { type Answer, Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
+import type { MetadataValues } from "./grpc-metadata.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import type { SessionLinks, SessionSet } from "./session-set.ts";
 import { type Origin, TransactionScope } from "./transaction.ts";
@@ -56,6 +57,8 @@ export interface SessionObserver {
 export interface SessionOptions {
   readonly origin: Origin;
   readonly outlet: SessionOutlet;
+  /** Headers of the gRPC call, for `tx.grpcMetadata`. Default: none. */
+  readonly metadataValues?: MetadataValues | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Holds the session while it is open. Default: nobody does. */
   readonly sessions?: SessionSet | undefined;
@@ -87,7 +90,7 @@ export class Session {
 
   constructor(processor: Processor, options: SessionOptions) {
     this.#options = options;
-    this.#scope = new TransactionScope(this.#exchange, options.origin);
+    this.#scope = new TransactionScope(this.#exchange, options.origin, options.metadataValues);
     this.#chain = new HandlerChain(definitionsOf(processor), this.#scope);
     options.sessions?.add(this);
   }

@@ -108,6 +108,7 @@ describe("the exports", () => {
         "Fault",
         "FaultCode",
         "FaultSource",
+        "GrpcMetadata",
         "Handler",
         "Handlers",
         "Head",
