@@ -25,6 +25,7 @@ export {
   removeHeader,
   setHeader,
 } from "./processor/effect.ts";
+export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
 export type { Origin, Transaction } from "./processor/transaction.ts";
 export { type Fault, type FaultCode, FaultError, type FaultSource } from "./protocol/fault.ts";
 export type { Head } from "./protocol/head.ts";

@@ -8,6 +8,7 @@ import { readSettings, SETTINGS, type Settings, variableOf } from "../server/set
 import { TlsFileError, type TlsFiles } from "../server/tls-files.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { stopSignal } from "./stop-signal.ts";
+import { strayFailures } from "./stray-failures.ts";
 import type { Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
@@ -26,19 +27,28 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
 
   const log = createLogger(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);
-  const processor = await loadProcessor(positionals, log);
   const stopped = stopSignal();
-  const options = { ...settings, adminToken: adminToken(settings), tls: tlsFiles(settings), log };
-  const server = await start(() => serve(processor, options));
-  const signal = await stopped.first;
+  const broken = strayFailures(log).then(() => BROKEN);
+  const starting = loadProcessor(positionals, log).then((processor) =>
+    start(() => serve(processor, { ...settings, adminToken: adminToken(settings), tls: tlsFiles(settings), log })),
+  );
+  const early = Promise.race([stopped.first, broken]);
+  // A processor may take its time to load, or never end; whoever wants to stop should not have to wait for it.
+  const server = await Promise.race([starting, early]);
+  if (typeof server === "string") return server === BROKEN ? EXIT.bug : EXIT.good;
+  const reason = await early;
   // Kubernetes sends SIGTERM before every peer has heard of it; a person who types Ctrl-C does not want to wait.
-  const { drainDelayMs: delayMs = signal === "SIGTERM" ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
-  log.info({ signal, delayMs }, "Stopping: transactions under way may finish");
-  return drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
+  const { drainDelayMs: delayMs = reason === "SIGTERM" ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
+  log.info({ reason, delayMs }, "Stopping: transactions under way may finish");
+  await drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
+  return reason === BROKEN ? EXIT.bug : EXIT.good;
 }
 
 /** How long the server goes on after SIGTERM unless it is told otherwise: what endpoints take to reach every Envoy. */
 export const SIGTERM_DRAIN_DELAY_MS = 5_000;
+
+/** Stands for the reason to stop that is no signal. */
+const BROKEN = "uncaught exception";
 
 function listenOnPort(port: string, listen: string | undefined): string {
   if (listen !== undefined) throw new CliError("--port and --listen say the same; give one");
@@ -51,11 +61,10 @@ function listenOnPort(port: string, listen: string | undefined): string {
 async function drainUnlessHurried(
   drained: Promise<void>,
   { server, hurry, log }: { readonly server: Server; readonly hurry: Promise<string>; readonly log: Logger },
-): Promise<number> {
+): Promise<void> {
   const hurried = await Promise.race([drained.then(() => false), hurry.then(() => true)]);
   if (hurried) await server.close();
   log.info({ hurried }, "Stopped");
-  return EXIT.good;
 }
 
 async function start(serving: () => Promise<Server>): Promise<Server> {

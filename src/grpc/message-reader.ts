@@ -1,9 +1,9 @@
-import { messageBytes } from "./message-slab.ts";
+import { messageMemory, recycleMessage } from "./message-memory.ts";
 
 /** Takes what a {@link MessageReader} finds. */
 export interface MessageSink {
-  /** One message. The bytes are the sink's own and may be kept. */
-  onMessage(message: Uint8Array): void;
+  /** One message. The bytes are the sink's own; true gives them back, when neither they nor a part of them are kept. */
+  onMessage(message: Uint8Array): boolean;
   /** The stream cannot be read on; nothing follows. */
   onUnreadable(problem: FramingProblem): void;
 }
@@ -17,8 +17,11 @@ export type FramingProblem =
   | { readonly kind: "too_large"; readonly length: number };
 
 const PREFIX_BYTES = 5;
-/** What a message gets at first, however long it says it is: a promised length alone buys no memory. */
-const FIRST_ALLOCATION_BYTES = 64 * 1024;
+/**
+ * What a message gets at first, however long it says it is: a promised length alone buys little memory. A chunk of
+ * 64 KiB and what comes around it fit in, so that it is not copied a second time.
+ */
+const FIRST_ALLOCATION_BYTES = 72 * 1024;
 
 /**
  * Cuts a body into gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), wherever its pieces are cut. Each
@@ -30,7 +33,7 @@ export class MessageReader {
   readonly #prefix = new Uint8Array(PREFIX_BYTES);
   #prefixHave = 0;
   /** A message that is not complete yet. */
-  #message: Uint8Array | undefined;
+  #message: Uint8Array<ArrayBuffer> | undefined;
   #messageHave = 0;
   #messageLength = 0;
   #stopped = false;
@@ -70,9 +73,9 @@ export class MessageReader {
       this.#open(length);
       return at;
     }
-    const message = messageBytes(length);
+    const message = messageMemory(length);
     message.set(source.subarray(at, at + length));
-    this.#sink.onMessage(message);
+    this.#pass(message);
     return at + length;
   }
 
@@ -84,7 +87,7 @@ export class MessageReader {
     this.#prefixHave = 0;
     const length = this.#lengthAt(this.#prefix, 0);
     if (length === undefined) return end;
-    if (length === 0) this.#sink.onMessage(new Uint8Array(0));
+    if (length === 0) this.#pass(new Uint8Array(0));
     else this.#open(length);
     return at + taken;
   }
@@ -92,23 +95,27 @@ export class MessageReader {
   #open(length: number): void {
     this.#messageLength = length;
     this.#messageHave = 0;
-    this.#message = new Uint8Array(Math.min(length, FIRST_ALLOCATION_BYTES));
+    this.#message = messageMemory(Math.min(length, FIRST_ALLOCATION_BYTES));
   }
 
   #fill(source: Uint8Array, at: number, end: number): number {
     const taken = Math.min(this.#messageLength - this.#messageHave, end - at);
     const have = this.#messageHave + taken;
-    let message = this.#message ?? new Uint8Array(0);
+    let message: Uint8Array<ArrayBuffer> = this.#message ?? new Uint8Array(0);
     if (have > message.length) {
-      const larger = new Uint8Array(Math.min(this.#messageLength, Math.max(have, message.length * 2)));
+      const larger = messageMemory(Math.min(this.#messageLength, Math.max(have, message.length * 2)));
       larger.set(message.subarray(0, this.#messageHave));
       message = larger;
     }
     message.set(source.subarray(at, at + taken), this.#messageHave);
     this.#messageHave = have;
     this.#message = have < this.#messageLength ? message : undefined;
-    if (have === this.#messageLength) this.#sink.onMessage(message);
+    if (have === this.#messageLength) this.#pass(message);
     return at + taken;
+  }
+
+  #pass(message: Uint8Array<ArrayBuffer>): void {
+    if (this.#sink.onMessage(message)) recycleMessage(message);
   }
 
   #lengthAt(source: Uint8Array, at: number): number | undefined {

@@ -1,9 +1,8 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import {
   type ProcessingRequest,
   ProcessingRequestSchema,
   type ProcessingResponse,
-  ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
@@ -11,6 +10,7 @@ import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { encodeAnswer } from "./encode-answer.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
 import { GrpcStatus } from "./status.ts";
@@ -47,7 +47,14 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
     const { observer, sessions } = options;
-    this.#session = new Session(options.processor, { origin: "envoy", outlet: this, observer, sessions });
+    const metadataValues = (name: string) => headers.all(name);
+    this.#session = new Session(options.processor, {
+      origin: "envoy",
+      outlet: this,
+      metadataValues,
+      observer,
+      sessions,
+    });
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
 
@@ -55,7 +62,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reader.read(bytes, start, end);
   }
 
-  onMessage(bytes: Uint8Array): void {
+  onMessage(bytes: Uint8Array): boolean {
     if (!this.#began) {
       this.#began = true;
       this.#stream.beginWork();
@@ -65,10 +72,11 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       request = fromBinary(ProcessingRequestSchema, bytes);
     } catch (cause) {
       this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
-      return;
+      return false;
     }
-    this.#session.receive(request);
+    const isSpent = this.#session.receive(request);
     if (this.#session.backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+    return isSpent;
   }
 
   onUnreadable(problem: FramingProblem): void {
@@ -90,7 +98,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   send(response: ProcessingResponse): void {
-    this.#writable = this.#reply.send(toBinary(ProcessingResponseSchema, response));
+    this.#writable = this.#reply.send(encodeAnswer(response));
     // An answer that its peer does not read makes no room for the next question.
     if (!this.#writable) this.#stream.pause();
   }

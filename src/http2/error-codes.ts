@@ -9,10 +9,7 @@ export const FRAME_SIZE_ERROR = 0x06;
 export const REFUSED_STREAM = 0x07;
 export const CANCEL = 0x08;
 export const COMPRESSION_ERROR = 0x09;
-export const CONNECT_ERROR = 0x0a;
 export const ENHANCE_YOUR_CALM = 0x0b;
-export const INADEQUATE_SECURITY = 0x0c;
-export const HTTP_1_1_REQUIRED = 0x0d;
 
 const NAMES = [
   "NO_ERROR",

@@ -41,6 +41,11 @@ export class HeaderList {
     this.isTooLarge = builder.isTooLarge;
   }
 
+  /** Every value of a field, in order, by its name in lower case. */
+  all(name: string): string[] {
+    return this.fields.filter((field) => field.name === name).map(({ value }) => value);
+  }
+
   /** The first value of a field, by its name in lower case. */
   get(name: string): string | undefined {
     for (const field of this.fields) if (field.name === name) return field.value;

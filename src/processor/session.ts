@@ -2,10 +2,12 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { returnsBody } from "../protocol/body-mode.ts";
 import { type Answer, Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { type Direction, directionOf, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
+import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
+import type { MetadataValues } from "./grpc-metadata.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import type { SessionLinks, SessionSet } from "./session-set.ts";
 import { type Origin, TransactionScope } from "./transaction.ts";
@@ -55,6 +57,8 @@ export interface SessionObserver {
 export interface SessionOptions {
   readonly origin: Origin;
   readonly outlet: SessionOutlet;
+  /** Headers of the gRPC call, for `tx.grpcMetadata`. Default: none. */
+  readonly metadataValues?: MetadataValues | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Holds the session while it is open. Default: nobody does. */
   readonly sessions?: SessionSet | undefined;
@@ -86,7 +90,7 @@ export class Session {
 
   constructor(processor: Processor, options: SessionOptions) {
     this.#options = options;
-    this.#scope = new TransactionScope(this.#exchange, options.origin);
+    this.#scope = new TransactionScope(this.#exchange, options.origin, options.metadataValues);
     this.#chain = new HandlerChain(definitionsOf(processor), this.#scope);
     options.sessions?.add(this);
   }
@@ -101,13 +105,21 @@ export class Session {
     return this.#queues.request.busy || this.#queues.response.busy;
   }
 
-  /** Takes the peer's next message. */
-  receive(message: ProcessingRequest): void {
-    if (this.#over) return;
+  /**
+   * Takes the peer's next message. True where nothing refers to its bytes any more: a piece of a body that has been
+   * answered without them, and that no handler has seen.
+   */
+  receive(message: ProcessingRequest): boolean {
+    if (this.#over) return false;
     const phase = phaseOf(message);
-    const queue = this.#queues[phase === undefined ? "request" : directionOf(phase)];
-    if (queue.busy && phase !== undefined) queue.waiting.push(message);
-    else this.#take(message, queue);
+    const direction = phase === undefined ? "request" : directionOf(phase);
+    const queue = this.#queues[direction];
+    if (queue.busy && phase !== undefined) {
+      queue.waiting.push(message);
+      return false;
+    }
+    this.#take(message, queue);
+    return isBodyPhase(phase) && !queue.busy && !returnsBody(this.#exchange.bodyMode(direction));
   }
 
   /** The peer sends nothing more: the session ends as soon as it has answered what it has. */

@@ -1,5 +1,6 @@
 import type { Exchange } from "../protocol/exchange.ts";
 import { type Head, headOf } from "../protocol/head.ts";
+import { type GrpcMetadata, type MetadataValues, NO_METADATA, readGrpcMetadata } from "./grpc-metadata.ts";
 
 /** Who asks: Envoy over gRPC, or a person through the debug service. */
 export type Origin = "envoy" | "debug";
@@ -18,6 +19,8 @@ export interface Transaction<S = unknown> {
   readonly response: Head | undefined;
   /** True where Envoy only watches: it ignores every effect. */
   readonly observabilityMode: boolean;
+  /** What the gRPC call that brought the transaction says of itself; empty for debug calls. */
+  readonly grpcMetadata: GrpcMetadata;
   readonly origin: Origin;
   /** Aborted when the transaction is over or the peer is gone, so that work for nobody can stop. */
   readonly signal: AbortSignal;
@@ -27,14 +30,22 @@ export interface Transaction<S = unknown> {
 export class TransactionScope {
   readonly exchange: Exchange;
   readonly origin: Origin;
+  readonly #metadataValues: MetadataValues;
+  #grpcMetadata: GrpcMetadata | undefined;
   #request: Head | undefined;
   #response: Head | undefined;
   #abort: AbortController | undefined;
   #over = false;
 
-  constructor(exchange: Exchange, origin: Origin) {
+  constructor(exchange: Exchange, origin: Origin, metadataValues: MetadataValues = NO_METADATA) {
     this.exchange = exchange;
     this.origin = origin;
+    this.#metadataValues = metadataValues;
+  }
+
+  get grpcMetadata(): GrpcMetadata {
+    this.#grpcMetadata ??= readGrpcMetadata(this.#metadataValues);
+    return this.#grpcMetadata;
   }
 
   get request(): Head {
@@ -90,6 +101,10 @@ export class ScopedTransaction<S> implements Transaction<S> {
 
   get observabilityMode(): boolean {
     return this.#scope.exchange.observabilityMode;
+  }
+
+  get grpcMetadata(): GrpcMetadata {
+    return this.#scope.grpcMetadata;
   }
 
   get origin(): Origin {

@@ -67,3 +67,8 @@ export function directionOf(phase: Phase): Direction {
 export function phaseOf(message: ProcessingRequest): Phase | undefined {
   return message.request.case;
 }
+
+/** True for the two phases that carry body bytes. */
+export function isBodyPhase(phase: Phase | undefined): phase is BodyPhase {
+  return phase === "requestBody" || phase === "responseBody";
+}

@@ -1,5 +1,6 @@
 import type { ConnectionEnd } from "../http2/connection.ts";
 import type { EndReason } from "../http2/end-reason.ts";
+import { errorCodeName } from "../http2/error-codes.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 
@@ -24,7 +25,7 @@ export function connectionLog(log: Logger): ConnectionLog {
   return {
     onConnectionEnd({ reason, code, message }) {
       const line = ORDINARY.has(reason) ? undefined : limiter.next();
-      if (line) log.warn({ reason, http2Code: code, ...line }, `HTTP/2 connection ended: ${message}`);
+      if (line) log.warn({ reason, http2Code: errorCodeName(code), ...line }, `HTTP/2 connection ended: ${message}`);
     },
     onHandlerError(error) {
       const line = limiter.next();

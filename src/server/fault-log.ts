@@ -1,8 +1,8 @@
 import type { SessionEnd, SessionObserver } from "../processor/session.ts";
 import type { Origin } from "../processor/transaction.ts";
-import type { Fault } from "../protocol/fault.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
+import { describeThrown } from "./thrown.ts";
 
 /**
  * Logs faults, those of the peer as warnings: their code, source and processor, and the place in the code where a
@@ -28,28 +28,6 @@ export class FaultLog implements SessionObserver {
     const { code, source, processor } = fault;
     const fields = { fault: code, source, processor, origin, ...line };
     if (source === "envoy") this.#log.warn(fields, fault.message);
-    else this.#log.error({ ...fields, ...thrown(fault) }, fault.message);
+    else this.#log.error({ ...fields, ...describeThrown(fault.cause) }, fault.message);
   }
-}
-
-/** Class and place of what was thrown, without its message. */
-function thrown({ cause }: Fault): { readonly error?: string; readonly at?: readonly string[] } {
-  if (cause === undefined) return {};
-  try {
-    if (cause instanceof Error) return { error: cause.constructor.name, at: places(cause) };
-  } catch {
-    // Anything can be thrown, even an error that throws when it is looked at.
-  }
-  return { error: typeof cause };
-}
-
-/** Where the stack passes. Its head repeats the message, whose lines may look like places. */
-function places({ stack = "", message }: Error): readonly string[] {
-  const head = stack.indexOf(message);
-  if (head < 0) return [];
-  const lines = stack.slice(head + message.length).split("\n");
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => /^at .*:\d+:\d+\)?$/.test(line))
-    .slice(0, 5);
 }

@@ -17,7 +17,8 @@ import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { statusPages } from "./status-pages.ts";
 import { StreamCounters } from "./stream-counters.ts";
-import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
+import type { TlsFiles } from "./tls-files.ts";
+import { readTlsOptions } from "./tls-options.ts";
 
 /**
  * Where the debug service runs processors for whoever can call it: on the main port too, on the admin listener
@@ -91,7 +92,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   if (listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
   const refusal = refuseAdminAddress(adminListen, adminToken);
   if (refusal !== undefined) throw new ListenError("adminListen", `${options.adminListen} is ${refusal}`, true);
-  const tls = options.tls && readTlsFiles(options.tls);
+  const tls = options.tls && readTlsOptions(options.tls);
 
   const serving = new ServingState();
   const counters = new StreamCounters();

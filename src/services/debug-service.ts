@@ -60,6 +60,7 @@ async function replay(
   });
   const cancel = () => session.cancel();
   signal.addEventListener("abort", cancel, { once: true });
+  if (signal.aborted) cancel();
   for (const request of requests) {
     session.receive(request);
     while (session.running && end === undefined) await changed.wait();

@@ -18,6 +18,15 @@ export function externalProcessorService(
   options: ExternalProcessorOptions = {},
 ): ServiceImpl<typeof ExternalProcessor> {
   return {
-    process: (requests, { signal }) => processStream(processor, requests, { origin: "envoy", signal, ...options }),
+    process(requests, { signal, requestHeader }) {
+      const metadataValues = (name: string) => valuesOf(requestHeader, name);
+      return processStream(processor, requests, { origin: "envoy", signal, metadataValues, ...options });
+    },
   };
+}
+
+/** Headers joins what came several times, so that there is one value at most. */
+function valuesOf(headers: Headers, name: string): readonly string[] {
+  const value = headers.get(name);
+  return value === null ? [] : [value];
 }

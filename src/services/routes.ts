@@ -19,7 +19,7 @@ export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
 }
 
 /** Largest message that is read unless options say otherwise. */
-export const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
+const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
 
 /**
  * Routes for any Connect adapter: `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1.Health`, over

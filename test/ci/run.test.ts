@@ -15,7 +15,7 @@ beforeEach(() => {
   for (const path of [".ci/run", "scripts/count-tests.mjs"]) cpSync(join(root, path), join(folder, path));
   writeFileSync(join(folder, "scripts/check-package.mjs"), "");
   mkdirSync(join(folder, "bin"));
-  for (const name of ["npx", "git"]) program(name, "exit 0");
+  for (const name of ["npx", "git", "go"]) program(name, "exit 0");
   program("python3", 'mkdir -p "$4/bin" && ln -sf /bin/true "$4/bin/python"');
   program("npm", WORKING_NPM);
 });

@@ -6,8 +6,26 @@ import { openProcess, processAll } from "../wire/grpc-js-client.ts";
 import { headersSet, requestHeaders, responseHeaders } from "../wire/messages.ts";
 import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
 
-const FREE = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-const MAIN_ONLY = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
+const FREE = [
+  "--listen",
+  "127.0.0.1:0",
+  "--status-listen",
+  "127.0.0.1:0",
+  "--admin-listen",
+  "127.0.0.1:0",
+  "--drain-delay-ms",
+  "0",
+];
+const MAIN_ONLY = [
+  "--listen",
+  "127.0.0.1:0",
+  "--status-listen",
+  "off",
+  "--admin-listen",
+  "off",
+  "--drain-delay-ms",
+  "0",
+];
 
 async function refuses(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
@@ -125,7 +143,7 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
     await fetch(`http://127.0.0.1:${status}/metrics`).then((answer) => answer.text());
     binary.kill(signal);
     expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
-    expect(await binary.logged("Stopping")).toMatchObject({ level: "info", signal });
+    expect(await binary.logged("Stopping")).toMatchObject({ level: "info", reason: signal });
     expect(await Promise.all([port, status, admin].map(refuses))).toEqual([true, true, true]);
   });
 
@@ -178,5 +196,48 @@ describe("a server that is told to stop", () => {
     await binary.port();
     binary.kill("SIGTERM");
     expect(await binary.ended).toMatchObject({ code: 0, signal: null });
+  });
+
+  test("ends at once, whatever the signal, while a processor is still loading", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("loading.js")]);
+    await binary.logged("loading");
+    binary.kill("SIGTERM");
+    expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+
+  test("goes on for five seconds after SIGTERM, unless it is told otherwise, and not at all after SIGINT", async () => {
+    const args = ["serve", "--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
+    const [term, int] = [spawnBinary(args), spawnBinary(args)];
+    await Promise.all([term.port(), int.port()]);
+    term.kill("SIGTERM");
+    int.kill("SIGINT");
+    expect(await term.logged("Stopping")).toMatchObject({ delayMs: 5000 });
+    expect(await int.logged("Stopping")).toMatchObject({ delayMs: 0 });
+    expect((await processAll(await term.port(), [requestHeaders()])).status.code).toBe(0);
+    expect((await Promise.all([term.ended, int.ended])).map(({ code }) => code)).toEqual([0, 0]);
+  });
+});
+
+describe("a failure that belongs to no transaction", () => {
+  test("is logged without its message, and the service goes on, where a promise is rejected", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("floating.js")]);
+    const port = await binary.port();
+    for (let round = 0; round < 2; round++) {
+      expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+      expect(await binary.logged("nobody handled it")).toMatchObject({ level: "error", error: "RangeError" });
+    }
+    binary.kill("SIGTERM");
+    const { code, stdout } = await binary.ended;
+    expect(code).toBe(0);
+    expect(stdout).not.toContain("s3cr3t");
+  });
+
+  test("ends the service in order, with exit code 70, where an exception is thrown", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("exploding.js")]);
+    await processAll(await binary.port(), [requestHeaders()]);
+    expect(await binary.logged("An exception outside")).toMatchObject({ level: "error", error: "RangeError" });
+    const { code, stdout, stderr } = await binary.ended;
+    expect([code, stderr]).toEqual([70, ""]);
+    expect(stdout).not.toContain("s3cr3t");
   });
 });

@@ -162,4 +162,17 @@ describe.skipIf(envoyBinary === undefined)("processors behind a real Envoy", () 
     await expect.poll(() => seen).toEqual(["request /watched true", "response 200"]);
     expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
   });
+
+  test("grpc_initial_metadata of the filter reaches handlers as tx.grpcMetadata", async () => {
+    const reader = defineProcessor({
+      name: "reader",
+      requestHeaders: (_headers, tx) => setHeader("x-tenant", tx.grpcMetadata.get("x-tenant-of-route") ?? "none"),
+    });
+    const envoyGrpc = { cluster_name: "ext-proc", authority: "ext-proc" };
+    rig = await startEnvoyRig(reader, {
+      grpc_service: { envoy_grpc: envoyGrpc, initial_metadata: [{ key: "x-tenant-of-route", value: "blue" }] },
+    });
+    await rig.send({});
+    expect(rig.upstream.seen[0]?.headers["x-tenant"]).toBe("blue");
+  });
 });

@@ -108,6 +108,7 @@ describe("the exports", () => {
         "Fault",
         "FaultCode",
         "FaultSource",
+        "GrpcMetadata",
         "Handler",
         "Handlers",
         "Head",
@@ -131,8 +132,8 @@ describe("the exports", () => {
       ],
     },
     "ext-proc/server": {
-      values: ["ListenError", "serve"],
-      types: ["DebugExposure", "Logger", "ServeOptions", "Server"],
+      values: ["ListenError", "TlsFileError", "serve"],
+      types: ["DebugExposure", "Logger", "ServeOptions", "Server", "TlsFiles"],
     },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],

@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { defineProcessor, setHeader } from "../../src/index.ts";
 import { sniffProtocol } from "../../src/server/protocol-sniffer.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { processAll } from "./grpc-js-client.ts";
@@ -100,26 +99,6 @@ describe("a connection that speaks HTTP/1.1", () => {
     const { port } = await serverForTest(hello);
     const request = ["POST /grpc.health.v1.Health/Check HTTP/1.0", JSON_TYPE, "content-length: 2", "", "{}"];
     expect(await sayAndListen(port, request.join("\r\n"))).toMatch(/^HTTP\/1\.1 200 /);
-  });
-
-  test("gets its answer even if it half-closes behind the request", async () => {
-    const processor = defineProcessor({
-      name: "later",
-      async requestHeaders() {
-        await new Promise((resolve) => setImmediate(resolve));
-        return setHeader("x-later", "yes");
-      },
-    });
-    const { port } = await serverForTest(processor, { debug: "on" });
-    const socket = await tcp(port);
-    const body = '{"requests":[{"requestHeaders":{}}]}';
-    const length = `content-length: ${body.length}`;
-    socket.end(
-      [`POST ${DEBUG_PATH} HTTP/1.1`, "host: a", "connection: close", JSON_TYPE, length, "", body].join("\r\n"),
-    );
-    const answer = await untilClosed(socket);
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-    expect(answer).toContain("x-later");
   });
 
   test("gets 400 for headers that are none", async () => {

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { describe, expect, test } from "vitest";
@@ -115,6 +116,17 @@ describe("a message over the limit", () => {
     expect(await call.status).toBe("8");
     other.send(requestHeaders());
     expect((await other.next())?.response.case).toBe("requestHeaders");
+  });
+
+  test("is read to its end when its stream is over, so that the peer can close it", async () => {
+    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
+    const call = openRawCall(http2Session(port));
+    call.stream.write(Buffer.from("007fffffff", "hex"));
+    expect(await call.status).toBe("8");
+    const closed = once(call.stream, "close");
+    call.stream.end(Buffer.alloc(1 << 20));
+    await closed;
+    expect(call.stream.rstCode).toBe(0);
   });
 });
 

@@ -97,11 +97,12 @@ test("a body of 64 MiB passes through a slow reader intact, and keeps memory fla
     {
       onMessage(message) {
         const { response } = fromBinary(ProcessingResponseSchema, message);
-        if (response.case !== "requestBody") return;
+        if (response.case !== "requestBody") return false;
         const mutation = response.value.response?.bodyMutation?.mutation;
         if (mutation?.case !== "streamedResponse") throw new Error(`an answer with ${mutation?.case}`);
         received.update(mutation.value.body);
         bytes += mutation.value.body.length;
+        return true;
       },
       onUnreadable(problem) {
         throw new Error(problem.kind);

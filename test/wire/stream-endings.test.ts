@@ -185,6 +185,18 @@ describe("a peer that goes away while it is written to", () => {
   });
 });
 
+test.each(GONE)("a request for a path that is no method may end early: %s", async (_name, end) => {
+  const started = await serverForTest(hello);
+  const session = http2Session(started.port);
+  const call = openRawCall(session, { ":path": "/nothing" });
+  await new Promise((resolve) => call.stream.write("x", resolve));
+  end(call);
+  await call.status;
+  const other = openRawCall(http2Session(started.port));
+  other.send(requestHeaders());
+  expect((await other.next())?.response.case).toBe("requestHeaders");
+});
+
 describe("half a message", () => {
   test.each(GONE.slice(3))("in front of %s is no fault", async (_name, end) => {
     const started = await serverForTest(hello);

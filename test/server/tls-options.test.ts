@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readTlsFiles, TlsFileError, type TlsFiles } from "../../src/server/tls-files.ts";
+import { TlsFileError, type TlsFiles } from "../../src/server/tls-files.ts";
+import { readTlsOptions } from "../../src/server/tls-options.ts";
 import { type Certificate, type CertificateFolder, certificateFolder, hasOpenssl } from "./certificates.ts";
 import { runBinary, spawnBinary } from "./spawn-binary.ts";
 
@@ -32,7 +33,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
   function refusal(bad: Partial<TlsFiles>): string {
     const paths = Object.fromEntries(Object.entries(bad).map(([option, name]) => [option, folder.path(String(name))]));
     try {
-      readTlsFiles({ ...own, ...paths });
+      readTlsOptions({ ...own, ...paths });
     } catch (error) {
       expect(error).toBeInstanceOf(TlsFileError);
       return (error as Error).message.replaceAll(folder.path("x").slice(0, -1), "");
@@ -41,10 +42,10 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
   }
 
   test("are taken where they fit, a chain and several authorities too", () => {
-    expect(readTlsFiles(own)).toMatchObject({ cert: own.cert, key: own.key, minVersion: "TLSv1.2" });
-    expect(readTlsFiles(own)).not.toHaveProperty("requestCert");
+    expect(readTlsOptions(own)).toMatchObject({ cert: own.cert, key: own.key, minVersion: "TLSv1.2" });
+    expect(readTlsOptions(own)).not.toHaveProperty("requestCert");
     const chain = folder.path("chain.pem");
-    expect(readTlsFiles({ ...own, certFile: chain, clientCaFile: chain })).toMatchObject({
+    expect(readTlsOptions({ ...own, certFile: chain, clientCaFile: chain })).toMatchObject({
       requestCert: true,
       rejectUnauthorized: true,
     });

@@ -1,0 +1,58 @@
+/** What one kept message can pin beyond itself, and so what an idle stream may cost. */
+const SLAB_BYTES = 8 * 1024;
+/** Larger messages get memory of their own: they would leave too much of a slab unused. */
+const MAX_SHARED_BYTES = SLAB_BYTES / 4;
+/** Memory is used again up to here: a body chunk of Envoy's and what comes around it. */
+const MAX_RECYCLED_BYTES = 256 * 1024;
+/** Spare memory in all: enough for the calls that one turn of the event loop works on. */
+const MAX_SPARE_BYTES = 4 * 1024 * 1024;
+
+let slab = new ArrayBuffer(SLAB_BYTES);
+let used = 0;
+
+/** Spare memory by its size, a multiple of SLAB_BYTES. */
+const spares = new Map<number, ArrayBuffer[]>();
+let spareBytes = 0;
+
+/**
+ * Memory for one message. It may hold what was there before: fill all of it before passing it on.
+ *
+ * Small messages share slabs, and large ones use again what {@link recycleMessage} brings back: an allocation for each
+ * of a hundred thousand messages, or of ten thousand body chunks a second costs more in garbage collection than
+ * everything else that is done for them.
+ */
+export function messageMemory(length: number): Uint8Array<ArrayBuffer> {
+  if (length > MAX_SHARED_BYTES) return ownMemory(length);
+  if (used + length > SLAB_BYTES) {
+    slab = new ArrayBuffer(SLAB_BYTES);
+    used = 0;
+  }
+  const bytes = new Uint8Array(slab, used, length);
+  used += length;
+  return bytes;
+}
+
+/** Takes back the memory of a message that nobody will look at any more, not even through a part of it. */
+export function recycleMessage({ buffer }: Uint8Array<ArrayBuffer>): void {
+  // A slab has other messages in it.
+  if (buffer.byteLength <= SLAB_BYTES || buffer.byteLength > MAX_RECYCLED_BYTES) return;
+  if (spareBytes + buffer.byteLength > MAX_SPARE_BYTES) return;
+  spareBytes += buffer.byteLength;
+  const known = spares.get(buffer.byteLength);
+  if (known === undefined) spares.set(buffer.byteLength, [buffer]);
+  else known.push(buffer);
+}
+
+function ownMemory(length: number): Uint8Array<ArrayBuffer> {
+  // Above the shared size and below a slab nothing is used again, so that a size tells which of the two it is.
+  if (length <= SLAB_BYTES || length > MAX_RECYCLED_BYTES) return uninitialized(length, length);
+  const size = Math.ceil(length / SLAB_BYTES) * SLAB_BYTES;
+  const spare = spares.get(size)?.pop();
+  if (spare === undefined) return uninitialized(size, length);
+  spareBytes -= size;
+  return new Uint8Array(spare, 0, length);
+}
+
+function uninitialized(size: number, length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer, 0, length);
+}
