@@ -81,7 +81,7 @@ export function removeHeader(name: string): Effect<EditablePhase> {
  * @param status 200 to 999. 204 and 304 take no body.
  */
 export function immediateResponse(status: number, options: ImmediateResponseOptions = {}): Effect<EditablePhase> {
-  return effect({ kind: "immediateResponse", status, ...options });
+  return effect({ ...options, kind: "immediateResponse", status });
 }
 
 /** Reads a value as an effect; undefined where it is none. */

@@ -56,7 +56,7 @@ function foldImmediateResponse(effect: Extract<EffectData, { readonly kind: "imm
   if ([json, text, bytes].filter((body) => body !== undefined).length > 1) {
     return invalid("immediateResponse: give one of json, text and bytes");
   }
-  const body = json === undefined ? (text ?? bytes) : toJson(json);
+  const body = json === undefined ? (text === undefined ? bytes : text) : toJson(json);
   if (body === undefined && json !== undefined) return invalid("immediateResponse: json cannot be written as JSON");
   if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {
     return invalid(`immediateResponse: its body is ${nameKind(body)}, must be a string or bytes`);

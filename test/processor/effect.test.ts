@@ -35,6 +35,11 @@ describe("effects", () => {
     expect(immediateResponse(403, { text: "no" })).toEqual(immediateResponse(403, { text: "no" }));
   });
 
+  test("keep their status and kind, whatever else the options hold", () => {
+    const answer = { text: "no", status: 200, kind: "removeHeader" };
+    expect(effectData(immediateResponse(403, answer))).toMatchObject({ kind: "immediateResponse", status: 403 });
+  });
+
   test("say what they do", () => {
     expect(setHeader("x-a", "1").kind).toBe("setHeader");
     expect(appendHeader("x-a", "1").kind).toBe("appendHeader");

@@ -46,6 +46,7 @@ const WRONG_EFFECTS: readonly [string, () => unknown][] = [
   ["a name that is no string", () => setHeader(5 as never, SECRET)],
   ["an immediate response below 200", () => immediateResponse(100)],
   ["two bodies", () => immediateResponse(200, { text: SECRET, json: SECRET } as never)],
+  ["a body that is null", () => immediateResponse(200, { text: null } as never)],
   ["a body that is a number", () => immediateResponse(200, { text: 5 } as never)],
   ["JSON with a cycle", () => immediateResponse(200, { json: cycle() })],
   ["JSON with a BigInt", () => immediateResponse(200, { json: 1n })],
