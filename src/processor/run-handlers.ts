@@ -79,8 +79,8 @@ export class HandlerChain {
   #threw(index: number, phase: Phase, cause: unknown): Fault {
     const processor = this.#nameOf(index);
     const at = `processor "${processor}", ${phase}`;
-    if (FaultError.is(cause) && FAULT_CODES.includes(cause.code))
-      return fault(cause.code, `${at}: ${cause.message}`, { processor, cause });
+    const passed = passedFault(cause);
+    if (passed) return fault(passed.code, `${at}: ${passed.message}`, { processor, cause });
     // What was thrown may quote the transaction, so the message leaves it out.
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
@@ -95,6 +95,20 @@ export class HandlerChain {
 
   #nameOf(index: number): string {
     return this.#definitions[index]?.name ?? "";
+  }
+}
+
+/**
+ * What a FaultError says that a handler let pass. Undefined for anything else: codes of the peer's and the server's own
+ * failures, which no handler may claim, and what throws when it is looked at.
+ */
+function passedFault(cause: unknown): Fault | undefined {
+  try {
+    if (!FaultError.is(cause) || !FAULT_CODES.includes(cause.code)) return undefined;
+    const passed = fault(cause.code, cause.message);
+    return passed.source === "handler" ? passed : undefined;
+  } catch {
+    return undefined;
   }
 }
 

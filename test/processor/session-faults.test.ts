@@ -138,9 +138,15 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
   });
 
   test("also where what it threw throws when looked at", async () => {
-    const hostile = new Proxy({}, { has: () => thrown(new Error(SECRET)) });
-    for (const value of [() => thrown(hostile), () => Promise.reject(hostile)])
-      expect(await faultOf(returning(value))).toMatchObject({ kind: "fault" });
+    const mark = { [Symbol.for("ext-proc.fault-error")]: true };
+    const hostiles = [
+      new Proxy({}, { has: () => thrown(new Error(SECRET)) }),
+      Object.defineProperty(mark, "code", { get: () => thrown(new Error(SECRET)) }),
+    ];
+    for (const hostile of hostiles) {
+      for (const value of [() => thrown(hostile), () => Promise.reject(hostile)])
+        expect(await faultOf(returning(value))).toMatchObject({ code: "handler_threw", processor: "bad" });
+    }
   });
 
   test("and so is a state that cannot be made", async () => {
@@ -198,14 +204,17 @@ describe("a FaultError that passes through a handler", () => {
     expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
   });
 
-  test("with a code that this copy does not know is fault handler_threw", async () => {
-    const foreign = { [Symbol.for("ext-proc.fault-error")]: true, code: "invented_later", message: SECRET };
-    expect(await faultOf(returning(() => thrown(foreign)))).toMatchObject({
-      code: "handler_threw",
-      source: "handler",
-      message: 'processor "bad", requestHeaders: the handler threw',
-    });
-  });
+  test.each(["invented_later", "server_draining", "malformed_message"])(
+    "with code %s, which no handler's call raises, is fault handler_threw",
+    async (code) => {
+      const foreign = { [Symbol.for("ext-proc.fault-error")]: true, code, message: SECRET };
+      expect(await faultOf(returning(() => thrown(foreign)))).toMatchObject({
+        code: "handler_threw",
+        source: "handler",
+        message: 'processor "bad", requestHeaders: the handler threw',
+      });
+    },
+  );
 });
 
 describe("a fault", () => {
