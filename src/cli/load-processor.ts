@@ -5,6 +5,7 @@ import { createHeaderModifier } from "../builtin/header-modifier.ts";
 import { hello } from "../builtin/hello.ts";
 import { compose } from "../processor/compose.ts";
 import { isProcessor, type Processor } from "../processor/definition.ts";
+import { LineLimiter } from "../server/line-limiter.ts";
 import type { Logger } from "../server/logger.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
@@ -18,10 +19,14 @@ interface BuiltIn {
 const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
   hello: { make: () => hello },
   "header-modifier": {
-    make: (log) =>
-      createHeaderModifier((problem) =>
-        log.warn({ processor: "header-modifier", problem }, "Ignored a bad request-header-modifier"),
-      ),
+    make: (log) => {
+      // Any client can send bad ones, as fast as it likes.
+      const limiter = new LineLimiter();
+      return createHeaderModifier((problem) => {
+        const line = limiter.next();
+        if (line) log.warn({ processor: "header-modifier", problem, ...line }, "Ignored a bad request-header-modifier");
+      });
+    },
     warning: "header-modifier lets any client set request headers: for demonstrations only, never in production",
   },
 };

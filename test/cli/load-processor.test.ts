@@ -6,6 +6,8 @@ import { loadProcessor } from "../../src/cli/load-processor.ts";
 import { CliError } from "../../src/cli/usage-error.ts";
 import { createLogger } from "../../src/server/log.ts";
 import { fixture } from "../fixtures/fixture.ts";
+import { recordSession } from "../processor/recorded-session.ts";
+import { headersOf } from "../protocol/messages.ts";
 import { runBinary, spawnBinary } from "../server/spawn-binary.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { headersSet, requestHeaders } from "../wire/messages.ts";
@@ -43,6 +45,21 @@ describe("loadProcessor", () => {
     const error = await loadProcessor([name], silent).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(CliError);
     expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("no such processor; built in are") });
+  });
+
+  test("lets header-modifier log no more than ten lines a second, however many bad requests come", async () => {
+    const lines: object[] = [];
+    const warn = (fields: object) => void lines.push(fields);
+    const modifier = await loadProcessor(["header-modifier"], { info: warn, warn, error: warn });
+    expect(lines).toEqual([{ processor: "header-modifier" }]);
+    const startMs = Date.now();
+    while (Date.now() - startMs < 100) {
+      const recorded = recordSession(modifier);
+      recorded.receive(headersOf("requestHeaders", [["request-header-modifier", "no JSON"]]));
+    }
+    // A hundred milliseconds reach into two seconds at most.
+    expect(lines.length).toBeGreaterThan(10);
+    expect(lines.length).toBeLessThanOrEqual(21);
   });
 
   test("says that a file is not there", async () => {
