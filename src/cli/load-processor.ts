@@ -50,7 +50,7 @@ export async function loadProcessor(names: readonly string[], log: Logger): Prom
   try {
     return compose(...processors);
   } catch (error) {
-    throw new CliError(messageOf(error));
+    throw new CliError(messageOf(error).replace("TypeError: compose: ", ""));
   }
 }
 
@@ -60,13 +60,23 @@ async function loadModule(name: string): Promise<Processor> {
   if (statSync(path).isDirectory()) throw new CliError(`${name}: is a folder; name a file in it`, EXIT.bad);
   let module: { readonly default?: unknown };
   try {
-    module = await import(pathToFileURL(path).href);
+    module = await importSettled(pathToFileURL(path).href);
   } catch (error) {
     throw new CliError(`${name}: ${explainImportFailure(error, name)}`, EXIT.bad);
   }
   if (isProcessor(module.default)) return module.default;
   const found = module.default === undefined ? "has no default export" : "has a default export that is no processor";
   throw new CliError(`${name}: ${found}; write: export default defineProcessor({ … })`, EXIT.bad);
+}
+
+/** Imports a module, and rejects where it awaits what nothing can settle any more; Node would end without a word. */
+function importSettled(url: string): Promise<{ readonly default?: unknown }> {
+  return new Promise((resolve, reject) => {
+    const stuck = () => reject("it awaits something that never settles");
+    process.once("beforeExit", stuck);
+    const settled = () => process.off("beforeExit", stuck);
+    import(url).then(resolve, reject).then(settled, settled);
+  });
 }
 
 function unknownProcessor(name: string): string {

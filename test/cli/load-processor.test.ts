@@ -86,6 +86,11 @@ describe("ext-proc serve FILE", () => {
     ],
     ["throws nothing", "throw undefined", /^\.\/a\.mjs: does not load: undefined$/],
     ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: does not load: it threw object$/],
+    [
+      "waits for what never comes",
+      "await new Promise(() => {})",
+      /^\.\/a\.mjs: does not load: it awaits something that never settles$/,
+    ],
     ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: does not load: TypeError: later$/],
     [
       "is no JavaScript",
@@ -131,7 +136,7 @@ describe("ext-proc serve FILE", () => {
 
   test("ends with one line where two have the same name", async () => {
     const [code, line] = await refusal(".", fixture("greeter.js"), fixture("greeter.js"));
-    expect([code, line]).toEqual([2, expect.stringMatching(/two processors are named "greeter"/)]);
+    expect([code, line]).toEqual([2, expect.stringMatching(/^two processors are named "greeter"/)]);
   });
 
   test.skipIf(major >= 22)("names node --import tsx for TypeScript on a Node that runs none", async () => {
