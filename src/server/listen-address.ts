@@ -8,6 +8,9 @@ export type ListenAddress =
 
 const FORMS = 'write ":9002", "127.0.0.1:9002", "[::1]:9002", "unix:/run/ext-proc.sock" or "off"';
 
+/** `sockaddr_un.sun_path` less its end mark. Node cuts a longer path off without a word, and listens elsewhere. */
+const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+
 /**
  * Reads an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any
  * free one. A string says what is wrong with it.
@@ -16,8 +19,10 @@ export function parseListenAddress(text: string): ListenAddress | string {
   if (text === "off") return { kind: "off" };
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
-    return path === "" || path.includes("\0")
-      ? `${JSON.stringify(text)} names no path; ${FORMS}`
+    if (path === "" || path.includes("\0")) return `${JSON.stringify(text)} names no path; ${FORMS}`;
+    const bytes = Buffer.byteLength(path);
+    return bytes > MAX_SOCKET_PATH_BYTES
+      ? `${JSON.stringify(text)} has a path of ${bytes} bytes, and a socket takes ${MAX_SOCKET_PATH_BYTES} at most; ${FORMS}`
       : { kind: "unix", path };
   }
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);

@@ -36,6 +36,10 @@ describe("ext-proc serve, used wrongly, ends with 2 and one line", () => {
     [["--help=yes"], /^Option '-h, --help' does not take an argument; see: /],
     [["--listen", "9002"], /^--listen: "9002" is no address; write ":9002", /],
     [["--listen", "off"], /^--listen: the main listener cannot be "off"/],
+    [
+      ["--listen", `unix:/tmp/${"é".repeat(60)}`],
+      /^--listen: "unix:.*" has a path of 125 bytes, and a socket takes \d+ at most; /,
+    ],
     [["--status-listen", ":99999"], /^--status-listen: ":99999" is no address; /],
     [["--admin-listen="], /^--admin-listen: "" is no address; /],
     [["--port", "http"], /^--port: "http" is no port; write a number from 0 to 65535$/],

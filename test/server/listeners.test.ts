@@ -176,7 +176,7 @@ describe("a socket file", () => {
     const path = join(folderForTest(), "x".repeat(200));
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
       name: "ListenError",
-      malformed: false,
+      malformed: true,
     });
   });
 });
