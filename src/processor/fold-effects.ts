@@ -48,7 +48,8 @@ function toHeaderChange(effect: HeaderEffect): HeaderChange | string {
   const value = typeof effect.value === "string" ? textToBytes(effect.value) : effect.value;
   if (!(value instanceof Uint8Array))
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
-  return { op: OPS[effect.kind], name, value };
+  // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
+  return { op: OPS[effect.kind], name, value: value === effect.value ? new Uint8Array(value) : value };
 }
 
 function foldImmediateResponse(effect: Extract<EffectData, { readonly kind: "immediateResponse" }>): Answer | Fault {

@@ -80,6 +80,26 @@ describe("effects", () => {
     expect(recorded.answers.map(changesOf)).toEqual([["-x-b", "x-a = 1", "x-a += 2"]]);
   });
 
+  test("hold the bytes that they had when they were returned", async () => {
+    const scratch = new Uint8Array([0x61]);
+    const recorded = recordSession(
+      compose(
+        defineProcessor({ name: "early", requestHeaders: () => setHeader("x-a", scratch) }),
+        defineProcessor({
+          name: "late",
+          requestHeaders: async () => {
+            await nextTurn();
+            scratch.fill(0x0a);
+          },
+        }),
+      ),
+    );
+    recorded.receive(headersOf("requestHeaders"));
+    await nextTurn();
+    await nextTurn();
+    expect(changesOf(recorded.answers[0])).toEqual(["x-a = a"]);
+  });
+
   test("of the first immediate response win: nothing behind it runs, nothing before it is sent", () => {
     const calls: string[] = [];
     const recorded = recordSession(
