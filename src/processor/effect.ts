@@ -55,8 +55,10 @@ type ImmediateResponseBody =
 /**
  * Sets a header, in place of every value it has. In trailer phases it sets a trailer.
  *
- * @param name Compared case-insensitively, sent in lower case. `:path` and `:status` may be set too; framing
- * headers (`content-length`, `transfer-encoding`, …) belong to the runtime and are fault `invalid_effect`.
+ * @param name Compared case-insensitively, sent in lower case. `:path` and `:status` may be set too; `host`,
+ * `:authority`, `:scheme`, `:method` and `x-envoy-*` only where Envoy's `mutation_rules` allow it, which drops them
+ * otherwise and counts `rejected_header_mutations`. Framing headers (`content-length`, `transfer-encoding`, …) belong to
+ * the runtime and are fault `invalid_effect`.
  * @param value Text is sent as UTF-8, bytes exactly as they are. Control characters other than tab are fault
  * `invalid_effect`.
  */

@@ -24,8 +24,8 @@ const METHOD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 const MAX_BYTES = 60 * 1024;
 
 /**
- * Says why Envoy would refuse a header change, or drop it, or be harmed by it; undefined where it is fine.
- * The answer names the header and the rule, never the value.
+ * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined where
+ * it is fine, or `mutation_rules` decide. The answer names the header and the rule, never the value.
  */
 export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
   const { name } = change;
