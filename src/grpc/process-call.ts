@@ -1,8 +1,6 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import {
-  type ProcessingRequest,
-  ProcessingRequestSchema,
-  type ProcessingResponse,
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
@@ -10,6 +8,7 @@ import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { readRequest } from "../protocol/read-request.ts";
 import { encodeAnswer } from "./encode-answer.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
@@ -69,7 +68,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     }
     let request: ProcessingRequest;
     try {
-      request = fromBinary(ProcessingRequestSchema, bytes);
+      request = readRequest(bytes);
     } catch (cause) {
       this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
       return false;

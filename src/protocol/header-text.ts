@@ -31,7 +31,8 @@ export function textToBytes(text: string): Uint8Array {
   return bytes;
 }
 
-function bytesToText(bytes: Uint8Array): string {
+/** Header bytes as text: UTF-8 where they are valid UTF-8, else latin1, one character a byte. */
+export function bytesToText(bytes: Uint8Array): string {
   // Nearly every value is short ASCII; a TextDecoder call costs more than this loop for those.
   if (bytes.length <= SHORT) {
     let text = "";

@@ -1,0 +1,73 @@
+import { type DescField, type DescMessage, fromBinary, ScalarType } from "@bufbuild/protobuf";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import {
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { bytesToText, textToBytes } from "./header-text.ts";
+
+/**
+ * Reads a message of Envoy's. Text in it that is not UTF-8 becomes what {@link bytesToText} makes of it.
+ *
+ * protobuf-es rejects such text, as the specification of proto3 wants it, but Envoy writes it: a client's header bytes go
+ * as they are into the strings of `attributes` (`request.useragent`) and of `metadata_context`. Were that malformed, any
+ * client could fail its stream, and so pass by a processor under `failure_mode_allow`.
+ *
+ * @throws Where the bytes are no ProcessingRequest.
+ */
+export function readRequest(bytes: Uint8Array): ProcessingRequest {
+  try {
+    return fromBinary(ProcessingRequestSchema, bytes);
+  } catch {
+    return fromBinary(ProcessingRequestSchema, repairMessage(ProcessingRequestSchema, bytes, 0));
+  }
+}
+
+/** Writes the content of a length-delimited field anew. */
+type Repair = (content: Uint8Array, depth: number) => Uint8Array;
+
+/** As deep as protobuf-es reads. */
+const MAX_DEPTH = 100;
+
+const repairText: Repair = (content) => textToBytes(bytesToText(content));
+
+function repairMessage(message: DescMessage, bytes: Uint8Array, depth: number): Uint8Array {
+  return repairFields(bytes, depth, (number) => {
+    const field = message.fields.find((candidate) => candidate.number === number);
+    return field && repairOf(field);
+  });
+}
+
+function repairFields(bytes: Uint8Array, depth: number, repairFor: (number: number) => Repair | undefined): Uint8Array {
+  if (depth > MAX_DEPTH) throw new RangeError(`messages are nested more than ${MAX_DEPTH} deep`);
+  const reader = new BinaryReader(bytes);
+  const writer = new BinaryWriter();
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const [number, wireType] = reader.tag();
+    const repair = wireType === WireType.LengthDelimited ? repairFor(number) : undefined;
+    if (repair) {
+      writer.tag(number, wireType).bytes(repair(reader.bytes(), depth + 1));
+    } else {
+      reader.skip(wireType, number);
+      writer.raw(bytes.subarray(start, reader.pos));
+    }
+  }
+  return writer.finish();
+}
+
+function repairOf(field: DescField): Repair | undefined {
+  if (field.fieldKind !== "map") return field.message ? repairOfMessage(field.message) : repairOfScalar(field.scalar);
+  const { mapKey, message, scalar } = field;
+  // An entry of a map is a message with a key and a value.
+  const entry = [undefined, repairOfScalar(mapKey), message ? repairOfMessage(message) : repairOfScalar(scalar)];
+  return (content, depth) => repairFields(content, depth, (number) => entry[number]);
+}
+
+function repairOfMessage(message: DescMessage): Repair {
+  return (content, depth) => repairMessage(message, content, depth);
+}
+
+function repairOfScalar(scalar: ScalarType | undefined): Repair | undefined {
+  return scalar === ScalarType.STRING ? repairText : undefined;
+}
