@@ -86,12 +86,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   if (!isProcessor(processor))
     throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
   const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
-  const listen = listenAddressOf("listen", options.listen ?? ":9002");
-  const statusListen = listenAddressOf("statusListen", options.statusListen ?? ":9003");
-  const adminListen = listenAddressOf("adminListen", options.adminListen ?? "127.0.0.1:9004");
-  if (listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
-  const refusal = refuseAdminAddress(adminListen, adminToken);
-  if (refusal !== undefined) throw new ListenError("adminListen", `${options.adminListen} is ${refusal}`, true);
+  const { listen, statusListen, adminListen } = addressesOf(options);
   const tls = options.tls && readTlsOptions(options.tls);
 
   const serving = new ServingState();
@@ -125,25 +120,46 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
-    return {
-      address,
-      statusAddress,
-      adminAddress,
-      async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
-        serving.end();
-        // Without a hold on the process: a hurried close() meanwhile is the end.
-        if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
-        await listeners.drain(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS, () => sessions.shutDown());
-      },
-      async close() {
-        serving.end();
-        await listeners.drain(0, () => sessions.shutDown());
-      },
-    };
+    return { address, statusAddress, adminAddress, ...endings({ serving, sessions, listeners }, options) };
   } catch (error) {
     listeners.destroy();
     throw error;
   }
+}
+
+/** @throws {ListenError} Where one is malformed, or may not be used as it is. */
+function addressesOf({ listen, statusListen, adminListen = "127.0.0.1:9004", adminToken }: ServeOptions) {
+  const addresses = {
+    listen: listenAddressOf("listen", listen ?? ":9002"),
+    statusListen: listenAddressOf("statusListen", statusListen ?? ":9003"),
+    adminListen: listenAddressOf("adminListen", adminListen),
+  };
+  if (addresses.listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
+  const refusal = refuseAdminAddress(addresses.adminListen, adminToken);
+  if (refusal !== undefined) throw new ListenError("adminListen", `${adminListen} is ${refusal}`, true);
+  return addresses;
+}
+
+interface Running {
+  readonly serving: ServingState;
+  readonly sessions: SessionSet;
+  readonly listeners: Listeners;
+}
+
+function endings({ serving, sessions, listeners }: Running, options: ServeOptions): Pick<Server, "drain" | "close"> {
+  const end = (graceMs: number) => listeners.drain(graceMs, () => sessions.shutDown());
+  return {
+    async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
+      serving.end();
+      // Without a hold on the process: a hurried close() meanwhile is the end.
+      if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
+      await end(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS);
+    },
+    async close() {
+      serving.end();
+      await end(0);
+    },
+  };
 }
 
 function describe(address: string): string {
