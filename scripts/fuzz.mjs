@@ -1,5 +1,5 @@
-// `npm run fuzz [-- --minutes N]` runs the fuzz tests for N minutes, 10 by default, with seeds that no run had before.
-// A failure names its seed: `FUZZ_SEED=SEED npx vitest run test/http2/fuzz.test.ts` repeats it. Exit code 0: nothing was
+// `npm run fuzz [-- --minutes N]` runs each fuzz test for N minutes, 10 by default, with seeds that no run had before.
+// A failure names its seed: `FUZZ_SEED=SEED npx vitest run FILE` repeats it. Exit code 0: nothing was
 // found; 1: something was; 2: wrong usage.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,7 @@ if (!(length > 0 && length <= 24 * 60)) {
 } else {
   const seed = process.env.FUZZ_SEED ?? String(Math.floor(Date.now() / 1000));
   process.stdout.write(`fuzzing for ${length} minutes from FUZZ_SEED=${seed} on\n`);
-  const { status } = spawnSync(process.execPath, [vitest, "run", "test/http2/fuzz.test.ts"], {
+  const { status } = spawnSync(process.execPath, [vitest, "run", "test/http2/fuzz.test.ts", "test/grpc/fuzz.test.ts"], {
     cwd: root,
     env: { ...process.env, FUZZ_MINUTES: String(length), FUZZ_SEED: seed },
     stdio: ["ignore", "inherit", "inherit"],
