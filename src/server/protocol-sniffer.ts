@@ -12,8 +12,8 @@ const REQUEST_LINE = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n/;
 /** Longest request line that is waited for. Node's limit for a whole head; it answers 431 beyond. */
 const MAX_REQUEST_LINE_BYTES = 16 * 1024;
 
-/** How long a peer may take to say what it speaks. */
-const FIRST_BYTES_TIMEOUT_MS = 10_000;
+/** How long a peer may take to say what it speaks. An Envoy short of CPU can open a connection and be slow to use it. */
+const FIRST_BYTES_TIMEOUT_MS = 60_000;
 
 /**
  * Tells HTTP/2 with prior knowledge from HTTP/1.1 by the preface or the request line, which it leaves in the socket.
