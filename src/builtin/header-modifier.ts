@@ -1,6 +1,6 @@
 import { defineProcessor, type Processor } from "../processor/definition.ts";
 import { type EditablePhase, type Effect, removeHeader, setHeader } from "../processor/effect.ts";
-import { refuseHeaderChange } from "../protocol/header-rules.ts";
+import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
 
 /** The request header that tells header-modifier what to set. */
@@ -27,21 +27,14 @@ const MAX_PAIRS = 32;
 
 /** Names that decide who a client is, where a request goes, or how it is framed. */
 const REFUSED_NAMES: ReadonlySet<string> = new Set([
+  ...FRAMING_HEADERS,
   CONTROL_HEADER,
   "host",
   "authorization",
   "cookie",
   "forwarded",
-  "connection",
-  "content-length",
-  "keep-alive",
   "proxy-authenticate",
   "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
 ]);
 const REFUSED_PREFIXES: readonly string[] = [":", "x-forwarded-", "x-envoy-"];
 

@@ -6,7 +6,7 @@ import type { Phase } from "./phase.ts";
  * `content-length` makes the upstream read the rest of a body as a second request, so they are not for
  * processors to change.
  */
-const FRAMING_HEADERS: ReadonlySet<string> = new Set([
+export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   "content-length",
   "transfer-encoding",
   "connection",
