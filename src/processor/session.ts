@@ -2,9 +2,10 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Answer } from "../protocol/answer.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
-import { type Answer, Exchange } from "../protocol/exchange.ts";
+import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
