@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 
 /** An issuer of tokens, for tests, and the server of its key set. */
 export interface Issuer {
@@ -12,8 +12,8 @@ export interface Issuer {
   behave(as: "well" | "failing" | "talking" | "silent"): void;
   /** A new key signs from now on; the old one is gone. */
   rotate(): Promise<void>;
-  /** A token with these claims besides good ones, signed by the key of now. */
-  token(claims?: JWTPayload): Promise<string>;
+  /** A token signed by the key of now, with good claims in place of which these stand; undefined takes one away. */
+  token(claims?: Readonly<Record<string, unknown>>): Promise<string>;
   close(): Promise<void>;
 }
 
