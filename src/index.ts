@@ -9,6 +9,7 @@ export type {
 export { compose } from "./processor/compose.ts";
 export {
   defineProcessor,
+  type FaultPolicy,
   type Handler,
   type Handlers,
   type Outcome,
@@ -26,9 +27,12 @@ export {
   setHeader,
 } from "./processor/effect.ts";
 export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
-export type { Origin, Transaction } from "./processor/transaction.ts";
+export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/standard-schema.ts";
+export type { Origin, Peer, Transaction, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";
+export type { BodyMode } from "./protocol/body-mode.ts";
 export { type Fault, type FaultCode, FaultError, type FaultSource } from "./protocol/fault.ts";
 export type { Head } from "./protocol/head.ts";
 export { header } from "./protocol/headers.ts";
 export type { HeaderValues } from "./protocol/immediate-response.ts";
+export type { ModeOverride, Modes, SendMode } from "./protocol/mode-override.ts";
 export type { BodyPhase, Direction, HeaderPhase, Phase, TrailerPhase } from "./protocol/phase.ts";

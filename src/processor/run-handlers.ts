@@ -2,7 +2,7 @@ import { type Answer, CONTINUE } from "../protocol/exchange.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
-import type { ProcessorDefinition } from "./definition.ts";
+import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
 import { foldEffects } from "./fold-effects.ts";
 import { ScopedTransaction, type TransactionScope } from "./transaction.ts";
@@ -12,11 +12,11 @@ type UntypedHandler = (message: unknown, tx: unknown) => unknown;
 
 /** A processor's definitions at work on one transaction, each with a state of its own. */
 export class HandlerChain {
-  readonly #definitions: readonly ProcessorDefinition<unknown>[];
+  readonly #definitions: readonly AnyDefinition[];
   readonly #scope: TransactionScope;
-  readonly #transactions: (ScopedTransaction<unknown> | undefined)[] = [];
+  readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[] = [];
 
-  constructor(definitions: readonly ProcessorDefinition<unknown>[], scope: TransactionScope) {
+  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope) {
     this.#definitions = definitions;
     this.#scope = scope;
   }
@@ -85,10 +85,10 @@ export class HandlerChain {
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
 
-  #transaction(index: number): ScopedTransaction<unknown> {
+  #transaction(index: number): ScopedTransaction<unknown, unknown> {
     const known = this.#transactions[index];
     if (known) return known;
-    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.());
+    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.(), undefined as unknown);
     this.#transactions[index] = made;
     return made;
   }

@@ -1,4 +1,6 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
 import {
   type HttpHeaders,
   type ProcessingRequest,
@@ -7,6 +9,7 @@ import {
   type ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
+import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
 import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
 import { neutralAnswer, neutralBodyAnswers } from "./neutral-answer.ts";
@@ -48,6 +51,13 @@ interface DirectionState {
   ended: boolean;
   mode: BodyMode | undefined;
   headers: HttpHeaders | undefined;
+  attributes: ProcessingRequest["attributes"] | undefined;
+}
+
+/** What an exchange goes by. */
+export interface ExchangeOptions {
+  /** Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclaration | undefined;
 }
 
 /**
@@ -56,13 +66,20 @@ interface DirectionState {
  * piece of a body get several. It does no I/O, knows no time and runs no handler.
  */
 export class Exchange {
+  /** What the operator says of Envoy's side. */
+  readonly declaration: EnvoyDeclaration;
   /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
   owed = 0;
 
   #first = true;
   #answeredImmediately = false;
   #observed = false;
+  #metadata: Metadata | undefined;
   readonly #directions: Record<Direction, DirectionState> = { request: openDirection(), response: openDirection() };
+
+  constructor({ declaration = ENVOY_DEFAULTS }: ExchangeOptions = {}) {
+    this.declaration = declaration;
+  }
 
   /** True where Envoy only watches (`observability_mode`): it ignores answers, so none is written. */
   get observabilityMode(): boolean {
@@ -77,6 +94,24 @@ export class Exchange {
   /** The headers of a direction, once Envoy sent them. */
   headers(direction: Direction): HttpHeaders | undefined {
     return this.#directions[direction].headers;
+  }
+
+  /**
+   * An attribute that Envoy sent with either direction. It sends each once, with the direction's first message; where
+   * both directions have it, the response's value is the later one.
+   */
+  attribute(name: string): JsonValue | undefined {
+    return findAttribute(this.#directions.response, name) ?? findAttribute(this.#directions.request, name);
+  }
+
+  /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
+  metadata(namespace: string): JsonObject | undefined {
+    return ownValue(this.#metadata?.filterMetadata, namespace);
+  }
+
+  /** Typed dynamic metadata, likewise. */
+  typedMetadata(namespace: string): Any | undefined {
+    return ownValue(this.#metadata?.typedFilterMetadata, namespace);
   }
 
   /** Takes the peer's next message. */
@@ -100,6 +135,11 @@ export class Exchange {
     state.rank = rank;
     state.ended = endsDirection(request);
     if (request.case === "requestHeaders" || request.case === "responseHeaders") state.headers = request.value;
+    for (const _key in message.attributes) {
+      state.attributes = message.attributes;
+      break;
+    }
+    if (message.metadataContext) this.#metadata = message.metadataContext;
     if (!this.#observed) this.owed++;
     return { kind: "message", message: request };
   }
@@ -137,7 +177,21 @@ export class Exchange {
 }
 
 function openDirection(): DirectionState {
-  return { rank: 0, ended: false, mode: undefined, headers: undefined };
+  return { rank: 0, ended: false, mode: undefined, headers: undefined, attributes: undefined };
+}
+
+/** Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */
+function findAttribute({ attributes }: DirectionState, name: string): JsonValue | undefined {
+  for (const group in attributes) {
+    const value = ownValue(attributes[group], name);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** A name may come from a processor's own input, and `constructor` is no attribute. */
+function ownValue<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }
 
 function endsDirection(message: PhaseMessage): boolean {

@@ -154,7 +154,7 @@ describe.skipIf(envoyBinary === undefined)("processors behind a real Envoy", () 
     const observer = defineProcessor({
       name: "observer",
       requestHeaders(_headers, tx) {
-        seen.push(`request ${tx.request.path} ${tx.observabilityMode}`);
+        seen.push(`request ${tx.request.path} ${tx.observability}`);
         return [setHeader("x-changed", "1"), immediateResponse(403)];
       },
       responseHeaders(_headers, tx) {

@@ -217,7 +217,7 @@ describe("observability mode", () => {
     const processor = defineProcessor({
       name: "watch",
       requestHeaders: (_headers, tx) => {
-        seen.push(`request ${tx.observabilityMode}`);
+        seen.push(`request ${tx.observability}`);
         return immediateResponse(403);
       },
       responseHeaders: () => {
