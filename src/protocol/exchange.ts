@@ -8,12 +8,13 @@ import {
   ProcessingResponseSchema,
   type ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
+import { type BodyMode, configuredBodyMode, returnsBody } from "./body-mode.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
 import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
 import { neutralAnswer, neutralBodyAnswers } from "./neutral-answer.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage } from "./phase.ts";
+import { timeoutExtension } from "./timeout-extension.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
@@ -48,6 +49,8 @@ const RANK: Readonly<Record<Phase, number>> = {
 interface DirectionState {
   /** Rank of the last phase seen; 0 before the first. */
   rank: number;
+  /** Rank of the last phase answered. */
+  answered: number;
   ended: boolean;
   mode: BodyMode | undefined;
   headers: HttpHeaders | undefined;
@@ -150,12 +153,9 @@ export class Exchange {
    */
   answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
+    if (answer.kind === "immediate") return this.answerImmediately(answer.response);
     this.owed--;
-    if (answer.kind === "immediate") {
-      this.#answeredImmediately = true;
-      this.owed = 0;
-      return [answer.response];
-    }
+    this.#directions[directionOf(message.case)].answered = RANK[message.case];
     if (message.case === "requestBody" || message.case === "responseBody") {
       return neutralBodyAnswers(message.case, message.value, this.bodyMode(directionOf(message.case)));
     }
@@ -169,6 +169,41 @@ export class Exchange {
     ];
   }
 
+  /** Ends the transaction with an immediate response, whatever is owed. Nothing in observability mode, or after another. */
+  answerImmediately(response: ProcessingResponse): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    this.#answeredImmediately = true;
+    this.owed = 0;
+    return [response];
+  }
+
+  /**
+   * Asks Envoy for more time for its awaited answer. Nothing in observability mode, after an immediate response, and in
+   * FULL_DUPLEX_STREAMED and GRPC: Envoy runs no timer then.
+   */
+  extendTimeout(direction: Direction, grantMs: number): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately || returnsBody(this.bodyMode(direction))) return NOTHING;
+    return [timeoutExtension(grantMs)];
+  }
+
+  /**
+   * True while Envoy makes of an immediate response what it says. Once response headers left for the client it can only
+   * reset that; while it buffers the response's body it holds them.
+   */
+  get takesImmediateResponse(): boolean {
+    const { answered, ended, rank, mode } = this.#directions.response;
+    if (this.#observed || this.#answeredImmediately || this.declaration.disableImmediateResponse) return false;
+    if (answered === 0) return true;
+    const awaitsBody = answered === RANK.responseHeaders && !(ended && rank === answered);
+    return awaitsBody && (mode === "BUFFERED" || mode === "BUFFERED_PARTIAL");
+  }
+
+  /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
+  get holdsBody(): boolean {
+    const holds = ({ rank, ended, mode }: DirectionState) => rank > 0 && !ended && returnsBody(mode);
+    return holds(this.#directions.request) || holds(this.#directions.response);
+  }
+
   #open(config: ProtocolConfiguration | undefined): void {
     this.#first = false;
     this.#directions.request.mode = configuredBodyMode(config, "request");
@@ -177,7 +212,7 @@ export class Exchange {
 }
 
 function openDirection(): DirectionState {
-  return { rank: 0, ended: false, mode: undefined, headers: undefined, attributes: undefined };
+  return { rank: 0, answered: 0, ended: false, mode: undefined, headers: undefined, attributes: undefined };
 }
 
 /** Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */

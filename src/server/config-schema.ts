@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { FAULT_POLICIES, type FaultPolicy } from "../processor/fault-policy.ts";
+import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { mustBe, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";

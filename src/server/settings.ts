@@ -1,4 +1,4 @@
-import { FAULT_POLICIES, type FaultPolicy } from "../processor/fault-policy.ts";
+import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { DebugExposure } from "./serve.ts";
 import type { SettingKind } from "./setting-kind.ts";
