@@ -16,16 +16,32 @@ export {
   type Processor,
   type ProcessorDefinition,
 } from "./processor/definition.ts";
-export {
-  appendHeader,
-  type EditablePhase,
-  type Effect,
-  type EffectKind,
-  type ImmediateResponseOptions,
-  immediateResponse,
-  removeHeader,
-  setHeader,
+export type {
+  EditablePhase,
+  Effect,
+  EffectKind,
+  ImmediateResponseOptions,
+  StreamedImmediateResponseOptions,
 } from "./processor/effect.ts";
+export {
+  addHeaderIfAbsent,
+  appendHeader,
+  overwriteHeaderIfExists,
+  removeHeader,
+  setAuthority,
+  setHeader,
+  setMethod,
+  setPath,
+  setStatus,
+} from "./processor/effect-headers.ts";
+export {
+  clearRouteCache,
+  immediateResponse,
+  overrideMode,
+  setDynamicMetadata,
+  setTypedDynamicMetadata,
+  streamedImmediateResponse,
+} from "./processor/effect-stream.ts";
 export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/standard-schema.ts";
 export type { Origin, Peer, Transaction, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";
@@ -34,5 +50,5 @@ export { type Fault, type FaultCode, FaultError, type FaultSource } from "./prot
 export type { Head } from "./protocol/head.ts";
 export { header } from "./protocol/headers.ts";
 export type { HeaderValues } from "./protocol/immediate-response.ts";
-export type { ModeOverride, Modes, SendMode } from "./protocol/mode-override.ts";
+export type { ModeOverride, Modes, OverrideBodyMode, SendMode } from "./protocol/mode-override.ts";
 export type { BodyPhase, Direction, HeaderPhase, Phase, TrailerPhase } from "./protocol/phase.ts";

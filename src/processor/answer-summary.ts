@@ -1,4 +1,8 @@
-import type { HeaderMutation, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type {
+  HeaderMutation,
+  ProcessingResponse,
+  StreamedImmediateResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /** What answers do, by names alone: no value of a header, no body, no metadata. */
 export interface AnswerSummary {
@@ -28,8 +32,13 @@ export function describeSummary(summary: AnswerSummary): string {
     .join("; ");
 }
 
-function summarize({ response, dynamicMetadata, modeOverride }: ProcessingResponse): AnswerSummary {
-  const namespaces = Object.keys(dynamicMetadata ?? {});
+function summarize({
+  response,
+  dynamicMetadata,
+  typedDynamicMetadata,
+  modeOverride,
+}: ProcessingResponse): AnswerSummary {
+  const namespaces = Object.keys({ ...dynamicMetadata, ...typedDynamicMetadata });
   return {
     ...summarizeMember(response),
     ...(namespaces.length > 0 && { metadata: namespaces }),
@@ -41,6 +50,8 @@ function summarizeMember(response: ProcessingResponse["response"]): AnswerSummar
   switch (response.case) {
     case "immediateResponse":
       return { ...summarizeMutation(response.value.headers), immediateResponse: response.value.status?.code ?? 200 };
+    case "streamedImmediateResponse":
+      return summarizeStreamed(response.value);
     case "requestHeaders":
     case "responseHeaders":
     case "requestBody":
@@ -58,6 +69,12 @@ function summarizeMember(response: ProcessingResponse["response"]): AnswerSummar
     default:
       return {};
   }
+}
+
+function summarizeStreamed({ response }: StreamedImmediateResponse): AnswerSummary {
+  if (response.case !== "headersResponse") return {};
+  const status = response.value.headers?.headers.find(({ key }) => key === ":status");
+  return { immediateResponse: status === undefined ? 0 : Number(new TextDecoder().decode(status.rawValue)) };
 }
 
 function summarizeBody(kind: "body" | "clearBody" | "streamedResponse" | undefined): AnswerSummary {

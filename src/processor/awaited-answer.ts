@@ -1,4 +1,4 @@
-import type { Answer } from "../protocol/exchange.ts";
+import type { Answer } from "../protocol/answer.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { PhaseMessage } from "../protocol/phase.ts";
 import { AnswerTimer, type AnswerTimerEvents } from "./answer-timer.ts";

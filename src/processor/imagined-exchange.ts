@@ -1,5 +1,6 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type Answer, Exchange, type ExchangeOptions } from "../protocol/exchange.ts";
+import type { Answer } from "../protocol/answer.ts";
+import { Exchange, type ExchangeOptions } from "../protocol/exchange.ts";
 import type { PhaseMessage } from "../protocol/phase.ts";
 import { type AnswerSummary, summarizeAnswers } from "./answer-summary.ts";
 

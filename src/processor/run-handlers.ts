@@ -1,10 +1,10 @@
-import { type Answer, CONTINUE } from "../protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
-import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
 import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
-import { foldEffects } from "./fold-effects.ts";
+import { type FoldEnd, foldEffects } from "./fold-effects.ts";
+import { PhaseWork } from "./phase-work.ts";
 import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
 
 /** A handler whose types are gone: the phase decides what it is given. */
@@ -14,8 +14,7 @@ type UntypedHandler = (message: unknown, tx: unknown) => unknown;
 interface Step {
   readonly index: number;
   readonly step: number;
-  readonly message: PhaseMessage;
-  readonly changes: HeaderChange[];
+  readonly work: PhaseWork;
 }
 
 /** A handler that has not settled. All that its promise keeps, so that one which never settles keeps no transaction. */
@@ -50,27 +49,33 @@ export class HandlerChain {
    * response or a fault ends it. A value where every handler was synchronous, else a promise that never rejects.
    */
   run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
-    return this.#runFrom(0, message, []);
+    return this.#runFrom(0, message, undefined);
   }
 
-  #runFrom(start: number, message: PhaseMessage, changes: HeaderChange[]): Answer | Fault | Promise<Answer | Fault> {
+  #runFrom(
+    start: number,
+    message: PhaseMessage,
+    begun: PhaseWork | undefined,
+  ): Answer | Fault | Promise<Answer | Fault> {
+    let work = begun;
     const count = this.#definitions.length;
     const reversed = directionOf(message.case) === "response";
     for (let step = start; step < count; step++) {
       const index = reversed ? count - 1 - step : step;
       const handler = this.#definitions[index]?.[message.case as EditablePhase] as UntypedHandler | undefined;
       if (handler === undefined) continue;
+      work ??= new PhaseWork(message, this.#scope.exchange);
       try {
-        const outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
-        if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
-        const end = this.#fold(outcome, index, message.case, changes);
+        const outcome = handler.call(this.#definitions[index], work.currentMessage, this.#transaction(index));
+        if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
+        const end = this.#fold(outcome, index, work);
         if (end !== undefined) return end;
       } catch (cause) {
         // Not only the call can throw: what it returned may have getters.
         return this.#threw(index, message.case, cause);
       }
     }
-    return { kind: "continue", headerChanges: changes };
+    return work ?? CONTINUE;
   }
 
   /** Forgets the handler that is waited for: what it gives is dropped, and none after it runs. */
@@ -99,7 +104,7 @@ export class HandlerChain {
 
   #settle(promise: PromiseLike<unknown>, at: Step): Promise<Answer | Fault> {
     const pending: PendingHandler = { chain: this, at };
-    const direction = directionOf(at.message.case);
+    const direction = directionOf(at.work.message.case);
     this.#pending ??= { request: undefined, response: undefined };
     this.#pending[direction] = pending;
     this.#owner?.handlerPending(direction, at.index);
@@ -107,21 +112,21 @@ export class HandlerChain {
     return Promise.resolve(promise)
       .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
       .catch((cause: unknown) =>
-        pending.chain && pending.at ? pending.chain.#threw(pending.at.index, pending.at.message.case, cause) : CONTINUE,
+        pending.chain && pending.at
+          ? pending.chain.#threw(pending.at.index, pending.at.work.message.case, cause)
+          : CONTINUE,
       );
   }
 
-  #resume(outcome: unknown, at: Step): Answer | Fault | Promise<Answer | Fault> {
-    return (
-      this.#fold(outcome, at.index, at.message.case, at.changes) ?? this.#runFrom(at.step + 1, at.message, at.changes)
-    );
+  #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
+    return this.#fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
   }
 
-  #fold(outcome: unknown, index: number, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
-    const end = foldEffects(outcome, phase, changes);
+  #fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
+    const end = foldEffects(outcome, work);
     if (end?.kind !== "fault") return end;
     const name = this.#nameOf(index);
-    return { ...end, processor: name, message: `processor "${name}", ${phase}: ${end.message}` };
+    return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };
   }
 
   #threw(index: number, phase: Phase, cause: unknown): Fault {

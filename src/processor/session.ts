@@ -2,9 +2,10 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
-import { type Answer, CONTINUE, Exchange } from "../protocol/exchange.ts";
+import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { faultResponse } from "../protocol/fault-response.ts";
 import { type Direction, directionOf, isBodyPhase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
@@ -153,7 +154,7 @@ export class Session implements AnswerOwner, ChainOwner {
   /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
   shutDown(): void {
     if (this.#over) return;
-    if (!this.#owes && !this.#losesBody) {
+    if (!this.#owes && !this.#exchange.holdsBody) {
       this.#end("completed");
       return;
     }
@@ -179,7 +180,8 @@ export class Session implements AnswerOwner, ChainOwner {
   }
 
   needsTime(message: PhaseMessage, grantMs: number): void {
-    this.#send(this.#exchange.extendTimeout(directionOf(message.case), grantMs));
+    const extension = this.#exchange.extendTimeout(directionOf(message.case), grantMs);
+    if (extension) this.#options.outlet.send(extension);
   }
 
   timedOut(message: PhaseMessage): void {
@@ -196,10 +198,6 @@ export class Session implements AnswerOwner, ChainOwner {
 
   get #owes(): boolean {
     return this.#exchange.owed > 0 || (this.backlog > 0 && !this.#exchange.observabilityMode);
-  }
-
-  get #losesBody(): boolean {
-    return this.#exchange.holdsBody && !this.#exchange.observabilityMode;
   }
 
   #take(message: ProcessingRequest, queue: DirectionQueue): void {
@@ -269,11 +267,7 @@ export class Session implements AnswerOwner, ChainOwner {
       this.#send(this.#exchange.answer(message, answer), message);
       return;
     }
-    if (this.#rules.declaration.disableImmediateResponse) {
-      this.#failed(fault("immediate_response_disabled", "Envoy takes no immediate response, as was declared"), message);
-      return;
-    }
-    if (!this.#exchange.takesImmediateResponse) this.#unenforced("immediate_response_too_late", "immediateResponse");
+    if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
@@ -301,15 +295,15 @@ export class Session implements AnswerOwner, ChainOwner {
    */
   #failed(failure: Fault, message: PhaseMessage | undefined): void {
     if (this.#over) return;
-    const { observabilityMode: observed, takesImmediateResponse } = this.#exchange;
+    const exchange = this.#exchange;
     const { shadow } = this.#rules;
+    const observed = exchange.observabilityMode;
     const isDraining = failure.code === "server_draining";
-    const canPass = (message !== undefined || isDraining) && !(isDraining && this.#losesBody);
     const outcome = faultOutcome(policyFor(this.#rules, failure), {
       observed,
       shadow,
-      takesImmediateResponse,
-      canPass,
+      takesImmediateResponse: exchange.immediateObstacle === undefined,
+      canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
     });
     this.#fault ??= failure;
     this.#faultOutcome ??= outcome;
@@ -323,7 +317,7 @@ export class Session implements AnswerOwner, ChainOwner {
         this.#pass(message);
         break;
       case "immediate_response":
-        this.#send(this.#exchange.answerImmediately(faultResponse(failure.code)));
+        this.#send(exchange.answerImmediately(faultResponse(failure.code)));
         this.#end("fault");
         break;
       case "observed":

@@ -49,7 +49,7 @@ export interface Transaction<S = unknown, C = unknown> {
   /** The route's configuration, as the processor's schema made it; undefined without a schema. */
   readonly config: C;
   /**
-   * The request headers, as the processors before this one left them; empty where Envoy did not send them
+   * The request headers with what processors changed so far, this one included; empty where Envoy did not send them
    * (`request_header_mode: SKIP`).
    */
   readonly request: Head;
@@ -114,17 +114,13 @@ export class TransactionScope {
   }
 
   get request(): Head {
-    if (this.#request) return this.#request;
-    const headers = this.exchange.headers("request");
-    const head = headOf(headers);
-    // Until the headers are there a head is empty, and must not stay so.
-    if (headers) this.#request = head;
-    return head;
+    this.#request ??= headOf(() => this.exchange.headerEntries("request"));
+    return this.#request;
   }
 
   get response(): Head | undefined {
-    const headers = this.exchange.headers("response");
-    if (headers) this.#response ??= headOf(headers);
+    if (this.exchange.headers("response") === undefined) return undefined;
+    this.#response ??= headOf(() => this.exchange.headerEntries("response"));
     return this.#response;
   }
 
@@ -179,8 +175,7 @@ export class ScopedTransaction<S, C = undefined> implements Transaction<S, C> {
   }
 
   get modes(): Modes {
-    const { exchange } = this.#scope;
-    return { requestBody: exchange.bodyMode("request"), responseBody: exchange.bodyMode("response") };
+    return this.#scope.exchange.modes;
   }
 
   get observability(): boolean {

@@ -1,8 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  type ProcessingResponse,
-  ProcessingResponseSchema,
-} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ImmediateAnswer } from "./answer.ts";
 import type { FaultCode } from "./fault.ts";
 import { grpcStatusOf } from "./fault-status.ts";
 
@@ -14,8 +12,8 @@ const UNAVAILABLE: ReadonlySet<FaultCode> = new Set<FaultCode>(["not_ready", "se
  * since its client need not know more. Envoy's access log gets the code, as `ext_proc_fault_…` in
  * `%RESPONSE_CODE_DETAILS%`.
  */
-export function faultResponse(code: FaultCode): ProcessingResponse {
-  return create(ProcessingResponseSchema, {
+export function faultResponse(code: FaultCode): ImmediateAnswer {
+  const response = create(ProcessingResponseSchema, {
     response: {
       case: "immediateResponse",
       value: {
@@ -25,4 +23,5 @@ export function faultResponse(code: FaultCode): ProcessingResponse {
       },
     },
   });
+  return { kind: "immediate", responses: [response] };
 }
