@@ -55,7 +55,8 @@ export class KeySet {
     if (this.#keys === undefined || ageMs > this.#maxAgeMs) await this.#reload();
     // Half of their time is over: newer ones are fetched while these still serve.
     else if (ageMs > this.#maxAgeMs / 2 && !this.#coolingDown) this.load().catch(() => undefined);
-    if (this.#keys === undefined || this.#now() - this.#fetchedAt > this.#maxAgeMs) throw new Error("the keys are stale");
+    if (this.#keys === undefined || this.#now() - this.#fetchedAt > this.#maxAgeMs)
+      throw new Error("the keys are stale");
     try {
       return await this.#keys(header, token);
     } catch (error) {

@@ -126,7 +126,9 @@ describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is
 
   test("lets nobody in whose authorization came twice", async () => {
     const authorization = [`Bearer ${await issuer.token()}`, "Bearer x"];
-    const { request, response, faults } = await simulate(processor(), allowing).get("/", { headers: { authorization } });
+    const { request, response, faults } = await simulate(processor(), allowing).get("/", {
+      headers: { authorization },
+    });
     expect([request, response.status]).toEqual([undefined, 500]);
     expect(faults).toMatchObject([{ code: "header_ambiguous" }]);
   });

@@ -4,7 +4,10 @@ import { z } from "zod";
 /** What a route may say in `x-ext-proc-config`. A route that says nothing gets the defaults. */
 const Config = z
   .strictObject({
-    tenant: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/).default("public"),
+    tenant: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,30}$/)
+      .default("public"),
     methods: z.array(z.string()).default(["GET", "HEAD"]),
     responseHeaders: z.record(z.string(), z.string()).default({}),
   })

@@ -1,9 +1,12 @@
-import type { ExtProcPeer } from "../simulator/ext-proc-peer.ts";
 import { FilteredTransaction } from "../simulator/ext-proc-filter.ts";
+import type { ExtProcPeer } from "../simulator/ext-proc-peer.ts";
 import { filterConfig } from "../simulator/filter-config.ts";
 import type { FilterSettings } from "../simulator/filter-settings.ts";
-import type { HttpExchange } from "../simulator/http-exchange.ts";
+import type { HttpExchange, UpstreamResponse } from "../simulator/http-exchange.ts";
 import type { Outcome } from "../simulator/outcome.ts";
+import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
+import { upstreamRequest } from "./simulated-transaction.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A peer that may answer later, in real time. For one transaction. */
 export interface LivePeer extends ExtProcPeer {
@@ -16,7 +19,9 @@ export interface LivePeer extends ExtProcPeer {
 /** One transaction, and how long to wait for its peer. */
 export interface DriveOptions {
   readonly settings: FilterSettings;
+  /** Without a response. */
   readonly exchange: HttpExchange;
+  readonly upstream: SimulatedUpstream;
   /** Longest wait, in real milliseconds, before the simulated clock goes on. */
   readonly patienceMs: number;
 }
@@ -27,14 +32,18 @@ export interface DriveOptions {
  * own time-out ends it.
  */
 export async function driveTransaction(peer: LivePeer, options: DriveOptions): Promise<Outcome> {
-  const { settings, exchange, patienceMs } = options;
-  const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);
+  const { settings, patienceMs } = options;
+  const transaction: FilteredTransaction = new FilteredTransaction(
+    peer,
+    filterConfig(settings),
+    withUpstream(options, () => transaction.outcome()),
+  );
   transaction.start();
   let isPatient = true;
   do {
     transaction.settle();
     while (peer.busy && isPatient) {
-      isPatient = await changed(peer, patienceMs);
+      isPatient = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);
       transaction.settle();
     }
     // Whoever is done with one thing may be waited for again at the next.
@@ -43,14 +52,18 @@ export async function driveTransaction(peer: LivePeer, options: DriveOptions): P
   return transaction.outcome();
 }
 
-/** Waits until the peer says something. False where it takes too long. */
-async function changed(peer: LivePeer, patienceMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), patienceMs);
-  });
-  const said = new Promise<boolean>((resolve) => peer.onChange(() => resolve(true)));
-  const isChanged = await Promise.race([said, tooLong]);
-  clearTimeout(timer);
-  return isChanged;
+/** The exchange with its response, which a function makes once the upstream has the whole request. */
+function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => Outcome): HttpExchange {
+  if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream) };
+  let response: UpstreamResponse | undefined;
+  return {
+    ...exchange,
+    get response() {
+      if (response !== undefined) return response;
+      const request = soFar().upstream;
+      if (request?.end !== "complete") return {};
+      response = { ...upstreamResponse(upstream(upstreamRequest(request))), startsAfter: "request_end" };
+      return response;
+    },
+  };
 }

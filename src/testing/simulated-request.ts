@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { HttpBodyInit, HttpExchange, UpstreamResponse, VirtualRoute } from "../simulator/http-exchange.ts";
 import { textToBytes } from "../protocol/header-text.ts";
+import type { HttpBodyInit, HttpExchange, UpstreamResponse, VirtualRoute } from "../simulator/http-exchange.ts";
 import { type HeaderFields, type HeaderLine, headerLines } from "./header-lines.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { toBytes } from "./messages.ts";

@@ -36,7 +36,10 @@ export interface UpstreamRequest extends ReceivedMessage {
 export interface ClientResponse extends ReceivedMessage {
   /** Undefined where the client was cut off before it got one. */
   readonly status: number | undefined;
-  /** `complete`, `reset` where Envoy cut the client off, `aborted` where the client went away itself. */
+  /**
+   * `complete`; `reset` where Envoy cut the client off; `aborted` where the client went away itself; `stalled` where the
+   * client waits for more that will not come.
+   */
   readonly end: ClientOutcome["end"];
 }
 

@@ -1,0 +1,30 @@
+export type { HeaderFields } from "./testing/header-lines.ts";
+export {
+  type EndOfStream,
+  httpHeaders,
+  httpTrailers,
+  type MessageEnvelope,
+  requestBody,
+  requestHeaders,
+  requestTrailers,
+  responseBody,
+  responseHeaders,
+  responseTrailers,
+} from "./testing/messages.ts";
+export { simulate } from "./testing/simulate.ts";
+export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./testing/simulate-options.ts";
+export type { SendRequest, SimulatedEnvoy } from "./testing/simulated-envoy.ts";
+export type {
+  SimulatedBody,
+  SimulatedRequest,
+  SimulatedRequestLine,
+  SimulatedResponse,
+  SimulatedUpstream,
+} from "./testing/simulated-request.ts";
+export type {
+  ClientResponse,
+  ReceivedHeaders,
+  ReceivedMessage,
+  SimulatedTransaction,
+  UpstreamRequest,
+} from "./testing/simulated-transaction.ts";
