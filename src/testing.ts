@@ -1,3 +1,6 @@
+export type { EnvoyVersion, FilterSettings } from "./simulator/filter-settings.ts";
+export type { VirtualRoute } from "./simulator/http-exchange.ts";
+export type { Outcome, Warning } from "./simulator/outcome.ts";
 export type { HeaderFields } from "./testing/header-lines.ts";
 export {
   type EndOfStream,
@@ -13,6 +16,7 @@ export {
 } from "./testing/messages.ts";
 export { simulate } from "./testing/simulate.ts";
 export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./testing/simulate-options.ts";
+export { simulateRemote } from "./testing/simulate-remote.ts";
 export type { SendRequest, SimulatedEnvoy } from "./testing/simulated-envoy.ts";
 export type {
   SimulatedBody,

@@ -159,6 +159,45 @@ describe("the exports", () => {
       values: ["ListenError", "TlsFileError", "serve"],
       types: ["DebugExposure", "Logger", "ServeOptions", "Server", "TlsFiles"],
     },
+    "ext-proc/testing": {
+      values: [
+        "httpHeaders",
+        "httpTrailers",
+        "requestBody",
+        "requestHeaders",
+        "requestTrailers",
+        "responseBody",
+        "responseHeaders",
+        "responseTrailers",
+        "simulate",
+        "simulateRemote",
+      ],
+      types: [
+        "ClientResponse",
+        "EndOfStream",
+        "EnvoyOptions",
+        "EnvoyVersion",
+        "FilterSettings",
+        "HeaderFields",
+        "MessageEnvelope",
+        "OperatorOptions",
+        "Outcome",
+        "ReceivedHeaders",
+        "ReceivedMessage",
+        "SendRequest",
+        "SimulateOptions",
+        "SimulatedBody",
+        "SimulatedEnvoy",
+        "SimulatedRequest",
+        "SimulatedRequestLine",
+        "SimulatedResponse",
+        "SimulatedTransaction",
+        "SimulatedUpstream",
+        "UpstreamRequest",
+        "VirtualRoute",
+        "Warning",
+      ],
+    },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],
       types: ["ExtProcRoutesOptions", "ExternalProcessorOptions"],
@@ -199,12 +238,15 @@ describe("the exports", () => {
     await expect(namesOf(entry)).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
   });
 
-  test("ext-proc loads protobuf-es at most, however much there is for servers", async () => {
-    const dist = join(folder, "node_modules/ext-proc/dist");
-    expect(await packagesLoadedBy(join(dist, "server.js"))).toContain("pino");
-    const packages = await packagesLoadedBy(join(dist, "index.js"));
-    expect(packages.filter((name) => !/^@bufbuild\/protobuf(?:\/|$)/.test(name))).toEqual([]);
-  });
+  test.each(["index.js", "testing.js"])(
+    "%s loads protobuf-es at most, however much there is for servers",
+    async (file) => {
+      const dist = join(folder, "node_modules/ext-proc/dist");
+      expect(await packagesLoadedBy(join(dist, "server.js"))).toContain("pino");
+      const packages = await packagesLoadedBy(join(dist, file));
+      expect(packages.filter((name) => !/^@bufbuild\/protobuf(?:\/|$)/.test(name))).toEqual([]);
+    },
+  );
 });
 
 async function npm(cwd: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> {
