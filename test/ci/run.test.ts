@@ -12,7 +12,7 @@ let folder: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ext-proc-ci-"));
-  for (const path of [".ci/run", "scripts/count-tests.mjs"]) cpSync(join(root, path), join(folder, path));
+  for (const path of [".ci/run", ".ci/tools", "scripts/count-tests.mjs"]) cpSync(join(root, path), join(folder, path));
   writeFileSync(join(folder, "scripts/check-package.mjs"), "");
   mkdirSync(join(folder, "bin"));
   for (const name of ["npx", "git", "go"]) program(name, "exit 0");
