@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
+import { validateConfig } from "../processor/route-config.ts";
 import { type RunRule, type RunRules, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { createLogger } from "../server/log.ts";
 import {
@@ -72,16 +73,8 @@ const HOOKS = ["setup", "done", "close"] as const;
 /** A schema has to take `undefined`, for routes that give no configuration. */
 function schemaProblems(processor: Processor): string[] {
   return definitionsOf(processor).flatMap(({ name, config }) => {
-    if (config === undefined) return [];
-    try {
-      const result = config["~standard"].validate(undefined);
-      if (result instanceof Promise) return [`${name}.config: validates asynchronously, must do so at once`];
-      if (result.issues === undefined) return [];
-      const [issue] = result.issues;
-      return [`${name}.config: refuses undefined (${issue?.message}); give it a default for routes without one`];
-    } catch (error) {
-      return [`${name}.config: throws for undefined (${error instanceof Error ? error.name : typeof error})`];
-    }
+    const result = config && validateConfig(config, undefined);
+    return result && "problem" in result ? [`${name}.config: for routes without one, ${result.problem}`] : [];
   });
 }
 
