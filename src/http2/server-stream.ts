@@ -97,7 +97,9 @@ export class ServerStream implements Http2Stream {
   }
 
   reset(code = CANCEL): void {
-    if (!this.isClosed) this.#context.streams.resetSilently(this, code);
+    if (this.isClosed) return;
+    this.#context.streams.resetSilently(this, code);
+    this.dismiss();
   }
 
   pause(): void {
@@ -124,6 +126,11 @@ export class ServerStream implements Http2Stream {
       this.holds--;
       if (this.isClosed && this.holds === 0) this.#context.streams.releaseHeld();
     };
+  }
+
+  /** The stream is over, and whoever still holds it keeps no more than that: its handler may have much. */
+  dismiss(): void {
+    this.handler = NO_HANDLER;
   }
 
   /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */
