@@ -43,7 +43,12 @@ export interface Comparable {
   };
   /** What the server got, by direction: their order to each other is a race. */
   readonly toServer: { readonly request: readonly unknown[]; readonly response: readonly unknown[] };
-  readonly fromServer: readonly unknown[];
+  /** What the server sent, by the direction that it answers. */
+  readonly fromServer: {
+    readonly request: readonly unknown[];
+    readonly response: readonly unknown[];
+    readonly other: readonly unknown[];
+  };
   readonly streamEnd: string;
   /** Those that are not zero. */
   readonly counters: Readonly<Record<string, number>>;
@@ -77,12 +82,21 @@ export function comparable(outcome: Outcome): Comparable {
       end: client.end,
     },
     toServer: { request: ofDirection("request"), response: ofDirection("response") },
-    fromServer: fromServer.map(responseJson),
+    fromServer: {
+      request: fromServer.filter((answer) => answerOf(answer) === "request").map(responseJson),
+      response: fromServer.filter((answer) => answerOf(answer) === "response").map(responseJson),
+      other: fromServer.filter((answer) => answerOf(answer) === "other").map(responseJson),
+    },
     streamEnd: outcome.streamEnd,
     counters: Object.fromEntries(Object.entries(outcome.counters).filter(([, value]) => value !== 0)),
     details: outcome.responseCodeDetails.replace(/\{upstream_.*/, ""),
     dynamicMetadata: outcome.dynamicMetadata,
   };
+}
+
+function answerOf({ response }: ProcessingResponse): "request" | "response" | "other" {
+  if (response.case?.startsWith("request")) return "request";
+  return response.case?.startsWith("response") ? "response" : "other";
 }
 
 function headers(lines: readonly ReceivedHeader[]): Headers {

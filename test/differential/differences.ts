@@ -66,8 +66,10 @@ function cutClient({ simulated, envoy }: Sides): Sides {
 }
 
 function lateAnswers({ simulated, envoy }: Sides): Sides {
-  const heard = envoy.fromServer.slice(0, simulated.fromServer.length);
-  return { simulated, envoy: { ...envoy, fromServer: heard } };
+  const heard = (kind: keyof Comparable["fromServer"]) =>
+    envoy.fromServer[kind].slice(0, simulated.fromServer[kind].length);
+  const fromServer = { request: heard("request"), response: heard("response"), other: heard("other") };
+  return { simulated, envoy: { ...envoy, fromServer } };
 }
 
 function streamEnd({ simulated, envoy }: Sides, { script }: Scenario): Sides {
