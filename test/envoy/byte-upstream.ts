@@ -1,5 +1,5 @@
-import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
+import { createServer, type Socket } from "node:net";
 
 /** A request, read from bytes as strictly as RFC 9112 has it. */
 export interface WireRequest {

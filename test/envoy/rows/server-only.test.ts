@@ -96,7 +96,10 @@ const upstream = JSON.parse(
 ) as UpstreamTable;
 
 test("row 120: JSON of every message has the canonical names of Envoy's own descriptors, and comes back", () => {
-  const upstreamMessages: UpstreamTable["files"][string]["messages"] = Object.assign({}, ...Object.values(upstream.files).map(({ messages }) => messages));
+  const upstreamMessages: UpstreamTable["files"][string]["messages"] = Object.assign(
+    {},
+    ...Object.values(upstream.files).map(({ messages }) => messages),
+  );
   const canonicalName = (field: DescField): string =>
     upstreamMessages[field.parent.typeName]?.fields[field.name]?.jsonName ?? `missing ${field.name}`;
   const descriptors = mirroredFiles.flatMap(({ messages }) =>
