@@ -3,18 +3,10 @@ import type { HttpHeaders } from "../../../src/index.ts";
 import { defineProcessor } from "../../../src/processor/definition.ts";
 import { appendHeader, removeHeader, setHeader } from "../../../src/processor/effect.ts";
 import { eventually } from "./eventually.ts";
+import { gate } from "./gate.ts";
 import { envoyRows } from "./row.ts";
 import type { SceneServer } from "./scene.ts";
 import { served } from "./served.ts";
-
-/** Promise and the function that resolves it. */
-function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open: () => void = () => undefined;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}
 
 /** The values of a header as they came, byte by byte. */
 function bytesOf(headers: HttpHeaders | undefined, name: string): (readonly number[])[] {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { envoyBinary } from "../envoy-rig.ts";
 import { envoyVersion, isSince } from "./envoy-release.ts";
 import { eventually } from "./eventually.ts";
@@ -38,16 +39,16 @@ const ROW_TIMEOUT_MS = 40_000;
 
 /**
  * Declares the rows of a topic, which run behind one Envoy, each with listeners, clusters, servers and `stat_prefix` of
- * its own. After each, its filters' counters have to be at rest with what the scene declares, and 0 otherwise.
+ * its own. `runtime` has Envoy's runtime guards. After each row, its filters' counters have to be at rest with what the scene declares, and 0 otherwise.
  */
-export function envoyRows(topic: string, declare: (row: DeclareRow) => void): void {
+export function envoyRows(topic: string, declare: (row: DeclareRow) => void, runtime?: JsonObject): void {
   vi.setConfig({ maxConcurrency: ROWS_AT_ONCE, testTimeout: ROW_TIMEOUT_MS });
   const inits = new Map<string, SceneInit>();
   let running: RunningScenes | undefined;
 
   describe.skipIf(envoyBinary === undefined)(topic, () => {
     beforeAll(async () => {
-      running = await startScenes(inits);
+      running = await startScenes(inits, runtime);
     });
 
     afterAll(() => running?.stop());

@@ -48,15 +48,26 @@ export function clustersOf(name: string): SceneClusters {
   return { extProc: `${name}-ext-proc`, upstream: `${name}-upstream` };
 }
 
+/** What scenes share. */
+export interface BootstrapOptions {
+  readonly accessLogPath: string;
+  /** Envoy's runtime guards and values. */
+  readonly runtime?: JsonObject | undefined;
+}
+
 /**
  * One bootstrap for many scenes: each has a listener and clusters of its own, named after it, and its name for
  * `stat_prefix`, so that they share nothing but the process.
  */
-export function bootstrapOf(scenes: readonly PlacedScene[], accessLogPath: string): JsonObject {
+export function bootstrapOf(
+  scenes: readonly PlacedScene[],
+  { accessLogPath, runtime = {} }: BootstrapOptions,
+): JsonObject {
   const each = scenes.map((scene) => resourcesOf(scene, accessLogPath));
   const { admin } = envoyBootstrap({ extProcPort: 1, upstreamPort: 1 });
   return {
     admin: admin ?? {},
+    layered_runtime: { layers: [{ name: "static", static_layer: runtime }] },
     static_resources: {
       listeners: each.map(({ listener }) => listener),
       clusters: each.flatMap(({ clusters }) => clusters),

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { type EnvoyProcess, startEnvoy } from "../../../src/cli/demo/envoy-process.ts";
 import { envoyBinary } from "../envoy-rig.ts";
 import { eventually } from "./eventually.ts";
@@ -73,7 +74,10 @@ export interface RunningScenes {
 const NOBODY = 1;
 
 /** Starts servers and upstreams of scenes, by name, and one Envoy with a listener for each. */
-export async function startScenes(inits: ReadonlyMap<string, SceneInit>): Promise<RunningScenes> {
+export async function startScenes(
+  inits: ReadonlyMap<string, SceneInit>,
+  runtime?: JsonObject | undefined,
+): Promise<RunningScenes> {
   const folder = mkdtempSync(join(tmpdir(), "ext-proc-scenes-"));
   const logPath = join(folder, "access.log");
   const parts = await Promise.all([...inits].map(([name, init]) => startParts(name, init)));
@@ -85,7 +89,7 @@ export async function startScenes(inits: ReadonlyMap<string, SceneInit>): Promis
   }));
   const envoy = await startEnvoy({
     binary: envoyBinary ?? "",
-    bootstrap: bootstrapOf(placed, logPath),
+    bootstrap: bootstrapOf(placed, { accessLogPath: logPath, runtime }),
     args: ["--file-flush-interval-msec", "20"],
   });
   const ports = await listenerPorts(envoy);
