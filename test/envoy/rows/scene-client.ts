@@ -1,5 +1,5 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders } from "node:http";
-import { pairs } from "./scene-upstream.ts";
+import { MAX_HEADER_BYTES, pairs } from "./scene-upstream.ts";
 
 /** A request of a test's client, over HTTP/1.1 on a connection of its own. */
 export interface ClientInit {
@@ -76,6 +76,7 @@ function begin(port: number, { method = "GET", path = "/", headers = {} }: Clien
     path,
     headers: headers as NodeJS.Dict<string | string[]>,
     agent: false,
+    maxHeaderSize: MAX_HEADER_BYTES,
   });
   return { request, outcome: outcomeOf(request) };
 }

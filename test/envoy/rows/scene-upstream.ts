@@ -24,6 +24,9 @@ export interface SceneUpstream {
   close(): Promise<void>;
 }
 
+/** More than Envoy lets pass. */
+export const MAX_HEADER_BYTES = 256 * 1024;
+
 const PLAIN: Respond = (response) => {
   response.setHeader("x-upstream", "yes");
   response.end("from upstream");
@@ -32,7 +35,7 @@ const PLAIN: Respond = (response) => {
 /** Starts an upstream; by default it answers 200 with `x-upstream: yes` and the text "from upstream". */
 export async function startSceneUpstream(respond: Respond = PLAIN): Promise<SceneUpstream> {
   const seen: UpstreamRequest[] = [];
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
     const record = recordOf(request);
     seen.push(record);
     request.setEncoding("latin1").on("data", (text: string) => {
