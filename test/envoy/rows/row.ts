@@ -48,7 +48,8 @@ export function envoyRows(topic: string, declare: (row: DeclareRow) => void, run
 
   describe.skipIf(envoyBinary === undefined)(topic, () => {
     beforeAll(async () => {
-      running = await startScenes(inits, runtime);
+      // None of the rows may be for this release.
+      if (inits.size > 0) running = await startScenes(inits, runtime);
     });
 
     afterAll(() => running?.stop());

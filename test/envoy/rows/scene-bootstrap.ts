@@ -114,7 +114,15 @@ function managerOf(base: Manager, scene: PlacedScene, accessLogPath: string): Js
         typed_config: {
           "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
           path: accessLogPath,
-          log_format: { json_format: { scene: name, code: "%RESPONSE_CODE%", details: DETAILS, ...logged } },
+          log_format: {
+            json_format: {
+              scene: name,
+              code: "%RESPONSE_CODE%",
+              details: DETAILS,
+              flags: "%RESPONSE_FLAGS%",
+              ...logged,
+            },
+          },
         },
       },
     ],

@@ -47,6 +47,8 @@ export interface Scene<X extends SceneServer = SceneServer> {
 export interface AccessLogLine extends Readonly<Record<string, unknown>> {
   readonly scene: string;
   readonly code: number;
+  /** Envoy's response flags, such as SI for a stream that idled too long; null: none. */
+  readonly flags: string | null;
   /** Null where the response came from the upstream with nothing to tell. */
   readonly details: string | null;
 }
