@@ -7,7 +7,7 @@ import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
 import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 import { readRequest } from "../protocol/read-request.ts";
 import { encodeAnswer } from "./encode-answer.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
@@ -107,7 +107,9 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reader.stop();
     // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
     if (failure !== undefined && !observed)
-      this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`);
+      this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`, [
+        [FAULT_METADATA, failure.code],
+      ]);
     else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
     if (this.#session.running) this.#release = this.#stream.hold();

@@ -21,3 +21,6 @@ const STATUS: Readonly<Record<FaultCode, number>> = {
 export function grpcStatusOf(code: FaultCode): number {
   return STATUS[code];
 }
+
+/** Name of the gRPC metadata that carries a fault's code beside the status, for programs: the status alone is coarse. */
+export const FAULT_METADATA = "ext-proc-fault";

@@ -138,6 +138,7 @@ describe("a call that fails", () => {
     receive(headersOf("requestHeaders"));
     expect(stream.ending).toMatchObject({
       "grpc-status": "13",
+      "ext-proc-fault": "handler_threw",
       "grpc-message": 'handler_threw: processor "broken", requestHeaders: the handler threw',
     });
   });
