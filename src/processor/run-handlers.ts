@@ -1,10 +1,10 @@
-import { type Answer, CONTINUE } from "../protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
-import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
-import type { ProcessorDefinition } from "./definition.ts";
+import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
-import { foldEffects } from "./fold-effects.ts";
+import { type FoldEnd, foldEffects } from "./fold-effects.ts";
+import { PhaseWork } from "./phase-work.ts";
 import { ScopedTransaction, type TransactionScope } from "./transaction.ts";
 
 /** A handler whose types are gone: the phase decides what it is given. */
@@ -12,11 +12,11 @@ type UntypedHandler = (message: unknown, tx: unknown) => unknown;
 
 /** A processor's definitions at work on one transaction, each with a state of its own. */
 export class HandlerChain {
-  readonly #definitions: readonly ProcessorDefinition<unknown>[];
+  readonly #definitions: readonly AnyDefinition[];
   readonly #scope: TransactionScope;
-  readonly #transactions: (ScopedTransaction<unknown> | undefined)[] = [];
+  readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[] = [];
 
-  constructor(definitions: readonly ProcessorDefinition<unknown>[], scope: TransactionScope) {
+  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope) {
     this.#definitions = definitions;
     this.#scope = scope;
   }
@@ -26,54 +26,55 @@ export class HandlerChain {
    * response or a fault ends it. A value where every handler was synchronous, else a promise that never rejects.
    */
   run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
-    return this.#runFrom(0, message, []);
+    return this.#runFrom(0, message, undefined);
   }
 
-  #runFrom(start: number, message: PhaseMessage, changes: HeaderChange[]): Answer | Fault | Promise<Answer | Fault> {
+  #runFrom(
+    start: number,
+    message: PhaseMessage,
+    begun: PhaseWork | undefined,
+  ): Answer | Fault | Promise<Answer | Fault> {
+    let work = begun;
     const count = this.#definitions.length;
     const reversed = directionOf(message.case) === "response";
     for (let step = start; step < count; step++) {
       const index = reversed ? count - 1 - step : step;
       const handler = this.#definitions[index]?.[message.case as EditablePhase] as UntypedHandler | undefined;
       if (handler === undefined) continue;
+      work ??= new PhaseWork(message, this.#scope.exchange);
       try {
-        const outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
-        if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
-        const end = this.#fold(outcome, index, message.case, changes);
+        const outcome = handler.call(this.#definitions[index], work.currentMessage, this.#transaction(index));
+        if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
+        const end = this.#fold(outcome, index, work);
         if (end !== undefined) return end;
       } catch (cause) {
         // Not only the call can throw: what it returned may have getters.
         return this.#threw(index, message.case, cause);
       }
     }
-    return { kind: "continue", headerChanges: changes };
+    return work ?? CONTINUE;
   }
 
   #settle(
     pending: PromiseLike<unknown>,
-    at: {
-      readonly index: number;
-      readonly step: number;
-      readonly message: PhaseMessage;
-      readonly changes: HeaderChange[];
-    },
+    at: { readonly index: number; readonly step: number; readonly work: PhaseWork },
   ): Promise<Answer | Fault> {
     // Promise.resolve: a thenable of another library may settle twice, or call back at once.
     return Promise.resolve(pending)
       .then(
         (outcome) =>
-          this.#fold(outcome, at.index, at.message.case, at.changes) ??
+          this.#fold(outcome, at.index, at.work) ??
           // Once the peer is gone, what the next handlers would do is for nobody.
-          (this.#scope.over ? CONTINUE : this.#runFrom(at.step + 1, at.message, at.changes)),
+          (this.#scope.over ? CONTINUE : this.#runFrom(at.step + 1, at.work.message, at.work)),
       )
-      .catch((cause: unknown) => this.#threw(at.index, at.message.case, cause));
+      .catch((cause: unknown) => this.#threw(at.index, at.work.message.case, cause));
   }
 
-  #fold(outcome: unknown, index: number, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
-    const end = foldEffects(outcome, phase, changes);
+  #fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
+    const end = foldEffects(outcome, work);
     if (end?.kind !== "fault") return end;
     const name = this.#nameOf(index);
-    return { ...end, processor: name, message: `processor "${name}", ${phase}: ${end.message}` };
+    return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };
   }
 
   #threw(index: number, phase: Phase, cause: unknown): Fault {
@@ -85,10 +86,10 @@ export class HandlerChain {
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
 
-  #transaction(index: number): ScopedTransaction<unknown> {
+  #transaction(index: number): ScopedTransaction<unknown, unknown> {
     const known = this.#transactions[index];
     if (known) return known;
-    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.());
+    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.(), undefined as unknown);
     this.#transactions[index] = made;
     return made;
   }

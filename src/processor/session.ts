@@ -2,25 +2,19 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Answer } from "../protocol/answer.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
-import { type Answer, Exchange } from "../protocol/exchange.ts";
+import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
 import { definitionsOf, type Processor } from "./definition.ts";
-import type { MetadataValues } from "./grpc-metadata.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import type { SessionLinks, SessionSet } from "./session-set.ts";
-import { type Origin, TransactionScope } from "./transaction.ts";
+import { type Origin, type ScopeOptions, type TransactionResult, TransactionScope } from "./transaction.ts";
 
-/**
- * How a transaction ended.
- *
- * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
- * - `immediate_response`: a processor answered the client itself.
- * - `fault`: something failed; the stream ends with an error, and Envoy's `failure_mode_allow` decides.
- * - `canceled`: the peer went away while an answer was owed.
- */
-export type SessionResult = "completed" | "immediate_response" | "fault" | "canceled";
+/** How a transaction ended. */
+export type SessionResult = TransactionResult;
 
 /** Every result, for counters that start at zero. */
 export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
@@ -54,11 +48,10 @@ export interface SessionObserver {
   ended(end: SessionEnd, origin: Origin): void;
 }
 
-export interface SessionOptions {
-  readonly origin: Origin;
+export interface SessionOptions extends ScopeOptions {
   readonly outlet: SessionOutlet;
-  /** Headers of the gRPC call, for `tx.grpcMetadata`. Default: none. */
-  readonly metadataValues?: MetadataValues | undefined;
+  /** What the operator says of Envoy's side. Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclaration | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Holds the session while it is open. Default: nobody does. */
   readonly sessions?: SessionSet | undefined;
@@ -77,7 +70,7 @@ interface DirectionQueue {
 export class Session {
   /** For the {@link SessionSet} that the session is in. */
   readonly links: SessionLinks = { previous: undefined, next: undefined };
-  readonly #exchange = new Exchange();
+  readonly #exchange: Exchange;
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;
   readonly #options: SessionOptions;
@@ -90,7 +83,8 @@ export class Session {
 
   constructor(processor: Processor, options: SessionOptions) {
     this.#options = options;
-    this.#scope = new TransactionScope(this.#exchange, options.origin, options.metadataValues);
+    this.#exchange = new Exchange(options);
+    this.#scope = new TransactionScope(this.#exchange, options);
     this.#chain = new HandlerChain(definitionsOf(processor), this.#scope);
     options.sessions?.add(this);
   }

@@ -15,7 +15,12 @@ export const ORIGINS: readonly Origin[] = ["envoy", "debug"];
 
 /** Counts transactions. */
 export class StreamCounters implements SessionObserver {
-  readonly #counts: Readonly<Record<Origin, OriginCounts>> = { envoy: zeros(), debug: zeros() };
+  readonly #counts: Readonly<Record<Origin, OriginCounts>> = {
+    envoy: zeros(),
+    debug: zeros(),
+    simulation: zeros(),
+    http_service: zeros(),
+  };
 
   message(phase: Phase, origin: Origin): void {
     this.#counts[origin].messages[phase]++;

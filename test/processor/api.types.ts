@@ -29,7 +29,7 @@ describe("inference inside one object literal", () => {
       state: () => ({ user: "", hits: 0 }),
       requestHeaders(headers, tx) {
         expectTypeOf(headers).toEqualTypeOf<HttpHeaders>();
-        expectTypeOf(tx).toEqualTypeOf<Transaction<{ user: string; hits: number }>>();
+        expectTypeOf(tx).toEqualTypeOf<Transaction<{ user: string; hits: number }, undefined>>();
         tx.state.user = header(headers, "x-user") ?? "anonymous";
         tx.state.hits++;
         return setHeader("x-user", tx.state.user);
@@ -65,7 +65,7 @@ describe("inference inside one object literal", () => {
     expectTypeOf<Transaction["request"]>().toEqualTypeOf<Head>();
     expectTypeOf<Transaction["response"]>().toEqualTypeOf<Head | undefined>();
     expectTypeOf<Transaction["signal"]>().toEqualTypeOf<AbortSignal>();
-    expectTypeOf<Transaction["origin"]>().toEqualTypeOf<"envoy" | "debug">();
+    expectTypeOf<Transaction["origin"]>().toEqualTypeOf<"envoy" | "debug" | "simulation" | "http_service">();
     defineProcessor({
       name: "writes",
       requestHeaders(_headers, tx) {

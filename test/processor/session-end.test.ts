@@ -1,7 +1,8 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse, setHeader } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { fault } from "../../src/protocol/fault.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
