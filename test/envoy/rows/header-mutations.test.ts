@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import { defineProcessor } from "../../../src/processor/definition.ts";
-import { setHeader } from "../../../src/processor/effect.ts";
+import { defineProcessor, setHeader } from "../../../src/index.ts";
 import { envoyRows } from "./row.ts";
 import type { Respond } from "./scene-upstream.ts";
 import { mutate, on, scripted, setting } from "./script-scenes.ts";

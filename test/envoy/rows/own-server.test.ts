@@ -1,7 +1,5 @@
 import { expect } from "vitest";
-import type { HttpHeaders } from "../../../src/index.ts";
-import { defineProcessor } from "../../../src/processor/definition.ts";
-import { appendHeader, removeHeader, setHeader } from "../../../src/processor/effect.ts";
+import { appendHeader, defineProcessor, type HttpHeaders, removeHeader, setHeader } from "../../../src/index.ts";
 import { eventually } from "./eventually.ts";
 import { gate } from "./gate.ts";
 import { envoyRows } from "./row.ts";
@@ -53,6 +51,7 @@ envoyRows("our server and library", (row) => {
   let waiting = 0;
   const stateful = defineProcessor({
     name: "stateful",
+    timeoutMs: 20_000,
     state: () => ({ id: "none" }),
     async requestHeaders(_headers, tx) {
       tx.state.id = tx.request.get("x-id") ?? "missing";
@@ -81,6 +80,7 @@ envoyRows("our server and library", (row) => {
   const live = gate();
   const slow = defineProcessor({
     name: "slow",
+    timeoutMs: 20_000,
     requestHeaders: () => setHeader("x-processed", "yes"),
     async responseHeaders() {
       live.open();

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { defineProcessor } from "../../../src/processor/definition.ts";
+import { defineProcessor } from "../../../src/index.ts";
 import type { ScriptedCall, ScriptedServer } from "../scripted.ts";
 import { isSince } from "./envoy-release.ts";
 import { eventually } from "./eventually.ts";
@@ -124,6 +124,7 @@ envoyRows("the end of a stream", (row) => {
   const aborted = gate();
   const patient = defineProcessor({
     name: "patient",
+    timeoutMs: 20_000,
     requestHeaders: (_headers, tx) =>
       new Promise<undefined>((_resolve, reject) => {
         tx.signal.addEventListener("abort", () => {
