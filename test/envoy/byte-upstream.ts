@@ -21,7 +21,7 @@ export interface ByteUpstream {
   close(): Promise<void>;
 }
 
-const RESPONSE = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const RESPONSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
 
 /** Starts an upstream that answers every request with "ok" when all of it has come, and keeps connections open. */
 export async function startByteUpstream(): Promise<ByteUpstream> {
@@ -44,7 +44,7 @@ export async function startByteUpstream(): Promise<ByteUpstream> {
         }
         waiting = waiting.slice(read.length);
         requests.push(read.request);
-        socket.write(RESPONSE);
+        socket.write(read.request.requestLine.startsWith("HEAD ") ? RESPONSE_HEAD : `${RESPONSE_HEAD}ok`);
       }
     });
   });

@@ -14,6 +14,8 @@ export interface SceneInit<X extends SceneServer = SceneServer> extends SceneCon
   /** The ext_proc service; undefined: nobody listens. */
   readonly server?: (() => Promise<X>) | undefined;
   readonly respond?: Respond;
+  /** Port of an upstream of the test's own, in place of one that keeps what it sees. */
+  readonly upstreamPort?: number;
   /**
    * Counters of the filter that this scene provokes. Those of {@link QUIET} that are not named here have to be 0, the
    * others may be anything.
@@ -115,7 +117,9 @@ interface Parts {
 }
 
 async function startParts(name: string, init: SceneInit): Promise<Parts> {
-  return { name, init, server: await init.server?.(), upstream: await startSceneUpstream(init.respond) };
+  const { upstreamPort: port } = init;
+  const foreign = port === undefined ? undefined : { port, seen: [], close: async () => undefined };
+  return { name, init, server: await init.server?.(), upstream: foreign ?? (await startSceneUpstream(init.respond)) };
 }
 
 interface Place {
