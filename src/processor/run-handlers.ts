@@ -1,24 +1,47 @@
 import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
-import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
+import { type Direction, directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
 import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
 import { type FoldEnd, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
-import { ScopedTransaction, type TransactionScope } from "./transaction.ts";
+import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
 
 /** A handler whose types are gone: the phase decides what it is given. */
 type UntypedHandler = (message: unknown, tx: unknown) => unknown;
+
+/** Where a chain stands that waits for a handler. */
+interface Step {
+  readonly index: number;
+  readonly step: number;
+  readonly work: PhaseWork;
+}
+
+/** A handler that has not settled. All that its promise keeps, so that one which never settles keeps no transaction. */
+interface PendingHandler {
+  chain: HandlerChain | undefined;
+  at: Step | undefined;
+}
+
+/** Whoever runs a chain. */
+export interface ChainOwner {
+  /** The chain waits for a handler of the definition with this index. */
+  handlerPending(direction: Direction, index: number): void;
+}
 
 /** A processor's definitions at work on one transaction, each with a state of its own. */
 export class HandlerChain {
   readonly #definitions: readonly AnyDefinition[];
   readonly #scope: TransactionScope;
+  readonly #owner: ChainOwner | undefined;
+  /** Made for the first handler that returns a promise. */
+  #pending: Record<Direction, PendingHandler | undefined> | undefined;
   readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[] = [];
 
-  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope) {
+  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope, owner?: ChainOwner) {
     this.#definitions = definitions;
     this.#scope = scope;
+    this.#owner = owner;
   }
 
   /**
@@ -55,19 +78,48 @@ export class HandlerChain {
     return work ?? CONTINUE;
   }
 
-  #settle(
-    pending: PromiseLike<unknown>,
-    at: { readonly index: number; readonly step: number; readonly work: PhaseWork },
-  ): Promise<Answer | Fault> {
+  /** Forgets the handler that is waited for: what it gives is dropped, and none after it runs. */
+  abandon(direction: Direction): void {
+    const pending = this.#pending?.[direction];
+    if (this.#pending === undefined || pending === undefined) return;
+    pending.chain = undefined;
+    pending.at = undefined;
+    this.#pending[direction] = undefined;
+  }
+
+  /** Tells every definition of which a handler ran that the transaction is over. */
+  done(outcome: TransactionOutcome, failed: (processor: string, cause: unknown) => void): void {
+    for (const [index, transaction] of this.#transactions.entries()) {
+      if (transaction === undefined) continue;
+      const name = this.#nameOf(index);
+      try {
+        const ended: unknown = this.#definitions[index]?.done?.(transaction, outcome);
+        // Its type allows no promise, but async functions fit it.
+        if (isThenable(ended)) Promise.resolve(ended).catch((cause: unknown) => failed(name, cause));
+      } catch (cause) {
+        failed(name, cause);
+      }
+    }
+  }
+
+  #settle(promise: PromiseLike<unknown>, at: Step): Promise<Answer | Fault> {
+    const pending: PendingHandler = { chain: this, at };
+    const direction = directionOf(at.work.message.case);
+    this.#pending ??= { request: undefined, response: undefined };
+    this.#pending[direction] = pending;
+    this.#owner?.handlerPending(direction, at.index);
     // Promise.resolve: a thenable of another library may settle twice, or call back at once.
-    return Promise.resolve(pending)
-      .then(
-        (outcome) =>
-          this.#fold(outcome, at.index, at.work) ??
-          // Once the peer is gone, what the next handlers would do is for nobody.
-          (this.#scope.over ? CONTINUE : this.#runFrom(at.step + 1, at.work.message, at.work)),
-      )
-      .catch((cause: unknown) => this.#threw(at.index, at.work.message.case, cause));
+    return Promise.resolve(promise)
+      .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
+      .catch((cause: unknown) =>
+        pending.chain && pending.at
+          ? pending.chain.#threw(pending.at.index, pending.at.work.message.case, cause)
+          : CONTINUE,
+      );
+  }
+
+  #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
+    return this.#fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
   }
 
   #fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {

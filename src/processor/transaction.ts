@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { Exchange } from "../protocol/exchange.ts";
+import { Exchange } from "../protocol/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { type Head, headOf } from "../protocol/head.ts";
 import type { Modes } from "../protocol/mode-override.ts";
@@ -87,8 +87,8 @@ export interface ScopeOptions {
 
 /** What the transactions of a composed processor share: one exchange, one set of heads, one signal. */
 export class TransactionScope {
-  readonly exchange: Exchange;
-  readonly #options: ScopeOptions;
+  exchange: Exchange;
+  #options: ScopeOptions;
   #grpcMetadata: GrpcMetadata | undefined;
   #request: Head | undefined;
   #response: Head | undefined;
@@ -140,7 +140,19 @@ export class TransactionScope {
     this.#over = true;
     this.#abort?.abort();
   }
+
+  /** Lets go of messages and metadata, once it is over: a handler that never settles would keep them. */
+  forget(): void {
+    this.exchange = NOTHING_LEFT;
+    this.#options = { origin: this.#options.origin, peer: this.#options.peer };
+    this.#request = undefined;
+    this.#response = undefined;
+    this.#grpcMetadata = undefined;
+  }
 }
+
+/** What is left of every transaction that was forgotten. */
+const NOTHING_LEFT = new Exchange();
 
 /** A transaction with a state of its own over what all parts of a composed processor share. */
 export class ScopedTransaction<S, C = undefined> implements Transaction<S, C> {

@@ -1,6 +1,6 @@
 import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { BodyMode } from "./body-mode.ts";
+import { type BodyMode, returnsBody } from "./body-mode.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { headerEntries, joinedText } from "./headers.ts";
 import type { Phase, PhaseMessage } from "./phase.ts";
@@ -63,6 +63,11 @@ export class DirectionState {
     if (this.headers.endOfStream) return 0;
     const text = joinedText(headerEntries(this.headers), "content-length");
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  }
+
+  /** True while pieces of a body come that Envoy keeps no copy of. */
+  get holdsBody(): boolean {
+    return this.rank > 0 && !this.ended && returnsBody(this.mode);
   }
 
   /** True where Envoy still holds the headers back: it has no answer to them, or waits for that to a whole body. */

@@ -7,7 +7,7 @@ import type {
   ProcessingResponse,
   ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { Answer } from "./answer.ts";
+import type { Answer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
@@ -131,6 +131,12 @@ export class Exchange {
     return !this.#answeredImmediately;
   }
 
+  /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
+  get holdsBody(): boolean {
+    const { request, response } = this.#directions;
+    return !this.#observed && (request.holdsBody || response.holdsBody);
+  }
+
   /** Takes the peer's next message. */
   accept(message: ProcessingRequest): Accepted {
     if (this.#first) this.#open(message.protocolConfig);
@@ -165,12 +171,7 @@ export class Exchange {
    */
   answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
-    if (answer.kind === "immediate") {
-      this.#answeredImmediately = true;
-      this.#forgive();
-      const [first, ...rest] = answer.responses;
-      return first ? [addMetadata(first, answer), ...rest] : NOTHING;
-    }
+    if (answer.kind === "immediate") return this.answerImmediately(answer);
     const direction = directionOf(message.case);
     const state = this.#directions[direction];
     this.owed--;
@@ -188,6 +189,15 @@ export class Exchange {
       default:
         return [trailersAnswer(message.case, answer)];
     }
+  }
+
+  /** The same for an immediate response, which answers whatever is owed. */
+  answerImmediately(answer: ImmediateAnswer): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    this.#answeredImmediately = true;
+    this.#forgive();
+    const [first, ...rest] = answer.responses;
+    return first ? [addMetadata(first, answer), ...rest] : NOTHING;
   }
 
   /**

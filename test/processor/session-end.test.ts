@@ -126,9 +126,8 @@ describe("shutDown", () => {
     const recorded = recordSession(slow().processor);
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.shutDown();
-    expect(recorded.ends).toEqual([
-      { result: "fault", fault: fault("server_draining", "the server shut down before the answer was ready") },
-    ]);
+    const failure = fault("server_draining", "the server shut down before the answer was ready");
+    expect(recorded.ends).toEqual([{ result: "fault", fault: failure, error: failure }]);
   });
 
   test("while nothing is owed ends as completed", () => {

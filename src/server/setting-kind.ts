@@ -1,0 +1,82 @@
+import { parseListenAddress } from "./listen-address.ts";
+
+/** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */
+export type SettingKind =
+  /** An address to listen on. */
+  | { readonly kind: "address" }
+  /** Path of a file. */
+  | { readonly kind: "file" }
+  | { readonly kind: "choice"; readonly choices: readonly string[] }
+  /** A whole number. */
+  | { readonly kind: "integer"; readonly least: number; readonly most: number }
+  /** A number from 0 to 1. */
+  | { readonly kind: "share" }
+  /** A flag without a value; `true` or `false` elsewhere. */
+  | { readonly kind: "switch" }
+  /** Names, separated by commas in a flag; a list of texts in the configuration file. */
+  | { readonly kind: "names" };
+
+/** What a value of this kind looks like, to complete "must be". */
+export function mustBe(kind: SettingKind): string {
+  switch (kind.kind) {
+    case "address":
+      return 'an address as text, such as ":9002", "127.0.0.1:9002", "unix:/run/ext-proc.sock" or "off"';
+    case "file":
+      return "the path of a file as text";
+    case "choice":
+      return `one of ${kind.choices.join(", ")}`;
+    case "integer":
+      return `a whole number from ${kind.least} to ${kind.most}`;
+    case "share":
+      return "a number from 0 to 1";
+    case "switch":
+      return "true or false";
+    case "names":
+      return "a list of names";
+  }
+}
+
+/** The value of a flag's or variable's text, or what is wrong with it. */
+export function readSettingText(kind: SettingKind, text: string): { readonly value: unknown } | string {
+  switch (kind.kind) {
+    case "address":
+      return readAddress(text);
+    case "file":
+      return text === "" ? "needs the path of a file" : { value: text };
+    case "choice":
+      return kind.choices.includes(text)
+        ? { value: text }
+        : `${JSON.stringify(text)} is none of ${kind.choices.join(", ")}`;
+    case "integer":
+      return readInteger(text, kind);
+    case "share":
+      return /^(?:0|1|0?\.\d+|[01]\.0*)$/.test(text)
+        ? { value: Number(text) }
+        : `${JSON.stringify(text)} is no number from 0 to 1`;
+    case "switch":
+      return text === "true" || text === "false"
+        ? { value: text === "true" }
+        : `${JSON.stringify(text)} is neither true nor false`;
+    case "names":
+      return readNames(text);
+  }
+}
+
+function readAddress(text: string): { readonly value: string } | string {
+  const address = parseListenAddress(text);
+  return typeof address === "string" ? address : { value: text };
+}
+
+function readInteger(
+  text: string,
+  { least, most }: { readonly least: number; readonly most: number },
+): { readonly value: number } | string {
+  const value = Number(text);
+  const fits = /^\d+$/.test(text) && value >= least && value <= most;
+  return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
+}
+
+function readNames(text: string): { readonly value: readonly string[] } | string {
+  const names = text.split(",").map((name) => name.trim());
+  return names.includes("") ? `${JSON.stringify(text)} has an empty name; separate names by commas` : { value: names };
+}

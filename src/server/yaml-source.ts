@@ -1,0 +1,88 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+} from "yaml";
+
+/** A YAML text that was read, and knows where each of its values stands. */
+export interface YamlSource {
+  readonly value: unknown;
+  /** The value at a path; undefined where there is none. */
+  at(path: readonly PropertyKey[]): unknown;
+  /** `FILE:LINE:COLUMN` of the key or the value at a path, or of the nearest map around it. */
+  place(path: readonly PropertyKey[], of: "key" | "value"): string;
+}
+
+/** Nodes that aliases may stand for in all: a few lines of them can otherwise make billions. */
+const MAX_ALIASED_NODES = 100;
+
+/** Reads one YAML 1.2 document; a problem is a line that begins with its place. */
+export function parseYaml(text: string, name: string): YamlSource | { readonly problems: readonly string[] } {
+  const lines = new LineCounter();
+  const placeAt = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${line}:${col}`;
+  };
+  try {
+    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+    const [document, second] = Array.isArray(documents) ? documents : [];
+    if (document === undefined) return sourceOf(undefined, null, () => `${name}:1:1`);
+    const failures = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]);
+    const problems = failures.map(({ pos, message }) => `${placeAt(pos[0])}: ${oneLine(message)}`);
+    if (second !== undefined) problems.push(`${placeAt(second.range[0])}: holds several documents, must hold one`);
+    if (problems.length > 0) return { problems };
+    return sourceOf(document, document.toJS({ maxAliasCount: MAX_ALIASED_NODES }), placeAt);
+  } catch (error) {
+    // Too many aliases, an alias to nowhere, or nesting too deep for the reader.
+    return { problems: [`${name}: ${oneLine(error instanceof Error ? error.message : String(error))}`] };
+  }
+}
+
+function sourceOf(
+  document: Document.Parsed | undefined,
+  value: unknown,
+  placeAt: (offset: number) => string,
+): YamlSource {
+  return {
+    value,
+    at: (path) => path.reduce<unknown>((at, name) => (at as Record<PropertyKey, unknown> | null)?.[name], value),
+    place: (path, of) => placeAt(offsetOf(document, path, of)),
+  };
+}
+
+function offsetOf(document: Document.Parsed | undefined, path: readonly PropertyKey[], of: "key" | "value"): number {
+  let node: Node | null | undefined = document?.contents;
+  let offset = startOf(node) ?? 0;
+  for (const [depth, name] of path.entries()) {
+    const target: Node | null | undefined = isAlias(node) && document ? node.resolve(document) : node;
+    const isLast = depth === path.length - 1;
+    if (isMap(target)) {
+      const pair = (target.items as Pair<unknown, Node | null>[]).find(({ key }) => keyText(key) === String(name));
+      if (pair === undefined) return offset;
+      offset = (of === "key" && isLast ? undefined : startOf(pair.value)) ?? startOf(pair.key as Node) ?? offset;
+      node = pair.value;
+    } else if (isSeq(target)) {
+      node = target.items[Number(name)] as Node | undefined;
+      offset = startOf(node) ?? offset;
+    } else return offset;
+  }
+  return offset;
+}
+
+function keyText(key: unknown): string {
+  return String(isScalar(key) ? key.value : key);
+}
+
+function startOf(node: Node | null | undefined): number | undefined {
+  return node?.range?.[0];
+}
+
+function oneLine(message: string): string {
+  return message.replaceAll(/\s+/g, " ").trim();
+}
