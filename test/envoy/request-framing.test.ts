@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { defineProcessor, type FaultPolicy, type HttpHeaders, type HttpTrailers } from "../../src/index.ts";
+import type { EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
 import { type ByteUpstream, startByteUpstream, type WireRequest } from "./byte-upstream.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { FRAMING_ATTEMPTS } from "./framing-attempts.ts";
@@ -34,6 +35,14 @@ function attacker(onFault: FaultPolicy) {
   });
 }
 
+/** As {@link permissive} is configured. */
+const DECLARATION: EnvoyDeclarationInit = {
+  messageTimeoutMs: 5_000,
+  allowModeOverride: true,
+  trailers: ["request"],
+  mutationRules: { allowAllRouting: true, allowEnvoy: true },
+};
+
 /** A filter that allows a processor everything that Envoy can allow. */
 function permissive(mode: string): JsonObject {
   return {
@@ -56,7 +65,10 @@ describe.skipIf(envoyBinary === undefined)("the framing of a request that passes
     };
     for (const mode of MODES) {
       for (const policy of POLICIES) {
-        await add(`${mode}-${policy}`, { server: served(attacker(policy)), filter: permissive(mode) });
+        await add(`${mode}-${policy}`, {
+          server: served(attacker(policy), { envoy: DECLARATION }),
+          filter: permissive(mode),
+        });
       }
     }
     const smuggling = on("requestHeaders", mutate("requestHeaders", setting(["content-length", "3"])));
@@ -85,15 +97,16 @@ describe.skipIf(envoyBinary === undefined)("the framing of a request that passes
       async (_name, request) => {
         const phases = request.trailers ? ["headers", "trailers"] : ["headers"];
         const work = phases.flatMap((phase) => FRAMING_ATTEMPTS.map((_attempt, index) => `${phase} ${index}`));
-        const outcomes = await Promise.all(
-          POLICIES.map((policy, share) =>
-            attack(
-              `${mode}-${policy}`,
-              request,
-              work.filter((_, index) => index % POLICIES.length === share),
-            ),
+        const shares = POLICIES.map((policy, share) =>
+          attack(
+            `${mode}-${policy}`,
+            request,
+            work.filter((_, index) => index % POLICIES.length === share),
           ),
         );
+        // One that fails must not leave the others to the next test.
+        await Promise.allSettled(shares);
+        const outcomes = await Promise.all(shares);
         // Some attempts are none, such as a header that only looks like one; and faults are refused.
         expect(outcomes.flat().filter((status) => status === 200).length).toBeGreaterThan(10);
         expect(outcomes.flat().filter((status) => status === 500).length).toBeGreaterThan(50);
@@ -128,8 +141,10 @@ interface Attempted {
 function expectFramed(outcome: ClientOutcome, seen: readonly WireRequest[], attempted: Attempted): void {
   const { name, attempt, request } = attempted;
   const what = `${name}: ${attempt} ${FRAMING_ATTEMPTS[Number(attempt.split(" ")[1])]?.what}, got ${outcome.status}`;
-  expect(outcome.complete, what).toBe(true);
-  expect([200, 403, 500], what).toContain(outcome.status);
+  // Made a HEAD, a GET has a response without the body that its content-length tells of.
+  if (!seen[0]?.requestLine.startsWith("HEAD ")) expect(outcome.complete, what).toBe(true);
+  // 503 is Envoy's own answer to what is no request any more, such as a CONNECT with a path.
+  expect([200, 403, 500, 503], what).toContain(outcome.status);
   expect(seen.length, what).toBe(outcome.status === 200 ? 1 : 0);
   for (const { body, headers } of seen) {
     expect(body, what).toBe(request.body ?? "");
