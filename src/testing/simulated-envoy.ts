@@ -33,7 +33,7 @@ const CONFIG_METADATA = "x-ext-proc-config";
 /** An Envoy that plays its transactions so. */
 export function simulatedEnvoy(options: EnvoyOptions, driver: TransactionDriver): SimulatedEnvoy {
   const send = async (request: SimulatedRequestLine): Promise<SimulatedTransaction> => {
-    const config = request.config ?? options.config;
+    const config = request.config === undefined ? options.config : request.config;
     const settings = { ...options.envoy };
     return await driver.drive({
       settings: config === undefined ? settings : withRouteConfig(settings, JSON.stringify(config)),
