@@ -147,6 +147,7 @@ export class Http1Reader {
 }
 
 function field(line: string): WireField {
-  const colon = line.indexOf(":", 1);
+  // A header may have no name at all.
+  const colon = line.startsWith(": ") ? 0 : line.indexOf(":", 1);
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")];
 }

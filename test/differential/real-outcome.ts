@@ -67,6 +67,7 @@ function clientOutcome(message: IncomingMessage, aborted: boolean): ClientOutcom
     body: bytes(message.chunks),
     trailers: message.trailers.map(received),
     end: message.end === "complete" ? "complete" : cut,
+    surplus: bytes(message.surplus),
   };
 }
 
