@@ -4,9 +4,9 @@
 // - `date` and `server` of responses;
 // - hop-by-hop lines that HTTP/1 itself writes (`connection`, `transfer-encoding`), and `:scheme`, which it does not;
 // - the order of headers with different names, which means nothing in HTTP (values of one name keep theirs);
+// - `content-length: 0` of a response without a body, which HTTP/1 writes wherever nothing else is said;
 // - the port in attributes such as `source.address`;
 // - Envoy's own words about a lost connection to the server, in the braces of the response code details;
-// - how the ext_proc stream ended, where the server had ended it itself;
 // - times, warnings, and typed metadata, which Envoy shows to no access log.
 import { toJson } from "@bufbuild/protobuf";
 import {
@@ -40,10 +40,16 @@ export interface Comparable {
     readonly body: string;
     readonly trailers: Headers;
     readonly end: string;
+    readonly surplus: string;
   };
   /** What the server got, by direction: their order to each other is a race. */
   readonly toServer: { readonly request: readonly unknown[]; readonly response: readonly unknown[] };
-  readonly fromServer: readonly unknown[];
+  /** What the server sent, by the direction that it answers. */
+  readonly fromServer: {
+    readonly request: readonly unknown[];
+    readonly response: readonly unknown[];
+    readonly other: readonly unknown[];
+  };
   readonly streamEnd: string;
   /** Those that are not zero. */
   readonly counters: Readonly<Record<string, number>>;
@@ -71,18 +77,32 @@ export function comparable(outcome: Outcome): Comparable {
     },
     client: {
       status: client.status,
-      headers: headers(client.headers),
+      headers: headers(client.body.length > 0 ? client.headers : client.headers.filter(isNoEmptyLength)),
       body: text(client.body),
       trailers: headers(client.trailers),
       end: client.end,
+      surplus: text(client.surplus),
     },
     toServer: { request: ofDirection("request"), response: ofDirection("response") },
-    fromServer: fromServer.map(responseJson),
+    fromServer: {
+      request: fromServer.filter((answer) => answerOf(answer) === "request").map(responseJson),
+      response: fromServer.filter((answer) => answerOf(answer) === "response").map(responseJson),
+      other: fromServer.filter((answer) => answerOf(answer) === "other").map(responseJson),
+    },
     streamEnd: outcome.streamEnd,
     counters: Object.fromEntries(Object.entries(outcome.counters).filter(([, value]) => value !== 0)),
     details: outcome.responseCodeDetails.replace(/\{upstream_.*/, ""),
     dynamicMetadata: outcome.dynamicMetadata,
   };
+}
+
+function answerOf({ response }: ProcessingResponse): "request" | "response" | "other" {
+  if (response.case?.startsWith("request")) return "request";
+  return response.case?.startsWith("response") ? "response" : "other";
+}
+
+function isNoEmptyLength([name, value]: ReceivedHeader): boolean {
+  return name !== "content-length" || text(value) !== "0";
 }
 
 function headers(lines: readonly ReceivedHeader[]): Headers {

@@ -25,7 +25,9 @@ interface Sides {
  * - what a request had brought to the upstream when it was cut off: the head may not have left yet, and of the body, as
  *   of a response body that is cut off, one side may have seen less;
  * - what the server sent after Envoy was done with it;
- * - how Envoy's half of the stream ended, where the script had ended it.
+ * - who ended the stream first, where the script ends it too.
+ *
+ * What goes to a server that is not there is compared as far as the counters tell.
  */
 export function differences(
   scenario: Scenario,
@@ -33,7 +35,7 @@ export function differences(
   version: EnvoyVersion,
 ): readonly Difference[] {
   const sides: Sides = { simulated: comparable(outcomes.simulated), envoy: comparable(outcomes.envoy) };
-  const fair = [cutUpstream, cutClient, lateAnswers, (both: Sides) => streamEnd(both, scenario)];
+  const fair = [cutUpstream, cutClient, lateAnswers, (both: Sides) => callEnd(both, scenario)];
   const { simulated, envoy } = fair.reduce((both, rule) => rule(both), sides);
   const known = KNOWN_DIFFERENCES.filter(({ applies }) => applies(scenario, version));
   const isKnown = ({ path }: Difference) => known.some(({ paths }) => paths.some((start) => path.startsWith(start)));
@@ -41,11 +43,9 @@ export function differences(
 }
 
 /** One line a difference, for people. */
-export function describeDifferences(found: readonly Difference[]): string {
+export function describeDifferences(found: readonly Difference[]): readonly string[] {
   const text = (value: unknown) => (JSON.stringify(value) ?? "nothing").slice(0, 300);
-  return found
-    .map(({ path, simulated, envoy }) => `${path}: simulator ${text(simulated)}, Envoy ${text(envoy)}`)
-    .join("\n");
+  return found.map(({ path, simulated, envoy }) => `${path}: simulator ${text(simulated)}, Envoy ${text(envoy)}`);
 }
 
 function cutUpstream({ simulated, envoy }: Sides): Sides {
@@ -66,21 +66,20 @@ function cutClient({ simulated, envoy }: Sides): Sides {
 }
 
 function lateAnswers({ simulated, envoy }: Sides): Sides {
-  const heard = envoy.fromServer.slice(0, simulated.fromServer.length);
-  return { simulated, envoy: { ...envoy, fromServer: heard } };
+  const heard = (kind: keyof Comparable["fromServer"]) =>
+    envoy.fromServer[kind].slice(0, simulated.fromServer[kind].length);
+  const fromServer = { request: heard("request"), response: heard("response"), other: heard("other") };
+  return { simulated, envoy: { ...envoy, fromServer } };
 }
 
-function streamEnd({ simulated, envoy }: Sides, { script }: Scenario): Sides {
-  const ends = (script?.rules ?? []).some((rule) =>
-    rule.do.some(
-      (action) =>
-        typeof action === "object" &&
-        ["end", "halfClose", "httpStatus", "reset", "disconnect", "sendBytes", "sendRaw"].some(
-          (name) => name in action,
-        ),
-    ),
-  );
-  return ends ? { simulated, envoy: { ...envoy, streamEnd: simulated.streamEnd } } : { simulated, envoy };
+const ENDS = ["end", "halfClose", "httpStatus", "reset", "disconnect", "sendBytes", "sendRaw"];
+
+function callEnd({ simulated, envoy }: Sides, { script, server }: Scenario): Sides {
+  const { streamEnd, toServer } = simulated;
+  if (server === "down") return { simulated, envoy: { ...envoy, streamEnd, toServer } };
+  const actions = (script?.rules ?? []).flatMap((rule) => rule.do);
+  const ends = actions.some((action) => typeof action === "object" && ENDS.some((name) => name in action));
+  return ends ? { simulated, envoy: { ...envoy, streamEnd } } : { simulated, envoy };
 }
 
 function onePrefixesOther(one: string, other: string): boolean {

@@ -49,16 +49,14 @@ class Http2Stream implements WireStream {
   readonly incoming = nothingReceived();
   readonly #socket: Socket;
   readonly #decoder = new HpackDecoder({ headerTableBytes: 4096, maxHeaderListBytes: BIG, maxDecodedHeaderBytes: BIG });
-  readonly #onActivity: OnActivity;
   #bytes: Buffer = Buffer.alloc(0);
   #prefaceLeft: number;
   #block: Buffer[] = [];
   #blockEndsStream = false;
-  #ours: { ended: boolean } = { ended: false };
+  #wasReset = false;
 
   constructor(socket: Socket, { side, onActivity }: Http2StreamOptions) {
     this.#socket = socket;
-    this.#onActivity = onActivity;
     this.#prefaceLeft = side === "upstream" ? raw.PREFACE.length : 0;
     if (side === "client") socket.write(raw.PREFACE);
     socket.write(raw.settings([INITIAL_WINDOW_SIZE, WINDOW_BYTES]));
@@ -102,7 +100,7 @@ class Http2Stream implements WireStream {
   }
 
   #write(frame: Buffer): void {
-    if (!this.#socket.destroyed && !this.#ours.ended) this.#socket.write(frame);
+    if (!this.#socket.destroyed && !this.#wasReset) this.#socket.write(frame);
   }
 
   #read(bytes: Buffer): void {
@@ -125,7 +123,7 @@ class Http2Stream implements WireStream {
     if (type === raw.TYPE.ping && (flags & raw.ACK) === 0)
       this.#socket.write(raw.ping(payload.toString("latin1"), raw.ACK));
     if (type === raw.TYPE.rstStream) {
-      this.#ours.ended = true;
+      this.#wasReset = true;
       this.#cut();
     }
     if (type === raw.TYPE.data) {

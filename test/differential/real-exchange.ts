@@ -7,7 +7,7 @@ import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "
 import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
 
 /** Whatever hangs is given up here; no time-out of a scenario is that long. */
-const GIVE_UP_MS = 20_000;
+const GIVE_UP_MS = 12_000;
 const LOOK_EVERY_MS = 10;
 
 /** What an exchange left behind, as bytes. */

@@ -60,13 +60,17 @@ function upstreamOutcome(message: IncomingMessage): UpstreamOutcome {
 function clientOutcome(message: IncomingMessage, aborted: boolean): ClientOutcome {
   const fields = message.fields ?? [];
   const status = fields.find(([name]) => name === ":status")?.[1];
-  const cut = aborted ? "aborted" : "reset";
+  const ends = {
+    complete: "complete",
+    cut: aborted ? "aborted" : "reset",
+    open: aborted ? "aborted" : "stalled",
+  } as const;
   return {
     status: status === undefined ? undefined : Number(status),
     headers: fields.filter(([name]) => name !== ":status").map(received),
     body: bytes(message.chunks),
     trailers: message.trailers.map(received),
-    end: message.end === "complete" ? "complete" : cut,
+    end: ends[message.end],
     surplus: bytes(message.surplus),
   };
 }
@@ -81,7 +85,7 @@ function streamMessages({ events }: ScriptedCall): StreamMessage[] {
 
 function streamEnd(call: ScriptedCall | undefined): StreamEnd {
   if (call === undefined) return "none";
-  return call.halfClosed ? "half_close_and_reset" : "reset";
+  return call.events.some(({ kind }) => kind === "serverEnded") ? "server" : "reset";
 }
 
 function knownCounters(counters: Readonly<Record<string, number>>): Counters {

@@ -71,12 +71,18 @@ export function scenarioExchange(scenario: Scenario): HttpExchange {
   const asked = message(request);
   return {
     protocol,
-    request: { ...request, ...asked, headers: [["x-forwarded-proto", "http"], ...asked.headers] },
-    response: { ...response, ...answer, headers: [...answer.headers, ...length] },
+    request: { ...withoutMessage(request), ...asked, headers: [["x-forwarded-proto", "http"], ...asked.headers] },
+    response: { ...withoutMessage(response), ...answer, headers: [...answer.headers, ...length] },
     ...(routes && { routes }),
     ...(dynamicMetadata && { dynamicMetadata }),
     ...(attributes && { attributes }),
   };
+}
+
+/** What is not translated. */
+function withoutMessage<M extends ScenarioMessage>(written: M): Omit<M, "headers" | "chunks" | "trailers"> {
+  const { headers: _headers, chunks: _chunks, trailers: _trailers, ...rest } = written;
+  return rest;
 }
 
 function message({ headers = [], chunks, trailers }: ScenarioMessage) {
