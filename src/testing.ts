@@ -14,6 +14,7 @@ export {
   responseHeaders,
   responseTrailers,
 } from "./testing/messages.ts";
+export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
 export { simulate } from "./testing/simulate.ts";
 export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./testing/simulate-options.ts";
 export { simulateRemote } from "./testing/simulate-remote.ts";

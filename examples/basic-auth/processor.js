@@ -23,7 +23,8 @@ export function basicAuth({ realm, users }) {
       nobody = await hashPassword(randomUUID());
     },
     async requestHeaders(_headers, tx) {
-      // Two of them are a fault, and refused: the upstream might heed the other one.
+      // The upstream might heed the other one of two. Envoy joins them with a comma, which no credentials have; where a
+      // host does not, they are a fault, and refused by onFault.
       const credentials = credentialsIn(tx.request.one("authorization") ?? "");
       if (credentials === undefined) return unauthorized;
       if (checks >= MAX_CHECKS) return immediateResponse(503, { headers: { "retry-after": "1" } });

@@ -1,10 +1,11 @@
-import { simulate } from "ext-proc/testing";
+import { requestHeaders, sendMessages, simulate } from "ext-proc/testing";
 import { expect, test } from "vitest";
 import { hashPassword } from "./password.js";
 import closed, { basicAuth } from "./processor.js";
 
 const users = { ada: await hashPassword("pass:wörd"), charles: await hashPassword("") };
-const envoy = simulate(basicAuth({ realm: "engine", users }));
+const processor = basicAuth({ realm: "engine", users });
+const envoy = simulate(processor);
 
 const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString("base64")}`;
 
@@ -43,9 +44,11 @@ test.each([
 
 test("authorization sent twice is refused, whichever is right", async () => {
   const authorization = [basic("ada:pass:wörd"), basic("ada:no")];
-  const { request, response, faults } = await envoy.get("/", { headers: { authorization } });
-  expect(request).toBeUndefined();
-  expect(response.status).toBe(500);
+  // Envoy makes one value of it, with a comma.
+  const { request, response } = await envoy.get("/", { headers: { authorization } });
+  expect([request, response.status]).toEqual([undefined, 401]);
+  // Other hosts may not.
+  const { faults } = await sendMessages(processor, [requestHeaders({ authorization })]);
   expect(faults).toMatchObject([{ code: "header_ambiguous", processor: "basic-auth" }]);
 });
 

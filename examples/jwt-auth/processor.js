@@ -17,7 +17,8 @@ export function jwtAuth({ keys, issuer, audience }) {
     // The server is not ready before it has keys; a rejection is tried again.
     setup: (signal) => keys.load(signal),
     async requestHeaders(_headers, tx) {
-      // Two of them are a fault, and refused: the upstream might heed the other one.
+      // The upstream might heed the other one of two. Envoy joins them with a comma, which no credentials have; where a
+      // host does not, they are a fault, and refused by onFault.
       const authorization = tx.request.one("authorization");
       if (authorization === undefined) return unauthorized('Bearer realm="example"');
       const [, token] = /^bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization) ?? [];

@@ -12,6 +12,16 @@ const UNKNOWN = 2;
 /** Reads what a call ended with; undefined where that is no status. */
 type ReadStatus = (error: unknown) => { readonly code: number; readonly message: string } | undefined;
 
+/** Where a server should be, and nobody is. */
+export const NOBODY: LivePeer = {
+  busy: false,
+  onChange: () => undefined,
+  open(stream) {
+    stream.unreachable();
+    return { message: () => undefined, halfClose: () => undefined, reset: () => undefined };
+  },
+};
+
 /** An ext_proc server somewhere, for one transaction: its stream is a gRPC call. */
 export class RemotePeer implements LivePeer {
   readonly #client: Client<typeof ExternalProcessor>;

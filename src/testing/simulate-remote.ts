@@ -2,7 +2,7 @@ import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_
 import { checkSettings } from "./check-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
 import { checkProperties } from "./known-properties.ts";
-import { RemotePeer } from "./remote-peer.ts";
+import { NOBODY, RemotePeer } from "./remote-peer.ts";
 import { ENVOY_OPTIONS, type EnvoyOptions } from "./simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
 import { simulatedTransaction } from "./simulated-transaction.ts";
@@ -28,8 +28,9 @@ export function simulateRemote(target: string, options: EnvoyOptions = {}): Simu
   return simulatedEnvoy(options, {
     async drive(transaction) {
       connection ??= connect(baseUrl);
-      const { client, readStatus } = await connection;
-      return simulatedTransaction(await driveTransaction(new RemotePeer(client, readStatus), transaction), []);
+      const { client, readStatus, isReachable } = await connection;
+      const peer = (await isReachable()) ? new RemotePeer(client, readStatus) : NOBODY;
+      return simulatedTransaction(await driveTransaction(peer, transaction), []);
     },
     async close() {
       const connected = await connection;
@@ -59,6 +60,7 @@ async function connect(baseUrl: string) {
     client,
     readStatus: (error: unknown) =>
       error instanceof ConnectError ? { code: error.code, message: error.rawMessage } : undefined,
+    isReachable: async () => (await sessionManager.connect()) !== "error",
     close: () => sessionManager.abort(),
   };
 }

@@ -1,19 +1,14 @@
-import { definitionsOf, FAULT_POLICIES, isProcessor, type Processor } from "../processor/definition.ts";
+import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
 import { runRules } from "../processor/run-rules.ts";
-import { declareEnvoy, type EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
-import { checkSettings, oneOf } from "./check-settings.ts";
+import { declareEnvoy } from "../protocol/envoy-declaration.ts";
+import { checkOperator } from "./check-operator.ts";
+import { checkSettings } from "./check-settings.ts";
 import { declaredSettings } from "./declared-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
-import { checkProperties, type PropertiesOf } from "./known-properties.ts";
+import { checkProperties } from "./known-properties.ts";
 import { ProcessorLife } from "./processor-life.ts";
 import { ProcessorPeer } from "./processor-peer.ts";
-import {
-  OPERATOR_OPTIONS,
-  type OperatorOptions,
-  patienceMsOf,
-  SIMULATE_OPTIONS,
-  type SimulateOptions,
-} from "./simulate-options.ts";
+import { patienceMsOf, SIMULATE_OPTIONS, type SimulateOptions } from "./simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
 import { simulatedTransaction } from "./simulated-transaction.ts";
 
@@ -37,7 +32,7 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
   checkProperties("options", options, SIMULATE_OPTIONS);
   const { operator = {}, envoy = {} } = options;
   checkSettings(envoy);
-  checkOperator(operator, processor);
+  checkOperator(operator, definitionsOf(processor));
   const { envoy: declared, ...run } = operator;
   const rules = runRules(processor, {
     ...run,
@@ -52,23 +47,4 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
     },
     close: () => life.setup.close(),
   });
-}
-
-const DECLARATION: PropertiesOf<EnvoyDeclarationInit> = {
-  messageTimeoutMs: true,
-  maxMessageTimeoutMs: true,
-  allowModeOverride: true,
-  bufferLimitBytes: true,
-  trailers: true,
-  failureModeAllow: true,
-  disableImmediateResponse: true,
-  mutationRules: true,
-};
-
-function checkOperator(operator: OperatorOptions, processor: Processor): void {
-  checkProperties("options.operator", operator, OPERATOR_OPTIONS);
-  checkProperties("options.operator.envoy", operator.envoy ?? {}, DECLARATION);
-  oneOf("options.operator.onFault", operator.onFault, FAULT_POLICIES);
-  const names = definitionsOf(processor).map(({ name }) => name);
-  for (const name of Object.keys(operator.processors ?? {})) oneOf("options.operator.processors", name, names);
 }

@@ -1,4 +1,7 @@
 import { readdirSync } from "node:fs";
+import type { Processor } from "ext-proc";
+import { serve } from "ext-proc/server";
+import { simulate } from "ext-proc/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { abTest } from "../../../examples/ab-test/processor.js";
 import addCustomResponse from "../../../examples/add-custom-response/processor.js";
@@ -14,9 +17,6 @@ import perRouteConfig from "../../../examples/per-route-config/processor.js";
 import redirect from "../../../examples/redirect/processor.js";
 import setCookie from "../../../examples/set-cookie/processor.js";
 import updateHeader from "../../../examples/update-header/processor.js";
-import type { Processor } from "../../../src/processor/definition.ts";
-import { simulate } from "../../../src/testing/simulate.ts";
-import { startServer } from "../../server/start-server.ts";
 import { envoyBinary } from "../envoy-rig.ts";
 import { comparableReal, comparableSimulated } from "./comparable.ts";
 import { filterSettings, readExampleConfig, routeConfigOf, virtualRoutes } from "./example-config.ts";
@@ -32,6 +32,8 @@ interface Exchange {
   readonly response?: UpstreamAnswer;
 }
 
+const LISTEN = { listen: "127.0.0.1:0", statusListen: "127.0.0.1:0", adminListen: "off" };
+const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString("base64")}`;
 
 /** What is asked of each example. Tokens and passwords of the test stand in as `TOKEN`, `ADA` and `NOBODY`. */
@@ -162,10 +164,10 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy as behind the si
       Object.entries(processors).map(async ([name, processor]) => {
         const config = readExampleConfig(name);
         const declared = { messageTimeoutMs: 5000, mutationRules: filterSettings(config).mutationRules };
-        const { server, port, statusPort } = await startServer(processor, { envoy: declared, adminListen: "off" });
+        const server = await serve(processor, { ...LISTEN, log: QUIET, envoy: declared });
         stops.push(() => server.close());
-        await vi.waitUntil(async () => (await fetch(`http://127.0.0.1:${statusPort}/readyz`)).ok, { timeout: 10_000 });
-        return { name, config, extProcPort: port };
+        await vi.waitUntil(async () => (await fetch(`http://${server.statusAddress}/readyz`)).ok, { timeout: 10_000 });
+        return { name, config, extProcPort: Number(server.address.split(":").at(-1)) };
       }),
     );
     envoy = await startExampleEnvoy(lanes, upstream.port);
