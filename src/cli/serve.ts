@@ -6,7 +6,13 @@ import type { Logger } from "../server/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
 import type { Settings } from "../server/settings.ts";
 import { TlsFileError, type TlsFiles } from "../server/tls-files.ts";
-import { commandSettings, SETTING_FLAGS, settingsHelp } from "./command-settings.ts";
+import {
+  commandSettings,
+  refuseUnknownProcessors,
+  SETTING_FLAGS,
+  serveOptions,
+  settingsHelp,
+} from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { strayFailures } from "./stray-failures.ts";
@@ -32,9 +38,12 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   for (const warning of warnings) log.warn({}, warning);
   const stopped = stopSignal();
   const broken = strayFailures(log).then(() => BROKEN);
-  const starting = loadProcessor(positionals, log).then((processor) =>
-    start(() => serve(processor, { ...settings, adminToken: adminToken(settings), tls: tlsFiles(settings), log })),
-  );
+  const starting = loadProcessor(positionals, log).then((processor) => {
+    refuseUnknownProcessors(processor, read);
+    return start(() =>
+      serve(processor, { ...serveOptions(read), adminToken: adminToken(settings), tls: tlsFiles(settings), log }),
+    );
+  });
   const early = Promise.race([stopped.first, broken]);
   // A processor may take its time to load, or never end; whoever wants to stop should not have to wait for it.
   const server = await Promise.race([starting, early]);

@@ -51,6 +51,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       origin: "envoy",
       outlet: this,
       metadataValues,
+      peer: stream.peer,
       observer,
       sessions,
       rules,

@@ -1,5 +1,6 @@
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
 import type { EditablePhase, Effect } from "./effect.ts";
+import { validateConfig } from "./route-config.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
 
@@ -136,6 +137,7 @@ export function defineProcessor<S = undefined, C = undefined>(definition: Proces
     const problem = value === undefined ? undefined : CHECKS[property as keyof typeof CHECKS](value);
     if (problem !== undefined) throw new TypeError(`${name}.${property}: ${problem}`);
   }
+  if (definition.config) refuseConfig(name, definition.config);
   return processorOf([definition as unknown as AnyDefinition]);
 }
 
@@ -152,6 +154,16 @@ export function definitionsOf(processor: Processor): readonly AnyDefinition[] {
 /** A processor of several definitions. */
 export function processorOf(definitions: readonly AnyDefinition[]): Processor {
   return { [PROCESSOR]: definitions, name: definitions.map(({ name }) => name).join("+") };
+}
+
+/** A route that gives no configuration must not fail each of its requests, so the schema has to take its absence. */
+function refuseConfig(name: string, schema: StandardSchema): void {
+  const result = validateConfig(schema, undefined);
+  if (!("problem" in result)) return;
+  throw new TypeError(
+    `${name}.config: must take undefined, for routes without a configuration, and does not (${result.problem}); give it a default`,
+    { cause: result.cause },
+  );
 }
 
 function isSchema(value: unknown): boolean {

@@ -84,12 +84,12 @@ type ImmediateResponseBody =
 
 /** What a streamed immediate response is made of, besides its status. */
 export interface StreamedImmediateResponseOptions {
-  /** Response headers. An array sends a header once for each value. Subject to Envoy's `mutation_rules`. */
-  readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
+  /** Response headers, one value each: of several, Envoy would send the last. Subject to its `mutation_rules`. */
+  readonly headers?: Readonly<Record<string, string | Uint8Array>> | undefined;
   /** The body, piece by piece. Text is sent as UTF-8. Default: none. */
   readonly chunks?: readonly (string | Uint8Array)[] | undefined;
-  /** Trailers, behind the body. Default: none. */
-  readonly trailers?: Readonly<Record<string, HeaderValues>> | undefined;
+  /** Trailers, one value each, behind the body. Default: none. */
+  readonly trailers?: Readonly<Record<string, string | Uint8Array>> | undefined;
 }
 
 const HEADERS: readonly Phase[] = ["requestHeaders", "responseHeaders"];

@@ -13,11 +13,11 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
   const { exchange, message } = work;
   const refusal = refuseHeaderChange(wanted, message.case);
   if (refusal !== undefined) return fault("invalid_effect", `${effect.kind}: ${refusal}`);
+  const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
+  if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);
   // Envoy keeps one value under both names.
   const change =
     wanted.name === "host" && message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
-  const dropped = refuseByMutationRules(change.name, exchange.declaration.mutationRules);
-  if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);
   if (effect.kind === "addHeaderIfAbsent" && work.head.has(change.name)) return undefined;
   if (effect.kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return undefined;
   work.change(change);

@@ -5,7 +5,10 @@ import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
 import { type FoldEnd, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
+import { CONFIG_METADATA, type ConfigResult, configsOf } from "./route-config.ts";
 import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
+
+const NO_CONFIG: ConfigResult = { value: undefined };
 
 /** A handler whose types are gone: the phase decides what it is given. */
 type UntypedHandler = (message: unknown, tx: unknown) => unknown;
@@ -66,7 +69,9 @@ export class HandlerChain {
       if (handler === undefined) continue;
       work ??= new PhaseWork(message, this.#scope.exchange);
       try {
-        const outcome = handler.call(this.#definitions[index], work.currentMessage, this.#transaction(index));
+        const tx = this.#transaction(index);
+        if (!(tx instanceof ScopedTransaction)) return tx;
+        const outcome = handler.call(this.#definitions[index], work.currentMessage, tx);
         if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
         const end = this.#fold(outcome, index, work);
         if (end !== undefined) return end;
@@ -138,12 +143,25 @@ export class HandlerChain {
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
 
-  #transaction(index: number): ScopedTransaction<unknown, unknown> {
+  /** What a definition's handlers are given; a fault where the route configures it wrongly. */
+  #transaction(index: number): ScopedTransaction<unknown, unknown> | Fault {
     const known = this.#transactions[index];
     if (known) return known;
-    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.(), undefined as unknown);
+    const definition = this.#definitions[index];
+    const config = definition?.config === undefined ? NO_CONFIG : this.#configOf(index);
+    if ("problem" in config) {
+      const { problem, cause } = config;
+      const processor = this.#nameOf(index);
+      return fault("config_invalid", `processor "${processor}": ${problem}`, { processor, cause });
+    }
+    const made = new ScopedTransaction(this.#scope, definition?.state?.(), config.value);
     this.#transactions[index] = made;
     return made;
+  }
+
+  #configOf(index: number): ConfigResult {
+    const texts = this.#scope.metadataValues(CONFIG_METADATA);
+    return configsOf(this.#definitions)?.read(texts)[index] ?? NO_CONFIG;
   }
 
   #nameOf(index: number): string {

@@ -1,4 +1,9 @@
-import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import {
+  declareEnvoy,
+  ENVOY_DEFAULTS,
+  type EnvoyDeclaration,
+  type EnvoyDeclarationInit,
+} from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
 import {
   type AnyDefinition,
@@ -13,7 +18,7 @@ import { type TimeLimit, timeLimit } from "./time-limit.ts";
 /** What the operator says of how processors run. */
 export interface RunOptions {
   /** Of Envoy's side. Default: Envoy's own defaults. */
-  readonly declaration?: EnvoyDeclaration | undefined;
+  readonly declaration?: EnvoyDeclarationInit | undefined;
   /** The loosest fault policy that is allowed; a processor's own may be stricter. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
   /** Handlers run, but everything passes unchanged. Default: false. */
@@ -54,7 +59,8 @@ export interface RunRules {
 
 /** Works out the rules of a processor, once. */
 export function runRules(processor: Processor, options: RunOptions = {}): RunRules {
-  const { declaration = ENVOY_DEFAULTS, onFault, shadow = false, processors = {} } = options;
+  const { onFault, shadow = false, processors = {} } = options;
+  const declaration = options.declaration ? declareEnvoy(options.declaration) : ENVOY_DEFAULTS;
   const definitions = definitionsOf(processor);
   const rules = definitions.map((definition): RunRule => {
     const override = Object.hasOwn(processors, definition.name) ? processors[definition.name] : undefined;
@@ -110,4 +116,20 @@ export function ruleWarnings(
     }
   }
   return warnings;
+}
+
+/** What processors' policies cannot hold to under the declaration, in a line each. */
+export function unenforceable({ rules, shadow, declaration }: RunRules): string[] {
+  const { failureModeAllow, disableImmediateResponse } = declaration;
+  if (shadow) return ["shadow: nothing that processors want happens"];
+  return rules.flatMap(({ definition, onFault }) => {
+    const policy = `processor "${definition.name}": onFault "${onFault}"`;
+    if (onFault === "closed" && disableImmediateResponse) {
+      const outcome = failureModeAllow ? "and failureModeAllow lets the request pass" : "which Envoy makes a 500 of";
+      return [`${policy} can only be a gRPC error under disableImmediateResponse, ${outcome}`];
+    }
+    if (onFault === "closed" && failureModeAllow)
+      return [`${policy} holds until response headers are out; from then on failureModeAllow lets the response pass`];
+    return [];
+  });
 }

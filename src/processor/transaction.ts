@@ -108,6 +108,11 @@ export class TransactionScope {
     return this.#options.peer;
   }
 
+  /** The values of a header of the gRPC call. */
+  metadataValues(name: string): readonly string[] {
+    return this.#options.metadataValues?.(name) ?? [];
+  }
+
   get grpcMetadata(): GrpcMetadata {
     this.#grpcMetadata ??= readGrpcMetadata(this.#options.metadataValues ?? NO_METADATA);
     return this.#grpcMetadata;

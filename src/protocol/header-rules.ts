@@ -1,5 +1,5 @@
 import type { MutationRules } from "./envoy-declaration.ts";
-import type { HeaderChange } from "./header-mutation.ts";
+import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
 import { bytesToText } from "./header-text.ts";
 import { directionOf, type Phase } from "./phase.ts";
 import type { HeaderLimits } from "./working-head.ts";
@@ -55,13 +55,15 @@ export function refuseByMutationRules(name: string, rules: MutationRules): strin
   return undefined;
 }
 
-/** Says which of a mutation's lists is longer than Envoy takes; undefined where none is. */
+/** Says which list of the mutation that these changes come to is longer than Envoy takes; undefined where none is. */
 export function refuseListLengths(changes: readonly HeaderChange[]): string | undefined {
   if (changes.length <= MAX_HEADERS) return undefined;
-  const removals = changes.filter(({ op }) => op === "remove").length;
-  if (removals > MAX_HEADERS) return `${removals} headers are removed, and Envoy takes ${MAX_HEADERS}`;
-  const sets = changes.length - removals;
-  return sets > MAX_HEADERS ? `${sets} headers are set, and Envoy takes ${MAX_HEADERS}` : undefined;
+  const { setHeaders = [], removeHeaders = [] } = toHeaderMutation(changes) ?? {};
+  if (removeHeaders.length > MAX_HEADERS)
+    return `${removeHeaders.length} headers are removed, and Envoy takes ${MAX_HEADERS}`;
+  return setHeaders.length > MAX_HEADERS
+    ? `${setHeaders.length} values are set, and Envoy takes ${MAX_HEADERS}`
+    : undefined;
 }
 
 /**

@@ -13,11 +13,11 @@ import { MAX_STREAMED_CHUNK_BYTES } from "./neutral-answer.ts";
 export interface StreamedImmediateResponseInit {
   /** HTTP status code, 200 to 999. */
   readonly status: number;
-  /** Headers, by name. Subject to Envoy's `mutation_rules`. */
+  /** Headers, by name, one value each. Subject to Envoy's `mutation_rules`. */
   readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
   /** The body, piece by piece; those above 64 KiB are cut, empty ones left out. */
   readonly chunks?: readonly Uint8Array[] | undefined;
-  /** Trailers, by name, behind the body. */
+  /** Trailers, by name, one value each, behind the body. */
   readonly trailers?: Readonly<Record<string, HeaderValues>> | undefined;
 }
 
@@ -59,6 +59,8 @@ function message(response: MessageInitShape<typeof StreamedImmediateResponseSche
 function headerValues(headers: StreamedImmediateResponseInit["headers"]): HeaderValue[] | string {
   const options = replyHeaders(headers);
   if (typeof options === "string") return options;
+  const repeated = options.find(({ append, header }) => append === true && header)?.header;
+  if (repeated) return `header "${repeated.key}" has several values, of which Envoy would send the last`;
   return options.flatMap(({ header }) => (header ? [header] : []));
 }
 

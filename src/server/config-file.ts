@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { core } from "zod";
 import { configSchema, expectedAt, type ProcessorSettings } from "./config-schema.ts";
 import { nearestName } from "./nearest-name.ts";
-import { SETTINGS, type SettingSpec, type Settings } from "./settings.ts";
+import { SETTINGS, type Settings } from "./settings.ts";
 import { parseYaml, type YamlSource } from "./yaml-source.ts";
 
 /** What a configuration file says; what is missing is left to the environment's and the flags' defaults. */
@@ -12,7 +12,7 @@ export interface ConfigFile {
 }
 
 /** Larger files are none that a person wrote. */
-const MAX_CONFIG_BYTES = 1 << 20;
+const MAX_CONFIG_CHARACTERS = 256 * 1024;
 /** Problems that are told; whoever has more has one reason for all of them. */
 const MAX_PROBLEMS = 20;
 
@@ -29,8 +29,8 @@ export async function readConfigFile(path: string): Promise<ConfigFile | { reado
 
 /** The same for a text; `name` is what problems call it. */
 export function parseConfig(text: string, name: string): ConfigFile | { readonly problems: readonly string[] } {
-  if (text.length > MAX_CONFIG_BYTES) {
-    return { problems: [`${name}: has ${text.length} characters, at most ${MAX_CONFIG_BYTES} are allowed`] };
+  if (text.length > MAX_CONFIG_CHARACTERS) {
+    return { problems: [`${name}: has ${text.length} characters, at most ${MAX_CONFIG_CHARACTERS} are allowed`] };
   }
   const source = parseYaml(text, name);
   if ("problems" in source) return source;
@@ -41,17 +41,16 @@ export function parseConfig(text: string, name: string): ConfigFile | { readonly
     return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
   }
   const problems = error.issues.flatMap((issue) => explainIssue(issue, source));
+  // In the order of the file: each begins with its line and column.
+  problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   if (problems.length <= MAX_PROBLEMS) return { problems };
   return { problems: [...problems.slice(0, MAX_PROBLEMS), `${name}: and ${problems.length - MAX_PROBLEMS} more`] };
 }
 
 function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {
   const settings: Record<string, unknown> = {};
-  for (const [name, { path }] of Object.entries(SETTINGS) as [keyof Settings, SettingSpec][]) {
-    if (path === undefined) continue;
-    const [first, second] = path;
-    const at = values[first];
-    const value = second === undefined ? at : (at as Readonly<Record<string, unknown>> | undefined)?.[second];
+  for (const [name, { path }] of Object.entries(SETTINGS)) {
+    const value = path?.reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], values);
     if (value !== undefined) settings[name] = value;
   }
   return settings as Partial<Settings>;

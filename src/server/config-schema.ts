@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { parseListenAddress } from "./listen-address.ts";
-import { mustBe, type SettingKind } from "./setting-kind.ts";
+import { mustBe, OVERRIDE_MODES, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";
 
 /** What the operator says of one processor, by its name under `processors`. */
@@ -44,14 +44,17 @@ export function expectedAt(path: readonly PropertyKey[]): string | readonly stri
 }
 
 function sections(specs: readonly SettingSpec[]): Section {
-  const root: Record<string, SettingKind | Record<string, SettingKind>> = {};
+  const root: Record<string, unknown> = {};
   for (const { path, kind } of specs) {
-    if (path === undefined) continue;
-    const [first, second] = path;
-    if (second === undefined) root[first] = kind;
-    else root[first] = { ...(root[first] as Record<string, SettingKind> | undefined), [second]: kind };
+    let section = root;
+    for (const name of path?.slice(0, -1) ?? []) {
+      section[name] ??= {};
+      section = section[name] as Record<string, unknown>;
+    }
+    const last = path?.at(-1);
+    if (last !== undefined) section[last] = kind;
   }
-  return root;
+  return root as Section;
 }
 
 function isKind(at: SettingKind | Section): at is SettingKind {
@@ -82,6 +85,12 @@ function schemaOf(kind: SettingKind): z.ZodType {
     case "switch":
       return z.boolean();
     case "names":
-      return z.array(z.string().min(1));
+      return z.array(kind.names === undefined ? z.string().min(1) : z.enum(kind.names));
+    case "overrides":
+      return z.union([z.boolean(), z.array(z.strictObject(overrideShape()))]);
   }
+}
+
+function overrideShape(): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(OVERRIDE_MODES).map(([name, modes]) => [name, z.enum(modes).optional()]));
 }

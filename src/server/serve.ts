@@ -2,10 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
-import { type ProcessorOverride, ruleWarnings, runRules } from "../processor/run-rules.ts";
+import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { SessionSet } from "../processor/session-set.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
-import { declareEnvoy, type EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { guardAdmin, refuseAdminAddress } from "./admin-access.ts";
 import { connectionLog } from "./connection-log.ts";
@@ -169,8 +169,8 @@ function addressesOf({ listen, statusListen, adminListen = "127.0.0.1:9004", adm
 /** What all transactions of a server share, with what watches them. */
 function runningParts(processor: Processor, options: ServeOptions, log: Logger) {
   const { envoy, onFault, shadow, processors, decisionLog } = options;
-  const rules = runRules(processor, { declaration: envoy && declareEnvoy(envoy), onFault, shadow, processors });
-  for (const warning of ruleWarnings(rules, processors)) log.warn({}, warning);
+  const rules = runRules(processor, { declaration: envoy, onFault, shadow, processors });
+  for (const warning of [...ruleWarnings(rules, processors), ...unenforceable(rules)]) log.warn({}, warning);
   const counters = new StreamCounters();
   const faults = new FaultLog(log);
   const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;

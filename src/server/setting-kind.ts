@@ -1,4 +1,8 @@
+import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import type { ModeOverride } from "../protocol/mode-override.ts";
 import { parseListenAddress } from "./listen-address.ts";
+
+const BODY_MODES = Object.keys(ProcessingMode_BodySendMode).filter((name) => !/^\d/.test(name));
 
 /** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */
 export type SettingKind =
@@ -13,8 +17,19 @@ export type SettingKind =
   | { readonly kind: "share" }
   /** A flag without a value; `true` or `false` elsewhere. */
   | { readonly kind: "switch" }
-  /** Names, separated by commas in a flag; a list of texts in the configuration file. */
-  | { readonly kind: "names" };
+  /** Names, separated by commas in a flag, and a list of texts in the configuration file; some of these, or any. */
+  | { readonly kind: "names"; readonly names: readonly string[] | undefined }
+  /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
+  | { readonly kind: "overrides" };
+
+/** Names of a mode override, and what each may be. */
+export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string[]>> = {
+  requestBody: BODY_MODES,
+  requestTrailers: ["SEND", "SKIP"],
+  responseHeaders: ["SEND", "SKIP"],
+  responseBody: BODY_MODES,
+  responseTrailers: ["SEND", "SKIP"],
+};
 
 /** What a value of this kind looks like, to complete "must be". */
 export function mustBe(kind: SettingKind): string {
@@ -32,7 +47,9 @@ export function mustBe(kind: SettingKind): string {
     case "switch":
       return "true or false";
     case "names":
-      return "a list of names";
+      return kind.names === undefined ? "a list of names" : `a list of ${kind.names.join(", ")}`;
+    case "overrides":
+      return `true, false or a list of maps with ${Object.keys(OVERRIDE_MODES).join(", ")}`;
   }
 }
 
@@ -54,11 +71,12 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
         ? { value: Number(text) }
         : `${JSON.stringify(text)} is no number from 0 to 1`;
     case "switch":
+    case "overrides":
       return text === "true" || text === "false"
         ? { value: text === "true" }
         : `${JSON.stringify(text)} is neither true nor false`;
     case "names":
-      return readNames(text);
+      return readNames(text, kind.names);
   }
 }
 
@@ -76,7 +94,9 @@ function readInteger(
   return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
 }
 
-function readNames(text: string): { readonly value: readonly string[] } | string {
+function readNames(text: string, known: readonly string[] | undefined): { readonly value: readonly string[] } | string {
   const names = text.split(",").map((name) => name.trim());
-  return names.includes("") ? `${JSON.stringify(text)} has an empty name; separate names by commas` : { value: names };
+  if (names.includes("")) return `${JSON.stringify(text)} has an empty name; separate names by commas`;
+  const unknown = known && names.find((name) => !known.includes(name));
+  return unknown === undefined ? { value: names } : `${JSON.stringify(unknown)} is none of ${known?.join(", ")}`;
 }

@@ -1,4 +1,6 @@
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
+import type { ModeOverride } from "../protocol/mode-override.ts";
+import type { Direction } from "../protocol/phase.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { DebugExposure } from "./serve.ts";
 import type { SettingKind } from "./setting-kind.ts";
@@ -23,10 +25,14 @@ export interface Settings {
   readonly shadow: boolean;
   readonly envoyMessageTimeoutMs: number;
   readonly envoyMaxMessageTimeoutMs: number;
-  readonly envoyAllowModeOverride: boolean;
+  /** A list stands in the configuration file only. */
+  readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
   readonly envoyBufferLimitBytes: number;
+  readonly envoyTrailers: readonly Direction[];
   readonly envoyFailureModeAllow: boolean;
   readonly envoyDisableImmediateResponse: boolean;
+  readonly envoyMutationRulesAllowAllRouting: boolean;
+  readonly envoyMutationRulesAllowEnvoy: boolean;
   readonly decisionLogSample: number;
   readonly decisionLogAttributes: readonly string[];
   readonly decisionLogMaxPerSecond: number;
@@ -42,7 +48,7 @@ export interface SettingSpec {
   /** Name of the flag, without its dashes. */
   readonly flag: string;
   /** Its place in the configuration file; undefined where it cannot stand there. */
-  readonly path: readonly [string] | readonly [string, string] | undefined;
+  readonly path: Path | undefined;
   readonly kind: SettingKind;
   /** What stands for the value in `--help`; empty for a flag without one. */
   readonly value: string;
@@ -145,14 +151,25 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     fallback: "0",
   },
   envoyAllowModeOverride: {
-    ...toggle(["envoy", "allowModeOverride"]),
-    help: "Envoy's filter has allow_mode_override",
+    flag: flagOf(["envoy", "allowModeOverride"]),
+    value: "",
+    path: ["envoy", "allowModeOverride"],
+    kind: { kind: "overrides" },
+    help: "Envoy's filter has allow_mode_override; in the file also a list, as its allowed_override_modes",
     fallback: "false",
   },
   envoyBufferLimitBytes: {
     ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
     help: "largest body that Envoy buffers: per_connection_buffer_limit_bytes of its listener",
     fallback: String(1 << 20),
+  },
+  envoyTrailers: {
+    flag: flagOf(["envoy", "trailers"]),
+    value: "request,response",
+    path: ["envoy", "trailers"],
+    kind: { kind: "names", names: ["request", "response"] },
+    help: "directions whose trailers Envoy's filter sends",
+    fallback: undefined,
   },
   envoyFailureModeAllow: {
     ...toggle(["envoy", "failureModeAllow"]),
@@ -162,6 +179,16 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   envoyDisableImmediateResponse: {
     ...toggle(["envoy", "disableImmediateResponse"]),
     help: "Envoy's filter has disable_immediate_response",
+    fallback: "false",
+  },
+  envoyMutationRulesAllowAllRouting: {
+    ...toggle(["envoy", "mutationRules", "allowAllRouting"]),
+    help: "mutation_rules of Envoy's filter have allow_all_routing",
+    fallback: "false",
+  },
+  envoyMutationRulesAllowEnvoy: {
+    ...toggle(["envoy", "mutationRules", "allowEnvoy"]),
+    help: "mutation_rules of Envoy's filter have allow_envoy",
     fallback: "false",
   },
   decisionLogSample: {
@@ -176,7 +203,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     flag: flagOf(["decisionLog", "attributes"]),
     value: "NAME,…",
     path: ["decisionLog", "attributes"],
-    kind: { kind: "names" },
+    kind: { kind: "names", names: undefined },
     help: "attributes of Envoy's whose values these lines may hold, such as request.id",
     fallback: undefined,
   },
@@ -212,7 +239,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
 };
 
-type Path = readonly [string] | readonly [string, string];
+type Path = readonly string[];
 type Placed = Pick<SettingSpec, "flag" | "value" | "path" | "kind">;
 
 /** `["envoy", "messageTimeoutMs"]` is `envoy-message-timeout-ms`. */

@@ -36,9 +36,11 @@ export interface ClientOutcome {
   readonly trailers: readonly ReceivedHeader[];
   /**
    * `complete`: the response ended. `reset`: Envoy cut it off, before or after its headers. `aborted`: the client had gone
-   * away itself.
+   * away itself. `stalled`: Envoy has sent all it has, or waits itself with every time-out off, and the client waits on.
    */
-  readonly end: "complete" | "reset" | "aborted";
+  readonly end: "complete" | "reset" | "aborted" | "stalled";
+  /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every sound transaction. */
+  readonly surplus: Uint8Array;
 }
 
 /** A message on the ext_proc stream. */
@@ -47,10 +49,10 @@ export type StreamMessage =
   | { readonly from: "server"; readonly atMs: number; readonly message: ProcessingResponse };
 
 /**
- * How Envoy's half of the ext_proc stream ended. `none`: no stream was opened. `reset`: RST_STREAM, with or without a
- * half-close before it.
+ * How the ext_proc stream ended. `none`: none was opened. `reset`: Envoy was done with it, which is how nearly every one
+ * ends. `server`: the server ended it, in whatever way.
  */
-export type StreamEnd = "none" | "reset" | "half_close_and_reset";
+export type StreamEnd = "none" | "reset" | "server";
 
 /** Something that Envoy dropped or that harms the transaction, and what to do about it. No value of a header is in it. */
 export interface Warning {

@@ -1,6 +1,5 @@
 import { definitionsOf, type Processor } from "../../src/processor/definition.ts";
 import { type RunRules, runRules } from "../../src/processor/run-rules.ts";
-import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 
 const PATIENCE_MS = 3_600_000;
 
@@ -8,7 +7,7 @@ const PATIENCE_MS = 3_600_000;
 export function patientRules(processor: Processor): RunRules {
   const patient = definitionsOf(processor).map(({ name }) => [name, { timeoutMs: PATIENCE_MS }] as const);
   return runRules(processor, {
-    declaration: declareEnvoy({ messageTimeoutMs: PATIENCE_MS }),
+    declaration: { messageTimeoutMs: PATIENCE_MS },
     processors: Object.fromEntries(patient),
   });
 }
