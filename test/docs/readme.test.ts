@@ -55,7 +55,12 @@ test("the programs compile", () => {
 });
 
 function settingRow({ flag, value, fallback, help }: SettingSpec): string[] {
-  return [`\`--${flag} ${value}\``, `\`${variableOf(flag)}\``, fallback === undefined ? "" : `\`${fallback}\``, help];
+  return [
+    `\`--${flag}${value === "" ? "" : ` ${value}`}\``,
+    `\`${variableOf(flag)}\``,
+    fallback === undefined ? "" : `\`${fallback}\``,
+    help,
+  ];
 }
 
 /** Compiles programs as a user would, with what they import taken from this project; gives what the compiler says. */
