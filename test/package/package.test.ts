@@ -70,6 +70,7 @@ describe("a program that uses it", () => {
       greeting: "hello ada",
       refusal: "listen",
       started: true,
+      simulated: "ada",
     });
   });
 
