@@ -125,7 +125,8 @@ function requestJson(message: ProcessingRequest): unknown {
 }
 
 function responseJson(message: ProcessingResponse): unknown {
-  return readable(toJson(ProcessingResponseSchema, message, { registry: scriptRegistry }));
+  const json = readable(toJson(ProcessingResponseSchema, message, { registry: scriptRegistry })) as object;
+  return "overrideMessageTimeout" in json ? { ...json, overrideMessageTimeout: "some time" } : json;
 }
 
 /** Proto JSON with text for bytes, and header maps as {@link Headers}. */
