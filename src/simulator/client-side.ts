@@ -1,6 +1,6 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { PathEnd } from "./filter-path.ts";
-import { Framing } from "./framing.ts";
+import { asReceived, Framing } from "./framing.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { ClientOutcome } from "./outcome.ts";
 
@@ -49,7 +49,7 @@ export class ClientSide implements PathEnd {
     const status = this.#headers?.get(":status");
     return {
       status: status === undefined ? undefined : Number(status),
-      headers: (this.#headers?.entries ?? []).filter(([name]) => name !== ":status"),
+      headers: (this.#headers ? asReceived(this.#headers, this.#protocol) : []).filter(([name]) => name !== ":status"),
       body: body.subarray(0, limit),
       trailers: this.#trailers?.entries ?? [],
       end: end === "complete" && this.#waitsForMore ? "stalled" : end,

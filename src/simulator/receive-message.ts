@@ -25,12 +25,13 @@ export function receiveMessage(filter: FilterState, message: ProcessingResponse)
     overrideMessageTimeout(filter, message);
     return;
   }
-  if (message.modeOverride) overrideMode(filter, message.modeOverride);
+  const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride) : false;
+  if (overridden && message.response.case === undefined && isDirectOverride(filter)) return;
   const endsBody = isLastOfBody(filter, message);
   const problem = answer(filter, message);
   const { counters } = filter;
   if (problem?.kind === "spurious") counters.spurious_msgs_received++;
-  else counters.stream_msgs_received++;
+  else if (message.response.case !== undefined) counters.stream_msgs_received++;
   if (problem) answerFailed(filter, problem);
   else if (filter.config.release.closesStreamEarly && isLastNeeded(filter, message, endsBody)) endProcessing(filter);
 }
@@ -66,7 +67,7 @@ function answer(filter: FilterState, message: ProcessingResponse): AnswerProblem
     case "streamedImmediateResponse":
       return respondInPieces(filter, response.value);
     default:
-      return isDirectOverride(filter, message) ? undefined : { kind: "spurious", details: "unhandled message" };
+      return { kind: "spurious", details: "unhandled message" };
   }
 }
 
@@ -75,10 +76,11 @@ const IMMEDIATE_DISABLED: AnswerProblem = {
   details: "unhandled immediate response due to config disabled it",
 };
 
-/** A message that is nothing but a `mode_override`, before the answer to headers. */
-function isDirectOverride({ config, request, response }: FilterState, message: ProcessingResponse): boolean {
-  if (!config.release.directModeOverride || !message.modeOverride) return false;
-  return request.waitsFor === "headers" || response.waitsFor === "headers";
+/** Whether a `mode_override` may come by itself, before the answer to headers: to FULL_DUPLEX_STREAMED alone. */
+function isDirectOverride({ config, request, response }: FilterState): boolean {
+  if (!config.release.directModeOverride) return false;
+  const { mode } = request.waitsFor === "headers" ? request : response;
+  return mode.body === "FULL_DUPLEX_STREAMED" && mode.sendTrailers;
 }
 
 function takeMetadata(filter: FilterState, message: ProcessingResponse): void {

@@ -44,8 +44,12 @@ const TEXTS = {
     rule: ":scheme has to be a URI scheme",
     wayOut: "set http or https",
   },
+  authority_invalid: {
+    rule: "host and :authority have to be a host, with a port or without",
+    wayOut: "set a valid one",
+  },
   header_name_empty: {
-    rule: "an entry without a header name is skipped",
+    rule: "a header without a name is sent as it is: a line that begins with a colon",
     wayOut: "name the header",
   },
   value_without_raw_value: {
