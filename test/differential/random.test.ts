@@ -3,7 +3,7 @@ import { envoyBinary } from "../envoy/envoy-rig.ts";
 import { describeDifferences } from "./differences.ts";
 import { envoyRelease } from "./envoy-release.ts";
 import { randomScenario } from "./random-scenario.ts";
-import { runBoth } from "./run-both.ts";
+import { describeFlaky, runBoth } from "./run-both.ts";
 import { printScenario, shrink } from "./shrink.ts";
 
 const { EXT_PROC_DIFFERENTIAL_RANDOM: count = "100", EXT_PROC_DIFFERENTIAL_SEED: seed = "1" } = process.env;
@@ -22,8 +22,7 @@ describe.skipIf(envoyBinary === undefined)("random scenarios", () => {
         randomScenario(Number(seed), index, version),
       );
       const compared = await runBoth(scenarios, { binary, version });
-      const flaky = compared.filter((result) => result.flaky).map(({ scenario }) => scenario.name);
-      if (flaky.length > 0) process.stderr.write(`ran again: ${flaky.join("; ")}\n`);
+      process.stderr.write(describeFlaky(compared));
       const failed = compared.filter(({ differences }) => differences.length > 0);
       const shown = [];
       for (const result of failed.slice(0, MAX_SHOWN)) {
