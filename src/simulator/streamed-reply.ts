@@ -5,8 +5,8 @@ import {
   type HttpHeaders,
   type StreamedImmediateResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { bytesToText } from "../protocol/header-text.ts";
+import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { stopProcessing } from "./failure.ts";
 import type { FilterState } from "./filter-state.ts";
 import { HeaderMap } from "./header-map.ts";

@@ -79,9 +79,9 @@ export class UpstreamSide implements PathEnd {
     this.#gone = true;
   }
 
-  /** Undefined where it was never asked, or the transaction was over before the connection stood. */
+  /** Undefined where it was never asked. What Envoy cancels at once may not have left it yet: that is a race. */
   outcome(): UpstreamOutcome | undefined {
-    if (this.#headers === undefined || !this.#connected) return undefined;
+    if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;
     const body = this.#body.bytes();
     return {
