@@ -1,5 +1,6 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
+import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
 import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
 
 const HEADERS = [
@@ -10,6 +11,7 @@ const HEADER_BLOCK = encodeHeaderBlock(HEADERS);
 const OK_TRAILERS = encodeHeaderBlock([["grpc-status", "0"]]);
 
 const PREFIX_BYTES = 5;
+const NO_METADATA: ReplyMetadata = [];
 
 /** The answering side of a gRPC call: headers with the first message, messages, and one status at the end. */
 export class GrpcReply {
@@ -36,16 +38,19 @@ export class GrpcReply {
     });
   }
 
-  /** Ends the call, once; what comes later is dropped. Without a message before, the status alone is the reply. */
-  end(status: number, message = ""): void {
+  /**
+   * Ends the call, once; what comes later is dropped. Without a message before, the status alone is the reply. Metadata
+   * goes with the status.
+   */
+  end(status: number, message = "", metadata: ReplyMetadata = NO_METADATA): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (status === GrpcStatus.OK && message === "") {
+    if (status === GrpcStatus.OK && message === "" && metadata.length === 0) {
       this.#sendHeaders();
       this.#stream.end(OK_TRAILERS);
       return;
     }
-    const trailers = statusFields(status, message);
+    const trailers = [...statusFields(status, message), ...metadataFields(metadata)];
     if (this.#headersSent) this.#stream.end(encodeHeaderBlock(trailers));
     else this.#stream.respond(encodeHeaderBlock([...HEADERS, ...trailers]), true);
   }

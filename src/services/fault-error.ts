@@ -1,13 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 
 /**
  * The error that ends a stream with this fault. Its text goes to Envoy's access log, so it is that of the fault,
  * without what a handler threw.
  */
 export function faultError(fault: Fault): ConnectError {
-  return new ConnectError(`${fault.code}: ${fault.message}`, grpcStatusOf(fault.code));
+  return errorOf(fault, `${fault.code}: ${fault.message}`);
 }
 
 /**
@@ -17,7 +17,11 @@ export function faultError(fault: Fault): ConnectError {
 export function explainedFaultError(fault: Fault): ConnectError {
   const { cause } = fault;
   const reason = fault.code === "handler_threw" ? `: ${explainCause(cause)}` : "";
-  return new ConnectError(`${fault.code}: ${fault.message}${reason}`, grpcStatusOf(fault.code));
+  return errorOf(fault, `${fault.code}: ${fault.message}${reason}`);
+}
+
+function errorOf({ code }: Fault, message: string): ConnectError {
+  return new ConnectError(message, grpcStatusOf(code), { [FAULT_METADATA]: code });
 }
 
 function explainCause(cause: unknown): string {

@@ -1,4 +1,5 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
+import { withoutConnectionHeaders } from "./exchange-headers.ts";
 import type { PathEnd } from "./filter-path.ts";
 import { asReceived, Framing } from "./framing.ts";
 import type { HeaderMap } from "./header-map.ts";
@@ -26,7 +27,7 @@ export class ClientSide implements PathEnd {
   }
 
   headers(headers: HeaderMap, endStream: boolean): void {
-    this.#headers = headers.clone();
+    this.#headers = withoutConnectionHeaders(headers.clone());
     this.#framing = new Framing(this.#headers, endStream, this.#protocol);
     if (endStream) this.#onEnd();
   }

@@ -1,5 +1,6 @@
+import { textToBytes } from "../protocol/header-text.ts";
 import { HeaderMap } from "./header-map.ts";
-import type { ClientRequest, UpstreamResponse } from "./http-exchange.ts";
+import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-exchange.ts";
 
 /**
  * The client's headers as the filter finds them. Over HTTP/1 `transfer-encoding` is not among them: Envoy takes off what
@@ -17,12 +18,23 @@ export function requestHeadersOf(request: ClientRequest): HeaderMap {
   return withoutConnectionHeaders(map);
 }
 
-/** The upstream's headers as the filter finds them. */
-export function responseHeadersOf({ status = 200, headers = [] }: UpstreamResponse): HeaderMap {
-  return withoutConnectionHeaders(new HeaderMap("response", [[":status", String(status)], ...headers]));
+/**
+ * The upstream's headers as the filter finds them: with those of the connection, which Envoy takes off a response only
+ * when it leaves.
+ */
+export function responseHeadersOf(
+  { status = 200, headers = [] }: UpstreamResponse,
+  { protocol, body }: { readonly protocol: "http1" | "http2"; readonly body: HttpBodyInit },
+): HeaderMap {
+  const map = new HeaderMap("response", [[":status", String(status)], ...headers]);
+  const hasBody = (body.chunks ?? []).length > 0 || (body.trailers ?? []).length > 0;
+  if (protocol === "http1" && hasBody && !map.has("content-length"))
+    map.add("transfer-encoding", textToBytes("chunked"));
+  return map;
 }
 
-function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
+/** Takes off what belongs to the connection it came on. */
+export function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
   for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) map.remove(name);
   return map;
 }

@@ -35,7 +35,10 @@ export class ExtProcStream {
   readonly #callbacks: StreamCallbacks;
   readonly #call: ExtProcCall;
   #closed = false;
+  #endedByServer = false;
   #receiving = false;
+  #closedByAnswer = false;
+  #resetArrived = false;
   #end: StreamEnd = "reset";
   #serverSpoke = false;
 
@@ -62,7 +65,7 @@ export class ExtProcStream {
   send(message: ProcessingRequest): void {
     if (this.#closed) return;
     this.#clock.soon(() => {
-      if (this.#closed) return;
+      if (this.#endedByServer) return;
       this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
       this.#call.message(message);
     });
@@ -77,8 +80,10 @@ export class ExtProcStream {
     if (this.#closed) return false;
     this.#closed = true;
     const halfCloses = !this.#receiving;
+    this.#closedByAnswer = this.#receiving;
     this.#end = halfCloses ? "half_close_and_reset" : "reset";
     this.#clock.soon(() => {
+      this.#resetArrived = true;
       if (halfCloses) this.#call.halfClose();
       this.#call.reset();
     });
@@ -112,7 +117,8 @@ export class ExtProcStream {
 
   #receive(response: ProcessingResponse): void {
     if (this.#closed) {
-      this.#callbacks.ignored(response);
+      // An answer may be under way when Envoy ends the stream for reasons of its own.
+      if (this.#closedByAnswer || this.#resetArrived) this.#callbacks.ignored(response);
       return;
     }
     this.messages.push({ from: "server", atMs: this.#clock.nowMs, message: response });
@@ -125,6 +131,7 @@ export class ExtProcStream {
     this.#clock.soon(() => {
       if (this.#closed) return;
       this.#closed = true;
+      this.#endedByServer = true;
       this.#clock.soon(() => this.#call.reset());
       if (code === 0) this.#callbacks.closed();
       else this.#callbacks.failed(code, message);

@@ -129,6 +129,7 @@ export class HttpTransaction implements FilterHost {
   }
 
   attribute(name: string): unknown {
+    if (this.#config.observabilityMode && !this.#config.release.observesAttributes) return undefined;
     return readAttribute(name, {
       given: this.#exchange.attributes ?? {},
       protocol: this.#protocol,
@@ -163,17 +164,19 @@ export class HttpTransaction implements FilterHost {
   #respond(): void {
     if (this.end !== undefined || this.#responseHeaders !== undefined) return;
     const { response = {} } = this.#exchange;
-    this.#responseHeaders = responseHeadersOf(response);
     this.details = "via_upstream";
     const hasNoBody =
       this.#requestHeaders?.get(":method") === "HEAD" || response.status === 204 || response.status === 304;
-    this.#responseSource.play(this.#responseHeaders, hasNoBody ? {} : response, this.#codec);
+    const body = hasNoBody ? {} : response;
+    this.#responseHeaders = responseHeadersOf(response, { protocol: this.#protocol, body });
+    this.#responseSource.play(this.#responseHeaders, body, this.#codec);
   }
 
   /** A response of Envoy's own making. Where there is no other yet, it passes the filter like an upstream's. */
   #replyForEnvoy(status: number, text: string, details: string): void {
     const reply = { status, body: textToBytes(text), details };
-    if (this.#responseHeaders !== undefined) {
+    const passesFilter = this.#config.release.sendsLocalReplies && !this.client.hasHeaders;
+    if (this.#responseHeaders !== undefined || !passesFilter) {
       this.localReply(reply);
       return;
     }

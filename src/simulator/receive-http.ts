@@ -24,7 +24,8 @@ export function receiveHeaders(
   }
   // After it was sent: the server sees the length, the peer does not.
   if (!filter.processingComplete && removesContentLength(filter, state)) headers.remove("content-length");
-  if (state.direction === "response" && state.isSkipped && config.release.closesStreamEarly) endProcessing(filter);
+  if (state.direction === "response" && state.isSkipped && config.release.closesStream !== "when_over")
+    endProcessing(filter);
   return status;
 }
 

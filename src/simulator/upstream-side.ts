@@ -59,7 +59,7 @@ export class UpstreamSide implements PathEnd {
     }
     this.#headers = headers.clone();
     this.#framing = new Framing(this.#headers, endStream, this.#exchange.protocol ?? "http1");
-    this.#clock.after(0, () => this.#connect());
+    this.#clock.soon(() => this.#connect());
     if (endStream) this.#pass();
   }
 

@@ -2,7 +2,8 @@ import { fail } from "node:assert";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse, setHeader } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { deferred, nextTurn } from "../processor/deferred.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { requestBytes } from "./fake-stream.ts";
@@ -138,6 +139,7 @@ describe("a call that fails", () => {
     receive(headersOf("requestHeaders"));
     expect(stream.ending).toMatchObject({
       "grpc-status": "13",
+      "ext-proc-fault": "handler_threw",
       "grpc-message": 'handler_threw: processor "broken", requestHeaders: the handler threw',
     });
   });

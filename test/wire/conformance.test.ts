@@ -18,12 +18,16 @@ describe("every way into the server gives the same", () => {
     const streamed = await hear(STREAMING_WAYS);
     const [reference] = Object.values(streamed) as [Told];
     expect(reference.code).toBe(code);
+    expect(reference.fault).toEqual(code === 0 ? undefined : expect.stringMatching(/^[a-z_]+$/));
     expect(reference.answers.map((answer) => Object.keys(answer)[0])).toEqual(answers);
     expect(streamed).toEqual(Object.fromEntries(STREAMING_WAYS.map(({ name }) => [name, reference])));
 
     // One call has one outcome: where it is a fault, the answers before it are not told.
-    const once = debugCode === 0 ? reference : { code: debugCode, answers: [] };
-    expect(await hear(UNARY_WAYS)).toEqual(Object.fromEntries(UNARY_WAYS.map(({ name }) => [name, once])));
+    const once =
+      debugCode === 0 ? reference : { code: debugCode, answers: [], fault: expect.stringMatching(/^[a-z_]+$/) };
+    const unary = await hear(UNARY_WAYS);
+    expect(unary).toEqual(Object.fromEntries(UNARY_WAYS.map(({ name }) => [name, once])));
+    expect(new Set(Object.values(unary).map(({ fault }) => fault)).size).toBe(1);
   });
 
   test("whatever the transaction", { timeout: 60_000 }, async () => {
@@ -54,12 +58,13 @@ function bytesOf(messages: readonly ProcessingRequest[]): number {
 
 interface Told {
   readonly code: number;
+  readonly fault: string | undefined;
   readonly answers: readonly object[];
 }
 
 /** What was heard, to be compared: in an order of its own where only that within each direction is certain. */
-function told({ code, answers }: Heard, unordered = false): Told {
+function told({ code, fault, answers }: Heard, unordered = false): Told {
   const direction = ({ response }: ProcessingResponse) => (response.case?.startsWith("response") ? 1 : 0);
   const ordered = unordered ? answers.toSorted((a, b) => direction(a) - direction(b)) : answers;
-  return { code, answers: asJson(ordered) as readonly object[] };
+  return { code, fault, answers: asJson(ordered) as readonly object[] };
 }

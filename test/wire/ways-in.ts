@@ -3,12 +3,15 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { ProcessingRequest, ProcessingResponse } from "../../src/index.ts";
+import { FAULT_METADATA } from "../../src/protocol/fault-status.ts";
 import { processAll } from "./grpc-js-client.ts";
 
 /** What one transaction gave: its answers, and the status it ended with by gRPC's numbers. */
 export interface Heard {
   readonly answers: readonly ProcessingResponse[];
   readonly code: number;
+  /** The code of the fault that ended it, as its metadata names it. */
+  readonly fault?: string | undefined;
 }
 
 /** A way into the server for a whole transaction: all messages, then a half-close. */
@@ -44,7 +47,7 @@ export const UNARY_WAYS: readonly WayIn[] = [
 
 async function byGrpcJs(port: number, messages: readonly ProcessingRequest[]): Promise<Heard> {
   const { answers, status } = await processAll(port, messages);
-  return { answers, code: status.code };
+  return { answers, code: status.code, fault: status.metadata.get(FAULT_METADATA)[0]?.toString() };
 }
 
 function streaming(connect: (baseUrl: string) => Transport): WayIn["run"] {
@@ -55,7 +58,7 @@ function streaming(connect: (baseUrl: string) => Transport): WayIn["run"] {
       for await (const answer of client.process(each(messages))) answers.push(answer);
       return { answers, code: 0 };
     } catch (error) {
-      return { answers, code: codeOf(error) };
+      return { answers, ...endOf(error) };
     }
   };
 }
@@ -67,13 +70,14 @@ function unary(connect: (baseUrl: string) => Transport): WayIn["run"] {
       const { responses } = await client.process({ requests: [...messages] });
       return { answers: responses, code: 0 };
     } catch (error) {
-      return { answers: [], code: codeOf(error) };
+      return { answers: [], ...endOf(error) };
     }
   };
 }
 
-function codeOf(error: unknown): Code {
-  return ConnectError.from(error).code;
+function endOf(error: unknown): { readonly code: Code; readonly fault: string | undefined } {
+  const { code, metadata } = ConnectError.from(error);
+  return { code, fault: metadata.get(FAULT_METADATA) ?? undefined };
 }
 
 async function* each(messages: readonly ProcessingRequest[]): AsyncGenerator<ProcessingRequest> {
