@@ -157,7 +157,14 @@ async function readAccessLog(
 
 /** The script with real times. */
 function scaled(script: Script): Script {
-  const real = (action: Action): Action =>
-    typeof action === "object" && "waitMs" in action ? { waitMs: action.waitMs * TIME_SCALE } : action;
-  return { ...script, rules: script.rules?.map((rule) => ({ ...rule, do: rule.do.map(real) })) };
+  return { ...script, rules: script.rules?.map((rule) => ({ ...rule, do: rule.do.map(realTime) })) };
+}
+
+function realTime(action: Action): Action {
+  if (typeof action !== "object") return action;
+  if ("waitMs" in action) return { waitMs: action.waitMs * TIME_SCALE };
+  if (!("send" in action) || typeof action.send !== "object" || action.send === null) return action;
+  if (Array.isArray(action.send) || typeof action.send.overrideMessageTimeout !== "string") return action;
+  const seconds = Number.parseFloat(action.send.overrideMessageTimeout) * TIME_SCALE;
+  return { send: { ...action.send, overrideMessageTimeout: `${seconds}s` } };
 }
