@@ -28,6 +28,32 @@ const SINGLE_SLOT: ReadonlySet<string> = new Set([
   "user-agent",
   "via",
   "x-client-trace-id",
+  "x-envoy-attempt-count",
+  "x-envoy-decorator-operation",
+  "x-envoy-degraded",
+  "x-envoy-downstream-service-cluster",
+  "x-envoy-downstream-service-node",
+  "x-envoy-expected-rq-timeout-ms",
+  "x-envoy-external-address",
+  "x-envoy-force-trace",
+  "x-envoy-hedge-on-per-try-timeout",
+  "x-envoy-immediate-health-check-fail",
+  "x-envoy-internal",
+  "x-envoy-ip-tags",
+  "x-envoy-max-retries",
+  "x-envoy-original-path",
+  "x-envoy-ratelimited",
+  "x-envoy-retriable-header-names",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-retry-on",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-canary",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-service-time",
+  "x-envoy-upstream-stream-duration-ms",
   "x-forwarded-client-cert",
   "x-forwarded-for",
   "x-forwarded-host",
@@ -36,9 +62,9 @@ const SINGLE_SLOT: ReadonlySet<string> = new Set([
   "x-request-id",
 ]);
 
-/** Envoy's own headers have a slot each, too. */
+/** Pseudo-headers have a slot each, too. */
 function hasSingleSlot(name: string): boolean {
-  return name.startsWith(":") || name.startsWith("x-envoy-") || SINGLE_SLOT.has(name);
+  return name.startsWith(":") || SINGLE_SLOT.has(name);
 }
 
 /**

@@ -71,7 +71,7 @@ export function comparable(outcome: Outcome): Comparable {
   return {
     upstream: upstream && {
       route: upstream.route,
-      requestLine: [":method", ":path"].map((name) => valueOf(upstream.headers, name)).join(" "),
+      requestLine: [":method", ":path"].map((name) => valuesOf(upstream.headers, name)).join(" "),
       headers: messageHeaders({ ...upstream, headers: upstream.headers.filter(isNotInRequestLine) }),
       body: text(upstream.body),
       trailers: headers(upstream.trailers),
@@ -108,7 +108,7 @@ function isNotInRequestLine([name]: ReceivedHeader): boolean {
   return name !== ":method" && name !== ":path";
 }
 
-function valueOf(lines: readonly ReceivedHeader[], name: string): string {
+function valuesOf(lines: readonly ReceivedHeader[], name: string): string {
   return lines
     .filter(([other]) => other === name)
     .map(([, value]) => text(value))
