@@ -1,12 +1,13 @@
 import { textToBytes } from "../protocol/header-text.ts";
+import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import { HeaderMap } from "./header-map.ts";
 import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-exchange.ts";
 
 /**
  * The client's headers as the filter finds them. Over HTTP/1 `transfer-encoding` is not among them: Envoy takes off what
- * belongs to the connection.
+ * belongs to the connection. Over HTTP/2 cookies that came in crumbs are one line.
  */
-export function requestHeadersOf(request: ClientRequest): HeaderMap {
+export function requestHeadersOf(request: ClientRequest, protocol: "http1" | "http2"): HeaderMap {
   const { method, scheme = "http", authority = "example.test", path = "/", headers = [], chunks = [] } = request;
   const map = new HeaderMap("request", [
     [":authority", authority],
@@ -15,7 +16,21 @@ export function requestHeadersOf(request: ClientRequest): HeaderMap {
     [":scheme", scheme],
     ...headers,
   ]);
+  if (protocol === "http2") joinCookies(map);
   return withoutConnectionHeaders(map);
+}
+
+function joinCookies(map: HeaderMap): void {
+  const crumbs = map.entries.filter(([name]) => name === "cookie").map(([, value]) => value);
+  const [first = NO_BYTES, ...more] = crumbs;
+  if (more.length === 0) return;
+  const cookie = new ByteBuffer();
+  cookie.push(first);
+  for (const crumb of more) {
+    cookie.push(textToBytes("; "));
+    cookie.push(crumb);
+  }
+  map.set("cookie", cookie.bytes());
 }
 
 /**

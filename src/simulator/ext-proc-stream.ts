@@ -36,6 +36,7 @@ export class ExtProcStream {
   readonly #call: ExtProcCall;
   #closed = false;
   #endedByServer = false;
+  #serverIsGone = false;
   #receiving = false;
   #closedByAnswer = false;
   #resetArrived = false;
@@ -65,7 +66,7 @@ export class ExtProcStream {
   send(message: ProcessingRequest): void {
     if (this.#closed) return;
     this.#clock.soon(() => {
-      if (this.#endedByServer) return;
+      if (this.#endedByServer || this.#serverIsGone) return;
       this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
       this.#call.message(message);
     });
@@ -101,6 +102,7 @@ export class ExtProcStream {
       },
       end: (code, message = "") => this.#serverEnds(code, message === "" ? "via_upstream" : `${message}{via_upstream}`),
       reset: () => {
+        this.#serverIsGone = true;
         if (this.#serverSpoke) this.#serverEnds(INTERNAL, RESET_AFTER_HEADERS);
         else this.#serverEnds(UNAVAILABLE, RESET_BEFORE_HEADERS);
       },

@@ -40,10 +40,17 @@ function mayHaveBody(headers: HeaderMap): boolean {
   return status !== "204" && status !== "304";
 }
 
-/** Header lines as a peer reads them: HTTP/1 takes blanks and tabs off both ends of a value. */
+const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
+
+/**
+ * Header lines as a peer reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
+ * and blanks and tabs at both ends of a value mean nothing.
+ */
 export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {
   if (protocol === "http2") return headers.entries;
-  return headers.entries.map(([name, value]) => [name, trimmed(value)]);
+  const isWritten = ([name]: HeaderEntry) =>
+    !name.startsWith(":") || (headers.kind === "request" ? REQUEST_LINE.has(name) : name === ":status");
+  return headers.entries.filter(isWritten).map(([name, value]) => [name, trimmed(value)]);
 }
 
 function trimmed(value: Uint8Array): Uint8Array {

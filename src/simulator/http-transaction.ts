@@ -85,7 +85,7 @@ export class HttpTransaction implements FilterHost {
   start(): void {
     const { request = {} } = this.#exchange;
     if (request.abortAfterMs !== undefined) this.#clock.after(request.abortAfterMs, () => this.#abort());
-    this.#requestHeaders = requestHeadersOf(request);
+    this.#requestHeaders = requestHeadersOf(request, this.#protocol);
     this.upstream.chooseRoute(this.#requestHeaders);
     this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }

@@ -10,8 +10,8 @@ export type MutationOperation = "set" | "append" | "remove";
 export type Refusal = WarningCode | undefined;
 
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
-const AUTHORITY = /^[\w!$%&'()*+,\-./:;=?@[\]~]*$/;
-const SCHEME = /^[a-z][a-z0-9+.-]*$/i;
+const AUTHORITY = /^[\w!$%&'()*+,\-.:;=@[\]~]*$/;
+const SCHEME = /^https?$/i;
 
 /** Envoy's checker of header mutations: rules in the order in which Envoy asks them, the first that speaks decides. */
 export class MutationRuleChecker {

@@ -79,9 +79,9 @@ export class UpstreamSide implements PathEnd {
     this.#gone = true;
   }
 
-  /** Undefined where it was never asked, or the transaction was over before the connection stood. */
+  /** Undefined where it was never asked. What was over before the connection stood is incomplete. */
   outcome(): UpstreamOutcome | undefined {
-    if (this.#headers === undefined || !this.#connected) return undefined;
+    if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;
     const body = this.#body.bytes();
     return {
@@ -89,7 +89,7 @@ export class UpstreamSide implements PathEnd {
       headers: asReceived(this.#headers, this.#exchange.protocol ?? "http1"),
       body: body.subarray(0, limit),
       trailers: this.#trailers?.entries ?? [],
-      end: this.#arrived ? "complete" : "incomplete",
+      end: this.#arrived && this.#connected ? "complete" : "incomplete",
       smuggled: limit < body.length ? body.subarray(limit) : NO_BYTES,
     };
   }

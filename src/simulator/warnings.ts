@@ -41,8 +41,8 @@ const TEXTS = {
     wayOut: "set a final status",
   },
   scheme_invalid: {
-    rule: ":scheme has to be a URI scheme",
-    wayOut: "set http or https",
+    rule: ":scheme has to be http or https",
+    wayOut: "set one of the two",
   },
   authority_invalid: {
     rule: "host and :authority have to be a host, with a port or without",
