@@ -65,7 +65,14 @@ envoyRows("our server and library", (row) => {
 
   row(
     "row 21: 500 transactions that wait for each other on one connection never mix their state",
-    { scenes: { only: { server: served(stateful), filter: { message_timeout: "30s" } } } },
+    {
+      scenes: {
+        only: {
+          server: served(stateful, { envoy: { messageTimeoutMs: 30_000 } }),
+          filter: { message_timeout: "30s" },
+        },
+      },
+    },
     async ({ only }) => {
       const ids = Array.from({ length: TRANSACTIONS }, (_, index) => `transaction-${index}`);
       const outcomes = await Promise.all(ids.map((id) => only.send({ path: `/${id}`, headers: { "x-id": id } })));

@@ -1,8 +1,11 @@
 import { envoyBootstrap, type JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 
+/** A shared machine can stall longer than Envoy's 200 ms, which only some scenes are about. */
+export const SCENE_MESSAGE_TIMEOUT_MS = 5_000;
+
 /** How Envoy is configured for a scene: what differs from deploy/envoy.yaml. */
 export interface SceneConfig {
-  /** Merged into the ext_proc filter; message_timeout is 5 s unless it says otherwise. */
+  /** Merged into the ext_proc filter; `message_timeout` is 5 s unless it says otherwise. */
   readonly filter?: JsonObject;
   /** Fields of the HTTP connection manager. `stream_idle_timeout` is 5 s unless given. */
   readonly manager?: JsonObject;
@@ -83,8 +86,7 @@ function resourcesOf(scene: PlacedScene, accessLogPath: string): { listener: Jso
     upstreamPort,
     http1Trailers: true,
     filter: {
-      // A shared machine can stall longer than Envoy's 200 ms, which only some scenes are about.
-      message_timeout: "5s",
+      message_timeout: `${SCENE_MESSAGE_TIMEOUT_MS / 1_000}s`,
       grpc_service: { envoy_grpc: { cluster_name: names.extProc }, ...(grpcService as JsonObject | undefined) },
       ...filter,
     },
