@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { defineProcessor, setHeader } from "../../src/index.ts";
 import { deferred } from "../processor/deferred.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { requestHeaders } from "../wire/messages.ts";
+import { http2Session } from "../wire/raw-grpc.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";
 
 async function readiness({ port, statusPort }: StartedServer) {
@@ -114,4 +116,11 @@ describe("what fails and what is not enforced", () => {
     ]);
     expect(started.logText()).not.toContain("s3cret");
   });
+});
+
+test("connections are drained at the age that the operator names", async () => {
+  const started = await serverForTest(defineProcessor({ name: "idle" }), { http2: { maxConnectionAgeMs: 1 } });
+  const session = http2Session(started.port);
+  await once(session, "goaway");
+  await expect.poll(() => started.metric('ext_proc_http2_connections_ended_total{reason="drained"}')).toBe(1);
 });
