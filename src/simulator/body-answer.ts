@@ -89,7 +89,7 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   if (common?.headerMutation) filter.warn("header_mutation_too_late", phaseOf(state));
   if (mutation?.case === "streamedResponse") {
     const { body, endOfStream } = mutation.value;
-    if (body.length > 0) path.inject(body, endOfStream);
+    if (body.length > 0 || endOfStream) path.inject(body, endOfStream);
     state.finishCall(endOfStream ? "idle" : "streamed_body");
     return { kind: "applied", goesOn: endOfStream };
   }

@@ -17,7 +17,7 @@ export class Framing {
     if (protocol === "http1" && endStream && mayHaveBody(headers) && !headers.has("content-length"))
       headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
-    this.announcedLength = protocol === "http1" && Number.isSafeInteger(announced) ? announced : undefined;
+    if (protocol === "http1") this.announcedLength = isBodiless(headers) ? 0 : lengthOf(announced);
     // A server may have set it on a message without a body: the peer then waits for chunks that never come.
     this.#endsItself = !(protocol === "http1" && endStream && headers.has("transfer-encoding"));
   }
@@ -34,10 +34,18 @@ export class Framing {
   }
 }
 
+/** Responses that end with their headers, whatever else is sent. */
+function isBodiless(headers: HeaderMap): boolean {
+  return headers.kind === "response" && ["204", "304"].includes(headers.get(":status") ?? "");
+}
+
+function lengthOf(announced: number): number | undefined {
+  return Number.isSafeInteger(announced) ? announced : undefined;
+}
+
 function mayHaveBody(headers: HeaderMap): boolean {
   if (headers.kind === "request") return METHODS_WITH_BODY.has(headers.get(":method") ?? "");
-  const status = headers.get(":status") ?? "";
-  return status !== "204" && status !== "304";
+  return !isBodiless(headers);
 }
 
 const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);

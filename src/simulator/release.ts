@@ -17,7 +17,7 @@ export interface Release {
   readonly holdsHeadersForFirstChunk: boolean;
   /** An empty piece of a body that does not end it is sent to the server. */
   readonly sendsEmptyChunks: boolean;
-  /** A message with nothing but `mode_override` is taken while the answer to headers is awaited. */
+  /** A message with nothing but `mode_override` may come before the answer to request headers. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
   /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since, nothing goes on. */

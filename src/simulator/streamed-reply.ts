@@ -11,6 +11,7 @@ import { stopProcessing } from "./failure.ts";
 import type { FilterState } from "./filter-state.ts";
 import { HeaderMap } from "./header-map.ts";
 import { applyHeaderMutation } from "./header-mutation.ts";
+import { sendRest } from "./headers-answer.ts";
 
 const BODY_UNSUPPORTED: AnswerProblem = {
   kind: "spurious",
@@ -50,7 +51,8 @@ export function respondInPieces(
 }
 
 function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): AnswerProblem | undefined {
-  const { request } = filter;
+  const { request, response } = filter;
+  response.mode = { sendHeaders: false, sendTrailers: false, body: "NONE" };
   const isDuplex = request.mode.body === "FULL_DUPLEX_STREAMED";
   if (filter.streamedReply !== "none" || request.waitsFor !== "headers") return SPURIOUS;
   if (!endOfStream && !isDuplex && request.mode.body !== "NONE") return BODY_UNSUPPORTED;
@@ -62,6 +64,8 @@ function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): Answ
   request.finishCall(isDuplex && request.bodyReceived ? "streamed_body" : "idle");
   // In this mode the server goes on getting the request, and the upstream has its headers.
   if (isDuplex) request.path.resume();
+  // What the server has not seen of the request is sent first. If this is all, the end of the stream overtakes it.
+  if (!isDuplex && request.complete) sendRest(filter, request);
   filter.host.streamedReplyHeaders(map, endOfStream);
   if (endOfStream) end(filter);
   return undefined;
