@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { grpcStatusOfHttp } from "./grpc-status.ts";
 import type { HeaderMap } from "./header-map.ts";
 
 /** What attributes are read from. */
@@ -27,6 +28,8 @@ const READERS: Readonly<Record<string, Reader>> = {
   // A map cannot be put into a Struct by Envoy: what comes is the name of its type.
   "request.headers": ({ request }) => request && "CelMap value",
   "response.headers": ({ response }) => response && "CelMap value",
+  "request.size": ({ request }) => numberOf(request?.get("content-length")) ?? 0,
+  "response.grpc_status": ({ response }) => response && grpcStatusOf(response),
   "response.code": ({ response }) => numberOf(response?.get(":status")),
 };
 
@@ -43,4 +46,9 @@ function queryOf(path: string | undefined): string | undefined {
 
 function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
+}
+
+/** Where a response has no gRPC status, Envoy makes one of its HTTP status. */
+function grpcStatusOf(response: HeaderMap): number {
+  return numberOf(response.get("grpc-status")) ?? grpcStatusOfHttp(Number(response.get(":status")));
 }

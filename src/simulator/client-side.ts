@@ -1,6 +1,7 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
+import { withoutConnectionHeaders } from "./exchange-headers.ts";
 import type { PathEnd } from "./filter-path.ts";
-import { Framing } from "./framing.ts";
+import { asReceived, Framing } from "./framing.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { ClientOutcome } from "./outcome.ts";
 
@@ -26,7 +27,7 @@ export class ClientSide implements PathEnd {
   }
 
   headers(headers: HeaderMap, endStream: boolean): void {
-    this.#headers = headers.clone();
+    this.#headers = withoutConnectionHeaders(headers.clone());
     this.#framing = new Framing(this.#headers, endStream, this.#protocol);
     if (endStream) this.#onEnd();
   }
@@ -49,7 +50,7 @@ export class ClientSide implements PathEnd {
     const status = this.#headers?.get(":status");
     return {
       status: status === undefined ? undefined : Number(status),
-      headers: (this.#headers?.entries ?? []).filter(([name]) => name !== ":status"),
+      headers: (this.#headers ? asReceived(this.#headers, this.#protocol) : []).filter(([name]) => name !== ":status"),
       body: body.subarray(0, limit),
       trailers: this.#trailers?.entries ?? [],
       end: end === "complete" && this.#waitsForMore ? "stalled" : end,

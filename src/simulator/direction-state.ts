@@ -27,6 +27,8 @@ export class DirectionState {
   waitsFor: CallbackState = "idle";
   /** The path was stopped, and has to be let go when there is nothing to wait for. */
   paused = false;
+  /** Its last answer came, as far as Envoy looks. */
+  answered = false;
   /** The headers ended the message. */
   hasNoBody = false;
   /** The message is here as a whole. */

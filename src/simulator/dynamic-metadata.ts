@@ -51,23 +51,11 @@ export class DynamicMetadata {
   }
 
   #merge(namespace: string, value: JsonValue): void {
-    // What is no object counts as an empty one.
-    this.#untyped.set(namespace, mergedStruct(this.#untyped.get(namespace), isObject(value) ? value : {}));
+    // What is no object counts as an empty one. Only the top level is merged, as in protobuf's maps.
+    this.#untyped.set(namespace, { ...this.#untyped.get(namespace), ...(isObject(value) ? value : {}) });
   }
 }
 
-/** Envoy's merge of Structs: objects field by field, lists one after the other, anything else the newer one. */
-function mergedStruct(older: JsonObject = {}, newer: JsonObject): JsonObject {
-  const merged: JsonObject = { ...older };
-  for (const [name, value] of Object.entries(newer)) {
-    const known = merged[name];
-    if (isObject(known) && isObject(value)) merged[name] = mergedStruct(known, value);
-    else if (Array.isArray(known) && Array.isArray(value)) merged[name] = [...known, ...value];
-    else merged[name] = value;
-  }
-  return merged;
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
+function isObject(value: JsonValue): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,11 +1,13 @@
+import { textToBytes } from "../protocol/header-text.ts";
+import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import { HeaderMap } from "./header-map.ts";
-import type { ClientRequest, UpstreamResponse } from "./http-exchange.ts";
+import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-exchange.ts";
 
 /**
  * The client's headers as the filter finds them. Over HTTP/1 `transfer-encoding` is not among them: Envoy takes off what
- * belongs to the connection.
+ * belongs to the connection. Over HTTP/2 cookies that came in crumbs are one line.
  */
-export function requestHeadersOf(request: ClientRequest): HeaderMap {
+export function requestHeadersOf(request: ClientRequest, protocol: "http1" | "http2"): HeaderMap {
   const { method, scheme = "http", authority = "example.test", path = "/", headers = [], chunks = [] } = request;
   const map = new HeaderMap("request", [
     [":authority", authority],
@@ -14,15 +16,40 @@ export function requestHeadersOf(request: ClientRequest): HeaderMap {
     [":scheme", scheme],
     ...headers,
   ]);
+  if (protocol === "http2") joinCookies(map);
   return withoutConnectionHeaders(map);
 }
 
-/** The upstream's headers as the filter finds them. */
-export function responseHeadersOf({ status = 200, headers = [] }: UpstreamResponse): HeaderMap {
-  return withoutConnectionHeaders(new HeaderMap("response", [[":status", String(status)], ...headers]));
+function joinCookies(map: HeaderMap): void {
+  const crumbs = map.entries.filter(([name]) => name === "cookie").map(([, value]) => value);
+  const [first = NO_BYTES, ...more] = crumbs;
+  if (more.length === 0) return;
+  const cookie = new ByteBuffer();
+  cookie.push(first);
+  for (const crumb of more) {
+    cookie.push(textToBytes("; "));
+    cookie.push(crumb);
+  }
+  map.set("cookie", cookie.bytes());
 }
 
-function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
+/**
+ * The upstream's headers as the filter finds them: with those of the connection, which Envoy takes off a response only
+ * when it leaves.
+ */
+export function responseHeadersOf(
+  { status = 200, headers = [] }: UpstreamResponse,
+  { protocol, body }: { readonly protocol: "http1" | "http2"; readonly body: HttpBodyInit },
+): HeaderMap {
+  const map = new HeaderMap("response", [[":status", String(status)], ...headers]);
+  const hasBody = (body.chunks ?? []).length > 0 || (body.trailers ?? []).length > 0;
+  if (protocol === "http1" && hasBody && !map.has("content-length"))
+    map.add("transfer-encoding", textToBytes("chunked"));
+  return map;
+}
+
+/** Takes off what belongs to the connection it came on. */
+export function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
   for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) map.remove(name);
   return map;
 }

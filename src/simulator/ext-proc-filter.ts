@@ -35,9 +35,6 @@ export class FilteredTransaction {
       filter: {
         request: this.#side("request"),
         response: this.#side("response"),
-        bypassed: () => {
-          this.#filter.processingComplete = true;
-        },
         over: () => this.#over(),
       },
     });
@@ -85,7 +82,7 @@ export class FilteredTransaction {
       upstream,
       client,
       messages: everStream?.messages ?? [],
-      streamEnd: everStream === undefined ? "none" : everStream.endedByServer ? "server" : "reset",
+      streamEnd: everStream?.end ?? "none",
       counters,
       responseCodeDetails: this.#http.details,
       dynamicMetadata: metadata.untyped,

@@ -34,6 +34,8 @@ export interface PeerStream {
   reset(): void;
   /** The server answers with a plain HTTP status in place of gRPC. */
   httpStatus(status: number): void;
+  /** There is no server: the connection is refused. For `open`, before anything else. */
+  unreachable(): void;
   /** Calls back in so many virtual milliseconds, while the transaction lasts. */
   after(delayMs: number, callback: () => void): void;
 }

@@ -3,25 +3,16 @@ import type {
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { ExtProcCall, ExtProcPeer, PeerStream } from "./ext-proc-peer.ts";
-import type { StreamMessage } from "./outcome.ts";
+import { grpcStatusOfHttp, INTERNAL, UNAVAILABLE } from "./grpc-status.ts";
+import type { StreamEnd, StreamMessage } from "./outcome.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
-/** gRPC status codes that Envoy's client gives to ends without one. */
-const UNKNOWN = 2;
-const INTERNAL = 13;
-const UNAVAILABLE = 14;
-
-/** By gRPC's own mapping of HTTP statuses. */
-const GRPC_CODE_OF_HTTP_STATUS: Readonly<Record<number, number>> = {
-  400: INTERNAL,
-  401: 16,
-  403: 7,
-  404: 12,
-  429: UNAVAILABLE,
-  502: UNAVAILABLE,
-  503: UNAVAILABLE,
-  504: UNAVAILABLE,
-};
+/** Envoy's words about ends without a status. */
+const RESET_AFTER_HEADERS = "upstream_reset_after_response_started{remote_reset}";
+const RESET_BEFORE_HEADERS =
+  "upstream connect error or disconnect/reset before headers. reset reason: remote reset{upstream_reset_before_response_started{remote_reset}}";
+const CONNECTION_REFUSED =
+  "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure{upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}}";
 
 /** What the filter hears from a stream. */
 export interface StreamCallbacks {
@@ -45,6 +36,11 @@ export class ExtProcStream {
   readonly #call: ExtProcCall;
   #closed = false;
   #endedByServer = false;
+  #serverIsGone = false;
+  #receiving = false;
+  #closedByAnswer = false;
+  #resetArrived = false;
+  #end: StreamEnd = "reset";
   #serverSpoke = false;
 
   constructor(
@@ -62,24 +58,34 @@ export class ExtProcStream {
     return this.#closed;
   }
 
-  get endedByServer(): boolean {
-    return this.#endedByServer;
+  /** How Envoy's half of it ended. */
+  get end(): StreamEnd {
+    return this.#end;
   }
 
   send(message: ProcessingRequest): void {
     if (this.#closed) return;
-    this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
     this.#clock.soon(() => {
-      if (!this.#closed) this.#call.message(message);
+      if (this.#endedByServer || this.#serverIsGone) return;
+      this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
+      this.#call.message(message);
     });
   }
 
-  /** Half-closes and resets. False where the stream was over already. */
+  /**
+   * Envoy is done with it: it half-closes and resets. Where it does so upon a message of the server, only the reset gets
+   * out, since a connection that is being read sends later, and not what a reset has overtaken. False where the stream
+   * was over already.
+   */
   close(): boolean {
     if (this.#closed) return false;
     this.#closed = true;
+    const halfCloses = !this.#receiving;
+    this.#closedByAnswer = this.#receiving;
+    this.#end = halfCloses ? "half_close_and_reset" : "reset";
     this.#clock.soon(() => {
-      this.#call.halfClose();
+      this.#resetArrived = true;
+      if (halfCloses) this.#call.halfClose();
       this.#call.reset();
     });
     return true;
@@ -94,9 +100,17 @@ export class ExtProcStream {
         this.#serverSpoke = true;
         this.#clock.soon(() => this.#receive(response));
       },
-      end: (code, message = "") => this.#serverEnds(code, message),
-      reset: () => this.#serverEnds(this.#serverSpoke ? INTERNAL : UNAVAILABLE, ""),
-      httpStatus: (status) => this.#serverEnds(GRPC_CODE_OF_HTTP_STATUS[status] ?? UNKNOWN, ""),
+      end: (code, message = "") => this.#serverEnds(code, message === "" ? "via_upstream" : `${message}{via_upstream}`),
+      reset: () => {
+        this.#serverIsGone = true;
+        if (this.#serverSpoke) this.#serverEnds(INTERNAL, RESET_AFTER_HEADERS);
+        else this.#serverEnds(UNAVAILABLE, RESET_BEFORE_HEADERS);
+      },
+      httpStatus: (status) => this.#serverEnds(grpcStatusOfHttp(status), "via_upstream"),
+      unreachable: () => {
+        this.#end = "none";
+        this.#serverEnds(UNAVAILABLE, CONNECTION_REFUSED);
+      },
       after: (delayMs, callback) => {
         this.#clock.after(delayMs, callback);
       },
@@ -105,11 +119,14 @@ export class ExtProcStream {
 
   #receive(response: ProcessingResponse): void {
     if (this.#closed) {
-      this.#callbacks.ignored(response);
+      // An answer may be under way when Envoy ends the stream for reasons of its own.
+      if (this.#closedByAnswer || this.#resetArrived) this.#callbacks.ignored(response);
       return;
     }
     this.messages.push({ from: "server", atMs: this.#clock.nowMs, message: response });
+    this.#receiving = true;
     this.#callbacks.message(response);
+    this.#receiving = false;
   }
 
   #serverEnds(code: number, message: string): void {

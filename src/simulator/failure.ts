@@ -16,8 +16,7 @@ export function answerFailed(filter: FilterState, problem: AnswerProblem): void 
 
 /** The server ended the stream with OK: the rest of the transaction goes on without it. */
 export function streamClosed(filter: FilterState): void {
-  if (filter.processingComplete) return;
-  endWithoutServer(filter);
+  if (!filter.processingComplete) endWithoutServer(filter);
 }
 
 /** The stream failed: a gRPC status, an HTTP status, a reset, or no connection at all. */
@@ -78,6 +77,8 @@ function endWithoutServer(filter: FilterState): void {
 /** From now on the filter is not there: what it holds goes on as it came. */
 function passUnprocessed(filter: FilterState): void {
   filter.processingComplete = true;
+  // The client has the beginning of a response that nobody ends: there is nothing to let pass.
+  if (filter.streamedReply !== "none") return;
   letPass(filter.request);
   letPass(filter.response);
 }

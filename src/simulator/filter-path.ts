@@ -136,7 +136,8 @@ export class FilterPath {
   inject(bytes: Uint8Array, endStream: boolean): void {
     if (this.#aborted) return;
     this.#passHeaders(false);
-    this.#passData(bytes, endStream);
+    // Trailers are the end where there are any.
+    this.#passData(bytes, endStream && this.trailers === undefined);
   }
 
   /** Adds to what is kept, as if the filter had stopped at it. */

@@ -1,4 +1,7 @@
-import type { HeaderMap } from "./header-map.ts";
+import { textToBytes } from "../protocol/header-text.ts";
+import type { HeaderEntry, HeaderMap } from "./header-map.ts";
+
+const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 /**
  * How a peer finds the end of a message. Over HTTP/1 that is `content-length` where there is one, whatever Envoy sends;
@@ -11,6 +14,8 @@ export class Framing {
 
   /** Looks at headers as they leave Envoy, and adds what its HTTP/1 codec adds. */
   constructor(headers: HeaderMap, endStream: boolean, protocol: "http1" | "http2") {
+    if (protocol === "http1" && endStream && mayHaveBody(headers) && !headers.has("content-length"))
+      headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
     this.announcedLength = protocol === "http1" && Number.isSafeInteger(announced) ? announced : undefined;
     // A server may have set it on a message without a body: the peer then waits for chunks that never come.
@@ -27,4 +32,35 @@ export class Framing {
     if (this.announcedLength !== undefined) return received >= this.announcedLength;
     return this.#endsItself;
   }
+}
+
+function mayHaveBody(headers: HeaderMap): boolean {
+  if (headers.kind === "request") return METHODS_WITH_BODY.has(headers.get(":method") ?? "");
+  const status = headers.get(":status") ?? "";
+  return status !== "204" && status !== "304";
+}
+
+const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
+
+/**
+ * Header lines as a peer reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
+ * and blanks and tabs at both ends of a value mean nothing.
+ */
+export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {
+  if (protocol === "http2") return headers.entries;
+  const isWritten = ([name]: HeaderEntry) =>
+    !name.startsWith(":") || (headers.kind === "request" ? REQUEST_LINE.has(name) : name === ":status");
+  return headers.entries.filter(isWritten).map(([name, value]) => [name, trimmed(value)]);
+}
+
+function trimmed(value: Uint8Array): Uint8Array {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isBlank(value[start])) start++;
+  while (start < end && isBlank(value[end - 1])) end--;
+  return value.subarray(start, end);
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09;
 }

@@ -1,45 +1,11 @@
 import { bytesToText, textToBytes } from "../protocol/header-text.ts";
+import { SINGLE_SLOT } from "./single-slot.ts";
 
 /** What a header map belongs to: the rules for names and the limits depend on it. */
 export type HeaderMapKind = "request" | "response" | "trailers";
 
 /** A header line in a map: lower-case name, exact bytes. */
 export type HeaderEntry = readonly [name: string, value: Uint8Array];
-
-/**
- * Headers that Envoy keeps in one slot each. Another value for one of them joins the first with a comma, where every
- * other header gets a line more.
- */
-const SINGLE_SLOT: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "content-type",
-  "expect",
-  "forwarded",
-  "grpc-message",
-  "grpc-status",
-  "grpc-timeout",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-status",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-  "user-agent",
-  "via",
-  "x-client-trace-id",
-  "x-forwarded-client-cert",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-forwarded-proto",
-  "x-request-id",
-]);
-
-/** Envoy's own headers have a slot each, too. */
-function hasSingleSlot(name: string): boolean {
-  return name.startsWith(":") || name.startsWith("x-envoy-") || SINGLE_SLOT.has(name);
-}
 
 /**
  * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. In a request `host` is
@@ -86,7 +52,10 @@ export class HeaderMap {
   /** Adds a value beside those that are there. */
   add(name: string, value: Uint8Array): void {
     const key = this.#nameOf(name);
-    const index = hasSingleSlot(key) ? this.#entries.findIndex(([candidate]) => candidate === key) : -1;
+    const index =
+      key.startsWith(":") || SINGLE_SLOT[this.kind].has(key)
+        ? this.#entries.findIndex(([candidate]) => candidate === key)
+        : -1;
     const present = this.#entries[index];
     if (present) this.#entries[index] = [key, joined(present[1], value)];
     else this.#insert(key, value);

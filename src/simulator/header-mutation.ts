@@ -14,7 +14,6 @@ const MAX_REQUEST_KIB = 60;
 const MAX_RESPONSE_KIB = 80;
 
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
-const AUTHORITY = /^[\w!$%&'()*+,\-./:;=?@[\]~]*$/;
 
 /** Where and how a mutation is applied. */
 export interface MutationContext {
@@ -86,16 +85,13 @@ function setHeader(option: HeaderValueOption, headers: HeaderMap, context: Mutat
   const { header } = option;
   if (header === undefined) return undefined;
   const name = header.key.toLowerCase();
-  if (name === "") {
-    context.warn("header_name_empty", name);
-    return undefined;
-  }
+  if (name === "") context.warn("header_name_empty", name);
   if (context.skipContentLength && name === "content-length") {
     context.warn("content_length_skipped", name);
     return undefined;
   }
   const value = header.rawValue;
-  if (!NAME.test(name) || !isHeaderValue(value) || !isAuthorityIfItIs(name, value)) {
+  if ((name !== "" && !NAME.test(name)) || !isHeaderValue(value)) {
     context.countRejected();
     return context.shortDetails
       ? "header_mutation_set_contains_invalid_character"
@@ -140,9 +136,4 @@ function checkResult(headers: HeaderMap, context: MutationContext): string | und
 
 function isHeaderValue(value: Uint8Array): boolean {
   return value.every((byte) => byte === 0x09 || (byte >= 0x20 && byte !== 0x7f));
-}
-
-function isAuthorityIfItIs(name: string, value: Uint8Array): boolean {
-  if (name !== "host" && name !== ":authority") return true;
-  return AUTHORITY.test(String.fromCharCode(...value.subarray(0, 4096)));
 }

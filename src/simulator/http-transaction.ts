@@ -1,6 +1,5 @@
 import { textToBytes } from "../protocol/header-text.ts";
 import { readAttribute } from "./attributes.ts";
-import { NO_BYTES } from "./byte-buffer.ts";
 import { ClientSide } from "./client-side.ts";
 import { requestHeadersOf, responseHeadersOf } from "./exchange-headers.ts";
 import type { FilterConfig } from "./filter-config.ts";
@@ -24,8 +23,6 @@ const ROUTE_TIMEOUT_MS = 15_000;
 export interface TransactionFilter {
   readonly request: PathFilter;
   readonly response: PathFilter;
-  /** Envoy makes a response for reasons of its own: the filter is passed by. */
-  bypassed(): void;
   /** The transaction is over. */
   over(): void;
 }
@@ -60,7 +57,7 @@ export class HttpTransaction implements FilterHost {
     this.#config = parts.config;
     this.#filter = parts.filter;
     this.client = new ClientSide(this.#protocol, () => this.#finish("complete"));
-    this.upstream = new UpstreamSide(exchange, {
+    this.upstream = new UpstreamSide(clock, exchange, {
       noRoute: () => this.#replyForEnvoy(404, "", "route_not_found"),
       headersArrived: () => this.#respondIf("request_headers"),
       requestArrived: () => this.#respondIf("request_end"),
@@ -87,8 +84,8 @@ export class HttpTransaction implements FilterHost {
   /** The client sends its request. */
   start(): void {
     const { request = {} } = this.#exchange;
-    if (request.abortAfterMs !== undefined) this.#clock.after(request.abortAfterMs, () => this.#finish("aborted"));
-    this.#requestHeaders = requestHeadersOf(request);
+    if (request.abortAfterMs !== undefined) this.#clock.after(request.abortAfterMs, () => this.#abort());
+    this.#requestHeaders = requestHeadersOf(request, this.#protocol);
     this.upstream.chooseRoute(this.#requestHeaders);
     this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }
@@ -109,9 +106,13 @@ export class HttpTransaction implements FilterHost {
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void {
     this.responsePath.abort();
     this.details = "ext_proc_local_response";
-    if (headers.has(":status")) this.client.headers(headers, endStream);
-    // There is nothing that Envoy's codec could write.
-    else this.localReply({ status: 502, body: NO_BYTES, details: this.details });
+    if (headers.has(":status")) {
+      this.client.headers(headers, endStream);
+      return;
+    }
+    const body = textToBytes("missing required header: :status");
+    const details = "filter_removed_required_response_headers{missing_required_header:_:status}";
+    this.localReply({ status: 502, body, details });
   }
 
   streamedReplyData(bytes: Uint8Array, endStream: boolean): void {
@@ -128,6 +129,7 @@ export class HttpTransaction implements FilterHost {
   }
 
   attribute(name: string): unknown {
+    if (this.#config.observabilityMode && !this.#config.release.observesAttributes) return undefined;
     return readAttribute(name, {
       given: this.#exchange.attributes ?? {},
       protocol: this.#protocol,
@@ -160,19 +162,30 @@ export class HttpTransaction implements FilterHost {
   }
 
   #respond(): void {
-    if (this.end !== undefined) return;
+    if (this.end !== undefined || this.#responseHeaders !== undefined) return;
     const { response = {} } = this.#exchange;
-    this.#responseHeaders = responseHeadersOf(response);
     this.details = "via_upstream";
     const hasNoBody =
       this.#requestHeaders?.get(":method") === "HEAD" || response.status === 204 || response.status === 304;
-    this.#responseSource.play(this.#responseHeaders, hasNoBody ? {} : response, this.#codec);
+    const body = hasNoBody ? {} : response;
+    this.#responseHeaders = responseHeadersOf(response, { protocol: this.#protocol, body });
+    this.#responseSource.play(this.#responseHeaders, body, this.#codec);
   }
 
-  /** A response of Envoy's own making, which no server hears of. */
+  /** A response of Envoy's own making. Where there is no other yet, it passes the filter like an upstream's. */
   #replyForEnvoy(status: number, text: string, details: string): void {
-    this.#filter.bypassed();
-    this.localReply({ status, body: textToBytes(text), details });
+    const reply = { status, body: textToBytes(text), details };
+    const passesFilter = this.#config.release.sendsLocalReplies && !this.client.hasHeaders;
+    if (this.#responseHeaders !== undefined || !passesFilter) {
+      this.localReply(reply);
+      return;
+    }
+    this.requestPath.abort();
+    this.details = details;
+    const { headers, body, endStream } = prepareLocalReply(reply, this.#requestHeaders);
+    this.#responseHeaders = headers;
+    this.responsePath.receiveHeaders(headers, endStream);
+    if (!endStream) this.responsePath.receiveData(body, true);
   }
 
   #startRouteTimer(): void {
@@ -216,6 +229,11 @@ export class HttpTransaction implements FilterHost {
     };
   }
 
+  #abort(): void {
+    if (this.end === undefined) this.details = "downstream_remote_disconnect";
+    this.#finish("aborted");
+  }
+
   #finish(end: ClientOutcome["end"]): void {
     if (this.end !== undefined) return;
     this.end = end;
@@ -223,6 +241,7 @@ export class HttpTransaction implements FilterHost {
     this.#routeTimer?.cancel();
     this.requestPath.abort();
     this.responsePath.abort();
+    this.upstream.disconnect();
     this.#filter.over();
   }
 }

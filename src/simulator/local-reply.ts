@@ -1,5 +1,6 @@
 import { bytesToText, textToBytes } from "../protocol/header-text.ts";
 import type { LocalReply } from "./filter-state.ts";
+import { grpcStatusOfHttp } from "./grpc-status.ts";
 import { HeaderMap } from "./header-map.ts";
 
 /** A local reply as it leaves: headers and, unless they are all, a body. */
@@ -43,27 +44,6 @@ function writeGrpcStatus(headers: HeaderMap, { status, grpcStatus, body }: Local
     headers.set("grpc-status", textToBytes(String(grpcStatus ?? grpcStatusOfHttp(status))));
   }
   if (body.length > 0) headers.set("grpc-message", textToBytes(percentEncoded(bytesToText(body))));
-}
-
-/** By gRPC's mapping of HTTP statuses. */
-function grpcStatusOfHttp(status: number): number {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
 }
 
 function percentEncoded(text: string): string {

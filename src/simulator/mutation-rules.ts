@@ -10,7 +10,8 @@ export type MutationOperation = "set" | "append" | "remove";
 export type Refusal = WarningCode | undefined;
 
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
-const SCHEME = /^[a-z][a-z0-9+.-]*$/i;
+const AUTHORITY = /^[\w!$%&'()*+,\-.:;=@[\]~]*$/;
+const SCHEME = /^https?$/i;
 
 /** Envoy's checker of header mutations: rules in the order in which Envoy asks them, the first that speaks decides. */
 export class MutationRuleChecker {
@@ -49,6 +50,7 @@ export class MutationRuleChecker {
 
 function refuseValue(name: string, value: Uint8Array): Refusal {
   if (name === ":status" && !isFinalStatus(bytesToText(value))) return "status_invalid";
+  if ((name === "host" || name === ":authority") && !AUTHORITY.test(bytesToText(value))) return "authority_invalid";
   if (name === ":scheme" && !SCHEME.test(bytesToText(value))) return "scheme_invalid";
   return undefined;
 }

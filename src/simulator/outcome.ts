@@ -49,10 +49,10 @@ export type StreamMessage =
   | { readonly from: "server"; readonly atMs: number; readonly message: ProcessingResponse };
 
 /**
- * How the ext_proc stream ended. `none`: none was opened. `reset`: Envoy was done with it, which is how nearly every one
- * ends. `server`: the server ended it, in whatever way.
+ * How Envoy ended its half of the ext_proc stream. `none`: no stream was opened. `reset`: RST_STREAM alone, right upon a
+ * message of the server. `half_close_and_reset`: both at once, for any other reason.
  */
-export type StreamEnd = "none" | "reset" | "server";
+export type StreamEnd = "none" | "reset" | "half_close_and_reset";
 
 /** Something that Envoy dropped or that harms the transaction, and what to do about it. No value of a header is in it. */
 export interface Warning {

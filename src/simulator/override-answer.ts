@@ -6,8 +6,10 @@ import { directionMode, isAllowedOverride, overriddenMode } from "./processing-m
 /**
  * `mode_override`: takes force before the rest of the answer is looked at. Honoured only while headers wait for their
  * answer, in either direction.
+ *
+ * @returns Whether it was.
  */
-export function overrideMode(filter: FilterState, override: ProcessingMode): void {
+export function overrideMode(filter: FilterState, override: ProcessingMode): boolean {
   const { config, request, response } = filter;
   const mode = overriddenMode(override, config.configuredMode);
   const { allowModeOverride = false, allowedOverrideModes = [] } = config.settings;
@@ -20,7 +22,7 @@ export function overrideMode(filter: FilterState, override: ProcessingMode): voi
     isAllowedOverride(mode, allowedOverrideModes);
   if (!honoured) {
     filter.warn("mode_override_ignored", undefined);
-    return;
+    return false;
   }
   const answered = request.waitsFor === "headers" ? request : response;
   const was = { request: request.mode.body, response: response.mode.body };
@@ -34,6 +36,7 @@ export function overrideMode(filter: FilterState, override: ProcessingMode): voi
   if (answered === request && was.response !== "NONE" && response.mode.body === "NONE") {
     filter.warn("mode_override_resets_body_mode", "requestHeaders");
   }
+  return true;
 }
 
 /**

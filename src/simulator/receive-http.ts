@@ -24,7 +24,8 @@ export function receiveHeaders(
   }
   // After it was sent: the server sees the length, the peer does not.
   if (!filter.processingComplete && removesContentLength(filter, state)) headers.remove("content-length");
-  if (state.direction === "response" && state.isSkipped && config.release.closesStreamEarly) endProcessing(filter);
+  if (state.direction === "response" && state.isSkipped && config.release.closesStream !== "when_over")
+    endProcessing(filter);
   return status;
 }
 
@@ -37,6 +38,7 @@ export function receiveData(filter: FilterState, state: DirectionState, frame: D
     frame.bytes = frame.bytes.subarray(0, 0);
     return "continue";
   }
+  if (filter.streamedReply !== "none") return receiveWhileReplying(filter, state, frame);
   if (filter.processingComplete) return "continue";
   if (state.waitsFor === "headers" && !sendsBodyBeforeAnswer(filter, state)) {
     state.paused = true;
@@ -56,9 +58,15 @@ export function receiveData(filter: FilterState, state: DirectionState, frame: D
   }
 }
 
+/** The server answers the client itself: the upstream gets no body, the server does in FULL_DUPLEX_STREAMED. */
+function receiveWhileReplying(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+  if (state.mode.body === "FULL_DUPLEX_STREAMED") receiveStreamed(filter, state, frame);
+  return "stop_no_buffer";
+}
+
 /** Trailers reach the filter (`decodeTrailers`, `encodeTrailers`). */
 export function receiveTrailers(filter: FilterState, state: DirectionState, trailers: HeaderMap): "continue" | "stop" {
-  if (filter.processingComplete) return "continue";
+  if (filter.processingComplete) return filter.streamedReply === "none" ? "continue" : "stop";
   if (filter.config.observabilityMode) {
     if (state.mode.sendTrailers && filter.openStream()) sendTrailers(filter, state, trailers);
     return "continue";

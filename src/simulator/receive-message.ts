@@ -1,4 +1,5 @@
 import type { BodyResponse, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { isBodyPhase, type Phase } from "../protocol/phase.ts";
 import type { AnswerProblem } from "./answer-problem.ts";
 import { answerBody } from "./body-answer.ts";
 import type { DirectionState } from "./direction-state.ts";
@@ -25,14 +26,15 @@ export function receiveMessage(filter: FilterState, message: ProcessingResponse)
     overrideMessageTimeout(filter, message);
     return;
   }
-  if (message.modeOverride) overrideMode(filter, message.modeOverride);
+  const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride) : false;
+  if (overridden && message.response.case === undefined && isDirectOverride(filter)) return;
   const endsBody = isLastOfBody(filter, message);
   const problem = answer(filter, message);
   const { counters } = filter;
   if (problem?.kind === "spurious") counters.spurious_msgs_received++;
-  else counters.stream_msgs_received++;
+  else if (message.response.case !== undefined) counters.stream_msgs_received++;
   if (problem) answerFailed(filter, problem);
-  else if (filter.config.release.closesStreamEarly && isLastNeeded(filter, message, endsBody)) endProcessing(filter);
+  else if (isLastNeeded(filter, message, endsBody)) endProcessing(filter);
 }
 
 function answer(filter: FilterState, message: ProcessingResponse): AnswerProblem | undefined {
@@ -66,7 +68,7 @@ function answer(filter: FilterState, message: ProcessingResponse): AnswerProblem
     case "streamedImmediateResponse":
       return respondInPieces(filter, response.value);
     default:
-      return isDirectOverride(filter, message) ? undefined : { kind: "spurious", details: "unhandled message" };
+      return { kind: "spurious", details: "unhandled message" };
   }
 }
 
@@ -75,10 +77,11 @@ const IMMEDIATE_DISABLED: AnswerProblem = {
   details: "unhandled immediate response due to config disabled it",
 };
 
-/** A message that is nothing but a `mode_override`, before the answer to headers. */
-function isDirectOverride({ config, request, response }: FilterState, message: ProcessingResponse): boolean {
-  if (!config.release.directModeOverride || !message.modeOverride) return false;
-  return request.waitsFor === "headers" || response.waitsFor === "headers";
+/** Whether a `mode_override` may come by itself, before the answer to headers: to FULL_DUPLEX_STREAMED alone. */
+function isDirectOverride({ config, request, response }: FilterState): boolean {
+  if (!config.release.directModeOverride) return false;
+  const { mode } = request.waitsFor === "headers" ? request : response;
+  return mode.body === "FULL_DUPLEX_STREAMED" && mode.sendTrailers;
 }
 
 function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
@@ -92,36 +95,53 @@ function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
  * held is never the last, so a stream with one stays open until the transaction is over.
  */
 function isLastOfBody(filter: FilterState, { response }: ProcessingResponse): boolean {
-  if (response.case === "requestBody") return endsDirection(filter.request, response.value);
-  return response.case === "responseBody" && endsDirection(filter.response, response.value);
+  if (response.case === "requestBody") return endsBodyOf(filter.request, response.value);
+  return response.case === "responseBody" && endsBodyOf(filter.response, response.value);
 }
 
-function endsDirection({ mode, queue }: DirectionState, { response }: BodyResponse): boolean {
+function endsBodyOf({ mode, queue }: DirectionState, { response }: BodyResponse): boolean {
   if (mode.body === "STREAMED") return queue.endsWithNext;
   const mutation = response?.bodyMutation?.mutation;
   return mode.body === "FULL_DUPLEX_STREAMED" && mutation?.case === "streamedResponse" && mutation.value.endOfStream;
 }
 
 /** No answer can be needed after this one: Envoy then closes the stream without waiting for the transaction's end. */
-function isLastNeeded(filter: FilterState, { response }: ProcessingResponse, endsBody: boolean): boolean {
-  switch (response.case) {
+function isLastNeeded(filter: FilterState, { response: answer }: ProcessingResponse, endsBody: boolean): boolean {
+  const { request, response, config } = filter;
+  switch (answer.case) {
     case "requestHeaders":
-      return hasNoMore(filter.request) && filter.response.isSkipped;
     case "requestBody":
-      return endsBody && filter.response.isSkipped;
     case "requestTrailers":
-      return filter.response.isSkipped;
+      request.answered ||= endsDirection(request, answer.case, endsBody);
+      return config.release.closesStream !== "when_over" && request.answered && response.isSkipped;
     case "responseHeaders":
-      return hasNoMore(filter.response);
     case "responseBody":
-      return endsBody;
     case "responseTrailers":
-      return true;
+      response.answered ||= endsDirection(response, answer.case, endsBody);
+      break;
     default:
       return false;
   }
+  if (config.release.closesStream === "with_last_answer") return response.answered;
+  return config.release.closesStream === "with_both_last_answers" && response.answered && isDone(request);
 }
 
-function hasNoMore({ hasNoBody, mode }: DirectionState): boolean {
-  return hasNoBody || (mode.body === "NONE" && !mode.sendTrailers);
+function endsDirection(state: DirectionState, phase: Phase, endsBody: boolean): boolean {
+  if (phase === "requestHeaders" || phase === "responseHeaders") return hasNoMore(state);
+  return isBodyPhase(phase) ? endsBody || isEndedByTrailers(state) : true;
+}
+
+/** The body has all its answers, and the trailers after it are not asked about. */
+function isEndedByTrailers({ trailers, mode, queue, waitsFor }: DirectionState): boolean {
+  return trailers !== undefined && !mode.sendTrailers && queue.isEmpty && waitsFor === "idle";
+}
+
+function isDone(state: DirectionState): boolean {
+  return state.answered || state.isSkipped;
+}
+
+/** Nothing but headers is sent of it. Trailers may come as long as the message is not here as a whole. */
+function hasNoMore({ hasNoBody, mode, complete, trailers }: DirectionState): boolean {
+  if (hasNoBody) return true;
+  return mode.body === "NONE" && (!mode.sendTrailers || (complete && trailers === undefined));
 }

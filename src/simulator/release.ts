@@ -2,8 +2,11 @@ import type { EnvoyVersion } from "./filter-settings.ts";
 
 /** What differs between releases of Envoy. Every line was seen on real ones. */
 export interface Release {
-  /** The stream is closed as soon as no answer can be needed any more; before, when the transaction is over. */
-  readonly closesStreamEarly: boolean;
+  /**
+   * When the stream is closed: once the transaction is over; with the last answer of the response, or of the request
+   * where nothing of the response is sent; or once the last answers of both have come.
+   */
+  readonly closesStream: "when_over" | "with_last_answer" | "with_both_last_answers";
   /** `server_half_closed` and `immediate_responses_sent` are counted. */
   readonly countsEndings: boolean;
   /** Errors in mutations have short, fixed texts; before, whole sentences with numbers. */
@@ -17,10 +20,16 @@ export interface Release {
   /** A message with nothing but `mode_override` is taken while the answer to headers is awaited. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
+  /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since, nothing goes on. */
+  readonly endsBodyWithoutTrailers: boolean;
+  /** Responses of Envoy's own making pass the filter, and so the server, like an upstream's. */
+  readonly sendsLocalReplies: boolean;
+  /** In observability mode attributes of the request have values. */
+  readonly observesAttributes: boolean;
 }
 
 const RELEASE_1_38: Release = {
-  closesStreamEarly: true,
+  closesStream: "with_last_answer",
   countsEndings: true,
   shortDetails: true,
   streamedImmediateResponse: true,
@@ -29,20 +38,32 @@ const RELEASE_1_38: Release = {
   sendsEmptyChunks: true,
   directModeOverride: false,
   typedDynamicMetadata: false,
+  endsBodyWithoutTrailers: false,
+  sendsLocalReplies: true,
+  observesAttributes: true,
 };
 
 const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
   "1.36": {
     ...RELEASE_1_38,
-    closesStreamEarly: false,
+    closesStream: "when_over",
     countsEndings: false,
     shortDetails: false,
     streamedImmediateResponse: false,
     allowContentLengthHeader: false,
+    endsBodyWithoutTrailers: true,
+    sendsLocalReplies: false,
+    observesAttributes: false,
   },
   "1.38": RELEASE_1_38,
-  "1.39": { ...RELEASE_1_38, holdsHeadersForFirstChunk: true },
-  "1.40": { ...RELEASE_1_38, sendsEmptyChunks: false, directModeOverride: true, typedDynamicMetadata: true },
+  "1.39": { ...RELEASE_1_38, closesStream: "with_both_last_answers", holdsHeadersForFirstChunk: true },
+  "1.40": {
+    ...RELEASE_1_38,
+    closesStream: "with_both_last_answers",
+    sendsEmptyChunks: false,
+    directModeOverride: true,
+    typedDynamicMetadata: true,
+  },
 };
 
 /** What an Envoy of that release line does. */

@@ -5,12 +5,17 @@ import {
   type HttpHeaders,
   type StreamedImmediateResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { AnswerProblem } from "./answer-problem.ts";
+import { bytesToText } from "../protocol/header-text.ts";
+import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { stopProcessing } from "./failure.ts";
 import type { FilterState } from "./filter-state.ts";
 import { HeaderMap } from "./header-map.ts";
 import { applyHeaderMutation } from "./header-mutation.ts";
 
+const BODY_UNSUPPORTED: AnswerProblem = {
+  kind: "spurious",
+  details: "streaming local response body is only supported in NONE or FULL_DUPLEX_STREAMED modes",
+};
 const UNHANDLED: AnswerProblem = { kind: "spurious", details: "unhandled message" };
 
 /**
@@ -46,19 +51,17 @@ export function respondInPieces(
 
 function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): AnswerProblem | undefined {
   const { request } = filter;
-  const mayStream = endOfStream || request.mode.body === "NONE" || request.mode.body === "FULL_DUPLEX_STREAMED";
-  if (filter.streamedReply !== "none" || request.waitsFor !== "headers" || !mayStream) {
-    return { kind: "spurious", details: "spurious message" };
-  }
+  const isDuplex = request.mode.body === "FULL_DUPLEX_STREAMED";
+  if (filter.streamedReply !== "none" || request.waitsFor !== "headers") return SPURIOUS;
+  if (!endOfStream && !isDuplex && request.mode.body !== "NONE") return BODY_UNSUPPORTED;
   const map = new HeaderMap("response");
   const problem = headers && copyHeaders(filter, headers, map);
   if (problem) return problem;
-  const status = Number(map.get(":status") ?? Number.NaN);
-  if (status < 200) return { kind: "invalid", details: "local_response_invalid_status" };
   filter.streamedReply = "started";
-  if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;
   filter.repliedLocally = true;
-  request.finishCall(request.mode.body === "FULL_DUPLEX_STREAMED" && request.bodyReceived ? "streamed_body" : "idle");
+  request.finishCall(isDuplex && request.bodyReceived ? "streamed_body" : "idle");
+  // In this mode the server goes on getting the request, and the upstream has its headers.
+  if (isDuplex) request.path.resume();
   filter.host.streamedReplyHeaders(map, endOfStream);
   if (endOfStream) end(filter);
   return undefined;
@@ -75,6 +78,12 @@ function beforeHeaders(part: "body" | "trailers"): AnswerProblem {
 
 /** The rules for mutations hold for these headers, too. */
 function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: HeaderMap): AnswerProblem | undefined {
+  for (const { key, rawValue } of source.headers) {
+    // Among these headers a status that ends no response is an error, not an entry to pass over.
+    if (key !== ":status" || Number(bytesToText(rawValue)) >= 200) continue;
+    filter.counters.rejected_header_mutations++;
+    return { kind: "invalid", details: "header_mutation_set_headers_failed" };
+  }
   const setHeaders = source.headers.map((header) => ({ header, append: true }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,

@@ -16,6 +16,6 @@ export function answerTrailers(
     if (problem) return problem;
   }
   state.finishCall();
-  state.resumeIfPaused();
+  if (state.trailers !== undefined || filter.config.release.endsBodyWithoutTrailers) state.resumeIfPaused();
   return undefined;
 }

@@ -1,10 +1,11 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { PathEnd } from "./filter-path.ts";
-import { Framing } from "./framing.ts";
+import { asReceived, Framing } from "./framing.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
 import type { UpstreamOutcome } from "./outcome.ts";
 import { chooseRoute } from "./route-table.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
 
 /** What an upstream's side tells the transaction. */
 export interface UpstreamEvents {
@@ -20,6 +21,7 @@ export interface UpstreamEvents {
 
 /** The router and the upstream behind it: the end of the request's way. */
 export class UpstreamSide implements PathEnd {
+  readonly #clock: VirtualClock;
   readonly #exchange: HttpExchange;
   readonly #events: UpstreamEvents;
   readonly #body = new ByteBuffer();
@@ -29,8 +31,11 @@ export class UpstreamSide implements PathEnd {
   #framing: Framing | undefined;
   #arrived = false;
   #routeIsStale = true;
+  #connected = false;
+  #gone = false;
 
-  constructor(exchange: HttpExchange, events: UpstreamEvents) {
+  constructor(clock: VirtualClock, exchange: HttpExchange, events: UpstreamEvents) {
+    this.#clock = clock;
     this.#exchange = exchange;
     this.#events = events;
   }
@@ -54,7 +59,7 @@ export class UpstreamSide implements PathEnd {
     }
     this.#headers = headers.clone();
     this.#framing = new Framing(this.#headers, endStream, this.#exchange.protocol ?? "http1");
-    this.#events.headersArrived();
+    this.#clock.soon(() => this.#connect());
     if (endStream) this.#pass();
   }
 
@@ -69,17 +74,22 @@ export class UpstreamSide implements PathEnd {
     this.#pass();
   }
 
-  /** Undefined where it was never asked. */
+  /** The transaction is over: what has not reached the upstream by now never will. */
+  disconnect(): void {
+    this.#gone = true;
+  }
+
+  /** Undefined where it was never asked. What was over before the connection stood is incomplete. */
   outcome(): UpstreamOutcome | undefined {
     if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;
     const body = this.#body.bytes();
     return {
       route: this.#route?.name ?? "default",
-      headers: this.#headers.entries,
+      headers: asReceived(this.#headers, this.#exchange.protocol ?? "http1"),
       body: body.subarray(0, limit),
       trailers: this.#trailers?.entries ?? [],
-      end: this.#arrived ? "complete" : "incomplete",
+      end: this.#arrived && this.#connected ? "complete" : "incomplete",
       smuggled: limit < body.length ? body.subarray(limit) : NO_BYTES,
     };
   }
@@ -89,9 +99,16 @@ export class UpstreamSide implements PathEnd {
     if (this.#framing?.endsWith(this.#body.length)) this.#arrive();
   }
 
+  #connect(): void {
+    if (this.#gone) return;
+    this.#connected = true;
+    this.#events.headersArrived();
+    if (this.#arrived) this.#events.requestArrived();
+  }
+
   #arrive(): void {
     if (this.#arrived) return;
     this.#arrived = true;
-    this.#events.requestArrived();
+    if (this.#connected) this.#events.requestArrived();
   }
 }

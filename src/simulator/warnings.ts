@@ -41,11 +41,15 @@ const TEXTS = {
     wayOut: "set a final status",
   },
   scheme_invalid: {
-    rule: ":scheme has to be a URI scheme",
-    wayOut: "set http or https",
+    rule: ":scheme has to be http or https",
+    wayOut: "set one of the two",
+  },
+  authority_invalid: {
+    rule: "host and :authority have to be a host, with a port or without",
+    wayOut: "set a valid one",
   },
   header_name_empty: {
-    rule: "an entry without a header name is skipped",
+    rule: "a header without a name is sent as it is: a line that begins with a colon",
     wayOut: "name the header",
   },
   value_without_raw_value: {

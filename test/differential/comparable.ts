@@ -4,7 +4,7 @@
 // - `date` and `server` of responses;
 // - hop-by-hop lines that HTTP/1 itself writes (`connection`, `transfer-encoding`), and `:scheme`, which it does not;
 // - the order of headers with different names, which means nothing in HTTP (values of one name keep theirs);
-// - `content-length: 0` of a response without a body, which HTTP/1 writes wherever nothing else is said;
+// - `content-length: 0` of a message without a body, which HTTP/1 writes where nothing else is said;
 // - the port in attributes such as `source.address`;
 // - Envoy's own words about a lost connection to the server, in the braces of the response code details;
 // - times, warnings, and typed metadata, which Envoy shows to no access log.
@@ -27,6 +27,8 @@ export interface Comparable {
   readonly upstream:
     | {
         readonly route: string;
+        /** Method and path, with a blank between: either may have blanks of its own, which HTTP/1 does not tell apart. */
+        readonly requestLine: string;
         readonly headers: Headers;
         readonly body: string;
         readonly trailers: Headers;
@@ -69,7 +71,8 @@ export function comparable(outcome: Outcome): Comparable {
   return {
     upstream: upstream && {
       route: upstream.route,
-      headers: headers(upstream.headers),
+      requestLine: [":method", ":path"].map((name) => valuesOf(upstream.headers, name)).join(" "),
+      headers: messageHeaders({ ...upstream, headers: upstream.headers.filter(isNotInRequestLine) }),
       body: text(upstream.body),
       trailers: headers(upstream.trailers),
       end: upstream.end,
@@ -77,7 +80,7 @@ export function comparable(outcome: Outcome): Comparable {
     },
     client: {
       status: client.status,
-      headers: headers(client.body.length > 0 ? client.headers : client.headers.filter(isNoEmptyLength)),
+      headers: messageHeaders(client),
       body: text(client.body),
       trailers: headers(client.trailers),
       end: client.end,
@@ -91,7 +94,7 @@ export function comparable(outcome: Outcome): Comparable {
     },
     streamEnd: outcome.streamEnd,
     counters: Object.fromEntries(Object.entries(outcome.counters).filter(([, value]) => value !== 0)),
-    details: outcome.responseCodeDetails.replace(/\{upstream_.*/, ""),
+    details: outcome.responseCodeDetails.replace(/\{(?:upstream_.*)?\}*$/, ""),
     dynamicMetadata: outcome.dynamicMetadata,
   };
 }
@@ -101,8 +104,20 @@ function answerOf({ response }: ProcessingResponse): "request" | "response" | "o
   return response.case?.startsWith("response") ? "response" : "other";
 }
 
-function isNoEmptyLength([name, value]: ReceivedHeader): boolean {
-  return name !== "content-length" || text(value) !== "0";
+function isNotInRequestLine([name]: ReceivedHeader): boolean {
+  return name !== ":method" && name !== ":path";
+}
+
+function valuesOf(lines: readonly ReceivedHeader[], name: string): string {
+  return lines
+    .filter(([other]) => other === name)
+    .map(([, value]) => text(value))
+    .join();
+}
+
+function messageHeaders(message: { readonly headers: readonly ReceivedHeader[]; readonly body: Uint8Array }): Headers {
+  const saysNothing = ([name, value]: ReceivedHeader) => name === "content-length" && text(value) === "0";
+  return headers(message.headers.filter((line) => message.body.length > 0 || !saysNothing(line)));
 }
 
 function headers(lines: readonly ReceivedHeader[]): Headers {
@@ -124,7 +139,8 @@ function requestJson(message: ProcessingRequest): unknown {
 }
 
 function responseJson(message: ProcessingResponse): unknown {
-  return readable(toJson(ProcessingResponseSchema, message, { registry: scriptRegistry }));
+  const json = readable(toJson(ProcessingResponseSchema, message, { registry: scriptRegistry })) as object;
+  return "overrideMessageTimeout" in json ? { ...json, overrideMessageTimeout: "some time" } : json;
 }
 
 /** Proto JSON with text for bytes, and header maps as {@link Headers}. */

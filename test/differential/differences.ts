@@ -22,8 +22,8 @@ interface Sides {
  * Where the simulator and a real Envoy differ, known differences aside. Three things are races in Envoy, and compared as
  * far as they are none:
  *
- * - what a request had brought to the upstream when it was cut off: the head may not have left yet, and of the body, as
- *   of a response body that is cut off, one side may have seen less;
+ * - what a request that the upstream did not answer had brought to it by then: the head may not have left yet, and of
+ *   the body, as of a response body that is cut off, one side may have seen less;
  * - what the server sent after Envoy was done with it;
  * - who ended the stream first, where the script ends it too.
  *
@@ -48,13 +48,19 @@ export function describeDifferences(found: readonly Difference[]): readonly stri
   return found.map(({ path, simulated, envoy }) => `${path}: simulator ${text(simulated)}, Envoy ${text(envoy)}`);
 }
 
+/** Ends of exchanges in which something never came: what the upstream saw is no race then. */
+const HANGS: ReadonlySet<string> = new Set(["stream_idle_timeout", "response_timeout"]);
+
 function cutUpstream({ simulated, envoy }: Sides): Sides {
   const { upstream: expected } = simulated;
   const { upstream: seen } = envoy;
-  if (expected?.end !== "incomplete") return { simulated, envoy };
+  const hung = HANGS.has(envoy.details);
+  if (expected === undefined || envoy.details === "via_upstream" || (seen?.end === "complete" && hung))
+    return { simulated, envoy };
   if (seen === undefined) return { simulated: { ...simulated, upstream: undefined }, envoy };
-  if (seen.end !== "incomplete" || !onePrefixesOther(expected.body, seen.body)) return { simulated, envoy };
-  return { simulated, envoy: { ...envoy, upstream: { ...seen, body: expected.body, trailers: expected.trailers } } };
+  if (!onePrefixesOther(expected.body, seen.body)) return { simulated, envoy };
+  const { body, trailers, end } = expected;
+  return { simulated, envoy: { ...envoy, upstream: { ...seen, body, trailers, end } } };
 }
 
 function cutClient({ simulated, envoy }: Sides): Sides {

@@ -147,7 +147,7 @@ export class Http1Reader {
 }
 
 function field(line: string): WireField {
-  // A pseudo-header among trailers begins with a colon, and so does a line whose name is empty.
-  const colon = Math.max(line.indexOf(":", 1), 0);
+  // A header may have no name at all.
+  const colon = line.startsWith(": ") ? 0 : line.indexOf(":", 1);
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")];
 }

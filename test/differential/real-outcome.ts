@@ -85,7 +85,7 @@ function streamMessages({ events }: ScriptedCall): StreamMessage[] {
 
 function streamEnd(call: ScriptedCall | undefined): StreamEnd {
   if (call === undefined) return "none";
-  return call.events.some(({ kind }) => kind === "serverEnded") ? "server" : "reset";
+  return call.halfClosed ? "half_close_and_reset" : "reset";
 }
 
 function knownCounters(counters: Readonly<Record<string, number>>): Counters {

@@ -1,6 +1,6 @@
 import type { EnvoyVersion } from "../../src/simulator/filter-settings.ts";
 import type { Scenario } from "../scenarios/scenario.ts";
-import { type Difference, differences } from "./differences.ts";
+import { type Difference, describeDifferences, differences } from "./differences.ts";
 import { runOnEnvoy } from "./run-on-envoy.ts";
 import { simulateScenario } from "./simulate-scenario.ts";
 
@@ -17,8 +17,8 @@ export interface EnvoyUnderTest {
 export interface Compared {
   readonly scenario: Scenario;
   readonly differences: readonly Difference[];
-  /** It differed at first, and no longer when it was run again: a race of the harness, or of Envoy itself. */
-  readonly flaky: boolean;
+  /** What differed at first, and no longer when it was run again: a race of the harness, or of Envoy itself. */
+  readonly flaky: readonly Difference[];
 }
 
 /**
@@ -40,8 +40,16 @@ export async function runBoth(
   return first.map((compared) => {
     const repeated = again.get(compared.scenario);
     if (repeated === undefined) return compared;
-    return { ...repeated, flaky: repeated.differences.length === 0 };
+    return repeated.differences.length > 0 ? repeated : { ...repeated, flaky: compared.differences };
   });
+}
+
+/** What had to be run again, a line each; empty where nothing had. */
+export function describeFlaky(compared: readonly Compared[]): string {
+  return compared
+    .filter(({ flaky }) => flaky.length > 0)
+    .map(({ scenario, flaky }) => `ran again: ${scenario.name} (${describeDifferences(flaky).join("; ")})\n`)
+    .join("");
 }
 
 async function compareAll(
@@ -56,7 +64,7 @@ async function compareAll(
       const envoy = outcomes[index];
       if (envoy === undefined) throw new Error(`${scenario.name} has no outcome`);
       const simulated = simulateScenario(scenario, version);
-      compared.push({ scenario, differences: differences(scenario, { simulated, envoy }, version), flaky: false });
+      compared.push({ scenario, differences: differences(scenario, { simulated, envoy }, version), flaky: [] });
     }
   }
   return compared;

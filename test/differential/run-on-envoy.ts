@@ -55,6 +55,8 @@ export async function runOnEnvoy(binary: string, scenarios: readonly Scenario[])
     const envoy = await startEnvoy({ binary, bootstrap });
     try {
       return await runLanes(envoy, lanes, { calls, accessLogFile });
+    } catch (cause) {
+      throw new Error(`Envoy failed (${JSON.stringify(envoy.log())})`, { cause });
     } finally {
       await envoy.stop();
     }
@@ -157,7 +159,14 @@ async function readAccessLog(
 
 /** The script with real times. */
 function scaled(script: Script): Script {
-  const real = (action: Action): Action =>
-    typeof action === "object" && "waitMs" in action ? { waitMs: action.waitMs * TIME_SCALE } : action;
-  return { ...script, rules: script.rules?.map((rule) => ({ ...rule, do: rule.do.map(real) })) };
+  return { ...script, rules: script.rules?.map((rule) => ({ ...rule, do: rule.do.map(realTime) })) };
+}
+
+function realTime(action: Action): Action {
+  if (typeof action !== "object") return action;
+  if ("waitMs" in action) return { waitMs: action.waitMs * TIME_SCALE };
+  if (!("send" in action) || typeof action.send !== "object" || action.send === null) return action;
+  if (Array.isArray(action.send) || typeof action.send.overrideMessageTimeout !== "string") return action;
+  const seconds = Number.parseFloat(action.send.overrideMessageTimeout) * TIME_SCALE;
+  return { send: { ...action.send, overrideMessageTimeout: `${seconds}s` } };
 }

@@ -3,7 +3,7 @@ import { envoyBinary } from "../envoy/envoy-rig.ts";
 import { loadScenarios, runsOn } from "../scenarios/load-scenarios.ts";
 import { describeDifferences } from "./differences.ts";
 import { envoyRelease } from "./envoy-release.ts";
-import { type Compared, runBoth } from "./run-both.ts";
+import { type Compared, describeFlaky, runBoth } from "./run-both.ts";
 
 const RUN_MS = 170_000;
 
@@ -18,9 +18,9 @@ const compared = new Map<string, Compared>();
 describe.skipIf(envoyBinary === undefined)(`the simulator does what Envoy ${version} does`, () => {
   beforeAll(async () => {
     const all = topics.flatMap(({ scenarios }) => scenarios);
-    for (const result of await runBoth(all, { binary, version })) compared.set(result.scenario.name, result);
-    const flaky = [...compared.values()].filter((result) => result.flaky).map(({ scenario }) => scenario.name);
-    if (flaky.length > 0) process.stderr.write(`ran again: ${flaky.join("; ")}\n`);
+    const results = await runBoth(all, { binary, version });
+    for (const result of results) compared.set(result.scenario.name, result);
+    process.stderr.write(describeFlaky(results));
   }, RUN_MS);
 
   for (const { topic, scenarios } of topics) {

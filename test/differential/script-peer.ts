@@ -71,10 +71,10 @@ class SimulatedCall implements ExtProcCall {
     switch (step.kind) {
       case "send":
         if (step.response) stream.message(step.response);
-        else stream.end(13, "unreadable");
+        else stream.end(13);
         return;
       case "sendRaw":
-        stream.end(13, "unreadable");
+        stream.end(13);
         return;
       case "sendHeaders":
         stream.responseHeaders();

@@ -1,0 +1,20 @@
+/** gRPC's own numbers, as far as Envoy gives them to ends that have none. */
+export const UNKNOWN = 2;
+export const INTERNAL = 13;
+export const UNAVAILABLE = 14;
+
+const OF_HTTP_STATUS: Readonly<Record<number, number>> = {
+  400: INTERNAL,
+  401: 16,
+  403: 7,
+  404: 12,
+  429: UNAVAILABLE,
+  502: UNAVAILABLE,
+  503: UNAVAILABLE,
+  504: UNAVAILABLE,
+};
+
+/** The status of a response that is not gRPC, by gRPC's mapping; UNKNOWN where it names none, 200 among them. */
+export function grpcStatusOfHttp(status: number): number {
+  return OF_HTTP_STATUS[status] ?? UNKNOWN;
+}
