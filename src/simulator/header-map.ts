@@ -68,8 +68,8 @@ function hasSingleSlot(name: string): boolean {
 }
 
 /**
- * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. Among headers `host` is
- * another name of `:authority`, which a response cannot have.
+ * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. In a request `host` is
+ * another name of `:authority`.
  */
 export class HeaderMap {
   readonly kind: HeaderMapKind;
@@ -149,7 +149,7 @@ export class HeaderMap {
 
   #nameOf(name: string): string {
     const key = name.toLowerCase();
-    return key === "host" && this.kind !== "trailers" ? ":authority" : key;
+    return key === "host" && this.kind === "request" ? ":authority" : key;
   }
 }
 
