@@ -27,6 +27,8 @@ export interface Comparable {
   readonly upstream:
     | {
         readonly route: string;
+        /** Method and path, with a blank between: either may have blanks of its own, which HTTP/1 does not tell apart. */
+        readonly requestLine: string;
         readonly headers: Headers;
         readonly body: string;
         readonly trailers: Headers;
@@ -69,7 +71,8 @@ export function comparable(outcome: Outcome): Comparable {
   return {
     upstream: upstream && {
       route: upstream.route,
-      headers: messageHeaders(upstream),
+      requestLine: [":method", ":path"].map((name) => valuesOf(upstream.headers, name)).join(" "),
+      headers: messageHeaders({ ...upstream, headers: upstream.headers.filter(isNotInRequestLine) }),
       body: text(upstream.body),
       trailers: headers(upstream.trailers),
       end: upstream.end,
@@ -99,6 +102,17 @@ export function comparable(outcome: Outcome): Comparable {
 function answerOf({ response }: ProcessingResponse): "request" | "response" | "other" {
   if (response.case?.startsWith("request")) return "request";
   return response.case?.startsWith("response") ? "response" : "other";
+}
+
+function isNotInRequestLine([name]: ReceivedHeader): boolean {
+  return name !== ":method" && name !== ":path";
+}
+
+function valuesOf(lines: readonly ReceivedHeader[], name: string): string {
+  return lines
+    .filter(([other]) => other === name)
+    .map(([, value]) => text(value))
+    .join();
 }
 
 function messageHeaders(message: { readonly headers: readonly ReceivedHeader[]; readonly body: Uint8Array }): Headers {

@@ -6,6 +6,8 @@ import { latin1, type WireField, type WireStream } from "./wire.ts";
 export const TIME_SCALE = 5;
 /** Nothing has happened for so long: what was under way has arrived. */
 const QUIET_MS = 25;
+/** As long where headers are seen nowhere behind Envoy: it holds them, or a busy machine has not come to them yet. */
+const HELD_QUIET_MS = 150;
 const MAX_QUIET_WAIT_MS = 3000;
 
 /** When something last happened in an exchange, anywhere. */
@@ -14,16 +16,16 @@ export interface Activity {
 }
 
 /** Waits a scenario's time, and on until nothing moves any more. */
-export async function pace(scenarioMs: number, activity: Activity): Promise<void> {
+export async function pace(scenarioMs: number, activity: Activity, isThrough: () => boolean): Promise<void> {
   await delay(scenarioMs * TIME_SCALE);
-  await quiet(activity);
+  await quiet(activity, isThrough);
 }
 
-/** Waits until nothing moves any more. */
-export async function quiet(activity: Activity): Promise<void> {
+/** Waits until nothing moves any more; longer while the headers are not `isThrough`. */
+export async function quiet(activity: Activity, isThrough = () => true): Promise<void> {
   const giveUpMs = performance.now() + MAX_QUIET_WAIT_MS;
   for (;;) {
-    const left = activity.lastMs + QUIET_MS - performance.now();
+    const left = activity.lastMs + (isThrough() ? QUIET_MS : HELD_QUIET_MS) - performance.now();
     if (left <= 0 || performance.now() > giveUpMs) return;
     await delay(left);
   }
@@ -33,13 +35,15 @@ export async function quiet(activity: Activity): Promise<void> {
 export interface PlayOptions {
   readonly fields: readonly WireField[];
   readonly activity: Activity;
+  /** True once the headers have been seen behind Envoy. */
+  readonly isThrough: () => boolean;
   /** True once there is no use in sending more. */
   readonly isOver: () => boolean;
 }
 
 /** Sends a message as its scenario cuts it. */
 export async function playMessage(stream: WireStream, init: HttpBodyInit, options: PlayOptions): Promise<void> {
-  const { fields, activity, isOver } = options;
+  const { fields, activity, isThrough, isOver } = options;
   const chunks = (init.chunks ?? []).map((chunk) => (typeof chunk === "string" ? Buffer.from(chunk) : chunk));
   const trailers = init.trailers?.map(wireField) ?? [];
   const hasBody = chunks.length > 0 || trailers.length > 0;
@@ -58,7 +62,7 @@ export async function playMessage(stream: WireStream, init: HttpBodyInit, option
   });
   if (!hasBody || intervalMs === 0) return;
   for (let index = 0; index < Math.max(1, chunks.length); index++) {
-    await pace(intervalMs, activity);
+    await pace(intervalMs, activity, isThrough);
     if (isOver()) return;
     stream.batch(() => send(index));
   }

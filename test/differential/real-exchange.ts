@@ -25,19 +25,22 @@ export interface RealUpstream {
   /** The stream with a request on it. */
   readonly stream: () => WireStream | undefined;
   readonly activity: Activity;
+  /** Tells the upstream when its answer's headers have come to the client. */
+  answerIsThrough: () => boolean;
   close(): void;
 }
 
 /** Listens as the exchange's upstream, and answers as it says. */
 export async function startRealUpstream(exchange: HttpExchange): Promise<RealUpstream> {
   const activity: Activity = { lastMs: performance.now() };
+  const isThrough = () => upstream.answerIsThrough();
   const streams: WireStream[] = [];
   let answered = false;
   const { response = {} } = exchange;
   const fields: WireField[] = [[":status", String(response.status ?? 200)], ...(response.headers ?? []).map(wireField)];
   const answer = async (stream: WireStream) => {
-    if (response.delayMs !== undefined) await pace(response.delayMs, activity);
-    await playMessage(stream, response, { fields, activity, isOver: () => stream.incoming.end === "cut" });
+    if (response.delayMs !== undefined) await pace(response.delayMs, activity, () => true);
+    await playMessage(stream, response, { fields, activity, isThrough, isOver: () => stream.incoming.end === "cut" });
   };
   const onActivity = () => {
     activity.lastMs = performance.now();
@@ -52,7 +55,9 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
   };
   const listen = exchange.protocol === "http2" ? listenHttp2 : listenHttp1;
   const { port, close } = await listen((stream) => streams.push(stream), onActivity);
-  return { port, activity, close, stream: () => streams.find(({ incoming }) => incoming.fields !== undefined) };
+  const stream = () => streams.find(({ incoming }) => incoming.fields !== undefined);
+  const upstream: RealUpstream = { port, activity, close, stream, answerIsThrough: () => true };
+  return upstream;
 }
 
 /** Plays the exchange's client against Envoy's `port`, and returns when all is over. */
@@ -68,8 +73,10 @@ export async function playExchange(
   const open = exchange.protocol === "http2" ? openHttp2Client : openHttp1Client;
   const client = open(port, onActivity);
   let aborted = false;
+  const isThrough = () => upstream.stream() !== undefined;
+  upstream.answerIsThrough = () => client.incoming.fields !== undefined;
   const isOver = () => aborted || client.incoming.end !== "open";
-  const sent = playMessage(client, request, { fields: requestFields(exchange), activity, isOver });
+  const sent = playMessage(client, request, { fields: requestFields(exchange), activity, isThrough, isOver });
   if (request.abortAfterMs !== undefined) {
     await delay(request.abortAfterMs * TIME_SCALE);
     aborted = client.incoming.end === "open";

@@ -55,6 +55,8 @@ export async function runOnEnvoy(binary: string, scenarios: readonly Scenario[])
     const envoy = await startEnvoy({ binary, bootstrap });
     try {
       return await runLanes(envoy, lanes, { calls, accessLogFile });
+    } catch (cause) {
+      throw new Error(`Envoy failed (${JSON.stringify(envoy.log())})`, { cause });
     } finally {
       await envoy.stop();
     }

@@ -27,6 +27,9 @@ function size(scenario: Scenario): number {
   return printScenario(scenario).length;
 }
 
+/** Parts of the settings that Envoy takes as a whole or not at all. */
+const ATOMS: ReadonlySet<string> = new Set(["forwardRules", "metadataOptions", "perRoute", "allowedOverrideModes"]);
+
 /** Without one field or element, wherever it stands. A configuration that Envoy might refuse is not among them. */
 function smaller(scenario: Scenario): Scenario[] {
   return without(scenario)
@@ -53,8 +56,9 @@ function without(value: object): object[] {
     const rebuild = (kept: readonly [string, unknown][]) =>
       Array.isArray(value) ? kept.map(([, element]) => element) : Object.fromEntries(kept);
     // Names and values of header lines belong together.
+    const isAtom = ATOMS.has(name);
     const isLine = Array.isArray(child) && typeof child[0] === "string" && name !== "chunks" && child.length === 2;
-    const inside = typeof child === "object" && child !== null && !isLine ? without(child) : [];
+    const inside = typeof child === "object" && child !== null && !isLine && !isAtom ? without(child) : [];
     const replaced = inside.map((kid) => rebuild(entries.map((entry, at) => (at === index ? [name, kid] : entry))));
     return name === "name" ? replaced : [rebuild(rest), ...replaced];
   });
