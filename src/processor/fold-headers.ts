@@ -12,7 +12,7 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
   const wanted = toHeaderChange(effect);
   if (typeof wanted === "string") return fault("invalid_effect", `${effect.kind}: ${wanted}`);
   const { exchange, message } = work;
-  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message);
+  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
   if (refusal !== undefined) return fault("invalid_effect", `${effect.kind}: ${refusal}`);
   const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
   if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);

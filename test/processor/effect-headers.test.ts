@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import {
   addHeaderIfAbsent,
   appendHeader,
@@ -137,8 +138,24 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     expect(changesOf(answerOf(setStatus(404), response("200", true)))).toEqual([":status = 404"]);
   });
 
+  test("is judged by what came, whatever a handler writes into its message", () => {
+    const alone = response("200", false);
+    const writing = (message: HttpHeaders) => {
+      message.endOfStream = true;
+      message.headers = undefined;
+    };
+    expect(faultOf(setStatus(204), { ...alone, writing })).toContain("this response has one");
+    const request = { headers: [[":method", "HEAD"]] as HeaderPairs, declared: ROUTING, writing };
+    expect(faultOf(setMethod("GET"), request)).toContain("a request cannot become or cease to be HEAD");
+  });
+
+  test("may be any other method where Envoy's forward_rules hide that of the client", () => {
+    expect(faultOf(setMethod("GET"), { headers: [], declared: ROUTING })).toContain("Envoy did not send :method");
+  });
+
   test.each([
     ["GET", "HEAD", "HEAD"],
+    ["GET", "head", "HEAD"],
     ["HEAD", "GET", "HEAD"],
     ["POST", "CONNECT", "CONNECT"],
     ["CONNECT", "GET", "CONNECT"],
