@@ -2,5 +2,6 @@
 export function nameKind(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array inside an array";
+  if (value instanceof Promise) return "a promise";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

@@ -2,6 +2,7 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import type { FaultPolicy } from "./definition.ts";
 import { stricterPolicy } from "./fault-policy.ts";
 import type { RunRule, RunRules } from "./run-rules.ts";
+import { isThenable } from "./thenable.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 
 /** Hears what becomes of `setup` and `close`. Methods must not throw. */
@@ -83,8 +84,8 @@ export class ProcessorSetup {
     const { definition } = rule;
     const failed = (cause: unknown) => this.#failed(rule, cause, retryMs);
     try {
-      const settingUp = definition.setup?.(this.#abort.signal);
-      if (settingUp instanceof Promise) settingUp.then(() => this.#done(rule), failed);
+      const settingUp: unknown = definition.setup?.(this.#abort.signal);
+      if (isThenable(settingUp)) Promise.resolve(settingUp).then(() => this.#done(rule), failed);
       else this.#done(rule);
     } catch (cause) {
       failed(cause);

@@ -280,3 +280,17 @@ function cycle(): object {
   value.self = value;
   return value;
 }
+
+test("typed metadata that cannot be written is a fault, and of what can be nothing but its fields is taken along", () => {
+  const any = { $typeName: "google.protobuf.Any", typeUrl: "a/b", value: new Uint8Array(1) };
+  expect(faultOf(setTypedDynamicMetadata("ns", { ...any, typeUrl: Symbol("x") } as never))).toContain("anyPack()");
+  const odd = { ...any, $unknown: [{ no: 1, wireType: 7, data: "x" }] };
+  expect(answerOf(setTypedDynamicMetadata("ns", odd as never)).typedDynamicMetadata).toMatchObject({ ns: any });
+});
+
+test("bytes of a reply's header are checked as they are sent, whatever their iterator gives", () => {
+  class Disguised extends Uint8Array {
+    override *[Symbol.iterator](): ArrayIterator<number> {}
+  }
+  expect(faultOf(immediateResponse(403, { headers: { "x-a": new Disguised([0x0a]) } }))).toContain("control character");
+});
