@@ -296,7 +296,7 @@ export class Exchange {
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
   #dropsLength({ configured, mode, framing }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
     if (framing?.isHeadersOnly) return outlivesLength(framing, headerChanges);
-    return streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
+    return streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */

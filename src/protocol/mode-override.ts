@@ -146,7 +146,9 @@ function refuseHere(
       : undefined;
   if (past !== undefined) return `${past} is past when response headers are answered`;
   for (const field of ["requestBody", "responseBody"] as const) {
-    if (!changed.includes(field) || wanted[field] !== "BUFFERED" || modes[field] !== "NONE") continue;
+    if (!changed.includes(field) || wanted[field] !== "BUFFERED") continue;
+    // A mode that Envoy did not tell may be NONE too.
+    if ((modes[field] ?? "NONE") !== "NONE") continue;
     // Envoy answers 413 to a body above its limit only where BUFFERED is configured; after an override it hangs.
     const bytes = field.startsWith(directionOf(phase)) ? bodyBytes : undefined;
     if (bytes === undefined)

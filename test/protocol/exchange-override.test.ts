@@ -61,6 +61,12 @@ describe("an override", () => {
     expect(removedBy(answered(exchange, headersOf("responseHeaders", LENGTH)))).toEqual(["content-length"]);
   });
 
+  test("takes content-length away where Envoy told no mode", () => {
+    const message = headersOf("requestHeaders", LENGTH);
+    const wanted = { requestBody: "STREAMED", responseBody: "NONE" } as const;
+    expect(removedBy(overridden(open(), "requestHeaders", message, wanted))).toEqual(["content-length"]);
+  });
+
   test.each<[string, Envelope & { readonly endOfStream?: boolean }, ModeOverride]>([
     ["where there is no body", { endOfStream: true, ...bodyModes("NONE") }, { requestBody: "STREAMED" }],
     [
