@@ -98,7 +98,7 @@ export function settingsHelp(): string[] {
     `      ${[
       value === "" ? "off by default" : fallback === undefined ? "unset by default" : `default ${fallback}`,
       `or ${variableOf(flag)}`,
-      ...(path === undefined ? [] : [`or ${path.join(".")} in the file`]),
+      ...(path === undefined ? [] : [`or ${path.join(".")} in FILE`]),
     ].join("; ")}`,
   ]);
 }

@@ -1,4 +1,5 @@
 import { type Fault, fault } from "../protocol/fault.ts";
+import { refuseFramingChange } from "../protocol/framing-rules.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { quoteName, refuseByMutationRules, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
@@ -11,7 +12,7 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
   const wanted = toHeaderChange(effect);
   if (typeof wanted === "string") return fault("invalid_effect", `${effect.kind}: ${wanted}`);
   const { exchange, message } = work;
-  const refusal = refuseHeaderChange(wanted, message.case);
+  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message);
   if (refusal !== undefined) return fault("invalid_effect", `${effect.kind}: ${refusal}`);
   const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
   if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);

@@ -7,11 +7,12 @@ import type {
   ProcessingResponse,
   ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { Answer, ImmediateAnswer } from "./answer.ts";
+import type { Answer, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
+import { outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
@@ -182,7 +183,7 @@ export class Exchange {
       case "requestHeaders":
       case "responseHeaders":
         if (answer.modeOverride) this.#obey(answer.modeOverride, direction);
-        return [headersAnswer(message.case, answer, this.#dropsLength(state))];
+        return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
       case "requestBody":
       case "responseBody":
         return neutralBodyAnswers(message.case, message.value, state.mode);
@@ -275,8 +276,9 @@ export class Exchange {
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength({ configured, mode, ended }: DirectionState): boolean {
-    return !ended && streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
+  #dropsLength({ configured, mode, ended, headers }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
+    if (ended) return outlivesLength(headers, headerChanges);
+    return streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */

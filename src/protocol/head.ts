@@ -18,7 +18,10 @@ export interface Head {
   get(name: string): string | undefined;
   /** Every value, in order. */
   all(name: string): readonly string[];
-  /** The only value; where there are several, fault `header_ambiguous`. Security decisions use this one. */
+  /**
+   * The only value; where there are several, fault `header_ambiguous`. Security decisions use this one, and check the
+   * value's form: Envoy itself joins several lines of some headers with a comma, `authorization` among them.
+   */
   one(name: string): string | undefined;
   /** The exact bytes of the first value. */
   bytes(name: string): Uint8Array | undefined;

@@ -4,6 +4,7 @@ const MAX_SLIPS = 2;
 /** The name that somebody who wrote `name` most likely meant: `message_timeout_ms` is `messageTimeoutMs`. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   const written = letters(name);
+  if (written.length <= MAX_SLIPS) return undefined;
   let nearest: string | undefined;
   let fewest = MAX_SLIPS + 1;
   for (const candidate of known) {

@@ -1,3 +1,4 @@
+import { nearestName } from "./nearest-name.ts";
 import { readSettingText } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec, type Settings } from "./settings.ts";
 
@@ -63,8 +64,12 @@ export function givenText(
 }
 
 function unknownVariables(environment: Environment): string[] {
-  const known = new Set(Object.values(SETTINGS).map(({ flag }) => variableOf(flag)));
+  const known = Object.values(SETTINGS).map(({ flag }) => variableOf(flag));
   return Object.keys(environment)
-    .filter((name) => name.startsWith(PREFIX) && !known.has(name) && !SERVICE_LINK.test(name))
-    .map((name) => `${name} is no setting of ext-proc and is ignored; known are ${[...known].join(", ")}`);
+    .filter((name) => name.startsWith(PREFIX) && !known.includes(name) && !SERVICE_LINK.test(name))
+    .map((name) => {
+      const nearest = nearestName(name, known);
+      const wayOut = nearest === undefined ? "--help names those there are" : `did you mean ${nearest}?`;
+      return `${name} is no setting of ext-proc and is ignored; ${wayOut}`;
+    });
 }

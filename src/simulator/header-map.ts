@@ -1,4 +1,5 @@
 import { bytesToText, textToBytes } from "../protocol/header-text.ts";
+import { SINGLE_SLOT } from "./single-slot.ts";
 
 /** What a header map belongs to: the rules for names and the limits depend on it. */
 export type HeaderMapKind = "request" | "response" | "trailers";
@@ -7,69 +8,8 @@ export type HeaderMapKind = "request" | "response" | "trailers";
 export type HeaderEntry = readonly [name: string, value: Uint8Array];
 
 /**
- * Headers that Envoy keeps in one slot each. Another value for one of them joins the first with a comma, where every
- * other header gets a line more.
- */
-const SINGLE_SLOT: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "content-type",
-  "expect",
-  "forwarded",
-  "grpc-message",
-  "grpc-status",
-  "grpc-timeout",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-status",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-  "user-agent",
-  "via",
-  "x-client-trace-id",
-  "x-envoy-attempt-count",
-  "x-envoy-decorator-operation",
-  "x-envoy-degraded",
-  "x-envoy-downstream-service-cluster",
-  "x-envoy-downstream-service-node",
-  "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-external-address",
-  "x-envoy-force-trace",
-  "x-envoy-hedge-on-per-try-timeout",
-  "x-envoy-immediate-health-check-fail",
-  "x-envoy-internal",
-  "x-envoy-ip-tags",
-  "x-envoy-max-retries",
-  "x-envoy-original-path",
-  "x-envoy-ratelimited",
-  "x-envoy-retriable-header-names",
-  "x-envoy-retriable-status-codes",
-  "x-envoy-retry-grpc-on",
-  "x-envoy-retry-on",
-  "x-envoy-upstream-alt-stat-name",
-  "x-envoy-upstream-canary",
-  "x-envoy-upstream-rq-per-try-timeout-ms",
-  "x-envoy-upstream-rq-timeout-alt-response",
-  "x-envoy-upstream-rq-timeout-ms",
-  "x-envoy-upstream-service-time",
-  "x-envoy-upstream-stream-duration-ms",
-  "x-forwarded-client-cert",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-forwarded-proto",
-  "x-request-id",
-]);
-
-/** Pseudo-headers have a slot each, too. */
-function hasSingleSlot(name: string): boolean {
-  return name.startsWith(":") || SINGLE_SLOT.has(name);
-}
-
-/**
- * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. Among headers `host` is
- * another name of `:authority`, which a response cannot have.
+ * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. In a request `host` is
+ * another name of `:authority`.
  */
 export class HeaderMap {
   readonly kind: HeaderMapKind;
@@ -112,7 +52,10 @@ export class HeaderMap {
   /** Adds a value beside those that are there. */
   add(name: string, value: Uint8Array): void {
     const key = this.#nameOf(name);
-    const index = hasSingleSlot(key) ? this.#entries.findIndex(([candidate]) => candidate === key) : -1;
+    const index =
+      key.startsWith(":") || SINGLE_SLOT[this.kind].has(key)
+        ? this.#entries.findIndex(([candidate]) => candidate === key)
+        : -1;
     const present = this.#entries[index];
     if (present) this.#entries[index] = [key, joined(present[1], value)];
     else this.#insert(key, value);
@@ -149,7 +92,7 @@ export class HeaderMap {
 
   #nameOf(name: string): string {
     const key = name.toLowerCase();
-    return key === "host" && this.kind !== "trailers" ? ":authority" : key;
+    return key === "host" && this.kind === "request" ? ":authority" : key;
   }
 }
 

@@ -32,6 +32,9 @@ async function refusal(folder: string, ...args: readonly string[]): Promise<[num
   return [code, stderr.slice("ext-proc: ".length, -1)];
 }
 
+const PROPERTIES =
+  "name, state, config, timeoutMs, onFault, setup, done, close, requestHeaders, requestTrailers, responseHeaders, responseTrailers";
+
 describe("loadProcessor", () => {
   test("makes hello of nothing", async () => {
     expect((await loadProcessor([], silent)).name).toBe("hello");
@@ -122,7 +125,7 @@ describe("ext-proc serve FILE", () => {
   test("ends with one line for a mistake in a definition, which names the property", async () => {
     expect(await refusal(".", fixture("misdefined.js"))).toEqual([
       1,
-      `${fixture("misdefined.js")}: does not load: TypeError: misdefined.requestHeeders: no such property; a processor has name, state, requestHeaders, requestTrailers, responseHeaders, responseTrailers`,
+      `${fixture("misdefined.js")}: does not load: TypeError: misdefined.requestHeeders: no such property; a processor has ${PROPERTIES}`,
     ]);
   });
 

@@ -9,7 +9,7 @@ describe("ext-proc", () => {
     const { code, stdout, stderr } = await runBinary([flag]);
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^Usage: ext-proc COMMAND/);
-    for (const command of ["serve", "demo", "envoy-install"])
+    for (const command of ["serve", "check", "demo", "envoy-install"])
       expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
   });
 
@@ -27,7 +27,7 @@ describe("ext-proc", () => {
     expect(await runBinary([command])).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, demo, envoy-install\n`,
+      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, demo, envoy-install\n`,
     });
   });
 
@@ -38,9 +38,9 @@ describe("ext-proc", () => {
   });
 });
 
-describe("ext-proc serve --help", () => {
+describe.each(["serve", "check"])("ext-proc %s --help", (command) => {
   test.each(["--help", "-h"])("describes every flag, its default and its variable: %s", async (flag) => {
-    const { code, stdout, stderr } = await runBinary(["serve", flag]);
+    const { code, stdout, stderr } = await runBinary([command, flag]);
     expect([code, stderr]).toEqual([0, ""]);
     for (const text of [
       "--listen ADDRESS",
@@ -53,7 +53,10 @@ describe("ext-proc serve --help", () => {
       "--max-message-bytes N",
       "default 4194304; or EXT_PROC_MAX_MESSAGE_BYTES",
       "--drain-grace-ms N",
-      "--port N",
+      "--shadow\n",
+      "--config FILE",
+      "EXT_PROC_ENVOY_MESSAGE_TIMEOUT_MS; or envoy.messageTimeoutMs in FILE",
+      ...(command === "serve" ? ["--port N"] : []),
       "hello, header-modifier",
     ]) {
       expect(stdout).toContain(text);

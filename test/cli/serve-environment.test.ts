@@ -57,7 +57,9 @@ describe("the environment", () => {
     const binary = spawnBinary(["serve"], { env: { ...FREE, EXT_PROC_LISTNE: ":1" } });
     const line = await binary.logged("EXT_PROC_LISTNE");
     expect(line).toMatchObject({ level: "warn" });
-    expect(line.msg).toMatch(/^EXT_PROC_LISTNE is no setting of ext-proc and is ignored; known are EXT_PROC_LISTEN, /);
+    expect(line.msg).toMatch(
+      /^EXT_PROC_LISTNE is no setting of ext-proc and is ignored; did you mean EXT_PROC_LISTEN\?$/,
+    );
     await binary.logged("Starting gRPC server");
   });
 
@@ -72,7 +74,7 @@ describe("readSettings", () => {
       { listen: ":1" },
       { EXT_PROC_LISTEN: ":2", EXT_PROC_STATUS_LISTEN: ":3", OTHER: "x" },
     );
-    expect(settings).toEqual({
+    expect(settings).toMatchObject({
       listen: ":1",
       statusListen: ":3",
       adminListen: "127.0.0.1:9004",
@@ -80,7 +82,11 @@ describe("readSettings", () => {
       maxMessageBytes: 4 << 20,
       drainGraceMs: 20_000,
       logLevel: "info",
+      shadow: false,
+      envoyMessageTimeoutMs: 200,
+      decisionLogSample: 0,
     });
+    expect(settings).not.toHaveProperty("tlsCert");
     expect([problems, warnings]).toEqual([[], []]);
   });
 
@@ -90,6 +96,47 @@ describe("readSettings", () => {
 
   test.each(["EXT_PROC_NOTHING", "EXT_PROC_", "EXT_PROC_LISTEN_", "EXT_PROC_listen"])("warns of %s", (name) => {
     expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is no setting`)]);
+  });
+
+  test("takes the file's values behind those of flags and environment", () => {
+    const file = {
+      listen: ":4",
+      statusListen: ":5",
+      drainGraceMs: 6,
+      shadow: true,
+      envoyTrailers: ["request"] as const,
+    };
+    const { settings } = readSettings({ listen: ":1" }, { EXT_PROC_STATUS_LISTEN: ":3" }, file);
+    expect(settings).toMatchObject({ ...file, listen: ":1", statusListen: ":3" });
+  });
+
+  test.each([
+    ["shadow", true, { shadow: true }],
+    ["envoy-trailers", "request,response", { envoyTrailers: ["request", "response"] }],
+    ["decision-log-sample", "0.25", { decisionLogSample: 0.25 }],
+    [
+      "decision-log-attributes",
+      "request.id, source.address",
+      { decisionLogAttributes: ["request.id", "source.address"] },
+    ],
+    ["on-fault", "closed", { onFault: "closed" }],
+  ] as const)("reads --%s %s", (flag, text, expected) => {
+    expect(readSettings({ [flag]: text }, {})).toMatchObject({ problems: [], settings: expected });
+    expect(readSettings({}, { [variableOf(flag)]: String(text) })).toMatchObject({ problems: [], settings: expected });
+  });
+
+  test.each([
+    ["envoy-trailers", "sideways"],
+    ["decision-log-sample", "2"],
+    ["decision-log-sample", ""],
+    ["decision-log-attributes", "a,,b"],
+    ["on-fault", "never"],
+    ["envoy-message-timeout-ms", "0"],
+  ])("refuses --%s %j", (flag, text) => {
+    expect(readSettings({ [flag]: text }, {}).problems).toEqual([expect.stringMatching(new RegExp(`^--${flag}: `))]);
+    expect(readSettings({}, { EXT_PROC_SHADOW: "yes" }).problems).toEqual([
+      expect.stringContaining("neither true nor false"),
+    ]);
   });
 
   test("tells every problem, with what set it", () => {

@@ -4,7 +4,12 @@ import { type CodeBlock, codeBlocks, readDocument } from "./markdown.ts";
 import { ShellSession } from "./shell-session.ts";
 
 /** Documents whose commands are run as they stand, in order. */
-const DOCUMENTS = ["README.md", "examples/greeter/README.md"];
+const DOCUMENTS = [
+  "README.md",
+  "docs/testing.md",
+  "examples/greeter/README.md",
+  "examples/dynamic-forwarding/README.md",
+];
 const NEEDS_ENVOY = /envoy:install|npm run demo|localhost:10000/;
 
 const hasTools = ["bash", "curl"].every((tool) => spawnSync(tool, ["--version"]).status === 0);

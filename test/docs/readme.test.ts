@@ -17,8 +17,8 @@ test("the first processor is that of examples/greeter, and has ten lines", () =>
   expect(first?.text.trimEnd().split("\n")).toHaveLength(10);
 });
 
-test("processor, start command, filter, and curl with its output are the first blocks", () => {
-  expect(blocks.slice(0, 6).map(({ language }) => language)).toEqual(["js", "sh", "yaml", "sh", "sh", "text"]);
+test("processor, its test, start command, filter, and curl with its output are the first blocks", () => {
+  expect(blocks.slice(0, 7).map(({ language }) => language)).toEqual(["js", "ts", "sh", "yaml", "sh", "sh", "text"]);
 });
 
 test("the filter is that of deploy/envoy.yaml", () => {
@@ -43,9 +43,8 @@ test("the listeners' defaults are those of src/server/settings.ts", () => {
   }
 });
 
-test("the test of a processor is that of examples/greeter", () => {
-  const texts = blocks.filter(({ language }) => language === "ts").map(({ text }) => text);
-  expect(texts).toContain(readDocument("examples/greeter/processor.test.ts"));
+test("its test is that of examples/greeter", () => {
+  expect(blocks[1]?.text).toBe(readDocument("examples/greeter/processor.test.ts"));
 });
 
 test("the programs compile", () => {
@@ -56,7 +55,12 @@ test("the programs compile", () => {
 });
 
 function settingRow({ flag, value, fallback, help }: SettingSpec): string[] {
-  return [`\`--${flag} ${value}\``, `\`${variableOf(flag)}\``, fallback === undefined ? "" : `\`${fallback}\``, help];
+  return [
+    `\`--${flag}${value === "" ? "" : ` ${value}`}\``,
+    `\`${variableOf(flag)}\``,
+    fallback === undefined ? "" : `\`${fallback}\``,
+    help,
+  ];
 }
 
 /** Compiles programs as a user would, with what they import taken from this project; gives what the compiler says. */

@@ -3,7 +3,7 @@ import { inject } from "vitest";
 import { envoyBootstrap, type JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { type EnvoyProcess, startEnvoy } from "../../src/cli/demo/envoy-process.ts";
 import type { Processor } from "../../src/processor/definition.ts";
-import { type Server, serve } from "../../src/server/serve.ts";
+import { type ServeOptions, type Server, serve } from "../../src/server/serve.ts";
 import { type EchoUpstream, startEchoUpstream } from "./echo-upstream.ts";
 
 /** Path of the real Envoy; tests that need it skip where it is undefined, which CI does not allow. */
@@ -38,11 +38,12 @@ export interface RigResponse {
   readonly trailers: NodeJS.Dict<string>;
 }
 
-/** Starts the three of them on free ports. `filter` is merged into the filter's configuration. */
+/** Starts the three of them on free ports. `filter` is merged into the filter's configuration, `options` into serve's. */
 export async function startEnvoyRig(
   processor: Processor,
   filter: JsonObject = {},
   debug: "on" | "admin" = "admin",
+  options: ServeOptions = {},
 ): Promise<EnvoyRig> {
   if (envoyBinary === undefined) throw new Error("there is no Envoy: skip this test with test.skipIf");
   const upstream = await startEchoUpstream();
@@ -50,7 +51,7 @@ export async function startEnvoyRig(
   const keep = (level: string) => (fields: object, msg: string) => logLines.push({ level, ...fields, msg });
   const log = { info: keep("info"), warn: keep("warn"), error: keep("error") };
   const listen = { listen: "127.0.0.1:0", statusListen: "127.0.0.1:0", adminListen: "off" };
-  const server = await serve(processor, { ...listen, debug, log });
+  const server = await serve(processor, { ...listen, debug, log, ...options });
   const bootstrap = envoyBootstrap({
     extProcPort: Number(server.address.split(":").at(-1)),
     upstreamPort: upstream.port,

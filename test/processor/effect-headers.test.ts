@@ -113,6 +113,44 @@ describe("pseudo-headers", () => {
   });
 });
 
+describe("what would end a message elsewhere than its receiver thinks", () => {
+  const response = (status: string, endOfStream: boolean) => ({
+    phase: "responseHeaders" as const,
+    headers: [
+      [":status", status],
+      ["content-length", "5"],
+    ] as HeaderPairs,
+    endOfStream,
+  });
+
+  test.each([204, 304])("is status %i on a response with a body", (status) => {
+    expect(faultOf(setStatus(status), response("200", false))).toContain(
+      `invalid_effect: processor "p", responseHeaders: setStatus: status ${status} has no body, and this response has one`,
+    );
+    expect(faultOf(setHeader(":status", String(status)), response("200", false))).toContain("has no body");
+    expect(changesOf(answerOf(setStatus(status), response("200", true)))).toEqual([`:status = ${status}`]);
+  });
+
+  test("is the content-length of a 304 that becomes another status, so it is removed", () => {
+    expect(changesOf(answerOf(setStatus(200), response("304", true)))).toEqual(["-content-length", ":status = 200"]);
+    expect(changesOf(answerOf(setHeader("x-a", "1"), response("304", true)))).toEqual(["x-a = 1"]);
+    expect(changesOf(answerOf(setStatus(404), response("200", true)))).toEqual([":status = 404"]);
+  });
+
+  test.each([
+    ["GET", "HEAD", "HEAD"],
+    ["HEAD", "GET", "HEAD"],
+    ["POST", "CONNECT", "CONNECT"],
+    ["CONNECT", "GET", "CONNECT"],
+  ])("is a %s that becomes a %s", (from, to, named) => {
+    const request = { headers: [[":method", from]] as HeaderPairs, declared: ROUTING };
+    const message = `a request cannot become or cease to be ${named}`;
+    expect(faultOf(setMethod(to), request)).toContain(message);
+    expect(changesOf(answerOf(setMethod(from), request))).toEqual([`:method = ${from}`]);
+    expect(changesOf(answerOf(setMethod("PUT"), { ...request, headers: [[":method", "GET"]] }))).toHaveLength(1);
+  });
+});
+
 describe("headers that Envoy's mutation_rules are about", () => {
   test.each([
     ["host", setHeader("host", "a"), "allow_all_routing", "allowAllRouting"],

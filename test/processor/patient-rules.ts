@@ -3,11 +3,14 @@ import { type RunRules, runRules } from "../../src/processor/run-rules.ts";
 
 const PATIENCE_MS = 3_600_000;
 
-/** Rules under which no handler of a test is too slow, for tests that are about something else. */
-export function patientRules(processor: Processor): RunRules {
+/** Options of `serve()` under which no handler of a test is too slow, for tests that are about something else. */
+export function patience(processor: Processor) {
   const patient = definitionsOf(processor).map(({ name }) => [name, { timeoutMs: PATIENCE_MS }] as const);
-  return runRules(processor, {
-    declaration: { messageTimeoutMs: PATIENCE_MS },
-    processors: Object.fromEntries(patient),
-  });
+  return { envoy: { messageTimeoutMs: PATIENCE_MS }, processors: Object.fromEntries(patient) };
+}
+
+/** The same as rules of sessions. */
+export function patientRules(processor: Processor): RunRules {
+  const { envoy, processors } = patience(processor);
+  return runRules(processor, { declaration: envoy, processors });
 }

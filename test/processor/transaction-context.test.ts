@@ -9,7 +9,7 @@ import { overrideMode } from "../../src/processor/effect-stream.ts";
 import type { Transaction } from "../../src/processor/transaction.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { header } from "../../src/protocol/headers.ts";
-import { bodyModes, type Envelope, headersOf, trailersOf } from "../protocol/messages.ts";
+import { bodyModes, type Envelope, headersOf, oneofOf, trailersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "./recorded-session.ts";
 
 /** Tells what `look` sees in both header phases. */
@@ -146,6 +146,17 @@ describe("the working copy", () => {
     const recorded = recordSession(compose(change, reader));
     recorded.receive(headersOf("requestHeaders", [["x-a", "1"]]), headersOf("responseHeaders"));
     expect(seen).toEqual(["2"]);
+  });
+
+  test("keeps fields that nobody knows, and the end of the stream", () => {
+    const seen: HttpHeaders[] = [];
+    const reader = defineProcessor({ name: "reader", requestHeaders: (headers) => void seen.push(headers) });
+    const sent = headersOf("requestHeaders", [["x-a", "1"]], { endOfStream: true });
+    const { value } = oneofOf(sent) as { readonly value: HttpHeaders };
+    value.$unknown = [{ no: 99, wireType: 0, data: Uint8Array.of(5) }];
+    recordSession(compose(change, reader)).receive(sent);
+    expect(seen).toMatchObject([{ endOfStream: true, $unknown: [{ no: 99 }] }]);
+    expect(seen[0]).not.toBe(value);
   });
 
   test("does not change a message that a processor has already been given", () => {

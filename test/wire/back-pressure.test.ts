@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import { ProtocolConfigurationSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
+import { patience } from "../processor/patient-rules.ts";
 import { heldProcessor } from "../server/held-processor.ts";
 import { type StartedServer, serverForTest } from "../server/start-server.ts";
 import { requestBody, requestHeaders, responseHeaders } from "./messages.ts";
@@ -46,7 +47,7 @@ test("a peer that does not read is not read either, and gets everything when it 
 
 test("messages that wait for a slow handler are not read without end, and all are answered in the end", async () => {
   const { processor, entered, release } = heldProcessor();
-  const started = await serverForTest(processor);
+  const started = await serverForTest(processor, patience(processor));
   const call = openRawCall(http2Session(started.port));
   call.send(requestHeaders());
   await entered;

@@ -8,8 +8,9 @@ import { asJson } from "./messages.ts";
 import { type Heard, STREAMING_WAYS, UNARY_WAYS, type WayIn } from "./ways-in.ts";
 
 describe("every way into the server gives the same", () => {
-  test.each(EXCHANGES)("$name", async ({ processor, messages, answers, code = 0, debugCode = code, unordered }) => {
-    const { port } = await serverForTest(processor, { debug: "on" });
+  test.each(EXCHANGES)("$name", async ({ processor, options, messages, answers, code = 0, ...rest }) => {
+    const { debugCode = code, unordered } = rest;
+    const { port } = await serverForTest(processor, { ...options, debug: "on" });
     const hear = async (ways: readonly WayIn[]) => {
       const heard: Record<string, Told> = {};
       for (const { name, run } of ways) heard[name] = told(await run(port, messages), unordered);

@@ -10,12 +10,14 @@ import {
   appendHeader,
   compose,
   defineProcessor,
+  type FaultPolicy,
   immediateResponse,
   type Processor,
   removeHeader,
   setHeader,
 } from "../../src/index.ts";
 import type { BodyMode } from "../../src/protocol/body-mode.ts";
+import type { ServeOptions } from "../../src/server.ts";
 import {
   requestBody,
   requestHeaders,
@@ -36,6 +38,8 @@ export interface ExchangeCase {
   readonly code?: number;
   /** The same from the debug service, whose caller is no Envoy; default `code`. */
   readonly debugCode?: number;
+  /** What the operator decides. Default: nothing. */
+  readonly options?: Pick<ServeOptions, "onFault" | "shadow" | "envoy">;
   /** Asynchronous handlers of two directions: only the order within each is certain. */
   readonly unordered?: boolean;
 }
@@ -87,6 +91,23 @@ const rejecting = defineProcessor({
     throw new Error("no");
   },
 });
+
+const hanging = defineProcessor({ name: "hanging", requestHeaders: () => new Promise<undefined>(() => undefined) });
+
+const hurried = defineProcessor({
+  name: "hurried",
+  timeoutMs: 1,
+  onFault: "open",
+  requestHeaders: () => new Promise<undefined>(() => undefined),
+});
+
+const unready = (onFault: FaultPolicy) =>
+  defineProcessor({
+    name: "unready",
+    onFault,
+    setup: () => new Promise(() => undefined),
+    requestHeaders: () => undefined,
+  });
 
 const invalid = defineProcessor({ name: "invalid", requestHeaders: () => setHeader("content-length", "1") });
 
@@ -218,4 +239,45 @@ export const EXCHANGES: readonly ExchangeCase[] = [
     answers: ["requestBody"],
     code: 3,
   },
+  { name: "a handler that hangs", processor: hanging, messages: [requestHeaders()], answers: [], code: 4 },
+  { name: "a handler that hangs, open", processor: hurried, messages: six, answers: SIX, unordered: true },
+  {
+    name: "a handler that throws, closed by the operator",
+    processor: broken,
+    options: { onFault: "closed" },
+    messages: six,
+    answers: ["requestHeaders", "requestBody", "requestTrailers", "immediateResponse"],
+  },
+  {
+    name: "a handler that throws, closed where Envoy takes no immediate response",
+    processor: broken,
+    options: { onFault: "closed", envoy: { disableImmediateResponse: true } },
+    messages: six,
+    answers: ["requestHeaders", "requestBody", "requestTrailers"],
+    code: 13,
+  },
+  {
+    name: "headers behind a body, closed",
+    processor: hello,
+    options: { onFault: "closed" },
+    messages: [requestBody("body", false), requestHeaders()],
+    answers: ["requestBody", "immediateResponse"],
+  },
+  { name: "shadow mode", processor: editor, options: { shadow: true }, messages: six, answers: SIX },
+  { name: "shadow mode of a guard", processor: guard, options: { shadow: true }, messages: six, answers: SIX },
+  {
+    name: "shadow mode of a handler that throws",
+    processor: broken,
+    options: { shadow: true, onFault: "closed" },
+    messages: six,
+    answers: SIX,
+  },
+  { name: "a processor that is not ready", processor: unready("envoy"), messages: six, answers: [], code: 14 },
+  {
+    name: "a processor that is not ready, closed",
+    processor: unready("closed"),
+    messages: six,
+    answers: ["immediateResponse"],
+  },
+  { name: "a processor that is not ready, open", processor: unready("open"), messages: six, answers: SIX },
 ];

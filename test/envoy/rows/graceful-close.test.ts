@@ -17,6 +17,7 @@ envoyRows(
             server: scripted(on("halfClose", { end: 0 })),
             filter: HEADERS_ONLY,
             counters: serverHalfClosed(0),
+            resets: false,
           },
           silent: {
             server: scripted(),

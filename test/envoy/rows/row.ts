@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { envoyBinary } from "../envoy-rig.ts";
+import { expectAtRest } from "./at-rest.ts";
 import { envoyVersion, isSince } from "./envoy-release.ts";
-import { eventually } from "./eventually.ts";
-import { QUIET, type RunningScenes, type Scene, type SceneInit, type SceneServer, startScenes } from "./scene.ts";
+import { type RunningScenes, type Scene, type SceneInit, type SceneServer, startScenes } from "./scene.ts";
 
 declare module "vitest" {
   interface TaskMeta {
@@ -39,7 +39,7 @@ const ROW_TIMEOUT_MS = 40_000;
 
 /**
  * Declares the rows of a topic, which run behind one Envoy, each with listeners, clusters, servers and `stat_prefix` of
- * its own. `runtime` has Envoy's runtime guards. After each row, its filters' counters have to be at rest with what the scene declares, and 0 otherwise.
+ * its own. `runtime` has Envoy's runtime guards. After each row, its scenes have to be at rest ({@link expectAtRest}).
  */
 export function envoyRows(topic: string, declare: (row: DeclareRow) => void, runtime?: JsonObject): void {
   vi.setConfig({ maxConcurrency: ROWS_AT_ONCE, testTimeout: ROW_TIMEOUT_MS });
@@ -80,14 +80,4 @@ function sceneName(row: string, key: string): string {
   const [, number = ""] = /^row (\w+): ./.exec(row) ?? [];
   if (number === "") throw new TypeError(`${row}: a row's name begins with "row NN: "`);
   return `row_${number}_${key}`;
-}
-
-async function expectAtRest(scene: Scene, { counters = {} }: SceneInit): Promise<void> {
-  await eventually(async () => expect(await scene.active()).toBe(0));
-  const expected: Record<string, number> = { ...QUIET, ...counters };
-  await eventually(async () => {
-    const now = await scene.counters();
-    const declared = Object.keys(expected).map((counter) => [counter, now[counter]]);
-    expect(Object.fromEntries(declared)).toEqual(expected);
-  });
 }

@@ -17,10 +17,12 @@ export interface SceneInit<X extends SceneServer = SceneServer> extends SceneCon
   /** Port of an upstream of the test's own, in place of one that keeps what it sees. */
   readonly upstreamPort?: number;
   /**
-   * Counters of the filter that this scene provokes. Those of {@link QUIET} that are not named here have to be 0, the
+   * Counters of the filter that this scene provokes. Those of `QUIET` (at-rest.ts) that are not named here have to be 0, the
    * others may be anything.
    */
   readonly counters?: Readonly<Record<string, number>>;
+  /** False: Envoy ends its streams without RST_STREAM. Default: with one, as it does whenever it needs a stream no more. */
+  readonly resets?: boolean;
 }
 
 /** An ext_proc service of a scene. */
@@ -54,18 +56,6 @@ export interface AccessLogLine extends Readonly<Record<string, unknown>> {
   /** Null where the response came from the upstream with nothing to tell. */
   readonly details: string | null;
 }
-
-/** Counters that stay at 0 while nobody provokes anything. */
-export const QUIET = {
-  streams_failed: 0,
-  spurious_msgs_received: 0,
-  message_timeouts: 0,
-  failure_mode_allowed: 0,
-  rejected_header_mutations: 0,
-  override_message_timeout_ignored: 0,
-  clear_route_cache_ignored: 0,
-  clear_route_cache_disabled: 0,
-};
 
 /** Scenes behind one Envoy. */
 export interface RunningScenes {

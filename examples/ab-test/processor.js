@@ -1,0 +1,58 @@
+import { appendHeader, clearRouteCache, defineProcessor, setHeader } from "ext-proc";
+
+/** Variants and their shares of new visitors. */
+const WEIGHTS = { a: 9, b: 1 };
+const COOKIE = "ab";
+
+/**
+ * Sends each visitor to one of two variants, and back to the same one ever after.
+ *
+ * @param {{ random?: () => number }} [options] `random`: from 0 to below 1; default `Math.random`.
+ */
+export function abTest({ random = Math.random } = {}) {
+  return defineProcessor({
+    name: "ab-test",
+    state: () => ({ drawn: /** @type {string | undefined} */ (undefined) }),
+    requestHeaders(_headers, tx) {
+      const known = variantIn(tx.request.get("cookie") ?? "");
+      if (known === undefined) tx.state.drawn = draw(random());
+      const variant = known ?? tx.state.drawn ?? "a";
+      // Envoy's routes match the header; it has chosen one already, and chooses anew.
+      return [setHeader("x-variant", variant), clearRouteCache()];
+    },
+    responseHeaders(_headers, { state }) {
+      if (state.drawn === undefined) return undefined;
+      return [
+        appendHeader("set-cookie", `${COOKIE}=${state.drawn}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax`),
+        // A response that sets this cookie is one visitor's alone.
+        setHeader("cache-control", "private"),
+      ];
+    },
+  });
+}
+
+/**
+ * The variant that a client's cookie names, if there is such a variant.
+ *
+ * @param {string} cookies
+ */
+function variantIn(cookies) {
+  const [, value = ""] = new RegExp(`(?:^|;\\s*)${COOKIE}=([^;]*)`).exec(cookies) ?? [];
+  return Object.hasOwn(WEIGHTS, value) ? value : undefined;
+}
+
+/**
+ * The variant at a point of the way from 0 to 1, on which each has its share.
+ *
+ * @param {number} point
+ */
+function draw(point) {
+  let left = point * Object.values(WEIGHTS).reduce((sum, weight) => sum + weight, 0);
+  for (const [variant, weight] of Object.entries(WEIGHTS)) {
+    left -= weight;
+    if (left < 0) return variant;
+  }
+  return "a";
+}
+
+export default abTest();

@@ -1,0 +1,23 @@
+import { clearRouteCache, defineProcessor, setHeader } from "ext-proc";
+
+/** @typedef {"mobile" | "tablet" | "desktop"} DeviceType */
+
+/**
+ * What kind of device a `user-agent` names. Far fewer values than there are agents, so that caches may vary by it.
+ *
+ * @param {string} agent
+ * @returns {DeviceType}
+ */
+function deviceTypeOf(agent) {
+  if (/\b(?:iPad|Tablet)\b|\bAndroid\b(?!.*\bMobile\b)/i.test(agent)) return "tablet";
+  return /\b(?:iPhone|Mobile)\b/i.test(agent) ? "mobile" : "desktop";
+}
+
+export default defineProcessor({
+  name: "normalize-header",
+  requestHeaders: (_headers, tx) => [
+    setHeader("client-device-type", deviceTypeOf(tx.request.get("user-agent") ?? "")),
+    // Envoy has chosen a route already; it chooses anew, now by this header too.
+    clearRouteCache(),
+  ],
+});

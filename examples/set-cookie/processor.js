@@ -1,0 +1,35 @@
+import { randomUUID } from "node:crypto";
+import { appendHeader, defineProcessor } from "ext-proc";
+
+/**
+ * A `set-cookie` value (RFC 6265). Over HTTPS only, never sent along by other sites' forms, out of reach for scripts
+ * unless told otherwise.
+ *
+ * @param {string} name
+ * @param {string} value
+ * @param {{ maxAgeS?: number, scripts?: boolean }} options
+ */
+function cookie(name, value, { maxAgeS, scripts = false }) {
+  const attributes = [
+    `${name}=${encodeURIComponent(value)}`,
+    "Path=/",
+    ...(maxAgeS === undefined ? [] : [`Max-Age=${maxAgeS}`]),
+    ...(scripts ? [] : ["HttpOnly"]),
+    "Secure",
+    "SameSite=Lax",
+  ];
+  return attributes.join("; ");
+}
+
+export default defineProcessor({
+  name: "set-cookie",
+  responseHeaders(_headers, tx) {
+    const known = /(?:^|;\s*)__Host-visitor=[^;]/.test(tx.request.get("cookie") ?? "");
+    if (known) return undefined;
+    // Each is a line of its own, beside those of the upstream: cookies cannot be joined with commas.
+    return [
+      appendHeader("set-cookie", cookie("__Host-visitor", randomUUID(), { maxAgeS: 31_536_000 })),
+      appendHeader("set-cookie", cookie("theme", "light & plain", { scripts: true })),
+    ];
+  },
+});

@@ -1,0 +1,89 @@
+import type { Processor } from "../processor/definition.ts";
+import type { RunRules } from "../processor/run-rules.ts";
+import { Session } from "../processor/session.ts";
+import type { ProcessorSetup } from "../processor/setup.ts";
+import type { Timers } from "../processor/timers.ts";
+import type { Fault } from "../protocol/fault.ts";
+import { grpcStatusOf } from "../protocol/fault-status.ts";
+import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
+import type { LivePeer } from "./drive-transaction.ts";
+
+/** How a processor runs in a simulation. */
+export interface ProcessorPeerOptions {
+  readonly rules: RunRules;
+  readonly setup: Pick<ProcessorSetup, "unready">;
+}
+
+/** A processor as the ext_proc server of one transaction: the same session that a server runs, without a server. */
+export class ProcessorPeer implements LivePeer {
+  /** Every fault there was. */
+  readonly faults: Fault[] = [];
+  readonly #processor: Processor;
+  readonly #options: ProcessorPeerOptions;
+  #session: Session | undefined;
+  #changed: () => void = () => undefined;
+
+  constructor(processor: Processor, options: ProcessorPeerOptions) {
+    this.#processor = processor;
+    this.#options = options;
+  }
+
+  get busy(): boolean {
+    return this.#session?.running ?? false;
+  }
+
+  onChange(callback: () => void): void {
+    this.#changed = callback;
+  }
+
+  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+    const session = new Session(this.#processor, {
+      ...this.#options,
+      origin: "simulation",
+      timers: simulatedTimers(stream),
+      metadataValues: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []),
+      observer: {
+        message: () => undefined,
+        ended: () => undefined,
+        fault: (fault) => this.faults.push(fault),
+      },
+      outlet: {
+        send: (response) => stream.message(response),
+        ended: ({ result, error }) => {
+          if (error !== undefined) stream.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`);
+          else if (result !== "canceled") stream.end(0);
+          this.#changed();
+        },
+        settled: () => this.#changed(),
+      },
+    });
+    this.#session = session;
+    return {
+      message(request) {
+        session.receive(request);
+      },
+      halfClose: () => session.finish(),
+      reset: () => session.cancel(),
+    };
+  }
+}
+
+/** The simulated clock, as a session has it. It is read no more than its timers need. */
+function simulatedTimers(stream: PeerStream): Timers {
+  let nowMs = 0;
+  return {
+    now: () => nowMs,
+    set(callback, delayMs) {
+      const dueMs = nowMs + delayMs;
+      const timer = { isCleared: false };
+      stream.after(delayMs, () => {
+        nowMs = Math.max(nowMs, dueMs);
+        if (!timer.isCleared) callback();
+      });
+      return timer;
+    },
+    clear(timer) {
+      if (typeof timer === "object" && timer !== null && "isCleared" in timer) timer.isCleared = true;
+    },
+  };
+}

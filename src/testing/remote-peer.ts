@@ -1,0 +1,113 @@
+import type { Client } from "@connectrpc/connect";
+import type {
+  ExternalProcessor,
+  ProcessingRequest,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
+import type { LivePeer } from "./drive-transaction.ts";
+
+/** gRPC's UNKNOWN, for what is no status. */
+const UNKNOWN = 2;
+
+/** Reads what a call ended with; undefined where that is no status. */
+type ReadStatus = (error: unknown) => { readonly code: number; readonly message: string } | undefined;
+
+/** Where a server should be, and nobody is. */
+export const NOBODY: LivePeer = {
+  busy: false,
+  onChange: () => undefined,
+  open(stream) {
+    stream.unreachable();
+    return { message: () => undefined, halfClose: () => undefined, reset: () => undefined };
+  },
+};
+
+/** An ext_proc server somewhere, for one transaction: its stream is a gRPC call. */
+export class RemotePeer implements LivePeer {
+  readonly #client: Client<typeof ExternalProcessor>;
+  readonly #readStatus: ReadStatus;
+  #owed = 0;
+  #changed: () => void = () => undefined;
+
+  constructor(client: Client<typeof ExternalProcessor>, readStatus: ReadStatus) {
+    this.#client = client;
+    this.#readStatus = readStatus;
+  }
+
+  /** More was asked than has been answered. Nobody can tell whether it will be. */
+  get busy(): boolean {
+    return this.#owed > 0;
+  }
+
+  onChange(callback: () => void): void {
+    this.#changed = callback;
+  }
+
+  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+    const requests = new RequestQueue();
+    const abort = new AbortController();
+    const call = this.#client.process(requests, {
+      signal: abort.signal,
+      headers: { ...initialMetadata },
+      onHeader: () => stream.responseHeaders(),
+    });
+    this.#read(call, stream).catch(() => undefined);
+    return {
+      message: (request) => {
+        // Whoever is only shown a transaction owes nothing.
+        if (!request.observabilityMode) this.#owed++;
+        requests.push(request);
+      },
+      halfClose: () => requests.end(),
+      reset: () => {
+        this.#owed = 0;
+        abort.abort();
+      },
+    };
+  }
+
+  async #read(call: ReturnType<Client<typeof ExternalProcessor>["process"]>, stream: PeerStream): Promise<void> {
+    try {
+      for await (const response of call) {
+        // In FULL_DUPLEX_STREAMED there may be more answers than questions.
+        this.#owed = Math.max(0, this.#owed - 1);
+        stream.message(response);
+        this.#changed();
+      }
+      stream.end(0);
+    } catch (error) {
+      const { code, message } = this.#readStatus(error) ?? { code: UNKNOWN, message: "" };
+      stream.end(code, message);
+    } finally {
+      this.#owed = 0;
+      this.#changed();
+    }
+  }
+}
+
+/** What Envoy sends, as it is sent. */
+class RequestQueue implements AsyncIterable<ProcessingRequest> {
+  readonly #waiting: ProcessingRequest[] = [];
+  #ended = false;
+  #wake: () => void = () => undefined;
+
+  push(request: ProcessingRequest): void {
+    this.#waiting.push(request);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<ProcessingRequest> {
+    while (true) {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) yield next;
+      if (this.#ended) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
+import { runRules } from "../processor/run-rules.ts";
+import { declareEnvoy } from "../protocol/envoy-declaration.ts";
+import type { Fault } from "../protocol/fault.ts";
+import { VirtualClock } from "../simulator/virtual-clock.ts";
+import { checkOperator } from "./check-operator.ts";
+import { checkProperties } from "./known-properties.ts";
+import { ProcessorLife } from "./processor-life.ts";
+import { ProcessorPeer } from "./processor-peer.ts";
+import { patienceMsOf, type SimulateOptions } from "./simulate-options.ts";
+import { waitFor } from "./wait-for.ts";
+
+/** What {@link sendMessages} may be told, as in {@link SimulateOptions}. */
+export type SendMessagesOptions = Pick<SimulateOptions, "operator" | "patienceMs">;
+
+/** A processor's answers to messages. */
+export interface MessageAnswers {
+  readonly responses: readonly ProcessingResponse[];
+  /** The gRPC status of the stream's end; 0 is OK. */
+  readonly code: number;
+  readonly faults: readonly Fault[];
+}
+
+/**
+ * Sends messages to a processor, one transaction's, without an Envoy in between: for what Envoy itself would never send,
+ * and other hosts may. Each waits until the one before is answered.
+ *
+ * @example
+ * ```ts
+ * const { faults } = await sendMessages(auth, [requestHeaders({ authorization: ["Bearer a", "Bearer b"] })]);
+ * ```
+ * @throws {TypeError} Rejects with it where it is no processor, or an option has a value that it cannot have.
+ */
+export async function sendMessages(
+  processor: Processor,
+  messages: readonly ProcessingRequest[],
+  options: SendMessagesOptions = {},
+): Promise<MessageAnswers> {
+  if (!isProcessor(processor)) throw new TypeError("sendMessages: the first argument is no processor");
+  checkProperties("options", options, { operator: true, patienceMs: true });
+  const { operator = {} } = options;
+  checkOperator(operator, definitionsOf(processor));
+  const patienceMs = patienceMsOf(options);
+  const { envoy = {}, ...run } = operator;
+  const rules = runRules(processor, { ...run, declaration: declareEnvoy(envoy) });
+  const life = new ProcessorLife(rules, patienceMs);
+  await life.begin();
+  const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
+  const clock = new VirtualClock();
+  const responses: ProcessingResponse[] = [];
+  let ended: number | undefined;
+  const end = (code: number) => {
+    ended ??= code;
+  };
+  const call = peer.open(
+    {
+      message: (response) => responses.push(response),
+      end,
+      reset: () => undefined,
+      unreachable: () => undefined,
+      responseHeaders: () => undefined,
+      httpStatus: () => undefined,
+      after: (delayMs, callback) => void clock.after(delayMs, callback),
+    },
+    {},
+  );
+  for (const message of messages) {
+    call.message(message);
+    await untilIdle(peer, clock, patienceMs);
+  }
+  call.halfClose();
+  await life.setup.close();
+  return { responses, code: ended ?? 0, faults: peer.faults };
+}
+
+/** Waits for handlers; when patience is over, for their time-out. */
+async function untilIdle(peer: ProcessorPeer, clock: VirtualClock, patienceMs: number): Promise<void> {
+  while (peer.busy) {
+    const isChanged = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);
+    while (!isChanged && peer.busy && clock.advance()) clock.runReady();
+  }
+}

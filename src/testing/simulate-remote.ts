@@ -1,0 +1,66 @@
+import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { checkSettings } from "./check-settings.ts";
+import { driveTransaction } from "./drive-transaction.ts";
+import { checkProperties } from "./known-properties.ts";
+import { NOBODY, RemotePeer } from "./remote-peer.ts";
+import { ENVOY_OPTIONS, type EnvoyOptions } from "./simulate-options.ts";
+import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
+import { simulatedTransaction } from "./simulated-transaction.ts";
+
+/**
+ * A simulated Envoy in front of an ext_proc server, whoever wrote it, over gRPC. It connects at the first request; `close`
+ * ends the connection. A message that the server does not answer is waited for `patienceMs` of real time.
+ *
+ * @param target `HOST:PORT` for plain text, or a URL with `http:` or `https:`.
+ * @example
+ * ```ts
+ * const envoy = simulateRemote("127.0.0.1:9002");
+ * const { request } = await envoy.get("/");
+ * await envoy.close();
+ * ```
+ * @throws {TypeError} Where the target is none, or an option is unknown or has a value that it cannot have.
+ */
+export function simulateRemote(target: string, options: EnvoyOptions = {}): SimulatedEnvoy {
+  const baseUrl = targetUrl(target);
+  checkProperties("options", options, ENVOY_OPTIONS);
+  checkSettings(options.envoy ?? {});
+  let connection: ReturnType<typeof connect> | undefined;
+  return simulatedEnvoy(options, {
+    async drive(transaction) {
+      connection ??= connect(baseUrl);
+      const { client, readStatus, isReachable } = await connection;
+      const peer = (await isReachable()) ? new RemotePeer(client, readStatus) : NOBODY;
+      return simulatedTransaction(await driveTransaction(peer, transaction), []);
+    },
+    async close() {
+      const connected = await connection;
+      connection = undefined;
+      connected?.close();
+    },
+  });
+}
+
+function targetUrl(target: string): string {
+  if (typeof target === "string") {
+    const url = /^[^/\s]+:\d{1,5}$/.test(target) ? `http://${target}` : target;
+    if (/^https?:\/\/[^/\s]+\/?$/.test(url) && URL.canParse(url)) return url;
+  }
+  throw new TypeError(`simulateRemote: ${JSON.stringify(target)} is no server; write "127.0.0.1:9002" or a URL`);
+}
+
+/** Loads what it needs now: nobody else who tests has to wait for it. */
+async function connect(baseUrl: string) {
+  const [{ ConnectError, createClient }, { createGrpcTransport, Http2SessionManager }] = await Promise.all([
+    import("@connectrpc/connect"),
+    import("@connectrpc/connect-node"),
+  ]);
+  const sessionManager = new Http2SessionManager(baseUrl);
+  const client = createClient(ExternalProcessor, createGrpcTransport({ baseUrl, sessionManager }));
+  return {
+    client,
+    readStatus: (error: unknown) =>
+      error instanceof ConnectError ? { code: error.code, message: error.rawMessage } : undefined,
+    isReachable: async () => (await sessionManager.connect()) !== "error",
+    close: () => sessionManager.abort(),
+  };
+}

@@ -1,0 +1,50 @@
+import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
+import { runRules } from "../processor/run-rules.ts";
+import { declareEnvoy } from "../protocol/envoy-declaration.ts";
+import { checkOperator } from "./check-operator.ts";
+import { checkSettings } from "./check-settings.ts";
+import { declaredSettings } from "./declared-settings.ts";
+import { driveTransaction } from "./drive-transaction.ts";
+import { checkProperties } from "./known-properties.ts";
+import { ProcessorLife } from "./processor-life.ts";
+import { ProcessorPeer } from "./processor-peer.ts";
+import { patienceMsOf, SIMULATE_OPTIONS, type SimulateOptions } from "./simulate-options.ts";
+import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
+import { simulatedTransaction } from "./simulated-transaction.ts";
+
+/**
+ * A simulated Envoy in front of a processor: no sockets, no gRPC, Envoy's own rules. The processor's `setup` runs once,
+ * before the first request; while it is not done, or where it is rejected, requests get fault `not_ready`.
+ *
+ * @example
+ * ```ts
+ * const { request, response, warnings } = await simulate(greeter).get("/", { headers: { "x-user": "ada" } });
+ * expect(request?.headers).toMatchObject({ "x-greeting": "hello ada" });
+ * expect(response.status).toBe(200);
+ * expect(warnings).toEqual([]);
+ * ```
+ * @throws {TypeError} Where it is no processor, or an option is unknown or has a value that it cannot have.
+ */
+export function simulate(processor: Processor, options: SimulateOptions = {}): SimulatedEnvoy {
+  if (!isProcessor(processor)) {
+    throw new TypeError("simulate: the first argument is no processor; make one with defineProcessor");
+  }
+  checkProperties("options", options, SIMULATE_OPTIONS);
+  const { operator = {}, envoy = {} } = options;
+  checkSettings(envoy);
+  checkOperator(operator, definitionsOf(processor));
+  const { envoy: declared, ...run } = operator;
+  const rules = runRules(processor, {
+    ...run,
+    declaration: declared ? declareEnvoy(declared) : declaredSettings(envoy),
+  });
+  const life = new ProcessorLife(rules, patienceMsOf(options));
+  return simulatedEnvoy(options, {
+    async drive(transaction) {
+      await life.begin();
+      const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
+      return simulatedTransaction(await driveTransaction(peer, transaction), peer.faults);
+    },
+    close: () => life.setup.close(),
+  });
+}

@@ -1,0 +1,148 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { textToBytes } from "../protocol/header-text.ts";
+import type { HttpBodyInit, HttpExchange, UpstreamResponse, VirtualRoute } from "../simulator/http-exchange.ts";
+import { type HeaderFields, type HeaderLine, headerLines } from "./header-lines.ts";
+import { checkProperties, type PropertiesOf } from "./known-properties.ts";
+import { toBytes } from "./messages.ts";
+import type { UpstreamRequest } from "./simulated-transaction.ts";
+
+/** The body of a simulated message: at most one of `body`, `json` and `chunks`. */
+export interface SimulatedBody {
+  /** The whole body, with a `content-length`. Text is sent as UTF-8. */
+  readonly body?: string | Uint8Array | undefined;
+  /** The body as a value, sent as JSON with its `content-type`, unless `headers` names another. */
+  readonly json?: unknown;
+  /** The body in pieces, as they arrive, without a `content-length`. */
+  readonly chunks?: readonly (string | Uint8Array)[] | undefined;
+  /** Time before each piece, in milliseconds of the simulated clock. Default 0: all is there with the headers. */
+  readonly chunkIntervalMs?: number | undefined;
+  readonly headers?: HeaderFields | undefined;
+  readonly trailers?: HeaderFields | undefined;
+}
+
+/** What the upstream answers. */
+export interface SimulatedResponse extends SimulatedBody {
+  /** Default 200. */
+  readonly status?: number | undefined;
+  /** Time that it takes, in milliseconds of the simulated clock. Default 0. */
+  readonly delayMs?: number | undefined;
+  /** When that time begins. Default `request_end`. */
+  readonly startsAfter?: "request_end" | "request_headers" | undefined;
+}
+
+/** The upstream's answer, or a function that makes it of the request as the upstream got it. */
+export type SimulatedUpstream = SimulatedResponse | ((request: UpstreamRequest) => SimulatedResponse);
+
+/** What a test sends, besides method and path. */
+export interface SimulatedRequest extends SimulatedBody {
+  /** Default `example.test`. */
+  readonly authority?: string | undefined;
+  /** Default `http`. */
+  readonly scheme?: string | undefined;
+  /** Of client and upstream. Default `http1`. */
+  readonly protocol?: "http1" | "http2" | undefined;
+  /** The client goes away so many milliseconds of the simulated clock after its headers. Default: never. */
+  readonly abortAfterMs?: number | undefined;
+  /** What the upstream answers to this request. Default: as in the options of `simulate`. */
+  readonly response?: SimulatedUpstream | undefined;
+  /** The route's configuration of the processor, sent as `x-ext-proc-config`. Default: as in the options of `simulate`. */
+  readonly config?: JsonValue | undefined;
+  /** Routes in order; the first that matches wins. Default: one, named `default`. */
+  readonly routes?: readonly VirtualRoute[] | undefined;
+  /** Dynamic metadata that filters before this one have set, by namespace. */
+  readonly metadata?: Readonly<Record<string, JsonObject>> | undefined;
+  /** Values of attributes that do not follow from the request, such as `source.address`. */
+  readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;
+}
+
+/** What `send` sends. */
+export interface SimulatedRequestLine extends SimulatedRequest {
+  /** Default GET, or POST where there is a body. */
+  readonly method?: string | undefined;
+  /** Path and query. Default `/`. */
+  readonly path?: string | undefined;
+}
+
+const BODY: PropertiesOf<SimulatedBody> = {
+  body: true,
+  json: true,
+  chunks: true,
+  chunkIntervalMs: true,
+  headers: true,
+  trailers: true,
+};
+const REQUEST: PropertiesOf<SimulatedRequestLine> = {
+  method: true,
+  path: true,
+  ...BODY,
+  authority: true,
+  scheme: true,
+  protocol: true,
+  abortAfterMs: true,
+  response: true,
+  config: true,
+  routes: true,
+  metadata: true,
+  attributes: true,
+};
+const RESPONSE: PropertiesOf<SimulatedResponse> = { status: true, ...BODY, delayMs: true, startsAfter: true };
+
+/**
+ * The exchange that a test asks for, its response left out.
+ *
+ * @throws {TypeError} Where the test says what cannot be sent.
+ */
+export function httpExchange(request: SimulatedRequestLine): HttpExchange {
+  checkProperties("request", request, REQUEST);
+  const { method, path = "/", authority, scheme, protocol, abortAfterMs, routes, metadata, attributes } = request;
+  if (typeof path !== "string" || !(path.startsWith("/") || path === "*")) {
+    throw new TypeError(`path: ${JSON.stringify(path)} must begin with "/"; a host goes under authority`);
+  }
+  return {
+    protocol,
+    request: { method, scheme, authority, path, abortAfterMs, ...bodyInit("request", request) },
+    routes,
+    dynamicMetadata: metadata,
+    attributes,
+  };
+}
+
+/**
+ * The upstream's answer.
+ *
+ * @throws {TypeError} Where it is none.
+ */
+export function upstreamResponse(response: SimulatedResponse): UpstreamResponse {
+  checkProperties("response", response, RESPONSE);
+  const { status, delayMs, startsAfter } = response;
+  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 999)) {
+    throw new TypeError(`response.status: ${String(status)} must be a whole number from 200 to 999`);
+  }
+  return { status, delayMs, startsAfter, ...bodyInit("response", response) };
+}
+
+function bodyInit(where: string, init: SimulatedBody): HttpBodyInit & { readonly headers: readonly HeaderLine[] } {
+  const given = (["body", "json", "chunks"] as const).filter((property) => init[property] !== undefined);
+  if (given.length > 1) throw new TypeError(`${where}: has ${given.join(" and ")}, but one message has one body`);
+  const headers = headerLines(`${where}.headers`, init.headers ?? {});
+  const has = (name: string) => headers.some(([key]) => key === name);
+  const whole = wholeBody(where, init);
+  if (init.json !== undefined && !has("content-type")) headers.push(["content-type", "application/json"]);
+  // Trailers need a body without a length.
+  if (whole !== undefined && init.trailers === undefined && !has("content-length")) {
+    headers.push(["content-length", String(whole.length)]);
+  }
+  return {
+    headers,
+    chunks: whole === undefined ? init.chunks : [whole].filter(({ length }) => length > 0),
+    chunkIntervalMs: init.chunkIntervalMs,
+    trailers: init.trailers && headerLines(`${where}.trailers`, init.trailers),
+  };
+}
+
+function wholeBody(where: string, { body, json }: SimulatedBody): Uint8Array | undefined {
+  if (json === undefined) return body === undefined ? undefined : toBytes(`${where}.body`, body);
+  const text: string | undefined = JSON.stringify(json);
+  if (text === undefined) throw new TypeError(`${where}.json: is ${typeof json}, which JSON does not have`);
+  return textToBytes(text);
+}

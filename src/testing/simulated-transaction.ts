@@ -1,0 +1,131 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Fault } from "../protocol/fault.ts";
+import { bytesToText } from "../protocol/header-text.ts";
+import type { Counters } from "../simulator/counters.ts";
+import type { ClientOutcome, Outcome, ReceivedHeader, UpstreamOutcome, Warning } from "../simulator/outcome.ts";
+
+/** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
+export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]>>;
+
+/** A message as it was received. */
+export interface ReceivedMessage {
+  /** Without pseudo-headers. Text is UTF-8 where the bytes are valid UTF-8, else latin1. */
+  readonly headers: ReceivedHeaders;
+  /** The body as text, read like a header's value. Empty where there is none. */
+  readonly body: string;
+  /** The body's exact bytes. */
+  readonly bytes: Uint8Array;
+  /** The body parsed, where `content-type` says that it is JSON and it is; else undefined. */
+  readonly json: unknown;
+  readonly trailers: ReceivedHeaders;
+}
+
+/** The request, as the upstream got it. */
+export interface UpstreamRequest extends ReceivedMessage {
+  readonly method: string;
+  readonly scheme: string;
+  readonly authority: string;
+  readonly path: string;
+  /** Name of the route that was taken; `default` where the test gave none. */
+  readonly route: string;
+  /** False where the upstream was still waiting for more when the transaction was over. */
+  readonly complete: boolean;
+}
+
+/** The response, as the client got it. */
+export interface ClientResponse extends ReceivedMessage {
+  /** Undefined where the client was cut off before it got one. */
+  readonly status: number | undefined;
+  /**
+   * `complete`; `reset` where Envoy cut the client off; `aborted` where the client went away itself; `stalled` where the
+   * client waits for more that will not come.
+   */
+  readonly end: ClientOutcome["end"];
+}
+
+/** One HTTP transaction through the simulated Envoy, as plain values. */
+export interface SimulatedTransaction {
+  /** Undefined where the upstream was not asked. */
+  readonly request: UpstreamRequest | undefined;
+  readonly response: ClientResponse;
+  /** What Envoy dropped, or would be harmed by, with the rule and the way out. Empty for a sound processor. */
+  readonly warnings: readonly Warning[];
+  /** Why processors failed; what became of that is their fault policy's. Empty for a server reached over gRPC. */
+  readonly faults: readonly Fault[];
+  /** Counters of Envoy's filter, without those at zero: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
+  readonly counters: Partial<Counters>;
+  /** Dynamic metadata at the end, by namespace. */
+  readonly metadata: Readonly<Record<string, JsonObject>>;
+  /** `%RESPONSE_CODE_DETAILS%` of Envoy's access log. */
+  readonly details: string;
+  /** From the client's headers to the end, in milliseconds of the simulated clock. */
+  readonly durationMs: number;
+  /** All that the simulator knows: each message both ways, exact bytes of each header, typed metadata. */
+  readonly outcome: Outcome;
+}
+
+/** What the simulator says, as plain values. */
+export function simulatedTransaction(outcome: Outcome, faults: readonly Fault[]): SimulatedTransaction {
+  const { upstream, client, counters } = outcome;
+  return {
+    request: upstream && upstreamRequest(upstream),
+    response: { status: client.status, ...receivedMessage(client), end: client.end },
+    warnings: outcome.warnings,
+    faults,
+    counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
+    metadata: outcome.dynamicMetadata,
+    details: outcome.responseCodeDetails,
+    durationMs: outcome.durationMs,
+    outcome,
+  };
+}
+
+/** What the upstream got, as plain values. */
+export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
+  const pseudo = new Map(upstream.headers.filter(isPseudo).map(([name, value]) => [name, bytesToText(value)]));
+  return {
+    method: pseudo.get(":method") ?? "",
+    scheme: pseudo.get(":scheme") ?? "",
+    authority: pseudo.get(":authority") ?? "",
+    path: pseudo.get(":path") ?? "",
+    ...receivedMessage(upstream),
+    route: upstream.route,
+    complete: upstream.end === "complete",
+  };
+}
+
+function receivedMessage(received: UpstreamOutcome | ClientOutcome): ReceivedMessage {
+  const headers = receivedHeaders(received.headers.filter((line) => !isPseudo(line)));
+  const body = bytesToText(received.body);
+  const { "content-type": type } = headers;
+  return {
+    headers,
+    body,
+    bytes: received.body,
+    json: typeof type === "string" && /^[^;]*[/+]json\s*(?:;|$)/i.test(type) ? parsed(body) : undefined,
+    trailers: receivedHeaders(received.trailers),
+  };
+}
+
+function receivedHeaders(lines: readonly ReceivedHeader[]): ReceivedHeaders {
+  // A client may send a header named __proto__.
+  const headers: Record<string, string | readonly string[]> = Object.create(null);
+  for (const [name, value] of lines) {
+    const text = bytesToText(value);
+    const before = headers[name];
+    headers[name] = before === undefined ? text : [before, text].flat();
+  }
+  return { ...headers };
+}
+
+function isPseudo([name]: ReceivedHeader): boolean {
+  return name.startsWith(":");
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { FAULT_OUTCOMES } from "../../src/processor/fault-policy.ts";
+import { UNENFORCED_REASONS } from "../../src/processor/session-observer.ts";
+import { FAULT_CODES } from "../../src/protocol/fault.ts";
+import { parseConfig } from "../../src/server/config-file.ts";
+import { variableOf } from "../../src/server/read-settings.ts";
+import { SETTINGS } from "../../src/server/settings.ts";
+import { serverForTest } from "../server/start-server.ts";
+import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
+
+const document = readDocument("docs/failure.md");
+
+/** The first cells of the table whose head begins with this cell, without their marks. */
+function table(head: string): (string | undefined)[] {
+  const rows = tableRows(section(head));
+  return rows.map(([first]) => first?.replaceAll("`", "")).filter((cell) => cell !== head && !/^-*$/.test(cell ?? ""));
+}
+
+/** From the table's head to the next blank line. */
+function section(head: string): string {
+  const start = document.search(new RegExp(`^\\| ${head} +\\|`, "m"));
+  expect(start, `a table with the head ${head}`).toBeGreaterThan(0);
+  return document.slice(start).split("\n\n", 1)[0] ?? "";
+}
+
+describe("docs/failure.md", () => {
+  test("lists every fault code, and no other", () => {
+    expect(table("code")).toEqual(FAULT_CODES);
+  });
+
+  test("lists every outcome, and no other", () => {
+    expect(table("outcome")).toEqual(FAULT_OUTCOMES);
+  });
+
+  test("lists every reason for which something is not enforced, and no other", () => {
+    expect(table("reason")).toEqual(UNENFORCED_REASONS);
+  });
+
+  test("names only flags that there are", () => {
+    const flags = Object.values(SETTINGS).map(({ flag }) => `--${flag}`);
+    const named = [...document.matchAll(/`(--[a-z0-9-]+)/g)].map(([, flag]) => flag);
+    expect(named.filter((flag) => !flags.includes(flag ?? ""))).toEqual([]);
+    expect(named.length).toBeGreaterThan(5);
+  });
+
+  test("names only metrics that there are", async () => {
+    const { statusPort } = await serverForTest(hello, { decisionLog: { sample: 1 } });
+    const scraped = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+    for (const name of table("metric")) expect(scraped).toContain(`# HELP ${name} `);
+  });
+});
+
+test("the configuration file in the README is right", () => {
+  const file = codeBlocks(readDocument("README.md")).find(({ text }) => text.startsWith("onFault:"));
+  expect(parseConfig(file?.text ?? "", "README.md")).toMatchObject({ settings: { onFault: "closed" } });
+  expect(variableOf(SETTINGS.envoyMessageTimeoutMs.flag)).toBe("EXT_PROC_ENVOY_MESSAGE_TIMEOUT_MS");
+});

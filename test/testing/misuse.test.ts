@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { defineProcessor } from "../../src/processor/definition.ts";
+import { simulate } from "../../src/testing/simulate.ts";
+import { simulateRemote } from "../../src/testing/simulate-remote.ts";
+
+const processor = defineProcessor({ name: "nothing" });
+
+describe("simulate", () => {
+  test("refuses what is no processor", () => {
+    const message = "simulate: the first argument is no processor; make one with defineProcessor";
+    expect(() => simulate({ name: "bare" } as never)).toThrow(new TypeError(message));
+  });
+
+  test.each([
+    [{ evnoy: {} }, "options.evnoy: no such property; there are envoy, upstream, config, routes, patienceMs, operator"],
+    [{ envoy: { procesingMode: {} } }, /^options\.envoy\.procesingMode: no such property; there are envoyVersion, /],
+    [{ envoy: { envoyVersion: "1.37" } }, 'options.envoy.envoyVersion: "1.37" must be one of 1.36, 1.38, 1.39, 1.40'],
+    [
+      { envoy: { processingMode: { requestBodyMode: "BUFFER" } } },
+      'options.envoy.processingMode.requestBodyMode: "BUFFER" must be one of NONE, STREAMED, BUFFERED, ',
+    ],
+    [
+      { envoy: { perRoute: { processingMode: { requestTrailerMode: "NONE" } } } },
+      'options.envoy.perRoute.processingMode.requestTrailerMode: "NONE" must be one of DEFAULT, SEND, SKIP',
+    ],
+    [{ envoy: { mutationRules: { allowAll: true } } }, /^options\.envoy\.mutationRules\.allowAll: no such property/],
+    [{ envoy: { allowedOverrideModes: [{ body: 1 }] } }, /^options\.envoy\.allowedOverrideModes\[0\]\.body: no such/],
+    [{ envoy: "1.40" }, "options.envoy: is string, must be an object"],
+    [{ patienceMs: -1 }, "options.patienceMs: -1 must be a number of milliseconds, 0 or more"],
+    [{ operator: { onfault: "closed" } }, /^options\.operator\.onfault: no such property; there are envoy, onFault, /],
+    [{ operator: { onFault: "shut" } }, 'options.operator.onFault: "shut" must be one of envoy, open, closed'],
+    [{ operator: { envoy: { trailer: [] } } }, /^options\.operator\.envoy\.trailer: no such property/],
+    [{ operator: { processors: { other: {} } } }, 'options.operator.processors: "other" must be one of nothing'],
+  ])("refuses the options %j", (options, message) => {
+    expect(() => simulate(processor, options as never)).toThrow(TypeError);
+    expect(() => simulate(processor, options as never)).toThrow(message);
+  });
+
+  test("refuses an Envoy whose patterns are none", async () => {
+    const envoy = simulate(processor, { envoy: { mutationRules: { allowExpression: "(" } } });
+    await expect(envoy.get("/")).rejects.toThrow(SyntaxError);
+  });
+});
+
+describe("a request", () => {
+  test.each([
+    [{ path: "x" }, 'path: "x" must begin with "/"; a host goes under authority'],
+    [{ path: "http://host/" }, 'path: "http://host/" must begin with "/"; a host goes under authority'],
+    [{ boddy: "x" }, /^request\.boddy: no such property; there are method, path, body, json, /],
+    [{ body: { a: 1 } }, "request.body: must be a string or a Uint8Array; a value goes under json"],
+    [{ body: "a", json: 1 }, "request: has body and json, but one message has one body"],
+    [{ json: () => 1 }, "request.json: is function, which JSON does not have"],
+    [{ headers: { a: 1 } }, 'request.headers: "a" is number, must be a string, a Uint8Array, or an array of them'],
+    [{ trailers: "x" }, "request.trailers: must be an object of names and values"],
+    [{ response: { code: 200 } }, /^response\.code: no such property; there are status, /],
+    [{ response: { status: "200" } }, "response.status: 200 must be a whole number from 200 to 999"],
+    [{ response: { status: 100 } }, "response.status: 100 must be a whole number from 200 to 999"],
+  ])("%j is refused", async (request, message) => {
+    const envoy = simulate(processor);
+    await expect(envoy.send(request as never)).rejects.toThrow(TypeError);
+    await expect(envoy.send(request as never)).rejects.toThrow(message);
+  });
+});
+
+describe("simulateRemote", () => {
+  test.each([
+    undefined,
+    "",
+    "localhost",
+    "9002",
+    "127.0.0.1:9002/path",
+    "http://",
+    "http://127.0.0.1:99999",
+    "ftp://127.0.0.1:9002",
+    "a b:1",
+  ])("refuses %j for a server", (target) => {
+    expect(() => simulateRemote(target as never)).toThrow(/ is no server; write "127\.0\.0\.1:9002" or a URL$/);
+  });
+
+  test("takes no operator, who is at the server", () => {
+    expect(() => simulateRemote("127.0.0.1:9002", { operator: {} } as never)).toThrow(/^options\.operator: no such/);
+  });
+});

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { defineProcessor } from "../../src/processor/definition.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
+import { requestHeaders, responseHeaders } from "../../src/testing/messages.ts";
+import { sendMessages } from "../../src/testing/send-messages.ts";
+import { deferred, nextTurn } from "../processor/deferred.ts";
+import { bytes } from "../protocol/messages.ts";
+
+describe("sendMessages", () => {
+  test("gives the answers to one transaction's messages, in order", async () => {
+    const processor = defineProcessor({
+      name: "both",
+      state: () => ({ path: "" }),
+      async requestHeaders(_headers, tx) {
+        await nextTurn();
+        tx.state.path = tx.request.path ?? "";
+      },
+      responseHeaders: (_headers, tx) => setHeader("x-path", tx.state.path),
+    });
+    const messages = [requestHeaders({ ":path": "/x" }), responseHeaders({ ":status": "200" })];
+    const { responses, code, faults } = await sendMessages(processor, messages);
+    expect(responses.map(({ response }) => response.case)).toEqual(["requestHeaders", "responseHeaders"]);
+    expect(responses[1]?.response.value).toMatchObject({
+      response: { headerMutation: { setHeaders: [{ header: { key: "x-path", rawValue: bytes("/x") } }] } },
+    });
+    expect([code, faults]).toEqual([0, []]);
+  });
+
+  test("tells a fault, and the status that the stream ends with", async () => {
+    const processor = defineProcessor({ name: "one", requestHeaders: (_headers, tx) => void tx.request.one("a") });
+    const { responses, code, faults } = await sendMessages(processor, [requestHeaders({ a: ["1", "2"] })]);
+    expect(faults).toMatchObject([{ code: "header_ambiguous" }]);
+    expect([responses, code]).toEqual([[], 13]);
+  });
+
+  test("gives up handlers that hang, at their time-out", async () => {
+    const hanging = defineProcessor({ name: "hanging", onFault: "open", requestHeaders: () => deferred().promise });
+    const { responses, faults } = await sendMessages(hanging, [requestHeaders()], { patienceMs: 1 });
+    expect(faults).toMatchObject([{ code: "handler_timeout" }]);
+    expect(responses).toHaveLength(1);
+  });
+
+  test("runs setup before and close after", async () => {
+    const calls: string[] = [];
+    const note = (call: string) => () => void calls.push(call);
+    const life = { setup: note("setup"), requestHeaders: note("headers"), close: note("close") };
+    await sendMessages(defineProcessor({ name: "life", ...life }), [requestHeaders()]);
+    expect(calls).toEqual(["setup", "headers", "close"]);
+  });
+
+  test("goes by what the operator says", async () => {
+    const thrower = defineProcessor({
+      name: "thrower",
+      requestHeaders() {
+        throw new Error("no");
+      },
+    });
+    const closed = await sendMessages(thrower, [requestHeaders()], { operator: { onFault: "closed" } });
+    expect(closed.responses.map(({ response }) => response.case)).toEqual(["immediateResponse"]);
+  });
+
+  test("refuses what is no processor, and options that are none", async () => {
+    await expect(sendMessages({} as never, [])).rejects.toThrow("sendMessages: the first argument is no processor");
+    const processor = defineProcessor({ name: "nothing" });
+    await expect(sendMessages(processor, [], { envoy: {} } as never)).rejects.toThrow(/^options\.envoy: no such/);
+  });
+});
