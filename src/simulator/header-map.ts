@@ -8,8 +8,8 @@ export type HeaderMapKind = "request" | "response" | "trailers";
 export type HeaderEntry = readonly [name: string, value: Uint8Array];
 
 /**
- * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. Among headers `host` is
- * another name of `:authority`, which a response cannot have.
+ * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. In a request `host` is
+ * another name of `:authority`.
  */
 export class HeaderMap {
   readonly kind: HeaderMapKind;
@@ -92,7 +92,7 @@ export class HeaderMap {
 
   #nameOf(name: string): string {
     const key = name.toLowerCase();
-    return key === "host" && this.kind !== "trailers" ? ":authority" : key;
+    return key === "host" && this.kind === "request" ? ":authority" : key;
   }
 }
 
