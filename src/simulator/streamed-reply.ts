@@ -88,7 +88,8 @@ function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: Head
     filter.counters.rejected_header_mutations++;
     return { kind: "invalid", details: "header_mutation_set_headers_failed" };
   }
-  const setHeaders = source.headers.map((header) => ({ header, append: true }));
+  // Each takes the place of those before it of its name.
+  const setHeaders = source.headers.map((header) => ({ header, append: false }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,
     replacingMessage: false,
