@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenarios/scenario.ts";
+import type { Scenario, ScenarioMessage } from "../scenarios/scenario.ts";
 import { type Compared, type EnvoyUnderTest, runBoth } from "./run-both.ts";
 
 /** A round tries every way to leave one thing out, on one Envoy. */
@@ -37,7 +37,7 @@ function smaller(scenario: Scenario): Scenario[] {
     .filter((candidate) => candidate.name !== undefined && isValid(candidate));
 }
 
-function isValid({ settings, script }: Scenario): boolean {
+function isValid({ settings, script, request, response }: Scenario): boolean {
   const modes = [settings?.processingMode, settings?.perRoute?.processingMode];
   const trailersMissing = modes.some(
     (mode) =>
@@ -46,7 +46,13 @@ function isValid({ settings, script }: Scenario): boolean {
   );
   const rulesAreWhole = (script?.rules ?? []).every((rule) => rule.on !== undefined && rule.do !== undefined);
   const timesOut = settings?.streamIdleTimeoutMs !== undefined;
-  return !trailersMissing && rulesAreWhole && timesOut;
+  return !trailersMissing && rulesAreWhole && timesOut && [request, response].every(isFramed);
+}
+
+/** Whether `content-length` is what comes. */
+function isFramed(message: ScenarioMessage | undefined): boolean {
+  const length = message?.headers?.find(([name]) => name === "content-length")?.[1];
+  return length === undefined || length === String(message?.chunks?.join("").length ?? 0);
 }
 
 function without(value: object): object[] {
