@@ -75,6 +75,7 @@ export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
 /** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
 export interface Processor {
   readonly [PROCESSOR]: readonly AnyDefinition[];
+  /** Its name; where it is composed, those of its parts with `+` between them. */
   readonly name: string;
 }
 
