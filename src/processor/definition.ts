@@ -56,7 +56,10 @@ export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
    * `maxMessageTimeoutMs`.
    */
   readonly timeoutMs?: number | undefined;
-  /** What becomes of a transaction in which this processor fails. Default: `envoy`. */
+  /**
+   * What becomes of a transaction in which this processor fails. A stricter one that it is composed with has the say while
+   * its handlers are at work, or may still be called. Default: `envoy`.
+   */
   readonly onFault?: FaultPolicy | undefined;
   /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
