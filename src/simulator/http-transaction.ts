@@ -56,7 +56,7 @@ export class HttpTransaction implements FilterHost {
     this.#exchange = exchange;
     this.#config = parts.config;
     this.#filter = parts.filter;
-    this.client = new ClientSide(this.#protocol, () => this.#finish("complete"));
+    this.client = new ClientSide(exchange, () => this.#finish("complete"));
     this.upstream = new UpstreamSide(clock, exchange, {
       noRoute: () => this.#replyForEnvoy(404, "", "route_not_found"),
       headersArrived: () => this.#respondIf("request_headers"),

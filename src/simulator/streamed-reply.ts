@@ -92,7 +92,8 @@ function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: Head
   const status = source.headers.find(({ key }) => key === ":status");
   if (status !== undefined) target.set(":status", status.rawValue);
   const rest = source.headers.filter((header) => header.key !== ":status");
-  const setHeaders = rest.map((header) => ({ header, append: true }));
+  // Each takes the place of those before it of its name.
+  const setHeaders = rest.map((header) => ({ header, append: false }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,
     replacingMessage: false,
