@@ -56,7 +56,7 @@ export class ClientSide implements PathEnd {
       status: status === undefined ? undefined : Number(status),
       headers: (this.#headers ? asReceived(this.#headers, this.#protocol) : []).filter(([name]) => name !== ":status"),
       body: body.subarray(0, limit),
-      trailers: this.#trailers?.entries ?? [],
+      trailers: this.#framing?.announcedLength === undefined ? (this.#trailers?.entries ?? []) : [],
       end: end === "complete" && this.#waitsForMore ? "stalled" : end,
       surplus: limit < body.length ? body.subarray(limit) : NO_BYTES,
     };

@@ -1,5 +1,3 @@
-import type { JsonObject } from "@bufbuild/protobuf";
-
 /** A release line of Envoy whose behaviour the simulator knows from runs on the real one. */
 export type EnvoyVersion = "1.36" | "1.38" | "1.39" | "1.40";
 
@@ -138,6 +136,3 @@ export interface FilterSettings {
   /** `timeout` of the route, in milliseconds, from the end of the request to the end of the response. Default 15000; 0: none. */
   readonly routeTimeoutMs?: number | undefined;
 }
-
-/** Attributes and metadata are plain JSON. */
-export type { JsonObject };

@@ -56,7 +56,10 @@ export interface SimulatedTransaction {
   readonly response: ClientResponse;
   /** What Envoy dropped, or would be harmed by, with the rule and the way out. Empty for a sound processor. */
   readonly warnings: readonly Warning[];
-  /** Why processors failed; what became of that is their fault policy's. Empty for a server reached over gRPC. */
+  /**
+   * Why processors failed, in their `done` too; what became of that is their fault policy's. Empty for a server reached
+   * over gRPC.
+   */
   readonly faults: readonly Fault[];
   /** Counters of Envoy's filter, without those at zero: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
   readonly counters: Partial<Counters>;
