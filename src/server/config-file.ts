@@ -40,7 +40,8 @@ export function parseConfig(text: string, name: string): ConfigFile | { readonly
     const { processors = {}, ...values } = data;
     return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
   }
-  const problems = error.issues.flatMap((issue) => explainIssue(issue, source));
+  // A value may break several rules of one line.
+  const problems = [...new Set(error.issues.flatMap((issue) => explainIssue(issue, source)))];
   // In the order of the file: each begins with its line and column.
   problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   if (problems.length <= MAX_PROBLEMS) return { problems };

@@ -125,6 +125,24 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     expect(problemsOf(many).at(-1)).toBe("c.yaml: and 180 more");
   });
 
+  test("once, where one value breaks two rules", () => {
+    expect(problemsOf("envoy: { messageTimeoutMs: 1e99 }")).toHaveLength(1);
+  });
+
+  test.each(["!!set { messageTimeoutMs }", "!!omap [ messageTimeoutMs: 300 ]", "!!timestamp 2001-01-01"])(
+    "a section that is an object without settings: %s",
+    (value) => {
+      expect(problemsOf(`envoy: ${value}`)).toEqual([expect.stringMatching(/^c\.yaml:1:8: Unresolved tag: /)]);
+    },
+  );
+
+  test("another meaning of the same text, as of YAML 1.1", () => {
+    expect(problemsOf("%YAML 1.1\n---\nshadow: yes\nenvoy: 2001-01-01")).toEqual([
+      'c.yaml:3:9: shadow: is the text "yes", must be true or false',
+      expect.stringMatching(/^c\.yaml:4:8: envoy: is the text "2001-01-01", must be a map/),
+    ]);
+  });
+
   test("a bomb of aliases", () => {
     const levels = Array.from(
       { length: 9 },
