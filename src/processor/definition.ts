@@ -57,7 +57,10 @@ export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
    * `maxMessageTimeoutMs`.
    */
   readonly timeoutMs?: number | undefined;
-  /** What becomes of a transaction in which this processor fails. Default: `envoy`. */
+  /**
+   * What becomes of a transaction in which this processor fails. A stricter one that it is composed with has the say while
+   * its handlers are at work, or may still be called. Default: `envoy`.
+   */
   readonly onFault?: FaultPolicy | undefined;
   /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
@@ -76,6 +79,7 @@ export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
 /** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
 export interface Processor {
   readonly [PROCESSOR]: readonly AnyDefinition[];
+  /** Its name; where it is composed, those of its parts with `+` between them. */
   readonly name: string;
 }
 

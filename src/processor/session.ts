@@ -269,7 +269,8 @@ export class Session implements AnswerOwner, ChainOwner {
     const { shadow } = this.#rules;
     const observed = exchange.observabilityMode;
     const isDraining = failure.code === "server_draining";
-    const outcome = faultOutcome(policyFor(this.#rules, failure), {
+    const policy = policyFor(this.#rules, failure, (phase) => exchange.awaits(phase));
+    const outcome = faultOutcome(policy, {
       observed,
       shadow,
       takesImmediateResponse: exchange.immediateObstacle === undefined,

@@ -95,7 +95,7 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   }
   const chunk = queue.shift() ?? { bytes: NO_BYTES, endStream: false };
   const bytes = common?.bodyMutation ? mutatedBody(common.bodyMutation, chunk.bytes) : chunk.bytes;
-  if (bytes.length > 0) path.inject(bytes, chunk.endStream);
+  if (bytes.length > 0 || filter.config.release.holdsHeadersForFirstChunk) path.inject(bytes, chunk.endStream);
   if (isBelowLowLimit(filter, state)) state.clearWatermark();
   state.finishCall(queue.isEmpty ? "idle" : "streamed_body");
   return { kind: "applied", goesOn: chunk.endStream };
