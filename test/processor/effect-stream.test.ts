@@ -147,6 +147,16 @@ describe("streamedImmediateResponse", () => {
     expect(faultOf(effect, asked("NONE"))).toContain(message);
   });
 
+  test.each([{ headers: { "x-envoy-a": "1" } }, { chunks: ["a"], trailers: { "x-envoy-a": "1" } }])(
+    "may not have what mutation_rules protect: %j",
+    (options) => {
+      const effect = streamedImmediateResponse(200, options);
+      expect(faultOf(effect, bodyModes("NONE"))).toContain('mutation_not_allowed: processor "p", requestHeaders: ');
+      const declared = { mutationRules: { allowEnvoy: true } };
+      expect(outcomeOf(effect, { ...bodyModes("NONE"), declared }).fault).toBeUndefined();
+    },
+  );
+
   test("ends the transaction once, after all of its messages", () => {
     const processor = defineProcessor({
       name: "p",
