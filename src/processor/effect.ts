@@ -19,6 +19,7 @@ declare const phases: unique symbol;
 export interface Effect<P extends Phase = Phase> {
   readonly [phases]: (phase: P) => void;
   readonly [EFFECT]: true;
+  /** Name of the function that made it. */
   readonly kind: EffectKind;
 }
 

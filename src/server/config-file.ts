@@ -58,6 +58,11 @@ function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings
 }
 
 function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
+  // A list where a list may stand: what is wrong is in its entries.
+  if (issue.code === "invalid_union" && Array.isArray(source.at(issue.path))) {
+    const inEntries = issue.errors.at(-1) ?? [];
+    return inEntries.flatMap((inner) => explainIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));
+  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];

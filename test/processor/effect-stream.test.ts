@@ -147,6 +147,16 @@ describe("streamedImmediateResponse", () => {
     expect(faultOf(effect, asked("NONE"))).toContain(message);
   });
 
+  test.each([{ headers: { "x-envoy-a": "1" } }, { chunks: ["a"], trailers: { "x-envoy-a": "1" } }])(
+    "may not have what mutation_rules protect: %j",
+    (options) => {
+      const effect = streamedImmediateResponse(200, options);
+      expect(faultOf(effect, bodyModes("NONE"))).toContain('mutation_not_allowed: processor "p", requestHeaders: ');
+      const declared = { mutationRules: { allowEnvoy: true } };
+      expect(outcomeOf(effect, { ...bodyModes("NONE"), declared }).fault).toBeUndefined();
+    },
+  );
+
   test("ends the transaction once, after all of its messages", () => {
     const processor = defineProcessor({
       name: "p",
@@ -191,7 +201,8 @@ describe("dynamic metadata", () => {
     ["a number that is not finite", { a: Number.NaN }, "has a number that is not finite"],
     ["a function", { a: () => 1 }, "has a function"],
     ["a bigint", { a: 1n }, "has a bigint"],
-    ["a Map", { a: new Map() }, "must be a plain object"],
+    ["a Map", new Map(), "must be a plain object"],
+    ["a Map inside", { a: [new Map()] }, "has an object that is not plain"],
     ["an array in place of an object", [], "must be a plain object"],
     ["null", null, "must be a plain object"],
     ["a cycle", cycle(), "is nested more than 32 deep"],

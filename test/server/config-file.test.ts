@@ -86,7 +86,23 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     ],
     [
       "envoy: { allowModeOverride: [{ requestBody: X }] }",
-      "c.yaml:1:29: envoy.allowModeOverride: is a list, must be true, false or a list of maps",
+      'c.yaml:1:45: envoy.allowModeOverride.0.requestBody: is the text "X", must be one of NONE, STREAMED, BUFFERED, BUFFERED_PARTIAL, FULL_DUPLEX_STREAMED',
+    ],
+    [
+      "envoy: { allowModeOverride: [{ responseBody: GRPC }] }",
+      'c.yaml:1:46: envoy.allowModeOverride.0.responseBody: is the text "GRPC", must be one of NONE, ',
+    ],
+    [
+      "envoy: { allowModeOverride: [{}, { body: NONE }] }",
+      "c.yaml:1:36: envoy.allowModeOverride.1.body: no such setting; there are requestBody, requestTrailers, ",
+    ],
+    [
+      "envoy: { allowModeOverride: [STREAMED] }",
+      'c.yaml:1:30: envoy.allowModeOverride.0: is the text "STREAMED", must be a map with requestBody, ',
+    ],
+    [
+      "envoy: { allowModeOverride: STREAMED }",
+      'envoy.allowModeOverride: is the text "STREAMED", must be true, false or ',
     ],
     ["statusListn: off", "c.yaml:1:1: statusListn: no such setting; did you mean statusListen?"],
     [

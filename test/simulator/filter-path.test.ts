@@ -18,6 +18,7 @@ function pathWith(statuses: { headers?: "continue" | "stop"; data?: DataStatus; 
       trailers: () => passed.push("trailers"),
     },
     bufferLimitBytes: 4,
+    trailersAreTheEnd: true,
     tooLarge: () => {
       events.push("too large");
       path.abort();
