@@ -12,7 +12,7 @@ import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
-import { outlivesLength } from "./framing-rules.ts";
+import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
@@ -95,6 +95,11 @@ export class Exchange {
     return this.#directions[direction].headers;
   }
 
+  /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
+  framing(direction: Direction): MessageFraming | undefined {
+    return this.#directions[direction].framing;
+  }
+
   /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
   headerEntries(direction: Direction): readonly HeaderValue[] {
     return this.#directions[direction].entries;
@@ -170,7 +175,7 @@ export class Exchange {
     if (ignored !== undefined) return fault("override_ignored", ignored);
     state.rank = rank;
     state.ended = endsDirection(request);
-    if (isHeaderPhase(request.case)) state.headers = request.value as HttpHeaders;
+    if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
     this.#remember(message, state);
     if (!this.#observed) {
       this.owed++;
@@ -289,8 +294,8 @@ export class Exchange {
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength({ configured, mode, ended, headers }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    if (ended) return outlivesLength(headers, headerChanges);
+  #dropsLength({ configured, mode, framing }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
+    if (framing?.isHeadersOnly) return outlivesLength(framing, headerChanges);
     return streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
   }
 
