@@ -200,7 +200,7 @@ export class Exchange {
     switch (message.case) {
       case "requestHeaders":
       case "responseHeaders":
-        if (answer.modeOverride) this.#obey(answer.modeOverride, direction);
+        if (answer.modeOverride) this.#obey(answer.modeOverride);
         return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
       case "requestBody":
       case "responseBody":
@@ -286,11 +286,10 @@ export class Exchange {
     for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
   }
 
-  #obey(override: ModeOverride, direction: Direction): void {
+  #obey(override: ModeOverride): void {
     this.#override = override;
-    const { request, response } = this.#directions;
-    if (direction === "request") request.overrideMode(override.requestBody);
-    response.overrideMode(override.responseBody);
+    this.#directions.request.overrideMode(override.requestBody);
+    this.#directions.response.overrideMode(override.responseBody);
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */

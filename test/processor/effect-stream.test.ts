@@ -225,6 +225,18 @@ describe("dynamic metadata", () => {
   test("may be typed; the later value of a namespace wins", () => {
     const answer = answerOf([setTypedDynamicMetadata("n", packed("a")), setTypedDynamicMetadata("n", packed("b"))]);
     expect(answer.typedDynamicMetadata).toEqual({ n: packed("b") });
+  });
+
+  test("that is typed is what it was when it was returned, whatever becomes of its bytes", () => {
+    const buffered = packed("a");
+    const effect = setTypedDynamicMetadata("n", buffered);
+    const late = defineProcessor({ name: "late", requestHeaders: () => void buffered.value.fill(0) });
+    const recorded = recordSession(compose(defineProcessor({ name: "early", requestHeaders: () => effect }), late));
+    recorded.receive(headersOf("requestHeaders"));
+    expect(recorded.answers[0]?.typedDynamicMetadata).toEqual({ n: packed("a") });
+  });
+
+  test("that is typed has a value made by anyPack", () => {
     for (const value of [{}, null, "a", { $typeName: "google.protobuf.Any", typeUrl: "", value: bytes("") }])
       expect(faultOf(setTypedDynamicMetadata("n", value as never))).toContain("must be a google.protobuf.Any");
   });

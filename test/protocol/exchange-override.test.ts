@@ -1,4 +1,8 @@
 import { describe, expect, test } from "vitest";
+import {
+  ProcessingMode_BodySendMode,
+  ProcessingMode_HeaderSendMode,
+} from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import type {
   ProcessingRequest,
   ProcessingResponse,
@@ -46,6 +50,22 @@ describe("an override", () => {
     expect(exchange.modes).toEqual({ requestBody: "FULL_DUPLEX_STREAMED", responseBody: "NONE" });
     expect(answered(exchange, bodyOf("requestBody", "x"))[0]?.response).toMatchObject({
       value: { response: { bodyMutation: { mutation: { case: "streamedResponse" } } } },
+    });
+  });
+
+  test("says again what an earlier one changed, since Envoy starts from its configuration", () => {
+    const exchange = open();
+    overridden(exchange, "requestHeaders", headersOf("requestHeaders", [], bodyModes("NONE")), {
+      responseHeaders: "SEND",
+      responseTrailers: "SEND",
+      requestTrailers: "SEND",
+    });
+    const [again] = overridden(exchange, "responseHeaders", headersOf("responseHeaders"), { responseBody: "STREAMED" });
+    expect(again?.modeOverride).toMatchObject({
+      responseBodyMode: ProcessingMode_BodySendMode.STREAMED,
+      responseHeaderMode: ProcessingMode_HeaderSendMode.SEND,
+      requestTrailerMode: ProcessingMode_HeaderSendMode.SEND,
+      responseTrailerMode: ProcessingMode_HeaderSendMode.SEND,
     });
   });
 
