@@ -92,17 +92,18 @@ export class HttpTransaction implements FilterHost {
     this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }
 
-  localReply(reply: LocalReply): void {
+  localReply(reply: LocalReply): boolean {
     this.requestPath.abort();
     this.responsePath.abort();
     this.details = reply.details;
     if (this.client.hasHeaders) {
       this.#finish("reset");
-      return;
+      return false;
     }
     const { headers, body, endStream } = prepareLocalReply(reply, this.#requestHeaders);
     this.client.headers(headers, endStream);
     if (!endStream) this.client.data(body, true);
+    return true;
   }
 
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void {

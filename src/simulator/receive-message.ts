@@ -92,7 +92,7 @@ function isDirectOverride({ config, request: { mode, waitsFor } }: FilterState, 
 function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
   const { receivingNamespaces, release } = filter.config;
   const dropped = filter.metadata.receive(message, receivingNamespaces, release.typedDynamicMetadata);
-  for (const namespace of dropped) filter.warn("dynamic_metadata_dropped", undefined, namespace);
+  for (const { namespace, code } of dropped) filter.warn(code, undefined, namespace);
 }
 
 /**

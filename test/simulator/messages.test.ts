@@ -148,15 +148,15 @@ describe("dynamic metadata", () => {
     const answers = [
       {
         response: { case: "requestHeaders" as const, value: {} },
-        dynamicMetadata: { a: { x: { y: 1 } }, b: { z: 1 } },
+        dynamicMetadata: { a: { v: { y: 1 }, x: 1 }, b: { z: 1 } },
       },
     ];
     const later = [
-      { response: { case: "responseHeaders" as const, value: {} }, dynamicMetadata: { a: { x: {}, w: 2 } } },
+      { response: { case: "responseHeaders" as const, value: {} }, dynamicMetadata: { a: { v: {}, w: 2 } } },
     ];
     const metadataOptions = { receivingNamespaces: { untyped: ["a"] } };
     const outcome = simulate({ requestHeaders: answers, responseHeaders: later }, { metadataOptions });
-    expect(outcome.dynamicMetadata).toEqual({ a: { x: {}, w: 2 } });
+    expect(outcome.dynamicMetadata).toEqual({ a: { v: {}, w: 2, x: 1 } });
     expect(outcome.warnings).toMatchObject([{ code: "dynamic_metadata_dropped", header: "b" }]);
   });
 });

@@ -185,6 +185,16 @@ describe("asynchronous handlers", () => {
   });
 });
 
+test("the metadata of the gRPC call is what Envoy was told, and nothing that every object has", async () => {
+  const seen: unknown[] = [];
+  const look = defineProcessor({
+    name: "look",
+    requestHeaders: (_headers, tx) => void seen.push(...["x-a", "constructor", "x-b"].map(tx.grpcMetadata.all)),
+  });
+  const { faults } = await simulate(look, { envoy: { grpcInitialMetadata: { "x-a": "1" } } }).get("/");
+  expect([seen, faults]).toEqual([[["1"], [], []], []]);
+});
+
 describe("life cycle", () => {
   test("setup runs once before the first request, and close at the end", async () => {
     const calls: string[] = [];
