@@ -28,7 +28,7 @@ export type CodingFailureCode =
 export interface CodingFailure {
   readonly kind: "failed";
   readonly code: CodingFailureCode;
-  /** `identity`: a body without codings. */
+  /** `identity`: a body without codings, or none of them is to blame. */
   readonly coding: Coding | "identity";
 }
 

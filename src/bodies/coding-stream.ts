@@ -1,4 +1,4 @@
-import type { CodingFailure } from "./coding-failure.ts";
+import { type CodingFailure, codingFailure } from "./coding-failure.ts";
 import type { Deliver } from "./coding-stage.ts";
 import { plainBytes } from "./owned-bytes.ts";
 
@@ -76,6 +76,7 @@ export class CodingStream {
 
   /** Frees everything. A call under way ends with the failure `closed`; after `end` it does nothing. */
   close(): void {
+    this.#failure ??= codingFailure("closed", "identity");
     for (const layer of this.#layers) layer.close();
   }
 
@@ -86,12 +87,13 @@ export class CodingStream {
   }
 
   async #run(work: () => Promise<CodingFailure | undefined>): Promise<CodingFailure | undefined> {
+    if (this.#failure !== undefined) return this.#failure;
     if (this.#isBusy) throw new TypeError("the last chunk is still on its way: wait for push() before the next call");
     if (this.#ended) throw new TypeError("nothing may follow end()");
-    if (this.#failure !== undefined) return this.#failure;
     this.#isBusy = true;
     try {
-      this.#failure = await work();
+      const failure = await work();
+      this.#failure ??= failure;
     } finally {
       this.#isBusy = false;
     }

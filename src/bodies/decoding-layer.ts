@@ -60,7 +60,9 @@ export class DecodingLayer {
     if (this.#failure !== undefined) return this.#failure;
     const isTruncated = this.#held > 0 || this.#frames?.atFrameEnd === false;
     if (isTruncated) return this.#fail(codingFailure("truncated", this.#coding));
-    return this.#stage?.end(deliver);
+    const failure = await this.#stage?.end(deliver);
+    this.#stage = undefined;
+    return failure;
   }
 
   /** Frees its memory; a call under way ends as closed. */
@@ -104,6 +106,7 @@ export class DecodingLayer {
   #fail(failure: CodingFailure): CodingFailure {
     this.#failure ??= failure;
     this.#stage?.fail(this.#failure);
+    this.#stage = undefined;
     return this.#failure;
   }
 }

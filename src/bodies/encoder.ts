@@ -45,7 +45,10 @@ class EncodingLayer implements CodingLayer {
 
   /** An empty body is encoded too: what its coding makes of nothing. */
   async end(deliver: Deliver): Promise<CodingFailure | undefined> {
-    return this.#failure ?? this.#start()?.end(deliver) ?? this.#failure;
+    if (this.#failure !== undefined) return this.#failure;
+    const failure = await this.#start()?.end(deliver);
+    this.#stage = undefined;
+    return failure ?? this.#failure;
   }
 
   close(): void {
@@ -63,5 +66,6 @@ class EncodingLayer implements CodingLayer {
   #fail(failure: CodingFailure): void {
     this.#failure ??= failure;
     this.#stage?.fail(this.#failure);
+    this.#stage = undefined;
   }
 }

@@ -79,8 +79,8 @@ class Replacer implements Splitter<Uint8Array<ArrayBuffer>> {
     for (let match = this.#pattern.find(text, at); match !== undefined; match = this.#pattern.find(text, at)) {
       const { start, end } = match;
       if (start >= sureEnd) break;
-      if (end - start > this.#pattern.maxMatchBytes) return this.#fail(items, bytes.slice(at));
       send(bytes.subarray(at, start));
+      if (end - start > this.#pattern.maxMatchBytes) return this.#fail(items, bytes.slice(start));
       send(this.#replaced(bytes.subarray(start, end)));
       at = end;
     }

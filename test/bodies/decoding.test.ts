@@ -9,8 +9,8 @@ const sizes = [0, 1, 100, 64 << 10, (64 << 10) + 1, 1 << 20];
 const join = (...parts: Uint8Array[]) => Buffer.concat(parts);
 const garbage = Buffer.from("<!-- more -->");
 
-async function whole(bytes: Uint8Array, codings: readonly Coding[], limits = LIMITS): Promise<unknown> {
-  const result = await decodeBody(bytes, codings, limits);
+async function whole(bytes: Uint8Array, codings: readonly Coding[]): Promise<unknown> {
+  const result = await decodeBody(bytes, codings, LIMITS);
   return result.kind === "failed" ? result : Buffer.from(result.bytes);
 }
 
@@ -30,8 +30,8 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
   test.each(sizes)("of %i bytes comes out as it was", async (size) => {
     const text = sampleText(size);
     const body = await encoded(text, codings);
-    expect(await whole(body, codings)).toEqual(Buffer.from(text));
-    for (const chunkSizes of [[body.length], [16 << 10], [1000, 1, 33_333]]) {
+    expect(((await whole(body, codings)) as Buffer).equals(text)).toBe(true);
+    for (const chunkSizes of [[body.length], [16 << 10], [30_000, 1, 3333]]) {
       const { bytes, failure } = await streamed(createDecoder(codings, LIMITS), cutAt(body, chunkSizes));
       expect(failure).toBeUndefined();
       expect(bytes.equals(text)).toBe(true);
@@ -78,7 +78,7 @@ test("gzip members one after the other are one body", async () => {
 });
 
 test("deflate is read with zlib's wrapping and without", async () => {
-  for (const text of [Buffer.from(""), Buffer.from("x"), sampleText(100_000)]) {
+  for (const text of [Buffer.from(""), Buffer.from("x"), sampleText(10_000)]) {
     for (const format of ["deflate", "deflate-raw"] as const) {
       expect(await anyway(encodedByNode(text, format), ["deflate"])).toEqual(Buffer.from(text));
     }
