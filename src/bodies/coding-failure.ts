@@ -1,4 +1,5 @@
 import type { Coding } from "./content-encoding.ts";
+import { hasCoding } from "./engine.ts";
 
 /**
  * Why a body could not be decoded or encoded.
@@ -37,6 +38,11 @@ export function codingFailure(code: CodingFailureCode, coding: CodingFailure["co
   return { kind: "failed", code, coding };
 }
 
+/** Why there is no engine, or none any more. */
+export function engineFailure(coding: Coding): CodingFailure {
+  return codingFailure(hasCoding(coding) ? "engine_failed" : "unsupported_coding", coding);
+}
+
 /** What zlib reports of a header that is none: the first of a body, or of whatever follows a gzip member. */
 const GZIP_HEADER_PROBLEM = /^(?:incorrect header check|unknown compression method|unknown header flags set)$/;
 
@@ -49,7 +55,7 @@ export function classifyEngineError(error: unknown, coding: Coding, gzipBegan: b
   if (code === "Z_BUF_ERROR") return codingFailure("truncated", coding);
   if (gzipBegan && GZIP_HEADER_PROBLEM.test(message)) return codingFailure("trailing_data", coding);
   const isCorrupt = /^(?:Z_DATA_ERROR|Z_NEED_DICT|ERR__ERROR_|ZSTD_error_(?!memory))/.test(code ?? "");
-  return codingFailure(isCorrupt ? "corrupt" : "engine_failed", coding);
+  return isCorrupt ? codingFailure("corrupt", coding) : engineFailure(coding);
 }
 
 /** A body that could not be decoded or encoded, thrown by what iterates over it. */

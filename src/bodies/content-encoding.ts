@@ -1,4 +1,4 @@
-import { hasZstd } from "./engine.ts";
+import { hasCoding } from "./engine.ts";
 
 /**
  * A content coding that bodies can be freed of and put into again, by its registered name (RFC 9110 section 8.4.1,
@@ -23,7 +23,6 @@ export type ContentEncoding =
 export const MAX_CODINGS = 4;
 
 const KNOWN: Readonly<Record<string, Coding>> = {
-  __proto__: null as never,
   gzip: "gzip",
   "x-gzip": "gzip",
   deflate: "deflate",
@@ -48,8 +47,8 @@ export function parseContentEncoding(value: string | readonly string[] | undefin
   for (const element of list.split(",")) {
     const name = element.replace(/^[ \t]+|[ \t]+$/g, "").toLowerCase();
     if (name === "" || name === "identity") continue;
-    const coding = KNOWN[name];
-    if (coding === undefined || !isSupported(coding)) return { kind: "unsupported", coding: nameToShow(name) };
+    const coding = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
+    if (coding === undefined || !hasCoding(coding)) return { kind: "unsupported", coding: nameToShow(name) };
     if (codings.length === MAX_CODINGS) return { kind: "too_many" };
     codings.push(coding);
   }
@@ -58,11 +57,7 @@ export function parseContentEncoding(value: string | readonly string[] | undefin
 
 /** The codings that this Node has; `zstd` came with 22.15 and 23.8. */
 export function supportedCodings(): readonly Coding[] {
-  return (["gzip", "deflate", "br", "zstd"] as const).filter(isSupported);
-}
-
-function isSupported(coding: Coding): boolean {
-  return coding !== "zstd" || hasZstd();
+  return (["gzip", "deflate", "br", "zstd"] as const).filter(hasCoding);
 }
 
 function nameToShow(name: string): string {

@@ -1,4 +1,4 @@
-import { type CodingFailure, codingFailure } from "./coding-failure.ts";
+import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import { CodingStage, type Deliver } from "./coding-stage.ts";
 import type { Coding } from "./content-encoding.ts";
 import { deflateFormat } from "./deflate-format.ts";
@@ -73,7 +73,7 @@ export class DecodingLayer {
   #feed(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> | CodingFailure {
     if (this.#failure !== undefined) return this.#failure;
     this.#stage ??= this.#createStage();
-    return this.#stage?.push(chunk, deliver) ?? this.#fail(codingFailure("engine_failed", this.#coding));
+    return this.#stage?.push(chunk, deliver) ?? this.#fail(engineFailure(this.#coding));
   }
 
   #createStage(): CodingStage | undefined {

@@ -1,4 +1,4 @@
-import { type CodingFailure, codingFailure } from "./coding-failure.ts";
+import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import { CodingStage, type Deliver } from "./coding-stage.ts";
 import { type CodingLayer, CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
@@ -59,7 +59,7 @@ class EncodingLayer implements CodingLayer {
     if (this.#stage !== undefined) return this.#stage;
     const engine = createEncodingEngine(this.#coding, this.#flushes);
     if (engine !== undefined) this.#stage = new CodingStage({ coding: this.#coding, engine });
-    else this.#fail(codingFailure("engine_failed", this.#coding));
+    else this.#fail(engineFailure(this.#coding));
     return this.#stage;
   }
 

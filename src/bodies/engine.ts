@@ -102,9 +102,9 @@ function zlib(): Zlib {
   return loaded;
 }
 
-/** Whether this Node has zstd: 22.15, 23.8 and later. */
-export function hasZstd(): boolean {
-  return zlib().createZstdDecompress !== undefined;
+/** Whether this Node has a coding. */
+export function hasCoding(coding: Coding): boolean {
+  return zlib()[DECODERS[coding].create] !== undefined;
 }
 
 /** A decoder, which puts out whatever it can after each write; undefined where Node lacks the coding or memory. */

@@ -1,4 +1,4 @@
-import { type CodingFailure, classifyEngineError, codingFailure } from "./coding-failure.ts";
+import { type CodingFailure, classifyEngineError, codingFailure, engineFailure } from "./coding-failure.ts";
 import type { CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecoder } from "./decoder.ts";
@@ -61,7 +61,7 @@ export function encodeBody(
     try {
       encoded = encodeNow(coding, encoded);
     } catch {
-      return codingFailure("engine_failed", coding);
+      return engineFailure(coding);
     }
   }
   return { kind: "bytes", bytes: compactBytes(encoded) };

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { type Coding, supportedCodings } from "../../src/bodies/content-encoding.ts";
 import { createDecoder } from "../../src/bodies/decoder.ts";
-import { decodeBody } from "../../src/bodies/whole-body.ts";
+import { createEncoder } from "../../src/bodies/encoder.ts";
+import { decodeBody, encodeBody } from "../../src/bodies/whole-body.ts";
 import { cutAt, encoded, encodedByNode, STACKS, sampleText, streamed } from "./coded.ts";
 
 const LIMITS = { maxBytes: 64 << 20 };
@@ -100,3 +101,14 @@ describe.runIf(supportedCodings().includes("zstd"))("zstd", () => {
     }
   });
 });
+
+test.skipIf(supportedCodings().includes("zstd"))(
+  "a coding that this Node lacks is a failure, not a throw",
+  async () => {
+    const failure = { kind: "failed", code: "unsupported_coding", coding: "zstd" };
+    const body = Buffer.from("KLUv/QQAGQAAYWJjkQBxIQ==", "base64");
+    expect(await anyway(body, ["zstd"])).toEqual(failure);
+    expect(await encodeBody(body, ["zstd"])).toEqual(failure);
+    expect((await streamed(createEncoder(["zstd"]), [body])).failure).toEqual(failure);
+  },
+);
