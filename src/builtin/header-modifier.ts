@@ -1,5 +1,6 @@
 import { defineProcessor, type Processor } from "../processor/definition.ts";
-import { type EditablePhase, type Effect, removeHeader, setHeader } from "../processor/effect.ts";
+import type { EditablePhase, Effect } from "../processor/effect.ts";
+import { removeHeader, setHeader } from "../processor/effect-headers.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
 

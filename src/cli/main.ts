@@ -8,6 +8,10 @@ type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 /** Loaded when called: nobody should wait for the demo's code to see the server listen. */
 const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: () => Promise<Command> }>> = {
   serve: { help: "serve processors to Envoy", load: async () => (await import("./serve.ts")).serveCommand },
+  check: {
+    help: "say whether serve would start, and how processors would run",
+    load: async () => (await import("./check.ts")).checkCommand,
+  },
   demo: {
     help: "the service, an upstream and a real Envoy, ready for curl",
     load: async () => (await import("./demo.ts")).demo,

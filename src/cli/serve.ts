@@ -4,8 +4,15 @@ import { ListenError } from "../server/listen-error.ts";
 import { createLogger } from "../server/log.ts";
 import type { Logger } from "../server/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
-import { readSettings, SETTINGS, type Settings, variableOf } from "../server/settings.ts";
+import type { Settings } from "../server/settings.ts";
 import { TlsFileError, type TlsFiles } from "../server/tls-files.ts";
+import {
+  commandSettings,
+  refuseUnknownProcessors,
+  SETTING_FLAGS,
+  serveOptions,
+  settingsHelp,
+} from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { strayFailures } from "./stray-failures.ts";
@@ -21,17 +28,22 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   }
   const flags = values as Record<string, string | undefined>;
   if (flags.port !== undefined) flags.listen = listenOnPort(flags.port, flags.listen);
-  const { settings, problems, warnings } = readSettings(flags, process.env);
-  for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
-  if (problems.length > 0) return EXIT.usage;
-
+  const read = await commandSettings(flags, process.env);
+  if ("problems" in read) {
+    for (const problem of read.problems) terminal.error(`ext-proc: ${problem}`);
+    return read.inFile ? EXIT.bad : EXIT.usage;
+  }
+  const { settings, warnings } = read;
   const log = createLogger(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);
   const stopped = stopSignal();
   const broken = strayFailures(log).then(() => BROKEN);
-  const starting = loadProcessor(positionals, log).then((processor) =>
-    start(() => serve(processor, { ...settings, adminToken: adminToken(settings), tls: tlsFiles(settings), log })),
-  );
+  const starting = loadProcessor(positionals, log).then((processor) => {
+    refuseUnknownProcessors(processor, read);
+    return start(() =>
+      serve(processor, { ...serveOptions(read), adminToken: adminToken(settings), tls: tlsFiles(settings), log }),
+    );
+  });
   const early = Promise.race([stopped.first, broken]);
   // A processor may take its time to load, or never end; whoever wants to stop should not have to wait for it.
   const server = await Promise.race([starting, early]);
@@ -109,22 +121,17 @@ function adminToken({ adminTokenFile }: Settings): string | undefined {
 const FLAGS = {
   help: { type: "boolean", short: "h" },
   port: { type: "string" },
-  ...Object.fromEntries(Object.values(SETTINGS).map(({ flag }) => [flag, { type: "string" as const }])),
+  ...SETTING_FLAGS,
 } as const satisfies NonNullable<Parameters<typeof parseArgs>[0]>["options"];
 
 function serveHelp(): string {
-  const settings = Object.values(SETTINGS).flatMap(({ flag, value, help, fallback }) => [
-    `  --${flag} ${value}`,
-    `      ${help}`,
-    `      ${fallback === undefined ? "unset by default" : `default ${fallback}`}; or ${variableOf(flag)}`,
-  ]);
   return [
     "Usage: ext-proc serve [processor…] [flags]",
     "",
     "Serves processors to Envoy over gRPC. A processor is the path of a module whose default export is one, or",
     `built in: ${BUILT_IN_NAMES.join(", ")}. Several run in the order given. Default: hello.`,
     "",
-    ...settings,
+    ...settingsHelp(),
     "  --port N",
     "      short for --listen :N",
     "  -h, --help",

@@ -5,7 +5,8 @@ import type {
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionEnd, type SessionOptions, type SessionOutlet } from "../processor/session.ts";
+import { Session, type SharedSessionOptions } from "../processor/session.ts";
+import type { SessionEnd, SessionOutlet } from "../processor/session-observer.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 import { readRequest } from "../protocol/read-request.ts";
@@ -16,7 +17,7 @@ import { GrpcStatus } from "./status.ts";
 import { parseGrpcTimeout } from "./timeout.ts";
 
 /** How Process calls are served. */
-export interface ProcessCallOptions extends Pick<SessionOptions, "observer" | "sessions"> {
+export interface ProcessCallOptions extends SharedSessionOptions {
   readonly processor: Processor;
   /** Largest message, in bytes, without its five-byte prefix. */
   readonly maxMessageBytes: number;
@@ -36,7 +37,6 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   readonly #reader: MessageReader;
   readonly #session: Session;
   #deadline: NodeJS.Timeout | undefined;
-  #release: (() => void) | undefined;
   #began = false;
   #writable = true;
 
@@ -45,14 +45,18 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
-    const { observer, sessions } = options;
+    const { processor, observer, sessions, rules, setup, decisions } = options;
     const metadataValues = (name: string) => headers.all(name);
-    this.#session = new Session(options.processor, {
+    this.#session = new Session(processor, {
       origin: "envoy",
       outlet: this,
       metadataValues,
+      peer: stream.peer,
       observer,
       sessions,
+      rules,
+      setup,
+      decisions,
     });
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
@@ -102,26 +106,19 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     if (!this.#writable) this.#stream.pause();
   }
 
-  ended({ result, fault: failure, observed }: SessionEnd): void {
+  ended({ result, error }: SessionEnd): void {
     clearTimeout(this.#deadline);
     this.#reader.stop();
     // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
-    if (failure !== undefined && !observed)
-      this.#reply.end(grpcStatusOf(failure.code), `${failure.code}: ${failure.message}`, [
-        [FAULT_METADATA, failure.code],
-      ]);
+    if (error !== undefined)
+      this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
     else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
-    if (this.#session.running) this.#release = this.#stream.hold();
+    this.#session.late?.whenNone(this.#stream.hold());
   }
 
   settled(): void {
-    if (this.#release !== undefined && !this.#session.running) {
-      this.#release();
-      this.#release = undefined;
-    } else {
-      this.#resumeReading();
-    }
+    this.#resumeReading();
   }
 
   #resumeReading(): void {

@@ -1,5 +1,5 @@
 import type { TokenBucket } from "./budget.ts";
-import type { AcceptStream } from "./http2-stream.ts";
+import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import type { StreamTable } from "./stream-table.ts";
@@ -22,6 +22,7 @@ export interface ConnectionContext {
   readonly budgets: ConnectionBudgets;
   /** Its resets cost no budget. */
   readonly isTrusted: boolean;
+  readonly peer: Http2Peer;
   readonly accept: AcceptStream;
   /** Reports an exception out of application code. */
   readonly reportHandlerError: (error: unknown) => void;

@@ -8,7 +8,7 @@ import { ReceiveWindow } from "./flow-control.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { MAX_STREAM_ID } from "./frames.ts";
-import type { AcceptStream } from "./http2-stream.ts";
+import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -92,7 +92,8 @@ export class Http2Connection {
     this.#streams = new StreamTable({ limits, totals, sender, receiveWindow, reportHandlerError, onStreamClosed });
     this.#budgets = createBudgets(limits);
     const isTrusted = options.isTrusted ?? false;
-    const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, accept };
+    const peer = peerOf(socket);
+    const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
     this.#dispatch = new FrameDispatch({ ...shared, reportHandlerError }, receiveWindow, {
       onSettingsAck: () => {
         this.#isSettingsAcked = true;
@@ -280,4 +281,10 @@ function createBudgets(limits: Http2Limits): ConnectionBudgets {
     resetsBeforeWork: new TokenBucket(limits.resetsBeforeWork),
     streamErrors: new TokenBucket(limits.streamErrors),
   };
+}
+
+function peerOf(socket: Duplex): Http2Peer {
+  if (!(socket instanceof Socket) || socket.remoteAddress === undefined) return { address: "" };
+  const { remoteAddress, remotePort } = socket;
+  return { address: `${remoteAddress.includes(":") ? `[${remoteAddress}]` : remoteAddress}:${remotePort}` };
 }

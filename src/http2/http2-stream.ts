@@ -31,6 +31,12 @@ export interface StreamHandler {
  */
 export type AcceptStream = (stream: Http2Stream, headers: HeaderList) => StreamHandler;
 
+/** The other end of a connection. */
+export interface Http2Peer {
+  /** `10.0.0.7:41522`, `[::1]:41522`, or the empty string where the socket has no address. */
+  readonly address: string;
+}
+
 /**
  * One request and its response (RFC 9113 sections 5 and 8.1). All methods may be called at any time, also between turns:
  * when the stream is over, or its response has been ended, all but hold() do nothing and write() returns true.
@@ -38,6 +44,8 @@ export type AcceptStream = (stream: Http2Stream, headers: HeaderList) => StreamH
 export interface Http2Stream {
   /** Odd, rising within a connection. */
   readonly id: number;
+  /** The other end of the connection; one object for all of its streams. */
+  readonly peer: Http2Peer;
   /** Both sides have ended the stream, or one has reset it. */
   readonly isClosed: boolean;
   /** Bytes that wait in the stream for flow control or for the socket. */

@@ -105,6 +105,9 @@ export interface Http2Limits {
   readonly tickIntervalMs: number;
 }
 
+/** Limits as they are written: what is left out has its default. */
+export type Http2LimitsInit = { readonly [K in keyof Http2Limits]?: Http2Limits[K] | undefined };
+
 /** The defaults, with reasons at each field of Http2Limits. */
 export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   maxConcurrentStreams: 500,
@@ -165,7 +168,7 @@ const RANGES: Partial<Record<NumericLimit, readonly [min: number, max: number]>>
  *
  * @throws RangeError naming the field, its value and what is allowed.
  */
-export function resolveHttp2Limits(given: { readonly [K in keyof Http2Limits]?: Http2Limits[K] | undefined } = {}) {
+export function resolveHttp2Limits(given: Http2LimitsInit = {}) {
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
   const limits: Http2Limits = { ...DEFAULT_HTTP2_LIMITS, ...Object.fromEntries(set) };
   for (const name of Object.keys(limits)) {

@@ -3,7 +3,7 @@ import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
 import type { HeaderList } from "./header-list.ts";
 import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
-import type { Http2Stream, StreamHandler } from "./http2-stream.ts";
+import type { Http2Peer, Http2Stream, StreamHandler } from "./http2-stream.ts";
 import type { FillFrame } from "./output.ts";
 
 /** Hears nothing: the handler of a stream that is being opened. */
@@ -41,6 +41,10 @@ export class ServerStream implements Http2Stream {
     this.contentLeft = headers.contentLength;
     this.sendWindow = new SendWindow(context.sender.initialWindowBytes);
     this.receiveWindow = new ReceiveWindow(context.limits.streamWindowBytes);
+  }
+
+  get peer(): Http2Peer {
+    return this.#context.peer;
   }
 
   respond(headers: Uint8Array | HeaderFields, endStream = false): void {
@@ -93,7 +97,9 @@ export class ServerStream implements Http2Stream {
   }
 
   reset(code = CANCEL): void {
-    if (!this.isClosed) this.#context.streams.resetSilently(this, code);
+    if (this.isClosed) return;
+    this.#context.streams.resetSilently(this, code);
+    this.dismiss();
   }
 
   pause(): void {
@@ -120,6 +126,11 @@ export class ServerStream implements Http2Stream {
       this.holds--;
       if (this.isClosed && this.holds === 0) this.#context.streams.releaseHeld();
     };
+  }
+
+  /** The stream is over, and whoever still holds it keeps no more than that: its handler may have much. */
+  dismiss(): void {
+    this.handler = NO_HANDLER;
   }
 
   /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */

@@ -77,6 +77,7 @@ export class StreamTable {
     if (stream.isClosed) return;
     this.#closed.addEnded(stream.id);
     this.#remove(stream);
+    stream.dismiss();
   }
 
   /** The peer has reset the stream. */
@@ -146,8 +147,10 @@ export class StreamTable {
   }
 
   #notify(stream: ServerStream, code: number): void {
+    const { handler } = stream;
+    stream.dismiss();
     try {
-      stream.handler.onReset(code);
+      handler.onReset(code);
     } catch (error) {
       this.#options.reportHandlerError(error);
     }

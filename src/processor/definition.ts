@@ -1,48 +1,113 @@
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
 import type { EditablePhase, Effect } from "./effect.ts";
-import type { Transaction } from "./transaction.ts";
+import { validateConfig } from "./route-config.ts";
+import type { StandardSchema } from "./standard-schema.ts";
+import type { Transaction, TransactionOutcome } from "./transaction.ts";
 
 /** What a handler returns: an effect, several in order, or nothing, which lets the message pass unchanged. */
 export type Outcome<P extends Phase> = Effect<P> | readonly Effect<P>[] | undefined;
 
 /** A handler of one phase. A promise is awaited only where it is one, so synchronous handlers stay synchronous. */
-export type Handler<P extends Phase, S> = (message: PhaseMessages[P], tx: Transaction<S>) => HandlerResult<P>;
+export type Handler<P extends Phase, S, C = undefined> = (
+  message: PhaseMessages[P],
+  tx: Transaction<S, C>,
+) => HandlerResult<P>;
 
 type HandlerResult<P extends Phase> = Outcome<P> | void | Promise<Outcome<P>> | Promise<void>;
 
 /** A handler for each phase that can have one; none means: pass. */
-export type Handlers<S> = { readonly [P in EditablePhase]?: Handler<P, S> | undefined };
+export type Handlers<S, C = undefined> = { readonly [P in EditablePhase]?: Handler<P, S, C> | undefined };
+
+/**
+ * What becomes of a transaction when the processor fails: the author's security decision.
+ *
+ * - `envoy`: the stream ends with a gRPC error, and Envoy's `failure_mode_allow` decides.
+ * - `open`: the transaction passes unprocessed.
+ * - `closed`: the client gets an error, whatever Envoy is configured to do.
+ */
+export type FaultPolicy = "envoy" | "open" | "closed";
+
+/** Every fault policy. */
+export const FAULT_POLICIES: readonly FaultPolicy[] = ["envoy", "open", "closed"];
+
+/** A processor's `timeoutMs` where it names none: below the 200 ms after which Envoy gives up. */
+export const DEFAULT_TIMEOUT_MS = 150;
 
 /**
  * A processor, as an author writes it.
  *
  * @typeParam S Type of its state, inferred from `state`.
+ * @typeParam C Type of its configuration, inferred from `config`.
  */
-export interface ProcessorDefinition<S> extends Handlers<S> {
+export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
   /** For logs, metrics and faults: lower-case letters, digits, `-`, `_` and `.`, at most 64 of them. */
   readonly name: string;
   /** Makes the state of one HTTP transaction. Called once for each, before its first handler. Default: none. */
   readonly state?: (() => S) | undefined;
+  /**
+   * Schema of `tx.config`, which a route gives as JSON in the gRPC initial metadata `x-ext-proc-config`. It must take
+   * `undefined` too, for routes that give none, and must not be asynchronous. Default: none, and `tx.config` is
+   * undefined.
+   */
+  readonly config?: StandardSchema<C> | undefined;
+  /**
+   * How long a handler may take, in milliseconds, from a message's delivery to its answer; then it is fault
+   * `handler_timeout`. Default: 150. More than Envoy's own `message_timeout` needs the operator's declaration of
+   * `maxMessageTimeoutMs`.
+   */
+  readonly timeoutMs?: number | undefined;
+  /** What becomes of a transaction in which this processor fails. Default: `envoy`. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
+  readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
+  /** Called once when a transaction is over in which a handler of this processor ran. What it throws is only logged. */
+  readonly done?: ((tx: Transaction<S, C>, outcome: TransactionOutcome) => void) | undefined;
+  /** Called once when the server has ended. */
+  readonly close?: (() => void | Promise<void>) | undefined;
 }
 
 /** Marks a value as a processor, whichever copy of this library made it. */
 const PROCESSOR: unique symbol = Symbol.for("ext-proc.processor") as never;
 
+/** A definition whose types are gone. */
+export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
+
 /** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
 export interface Processor {
-  readonly [PROCESSOR]: readonly ProcessorDefinition<unknown>[];
+  readonly [PROCESSOR]: readonly AnyDefinition[];
   readonly name: string;
 }
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
-const PROPERTIES: ReadonlySet<string> = new Set([
-  "name",
-  "state",
-  "requestHeaders",
-  "requestTrailers",
-  "responseHeaders",
-  "responseTrailers",
-]);
+/** The longest time-out that a timer of Node's takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Says what is wrong with a property's value; undefined where it is fine. */
+type Check = (value: unknown) => string | undefined;
+
+const isFunction: Check = (value) =>
+  typeof value === "function" ? undefined : `is ${kindOf(value)}, must be a function`;
+
+const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
+  state: isFunction,
+  config: (value) =>
+    isSchema(value) ? undefined : `is ${kindOf(value)}, must be a Standard Schema (zod, valibot, arktype, …)`,
+  timeoutMs: (value) =>
+    Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_TIMEOUT_MS
+      ? undefined
+      : `is ${shown(value)}, must be a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`,
+  onFault: (value) =>
+    FAULT_POLICIES.some((policy) => policy === value)
+      ? undefined
+      : `is ${shown(value)}, must be one of ${FAULT_POLICIES.map((policy) => `"${policy}"`).join(", ")}`,
+  setup: isFunction,
+  done: isFunction,
+  close: isFunction,
+  requestHeaders: isFunction,
+  requestTrailers: isFunction,
+  responseHeaders: isFunction,
+  responseTrailers: isFunction,
+};
 
 /**
  * Defines a processor: pure functions over Envoy's messages, one for each phase it cares about.
@@ -54,9 +119,9 @@ const PROPERTIES: ReadonlySet<string> = new Set([
  *   requestHeaders: (headers) => setHeader("x-greeting", `hello ${header(headers, "x-user") ?? "stranger"}`),
  * });
  * ```
- * @throws {TypeError} Where the name is malformed, a handler is no function, or a property is unknown.
+ * @throws {TypeError} Where the name is malformed, a property is unknown or has a value that it cannot have.
  */
-export function defineProcessor<S = undefined>(definition: ProcessorDefinition<S>): Processor {
+export function defineProcessor<S = undefined, C = undefined>(definition: ProcessorDefinition<S, C>): Processor {
   const { name } = definition;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw new TypeError(
@@ -64,14 +129,16 @@ export function defineProcessor<S = undefined>(definition: ProcessorDefinition<S
     );
   }
   for (const [property, value] of Object.entries(definition)) {
-    if (!PROPERTIES.has(property)) {
-      throw new TypeError(`${name}.${property}: no such property; a processor has ${[...PROPERTIES].join(", ")}`);
+    if (property === "name") continue;
+    if (!Object.hasOwn(CHECKS, property)) {
+      const known = ["name", ...Object.keys(CHECKS)].join(", ");
+      throw new TypeError(`${name}.${property}: no such property; a processor has ${known}`);
     }
-    if (property !== "name" && value !== undefined && typeof value !== "function") {
-      throw new TypeError(`${name}.${property}: is ${typeof value}, must be a function`);
-    }
+    const problem = value === undefined ? undefined : CHECKS[property as keyof typeof CHECKS](value);
+    if (problem !== undefined) throw new TypeError(`${name}.${property}: ${problem}`);
   }
-  return processorOf([definition as ProcessorDefinition<unknown>]);
+  if (definition.config) refuseConfig(name, definition.config);
+  return processorOf([definition as unknown as AnyDefinition]);
 }
 
 /** True for a processor of any copy of this library. */
@@ -80,11 +147,36 @@ export function isProcessor(value: unknown): value is Processor {
 }
 
 /** What a processor is made of, in the order in which its parts see a request. */
-export function definitionsOf(processor: Processor): readonly ProcessorDefinition<unknown>[] {
+export function definitionsOf(processor: Processor): readonly AnyDefinition[] {
   return processor[PROCESSOR];
 }
 
 /** A processor of several definitions. */
-export function processorOf(definitions: readonly ProcessorDefinition<unknown>[]): Processor {
+export function processorOf(definitions: readonly AnyDefinition[]): Processor {
   return { [PROCESSOR]: definitions, name: definitions.map(({ name }) => name).join("+") };
+}
+
+/** A route that gives no configuration must not fail each of its requests, so the schema has to take its absence. */
+function refuseConfig(name: string, schema: StandardSchema): void {
+  const result = validateConfig(schema, undefined);
+  if (!("problem" in result)) return;
+  throw new TypeError(
+    `${name}.config: must take undefined, for routes without a configuration, and does not (${result.problem}); give it a default`,
+    { cause: result.cause },
+  );
+}
+
+function isSchema(value: unknown): boolean {
+  // ArkType's schemas are functions.
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  const standard = (value as Partial<StandardSchema>)["~standard"];
+  return standard?.version === 1 && typeof standard.validate === "function";
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? JSON.stringify(value) : kindOf(value);
 }

@@ -1,4 +1,7 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderValues } from "../protocol/immediate-response.ts";
+import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
 
 /** Marks a value as an effect, whichever copy of this library made it. */
@@ -8,7 +11,7 @@ const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
 declare const phases: unique symbol;
 
 /**
- * What a handler wants done, as a value. Effects come from the functions of this module only: a bare object of
+ * What a handler wants done, as a value. Effects come from the functions of this library only: a bare object of
  * the same shape does not compile, and is fault `invalid_effect` at run time.
  *
  * @typeParam P The phases in which Envoy honours it.
@@ -20,18 +23,45 @@ export interface Effect<P extends Phase = Phase> {
 }
 
 /** What an effect does; each has a function of the same name. */
-export type EffectKind = "setHeader" | "appendHeader" | "removeHeader" | "immediateResponse";
+export type EffectKind = EffectData["kind"];
 
 /** The phases in which Envoy applies header changes; in trailer phases they edit the trailers. */
 export type EditablePhase = HeaderPhase | TrailerPhase;
 
 /** An effect as it stands in memory. */
 export type EffectData =
-  | { readonly kind: "setHeader" | "appendHeader"; readonly name: string; readonly value: string | Uint8Array }
-  | { readonly kind: "removeHeader"; readonly name: string }
-  | ({ readonly kind: "immediateResponse"; readonly status: number } & ImmediateResponseOptions);
+  | HeaderEffectData
+  | ImmediateResponseData
+  | StreamedImmediateResponseData
+  | { readonly kind: "overrideMode"; readonly modes: ModeOverride }
+  | { readonly kind: "setDynamicMetadata"; readonly namespace: string; readonly value: JsonObject }
+  | { readonly kind: "setTypedDynamicMetadata"; readonly namespace: string; readonly value: Any }
+  | { readonly kind: "clearRouteCache" };
 
-/** The body and details of an {@link immediateResponse}: at most one of `json`, `text` and `bytes`. */
+/** An effect that changes one header. */
+export type HeaderEffectData =
+  | {
+      readonly kind: "setHeader" | "appendHeader" | "addHeaderIfAbsent" | "overwriteHeaderIfExists";
+      readonly name: string;
+      readonly value: string | Uint8Array;
+    }
+  | { readonly kind: "removeHeader"; readonly name: string }
+  | { readonly kind: "setPath" | "setAuthority" | "setMethod"; readonly value: string }
+  | { readonly kind: "setStatus"; readonly status: number };
+
+/** An {@link immediateResponse} as it stands in memory. */
+export type ImmediateResponseData = {
+  readonly kind: "immediateResponse";
+  readonly status: number;
+} & ImmediateResponseOptions;
+
+/** A {@link streamedImmediateResponse} as it stands in memory. */
+export type StreamedImmediateResponseData = {
+  readonly kind: "streamedImmediateResponse";
+  readonly status: number;
+} & StreamedImmediateResponseOptions;
+
+/** The body and details of an immediate response: at most one of `json`, `text` and `bytes`. */
 export type ImmediateResponseOptions = ImmediateResponseDetails & ImmediateResponseBody;
 
 interface ImmediateResponseDetails {
@@ -52,45 +82,45 @@ type ImmediateResponseBody =
   | { readonly json?: undefined; readonly text?: undefined; readonly bytes: Uint8Array }
   | { readonly json?: undefined; readonly text?: undefined; readonly bytes?: undefined };
 
-/**
- * Sets a header, in place of every value it has. In trailer phases it sets a trailer.
- *
- * @param name Compared case-insensitively, sent in lower case. `:path` and `:status` may be set too; `host`,
- * `:authority`, `:scheme`, `:method` and `x-envoy-*` only where Envoy's `mutation_rules` allow it, which drops them
- * otherwise and counts `rejected_header_mutations`. Framing headers (`content-length`, `transfer-encoding`, …) belong to
- * the runtime and are fault `invalid_effect`.
- * @param value Text is sent as UTF-8, bytes exactly as they are. Control characters other than tab are fault
- * `invalid_effect`.
- */
-export function setHeader(name: string, value: string | Uint8Array): Effect<EditablePhase> {
-  return effect({ kind: "setHeader", name, value });
+/** What a streamed immediate response is made of, besides its status. */
+export interface StreamedImmediateResponseOptions {
+  /** Response headers, one value each: of several, Envoy would send the last. Subject to its `mutation_rules`. */
+  readonly headers?: Readonly<Record<string, string | Uint8Array>> | undefined;
+  /** The body, piece by piece. Text is sent as UTF-8. Default: none. */
+  readonly chunks?: readonly (string | Uint8Array)[] | undefined;
+  /** Trailers, one value each, behind the body. Default: none. */
+  readonly trailers?: Readonly<Record<string, string | Uint8Array>> | undefined;
 }
 
-/** Adds one more value to a header, behind those it has. Names and values as for {@link setHeader}. */
-export function appendHeader(name: string, value: string | Uint8Array): Effect<EditablePhase> {
-  return effect({ kind: "appendHeader", name, value });
-}
+const HEADERS: readonly Phase[] = ["requestHeaders", "responseHeaders"];
+const EDITABLE: readonly Phase[] = [...HEADERS, "requestTrailers", "responseTrailers"];
+const REQUEST: readonly Phase[] = ["requestHeaders"];
 
-/** Removes every value of a header. `host` and names that begin with `:` cannot be removed. */
-export function removeHeader(name: string): Effect<EditablePhase> {
-  return effect({ kind: "removeHeader", name });
-}
-
-/**
- * Answers the client at once, in place of the upstream. The first one wins; what other handlers wanted is
- * dropped. Once response headers have left, Envoy can only reset the client.
- *
- * @param status 200 to 999. 204 and 304 take no body.
- */
-export function immediateResponse(status: number, options: ImmediateResponseOptions = {}): Effect<EditablePhase> {
-  return effect({ ...options, kind: "immediateResponse", status });
-}
+/** The phases in which Envoy honours each effect. The types of the effects' functions say the same. */
+export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly Phase[]>> = {
+  setHeader: EDITABLE,
+  appendHeader: EDITABLE,
+  addHeaderIfAbsent: EDITABLE,
+  overwriteHeaderIfExists: EDITABLE,
+  removeHeader: EDITABLE,
+  setPath: REQUEST,
+  setAuthority: REQUEST,
+  setMethod: REQUEST,
+  setStatus: ["responseHeaders"],
+  immediateResponse: EDITABLE,
+  streamedImmediateResponse: REQUEST,
+  overrideMode: HEADERS,
+  setDynamicMetadata: EDITABLE,
+  setTypedDynamicMetadata: EDITABLE,
+  clearRouteCache: REQUEST,
+};
 
 /** Reads a value as an effect; undefined where it is none. */
 export function effectData(value: unknown): EffectData | undefined {
   return typeof value === "object" && value !== null && EFFECT in value ? (value as unknown as EffectData) : undefined;
 }
 
-function effect<P extends Phase>(data: EffectData): Effect<P> {
+/** Makes an effect of its data. Each function that does so says for which phases. */
+export function effect<P extends Phase>(data: EffectData): Effect<P> {
   return { [EFFECT]: true, ...data } as unknown as Effect<P>;
 }

@@ -1,98 +1,136 @@
-import type { Answer } from "../protocol/exchange.ts";
-import { type Fault, fault } from "../protocol/fault.ts";
-import type { HeaderChange } from "../protocol/header-mutation.ts";
-import { quoteName, refuseHeaderChange } from "../protocol/header-rules.ts";
-import { textToBytes } from "../protocol/header-text.ts";
-import { toImmediateResponse } from "../protocol/immediate-response.ts";
-import type { Phase } from "../protocol/phase.ts";
-import { type EffectData, effectData } from "./effect.ts";
+import type { Answer } from "../protocol/answer.ts";
+import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
+import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
+import { refuseModeOverride } from "../protocol/mode-override.ts";
+import { isHeaderPhase } from "../protocol/phase.ts";
+import { EFFECT_PHASES, type EffectData, type EffectKind, effectData } from "./effect.ts";
+import { foldHeaderEffect } from "./fold-headers.ts";
+import { foldImmediateResponse, foldStreamedImmediateResponse } from "./fold-immediate.ts";
+import { copyJsonObject } from "./json-object.ts";
+import { nameKind } from "./name-kind.ts";
+import type { PhaseWork } from "./phase-work.ts";
+
+/** What an effect comes to that does not simply go on: the answer to the client, or why it cannot be done. */
+export type FoldEnd = Extract<Answer, { kind: "immediate" }> | Fault;
 
 /**
- * Adds what a handler returned to `changes`. Gives back what ends the phase: the answer of an immediate response,
+ * Adds what a handler returned to `work`. Gives back what ends the phase: the answer of an immediate response,
  * or a fault where something is no effect or breaks a rule; undefined where the next handler may go on.
  */
-export function foldEffects(outcome: unknown, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
+export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefined {
   if (outcome === undefined) return undefined;
-  if (!Array.isArray(outcome)) return foldEffect(outcome, phase, changes);
+  const before = work.headerChanges.length;
+  const end = Array.isArray(outcome) ? foldAll(outcome, work) : foldEffect(outcome, work);
+  if (end !== undefined) return end;
+  return work.headerChanges.length > before ? refuseSize(work) : undefined;
+}
+
+function foldAll(outcome: readonly unknown[], work: PhaseWork): FoldEnd | undefined {
   for (const effect of outcome) {
-    const end = foldEffect(effect, phase, changes);
+    const end = foldEffect(effect, work);
     if (end !== undefined) return end;
   }
   return undefined;
 }
 
-function foldEffect(value: unknown, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
+function foldEffect(value: unknown, work: PhaseWork): FoldEnd | undefined {
   const effect = effectData(value);
   if (effect === undefined)
     return invalid(`returned ${nameKind(value)}, which is no effect; effects come from setHeader() and its like`);
-  if (effect.kind === "immediateResponse") return foldImmediateResponse(effect);
+  const { kind } = effect;
   // Another copy of this library may be a newer one.
-  if (!Object.hasOwn(OPS, effect.kind))
-    return invalid(`returned an effect of kind ${JSON.stringify(effect.kind)}, which this version does not know`);
-  const change = toHeaderChange(effect);
-  if (typeof change === "string") return invalid(`${effect.kind}: ${change}`);
-  const refusal = refuseHeaderChange(change, phase);
-  if (refusal !== undefined) return invalid(`${effect.kind}: ${refusal}`);
-  changes.push(change);
+  if (!Object.hasOwn(EFFECT_PHASES, kind))
+    return invalid(`returned an effect of kind ${JSON.stringify(kind)}, which this version does not know`);
+  if (!EFFECT_PHASES[kind].includes(work.message.case))
+    return invalid(
+      `${kind}: Envoy does not honour it in ${work.message.case}, only in ${EFFECT_PHASES[kind].join(", ")}`,
+    );
+  return foldKnown(effect, work);
+}
+
+function foldKnown(effect: EffectData, work: PhaseWork): FoldEnd | undefined {
+  switch (effect.kind) {
+    case "immediateResponse":
+      return withMetadata(foldImmediateResponse(effect, work), work);
+    case "streamedImmediateResponse":
+      return withMetadata(foldStreamedImmediateResponse(effect, work), work);
+    case "overrideMode":
+      return foldModeOverride(effect.modes, work);
+    case "setDynamicMetadata":
+      return foldDynamicMetadata(effect, work);
+    case "setTypedDynamicMetadata":
+      return foldTypedMetadata(effect, work);
+    case "clearRouteCache":
+      work.clearRouteCache = true;
+      return undefined;
+    default:
+      return foldHeaderEffect(effect, work);
+  }
+}
+
+function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
+  const problem = refuseModeOverride(modes);
+  if (problem !== undefined) return refused("invalid_effect", "overrideMode", problem);
+  const { message, exchange } = work;
+  // Where Envoy only watches it takes no override, and tells no modes to go by.
+  if (!isHeaderPhase(message.case) || exchange.observabilityMode) return undefined;
+  const wanted = Object.fromEntries(Object.entries(modes as object).filter(([, mode]) => mode !== undefined));
+  const resolved = exchange.resolveModeOverride({ ...work.modeOverride, ...wanted }, message.case);
+  if (typeof resolved === "string") return refused("mode_override_not_allowed", "overrideMode", resolved);
+  work.modeOverride = resolved;
   return undefined;
 }
 
-type HeaderEffect = Exclude<EffectData, { readonly kind: "immediateResponse" }>;
-
-const OPS = { setHeader: "set", appendHeader: "append", removeHeader: "remove" } as const;
-
-function toHeaderChange(effect: HeaderEffect): HeaderChange | string {
-  if (typeof effect.name !== "string") return `a header name is ${nameKind(effect.name)}, must be a string`;
-  const name = effect.name.toLowerCase();
-  if (effect.kind === "removeHeader") return { op: OPS[effect.kind], name };
-  const value = typeof effect.value === "string" ? textToBytes(effect.value) : effect.value;
-  if (!(value instanceof Uint8Array))
-    return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
-  // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
-  return { op: OPS[effect.kind], name, value: value === effect.value ? new Uint8Array(value) : value };
+function foldDynamicMetadata(
+  { kind, namespace, value }: Extract<EffectData, { kind: "setDynamicMetadata" }>,
+  work: PhaseWork,
+): Fault | undefined {
+  if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
+  const copy = copyJsonObject(value);
+  if (typeof copy === "string") return refused("invalid_effect", kind, `its value ${copy}`);
+  const known = work.dynamicMetadata ?? {};
+  const merged = Object.hasOwn(known, namespace) ? { ...known[namespace], ...copy } : copy;
+  work.dynamicMetadata = { ...known, [namespace]: merged };
+  return undefined;
 }
 
-function foldImmediateResponse(effect: Extract<EffectData, { readonly kind: "immediateResponse" }>): Answer | Fault {
-  const { status, json, text, bytes, headers, grpcStatus, details } = effect;
-  if ([json, text, bytes].filter((body) => body !== undefined).length > 1) {
-    return invalid("immediateResponse: give one of json, text and bytes");
-  }
-  const body = json === undefined ? (text === undefined ? bytes : text) : toJson(json);
-  if (body === undefined && json !== undefined) return invalid("immediateResponse: json cannot be written as JSON");
-  if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {
-    return invalid(`immediateResponse: its body is ${nameKind(body)}, must be a string or bytes`);
-  }
-  const response = toImmediateResponse({
-    status,
-    body: typeof body === "string" ? textToBytes(body) : body,
-    contentType: contentType(effect),
-    headers,
-    grpcStatus,
-    details,
-  });
-  return typeof response === "string" ? invalid(`immediateResponse: ${response}`) : { kind: "immediate", response };
+function foldTypedMetadata(
+  { kind, namespace, value }: Extract<EffectData, { kind: "setTypedDynamicMetadata" }>,
+  work: PhaseWork,
+): Fault | undefined {
+  if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
+  const isAny: boolean = typeof value === "object" && value?.$typeName === "google.protobuf.Any";
+  if (!isAny || value.typeUrl === "" || !(value.value instanceof Uint8Array))
+    return refused("invalid_effect", kind, "its value must be a google.protobuf.Any; make it with anyPack()");
+  work.typedDynamicMetadata = { ...work.typedDynamicMetadata, [namespace]: { ...value, value: value.value.slice() } };
+  return undefined;
 }
 
-function contentType({ json, text }: { readonly json?: unknown; readonly text?: unknown }): string | undefined {
-  if (json !== undefined) return "application/json";
-  return text !== undefined ? "text/plain; charset=utf-8" : undefined;
+function refuseSize(work: PhaseWork): Fault | undefined {
+  const phase = work.message.case;
+  const problem = refuseListLengths(work.headerChanges) ?? work.head.overLimit(headerLimits(phase));
+  return problem === undefined ? undefined : fault("header_limit_exceeded", problem);
 }
 
-function toJson(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    // A cycle or a BigInt; the caller makes a fault of it.
-    return undefined;
-  }
+function withMetadata(end: FoldEnd, work: PhaseWork): FoldEnd {
+  return end.kind === "fault" ? end : { ...end, ...metadataOf(work) };
+}
+
+function metadataOf({ dynamicMetadata, typedDynamicMetadata }: PhaseWork) {
+  return { dynamicMetadata, typedDynamicMetadata };
+}
+
+const NO_NAMESPACE = "its namespace must be a string that is not empty";
+
+function isNamespace(namespace: unknown): boolean {
+  return typeof namespace === "string" && namespace !== "";
+}
+
+/** A fault that names the effect and the rule. */
+export function refused(code: FaultCode, kind: EffectKind, problem: string): Fault {
+  return fault(code, `${kind}: ${problem}`);
 }
 
 function invalid(message: string): Fault {
   return fault("invalid_effect", message);
-}
-
-function nameKind(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "an array inside an array";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

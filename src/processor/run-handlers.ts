@@ -1,24 +1,50 @@
-import { type Answer, CONTINUE } from "../protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
-import type { HeaderChange } from "../protocol/header-mutation.ts";
-import { directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
-import type { ProcessorDefinition } from "./definition.ts";
+import { type Direction, directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
+import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
-import { foldEffects } from "./fold-effects.ts";
-import { ScopedTransaction, type TransactionScope } from "./transaction.ts";
+import { type FoldEnd, foldEffects } from "./fold-effects.ts";
+import { PhaseWork } from "./phase-work.ts";
+import { CONFIG_METADATA, type ConfigResult, configsOf } from "./route-config.ts";
+import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
+
+const NO_CONFIG: ConfigResult = { value: undefined };
 
 /** A handler whose types are gone: the phase decides what it is given. */
 type UntypedHandler = (message: unknown, tx: unknown) => unknown;
 
+/** Where a chain stands that waits for a handler. */
+interface Step {
+  readonly index: number;
+  readonly step: number;
+  readonly work: PhaseWork;
+}
+
+/** A handler that has not settled. All that its promise keeps, so that one which never settles keeps no transaction. */
+interface PendingHandler {
+  chain: HandlerChain | undefined;
+  at: Step | undefined;
+}
+
+/** Whoever runs a chain. */
+export interface ChainOwner {
+  /** The chain waits for a handler of the definition with this index. */
+  handlerPending(direction: Direction, index: number): void;
+}
+
 /** A processor's definitions at work on one transaction, each with a state of its own. */
 export class HandlerChain {
-  readonly #definitions: readonly ProcessorDefinition<unknown>[];
+  readonly #definitions: readonly AnyDefinition[];
   readonly #scope: TransactionScope;
-  readonly #transactions: (ScopedTransaction<unknown> | undefined)[] = [];
+  readonly #owner: ChainOwner | undefined;
+  /** Made for the first handler that returns a promise. */
+  #pending: Record<Direction, PendingHandler | undefined> | undefined;
+  readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[] = [];
 
-  constructor(definitions: readonly ProcessorDefinition<unknown>[], scope: TransactionScope) {
+  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope, owner?: ChainOwner) {
     this.#definitions = definitions;
     this.#scope = scope;
+    this.#owner = owner;
   }
 
   /**
@@ -26,54 +52,86 @@ export class HandlerChain {
    * response or a fault ends it. A value where every handler was synchronous, else a promise that never rejects.
    */
   run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
-    return this.#runFrom(0, message, []);
+    return this.#runFrom(0, message, undefined);
   }
 
-  #runFrom(start: number, message: PhaseMessage, changes: HeaderChange[]): Answer | Fault | Promise<Answer | Fault> {
+  #runFrom(
+    start: number,
+    message: PhaseMessage,
+    begun: PhaseWork | undefined,
+  ): Answer | Fault | Promise<Answer | Fault> {
+    let work = begun;
     const count = this.#definitions.length;
     const reversed = directionOf(message.case) === "response";
     for (let step = start; step < count; step++) {
       const index = reversed ? count - 1 - step : step;
       const handler = this.#definitions[index]?.[message.case as EditablePhase] as UntypedHandler | undefined;
       if (handler === undefined) continue;
+      work ??= new PhaseWork(message, this.#scope.exchange);
       try {
-        const outcome = handler.call(this.#definitions[index], message.value, this.#transaction(index));
-        if (isThenable(outcome)) return this.#settle(outcome, { index, step, message, changes });
-        const end = this.#fold(outcome, index, message.case, changes);
+        const tx = this.#transaction(index);
+        if (!(tx instanceof ScopedTransaction)) return tx;
+        const outcome = handler.call(this.#definitions[index], work.currentMessage, tx);
+        if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
+        const end = this.#fold(outcome, index, work);
         if (end !== undefined) return end;
       } catch (cause) {
         // Not only the call can throw: what it returned may have getters.
         return this.#threw(index, message.case, cause);
       }
     }
-    return { kind: "continue", headerChanges: changes };
+    return work ?? CONTINUE;
   }
 
-  #settle(
-    pending: PromiseLike<unknown>,
-    at: {
-      readonly index: number;
-      readonly step: number;
-      readonly message: PhaseMessage;
-      readonly changes: HeaderChange[];
-    },
-  ): Promise<Answer | Fault> {
+  /** Forgets the handler that is waited for: what it gives is dropped, and none after it runs. */
+  abandon(direction: Direction): void {
+    const pending = this.#pending?.[direction];
+    if (this.#pending === undefined || pending === undefined) return;
+    pending.chain = undefined;
+    pending.at = undefined;
+    this.#pending[direction] = undefined;
+  }
+
+  /** Tells every definition of which a handler ran that the transaction is over. */
+  done(outcome: TransactionOutcome, failed: (processor: string, cause: unknown) => void): void {
+    for (const [index, transaction] of this.#transactions.entries()) {
+      if (transaction === undefined) continue;
+      const name = this.#nameOf(index);
+      try {
+        const ended: unknown = this.#definitions[index]?.done?.(transaction, outcome);
+        // Its type allows no promise, but async functions fit it.
+        if (isThenable(ended)) Promise.resolve(ended).catch((cause: unknown) => failed(name, cause));
+      } catch (cause) {
+        failed(name, cause);
+      }
+    }
+  }
+
+  #settle(promise: PromiseLike<unknown>, at: Step): Promise<Answer | Fault> {
+    const pending: PendingHandler = { chain: this, at };
+    const direction = directionOf(at.work.message.case);
+    this.#pending ??= { request: undefined, response: undefined };
+    this.#pending[direction] = pending;
+    this.#owner?.handlerPending(direction, at.index);
     // Promise.resolve: a thenable of another library may settle twice, or call back at once.
-    return Promise.resolve(pending)
-      .then(
-        (outcome) =>
-          this.#fold(outcome, at.index, at.message.case, at.changes) ??
-          // Once the peer is gone, what the next handlers would do is for nobody.
-          (this.#scope.over ? CONTINUE : this.#runFrom(at.step + 1, at.message, at.changes)),
-      )
-      .catch((cause: unknown) => this.#threw(at.index, at.message.case, cause));
+    return Promise.resolve(promise)
+      .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
+      .catch((cause: unknown) =>
+        pending.chain && pending.at
+          ? pending.chain.#threw(pending.at.index, pending.at.work.message.case, cause)
+          : CONTINUE,
+      );
   }
 
-  #fold(outcome: unknown, index: number, phase: Phase, changes: HeaderChange[]): Answer | Fault | undefined {
-    const end = foldEffects(outcome, phase, changes);
+  #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
+    return this.#fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
+  }
+
+  #fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
+    const end = foldEffects(outcome, work);
     if (end?.kind !== "fault") return end;
     const name = this.#nameOf(index);
-    return { ...end, processor: name, message: `processor "${name}", ${phase}: ${end.message}` };
+    return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };
   }
 
   #threw(index: number, phase: Phase, cause: unknown): Fault {
@@ -85,12 +143,25 @@ export class HandlerChain {
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
 
-  #transaction(index: number): ScopedTransaction<unknown> {
+  /** What a definition's handlers are given; a fault where the route configures it wrongly. */
+  #transaction(index: number): ScopedTransaction<unknown, unknown> | Fault {
     const known = this.#transactions[index];
     if (known) return known;
-    const made = new ScopedTransaction(this.#scope, this.#definitions[index]?.state?.());
+    const definition = this.#definitions[index];
+    const config = definition?.config === undefined ? NO_CONFIG : this.#configOf(index);
+    if ("problem" in config) {
+      const { problem, cause } = config;
+      const processor = this.#nameOf(index);
+      return fault("config_invalid", `processor "${processor}": ${problem}`, { processor, cause });
+    }
+    const made = new ScopedTransaction(this.#scope, definition?.state?.(), config.value);
     this.#transactions[index] = made;
     return made;
+  }
+
+  #configOf(index: number): ConfigResult {
+    const texts = this.#scope.metadataValues(CONFIG_METADATA);
+    return configsOf(this.#definitions)?.read(texts)[index] ?? NO_CONFIG;
   }
 
   #nameOf(index: number): string {

@@ -2,71 +2,62 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
-import { type Answer, Exchange } from "../protocol/exchange.ts";
+import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { type Direction, directionOf, isBodyPhase, type Phase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
-import { definitionsOf, type Processor } from "./definition.ts";
-import type { MetadataValues } from "./grpc-metadata.ts";
-import { HandlerChain } from "./run-handlers.ts";
+import { faultResponse } from "../protocol/fault-response.ts";
+import { type Direction, directionOf, isBodyPhase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
+import { describeSummary, summarizeAnswers } from "./answer-summary.ts";
+import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
+
+import { addToTrail, type DecisionLog, type DecisionTrail } from "./decision.ts";
+import type { Processor } from "./definition.ts";
+import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
+import { ImaginedExchange } from "./imagined-exchange.ts";
+import { LateHandlers } from "./late-handlers.ts";
+import { type ChainOwner, HandlerChain } from "./run-handlers.ts";
+import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules.ts";
+import type {
+  SessionEnd,
+  SessionObserver,
+  SessionOutlet,
+  SessionResult,
+  UnenforcedReason,
+} from "./session-observer.ts";
 import type { SessionLinks, SessionSet } from "./session-set.ts";
-import { type Origin, TransactionScope } from "./transaction.ts";
+import type { ProcessorSetup } from "./setup.ts";
+import { REAL_TIMERS, type Timers } from "./timers.ts";
+import { type ScopeOptions, TransactionScope } from "./transaction.ts";
 
-/**
- * How a transaction ended.
- *
- * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
- * - `immediate_response`: a processor answered the client itself.
- * - `fault`: something failed; the stream ends with an error, and Envoy's `failure_mode_allow` decides.
- * - `canceled`: the peer went away while an answer was owed.
- */
-export type SessionResult = "completed" | "immediate_response" | "fault" | "canceled";
-
-/** Every result, for counters that start at zero. */
-export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
-
-/** The end of a transaction; `fault` is there where `result` is `fault`. */
-export interface SessionEnd {
-  readonly result: SessionResult;
-  readonly fault?: Fault;
-  /**
-   * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
-   * error would fail the transaction that Envoy merely copies to us.
-   */
-  readonly observed?: boolean;
-}
-
-/** Where a session's answers go. No method may throw. */
-export interface SessionOutlet {
-  /** An answer, in the order in which it has to leave. */
-  send(response: ProcessingResponse): void;
-  /** The last call but {@link settled}, made once: the stream ends, with an error where there is a fault. */
-  ended(end: SessionEnd): void;
-  /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
-  settled?(): void;
-}
-
-/** Watches sessions, for counters and logs. Methods must not throw. */
-export interface SessionObserver {
-  /** A message opened a phase. */
-  message(phase: Phase, origin: Origin): void;
-  /** A transaction is over. */
-  ended(end: SessionEnd, origin: Origin): void;
-}
-
-export interface SessionOptions {
-  readonly origin: Origin;
-  readonly outlet: SessionOutlet;
-  /** Headers of the gRPC call, for `tx.grpcMetadata`. Default: none. */
-  readonly metadataValues?: MetadataValues | undefined;
+/** What all sessions of a server share. */
+export interface SharedSessionOptions {
+  /** Counts and logs what happens. Default: nobody. */
   readonly observer?: SessionObserver | undefined;
-  /** Holds the session while it is open. Default: nobody does. */
+  /** Holds transactions while they are under way: its `shutDown()` ends those that are owed an answer with a fault. */
   readonly sessions?: SessionSet | undefined;
+  /** What the operator says of how processors run. Default: nothing. */
+  readonly rules?: RunRules | undefined;
+  /** Whether every `setup` is done. Default: nobody waits for one. */
+  readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
+  /** Told what was decided, of a sample of transactions. Default: nobody is. */
+  readonly decisions?: DecisionLog | undefined;
+}
+
+export interface SessionOptions extends ScopeOptions, SharedSessionOptions {
+  readonly outlet: SessionOutlet;
+  /** What the operator says of Envoy's side, where there are no `rules`. Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclaration | undefined;
+  /** Default: the clock of this machine. */
+  readonly timers?: Timers | undefined;
 }
 
 interface DirectionQueue {
-  /** An asynchronous handler runs; what comes meanwhile waits. */
-  busy: boolean;
+  /** An answer that asynchronous handlers owe; what comes meanwhile waits. */
+  awaited: AwaitedAnswer | undefined;
+  /** Index of the definition whose handler is at work, where it is asynchronous. */
+  at: number;
   readonly waiting: ProcessingRequest[];
 }
 
@@ -74,24 +65,40 @@ interface DirectionQueue {
  * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
  * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
  */
-export class Session {
+export class Session implements AnswerOwner, ChainOwner {
   /** For the {@link SessionSet} that the session is in. */
   readonly links: SessionLinks = { previous: undefined, next: undefined };
-  readonly #exchange = new Exchange();
+  readonly #rules: RunRules;
+  readonly #timers: Timers;
+  readonly #exchange: Exchange;
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;
   readonly #options: SessionOptions;
   readonly #queues: Record<Direction, DirectionQueue> = {
-    request: { busy: false, waiting: [] },
-    response: { busy: false, waiting: [] },
+    request: { awaited: undefined, at: 0, waiting: [] },
+    response: { awaited: undefined, at: 0, waiting: [] },
   };
+  /** Where answers go that Envoy does not get, in shadow and observability mode. */
+  #imagined: ImaginedExchange | undefined;
+  #trail: DecisionTrail | undefined;
+  #late: LateHandlers | undefined;
+  #fault: Fault | undefined;
+  #faultOutcome: FaultOutcome | undefined;
+  #startMs = 0;
+  #begun = false;
+  /** No handler runs any more: everything passes. */
+  #passes = false;
   #halfClosed = false;
   #over = false;
 
   constructor(processor: Processor, options: SessionOptions) {
+    const { rules, declaration, timers = REAL_TIMERS } = options;
     this.#options = options;
-    this.#scope = new TransactionScope(this.#exchange, options.origin, options.metadataValues);
-    this.#chain = new HandlerChain(definitionsOf(processor), this.#scope);
+    this.#rules = rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
+    this.#timers = timers;
+    this.#exchange = new Exchange(this.#rules);
+    this.#scope = new TransactionScope(this.#exchange, options);
+    this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     options.sessions?.add(this);
   }
 
@@ -100,9 +107,14 @@ export class Session {
     return this.#queues.request.waiting.length + this.#queues.response.waiting.length;
   }
 
-  /** True while a handler is at work, which it may be when the transaction is long over. */
+  /** True while an answer waits for a handler. */
   get running(): boolean {
-    return this.#queues.request.busy || this.#queues.response.busy;
+    return this.#queues.request.awaited !== undefined || this.#queues.response.awaited !== undefined;
+  }
+
+  /** Handlers that are at work for nobody: their time, or the transaction, is over. Undefined where there is none. */
+  get late(): LateHandlers | undefined {
+    return this.#late !== undefined && this.#late.count > 0 ? this.#late : undefined;
   }
 
   /**
@@ -114,12 +126,12 @@ export class Session {
     const phase = phaseOf(message);
     const direction = phase === undefined ? "request" : directionOf(phase);
     const queue = this.#queues[direction];
-    if (queue.busy && phase !== undefined) {
+    if (queue.awaited !== undefined && phase !== undefined) {
       queue.waiting.push(message);
       return false;
     }
     this.#take(message, queue);
-    return isBodyPhase(phase) && !queue.busy && !returnsBody(this.#exchange.bodyMode(direction));
+    return isBodyPhase(phase) && queue.awaited === undefined && !returnsBody(this.#exchange.bodyMode(direction));
   }
 
   /** The peer sends nothing more: the session ends as soon as it has answered what it has. */
@@ -130,19 +142,58 @@ export class Session {
 
   /** The peer is gone: nothing can be answered any more. */
   cancel(): void {
-    this.#end({ result: this.#owes ? "canceled" : "completed" });
+    this.#end(this.#owes ? "canceled" : "completed");
   }
 
   /** The transport could not read on. Without a fault the peer is gone. */
   fail(failure: Fault | undefined): void {
     if (failure === undefined) this.cancel();
-    else this.#end({ result: "fault", fault: failure });
+    else this.#failed(failure, undefined);
   }
 
   /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
   shutDown(): void {
-    if (this.#owes) this.fail(fault("server_draining", "the server shut down before the answer was ready"));
-    else this.#end({ result: "completed" });
+    if (this.#over) return;
+    if (!this.#owes && !this.#exchange.holdsBody) {
+      this.#end("completed");
+      return;
+    }
+    this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
+    // Where everything passed, there is nothing more to be said.
+    this.#end("completed");
+  }
+
+  handlerPending(direction: Direction, index: number): void {
+    const queue = this.#queues[direction];
+    queue.at = index;
+    const rule = this.#rules.rules[index];
+    if (rule) queue.awaited?.continueWith(rule.limit);
+  }
+
+  answered(message: PhaseMessage, answer: Answer | Fault): void {
+    const queue = this.#queues[directionOf(message.case)];
+    queue.awaited = undefined;
+    this.#settle(message, answer);
+    this.#takeWaiting(queue);
+    this.#endIfDone();
+    this.#options.outlet.settled?.();
+  }
+
+  needsTime(message: PhaseMessage, grantMs: number): void {
+    const extension = this.#exchange.extendTimeout(directionOf(message.case), grantMs);
+    if (extension) this.#options.outlet.send(extension);
+  }
+
+  timedOut(message: PhaseMessage): void {
+    const direction = directionOf(message.case);
+    const queue = this.#queues[direction];
+    const rule = this.#rules.rules[queue.at];
+    this.#abandon(direction);
+    const processor = rule?.definition.name ?? "";
+    const text = `processor "${processor}", ${message.case}: no answer within ${rule?.limit.timeoutMs} ms`;
+    this.#failed(fault("handler_timeout", text, { processor }), message);
+    this.#endIfDone();
+    this.#options.outlet.settled?.();
   }
 
   get #owes(): boolean {
@@ -153,20 +204,31 @@ export class Session {
     const accepted = this.#exchange.accept(message);
     if (accepted.kind === "ignored") return;
     if (accepted.kind === "fault") {
-      this.fail(accepted);
+      this.#failed(accepted, undefined);
       return;
     }
-    this.#options.observer?.message(accepted.message.case, this.#options.origin);
-    const answer = this.#run(accepted.message);
-    if (!(answer instanceof Promise)) {
-      this.#settle(accepted.message, answer);
+    const { message: opened } = accepted;
+    this.#options.observer?.message(opened.case, this.#options.origin);
+    if (this.#passes) {
+      this.#send(this.#exchange.answer(opened, CONTINUE));
       return;
     }
-    queue.busy = true;
-    answer.then(
-      (settled) => this.#resume(accepted.message, settled, queue),
-      (cause: unknown) => this.fail(runningFailed(cause)),
-    );
+    if (!this.#begun) this.#begin(message);
+    this.#imagined?.accept(message);
+    const unready = this.#options.setup?.unready;
+    const answer = unready ?? this.#run(opened);
+    if (answer instanceof Promise) this.#await(opened, answer, queue);
+    else this.#settle(opened, answer);
+  }
+
+  /** What is needed by few transactions, and known from the first message on. */
+  #begin(message: ProcessingRequest): void {
+    this.#begun = true;
+    const { decisions } = this.#options;
+    const { shadow, hasDone } = this.#rules;
+    if (shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
+    if (decisions?.samples(message)) this.#trail = {};
+    if (hasDone || this.#trail !== undefined) this.#startMs = this.#timers.now();
   }
 
   /** The chain neither throws nor rejects; were it to happen, it must not end the process. */
@@ -178,18 +240,14 @@ export class Session {
     }
   }
 
-  #resume(message: PhaseMessage, answer: Answer | Fault, queue: DirectionQueue): void {
-    queue.busy = false;
-    if (!this.#over) {
-      this.#settle(message, answer);
-      this.#takeWaiting(queue);
-      this.#endIfDone();
-    }
-    this.#options.outlet.settled?.();
+  #await(message: PhaseMessage, answer: Promise<Answer | Fault>, queue: DirectionQueue): void {
+    const rule = this.#rules.rules[queue.at];
+    if (rule === undefined) return;
+    queue.awaited = new AwaitedAnswer(this, message, { answer, timers: this.#timers, limit: rule.limit });
   }
 
   #takeWaiting(queue: DirectionQueue): void {
-    while (!queue.busy && !this.#over) {
+    while (queue.awaited === undefined && !this.#over) {
       const next = queue.waiting.shift();
       if (next === undefined) return;
       this.#take(next, queue);
@@ -198,29 +256,149 @@ export class Session {
 
   #settle(message: PhaseMessage, answer: Answer | Fault): void {
     if (answer.kind === "fault") {
-      this.fail(answer);
+      this.#failed(answer, message);
       return;
     }
-    for (const response of this.#exchange.answer(message, answer)) this.#options.outlet.send(response);
-    if (answer.kind === "immediate" && !this.#exchange.observabilityMode) this.#end({ result: "immediate_response" });
+    if (this.#imagined) {
+      this.#pretend(this.#imagined, message, answer);
+      return;
+    }
+    if (answer.kind !== "immediate") {
+      this.#send(this.#exchange.answer(message, answer), message);
+      return;
+    }
+    if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
+    this.#send(this.#exchange.answer(message, answer), message);
+    this.#end("immediate_response");
+  }
+
+  /** Tells what would have happened, and lets the message pass. */
+  #pretend(imagined: ImaginedExchange, message: PhaseMessage, answer: Answer): void {
+    const summary = imagined.answer(message, answer);
+    if (summary !== undefined) {
+      if (this.#trail) addToTrail(this.#trail, message.case, summary);
+      this.#unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
+    }
+    this.#send(this.#exchange.answer(message, CONTINUE));
+    // Nothing more would have come. Whoever only watches goes on watching.
+    if (answer.kind === "immediate" && this.#rules.shadow) this.#passes = true;
+  }
+
+  #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
+    if (this.#trail && message) addToTrail(this.#trail, message.case, summarizeAnswers(responses));
+    for (const response of responses) this.#options.outlet.send(response);
+  }
+
+  /**
+   * Does what the policy wants. `message` is what the fault is about: without one nothing can be said that would let it
+   * pass.
+   */
+  #failed(failure: Fault, message: PhaseMessage | undefined): void {
+    if (this.#over) return;
+    const exchange = this.#exchange;
+    const { shadow } = this.#rules;
+    const observed = exchange.observabilityMode;
+    const isDraining = failure.code === "server_draining";
+    const outcome = faultOutcome(policyFor(this.#rules, failure), {
+      observed,
+      shadow,
+      takesImmediateResponse: exchange.immediateObstacle === undefined,
+      canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
+    });
+    this.#fault ??= failure;
+    this.#faultOutcome ??= outcome;
+    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
+    if (observed) this.#unenforced("observability_mode", `fault ${failure.code}`);
+    else if (shadow) this.#unenforced("shadow", `fault ${failure.code}`);
+    else if (failure.code === "immediate_response_disabled") this.#unenforced(failure.code, "immediateResponse");
+    switch (outcome) {
+      case "passed":
+      case "shadow":
+        this.#pass(message);
+        break;
+      case "immediate_response":
+        this.#send(exchange.answerImmediately(faultResponse(failure.code)));
+        this.#end("fault");
+        break;
+      case "observed":
+        this.#end("fault");
+        break;
+      default:
+        this.#end("fault", failure);
+    }
+  }
+
+  /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
+  #pass(message: PhaseMessage | undefined): void {
+    this.#passes = true;
+    this.#scope.end();
+    if (message) this.#send(this.#exchange.answer(message, CONTINUE));
+    for (const direction of DIRECTIONS) {
+      const awaited = this.#abandon(direction);
+      if (awaited) this.#send(this.#exchange.answer(awaited, CONTINUE));
+      this.#takeWaiting(this.#queues[direction]);
+    }
+  }
+
+  /** Waits no more for handlers at work; gives what they were to answer. */
+  #abandon(direction: Direction): PhaseMessage | undefined {
+    const queue = this.#queues[direction];
+    const { awaited } = queue;
+    if (awaited === undefined) return undefined;
+    const { message } = awaited;
+    queue.awaited = undefined;
+    this.#late ??= new LateHandlers();
+    awaited.abandon(this.#late);
+    this.#chain.abandon(direction);
+    return message;
+  }
+
+  #unenforced(reason: UnenforcedReason, wanted: string): void {
+    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin);
   }
 
   #endIfDone(): void {
-    if (this.#halfClosed && !this.running) this.#end({ result: "completed" });
+    if (this.#halfClosed && !this.running) this.#end("completed");
   }
 
-  #end(end: SessionEnd): void {
+  /** `error` is what the stream ends with; a fault that was dealt with in another way leaves none. */
+  #end(ended: SessionResult, error?: Fault): void {
     if (this.#over) return;
     this.#over = true;
-    for (const queue of Object.values(this.#queues)) queue.waiting.length = 0;
+    for (const direction of DIRECTIONS) {
+      this.#queues[direction].waiting.length = 0;
+      this.#abandon(direction);
+    }
     this.#scope.end();
     this.#options.sessions?.delete(this);
-    const told = this.#exchange.observabilityMode ? { ...end, observed: true } : end;
-    this.#options.observer?.ended(told, this.#options.origin);
-    this.#options.outlet.ended(told);
+    const { observer, outlet, origin } = this.#options;
+    const result = this.#fault === undefined ? ended : "fault";
+    const end: SessionEnd = {
+      result,
+      ...(this.#fault && { fault: this.#fault }),
+      ...(error && { error }),
+      ...(this.#exchange.observabilityMode && { observed: true }),
+    };
+    observer?.ended(end, origin);
+    this.#tellEnd(result);
+    outlet.ended(end);
+    // A handler that never settles would keep it.
+    if (this.late) this.#scope.forget();
+  }
+
+  /** To `done` of the processors, and to the decision log. */
+  #tellEnd(result: SessionResult): void {
+    const { hasDone, shadow } = this.#rules;
+    if (!hasDone && this.#trail === undefined) return;
+    const { observer, decisions, origin } = this.#options;
+    const durationMs = this.#begun ? this.#timers.now() - this.#startMs : 0;
+    const ending = { result, fault: this.#fault, durationMs };
+    if (hasDone) this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
+    if (this.#trail === undefined) return;
+    const pretended = shadow ? "shadow" : this.#exchange.observabilityMode ? "observability_mode" : undefined;
+    const { trail, scope, faultOutcome } = { trail: this.#trail, scope: this.#scope, faultOutcome: this.#faultOutcome };
+    decisions?.record({ ...ending, trail, scope, faultOutcome, pretended });
   }
 }
 
-function runningFailed(cause: unknown): Fault {
-  return fault("internal_error", "running a handler failed", { cause });
-}
+const DIRECTIONS: readonly Direction[] = ["request", "response"];

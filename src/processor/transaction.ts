@@ -1,65 +1,131 @@
-import type { Exchange } from "../protocol/exchange.ts";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { Exchange } from "../protocol/exchange.ts";
+import type { Fault } from "../protocol/fault.ts";
 import { type Head, headOf } from "../protocol/head.ts";
+import type { Modes } from "../protocol/mode-override.ts";
 import { type GrpcMetadata, type MetadataValues, NO_METADATA, readGrpcMetadata } from "./grpc-metadata.ts";
 
-/** Who asks: Envoy over gRPC, or a person through the debug service. */
-export type Origin = "envoy" | "debug";
+/**
+ * Who asks: Envoy over gRPC (`envoy`) or over HTTP (`http_service`), a person through the debug service (`debug`), or
+ * the simulated Envoy (`simulation`).
+ */
+export type Origin = "envoy" | "debug" | "simulation" | "http_service";
+
+/** Where the transaction's connection comes from: Envoy, not its client. */
+export interface Peer {
+  /** `10.0.0.7:41522`, `[::1]:41522`, or the empty string for a Unix socket. */
+  readonly address: string;
+}
+
+/**
+ * How a transaction ended.
+ *
+ * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
+ * - `immediate_response`: a processor answered the client itself.
+ * - `fault`: something failed, and the fault policy decided what became of the transaction.
+ * - `canceled`: the peer went away while an answer was owed.
+ */
+export type TransactionResult = "completed" | "immediate_response" | "fault" | "canceled";
+
+/** What `done` is told. */
+export interface TransactionOutcome {
+  readonly result: TransactionResult;
+  /** There where `result` is `fault`. */
+  readonly fault?: Fault | undefined;
+  /** From the first message to the end, in milliseconds. */
+  readonly durationMs: number;
+}
 
 /**
  * One HTTP transaction, as a handler sees it. Everything is read lazily: what is not looked at costs nothing.
  *
  * @typeParam S Type of the processor's state.
+ * @typeParam C Type of the processor's configuration.
  */
-export interface Transaction<S = unknown> {
+export interface Transaction<S = unknown, C = unknown> {
   /** The processor's own value for this transaction. It may be changed, or replaced. */
   state: S;
-  /** The request headers as Envoy sent them; empty where it did not (`request_header_mode: SKIP`). */
+  /** The route's configuration, as the processor's schema made it; undefined without a schema. */
+  readonly config: C;
+  /**
+   * The request headers with what processors changed so far, this one included; empty where Envoy did not send them
+   * (`request_header_mode: SKIP`).
+   */
   readonly request: Head;
-  /** The response headers; undefined until Envoy sends them. */
+  /** The response headers, likewise; undefined until Envoy sends them. */
   readonly response: Head | undefined;
-  /** True where Envoy only watches: it ignores every effect. */
-  readonly observabilityMode: boolean;
+  /** The body modes in force, an override of this transaction included. */
+  readonly modes: Modes;
+  /** True where Envoy only watches (`observability_mode`): it ignores every effect. */
+  readonly observability: boolean;
+  /**
+   * A CEL attribute, such as `source.address`, that the filter's `request_attributes` or `response_attributes` name.
+   * Numbers are doubles. Undefined where Envoy did not send it.
+   */
+  attribute(name: string): JsonValue | undefined;
+  /** Dynamic metadata of a namespace that the filter forwards; undefined where there is none. */
+  metadata(namespace: string): JsonObject | undefined;
+  /** The same for typed metadata. Unpack it with `anyUnpack` of protobuf-es. */
+  typedMetadata(namespace: string): Any | undefined;
   /** What the gRPC call that brought the transaction says of itself; empty for debug calls. */
   readonly grpcMetadata: GrpcMetadata;
   readonly origin: Origin;
+  /** Who opened the connection; undefined where there is none, as in a simulation. */
+  readonly peer: Peer | undefined;
   /** Aborted when the transaction is over or the peer is gone, so that work for nobody can stop. */
   readonly signal: AbortSignal;
 }
 
+/** What a transaction comes with, besides its messages. */
+export interface ScopeOptions {
+  readonly origin: Origin;
+  /** Headers of the gRPC call. Default: none. */
+  readonly metadataValues?: MetadataValues | undefined;
+  readonly peer?: Peer | undefined;
+}
+
 /** What the transactions of a composed processor share: one exchange, one set of heads, one signal. */
 export class TransactionScope {
-  readonly exchange: Exchange;
-  readonly origin: Origin;
-  readonly #metadataValues: MetadataValues;
+  exchange: Exchange;
+  #options: ScopeOptions;
   #grpcMetadata: GrpcMetadata | undefined;
   #request: Head | undefined;
   #response: Head | undefined;
   #abort: AbortController | undefined;
   #over = false;
 
-  constructor(exchange: Exchange, origin: Origin, metadataValues: MetadataValues = NO_METADATA) {
+  constructor(exchange: Exchange, options: ScopeOptions) {
     this.exchange = exchange;
-    this.origin = origin;
-    this.#metadataValues = metadataValues;
+    this.#options = options;
+  }
+
+  get origin(): Origin {
+    return this.#options.origin;
+  }
+
+  get peer(): Peer | undefined {
+    return this.#options.peer;
+  }
+
+  /** The values of a header of the gRPC call. */
+  metadataValues(name: string): readonly string[] {
+    return this.#options.metadataValues?.(name) ?? [];
   }
 
   get grpcMetadata(): GrpcMetadata {
-    this.#grpcMetadata ??= readGrpcMetadata(this.#metadataValues);
+    this.#grpcMetadata ??= readGrpcMetadata(this.#options.metadataValues ?? NO_METADATA);
     return this.#grpcMetadata;
   }
 
   get request(): Head {
-    if (this.#request) return this.#request;
-    const headers = this.exchange.headers("request");
-    const head = headOf(headers);
-    // Until the headers are there a head is empty, and must not stay so.
-    if (headers) this.#request = head;
-    return head;
+    this.#request ??= headOf(() => this.exchange.headerEntries("request"));
+    return this.#request;
   }
 
   get response(): Head | undefined {
-    const headers = this.exchange.headers("response");
-    if (headers) this.#response ??= headOf(headers);
+    if (this.exchange.headers("response") === undefined) return undefined;
+    this.#response ??= headOf(() => this.exchange.headerEntries("response"));
     return this.#response;
   }
 
@@ -79,15 +145,29 @@ export class TransactionScope {
     this.#over = true;
     this.#abort?.abort();
   }
+
+  /** Lets go of messages and metadata, once it is over: a handler that never settles would keep them. */
+  forget(): void {
+    this.exchange = NOTHING_LEFT;
+    this.#options = { origin: this.#options.origin, peer: this.#options.peer };
+    this.#request = undefined;
+    this.#response = undefined;
+    this.#grpcMetadata = undefined;
+  }
 }
 
+/** What is left of every transaction that was forgotten. */
+const NOTHING_LEFT = new Exchange();
+
 /** A transaction with a state of its own over what all parts of a composed processor share. */
-export class ScopedTransaction<S> implements Transaction<S> {
+export class ScopedTransaction<S, C = undefined> implements Transaction<S, C> {
   state: S;
+  readonly config: C;
   readonly #scope: TransactionScope;
 
-  constructor(scope: TransactionScope, state: S) {
+  constructor(scope: TransactionScope, state: S, config: C) {
     this.state = state;
+    this.config = config;
     this.#scope = scope;
   }
 
@@ -99,8 +179,24 @@ export class ScopedTransaction<S> implements Transaction<S> {
     return this.#scope.response;
   }
 
-  get observabilityMode(): boolean {
+  get modes(): Modes {
+    return this.#scope.exchange.modes;
+  }
+
+  get observability(): boolean {
     return this.#scope.exchange.observabilityMode;
+  }
+
+  attribute(name: string): JsonValue | undefined {
+    return this.#scope.exchange.attribute(name);
+  }
+
+  metadata(namespace: string): JsonObject | undefined {
+    return this.#scope.exchange.metadata(namespace);
+  }
+
+  typedMetadata(namespace: string): Any | undefined {
+    return this.#scope.exchange.typedMetadata(namespace);
   }
 
   get grpcMetadata(): GrpcMetadata {
@@ -109,6 +205,10 @@ export class ScopedTransaction<S> implements Transaction<S> {
 
   get origin(): Origin {
     return this.#scope.origin;
+  }
+
+  get peer(): Peer | undefined {
+    return this.#scope.peer;
   }
 
   get signal(): AbortSignal {

@@ -1,16 +1,23 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  type HttpHeaders,
-  type ProcessingRequest,
-  type ProcessingResponse,
-  ProcessingResponseSchema,
-  type ProtocolConfiguration,
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { HeaderValue, Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type {
+  HttpHeaders,
+  ProcessingRequest,
+  ProcessingResponse,
+  ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Answer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
+import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
+import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
-import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
-import { neutralAnswer, neutralBodyAnswers } from "./neutral-answer.ts";
-import { type Direction, directionOf, type Phase, type PhaseMessage } from "./phase.ts";
+import type { HeaderChange } from "./header-mutation.ts";
+import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
+import { neutralBodyAnswers } from "./neutral-answer.ts";
+import { type Direction, directionOf, type HeaderPhase, isHeaderPhase, type PhaseMessage } from "./phase.ts";
+import type { WorkingHead } from "./working-head.ts";
+import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
@@ -21,33 +28,22 @@ export type Accepted =
   /** The peer broke the protocol; the stream cannot go on. */
   | Fault;
 
-/** What is said about one message. */
-export type Answer =
-  | { readonly kind: "continue"; readonly headerChanges: readonly HeaderChange[] }
-  /** Ends the transaction. `response` holds an `immediateResponse`. */
-  | { readonly kind: "immediate"; readonly response: ProcessingResponse };
-
-/** The answer that lets a message pass as it is. */
-export const CONTINUE: Answer = { kind: "continue", headerChanges: [] };
+/**
+ * Why an immediate response would not reach the client.
+ *
+ * - `observed`: Envoy only watches.
+ * - `answered`: one went out before, perhaps a streamed one.
+ * - `disabled`: the operator declared `disableImmediateResponse`; Envoy would take it for a protocol error.
+ * - `response_begun`: the response headers are with the client, whom Envoy could only reset.
+ */
+export type ImmediateObstacle = "observed" | "answered" | "disabled" | "response_begun";
 
 const NOTHING: readonly ProcessingResponse[] = [];
 
-/** Order of the phases within a direction. */
-const RANK: Readonly<Record<Phase, number>> = {
-  requestHeaders: 1,
-  requestBody: 2,
-  requestTrailers: 3,
-  responseHeaders: 1,
-  responseBody: 2,
-  responseTrailers: 3,
-};
-
-interface DirectionState {
-  /** Rank of the last phase seen; 0 before the first. */
-  rank: number;
-  ended: boolean;
-  mode: BodyMode | undefined;
-  headers: HttpHeaders | undefined;
+/** What an exchange goes by. */
+export interface ExchangeOptions {
+  /** Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclaration | undefined;
 }
 
 /**
@@ -56,51 +52,116 @@ interface DirectionState {
  * piece of a body get several. It does no I/O, knows no time and runs no handler.
  */
 export class Exchange {
+  /** What the operator says of Envoy's side. */
+  readonly declaration: EnvoyDeclaration;
   /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
   owed = 0;
 
   #first = true;
   #answeredImmediately = false;
   #observed = false;
-  readonly #directions: Record<Direction, DirectionState> = { request: openDirection(), response: openDirection() };
+  #sendsBodyAtOnce = false;
+  #override: ModeOverride | undefined;
+  #metadata: Metadata | undefined;
+  readonly #directions: Record<Direction, DirectionState> = {
+    request: new DirectionState(),
+    response: new DirectionState(),
+  };
+
+  constructor({ declaration = ENVOY_DEFAULTS }: ExchangeOptions = {}) {
+    this.declaration = declaration;
+  }
 
   /** True where Envoy only watches (`observability_mode`): it ignores answers, so none is written. */
   get observabilityMode(): boolean {
     return this.#observed;
   }
 
-  /** The body mode in force; undefined where the peer did not tell. */
+  /** The body mode in force, an override of our own included; undefined where the peer did not tell. */
   bodyMode(direction: Direction): BodyMode | undefined {
     return this.#directions[direction].mode;
   }
 
-  /** The headers of a direction, once Envoy sent them. */
+  /** The headers of a direction as Envoy sent them, once it did. */
   headers(direction: Direction): HttpHeaders | undefined {
     return this.#directions[direction].headers;
+  }
+
+  /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
+  headerEntries(direction: Direction): readonly HeaderValue[] {
+    return this.#directions[direction].entries;
+  }
+
+  /** Counts changes, which may still grow, in the headers of a direction from here on. Answers have to say them. */
+  changeHead(direction: Direction, changes: readonly HeaderChange[]): WorkingHead {
+    return this.#directions[direction].changeHead(changes);
+  }
+
+  /**
+   * An attribute that Envoy sent with either direction. It sends each once, with the direction's first message; where
+   * both directions have it, the response's value is the later one.
+   */
+  attribute(name: string): JsonValue | undefined {
+    return findAttribute(this.#directions.response, name) ?? findAttribute(this.#directions.request, name);
+  }
+
+  /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
+  metadata(namespace: string): JsonObject | undefined {
+    return ownValue(this.#metadata?.filterMetadata, namespace);
+  }
+
+  /** Typed dynamic metadata, likewise. */
+  typedMetadata(namespace: string): Any | undefined {
+    return ownValue(this.#metadata?.typedFilterMetadata, namespace);
+  }
+
+  /** Why an immediate response would not reach the client by now; undefined where it would. */
+  get immediateObstacle(): ImmediateObstacle | undefined {
+    if (this.#observed) return "observed";
+    if (this.#answeredImmediately) return "answered";
+    if (this.declaration.disableImmediateResponse) return "disabled";
+    return this.#directions.response.holdsHeaders ? undefined : "response_begun";
+  }
+
+  /**
+   * True while the transaction can still pass as if nobody had looked: neutral answers to what is owed are enough,
+   * since nothing of it was withheld.
+   */
+  get canStillPass(): boolean {
+    return !this.#answeredImmediately;
+  }
+
+  /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
+  get holdsBody(): boolean {
+    const { request, response } = this.#directions;
+    return !this.#observed && (request.holdsBody || response.holdsBody);
   }
 
   /** Takes the peer's next message. */
   accept(message: ProcessingRequest): Accepted {
     if (this.#first) this.#open(message.protocolConfig);
-    if (message.observabilityMode) {
-      this.#observed = true;
-      // Nothing is answered from here on, not even what came before.
-      this.owed = 0;
-    }
+    if (message.observabilityMode) this.#observe();
     const { request } = message;
     if (request.case === undefined) return { kind: "ignored", reason: "unset" };
     if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
-    const state = this.#directions[directionOf(request.case)];
+    const direction = directionOf(request.case);
+    const state = this.#directions[direction];
     // Envoy may repeat the end of a body; whatever follows an end is owed nothing.
     if (state.ended) return { kind: "ignored", reason: "ended" };
     const rank = RANK[request.case];
     if (rank < state.rank || (rank === state.rank && rank !== RANK.requestBody)) {
       return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
     }
+    const ignored = this.#ignoredOverride(direction, rank);
+    if (ignored !== undefined) return fault("override_ignored", ignored);
     state.rank = rank;
     state.ended = endsDirection(request);
-    if (request.case === "requestHeaders" || request.case === "responseHeaders") state.headers = request.value;
-    if (!this.#observed) this.owed++;
+    if (isHeaderPhase(request.case)) state.headers = request.value as HttpHeaders;
+    this.#remember(message, state);
+    if (!this.#observed) {
+      this.owed++;
+      state.owed++;
+    }
     return { kind: "message", message: request };
   }
 
@@ -110,45 +171,146 @@ export class Exchange {
    */
   answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
+    if (answer.kind === "immediate") return this.answerImmediately(answer);
+    const direction = directionOf(message.case);
+    const state = this.#directions[direction];
     this.owed--;
-    if (answer.kind === "immediate") {
-      this.#answeredImmediately = true;
-      this.owed = 0;
-      return [answer.response];
+    state.owed--;
+    state.answeredRank = RANK[message.case];
+    state.extended = false;
+    switch (message.case) {
+      case "requestHeaders":
+      case "responseHeaders":
+        if (answer.modeOverride) this.#obey(answer.modeOverride, direction);
+        return [headersAnswer(message.case, answer, this.#dropsLength(state))];
+      case "requestBody":
+      case "responseBody":
+        return neutralBodyAnswers(message.case, message.value, state.mode);
+      default:
+        return [trailersAnswer(message.case, answer)];
     }
-    if (message.case === "requestBody" || message.case === "responseBody") {
-      return neutralBodyAnswers(message.case, message.value, this.bodyMode(directionOf(message.case)));
-    }
-    const headerMutation = toHeaderMutation(answer.headerChanges);
-    if (headerMutation === undefined) return neutralAnswer(message.case);
-    if (message.case === "requestTrailers" || message.case === "responseTrailers") {
-      return [create(ProcessingResponseSchema, { response: { case: message.case, value: { headerMutation } } })];
-    }
-    return [
-      create(ProcessingResponseSchema, { response: { case: message.case, value: { response: { headerMutation } } } }),
-    ];
+  }
+
+  /** The same for an immediate response, which answers whatever is owed. */
+  answerImmediately(answer: ImmediateAnswer): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    this.#answeredImmediately = true;
+    this.#forgive();
+    const [first, ...rest] = answer.responses;
+    return first ? [addMetadata(first, answer), ...rest] : NOTHING;
+  }
+
+  /**
+   * An override as the answer to these headers has to carry it. Undefined where it changes nothing; a string says why
+   * Envoy would not obey it.
+   */
+  resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | string | undefined {
+    const { request, response } = this.#directions;
+    return resolveModeOverride(wanted, {
+      phase,
+      declaration: this.declaration,
+      configured: { requestBody: request.configured, responseBody: response.configured },
+      modes: this.modes,
+      earlier: this.#override,
+      sendsBodyAtOnce: this.#sendsBodyAtOnce,
+      bodyBytes: this.#directions[directionOf(phase)].bodyBytes,
+    });
+  }
+
+  /** The body modes in force. */
+  get modes(): Modes {
+    return { requestBody: this.bodyMode("request"), responseBody: this.bodyMode("response") };
+  }
+
+  /**
+   * The message that has Envoy wait `ms` milliseconds, from its arrival, for what a direction is owed. Envoy grants it
+   * once for each message that waits, up to `max_message_timeout`, and where it has a timer at all. Undefined where it
+   * would not be granted. It names no direction, so Envoy extends both where both wait.
+   */
+  extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {
+    const state = this.#directions[direction];
+    if (this.#observed || state.owed === 0 || state.extended || state.mode === "FULL_DUPLEX_STREAMED") return undefined;
+    if (!(ms >= 1 && ms <= this.declaration.maxMessageTimeoutMs)) return undefined;
+    for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.owed > 0;
+    return timeoutExtension(ms);
   }
 
   #open(config: ProtocolConfiguration | undefined): void {
     this.#first = false;
-    this.#directions.request.mode = configuredBodyMode(config, "request");
-    this.#directions.response.mode = configuredBodyMode(config, "response");
+    this.#sendsBodyAtOnce = config?.sendBodyWithoutWaitingForHeaderResponse ?? false;
+    for (const direction of ["request", "response"] as const) {
+      const mode = configuredBodyMode(config, direction);
+      this.#directions[direction].configured = mode;
+      this.#directions[direction].mode = mode;
+    }
+  }
+
+  #observe(): void {
+    this.#observed = true;
+    // Nothing is answered from here on, not even what came before.
+    this.#forgive();
+  }
+
+  #forgive(): void {
+    this.owed = 0;
+    this.#directions.request.owed = 0;
+    this.#directions.response.owed = 0;
+  }
+
+  #remember(message: ProcessingRequest, state: DirectionState): void {
+    if (!isEmpty(message.attributes)) state.attributes = message.attributes;
+    if (message.metadataContext === undefined) return;
+    this.#metadata = message.metadataContext;
+    // These bytes lie in the message's own, which may be written over once a piece of a body is answered.
+    const { typedFilterMetadata } = message.metadataContext;
+    if (isEmpty(typedFilterMetadata)) return;
+    for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
+  }
+
+  #obey(override: ModeOverride, direction: Direction): void {
+    this.#override = override;
+    const { request, response } = this.#directions;
+    if (direction === "request") request.overrideMode(override.requestBody);
+    response.overrideMode(override.responseBody);
+  }
+
+  /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
+  #dropsLength({ configured, mode, ended }: DirectionState): boolean {
+    return !ended && streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
+  }
+
+  /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */
+  #ignoredOverride(direction: Direction, rank: number): string | undefined {
+    const { request, response } = this.#directions;
+    const state = this.#directions[direction];
+    if (state.overriddenToBuffered && rank === RANK.requestBody && state.rank === rank)
+      return `Envoy sent a second piece of a ${direction} body that an override asked to be BUFFERED`;
+    if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && awaitsBody(request))
+      return "Envoy sent the response before the request body that an override asked to be BUFFERED";
+    return undefined;
   }
 }
 
-function openDirection(): DirectionState {
-  return { rank: 0, ended: false, mode: undefined, headers: undefined };
+/** True where a body has to come: its length was named, and nothing of it is there. */
+function awaitsBody({ rank, bodyBytes }: DirectionState): boolean {
+  return rank === RANK.requestHeaders && bodyBytes !== undefined && bodyBytes > 0;
 }
 
-function endsDirection(message: PhaseMessage): boolean {
-  switch (message.case) {
-    case "requestHeaders":
-    case "responseHeaders":
-      return message.value.endOfStream;
-    case "requestBody":
-    case "responseBody":
-      return message.value.endOfStream || message.value.endOfStreamWithoutMessage;
-    default:
-      return true;
+/** Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */
+function findAttribute({ attributes }: DirectionState, name: string): JsonValue | undefined {
+  for (const group in attributes) {
+    const value = ownValue(attributes[group], name);
+    if (value !== undefined) return value;
   }
+  return undefined;
+}
+
+function isEmpty(values: object): boolean {
+  for (const _name in values) return false;
+  return true;
+}
+
+/** A name may come from a processor's own input, and `constructor` is no attribute. */
+function ownValue<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }

@@ -1,14 +1,24 @@
 import type { FaultCode } from "./fault.ts";
 
 /**
- * The gRPC status of each fault, by gRPC's own numbers, which Connect shares. A processor's failure is INTERNAL; what
- * the peer got wrong is INVALID_ARGUMENT or names its limit; a server that has to go is UNAVAILABLE, which a retry may
- * mend. Never OK: Envoy takes that for "let it pass".
+ * The gRPC status of each fault, by gRPC's own numbers, which Connect shares. A processor's failure is INTERNAL, or
+ * DEADLINE_EXCEEDED where it took too long; what the peer got wrong is INVALID_ARGUMENT or names its limit, and
+ * FAILED_PRECONDITION where its configuration is not as declared; a server that has to go, or is not there yet, is
+ * UNAVAILABLE, which a retry may mend. Never OK: Envoy takes that for "let it pass".
  */
 const STATUS: Readonly<Record<FaultCode, number>> = {
   handler_threw: 13,
   invalid_effect: 13,
   header_ambiguous: 13,
+  header_limit_exceeded: 13,
+  mutation_not_allowed: 13,
+  mode_override_not_allowed: 13,
+  immediate_response_disabled: 13,
+  streamed_response_impossible: 13,
+  handler_timeout: 4,
+  not_ready: 14,
+  config_invalid: 3,
+  override_ignored: 9,
   phase_out_of_order: 3,
   message_too_large: 8,
   malformed_message: 3,

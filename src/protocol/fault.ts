@@ -1,6 +1,6 @@
 /**
- * Who is to blame: the peer broke the protocol (`envoy`), a processor failed (`handler`), or this library
- * did (`internal`).
+ * Who is to blame: the peer broke the protocol, or its configuration does not fit (`envoy`), a processor failed
+ * (`handler`), or this library did (`internal`).
  */
 export type FaultSource = "envoy" | "handler" | "internal";
 
@@ -10,6 +10,15 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `handler_threw`: a handler threw, or the promise it returned was rejected.
  * - `invalid_effect`: a handler returned something that is no effect, or an effect that Envoy would refuse.
  * - `header_ambiguous`: `one()` was asked for a header that came more than once.
+ * - `header_limit_exceeded`: the headers, changed as the handler wants, are more or longer than Envoy takes.
+ * - `mutation_not_allowed`: a header change that Envoy would drop, its `mutation_rules` being as declared.
+ * - `mode_override_not_allowed`: an override that Envoy would ignore, its `allow_mode_override` being as declared.
+ * - `immediate_response_disabled`: an immediate response where the operator declared `disableImmediateResponse`.
+ * - `streamed_response_impossible`: a streamed immediate response in a body mode in which Envoy takes none.
+ * - `handler_timeout`: a handler took longer than the processor's `timeoutMs`.
+ * - `not_ready`: a message came before the processor's `setup` was done.
+ * - `config_invalid`: the route's `x-ext-proc-config` is no JSON, or the processor's schema refuses it.
+ * - `override_ignored`: Envoy visibly did not obey a mode override that was declared allowed.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest.
@@ -21,6 +30,15 @@ export type FaultCode =
   | "handler_threw"
   | "invalid_effect"
   | "header_ambiguous"
+  | "header_limit_exceeded"
+  | "mutation_not_allowed"
+  | "mode_override_not_allowed"
+  | "immediate_response_disabled"
+  | "streamed_response_impossible"
+  | "handler_timeout"
+  | "not_ready"
+  | "config_invalid"
+  | "override_ignored"
   | "phase_out_of_order"
   | "message_too_large"
   | "malformed_message"
@@ -45,6 +63,15 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   handler_threw: "handler",
   invalid_effect: "handler",
   header_ambiguous: "handler",
+  header_limit_exceeded: "handler",
+  mutation_not_allowed: "handler",
+  mode_override_not_allowed: "handler",
+  immediate_response_disabled: "handler",
+  streamed_response_impossible: "handler",
+  handler_timeout: "handler",
+  not_ready: "handler",
+  config_invalid: "envoy",
+  override_ignored: "envoy",
   phase_out_of_order: "envoy",
   message_too_large: "envoy",
   malformed_message: "envoy",

@@ -1,7 +1,7 @@
-import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { allHeaders, headerBytes, headerEntries, joinedText, oneHeader } from "./headers.ts";
+import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
+import { allHeaders, headerBytes, joinedText, oneHeader } from "./headers.ts";
 
-/** The headers of one direction, as Envoy sent them. Names are compared case-insensitively. */
+/** The headers of one direction, with the changes that processors made to them so far. Names are compared case-insensitively. */
 export interface Head {
   /** `:method` of a request; undefined on a response, or where Envoy's `forward_rules` hid it. */
   readonly method: string | undefined;
@@ -24,26 +24,29 @@ export interface Head {
   bytes(name: string): Uint8Array | undefined;
 }
 
-/** Reads a headers message as a {@link Head}; an absent message reads as a head without headers. */
-export function headOf(message: HttpHeaders | undefined): Head {
-  const entries = message ? headerEntries(message) : [];
+/**
+ * A {@link Head} over header entries. They are asked for at every look, so that it shows what they are by then.
+ *
+ * @param entriesOf Gives the entries; an empty array where there are no headers.
+ */
+export function headOf(entriesOf: () => readonly HeaderValue[]): Head {
   return {
     get method() {
-      return joinedText(entries, ":method");
+      return joinedText(entriesOf(), ":method");
     },
     get path() {
-      return joinedText(entries, ":path");
+      return joinedText(entriesOf(), ":path");
     },
     get authority() {
-      return joinedText(entries, ":authority");
+      return joinedText(entriesOf(), ":authority");
     },
     get status() {
-      return statusNumber(joinedText(entries, ":status"));
+      return statusNumber(joinedText(entriesOf(), ":status"));
     },
-    get: (name) => joinedText(entries, name),
-    all: (name) => allHeaders(entries, name),
-    one: (name) => oneHeader(entries, name),
-    bytes: (name) => headerBytes(entries, name),
+    get: (name) => joinedText(entriesOf(), name),
+    all: (name) => allHeaders(entriesOf(), name),
+    one: (name) => oneHeader(entriesOf(), name),
+    bytes: (name) => headerBytes(entriesOf(), name),
   };
 }
 

@@ -27,7 +27,12 @@ interface NetChange {
  * Undefined where there is nothing to change.
  */
 export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutation | undefined {
-  if (changes.length === 0) return undefined;
+  const [only] = changes;
+  if (only === undefined) return undefined;
+  // Most answers change one header, which need not be compared with others.
+  if (changes.length === 1 && only.op !== "remove") {
+    return create(HeaderMutationSchema, { setHeaders: [headerValueOption(only.name, only.value, only.op)] });
+  }
   const setHeaders: HeaderValueOption[] = [];
   const removeHeaders: string[] = [];
   for (const [name, { replaces, values }] of netChanges(changes)) {

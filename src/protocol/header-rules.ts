@@ -1,5 +1,8 @@
-import type { HeaderChange } from "./header-mutation.ts";
-import type { Phase } from "./phase.ts";
+import type { MutationRules } from "./envoy-declaration.ts";
+import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
+import { bytesToText } from "./header-text.ts";
+import { directionOf, type Phase } from "./phase.ts";
+import type { HeaderLimits } from "./working-head.ts";
 
 /**
  * Headers that say how the message itself is framed. Envoy checks none of them, and a freely set
@@ -20,17 +23,57 @@ export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
 const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":scheme", ":authority", ":path"]);
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
+/** What has no place in a host and a port. Hosts of service meshes, such as `outbound|9002||x`, are fine. */
+const NO_AUTHORITY = /[\s/\\?#"<>^`{}]/;
+const SCHEMES: ReadonlySet<string> = new Set(["http", "https"]);
+/** Headers that choose the route; Envoy drops changes to them unless `allow_all_routing` is set. */
+const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
 /** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
 const MAX_BYTES = 60 * 1024;
+/** Envoy's default limit for the headers of a message, and for each of the two lists of a mutation. */
+export const MAX_HEADERS = 100;
+
+const REQUEST_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: MAX_BYTES };
+const RESPONSE_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: 80 * 1024 };
+
+/** Envoy's default limits for the header map that a mutation results in. Beyond them it fails the transaction. */
+export function headerLimits(phase: Phase): HeaderLimits {
+  return directionOf(phase) === "request" ? REQUEST_LIMITS : RESPONSE_LIMITS;
+}
+
+/**
+ * Says why Envoy would silently drop a change of this header, and what to do about it; undefined where it would not.
+ * `rules` are as the operator declared them.
+ */
+export function refuseByMutationRules(name: string, rules: MutationRules): string | undefined {
+  if (!rules.allowAllRouting && ROUTING_HEADERS.has(name)) {
+    return `Envoy drops changes of header "${name}" unless its mutation_rules have allow_all_routing; if they do, declare mutationRules.allowAllRouting`;
+  }
+  if (!rules.allowEnvoy && name.startsWith("x-envoy-")) {
+    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_envoy; if they do, declare mutationRules.allowEnvoy`;
+  }
+  return undefined;
+}
+
+/** Says which list of the mutation that these changes come to is longer than Envoy takes; undefined where none is. */
+export function refuseListLengths(changes: readonly HeaderChange[]): string | undefined {
+  if (changes.length <= MAX_HEADERS) return undefined;
+  const { setHeaders = [], removeHeaders = [] } = toHeaderMutation(changes) ?? {};
+  if (removeHeaders.length > MAX_HEADERS)
+    return `${removeHeaders.length} headers are removed, and Envoy takes ${MAX_HEADERS}`;
+  return setHeaders.length > MAX_HEADERS
+    ? `${setHeaders.length} values are set, and Envoy takes ${MAX_HEADERS}`
+    : undefined;
+}
 
 /**
  * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined where
- * it is fine, or `mutation_rules` decide. The answer names the header and the rule, never the value.
+ * it is fine, or `mutation_rules` decide ({@link refuseByMutationRules}). The answer names the header and the rule, never the value.
  */
 export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
   const { name } = change;
   if (name.startsWith(":")) return refusePseudoHeader(change, phase) ?? refuseValue(change);
-  return refuseName(name) ?? (change.op === "remove" ? refuseRemoval(name) : refuseValue(change));
+  return refuseName(name) ?? (name === "host" ? refuseHost(change) : undefined) ?? refuseValue(change);
 }
 
 /** Says why a name cannot stand among the headers of an immediate response; undefined where it can. */
@@ -57,8 +100,10 @@ function refuseValue(change: HeaderChange): string | undefined {
   return change.op === "remove" ? undefined : refuseValueBytes(change.name, change.value);
 }
 
-function refuseRemoval(name: string): string | undefined {
-  return name === "host" ? 'header "host" cannot be removed' : undefined;
+function refuseHost(change: HeaderChange): string | undefined {
+  if (change.op === "remove") return 'header "host" cannot be removed';
+  if (change.op === "append") return 'header "host" has one value: set it instead of appending';
+  return isAuthority(change.value) ? undefined : 'header "host" must be a host, with a port if need be';
 }
 
 function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefined {
@@ -72,6 +117,10 @@ function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefi
   if (change.op === "append") return `pseudo-header "${name}" has one value: set it instead of appending`;
   if (name === ":path" && !isPath(change.value))
     return 'pseudo-header ":path" must begin with "/" (or be "*") and have no blank';
+  if (name === ":authority" && !isAuthority(change.value))
+    return 'pseudo-header ":authority" must be a host, with a port if need be';
+  if (name === ":scheme" && !SCHEMES.has(String.fromCharCode(...change.value.subarray(0, 8))))
+    return 'pseudo-header ":scheme" must be http or https';
   if (name === ":method" && !isMethod(change.value)) return 'pseudo-header ":method" must be a token (RFC 9110 9.1)';
   if (name === ":status" && !isFinalStatus(change.value))
     return 'pseudo-header ":status" must be a number from 200 to 999';
@@ -87,6 +136,10 @@ function isPath(value: Uint8Array): boolean {
 function isMethod(value: Uint8Array): boolean {
   // As with a path: a blank would let the method rewrite the request line.
   return METHOD.test(String.fromCharCode(...value.subarray(0, 64))) && value.length <= 64;
+}
+
+function isAuthority(value: Uint8Array): boolean {
+  return value.length > 0 && !NO_AUTHORITY.test(bytesToText(value));
 }
 
 function isFinalStatus(value: Uint8Array): boolean {

@@ -63,7 +63,8 @@ export function headerBytes(entries: readonly HeaderValue[], name: string): Uint
   return found && valueBytes(found);
 }
 
-function hasName(entry: HeaderValue, lowerCaseName: string): boolean {
+/** True where an entry has this lower-case name. */
+export function hasName(entry: HeaderValue, lowerCaseName: string): boolean {
   // Envoy writes lower-case names; other peers and hand-written JSON may not.
   return entry.key === lowerCaseName || entry.key.toLowerCase() === lowerCaseName;
 }

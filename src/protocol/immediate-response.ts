@@ -27,8 +27,8 @@ export interface ImmediateResponseInit {
   readonly details?: string | undefined;
 }
 
-/** Statuses whose responses have no body; Envoy would send a `content-length` for one all the same. */
-const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+/** Statuses whose responses have no body (RFC 9110); Envoy would send a `content-length` for one all the same. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 /** Envoy overrules these, so setting them is a mistake worth hearing of. */
 const OVERRULED: ReadonlySet<string> = new Set(["host"]);
 const CONTROL_CHARACTER = /\p{Cc}/u;
@@ -39,14 +39,14 @@ const CONTROL_CHARACTER = /\p{Cc}/u;
  */
 export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResponse | string {
   const { status, body, grpcStatus, details } = init;
-  if (!Number.isInteger(status) || status < 200 || status > 999) return "status must be a whole number from 200 to 999";
-  if (BODILESS.has(status) && body !== undefined && body.length > 0) return `status ${status} has no body`;
+  const refusal = refuseStatus(status, body !== undefined && body.length > 0);
+  if (refusal !== undefined) return refusal;
   if (grpcStatus !== undefined && (!Number.isInteger(grpcStatus) || grpcStatus < 0 || grpcStatus > 0xffff_ffff)) {
     return "grpcStatus must be a whole number from 0 to 4294967295";
   }
   if (details !== undefined && typeof details !== "string") return "details must be a string";
   if (details !== undefined && CONTROL_CHARACTER.test(details)) return "details has a control character";
-  const setHeaders = replyHeaders(init);
+  const setHeaders = replyHeaders(init.headers, init.contentType);
   if (typeof setHeaders === "string") return setHeaders;
   return create(ProcessingResponseSchema, {
     response: {
@@ -62,7 +62,17 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
   });
 }
 
-function replyHeaders({ headers = {}, contentType }: ImmediateResponseInit): HeaderValueOption[] | string {
+/** Says why a response cannot have this status; undefined where it can. */
+export function refuseStatus(status: number, hasBody: boolean): string | undefined {
+  if (!Number.isInteger(status) || status < 200 || status > 999) return "status must be a whole number from 200 to 999";
+  return hasBody && BODILESS.has(status) ? `status ${status} has no body` : undefined;
+}
+
+/** The headers of a response as Envoy's options, or, as a string, why they cannot be sent. */
+export function replyHeaders(
+  headers: ImmediateResponseInit["headers"] = {},
+  contentType?: string,
+): HeaderValueOption[] | string {
   // A Map or a Headers object has no entries of its own: its headers would be lost without a word.
   if (typeof headers !== "object" || headers === null || Symbol.iterator in headers)
     return "headers must be an object of names and values";

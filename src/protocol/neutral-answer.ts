@@ -12,7 +12,7 @@ import type { BodyPhase, Phase } from "./phase.ts";
  * Largest piece in which a full-duplex body goes back. Envoy's own chunks reach 1 MiB; other hosts cap a whole
  * answer at 128 KiB.
  */
-const MAX_STREAMED_CHUNK_BYTES = 64 * 1024;
+export const MAX_STREAMED_CHUNK_BYTES = 64 * 1024;
 
 // A neutral answer says nothing about the message it answers, so one of each serves every stream.
 const NEUTRAL: Readonly<Record<Phase, readonly ProcessingResponse[]>> = {

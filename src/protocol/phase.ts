@@ -72,3 +72,8 @@ export function phaseOf(message: ProcessingRequest): Phase | undefined {
 export function isBodyPhase(phase: Phase | undefined): phase is BodyPhase {
   return phase === "requestBody" || phase === "responseBody";
 }
+
+/** True for the two phases that carry headers. */
+export function isHeaderPhase(phase: Phase | undefined): phase is HeaderPhase {
+  return phase === "requestHeaders" || phase === "responseHeaders";
+}

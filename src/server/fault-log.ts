@@ -1,17 +1,30 @@
-import type { SessionEnd, SessionObserver } from "../processor/session.ts";
+import type { FaultOutcome } from "../processor/fault-policy.ts";
+import type { SessionObserver, UnenforcedReason } from "../processor/session-observer.ts";
+import type { SetupObserver } from "../processor/setup.ts";
 import type { Origin } from "../processor/transaction.ts";
+import type { Fault } from "../protocol/fault.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 import { describeThrown } from "./thrown.ts";
 
+/** Why a processor's wish came to nothing, for the one line that warns of it. */
+const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
+  observability_mode: "Envoy only watches (observability_mode), so that nothing of what processors want happens",
+  shadow: "shadow mode: handlers run, and nothing of what they want happens",
+  immediate_response_disabled: "a processor answered itself, and Envoy takes no immediate response",
+  immediate_response_too_late: "a processor answered itself when response headers had left: Envoy resets the client",
+};
+
 /**
- * Logs faults, those of the peer as warnings: their code, source and processor, and the place in the code where a
- * handler threw, but nothing that was thrown: its message may quote a header. Beyond ten lines a second they are
- * only counted, and the next line that is written says how many were left out.
+ * Logs faults, those of the peer as warnings: their code, source, processor and what became of the transaction, and the
+ * place in the code where a handler threw, but nothing that was thrown: its message may quote a header. Beyond ten lines a
+ * second they are only counted, and the next line that is written says how many were left out.
  */
-export class FaultLog implements SessionObserver {
+export class FaultLog implements SessionObserver, SetupObserver {
   readonly #log: Logger;
   readonly #limiter: LineLimiter;
+  readonly #shadowLimiter = new LineLimiter();
+  readonly #warned = new Set<UnenforcedReason>();
 
   constructor(log: Logger, limiter = new LineLimiter()) {
     this.#log = log;
@@ -22,12 +35,45 @@ export class FaultLog implements SessionObserver {
     // Messages are counted, not logged.
   }
 
-  ended({ fault }: SessionEnd, origin: Origin): void {
-    const line = fault && this.#limiter.next();
-    if (fault === undefined || line === undefined) return;
-    const { code, source, processor } = fault;
-    const fields = { fault: code, source, processor, origin, ...line };
-    if (source === "envoy") this.#log.warn(fields, fault.message);
-    else this.#log.error({ ...fields, ...describeThrown(fault.cause) }, fault.message);
+  ended(): void {
+    // What failed has been told.
+  }
+
+  fault({ code, source, processor, message, cause }: Fault, outcome: FaultOutcome, origin: Origin): void {
+    const line = this.#limiter.next();
+    if (line === undefined) return;
+    const fields = { fault: code, source, processor, outcome, origin, ...line };
+    if (source === "envoy") this.#log.warn(fields, message);
+    else this.#log.error({ ...fields, ...describeThrown(cause) }, message);
+  }
+
+  unenforced(reason: UnenforcedReason, wanted: string, origin: Origin): void {
+    if (!this.#warned.has(reason)) {
+      this.#warned.add(reason);
+      this.#log.warn({ reason, origin }, `${UNENFORCED[reason]}; this is said once, and counted`);
+    }
+    const line = reason === "shadow" ? this.#shadowLimiter.next() : undefined;
+    if (line) this.#log.info({ wanted, origin, ...line }, "Shadow mode: this would have happened");
+  }
+
+  doneFailed(processor: string, cause: unknown, origin: Origin): void {
+    const line = this.#limiter.next();
+    if (line) this.#log.error({ processor, origin, ...describeThrown(cause), ...line }, "A done of a processor failed");
+  }
+
+  ready(processor: string): void {
+    this.#log.info({ processor }, "A processor is set up");
+  }
+
+  failed(processor: string, cause: unknown, retryMs: number): void {
+    this.#log.error(
+      { processor, retryMs, ...describeThrown(cause) },
+      "The setup of a processor failed; it is tried again",
+    );
+  }
+
+  closeFailed(processor: string, cause: unknown): void {
+    const failure = cause === undefined ? "took too long" : "failed";
+    this.#log.error({ processor, ...describeThrown(cause) }, `The close of a processor ${failure}`);
   }
 }

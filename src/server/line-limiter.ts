@@ -1,15 +1,17 @@
-/** Lines a second of one kind. What fails on every request must not fill the disk. */
+/** Lines a second of one kind, unless told otherwise. What fails on every request must not fill the disk. */
 const MAX_LINES_PER_SECOND = 10;
 
 /** Says which log lines may be written, and how many were left out before them. */
 export class LineLimiter {
   readonly #now: () => number;
+  readonly #maxPerSecond: number;
   #second = 0;
   #lines = 0;
   #leftOut = 0;
 
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number = Date.now, maxPerSecond = MAX_LINES_PER_SECOND) {
     this.#now = now;
+    this.#maxPerSecond = maxPerSecond;
   }
 
   /** Fields for a line that may be written, `leftOut` where lines are missing before it; undefined where it may not. */
@@ -19,7 +21,7 @@ export class LineLimiter {
       this.#second = second;
       this.#lines = 0;
     }
-    if (this.#lines >= MAX_LINES_PER_SECOND) {
+    if (this.#lines >= this.#maxPerSecond) {
       this.#leftOut++;
       return undefined;
     }

@@ -2,7 +2,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket, type Se
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { getHeapStatistics } from "node:v8";
 import { Http2Connections, type Http2ConnectionsOptions } from "../http2/connections.ts";
-import { resolveHttp2Limits } from "../http2/limits.ts";
+import { type Http2LimitsInit, resolveHttp2Limits } from "../http2/limits.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http1Server } from "./http1-server.ts";
 import type { ListenAddress } from "./listen-address.ts";
@@ -14,6 +14,8 @@ export interface ListenerOptions extends Pick<Http2ConnectionsOptions, "onConnec
   readonly endpoint: Endpoint;
   /** Certificate and key, where the listener speaks TLS. */
   readonly tls?: TlsOptions | undefined;
+  /** Where limits of its connections differ from the defaults. */
+  readonly limits?: Http2LimitsInit | undefined;
   /** Called for each handshake that failed. */
   readonly onTlsError?: ((error: Error) => void) | undefined;
 }
@@ -44,7 +46,7 @@ export class Listener {
     const { endpoint, tls, onConnectionEnd, onHandlerError, onTlsError } = options;
     this.#options = options;
     this.#http1 = new Http1Server(endpoint.http1);
-    const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds() });
+    const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });
     this.http2 = new Http2Connections({ accept: endpoint.http2, limits, onConnectionEnd, onHandlerError });
     // Half-open: a client may end its side behind the request and wait for the answer.
     if (tls === undefined) {

@@ -24,7 +24,7 @@ export class Listeners {
   async open(
     option: ListenOption,
     address: ListenAddress,
-    options: Pick<ListenerOptions, "endpoint" | "tls">,
+    options: Pick<ListenerOptions, "endpoint" | "tls" | "limits">,
   ): Promise<string> {
     if (address.kind === "off") return "off";
     const listener = new Listener({ ...options, ...this.#log, address });

@@ -1,7 +1,10 @@
 import type { Registry } from "prom-client";
 import type { Http2Totals } from "../http2/totals.ts";
+import { FAULT_OUTCOMES } from "../processor/fault-policy.ts";
+import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
 import { FAULT_CODES } from "../protocol/fault.ts";
+import type { ServingState } from "../services/serving-state.ts";
 import { ORIGINS, type OriginCounts, type StreamCounters } from "./stream-counters.ts";
 
 /** Metrics in the text format of Prometheus. */
@@ -16,6 +19,10 @@ export interface Metrics {
 export interface MetricSources {
   readonly counters: StreamCounters;
   readonly sessions: SessionSet;
+  readonly serving: ServingState;
+  readonly shadow: boolean;
+  /** Lines of the decision log that were left out; undefined where there is no such log. */
+  readonly decisionsLeftOut: (() => number) | undefined;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
   readonly http2: () => Http2Totals | undefined;
 }
@@ -32,12 +39,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   };
 }
 
-async function register({ counters, sessions, http2 }: MetricSources): Promise<Registry> {
+async function register(sources: MetricSources): Promise<Registry> {
   const prometheus = await import("prom-client");
   const registry: Registry = new prometheus.Registry();
   prometheus.collectDefaultMetrics({ register: registry });
-  registerTransactions(prometheus, registry, { counters, sessions });
-  registerHttp2(prometheus, registry, http2);
+  registerTransactions(prometheus, registry, sources);
+  registerRunning(prometheus, registry, sources);
+  registerHttp2(prometheus, registry, sources.http2);
   return registry;
 }
 
@@ -71,12 +79,72 @@ function registerTransactions(
     "code",
     ({ faults }) => faults,
   );
+  expose(
+    "ext_proc_unenforced_total",
+    `What processors wanted and did not get, by reason: ${UNENFORCED_REASONS.join(", ")}`,
+    "reason",
+    ({ unenforced }) => unenforced,
+  );
+  registerFaults({ Counter }, registry, counters);
   new Gauge({
     name: "ext_proc_streams_active",
     help: "Transactions under way",
     registers: [registry],
     collect() {
       this.set(sessions.size);
+    },
+  });
+}
+
+function registerFaults({ Counter }: Pick<Prometheus, "Counter">, registry: Registry, counters: StreamCounters): void {
+  new Counter({
+    name: "ext_proc_fault_outcomes_total",
+    help: `Faults, by code, source, processor and what became of the transaction: ${FAULT_OUTCOMES.join(", ")}`,
+    labelNames: ["code", "source", "processor", "outcome", "origin"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { count, ...labels } of counters.faults()) this.inc(labels, count);
+    },
+  });
+  new Counter({
+    name: "ext_proc_processor_hook_failures_total",
+    help: "Failures of a processor's setup, done and close",
+    labelNames: ["hook", "processor"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { count, ...labels } of counters.hookFailures()) this.inc(labels, count);
+    },
+  });
+}
+
+function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sources: MetricSources): void {
+  new Gauge({
+    name: "ext_proc_ready",
+    help: "1 while the server wants transactions, as /readyz says it",
+    registers: [registry],
+    collect() {
+      this.set(sources.serving.serving ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "ext_proc_shadow",
+    help: "1 where handlers run and nothing of what they want happens",
+    registers: [registry],
+    collect() {
+      this.set(sources.shadow ? 1 : 0);
+    },
+  });
+  const { decisionsLeftOut } = sources;
+  if (decisionsLeftOut === undefined) return;
+  new Counter({
+    name: "ext_proc_decisions_left_out_total",
+    help: "Lines of the decision log that were not written, since there were too many in their second",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(decisionsLeftOut());
     },
   });
 }

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
-import { isProcessor, type Processor } from "../processor/definition.ts";
-import type { SessionEnd, SessionObserver } from "../processor/session.ts";
+import type { Http2LimitsInit } from "../http2/limits.ts";
+import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
+import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { SessionSet } from "../processor/session-set.ts";
-import type { Origin } from "../processor/transaction.ts";
-import type { Phase } from "../protocol/phase.ts";
+import { ProcessorSetup } from "../processor/setup.ts";
+import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { guardAdmin, refuseAdminAddress } from "./admin-access.ts";
 import { connectionLog } from "./connection-log.ts";
+import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
 import { deferredEndpoint } from "./deferred-endpoint.ts";
 import { FaultLog } from "./fault-log.ts";
 import { ListenError, listenAddressOf } from "./listen-error.ts";
@@ -15,6 +17,7 @@ import { Listeners } from "./listeners.ts";
 import { createLogger } from "./log.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
+import { observeSetup, observeWith } from "./observers.ts";
 import { statusPages } from "./status-pages.ts";
 import { StreamCounters } from "./stream-counters.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -49,9 +52,27 @@ export interface ServeOptions {
   readonly drainDelayMs?: number | undefined;
   /** Longest that {@link Server.drain} waits for transactions under way, in milliseconds. Default 20,000. */
   readonly drainGraceMs?: number | undefined;
+  /** What Envoy's side is set to, since it does not say so itself. Default: Envoy's own defaults. */
+  readonly envoy?: EnvoyDeclarationInit | undefined;
+  /** What a fault costs at least; a processor's own `onFault` may be stricter, never looser. Default: `open`. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** Handlers run, everything passes unchanged, and what would have happened is logged and counted. Default: false. */
+  readonly shadow?: boolean | undefined;
+  /** What holds for single processors, by their names. */
+  readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
+  /** One log line for each transaction of a sample, with what was decided. Default: none. */
+  readonly decisionLog?: DecisionLogOptions | undefined;
+  /** Limits of the main listener's HTTP/2 connections. */
+  readonly http2?: Http2Settings | undefined;
   /** Default: JSON lines on standard output. */
   readonly log?: Logger | undefined;
 }
+
+/** Time limits of HTTP/2 connections, in milliseconds; 0 is never. */
+export type Http2Settings = Pick<
+  Http2LimitsInit,
+  "maxConnectionAgeMs" | "maxConnectionAgeGraceMs" | "idleTimeoutMs" | "keepAliveIntervalMs" | "keepAliveTimeoutMs"
+>;
 
 /** A running server. */
 export interface Server {
@@ -89,39 +110,44 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   const { listen, statusListen, adminListen } = addressesOf(options);
   const tls = options.tls && readTlsOptions(options.tls);
 
-  const serving = new ServingState();
-  const counters = new StreamCounters();
-  const sessions = new SessionSet();
-  const observer = observeWith(counters, new FaultLog(log));
-  const shared = { observer, sessions, serving, maxMessageBytes, debug: debug === "on" };
+  const shared = runningParts(processor, options, log);
+  const { serving, sessions, setup } = shared;
+  const routes = { ...shared, maxMessageBytes, debug: debug === "on" };
   let nowListening: () => void = () => undefined;
   // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
   const connecting = new Promise<void>((resolve) => {
     nowListening = resolve;
   }).then(() => import("./connect-endpoint.ts"));
-  const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, shared, log)));
+  const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, routes, log)));
   const admin = deferredEndpoint(
-    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : shared, log)),
+    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : routes, log)),
   );
-  const process = { processor, observer, sessions, maxMessageBytes };
+  const process = { ...shared, processor, maxMessageBytes };
   const listeners = new Listeners(connectionLog(log));
   try {
     // The main listener last: whoever sees it listen may rely on the others.
-    const metrics = createMetrics({ counters, sessions, http2: () => listeners.http2Totals("listen") });
+    const metrics = createMetrics({
+      ...shared.metrics,
+      serving,
+      sessions,
+      http2: () => listeners.http2Totals("listen"),
+    });
     const statusAddress = await listeners.open("statusListen", statusListen, {
-      endpoint: statusPages(serving, metrics),
+      endpoint: statusPages(serving, setup, metrics),
     });
     const adminAddress = await listeners.open("adminListen", adminListen, { endpoint: guardAdmin(admin, adminToken) });
     const endpoint = { http1: main.http1, http2: acceptGrpc(process, main.http2) };
-    const address = await listeners.open("listen", listen, { endpoint, tls });
+    const address = await listeners.open("listen", listen, { endpoint, tls, limits: options.http2 });
     log.info(
       { address, processor: processor.name, debug, tls: tls !== undefined },
       `Starting gRPC server on ${describe(address)}`,
     );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
-    return { address, statusAddress, adminAddress, ...endings({ serving, sessions, listeners }, options) };
+    setup.start(() => serving.begin());
+    return { address, statusAddress, adminAddress, ...endings({ serving, sessions, setup, listeners }, options) };
   } catch (error) {
+    setup.abort();
     listeners.destroy();
     throw error;
   }
@@ -140,17 +166,45 @@ function addressesOf({ listen, statusListen, adminListen = "127.0.0.1:9004", adm
   return addresses;
 }
 
+/** What all transactions of a server share, with what watches them. */
+function runningParts(processor: Processor, options: ServeOptions, log: Logger) {
+  const { envoy, onFault, shadow, processors, decisionLog } = options;
+  const rules = runRules(processor, { declaration: envoy, onFault, shadow, processors });
+  for (const warning of [...ruleWarnings(rules, processors), ...unenforceable(rules)]) log.warn({}, warning);
+  const counters = new StreamCounters();
+  const faults = new FaultLog(log);
+  const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;
+  const setup = new ProcessorSetup(rules, observeSetup(counters, faults));
+  return {
+    rules,
+    setup,
+    decisions,
+    serving: new ServingState(setup.unready === undefined),
+    sessions: new SessionSet(),
+    observer: observeWith(counters, faults),
+    metrics: { counters, shadow: rules.shadow, decisionsLeftOut: decisions && (() => decisions.leftOut) },
+  };
+}
+
 interface Running {
   readonly serving: ServingState;
   readonly sessions: SessionSet;
+  readonly setup: ProcessorSetup;
   readonly listeners: Listeners;
 }
 
-function endings({ serving, sessions, listeners }: Running, options: ServeOptions): Pick<Server, "drain" | "close"> {
-  const end = (graceMs: number) => listeners.drain(graceMs, () => sessions.shutDown());
+function endings(
+  { serving, sessions, setup, listeners }: Running,
+  options: ServeOptions,
+): Pick<Server, "drain" | "close"> {
+  const end = async (graceMs: number) => {
+    await listeners.drain(graceMs, () => sessions.shutDown());
+    await setup.close();
+  };
   return {
     async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
       serving.end();
+      setup.abort();
       // Without a hold on the process: a hurried close() meanwhile is the end.
       if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
       await end(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS);
@@ -164,15 +218,4 @@ function endings({ serving, sessions, listeners }: Running, options: ServeOption
 
 function describe(address: string): string {
   return address.startsWith("unix:") ? address : `port :${address.slice(address.lastIndexOf(":") + 1)}`;
-}
-
-function observeWith(...observers: readonly SessionObserver[]): SessionObserver {
-  return {
-    message(phase: Phase, origin: Origin) {
-      for (const observer of observers) observer.message(phase, origin);
-    },
-    ended(end: SessionEnd, origin: Origin) {
-      for (const observer of observers) observer.ended(end, origin);
-    },
-  };
 }

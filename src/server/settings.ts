@@ -1,193 +1,268 @@
-import { parseListenAddress } from "./listen-address.ts";
+import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
+import type { ModeOverride } from "../protocol/mode-override.ts";
+import type { Direction } from "../protocol/phase.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { DebugExposure } from "./serve.ts";
+import type { SettingKind } from "./setting-kind.ts";
 
-/** Everything that can be set from outside, after flags, environment and defaults have been merged. */
+/** Everything that can be set from outside, after flags, environment, file and defaults have been merged. */
 export interface Settings {
+  readonly config: string | undefined;
   readonly listen: string;
   readonly statusListen: string;
   readonly adminListen: string;
   readonly adminTokenFile: string | undefined;
   readonly debug: DebugExposure;
   readonly maxMessageBytes: number;
-  /** Undefined: 5000 for SIGTERM, 0 for SIGINT. */
-  readonly drainDelayMs: number | undefined;
-  readonly drainGraceMs: number;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
   readonly tlsClientCa: string | undefined;
+  /** Undefined: 5000 for SIGTERM, 0 for SIGINT. */
+  readonly drainDelayMs: number | undefined;
+  readonly drainGraceMs: number;
   readonly logLevel: LogLevel;
+  readonly onFault: FaultPolicy | undefined;
+  readonly shadow: boolean;
+  readonly envoyMessageTimeoutMs: number;
+  readonly envoyMaxMessageTimeoutMs: number;
+  /** A list stands in the configuration file only. */
+  readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
+  readonly envoyBufferLimitBytes: number;
+  readonly envoyTrailers: readonly Direction[];
+  readonly envoyFailureModeAllow: boolean;
+  readonly envoyDisableImmediateResponse: boolean;
+  readonly envoyMutationRulesAllowAllRouting: boolean;
+  readonly envoyMutationRulesAllowEnvoy: boolean;
+  readonly decisionLogSample: number;
+  readonly decisionLogAttributes: readonly string[];
+  readonly decisionLogMaxPerSecond: number;
+  readonly http2MaxConnectionAgeMs: number;
+  readonly http2MaxConnectionAgeGraceMs: number;
+  readonly http2IdleTimeoutMs: number;
+  readonly http2KeepAliveIntervalMs: number;
+  readonly http2KeepAliveTimeoutMs: number;
 }
 
-/** One setting: the flag and the variable that set it, and how its text is read. */
+/** One setting: the flag and the variable that set it, where it stands in the configuration file, and what it may be. */
 export interface SettingSpec {
   /** Name of the flag, without its dashes. */
   readonly flag: string;
-  /** What stands for the value in `--help`. */
+  /** Its place in the configuration file; undefined where it cannot stand there. */
+  readonly path: Path | undefined;
+  readonly kind: SettingKind;
+  /** What stands for the value in `--help`; empty for a flag without one. */
   readonly value: string;
   readonly help: string;
   /** Default, as text; undefined: unset. */
   readonly fallback: string | undefined;
-  /** The value of a text, or what is wrong with it. */
-  readonly read: (text: string) => { readonly value: unknown } | string;
 }
 
-/** The settings of `serve`, by the name of their option. One table: flags, environment and help come from it. */
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * The settings of `serve`, by the name of their option. One table: flags, environment, the configuration file's schema
+ * and help come from it. A flag is its place in the file in other letters: `envoy.messageTimeoutMs` is
+ * `--envoy-message-timeout-ms`.
+ */
 export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
+  config: {
+    flag: "config",
+    value: "FILE",
+    path: undefined,
+    kind: { kind: "file" },
+    help: "YAML file with settings; flags and environment win over it",
+    fallback: undefined,
+  },
   listen: {
-    flag: "listen",
-    value: "ADDRESS",
+    ...address("listen"),
     help: "gRPC, gRPC-Web and Connect, for Envoy: :PORT, HOST:PORT, [IPv6]:PORT or unix:PATH; port 0 is any free one",
     fallback: ":9002",
-    read: readAddress,
   },
   statusListen: {
-    flag: "status-listen",
-    value: "ADDRESS",
+    ...address("statusListen"),
     help: "/healthz, /readyz and /metrics, or off",
     fallback: ":9003",
-    read: readAddress,
   },
   adminListen: {
-    flag: "admin-listen",
-    value: "ADDRESS",
+    ...address("adminListen"),
     help: "debugging, or off; beyond loopback it needs --admin-token-file",
     fallback: "127.0.0.1:9004",
-    read: readAddress,
   },
   adminTokenFile: {
-    flag: "admin-token-file",
-    value: "FILE",
+    ...file("adminTokenFile"),
     help: "file with the bearer token that the admin listener asks for",
     fallback: undefined,
-    read: readPath,
   },
   debug: {
-    flag: "debug",
-    value: "on|admin|off",
+    ...choice(["debug"], ["on", "admin", "off"]),
     help: "where extproc.debug.v1.DebugService is served: on the main port too, on the admin listener, nowhere",
     fallback: "admin",
-    read: oneOf(["on", "admin", "off"]),
   },
   maxMessageBytes: {
-    flag: "max-message-bytes",
-    value: "N",
+    ...integer(["maxMessageBytes"], 1024, 1 << 30),
     help: "largest message; it has to exceed the largest body that Envoy buffers",
     fallback: String(4 << 20),
-    read: wholeNumber(1024, 1 << 30),
   },
   tlsCert: {
-    flag: "tls-cert",
-    value: "FILE",
+    ...file("tlsCert"),
     help: "certificate in PEM, intermediates behind it: the main listener speaks TLS; with --tls-key",
     fallback: undefined,
-    read: readPath,
   },
-  tlsKey: {
-    flag: "tls-key",
-    value: "FILE",
-    help: "the certificate's private key in PEM",
-    fallback: undefined,
-    read: readPath,
-  },
+  tlsKey: { ...file("tlsKey"), help: "the certificate's private key in PEM", fallback: undefined },
   tlsClientCa: {
-    flag: "tls-client-ca",
-    value: "FILE",
+    ...file("tlsClientCa"),
     help: "certificates in PEM that clients must be signed by; without it clients need none",
     fallback: undefined,
-    read: readPath,
   },
   drainDelayMs: {
-    flag: "drain-delay-ms",
-    value: "N",
+    ...integer(["drainDelayMs"], 0, HOUR_MS),
     help: "how long to serve on, with health checks saying no, when told to stop; 5000 for SIGTERM, 0 for SIGINT",
     fallback: undefined,
-    read: wholeNumber(0, 3_600_000),
   },
   drainGraceMs: {
-    flag: "drain-grace-ms",
-    value: "N",
+    ...integer(["drainGraceMs"], 0, HOUR_MS),
     help: "longest wait for transactions under way when the server is told to stop",
     fallback: "20000",
-    read: wholeNumber(0, 3_600_000),
   },
   logLevel: {
-    flag: "log-level",
-    value: LOG_LEVELS.join("|"),
+    ...choice(["logLevel"], LOG_LEVELS),
     help: "what is logged, as JSON lines on standard output",
     fallback: "info",
-    read: oneOf(LOG_LEVELS),
+  },
+  onFault: {
+    ...choice(["onFault"], FAULT_POLICIES),
+    help: "what a fault costs at least; a processor's own onFault may be stricter, never looser",
+    fallback: undefined,
+  },
+  shadow: {
+    ...toggle(["shadow"]),
+    help: "run the handlers, let everything pass unchanged, log and count what would have happened",
+    fallback: "false",
+  },
+  envoyMessageTimeoutMs: {
+    ...integer(["envoy", "messageTimeoutMs"], 1, HOUR_MS),
+    help: "message_timeout of Envoy's filter",
+    fallback: "200",
+  },
+  envoyMaxMessageTimeoutMs: {
+    ...integer(["envoy", "maxMessageTimeoutMs"], 0, HOUR_MS),
+    help: "max_message_timeout of Envoy's filter; 0 where it has none",
+    fallback: "0",
+  },
+  envoyAllowModeOverride: {
+    flag: flagOf(["envoy", "allowModeOverride"]),
+    value: "",
+    path: ["envoy", "allowModeOverride"],
+    kind: { kind: "overrides" },
+    help: "Envoy's filter has allow_mode_override; in the file also a list, as its allowed_override_modes",
+    fallback: "false",
+  },
+  envoyBufferLimitBytes: {
+    ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
+    help: "largest body that Envoy buffers: per_connection_buffer_limit_bytes of its listener",
+    fallback: String(1 << 20),
+  },
+  envoyTrailers: {
+    flag: flagOf(["envoy", "trailers"]),
+    value: "request,response",
+    path: ["envoy", "trailers"],
+    kind: { kind: "names", names: ["request", "response"] },
+    help: "directions whose trailers Envoy's filter sends",
+    fallback: undefined,
+  },
+  envoyFailureModeAllow: {
+    ...toggle(["envoy", "failureModeAllow"]),
+    help: "Envoy's filter has failure_mode_allow",
+    fallback: "false",
+  },
+  envoyDisableImmediateResponse: {
+    ...toggle(["envoy", "disableImmediateResponse"]),
+    help: "Envoy's filter has disable_immediate_response",
+    fallback: "false",
+  },
+  envoyMutationRulesAllowAllRouting: {
+    ...toggle(["envoy", "mutationRules", "allowAllRouting"]),
+    help: "mutation_rules of Envoy's filter have allow_all_routing",
+    fallback: "false",
+  },
+  envoyMutationRulesAllowEnvoy: {
+    ...toggle(["envoy", "mutationRules", "allowEnvoy"]),
+    help: "mutation_rules of Envoy's filter have allow_envoy",
+    fallback: "false",
+  },
+  decisionLogSample: {
+    flag: flagOf(["decisionLog", "sample"]),
+    value: "SHARE",
+    path: ["decisionLog", "sample"],
+    kind: { kind: "share" },
+    help: "share of transactions, 0 to 1, of which a line says what was decided; 0 is none",
+    fallback: "0",
+  },
+  decisionLogAttributes: {
+    flag: flagOf(["decisionLog", "attributes"]),
+    value: "NAME,…",
+    path: ["decisionLog", "attributes"],
+    kind: { kind: "names", names: undefined },
+    help: "attributes of Envoy's whose values these lines may hold, such as request.id",
+    fallback: undefined,
+  },
+  decisionLogMaxPerSecond: {
+    ...integer(["decisionLog", "maxPerSecond"], 1, 100_000),
+    help: "most such lines a second; further ones are counted",
+    fallback: "100",
+  },
+  http2MaxConnectionAgeMs: {
+    ...integer(["http2", "maxConnectionAgeMs"], 0, DAY_MS),
+    help: "after which a connection is drained, give or take a tenth, so that Envoys spread anew; 0 is never",
+    fallback: "0",
+  },
+  http2MaxConnectionAgeGraceMs: {
+    ...integer(["http2", "maxConnectionAgeGraceMs"], 0, DAY_MS),
+    help: "from that moment until its remaining streams are cut off; 0 is never",
+    fallback: "0",
+  },
+  http2IdleTimeoutMs: {
+    ...integer(["http2", "idleTimeoutMs"], 0, DAY_MS),
+    help: "after which a connection without a stream is drained; 0 is never",
+    fallback: "0",
+  },
+  http2KeepAliveIntervalMs: {
+    ...integer(["http2", "keepAliveIntervalMs"], 0, DAY_MS),
+    help: "without a received byte, until a connection is asked for a sign of life; 0 is never",
+    fallback: "30000",
+  },
+  http2KeepAliveTimeoutMs: {
+    ...integer(["http2", "keepAliveTimeoutMs"], 1, DAY_MS),
+    help: "how long that sign may take; then the peer counts as gone",
+    fallback: "20000",
   },
 };
 
-const PREFIX = "EXT_PROC_";
+type Path = readonly string[];
+type Placed = Pick<SettingSpec, "flag" | "value" | "path" | "kind">;
 
-/**
- * Variables that Kubernetes puts into every pod for a Service named `ext-proc` or `ext-proc-…`, such as
- * `EXT_PROC_PORT=tcp://10.0.0.1:9002`. They are not meant for us, which is why no setting ends like them.
- */
-const SERVICE_LINK =
-  /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
-
-/** The environment variable of a flag: `--status-listen` is `EXT_PROC_STATUS_LISTEN`. */
-export function variableOf(flag: string): string {
-  return PREFIX + flag.toUpperCase().replaceAll("-", "_");
+/** `["envoy", "messageTimeoutMs"]` is `envoy-message-timeout-ms`. */
+function flagOf(path: Path): string {
+  return path.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)).join("-");
 }
 
-/** Settings, with what is wrong in them (nothing may start then) and what is merely odd. */
-export interface ReadSettings {
-  readonly settings: Settings;
-  readonly problems: readonly string[];
-  readonly warnings: readonly string[];
+function address(name: string): Placed {
+  return { flag: flagOf([name]), value: "ADDRESS", path: [name], kind: { kind: "address" } };
 }
 
-/** Merges flags over environment over defaults, and checks every value. All problems are told, not just the first. */
-export function readSettings(
-  flags: Readonly<Record<string, string | undefined>>,
-  environment: Readonly<Record<string, string | undefined>>,
-): ReadSettings {
-  const problems: string[] = [];
-  const settings: Record<string, unknown> = {};
-  for (const [name, spec] of Object.entries(SETTINGS)) {
-    const variable = variableOf(spec.flag);
-    const [source, text] = [
-      [`--${spec.flag}`, flags[spec.flag]],
-      [variable, environment[variable]],
-      ["default", spec.fallback],
-    ].find(([, candidate]) => candidate !== undefined) ?? ["", undefined];
-    if (text === undefined) continue;
-    const read = spec.read(text);
-    if (typeof read === "string") problems.push(`${source}: ${read}`);
-    else settings[name] = read.value;
-  }
-  return { settings: settings as unknown as Settings, problems, warnings: unknownVariables(environment) };
+function file(name: string): Placed {
+  return { flag: flagOf([name]), value: "FILE", path: [name], kind: { kind: "file" } };
 }
 
-function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const known = new Set(Object.values(SETTINGS).map(({ flag }) => variableOf(flag)));
-  return Object.keys(environment)
-    .filter((name) => name.startsWith(PREFIX) && !known.has(name) && !SERVICE_LINK.test(name))
-    .map((name) => `${name} is no setting of ext-proc and is ignored; known are ${[...known].join(", ")}`);
+function choice(path: Path, choices: readonly string[]): Placed {
+  return { flag: flagOf(path), value: choices.join("|"), path, kind: { kind: "choice", choices } };
 }
 
-function readAddress(text: string): { readonly value: string } | string {
-  const address = parseListenAddress(text);
-  return typeof address === "string" ? address : { value: text };
+function integer(path: Path, least: number, most: number): Placed {
+  return { flag: flagOf(path), value: "N", path, kind: { kind: "integer", least, most } };
 }
 
-function readPath(text: string): { readonly value: string } | string {
-  return text === "" ? "needs the path of a file" : { value: text };
-}
-
-function oneOf(values: readonly string[]): SettingSpec["read"] {
-  return (text) =>
-    values.includes(text) ? { value: text } : `${JSON.stringify(text)} is none of ${values.join(", ")}`;
-}
-
-function wholeNumber(least: number, most: number): SettingSpec["read"] {
-  return (text) => {
-    const value = Number(text);
-    const fits = /^\d+$/.test(text) && value >= least && value <= most;
-    return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
-  };
+function toggle(path: Path): Placed {
+  return { flag: flagOf(path), value: "", path, kind: { kind: "switch" } };
 }

@@ -1,3 +1,4 @@
+import type { ProcessorSetup } from "../processor/setup.ts";
 import type { ServingState } from "../services/serving-state.ts";
 import { type Endpoint, type Page, pagesEndpoint } from "./endpoint.ts";
 import type { Metrics } from "./metrics.ts";
@@ -6,7 +7,7 @@ import type { Metrics } from "./metrics.ts";
  * The status listener's pages: `/healthz` (the process works), `/readyz` (it wants transactions: 200, else 503) and
  * `/metrics`. Nothing that asks or tells about traffic itself, since kubelet and Prometheus have to reach it.
  */
-export function statusPages(serving: ServingState, metrics: Metrics): Endpoint {
+export function statusPages(serving: ServingState, setup: Pick<ProcessorSetup, "unready">, metrics: Metrics): Endpoint {
   return pagesEndpoint(({ method, path }) => {
     if (method !== "GET" && method !== "HEAD")
       return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
@@ -14,13 +15,18 @@ export function statusPages(serving: ServingState, metrics: Metrics): Endpoint {
       case "/healthz":
         return { status: 200, text: "ok\n" };
       case "/readyz":
-        return serving.serving ? { status: 200, text: "ready\n" } : { status: 503, text: "draining\n" };
+        return readyPage(serving, setup);
       case "/metrics":
         return metricsPage(metrics);
       default:
         return { status: 404, text: "There are /healthz, /readyz and /metrics.\n" };
     }
   });
+}
+
+function readyPage({ serving, ended }: ServingState, { unready }: Pick<ProcessorSetup, "unready">): Page {
+  if (serving) return { status: 200, text: "ready\n" };
+  return { status: 503, text: ended || unready === undefined ? "draining\n" : `not ready: ${unready.message}\n` };
 }
 
 async function metricsPage(metrics: Metrics): Promise<Page> {

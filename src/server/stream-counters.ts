@@ -1,6 +1,15 @@
-import { SESSION_RESULTS, type SessionEnd, type SessionObserver, type SessionResult } from "../processor/session.ts";
+import type { FaultOutcome } from "../processor/fault-policy.ts";
+import {
+  SESSION_RESULTS,
+  type SessionEnd,
+  type SessionObserver,
+  type SessionResult,
+  UNENFORCED_REASONS,
+  type UnenforcedReason,
+} from "../processor/session-observer.ts";
+import type { SetupObserver } from "../processor/setup.ts";
 import type { Origin } from "../processor/transaction.ts";
-import { FAULT_CODES, type FaultCode } from "../protocol/fault.ts";
+import { FAULT_CODES, type Fault, type FaultCode } from "../protocol/fault.ts";
 import { PHASES, type Phase } from "../protocol/phase.ts";
 
 /** What is counted for one origin: plain integers, since they change with every message. */
@@ -8,32 +17,104 @@ export interface OriginCounts {
   readonly messages: Record<Phase, number>;
   readonly streams: Record<SessionResult, number>;
   readonly faults: Record<FaultCode, number>;
+  readonly unenforced: Record<UnenforcedReason, number>;
 }
+
+/** Faults of one kind, one processor and one outcome. */
+export interface FaultCount {
+  readonly code: FaultCode;
+  readonly source: string;
+  /** Empty where no processor is to blame. */
+  readonly processor: string;
+  readonly outcome: FaultOutcome;
+  readonly origin: Origin;
+  count: number;
+}
+
+/** What failed of a processor's life cycle. */
+export type HookName = "setup" | "done" | "close";
 
 /** Everyone who may open a transaction; debug calls must not be mistaken for traffic. */
 export const ORIGINS: readonly Origin[] = ["envoy", "debug"];
 
-/** Counts transactions. */
-export class StreamCounters implements SessionObserver {
-  readonly #counts: Readonly<Record<Origin, OriginCounts>> = { envoy: zeros(), debug: zeros() };
+/** Counts transactions, and what becomes of processors. */
+export class StreamCounters implements SessionObserver, SetupObserver {
+  readonly #counts: Readonly<Record<Origin, OriginCounts>> = {
+    envoy: zeros(),
+    debug: zeros(),
+    simulation: zeros(),
+    http_service: zeros(),
+  };
+  readonly #faults = new Map<string, FaultCount>();
+  readonly #hooks = new Map<string, number>();
 
   message(phase: Phase, origin: Origin): void {
     this.#counts[origin].messages[phase]++;
   }
 
-  ended({ result, fault }: SessionEnd, origin: Origin): void {
+  ended({ result }: SessionEnd, origin: Origin): void {
     this.#counts[origin].streams[result]++;
-    if (fault) this.#counts[origin].faults[fault.code]++;
+  }
+
+  fault({ code, source, processor = "" }: Fault, outcome: FaultOutcome, origin: Origin): void {
+    this.#counts[origin].faults[code]++;
+    const key = `${code} ${processor} ${outcome} ${origin}`;
+    const known = this.#faults.get(key);
+    if (known) known.count++;
+    else this.#faults.set(key, { code, source, processor, outcome, origin, count: 1 });
+  }
+
+  unenforced(reason: UnenforcedReason, _wanted: string, origin: Origin): void {
+    this.#counts[origin].unenforced[reason]++;
+  }
+
+  doneFailed(processor: string): void {
+    this.#hookFailed("done", processor);
+  }
+
+  ready(): void {
+    // /readyz says it.
+  }
+
+  failed(processor: string): void {
+    this.#hookFailed("setup", processor);
+  }
+
+  closeFailed(processor: string): void {
+    this.#hookFailed("close", processor);
   }
 
   /** The counts of an origin as they stand. */
   of(origin: Origin): OriginCounts {
     return this.#counts[origin];
   }
+
+  /** The faults there were, each kind with each outcome. */
+  faults(): Iterable<FaultCount> {
+    return this.#faults.values();
+  }
+
+  /** The failures of processors' life cycle there were. */
+  *hookFailures(): Iterable<{ readonly hook: string; readonly processor: string; readonly count: number }> {
+    for (const [key, count] of this.#hooks) {
+      const [hook = "", processor = ""] = key.split(" ");
+      yield { hook, processor, count };
+    }
+  }
+
+  #hookFailed(hook: HookName, processor: string): void {
+    const key = `${hook} ${processor}`;
+    this.#hooks.set(key, (this.#hooks.get(key) ?? 0) + 1);
+  }
 }
 
 function zeros(): OriginCounts {
-  return { messages: zeroFor(PHASES), streams: zeroFor(SESSION_RESULTS), faults: zeroFor(FAULT_CODES) };
+  return {
+    messages: zeroFor(PHASES),
+    streams: zeroFor(SESSION_RESULTS),
+    faults: zeroFor(FAULT_CODES),
+    unenforced: zeroFor(UNENFORCED_REASONS),
+  };
 }
 
 function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {

@@ -5,7 +5,10 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
+import { Session, type SessionOptions } from "../processor/session.ts";
+import type { SessionEnd } from "../processor/session-observer.ts";
+import type { Fault } from "../protocol/fault.ts";
+import { FAULT_METADATA } from "../protocol/fault-status.ts";
 import { Bell } from "./bell.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { explainedFaultError } from "./fault-error.ts";
@@ -25,12 +28,15 @@ export function debugService(
   options: ExternalProcessorOptions = {},
 ): ServiceImpl<typeof DebugService> {
   return {
-    async process({ requests }, { signal }) {
+    async process({ requests }, { signal, responseHeader }) {
       if (requests.length > MAX_DEBUG_MESSAGES) {
         const message = `requests: has ${requests.length} messages, at most ${MAX_DEBUG_MESSAGES} are allowed`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
-      return { responses: await replay(processor, requests, { signal, ...options, origin: "debug" }) };
+      const { responses, fault } = await replay(processor, requests, { signal, ...options, origin: "debug" });
+      // The answers alone do not tell an author's 500 from that of a fault.
+      if (fault) responseHeader.set(FAULT_METADATA, fault.code);
+      return { responses };
     },
   };
 }
@@ -43,7 +49,7 @@ async function replay(
   processor: Processor,
   requests: readonly ProcessingRequest[],
   { signal, ...options }: Omit<SessionOptions, "outlet"> & { readonly signal: AbortSignal },
-): Promise<ProcessingResponse[]> {
+): Promise<{ readonly responses: ProcessingResponse[]; readonly fault: Fault | undefined }> {
   const responses: ProcessingResponse[] = [];
   const changed = new Bell();
   let end: SessionEnd | undefined;
@@ -68,8 +74,10 @@ async function replay(
   session.finish();
   while (end === undefined) await changed.wait();
   signal.removeEventListener("abort", cancel);
-  const { result, fault }: SessionEnd = end;
-  if (fault) throw explainedFaultError(fault);
+  const { result, error, fault, observed }: SessionEnd = end;
+  // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
+  const told = error ?? (observed ? fault : undefined);
+  if (told) throw explainedFaultError(told);
   if (result === "canceled") throw new ConnectError("the caller went away", Code.Canceled);
-  return responses;
+  return { responses, fault };
 }

@@ -1,16 +1,11 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import type { SessionObserver } from "../processor/session.ts";
-import type { SessionSet } from "../processor/session-set.ts";
+import type { SharedSessionOptions } from "../processor/session.ts";
 import { processStream } from "./process-stream.ts";
 
-export interface ExternalProcessorOptions {
-  /** Counts and logs what happens. Default: nobody. */
-  readonly observer?: SessionObserver | undefined;
-  /** Holds transactions while they are under way: `shutDown()` ends those that are owed an answer with UNAVAILABLE. */
-  readonly sessions?: SessionSet | undefined;
-}
+/** How transactions of a service are run. */
+export type ExternalProcessorOptions = SharedSessionOptions;
 
 /** `envoy.service.ext_proc.v3.ExternalProcessor` for every protocol that Connect speaks. */
 export function externalProcessorService(

@@ -4,7 +4,8 @@ import type {
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionEnd, type SessionOptions } from "../processor/session.ts";
+import { Session, type SessionOptions } from "../processor/session.ts";
+import type { SessionEnd } from "../processor/session-observer.ts";
 import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
 
@@ -71,7 +72,7 @@ export async function* processStream(
       if (end !== undefined) break;
       await changed.wait();
     }
-    if (end.fault !== undefined && !end.observed) throw faultError(end.fault);
+    if (end.error !== undefined) throw faultError(end.error);
     // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
     if (end.result === "canceled" || readError !== undefined)
       throw ConnectError.from(readError ?? signal.reason, Code.Canceled);

@@ -3,6 +3,8 @@ import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type { Processor } from "../processor/definition.ts";
+import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { ProcessorSetup } from "../processor/setup.ts";
 import { debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
 import { healthService } from "./health-service.ts";
@@ -10,6 +12,10 @@ import { ServingState } from "./serving-state.ts";
 
 /** What is served beside a processor. */
 export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
+  /** What the operator says of how processors run, where there are no `rules`. Default: nothing. */
+  readonly run?: RunOptions | undefined;
+  /** Ends the processors' `setup` and calls their `close`, where `setup` is left to these routes. Default: never. */
+  readonly signal?: AbortSignal | undefined;
   /** Serves `extproc.debug.v1.DebugService` too, which runs the processor for whoever can call. Default: false. */
   readonly debug?: boolean | undefined;
   /** What health checks report; its `end()` ends health watches. Default: always serving. */
@@ -38,13 +44,27 @@ export function extProcRoutes(
   processor: Processor,
   options: ExtProcRoutesOptions = {},
 ): (router: ConnectRouter) => void {
-  const { debug = false, serving = new ServingState(), maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
+  const { debug = false, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
+  const running = options.setup ? options : setUp(processor, options);
+  const { serving = new ServingState() } = running;
   const limits = { readMaxBytes: maxMessageBytes };
   return (router) => {
-    router.service(ExternalProcessor, externalProcessorService(processor, options), limits);
+    router.service(ExternalProcessor, externalProcessorService(processor, running), limits);
     router.service(Health, healthService(serving), limits);
-    if (debug) debugRoutes(processor, options)(router);
+    if (debug) debugRoutes(processor, running)(router);
   };
+}
+
+/** For routes whose caller does not do it: nobody else would set the processors up. */
+function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRoutesOptions {
+  const rules = options.rules ?? runRules(processor, options.run);
+  const setup = new ProcessorSetup(rules);
+  options.signal?.addEventListener("abort", () => void setup.close(), { once: true });
+  if (setup.unready === undefined) return { ...options, rules, setup };
+  const serving = options.serving ?? new ServingState();
+  serving.serving = false;
+  setup.start(() => serving.begin());
+  return { ...options, rules, setup, serving };
 }
 
 /** The routes of `extproc.debug.v1.DebugService` alone. A misspelt field is an error here, not a silent nothing. */

@@ -1,8 +1,13 @@
 /** Whether the server wants new transactions. The one place that health, readiness and shutdown share. */
 export class ServingState {
-  #serving = true;
+  #serving: boolean;
   #ended = false;
   readonly #watchers = new Set<() => void>();
+
+  /** @param serving False where it has to be set up first. Default: true. */
+  constructor(serving = true) {
+    this.#serving = serving;
+  }
 
   get serving(): boolean {
     return this.#serving;
@@ -16,6 +21,11 @@ export class ServingState {
   /** True once the server goes for good. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** The server is set up: it serves, unless it goes already. */
+  begin(): void {
+    if (!this.#ended) this.serving = true;
   }
 
   /** The server goes: it serves no more, and whoever watches is told so and let go. */

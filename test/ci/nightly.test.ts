@@ -8,13 +8,15 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
 
-/** A project that has .ci/nightly, and an npm that only notes how it is called. */
+/** A project that has .ci/nightly, and programs in place of those that it calls; npm only notes how it is called. */
 let folder: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ext-proc-nightly-"));
-  cpSync(join(root, ".ci/nightly"), join(folder, ".ci/nightly"));
+  for (const path of [".ci/nightly", ".ci/tools"]) cpSync(join(root, path), join(folder, path));
   mkdirSync(join(folder, "bin"));
+  program("go", "exit 0");
+  program("python3", 'mkdir -p "$4/bin" && ln -sf /bin/true "$4/bin/python"');
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,18 +39,29 @@ describe.runIf(process.platform === "linux")(".ci/nightly", () => {
   });
 
   test("counts what the checks need only where it fails", () => {
+    program("go", "exit 1");
     const { lastLine } = nightly('[ "$1" != ci ]');
-    expect(lastLine).toBe("5 passed, 1 failed");
+    expect(lastLine).toBe("5 passed, 2 failed");
+  });
+
+  test("installs the programs without which tests fail in CI", () => {
+    expect(nightly("exit 0").output).toMatch(/ok {4}Python tools .*ok {4}h2spec /s);
   });
 });
 
-function nightly(npm: string): { status: number | null; lastLine: string | undefined; called: string } {
+/** Puts a shell script in place of a program. */
+function program(name: string, script: string): void {
+  writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+}
+
+function nightly(npm: string): { status: number | null; output: string; lastLine: string | undefined; called: string } {
   const calls = join(folder, "calls");
-  writeFileSync(join(folder, "bin/npm"), `#!/bin/sh\necho "$*" >> ${calls}\n${npm}\n`, { mode: 0o755 });
+  program("npm", `echo "$*" >> ${calls}\n${npm}`);
   const { PATH = "" } = process.env;
   const { status, stdout } = spawnSync(join(folder, ".ci/nightly"), {
-    env: { PATH: [join(folder, "bin"), PATH].join(delimiter) },
+    env: { PATH: [join(folder, "bin"), PATH].join(delimiter), XDG_CACHE_HOME: folder },
     encoding: "utf8",
   });
-  return { status, lastLine: stdout.trimEnd().split("\n").at(-1), called: readFileSync(calls, "utf8") };
+  const called = readFileSync(calls, "utf8");
+  return { status, output: stdout, lastLine: stdout.trimEnd().split("\n").at(-1), called };
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { SETTINGS, type SettingSpec, variableOf } from "../../src/server/settings.ts";
+import { variableOf } from "../../src/server/read-settings.ts";
+import { SETTINGS, type SettingSpec } from "../../src/server/settings.ts";
 import { codeBlocks, readDocument, root, tableRows } from "./markdown.ts";
 
 const readme = readDocument("README.md");

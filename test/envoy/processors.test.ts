@@ -3,7 +3,8 @@ import { createHeaderModifier } from "../../src/builtin/header-modifier.ts";
 import { hello } from "../../src/builtin/hello.ts";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effect.ts";
+import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { header } from "../../src/protocol/headers.ts";
 import { type EnvoyRig, envoyBinary, misbehaviour, NO_MISBEHAVIOUR, startEnvoyRig } from "./envoy-rig.ts";
 
@@ -154,7 +155,7 @@ describe.skipIf(envoyBinary === undefined)("processors behind a real Envoy", () 
     const observer = defineProcessor({
       name: "observer",
       requestHeaders(_headers, tx) {
-        seen.push(`request ${tx.request.path} ${tx.observabilityMode}`);
+        seen.push(`request ${tx.request.path} ${tx.observability}`);
         return [setHeader("x-changed", "1"), immediateResponse(403)];
       },
       responseHeaders(_headers, tx) {

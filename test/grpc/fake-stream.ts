@@ -15,6 +15,7 @@ import { grpcFrame, grpcMessages } from "./framing.ts";
 
 /** The transport's side of one stream: keeps what the application does, in order, and is as strict as HTTP/2 is. */
 export class FakeStream implements Http2Stream {
+  readonly peer = { address: "192.0.2.7:41522" };
   readonly id = 1;
   isClosed = false;
   queuedBytes = 0;

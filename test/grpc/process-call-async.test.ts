@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
 import { type Deferred, deferred, nextTurn } from "../processor/deferred.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { startCall } from "./started-call.ts";

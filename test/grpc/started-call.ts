@@ -1,8 +1,9 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { ProcessCall } from "../../src/grpc/process-call.ts";
 import type { Processor } from "../../src/processor/definition.ts";
-import type { SessionEnd } from "../../src/processor/session.ts";
+import type { SessionEnd } from "../../src/processor/session-observer.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
+import { patientRules } from "../processor/patient-rules.ts";
 import { FakeStream, headerList, requestBytes } from "./fake-stream.ts";
 
 /** A Process call over a stream of the test's, and what its session told. */
@@ -25,7 +26,13 @@ export function startCall(
   const ends: SessionEnd[] = [];
   const headers = headerList(...(timeout === undefined ? [] : [["grpc-timeout", timeout] as const]));
   const observer = { message: () => undefined, ended: (end: SessionEnd) => ends.push(end) };
-  const call = new ProcessCall(stream, headers, { processor, maxMessageBytes, observer, sessions });
+  const call = new ProcessCall(stream, headers, {
+    processor,
+    maxMessageBytes,
+    observer,
+    sessions,
+    rules: patientRules(processor),
+  });
   const receiveBytes = (bytes: Uint8Array) => {
     const buffer = Buffer.concat([Buffer.alloc(3, 0xee), bytes, Buffer.alloc(3, 0xee)]);
     call.onData(buffer, 3, 3 + bytes.length);

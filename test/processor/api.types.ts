@@ -1,6 +1,9 @@
 import { describe, expectTypeOf, test } from "vitest";
+import { z } from "zod";
 import {
+  addHeaderIfAbsent,
   appendHeader,
+  clearRouteCache,
   compose,
   defineProcessor,
   type EditablePhase,
@@ -11,10 +14,20 @@ import {
   type HttpTrailers,
   header,
   immediateResponse,
+  overrideMode,
+  overwriteHeaderIfExists,
   type Processor,
   removeHeader,
+  setAuthority,
+  setDynamicMetadata,
   setHeader,
+  setMethod,
+  setPath,
+  setStatus,
+  setTypedDynamicMetadata,
+  streamedImmediateResponse,
   type Transaction,
+  type TransactionOutcome,
 } from "../../src/index.ts";
 
 declare const responseOnly: Effect<"responseHeaders">;
@@ -29,7 +42,7 @@ describe("inference inside one object literal", () => {
       state: () => ({ user: "", hits: 0 }),
       requestHeaders(headers, tx) {
         expectTypeOf(headers).toEqualTypeOf<HttpHeaders>();
-        expectTypeOf(tx).toEqualTypeOf<Transaction<{ user: string; hits: number }>>();
+        expectTypeOf(tx).toEqualTypeOf<Transaction<{ user: string; hits: number }, undefined>>();
         tx.state.user = header(headers, "x-user") ?? "anonymous";
         tx.state.hits++;
         return setHeader("x-user", tx.state.user);
@@ -65,7 +78,7 @@ describe("inference inside one object literal", () => {
     expectTypeOf<Transaction["request"]>().toEqualTypeOf<Head>();
     expectTypeOf<Transaction["response"]>().toEqualTypeOf<Head | undefined>();
     expectTypeOf<Transaction["signal"]>().toEqualTypeOf<AbortSignal>();
-    expectTypeOf<Transaction["origin"]>().toEqualTypeOf<"envoy" | "debug">();
+    expectTypeOf<Transaction["origin"]>().toEqualTypeOf<"envoy" | "debug" | "simulation" | "http_service">();
     defineProcessor({
       name: "writes",
       requestHeaders(_headers, tx) {
@@ -75,6 +88,60 @@ describe("inference inside one object literal", () => {
         tx.origin = "envoy";
       },
     });
+  });
+});
+
+describe("a processor's configuration and life", () => {
+  const config = z.object({ limit: z.coerce.number().default(3) }).prefault({});
+
+  test("config is what the schema makes, in every handler, with or without a state", () => {
+    defineProcessor({
+      name: "p",
+      config,
+      state: () => 7,
+      requestHeaders(_headers, tx) {
+        expectTypeOf(tx).toEqualTypeOf<Transaction<number, { limit: number }>>();
+        return tx.config.limit > tx.state ? immediateResponse(429) : undefined;
+      },
+      done(tx, outcome) {
+        expectTypeOf(tx.config.limit).toEqualTypeOf<number>();
+        expectTypeOf(outcome).toEqualTypeOf<TransactionOutcome>();
+      },
+    });
+    defineProcessor({
+      name: "p",
+      config,
+      responseHeaders(_headers, tx) {
+        expectTypeOf(tx.state).toEqualTypeOf<undefined>();
+        // @ts-expect-error no such setting
+        tx.config.limits;
+        // @ts-expect-error it is shared by all transactions of the route
+        tx.config = { limit: 1 };
+      },
+    });
+  });
+
+  test("config is undefined without a schema", () => {
+    defineProcessor({
+      name: "p",
+      requestHeaders: (_headers, tx) => expectTypeOf(tx.config).toEqualTypeOf<undefined>() && undefined,
+    });
+  });
+
+  test("the life of a processor", () => {
+    defineProcessor({
+      name: "p",
+      timeoutMs: undefined,
+      onFault: "closed",
+      setup: async (signal) => signal.throwIfAborted(),
+      close() {},
+    });
+    // @ts-expect-error no such policy
+    defineProcessor({ name: "p", onFault: "ignore" });
+    // @ts-expect-error milliseconds are a number
+    defineProcessor({ name: "p", timeoutMs: "150ms" });
+    // @ts-expect-error a schema, not a value
+    defineProcessor({ name: "p", config: { limit: 3 } });
   });
 });
 
@@ -173,6 +240,60 @@ describe("mistakes that do not compile", () => {
     expectTypeOf(appendHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
     expectTypeOf(removeHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
     expectTypeOf(immediateResponse).returns.toEqualTypeOf<Effect<EditablePhase>>();
+  });
+
+  test("each effect is one of the phases in which Envoy honours it", () => {
+    type Headers = Effect<"requestHeaders" | "responseHeaders">;
+    expectTypeOf(addHeaderIfAbsent).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(overwriteHeaderIfExists).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(setDynamicMetadata).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(setTypedDynamicMetadata).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(overrideMode).returns.toEqualTypeOf<Headers>();
+    expectTypeOf(setStatus).returns.toEqualTypeOf<Effect<"responseHeaders">>();
+    for (const make of [setPath, setAuthority, setMethod, clearRouteCache, streamedImmediateResponse])
+      expectTypeOf(make).returns.toEqualTypeOf<Effect<"requestHeaders">>();
+  });
+
+  test("an effect of the other direction, or of headers in trailers", () => {
+    defineProcessor({ name: "p", requestHeaders: () => [setPath("/"), clearRouteCache(), overrideMode({})] });
+    // @ts-expect-error a request has no status
+    defineProcessor({ name: "p", requestHeaders: () => setStatus(200) });
+    // @ts-expect-error one wrong among right ones
+    defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), setStatus(200)] });
+    // @ts-expect-error a response has no path
+    defineProcessor({ name: "p", responseHeaders: () => setPath("/") });
+    // @ts-expect-error nor an authority
+    defineProcessor({ name: "p", responseHeaders: async () => setAuthority("a") });
+    // @ts-expect-error the route is past
+    defineProcessor({ name: "p", responseHeaders: () => clearRouteCache() });
+    // @ts-expect-error so is the moment to begin a streamed response
+    defineProcessor({ name: "p", responseHeaders: () => streamedImmediateResponse(200) });
+    // @ts-expect-error trailers are no place for an override
+    defineProcessor({ name: "p", requestTrailers: () => overrideMode({ requestBody: "STREAMED" }) });
+    // @ts-expect-error nor for a status
+    defineProcessor({ name: "p", responseTrailers: () => setStatus(200) });
+  });
+
+  test("modes that Envoy has not", () => {
+    overrideMode({ requestBody: "FULL_DUPLEX_STREAMED", requestTrailers: undefined });
+    // @ts-expect-error Envoy's filter has no GRPC mode
+    overrideMode({ requestBody: "GRPC" });
+    // @ts-expect-error request headers are past
+    overrideMode({ requestHeaders: "SKIP" });
+    // @ts-expect-error Envoy's own words
+    overrideMode({ requestBody: "buffered" });
+  });
+
+  test("values that metadata cannot have", () => {
+    setDynamicMetadata("n", { a: [1, "b", null, { c: true }] });
+    // @ts-expect-error a bigint is no JSON
+    setDynamicMetadata("n", { a: 1n });
+    // @ts-expect-error a namespace holds an object
+    setDynamicMetadata("n", "a");
+    // @ts-expect-error pack it with anyPack
+    setTypedDynamicMetadata("n", { a: 1 });
+    // @ts-expect-error one value for each header of a streamed response
+    streamedImmediateResponse(200, { headers: { a: ["b", "c"] } });
   });
 
   test("properties that a processor has not", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effect.ts";
+import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";
 import { changesOf, recordSession } from "./recorded-session.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { defineProcessor, definitionsOf, isProcessor } from "../../src/processor/definition.ts";
 
 /** What a caller without types may pass. */
@@ -13,6 +14,12 @@ describe("defineProcessor", () => {
     const full = defineProcessor({
       name: "full",
       state: () => 1,
+      config: z.object({}).prefault({}),
+      timeoutMs: 50,
+      onFault: "closed",
+      setup: async () => {},
+      done: () => {},
+      close: () => {},
       requestHeaders: handler,
       requestTrailers: handler,
       responseHeaders: handler,
@@ -37,10 +44,10 @@ describe("defineProcessor", () => {
   test("refuses a property that it does not know, and lists those it does", () => {
     expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
       new TypeError(
-        "p.requestHeader: no such property; a processor has name, state, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
+        "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, setup, done, close, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
       ),
     );
-    for (const property of ["requestBody", "responseBody", "timeoutMs", "onFault", "toString", "__proto_"])
+    for (const property of ["requestBody", "responseBody", "grpc", "toString", "__proto_"])
       expect(define({ name: "p", [property]: () => undefined })).toThrow(`p.${property}: no such property`);
   });
 
@@ -51,11 +58,31 @@ describe("defineProcessor", () => {
     ["an array", []],
     ["a boolean", true],
   ])("refuses %s as handler or state", (_what, value) => {
-    for (const property of ["state", "requestHeaders", "responseTrailers"]) {
+    for (const property of ["state", "setup", "done", "close", "requestHeaders", "responseTrailers"]) {
       expect(define({ name: "p", [property]: value })).toThrow(TypeError);
       expect(define({ name: "p", [property]: value })).toThrow(/^p\.\w+: is \w+, must be a function$/);
     }
   });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "150", null])(
+    "refuses the time-out %s",
+    (timeoutMs) => {
+      expect(define({ name: "p", timeoutMs })).toThrow(
+        /^p\.timeoutMs: is .+, must be a whole number of milliseconds from 1 to 2147483647$/,
+      );
+    },
+  );
+
+  test.each(["Open", "", true, null, ["open"]])("refuses the fault policy %j", (onFault) => {
+    expect(define({ name: "p", onFault })).toThrow(/^p\.onFault: is .+, must be one of "envoy", "open", "closed"$/);
+  });
+
+  test.each([{}, null, "schema", () => undefined, { "~standard": { version: 2, validate: () => ({ value: 1 }) } }])(
+    "refuses a config that is no Standard Schema (%#)",
+    (config) => {
+      expect(define({ name: "p", config })).toThrow(/^p\.config: is \w+, must be a Standard Schema/);
+    },
+  );
 
   test("takes undefined for an absent handler, as parsed settings give it", () => {
     expect(isProcessor(defineProcessor({ name: "p", requestHeaders: undefined, state: undefined }))).toBe(true);

@@ -1,7 +1,8 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse, setHeader } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { fault } from "../../src/protocol/fault.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
@@ -125,9 +126,8 @@ describe("shutDown", () => {
     const recorded = recordSession(slow().processor);
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.shutDown();
-    expect(recorded.ends).toEqual([
-      { result: "fault", fault: fault("server_draining", "the server shut down before the answer was ready") },
-    ]);
+    const failure = fault("server_draining", "the server shut down before the answer was ready");
+    expect(recorded.ends).toEqual([{ result: "fault", fault: failure, error: failure }]);
   });
 
   test("while nothing is owed ends as completed", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { Session, type SessionEnd } from "../../src/processor/session.ts";
+import { Session } from "../../src/processor/session.ts";
+import type { SessionEnd } from "../../src/processor/session-observer.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { headersOf } from "../protocol/messages.ts";

@@ -2,7 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse, removeHeader, setHeader } from "../../src/processor/effect.ts";
+import { removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { bodyModes, bodyOf, headersOf, plainMessage, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";
@@ -217,7 +218,7 @@ describe("observability mode", () => {
     const processor = defineProcessor({
       name: "watch",
       requestHeaders: (_headers, tx) => {
-        seen.push(`request ${tx.observabilityMode}`);
+        seen.push(`request ${tx.observability}`);
         return immediateResponse(403);
       },
       responseHeaders: () => {

@@ -87,7 +87,7 @@ describe("tx", () => {
 
   test("says who asks, and whether Envoy only watches", () => {
     const seen: unknown[] = [];
-    const processor = looker((_phase, tx) => seen.push([tx.origin, tx.observabilityMode]));
+    const processor = looker((_phase, tx) => seen.push([tx.origin, tx.observability]));
     recordSession(processor).receive(plainMessage("requestHeaders"));
     recordSession(processor, { origin: "debug" }).receive(plainMessage("requestHeaders", { observabilityMode: true }));
     expect(seen).toEqual([

@@ -6,7 +6,8 @@ import {
   ProcessingResponseSchema,
   type StreamedBodyResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type Answer, CONTINUE, Exchange } from "../../src/protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../../src/protocol/answer.ts";
+import { Exchange } from "../../src/protocol/exchange.ts";
 import type { HeaderChange } from "../../src/protocol/header-mutation.ts";
 import { type Direction, directionOf, type PhaseMessage } from "../../src/protocol/phase.ts";
 import { bytes } from "../protocol/messages.ts";

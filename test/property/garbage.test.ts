@@ -3,10 +3,14 @@ import { describe, expect, test } from "vitest";
 import {
   type ProcessingRequest,
   ProcessingRequestSchema,
+  ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effect.ts";
+import * as headerEffects from "../../src/processor/effect-headers.ts";
+import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
+import * as streamEffects from "../../src/processor/effect-stream.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { Exchange } from "../../src/protocol/exchange.ts";
 import type { PhaseMessage } from "../../src/protocol/phase.ts";
 import { nextTurn } from "../processor/deferred.ts";
@@ -57,6 +61,14 @@ function readOrUnset(data: Uint8Array): ProcessingRequest {
   }
 }
 
+/** A function of an effect, without its types. */
+type EffectMaker = (...given: readonly unknown[]) => unknown;
+
+const EFFECT_MAKERS = [
+  ...Object.values(headerEffects),
+  ...Object.values(streamEffects),
+] as unknown as readonly EffectMaker[];
+
 /** What handlers of any quality return. */
 const outcomeArbitrary: fc.Arbitrary<unknown> = fc.oneof(
   { arbitrary: fc.constant(undefined), weight: 3 },
@@ -71,6 +83,9 @@ const outcomeArbitrary: fc.Arbitrary<unknown> = fc.oneof(
   fc
     .tuple(fc.anything(), fc.anything())
     .map(([status, options]) => immediateResponse(status as number, options as object)),
+  fc
+    .tuple(fc.constantFrom<EffectMaker>(...EFFECT_MAKERS), fc.array(fc.anything(), { maxLength: 2 }))
+    .map(([make, given]) => make(...given)),
   fc.anything(),
   fc.array(fc.anything(), { maxLength: 3 }),
 );
@@ -117,11 +132,11 @@ describe("garbage", () => {
           if (how[index % how.length] === "later") return;
           for (const waiting of pending.splice(0)) {
             const immediate = how[index % how.length] === "immediate";
-            const response = { response: { case: "immediateResponse", value: {} } };
+            const response = create(ProcessingResponseSchema, { response: { case: "immediateResponse", value: {} } });
             exchange.answer(
               waiting,
               immediate
-                ? { kind: "immediate", response: response as never }
+                ? { kind: "immediate", responses: [response] }
                 : { kind: "continue", headerChanges: [{ op: "remove", name: "x-a" }] },
             );
             expect(exchange.owed).toBeGreaterThanOrEqual(0);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { type EditablePhase, type Effect, setHeader } from "../../src/processor/effect.ts";
+import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
 import { directionOf, PHASES, type Phase } from "../../src/protocol/phase.ts";
 import { changesOf, recordSession } from "../processor/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
@@ -121,10 +122,12 @@ describe("a session of any handlers, synchronous or not", () => {
           const recorded = recordSession(processorOf(handlers, scheduler));
           recorded.receive(...transaction.messages.slice(0, at));
           const owed = recorded.session.running && !transaction.observabilityMode;
+          // An end with OK would lose what Envoy has handed over meanwhile.
+          const fails = owed || (how === "shutDown" && isInsideBody(transaction, at));
           recorded.session[how]();
           const log = [...recorded.log];
           expect(log.at(-1)).toBe(
-            `ended: ${owed ? { cancel: "canceled", shutDown: "server_draining" }[how] : "completed"}`,
+            `ended: ${fails ? { cancel: "canceled", shutDown: "server_draining" }[how] : "completed"}`,
           );
           recorded.receive(...transaction.messages.slice(at));
           recorded.session.finish();
@@ -136,3 +139,20 @@ describe("a session of any handlers, synchronous or not", () => {
     );
   });
 });
+
+/** True where a direction is begun and not ended after so many messages, in a mode in which Envoy keeps no copy. */
+function isInsideBody({ modes, messages, observabilityMode }: ScriptedTransaction, count: number): boolean {
+  if (observabilityMode) return false;
+  return (["request", "response"] as const).some((direction) => {
+    const own = messages.slice(0, count).flatMap(({ request }) => {
+      return request.case !== undefined && directionOf(request.case) === direction ? [request] : [];
+    });
+    const ended = own.some(
+      ({ value }) =>
+        !("endOfStream" in value) ||
+        value.endOfStream ||
+        ("endOfStreamWithoutMessage" in value && value.endOfStreamWithoutMessage),
+    );
+    return /DUPLEX|GRPC/.test(modes[direction] ?? "") && own.length > 0 && !ended;
+  });
+}

@@ -6,7 +6,8 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type Answer, CONTINUE, Exchange } from "../../src/protocol/exchange.ts";
+import { type Answer, CONTINUE } from "../../src/protocol/answer.ts";
+import { Exchange } from "../../src/protocol/exchange.ts";
 import type { HeaderChange } from "../../src/protocol/header-mutation.ts";
 import { toImmediateResponse } from "../../src/protocol/immediate-response.ts";
 import { neutralAnswer } from "../../src/protocol/neutral-answer.ts";
@@ -18,7 +19,7 @@ const SET_A: HeaderChange = { op: "set", name: "x-a", value: bytes("1") };
 function immediate(status: number): Answer {
   const response = toImmediateResponse({ status });
   if (typeof response === "string") throw new Error(response);
-  return { kind: "immediate", response };
+  return { kind: "immediate", responses: [response] };
 }
 
 function accepted(exchange: Exchange, message: ProcessingRequest): PhaseMessage {

@@ -1,20 +1,5 @@
-import {
-  clone,
-  create,
-  createRegistry,
-  type DescField,
-  type DescMessage,
-  equals,
-  fromBinary,
-  fromJson,
-  type JsonObject,
-  type JsonValue,
-  ScalarType,
-  toBinary,
-  toJson,
-} from "@bufbuild/protobuf";
+import { clone, create, equals, fromBinary, fromJson, type JsonObject, toBinary, toJson } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { HeaderValueSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
 import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
@@ -25,52 +10,7 @@ import {
 import { HttpStatusSchema } from "../../gen/envoy/type/v3/http_status_pb.js";
 import { file_extproc_debug_v1_debug } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { mirroredFiles } from "./descriptor-table.mjs";
-
-const registry = createRegistry(DurationSchema);
-
-const scalarSamples: Partial<Record<ScalarType, JsonValue>> = {
-  [ScalarType.STRING]: "text",
-  [ScalarType.BYTES]: "AP/+",
-  [ScalarType.BOOL]: true,
-  // proto-JSON writes 64-bit numbers as strings, so that no digit is lost.
-  [ScalarType.INT64]: "9007199254740993",
-  [ScalarType.UINT32]: 4294967295,
-};
-
-const wellKnownSamples: Record<string, JsonValue> = {
-  "google.protobuf.Struct": { text: "a", number: 1.5, list: [true, null], nested: { deep: "b" } },
-  "google.protobuf.Any": { "@type": "type.googleapis.com/google.protobuf.Duration", value: "1s" },
-  "google.protobuf.Duration": "0.200s",
-  "google.protobuf.BoolValue": false,
-};
-
-type NameOf = (field: DescField) => string;
-
-/** JSON with every field of a message set, and the chosen member of each oneof (the last, where it has fewer). */
-function sampleMessage(desc: DescMessage, nameOf: NameOf, member: number): JsonValue {
-  const wellKnown = wellKnownSamples[desc.typeName];
-  if (wellKnown !== undefined) return wellKnown;
-  const chosen = desc.oneofs.map((oneof) => oneof.fields[Math.min(member, oneof.fields.length - 1)]);
-  return Object.fromEntries(
-    desc.fields
-      .filter((field) => !field.oneof || chosen.includes(field))
-      .map((field) => [nameOf(field), sampleField(field, nameOf, member)]),
-  );
-}
-
-function sampleField(field: DescField, nameOf: NameOf, member: number): JsonValue {
-  const element = sampleElement(field, nameOf, member);
-  if (field.fieldKind === "list") return [element, element];
-  return field.fieldKind === "map" ? { first: element, second: element } : element;
-}
-
-function sampleElement(field: DescField, nameOf: NameOf, member: number): JsonValue {
-  if (field.message) return sampleMessage(field.message, nameOf, member);
-  if (field.enum) return field.enum.values.at(-1)?.name ?? null;
-  const sample = field.scalar === undefined ? undefined : scalarSamples[field.scalar];
-  if (sample === undefined) throw new Error(`no sample for ${field.toString()}`);
-  return sample;
-}
+import { sampleRegistry as registry, sampleMessage } from "./sample-json.ts";
 
 const messages = [...mirroredFiles, file_extproc_debug_v1_debug].flatMap((file) =>
   file.messages.flatMap((message) => [message, ...message.nestedMessages]),

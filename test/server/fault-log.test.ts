@@ -19,7 +19,7 @@ function logged() {
     { info: keep("info"), warn: keep("warn"), error: keep("error") },
     new LineLimiter(() => clock.ms),
   );
-  return { lines, clock, end: (failure: Fault) => log.ended({ result: "fault", fault: failure }, "envoy") };
+  return { lines, clock, log, end: (failure: Fault) => log.fault(failure, "grpc_error", "envoy") };
 }
 
 function threw(cause: unknown): Fault {
@@ -28,7 +28,8 @@ function threw(cause: unknown): Fault {
 
 describe("FaultLog", () => {
   test("logs nothing where there is no fault", () => {
-    const { lines } = logged();
+    const { lines, log } = logged();
+    log.ended();
     expect(lines).toEqual([]);
   });
 
@@ -43,6 +44,7 @@ describe("FaultLog", () => {
           fault: "handler_threw",
           source: "handler",
           processor: "broken",
+          outcome: "grpc_error",
           origin: "envoy",
           error: "RangeError",
           at: expect.arrayContaining([expect.stringContaining("fault-log.test.ts:")]),

@@ -5,7 +5,8 @@ import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/ext
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { immediateResponse, setHeader } from "../../src/processor/effect.ts";
+import { setHeader } from "../../src/processor/effect-headers.ts";
+import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { MAX_DEBUG_MESSAGES } from "../../src/services/debug-service.ts";

@@ -16,6 +16,8 @@ export interface EnvoyProcessOptions {
   readonly concurrency?: number | undefined;
   /** `trace` to `critical`; what Envoy logs is kept for `log()`. Default `warning`. */
   readonly logLevel?: string | undefined;
+  /** Further arguments, such as `--file-flush-interval-msec 50`. Default: none. */
+  readonly args?: readonly string[] | undefined;
   /** How long Envoy may take until it is ready. Default 30,000: CI machines are slow at times. */
   readonly readyTimeoutMs?: number | undefined;
   /** Ends Envoy, also while it is still starting. */
@@ -65,6 +67,7 @@ export async function startEnvoy(options: EnvoyProcessOptions): Promise<EnvoyPro
   await writeFile(bootstrapFile, JSON.stringify(options.bootstrap));
   const args = ["-c", bootstrapFile, "--admin-address-path", adminAddressFile, "--disable-hot-restart"];
   args.push("--concurrency", String(options.concurrency ?? 1), "--log-level", options.logLevel ?? "warning");
+  args.push(...(options.args ?? []));
   const child = spawn(options.binary, args, { stdio: ["ignore", "ignore", "pipe"] });
   const log = keepLog(child);
   const ended = untilEnded(child, folder);

@@ -1,0 +1,51 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+
+/** As deep as protobuf-es reads a Struct; it also ends the walk through a cycle. */
+const MAX_DEPTH = 32;
+
+/** Thrown inside this file only. */
+class NotJson extends Error {}
+
+/**
+ * A copy of a value as JSON, or, as a string, why it is none. The copy cannot be changed by whoever made the value,
+ * so what was checked is what is sent. Properties that are undefined are left out, as in JSON.
+ */
+export function copyJsonObject(value: unknown): JsonObject | string {
+  try {
+    return copyObject(value, 0);
+  } catch (error) {
+    if (error instanceof NotJson) return error.message;
+    throw error;
+  }
+}
+
+function copyObject(value: unknown, depth: number): JsonObject {
+  if (depth > MAX_DEPTH) throw new NotJson(`is nested more than ${MAX_DEPTH} deep`);
+  if (typeof value !== "object" || value === null || Array.isArray(value) || !isPlain(value))
+    throw new NotJson("must be a plain object");
+  const entries: [string, JsonValue][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (item !== undefined) entries.push([key, copyValue(item, depth + 1)]);
+  }
+  // Not by assignment: a key may be `__proto__`.
+  return Object.fromEntries(entries);
+}
+
+function copyValue(value: unknown, depth: number): JsonValue {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw new NotJson("has a number that is not finite");
+    return value;
+  }
+  if (Array.isArray(value)) {
+    if (depth > MAX_DEPTH) throw new NotJson(`is nested more than ${MAX_DEPTH} deep`);
+    return Array.from(value, (item) => copyValue(item, depth + 1));
+  }
+  if (typeof value === "object") return copyObject(value, depth);
+  throw new NotJson(`has a ${typeof value}, which JSON does not have`);
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}

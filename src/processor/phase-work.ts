@@ -1,0 +1,75 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { HeaderMap, HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { ContinueAnswer } from "../protocol/answer.ts";
+import type { Exchange } from "../protocol/exchange.ts";
+import type { HeaderChange } from "../protocol/header-mutation.ts";
+import { headerEntries } from "../protocol/headers.ts";
+import type { ModeOverride } from "../protocol/mode-override.ts";
+import { directionOf, type PhaseMessage } from "../protocol/phase.ts";
+import { WorkingHead } from "../protocol/working-head.ts";
+
+const NO_CHANGES: HeaderChange[] = [];
+
+/** What the handlers of one phase want, added up as they run; as it stands it is the answer. */
+export class PhaseWork implements ContinueAnswer {
+  readonly kind = "continue";
+  readonly message: PhaseMessage;
+  readonly exchange: Exchange;
+  clearRouteCache = false;
+  modeOverride: ModeOverride | undefined = undefined;
+  dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
+  typedDynamicMetadata: Record<string, Any> | undefined = undefined;
+  #changes: HeaderChange[] = NO_CHANGES;
+  #head: WorkingHead | undefined;
+
+  constructor(message: PhaseMessage, exchange: Exchange) {
+    this.message = message;
+    this.exchange = exchange;
+  }
+
+  get headerChanges(): readonly HeaderChange[] {
+    return this.#changes;
+  }
+
+  /** The headers or trailers with what was changed so far. */
+  get head(): WorkingHead {
+    this.#head ??= this.#openHead();
+    return this.#head;
+  }
+
+  /** Adds a change. From here on everybody who looks sees it. */
+  change(change: HeaderChange): void {
+    this.#head ??= this.#openHead();
+    this.#changes.push(change);
+  }
+
+  /** The message as the handlers before left it: Envoy's own while nothing changed. */
+  get currentMessage(): PhaseMessage["value"] {
+    const { case: phase, value } = this.message;
+    if (this.#changes.length === 0) return value;
+    const entries = [...this.head.entries];
+    switch (phase) {
+      case "requestHeaders":
+      case "responseHeaders":
+        return { ...value, headers: withEntries(value.headers, entries) };
+      case "requestTrailers":
+      case "responseTrailers":
+        return { ...value, trailers: withEntries(value.trailers, entries) };
+      default:
+        return value;
+    }
+  }
+
+  #openHead(): WorkingHead {
+    const { case: phase, value } = this.message;
+    this.#changes = [];
+    return phase === "requestTrailers" || phase === "responseTrailers"
+      ? new WorkingHead(headerEntries(value), this.#changes)
+      : this.exchange.changeHead(directionOf(phase), this.#changes);
+  }
+}
+
+function withEntries(map: HeaderMap | undefined, headers: HeaderValue[]): HeaderMap {
+  return map ? { ...map, headers } : { $typeName: "envoy.config.core.v3.HeaderMap", headers };
+}

@@ -1,0 +1,135 @@
+import {
+  declareEnvoy,
+  ENVOY_DEFAULTS,
+  type EnvoyDeclaration,
+  type EnvoyDeclarationInit,
+} from "../protocol/envoy-declaration.ts";
+import type { Fault } from "../protocol/fault.ts";
+import {
+  type AnyDefinition,
+  DEFAULT_TIMEOUT_MS,
+  definitionsOf,
+  type FaultPolicy,
+  type Processor,
+} from "./definition.ts";
+import { stricterPolicy } from "./fault-policy.ts";
+import { type TimeLimit, timeLimit } from "./time-limit.ts";
+
+/** What the operator says of how processors run. */
+export interface RunOptions {
+  /** Of Envoy's side. Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclarationInit | undefined;
+  /** The loosest fault policy that is allowed; a processor's own may be stricter. Default: `open`, which allows all. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** Handlers run, but everything passes unchanged. Default: false. */
+  readonly shadow?: boolean | undefined;
+  /** Of single processors, by their names. */
+  readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
+}
+
+/** What the operator says of one processor. */
+export interface ProcessorOverride {
+  /** As `onFault` of {@link RunOptions}, for this one. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** In place of the definition's `timeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** One part of a composed processor, with what holds for it after the operator's word. */
+export interface RunRule {
+  readonly definition: AnyDefinition;
+  readonly onFault: FaultPolicy;
+  /** What the author, or the operator, asked for. */
+  readonly wantedTimeoutMs: number;
+  readonly limit: TimeLimit;
+}
+
+/** What all transactions of a processor go by. */
+export interface RunRules {
+  readonly declaration: EnvoyDeclaration;
+  readonly shadow: boolean;
+  readonly definitions: readonly AnyDefinition[];
+  /** In the order of the definitions. */
+  readonly rules: readonly RunRule[];
+  /** For faults that no processor is to blame for: the strictest of all. */
+  readonly strictest: FaultPolicy;
+  /** A definition wants to hear of the end of transactions. */
+  readonly hasDone: boolean;
+}
+
+/** Works out the rules of a processor, once. */
+export function runRules(processor: Processor, options: RunOptions = {}): RunRules {
+  const { onFault, shadow = false, processors = {} } = options;
+  const declaration = options.declaration ? declareEnvoy(options.declaration) : ENVOY_DEFAULTS;
+  const definitions = definitionsOf(processor);
+  const rules = definitions.map((definition): RunRule => {
+    const override = Object.hasOwn(processors, definition.name) ? processors[definition.name] : undefined;
+    const own = stricterPolicy(definition.onFault ?? "envoy", onFault);
+    const wantedTimeoutMs = override?.timeoutMs ?? definition.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    return {
+      definition,
+      onFault: stricterPolicy(own, override?.onFault),
+      wantedTimeoutMs,
+      limit: timeLimit(wantedTimeoutMs, declaration),
+    };
+  });
+  const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
+  const hasDone = rules.some(({ definition }) => definition.done !== undefined);
+  return { declaration, shadow, definitions, rules, strictest, hasDone };
+}
+
+const known = new WeakMap<Processor, RunRules>();
+
+/** The rules of a processor whose operator said nothing. */
+export function defaultRunRules(processor: Processor): RunRules {
+  const rules = known.get(processor) ?? runRules(processor);
+  known.set(processor, rules);
+  return rules;
+}
+
+/** The policy for a fault: that of the processor to blame, or the strictest. */
+export function policyFor({ rules, strictest }: RunRules, { processor }: Fault): FaultPolicy {
+  if (processor === undefined) return strictest;
+  return rules.find(({ definition }) => definition.name === processor)?.onFault ?? strictest;
+}
+
+/** What of the operator's and the authors' wishes cannot be had, in a line each. */
+export function ruleWarnings(
+  { rules, declaration }: RunRules,
+  processors: Readonly<Record<string, ProcessorOverride>> = {},
+): string[] {
+  const warnings: string[] = [];
+  for (const { definition, onFault, wantedTimeoutMs, limit } of rules) {
+    const { name } = definition;
+    if (limit.timeoutMs < wantedTimeoutMs) {
+      const { messageTimeoutMs, maxMessageTimeoutMs } = declaration;
+      warnings.push(
+        `processor "${name}": its timeoutMs of ${wantedTimeoutMs} is cut to ${limit.timeoutMs}: Envoy is declared to wait ` +
+          `messageTimeoutMs ${messageTimeoutMs}, maxMessageTimeoutMs ${maxMessageTimeoutMs}; declare more where it does`,
+      );
+    }
+    const asked = Object.hasOwn(processors, name) ? processors[name]?.onFault : undefined;
+    if (asked !== undefined && asked !== onFault) {
+      warnings.push(
+        `processor "${name}": onFault stays "${onFault}": "${asked}" is looser, and it can only be tightened`,
+      );
+    }
+  }
+  return warnings;
+}
+
+/** What processors' policies cannot hold to under the declaration, in a line each. */
+export function unenforceable({ rules, shadow, declaration }: RunRules): string[] {
+  const { failureModeAllow, disableImmediateResponse } = declaration;
+  if (shadow) return ["shadow: nothing that processors want happens"];
+  return rules.flatMap(({ definition, onFault }) => {
+    const policy = `processor "${definition.name}": onFault "${onFault}"`;
+    if (onFault === "closed" && disableImmediateResponse) {
+      const outcome = failureModeAllow ? "and failureModeAllow lets the request pass" : "which Envoy makes a 500 of";
+      return [`${policy} can only be a gRPC error under disableImmediateResponse, ${outcome}`];
+    }
+    if (onFault === "closed" && failureModeAllow)
+      return [`${policy} holds until response headers are out; from then on failureModeAllow lets the response pass`];
+    return [];
+  });
+}

@@ -1,0 +1,71 @@
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Fault } from "../protocol/fault.ts";
+import type { Phase } from "../protocol/phase.ts";
+import type { FaultOutcome } from "./fault-policy.ts";
+import type { Origin, TransactionResult } from "./transaction.ts";
+
+/** How a transaction ended. */
+export type SessionResult = TransactionResult;
+
+/** Every result, for counters that start at zero. */
+export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
+
+/** The end of a transaction; `fault` is there where `result` is `fault`. */
+export interface SessionEnd {
+  readonly result: SessionResult;
+  /** The first fault of the transaction, whatever came of it. */
+  readonly fault?: Fault | undefined;
+  /** The gRPC error that the stream ends with; undefined where it ends with OK. */
+  readonly error?: Fault | undefined;
+  /**
+   * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
+   * error would fail the transaction that Envoy merely copies to us.
+   */
+  readonly observed?: boolean;
+}
+
+/**
+ * Why something that a processor wanted did not happen.
+ *
+ * - `observability_mode`: Envoy only watches.
+ * - `shadow`: the server only pretends.
+ * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
+ * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
+ */
+export type UnenforcedReason =
+  | "observability_mode"
+  | "shadow"
+  | "immediate_response_disabled"
+  | "immediate_response_too_late";
+
+/** Every such reason, for counters that start at zero. */
+export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
+  "observability_mode",
+  "shadow",
+  "immediate_response_disabled",
+  "immediate_response_too_late",
+];
+
+/** Where a session's answers go. No method may throw. */
+export interface SessionOutlet {
+  /** An answer, in the order in which it has to leave. */
+  send(response: ProcessingResponse): void;
+  /** The last call, made once: the stream ends, with an error where there is one. */
+  ended(end: SessionEnd): void;
+  /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
+  settled?(): void;
+}
+
+/** Watches sessions, for counters and logs. Methods must not throw. */
+export interface SessionObserver {
+  /** A message opened a phase. */
+  message(phase: Phase, origin: Origin): void;
+  /** A transaction is over. */
+  ended(end: SessionEnd, origin: Origin): void;
+  /** Something failed: once for each fault, before what comes of it. */
+  fault?(fault: Fault, outcome: FaultOutcome, origin: Origin): void;
+  /** A processor wanted something that did not happen; `wanted` says what, without any value. */
+  unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin): void;
+  /** A `done` of a processor threw. */
+  doneFailed?(processor: string, cause: unknown, origin: Origin): void;
+}

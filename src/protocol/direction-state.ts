@@ -1,0 +1,94 @@
+import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type BodyMode, returnsBody } from "./body-mode.ts";
+import type { HeaderChange } from "./header-mutation.ts";
+import { headerEntries, joinedText } from "./headers.ts";
+import type { Phase, PhaseMessage } from "./phase.ts";
+import { WorkingHead } from "./working-head.ts";
+
+/** Order of the phases within a direction. */
+export const RANK: Readonly<Record<Phase, number>> = {
+  requestHeaders: 1,
+  requestBody: 2,
+  requestTrailers: 3,
+  responseHeaders: 1,
+  responseBody: 2,
+  responseTrailers: 3,
+};
+
+const NO_ENTRIES: readonly HeaderValue[] = [];
+
+/** What the exchange knows of one direction. */
+export class DirectionState {
+  /** Rank of the last phase seen; 0 before the first. */
+  rank = 0;
+  /** Rank of the last phase answered. */
+  answeredRank = 0;
+  /** Messages that wait for their answer. */
+  owed = 0;
+  ended = false;
+  /** True once the message that waits has had its time-out extended; Envoy grants one each. */
+  extended = false;
+  /** The mode that the stream began with. */
+  configured: BodyMode | undefined;
+  /** The mode in force. */
+  mode: BodyMode | undefined;
+  /** True where an override of ours is what made the mode BUFFERED, so that Envoy shows if it did not obey. */
+  overriddenToBuffered = false;
+  headers: HttpHeaders | undefined;
+  attributes: ProcessingRequest["attributes"] | undefined;
+  #working: WorkingHead | undefined;
+
+  /** The headers with what was changed so far. */
+  get entries(): readonly HeaderValue[] {
+    if (this.#working) return this.#working.entries;
+    return this.headers ? headerEntries(this.headers) : NO_ENTRIES;
+  }
+
+  /** The head from here on: what it was, and changes that may still grow. */
+  changeHead(changes: readonly HeaderChange[]): WorkingHead {
+    this.#working = new WorkingHead(this.entries, changes);
+    return this.#working;
+  }
+
+  /** Puts an override of the body mode in force. */
+  overrideMode(mode: BodyMode | undefined): void {
+    this.overriddenToBuffered = mode === "BUFFERED" && (this.overriddenToBuffered || this.mode !== "BUFFERED");
+    this.mode = mode;
+  }
+
+  /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
+  get bodyBytes(): number | undefined {
+    if (this.headers === undefined) return undefined;
+    if (this.headers.endOfStream) return 0;
+    const text = joinedText(headerEntries(this.headers), "content-length");
+    return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  }
+
+  /** True while pieces of a body come that Envoy keeps no copy of. */
+  get holdsBody(): boolean {
+    return this.rank > 0 && !this.ended && returnsBody(this.mode);
+  }
+
+  /** True where Envoy still holds the headers back: it has no answer to them, or waits for that to a whole body. */
+  get holdsHeaders(): boolean {
+    if (this.rank === 0 || (this.headers !== undefined && this.answeredRank === 0)) return true;
+    if (this.ended && this.rank === RANK.responseHeaders) return false;
+    const buffered = this.mode === "BUFFERED" || this.mode === "BUFFERED_PARTIAL";
+    return buffered && this.rank <= RANK.responseBody && this.answeredRank < RANK.responseBody;
+  }
+}
+
+/** True for the message after which its direction has none. */
+export function endsDirection(message: PhaseMessage): boolean {
+  switch (message.case) {
+    case "requestHeaders":
+    case "responseHeaders":
+      return message.value.endOfStream;
+    case "requestBody":
+    case "responseBody":
+      return message.value.endOfStream || message.value.endOfStreamWithoutMessage;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,77 @@
+import type { ModeOverride } from "./mode-override.ts";
+import type { Direction } from "./phase.ts";
+
+/**
+ * What the operator says of Envoy's side, once, since Envoy does not say it on the wire: settings of its `ext_proc` filter.
+ * Every decision that depends on them goes by this. A declaration that claims more than Envoy grants makes Envoy drop
+ * answers silently; one that claims less makes a fault of what would have worked.
+ */
+export interface EnvoyDeclaration {
+  /** `message_timeout`, in milliseconds: how long Envoy waits for an answer. Default: 200, Envoy's own. */
+  readonly messageTimeoutMs: number;
+  /**
+   * `max_message_timeout`, in milliseconds: how far an answer may be put off by `override_message_timeout`. Default: 0,
+   * Envoy's own, which is: not at all.
+   */
+  readonly maxMessageTimeoutMs: number;
+  /**
+   * `allow_mode_override`: true where every override is allowed, or the list in `allowed_override_modes`, with both body
+   * modes in each of its entries. Default: false.
+   */
+  readonly allowModeOverride: boolean | readonly ModeOverride[];
+  /** How much of a body Envoy buffers, in bytes: `per_connection_buffer_limit_bytes`. Default: 1 MiB, Envoy's own. */
+  readonly bufferLimitBytes: number;
+  /** The directions whose trailer mode is SEND. Default: none. */
+  readonly trailers: readonly Direction[];
+  /** `failure_mode_allow`: a failed stream lets the transaction pass. Default: false. */
+  readonly failureModeAllow: boolean;
+  /** `disable_immediate_response`: an immediate response is a protocol error. Default: false. */
+  readonly disableImmediateResponse: boolean;
+  /** `mutation_rules`: which headers may be changed. Default: Envoy's own. */
+  readonly mutationRules: MutationRules;
+}
+
+/** The part of Envoy's `mutation_rules` that opens what is closed by default. */
+export interface MutationRules {
+  /** `allow_all_routing`: `host`, `:authority`, `:scheme` and `:method` may be set. Default: false. */
+  readonly allowAllRouting: boolean;
+  /** `allow_envoy`: names that begin with `x-envoy-` may be set and removed. Default: false. */
+  readonly allowEnvoy: boolean;
+}
+
+/** A declaration as it is written: what is left out has Envoy's default. */
+export type EnvoyDeclarationInit = {
+  readonly [K in Exclude<keyof EnvoyDeclaration, "mutationRules">]?: EnvoyDeclaration[K] | undefined;
+} & {
+  readonly mutationRules?: { readonly [K in keyof MutationRules]?: boolean | undefined } | undefined;
+};
+
+/** What holds where the operator declares nothing: Envoy's own defaults. */
+export const ENVOY_DEFAULTS: EnvoyDeclaration = {
+  messageTimeoutMs: 200,
+  maxMessageTimeoutMs: 0,
+  allowModeOverride: false,
+  bufferLimitBytes: 1024 * 1024,
+  trailers: [],
+  failureModeAllow: false,
+  disableImmediateResponse: false,
+  mutationRules: { allowAllRouting: false, allowEnvoy: false },
+};
+
+/** Fills in what a declaration leaves out. It checks nothing: whoever reads a file or flags does. */
+export function declareEnvoy(init: EnvoyDeclarationInit): EnvoyDeclaration {
+  const { mutationRules = {} } = init;
+  return {
+    messageTimeoutMs: init.messageTimeoutMs ?? ENVOY_DEFAULTS.messageTimeoutMs,
+    maxMessageTimeoutMs: init.maxMessageTimeoutMs ?? ENVOY_DEFAULTS.maxMessageTimeoutMs,
+    allowModeOverride: init.allowModeOverride ?? ENVOY_DEFAULTS.allowModeOverride,
+    bufferLimitBytes: init.bufferLimitBytes ?? ENVOY_DEFAULTS.bufferLimitBytes,
+    trailers: init.trailers ?? ENVOY_DEFAULTS.trailers,
+    failureModeAllow: init.failureModeAllow ?? ENVOY_DEFAULTS.failureModeAllow,
+    disableImmediateResponse: init.disableImmediateResponse ?? ENVOY_DEFAULTS.disableImmediateResponse,
+    mutationRules: {
+      allowAllRouting: mutationRules.allowAllRouting ?? ENVOY_DEFAULTS.mutationRules.allowAllRouting,
+      allowEnvoy: mutationRules.allowEnvoy ?? ENVOY_DEFAULTS.mutationRules.allowEnvoy,
+    },
+  };
+}

@@ -1,0 +1,184 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type ProcessingMode,
+  ProcessingMode_BodySendMode,
+  ProcessingMode_HeaderSendMode,
+  ProcessingModeSchema,
+} from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import type { BodyMode } from "./body-mode.ts";
+import type { EnvoyDeclaration } from "./envoy-declaration.ts";
+import { directionOf, type HeaderPhase } from "./phase.ts";
+
+/** Whether Envoy sends headers or trailers, by the names of `ProcessingMode.HeaderSendMode`. */
+export type SendMode = "SEND" | "SKIP";
+
+/** The body modes that an override can ask for; Envoy itself has no GRPC mode. */
+export type OverrideBodyMode = Exclude<BodyMode, "GRPC">;
+
+/**
+ * What Envoy is to send from here on, as in `mode_override`. What is left out stays as it is. Request headers are not
+ * among it: when an override can be sent they are past.
+ */
+export interface ModeOverride {
+  readonly requestBody?: OverrideBodyMode | undefined;
+  readonly requestTrailers?: SendMode | undefined;
+  readonly responseHeaders?: SendMode | undefined;
+  readonly responseBody?: OverrideBodyMode | undefined;
+  readonly responseTrailers?: SendMode | undefined;
+}
+
+/** The body modes in force on a stream; undefined where Envoy did not tell (before 1.34). */
+export interface Modes {
+  readonly requestBody: BodyMode | undefined;
+  readonly responseBody: BodyMode | undefined;
+}
+
+/** What decides whether Envoy would obey an override. */
+export interface OverrideSituation {
+  /** The headers that the override would answer. */
+  readonly phase: HeaderPhase;
+  readonly declaration: EnvoyDeclaration;
+  /** The modes that the stream began with. */
+  readonly configured: Modes;
+  /** The modes in force, earlier overrides included. */
+  readonly modes: Modes;
+  /** What was overridden before. */
+  readonly earlier: ModeOverride | undefined;
+  /** `send_body_without_waiting_for_header_response`, which turns overrides off. */
+  readonly sendsBodyAtOnce: boolean;
+  /** Bytes of the body behind these headers: 0 where there is none; undefined where it is not known. */
+  readonly bodyBytes: number | undefined;
+}
+
+const BODY_MODES: readonly unknown[] = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
+const SEND_MODES: readonly unknown[] = ["SEND", "SKIP"];
+const VALUES: Readonly<Record<keyof ModeOverride, readonly unknown[]>> = {
+  requestBody: BODY_MODES,
+  requestTrailers: SEND_MODES,
+  responseHeaders: SEND_MODES,
+  responseBody: BODY_MODES,
+  responseTrailers: SEND_MODES,
+};
+const FIELDS = Object.keys(VALUES) as readonly (keyof ModeOverride)[];
+const SEND_FIELDS = ["requestTrailers", "responseHeaders", "responseTrailers"] as const;
+
+/** Says why something is no override at all; undefined where it is one. */
+export function refuseModeOverride(override: unknown): string | undefined {
+  if (typeof override !== "object" || override === null) return "its modes must be an object";
+  for (const [field, value] of Object.entries(override)) {
+    if (!Object.hasOwn(VALUES, field)) return `${JSON.stringify(field)} is no mode; there are ${FIELDS.join(", ")}`;
+    const values = VALUES[field as keyof ModeOverride];
+    if (value !== undefined && !values.includes(value)) return `${field} must be one of ${values.join(", ")}`;
+  }
+  const { requestBody, requestTrailers, responseBody, responseTrailers } = override as ModeOverride;
+  if (requestBody === "FULL_DUPLEX_STREAMED" && requestTrailers === "SKIP")
+    return "requestBody FULL_DUPLEX_STREAMED needs requestTrailers SEND";
+  if (responseBody === "FULL_DUPLEX_STREAMED" && responseTrailers === "SKIP")
+    return "responseBody FULL_DUPLEX_STREAMED needs responseTrailers SEND";
+  return undefined;
+}
+
+/**
+ * An override as it has to be sent, so that Envoy obeys it and changes nothing else: both body modes, since one that
+ * is left out would become NONE; what was overridden before, since Envoy starts from its configuration each time; and,
+ * with FULL_DUPLEX_STREAMED, trailers.
+ *
+ * Undefined where the override changes nothing; a string where Envoy would ignore it, or lose the transaction by it.
+ */
+export function resolveModeOverride(
+  wanted: ModeOverride,
+  situation: OverrideSituation,
+): ModeOverride | string | undefined {
+  const { modes, earlier, declaration } = situation;
+  const changed = FIELDS.filter((field) => wanted[field] !== undefined && wanted[field] !== inForce(field, situation));
+  if (changed.length === 0) return undefined;
+  const refusal = refuseHere(wanted, changed, situation);
+  if (refusal !== undefined) return refusal;
+  const requestBody = wanted.requestBody ?? modes.requestBody;
+  const responseBody = wanted.responseBody ?? modes.responseBody;
+  if (!isOverrideBodyMode(requestBody) || !isOverrideBodyMode(responseBody))
+    return "Envoy told no body modes that can be restated, so the override has to name both";
+  const resolved: ModeOverride = {
+    requestBody,
+    responseBody,
+    responseHeaders: wanted.responseHeaders ?? earlier?.responseHeaders,
+    requestTrailers: trailersFor(requestBody, wanted.requestTrailers ?? earlier?.requestTrailers),
+    responseTrailers: trailersFor(responseBody, wanted.responseTrailers ?? earlier?.responseTrailers),
+  };
+  const allowed = declaration.allowModeOverride;
+  if (typeof allowed === "boolean") return resolved;
+  return pickAllowed(resolved, allowed) ?? "it is none of those that allowModeOverride declares";
+}
+
+/** An override as Envoy's message. */
+export function toProcessingMode(override: ModeOverride): ProcessingMode {
+  return create(ProcessingModeSchema, {
+    requestBodyMode: ProcessingMode_BodySendMode[override.requestBody ?? "NONE"],
+    responseBodyMode: ProcessingMode_BodySendMode[override.responseBody ?? "NONE"],
+    responseHeaderMode: ProcessingMode_HeaderSendMode[override.responseHeaders ?? "DEFAULT"],
+    requestTrailerMode: ProcessingMode_HeaderSendMode[override.requestTrailers ?? "DEFAULT"],
+    responseTrailerMode: ProcessingMode_HeaderSendMode[override.responseTrailers ?? "DEFAULT"],
+  });
+}
+
+/** True in the modes in which a body goes on before its end is there, so that its length may not be what it was. */
+export function streamsBody(mode: BodyMode | undefined): boolean {
+  return mode === "STREAMED" || mode === "FULL_DUPLEX_STREAMED";
+}
+
+function inForce(field: keyof ModeOverride, { modes, earlier }: OverrideSituation): string | undefined {
+  return field === "requestBody" || field === "responseBody" ? modes[field] : earlier?.[field];
+}
+
+function refuseHere(
+  wanted: ModeOverride,
+  changed: readonly (keyof ModeOverride)[],
+  { phase, declaration, configured, modes, sendsBodyAtOnce, bodyBytes }: OverrideSituation,
+): string | undefined {
+  if (declaration.allowModeOverride === false)
+    return "Envoy's allow_mode_override is not declared; if the filter has it, declare allowModeOverride";
+  if (sendsBodyAtOnce) return "Envoy takes none with send_body_without_waiting_for_header_response";
+  if (configured.requestBody === "FULL_DUPLEX_STREAMED" || configured.responseBody === "FULL_DUPLEX_STREAMED")
+    return "Envoy takes none where a configured body mode is FULL_DUPLEX_STREAMED";
+  const past =
+    phase === "responseHeaders"
+      ? changed.find((field) => field !== "responseBody" && field !== "responseTrailers")
+      : undefined;
+  if (past !== undefined) return `${past} is past when response headers are answered`;
+  for (const field of ["requestBody", "responseBody"] as const) {
+    if (!changed.includes(field) || wanted[field] !== "BUFFERED" || modes[field] !== "NONE") continue;
+    // Envoy answers 413 to a body above its limit only where BUFFERED is configured; after an override it hangs.
+    const bytes = field.startsWith(directionOf(phase)) ? bodyBytes : undefined;
+    if (bytes === undefined)
+      return `${field} cannot go from NONE to BUFFERED while the body's length is unknown: above its limit Envoy would hang`;
+    if (bytes > declaration.bufferLimitBytes)
+      return `${field} cannot go from NONE to BUFFERED for more than bufferLimitBytes (${declaration.bufferLimitBytes}): Envoy would hang`;
+  }
+  return undefined;
+}
+
+function isOverrideBodyMode(mode: BodyMode | undefined): mode is OverrideBodyMode {
+  return BODY_MODES.includes(mode);
+}
+
+function trailersFor(body: OverrideBodyMode, wanted: SendMode | undefined): SendMode | undefined {
+  return body === "FULL_DUPLEX_STREAMED" ? "SEND" : wanted;
+}
+
+/**
+ * The override with what it leaves open as a declared mode has it: Envoy compares the result with its list literally,
+ * and an override that is silent about a mode may differ from the list's entry.
+ */
+function pickAllowed(override: ModeOverride, allowed: readonly ModeOverride[]): ModeOverride | undefined {
+  const entry = allowed.find(
+    (candidate) =>
+      (candidate.requestBody ?? "NONE") === override.requestBody &&
+      (candidate.responseBody ?? "NONE") === override.responseBody &&
+      // Nobody who asks for a body wants to lose the response headers by it.
+      (override.responseHeaders !== undefined || candidate.responseHeaders !== "SKIP") &&
+      SEND_FIELDS.every((field) => override[field] === undefined || override[field] === candidate[field]),
+  );
+  if (entry === undefined) return undefined;
+  const { responseHeaders, requestTrailers, responseTrailers } = entry;
+  return { ...override, responseHeaders, requestTrailers, responseTrailers };
+}

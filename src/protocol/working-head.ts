@@ -1,0 +1,99 @@
+import { create } from "@bufbuild/protobuf";
+import { type HeaderValue, HeaderValueSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { HeaderChange } from "./header-mutation.ts";
+import { valueBytes } from "./header-text.ts";
+import { hasName } from "./headers.ts";
+
+/**
+ * A header map as it is after the changes made so far, for whoever comes next: later processors, and effects that
+ * depend on what is there. The copy is made when somebody looks, and kept up to date from there.
+ */
+export class WorkingHead {
+  readonly #original: readonly HeaderValue[];
+  readonly #changes: readonly HeaderChange[];
+  #copy: HeaderValue[] | undefined;
+  #applied = 0;
+
+  /** `changes` may grow; they are never taken back. */
+  constructor(original: readonly HeaderValue[], changes: readonly HeaderChange[]) {
+    this.#original = original;
+    this.#changes = changes;
+  }
+
+  /** The entries by now. Do not keep the array: the next change may alter it. */
+  get entries(): readonly HeaderValue[] {
+    if (this.#changes.length === 0) return this.#original;
+    this.#copy ??= [...this.#original];
+    for (; this.#applied < this.#changes.length; this.#applied++) {
+      const change = this.#changes[this.#applied];
+      if (change) applyChange(this.#copy, change);
+    }
+    return this.#copy;
+  }
+
+  /** True where the header is there by now, even with an empty value. `name` is lower-case. */
+  has(name: string): boolean {
+    for (let at = this.#changes.length - 1; at >= 0; at--) {
+      const change = this.#changes[at];
+      if (change?.name === name) return change.op !== "remove";
+    }
+    return this.#original.some((entry) => hasName(entry, name));
+  }
+
+  /**
+   * Says which of Envoy's limits the map is over by now; undefined where it is within them. A map that Envoy sent us
+   * above a limit shows that Envoy's own is higher, and is not judged by it.
+   */
+  overLimit({ maxHeaders, maxBytes }: HeaderLimits): string | undefined {
+    const { count, bytes } = sizeOf(this.#original);
+    let mostCount = count;
+    let mostBytes = bytes;
+    for (const change of this.#changes) {
+      if (change.op === "remove") continue;
+      mostCount++;
+      mostBytes += change.name.length + change.value.length;
+    }
+    if (mostCount <= maxHeaders && mostBytes <= maxBytes) return undefined;
+    const result = sizeOf(this.entries);
+    if (count <= maxHeaders && result.count > maxHeaders)
+      return `${result.count} headers with those that are there, and Envoy takes ${maxHeaders}`;
+    if (bytes <= maxBytes && result.bytes > maxBytes)
+      return `${result.bytes} bytes of headers with those that are there, and Envoy takes ${maxBytes}`;
+    return undefined;
+  }
+}
+
+/** How many headers a map may have, pseudo-headers included, and how many bytes their names and values. */
+export interface HeaderLimits {
+  readonly maxHeaders: number;
+  readonly maxBytes: number;
+}
+
+function applyChange(entries: HeaderValue[], change: HeaderChange): void {
+  const { name, op } = change;
+  if (op === "append") {
+    entries.push(entryOf(name, change.value));
+    return;
+  }
+  let kept = 0;
+  let replaced = op === "remove";
+  for (const entry of entries) {
+    if (!hasName(entry, name)) entries[kept++] = entry;
+    else if (!replaced && op === "set") {
+      entries[kept++] = entryOf(name, change.value);
+      replaced = true;
+    }
+  }
+  entries.length = kept;
+  if (!replaced && op === "set") entries.push(entryOf(name, change.value));
+}
+
+function entryOf(key: string, rawValue: Uint8Array): HeaderValue {
+  return create(HeaderValueSchema, { key, rawValue });
+}
+
+function sizeOf(entries: readonly HeaderValue[]): { readonly count: number; readonly bytes: number } {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.key.length + valueBytes(entry).length;
+  return { count: entries.length, bytes };
+}

@@ -1,0 +1,91 @@
+import { readFile } from "node:fs/promises";
+import type { core } from "zod";
+import { configSchema, expectedAt, type ProcessorSettings } from "./config-schema.ts";
+import { nearestName } from "./nearest-name.ts";
+import { SETTINGS, type Settings } from "./settings.ts";
+import { parseYaml, type YamlSource } from "./yaml-source.ts";
+
+/** What a configuration file says; what is missing is left to the environment's and the flags' defaults. */
+export interface ConfigFile {
+  readonly settings: Partial<Settings>;
+  readonly processors: Readonly<Record<string, ProcessorSettings>>;
+}
+
+/** Larger files are none that a person wrote. */
+const MAX_CONFIG_CHARACTERS = 256 * 1024;
+/** Problems that are told; whoever has more has one reason for all of them. */
+const MAX_PROBLEMS = 20;
+
+/** Reads and checks a configuration file. Problems are lines for a person, each with its place: `FILE:LINE:COLUMN`. */
+export async function readConfigFile(path: string): Promise<ConfigFile | { readonly problems: readonly string[] }> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    return { problems: [`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`] };
+  }
+  return parseConfig(text, path);
+}
+
+/** The same for a text; `name` is what problems call it. */
+export function parseConfig(text: string, name: string): ConfigFile | { readonly problems: readonly string[] } {
+  if (text.length > MAX_CONFIG_CHARACTERS) {
+    return { problems: [`${name}: has ${text.length} characters, at most ${MAX_CONFIG_CHARACTERS} are allowed`] };
+  }
+  const source = parseYaml(text, name);
+  if ("problems" in source) return source;
+  // An empty file sets nothing.
+  const { data, error } = configSchema.safeParse(source.value ?? {});
+  if (error === undefined) {
+    const { processors = {}, ...values } = data;
+    return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
+  }
+  const problems = error.issues.flatMap((issue) => explainIssue(issue, source));
+  // In the order of the file: each begins with its line and column.
+  problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
+  if (problems.length <= MAX_PROBLEMS) return { problems };
+  return { problems: [...problems.slice(0, MAX_PROBLEMS), `${name}: and ${problems.length - MAX_PROBLEMS} more`] };
+}
+
+function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {
+  const settings: Record<string, unknown> = {};
+  for (const [name, { path }] of Object.entries(SETTINGS)) {
+    const value = path?.reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], values);
+    if (value !== undefined) settings[name] = value;
+  }
+  return settings as Partial<Settings>;
+}
+
+function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const path = [...issue.path, key];
+      return `${source.place(path, "key")}: ${path.join(".")}: no such setting${wayOut(key, expectedAt(issue.path))}`;
+    });
+  }
+  const { path } = issue;
+  const expected = expectedAt(path);
+  const rule = typeof expected === "string" ? expected : sectionRule(path, expected);
+  const where = path.length === 0 ? "the file" : path.join(".");
+  return [`${source.place(path, "value")}: ${where}: is ${describe(source.at(path))}, must be ${rule}`];
+}
+
+function sectionRule(path: readonly PropertyKey[], names: readonly string[]): string {
+  if (path.length === 1 && path[0] === "processors") return "a map with the names of processors";
+  return `a map with ${names.join(", ")}`;
+}
+
+function wayOut(key: string, known: string | readonly string[]): string {
+  const names = typeof known === "string" ? [] : known;
+  const nearest = nearestName(key, names);
+  return nearest === undefined ? `; there are ${names.join(", ")}` : `; did you mean ${nearest}?`;
+}
+
+function describe(value: unknown): string {
+  if (value === undefined || value === null) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a map";
+  if (typeof value === "string")
+    return `the text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
+  return typeof value === "boolean" ? String(value) : `the number ${String(value)}`;
+}

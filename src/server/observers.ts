@@ -1,0 +1,46 @@
+import type { SessionObserver } from "../processor/session-observer.ts";
+import type { SetupObserver } from "../processor/setup.ts";
+
+/** Passes everything on to two observers, in this order. */
+export function observeWith(first: SessionObserver, second: SessionObserver): SessionObserver {
+  return {
+    message(phase, origin) {
+      first.message(phase, origin);
+      second.message(phase, origin);
+    },
+    ended(end, origin) {
+      first.ended(end, origin);
+      second.ended(end, origin);
+    },
+    fault(fault, outcome, origin) {
+      first.fault?.(fault, outcome, origin);
+      second.fault?.(fault, outcome, origin);
+    },
+    unenforced(reason, wanted, origin) {
+      first.unenforced?.(reason, wanted, origin);
+      second.unenforced?.(reason, wanted, origin);
+    },
+    doneFailed(processor, cause, origin) {
+      first.doneFailed?.(processor, cause, origin);
+      second.doneFailed?.(processor, cause, origin);
+    },
+  };
+}
+
+/** The same for what becomes of `setup` and `close`. */
+export function observeSetup(first: SetupObserver, second: SetupObserver): SetupObserver {
+  return {
+    ready(processor) {
+      first.ready(processor);
+      second.ready(processor);
+    },
+    failed(processor, cause, retryMs) {
+      first.failed(processor, cause, retryMs);
+      second.failed(processor, cause, retryMs);
+    },
+    closeFailed(processor, cause) {
+      first.closeFailed(processor, cause);
+      second.closeFailed(processor, cause);
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { readSettingText } from "./setting-kind.ts";
+import { SETTINGS, type SettingSpec, type Settings } from "./settings.ts";
+
+const PREFIX = "EXT_PROC_";
+
+/**
+ * Variables that Kubernetes puts into every pod for a Service named `ext-proc` or `ext-proc-…`, such as
+ * `EXT_PROC_PORT=tcp://10.0.0.1:9002`. They are not meant for us, which is why no setting ends like them.
+ */
+const SERVICE_LINK =
+  /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+
+/** The environment variable of a flag: `--status-listen` is `EXT_PROC_STATUS_LISTEN`. */
+export function variableOf(flag: string): string {
+  return PREFIX + flag.toUpperCase().replaceAll("-", "_");
+}
+
+/** Values of flags by their names, as parseArgs gives them. */
+export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+
+/** Environment variables. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings, with what is wrong in them (nothing may start then) and what is merely odd. */
+export interface ReadSettings {
+  readonly settings: Settings;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Merges flags over environment over the configuration file over defaults, and checks every text; the file's values have
+ * been checked where they were read. All problems are told, not just the first.
+ */
+export function readSettings(flags: FlagValues, environment: Environment, file: Partial<Settings> = {}): ReadSettings {
+  const problems: string[] = [];
+  const settings: Record<string, unknown> = {};
+  for (const [name, spec] of Object.entries(SETTINGS) as [keyof Settings, SettingSpec][]) {
+    const [source, text] = givenText(spec, flags, environment);
+    if (text === undefined && file[name] !== undefined) {
+      settings[name] = file[name];
+      continue;
+    }
+    const wanted = text ?? spec.fallback;
+    if (wanted === undefined) continue;
+    const read = readSettingText(spec.kind, wanted);
+    if (typeof read === "string") problems.push(`${source}: ${read}`);
+    else settings[name] = read.value;
+  }
+  return { settings: settings as unknown as Settings, problems, warnings: unknownVariables(environment) };
+}
+
+/** The text of one setting alone, as where a file is named that has the others. */
+export function givenText(
+  { flag }: Pick<SettingSpec, "flag">,
+  flags: FlagValues,
+  environment: Environment,
+): readonly [source: string, text: string | undefined] {
+  const value = flags[flag];
+  if (value !== undefined) return [`--${flag}`, String(value)];
+  const variable = variableOf(flag);
+  return [variable, environment[variable]];
+}
+
+function unknownVariables(environment: Environment): string[] {
+  const known = new Set(Object.values(SETTINGS).map(({ flag }) => variableOf(flag)));
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(PREFIX) && !known.has(name) && !SERVICE_LINK.test(name))
+    .map((name) => `${name} is no setting of ext-proc and is ignored; known are ${[...known].join(", ")}`);
+}

@@ -1,0 +1,46 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { HeaderMap } from "./header-map.ts";
+
+/** What attributes are read from. */
+export interface AttributeSource {
+  /** Values that only the exchange can tell. They go before all others. */
+  readonly given: Readonly<Record<string, JsonValue>>;
+  readonly protocol: "http1" | "http2";
+  readonly request: HeaderMap | undefined;
+  readonly response: HeaderMap | undefined;
+}
+
+type Reader = (source: AttributeSource) => JsonValue | undefined;
+
+/** Envoy's CEL attributes, as far as they follow from the exchange. */
+const READERS: Readonly<Record<string, Reader>> = {
+  "request.path": ({ request }) => request?.get(":path"),
+  "request.url_path": ({ request }) => request?.get(":path")?.split("?", 1)[0],
+  "request.query": ({ request }) => queryOf(request?.get(":path")),
+  "request.host": ({ request }) => request?.get(":authority"),
+  "request.scheme": ({ request }) => request?.get(":scheme"),
+  "request.method": ({ request }) => request?.get(":method"),
+  "request.referer": ({ request }) => request?.get("referer"),
+  "request.useragent": ({ request }) => request?.get("user-agent"),
+  "request.id": ({ request }) => request?.get("x-request-id"),
+  "request.protocol": ({ protocol }) => (protocol === "http1" ? "HTTP/1.1" : "HTTP/2"),
+  // A map cannot be put into a Struct by Envoy: what comes is the name of its type.
+  "request.headers": ({ request }) => request && "CelMap value",
+  "response.headers": ({ response }) => response && "CelMap value",
+  "response.code": ({ response }) => numberOf(response?.get(":status")),
+};
+
+/** The value of an attribute; undefined where it is unknown, or not known yet. */
+export function readAttribute(name: string, source: AttributeSource): JsonValue | undefined {
+  return source.given[name] ?? READERS[name]?.(source);
+}
+
+function queryOf(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  const at = path.indexOf("?");
+  return at === -1 ? "" : path.slice(at + 1).split("#", 1)[0];
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}

@@ -1,0 +1,59 @@
+import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
+import type { PathEnd } from "./filter-path.ts";
+import { Framing } from "./framing.ts";
+import type { HeaderMap } from "./header-map.ts";
+import type { ClientOutcome } from "./outcome.ts";
+
+/** The client: the end of the response's way. */
+export class ClientSide implements PathEnd {
+  readonly #protocol: "http1" | "http2";
+  readonly #onEnd: () => void;
+  readonly #body = new ByteBuffer();
+  #headers: HeaderMap | undefined;
+  #trailers: HeaderMap | undefined;
+  #framing: Framing | undefined;
+  #waitsForMore = false;
+
+  /** `onEnd`: Envoy has sent the end of the response. */
+  constructor(protocol: "http1" | "http2", onEnd: () => void) {
+    this.#protocol = protocol;
+    this.#onEnd = onEnd;
+  }
+
+  /** Response headers have left Envoy: nothing can take their place any more. */
+  get hasHeaders(): boolean {
+    return this.#headers !== undefined;
+  }
+
+  headers(headers: HeaderMap, endStream: boolean): void {
+    this.#headers = headers.clone();
+    this.#framing = new Framing(this.#headers, endStream, this.#protocol);
+    if (endStream) this.#onEnd();
+  }
+
+  data(bytes: Uint8Array, endStream: boolean): void {
+    this.#body.push(bytes);
+    if (!endStream) return;
+    this.#waitsForMore = !this.#framing?.endsWith(this.#body.length);
+    this.#onEnd();
+  }
+
+  trailers(trailers: HeaderMap): void {
+    this.#trailers = trailers.clone();
+    this.#onEnd();
+  }
+
+  outcome(end: ClientOutcome["end"]): ClientOutcome {
+    const body = this.#body.bytes();
+    const limit = this.#framing?.announcedLength ?? body.length;
+    const status = this.#headers?.get(":status");
+    return {
+      status: status === undefined ? undefined : Number(status),
+      headers: (this.#headers?.entries ?? []).filter(([name]) => name !== ":status"),
+      body: body.subarray(0, limit),
+      trailers: this.#trailers?.entries ?? [],
+      end: end === "complete" && this.#waitsForMore ? "stalled" : end,
+      surplus: limit < body.length ? body.subarray(limit) : NO_BYTES,
+    };
+  }
+}

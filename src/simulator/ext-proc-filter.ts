@@ -1,0 +1,146 @@
+import type { Direction } from "../protocol/phase.ts";
+import { zeroCounters } from "./counters.ts";
+import { DirectionState } from "./direction-state.ts";
+import { DynamicMetadata } from "./dynamic-metadata.ts";
+import type { ExtProcPeer } from "./ext-proc-peer.ts";
+import { ExtProcStream } from "./ext-proc-stream.ts";
+import { messageTimedOut, streamClosed, streamFailed } from "./failure.ts";
+import type { FilterConfig } from "./filter-config.ts";
+import type { PathFilter } from "./filter-path.ts";
+import { FilterState } from "./filter-state.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import { HttpTransaction } from "./http-transaction.ts";
+import { MessageTimer } from "./message-timer.ts";
+import type { Outcome, Warning } from "./outcome.ts";
+import { directionMode } from "./processing-mode.ts";
+import { receiveData, receiveHeaders, receiveTrailers } from "./receive-http.ts";
+import { receiveMessage } from "./receive-message.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import { warning } from "./warnings.ts";
+
+/** How long Envoy leaves an observed stream open. */
+const DEFERRED_CLOSE_TIMEOUT_MS = 5000;
+
+/** One transaction with the filter in it, from the client's request to what all of them got. */
+export class FilteredTransaction {
+  readonly clock = new VirtualClock();
+  readonly #filter: FilterState;
+  readonly #http: HttpTransaction;
+  #endedAtMs: number | undefined;
+
+  constructor(peer: ExtProcPeer, config: FilterConfig, exchange: HttpExchange) {
+    const { clock } = this;
+    this.#http = new HttpTransaction(clock, exchange, {
+      config,
+      filter: {
+        request: this.#side("request"),
+        response: this.#side("response"),
+        bypassed: () => {
+          this.#filter.processingComplete = true;
+        },
+        over: () => this.#over(),
+      },
+    });
+    this.#filter = new FilterState({
+      config,
+      clock,
+      host: this.#http,
+      counters: zeroCounters(),
+      metadata: new DynamicMetadata(exchange.dynamicMetadata),
+      request: this.#direction("request", config),
+      response: this.#direction("response", config),
+      openStream: () => this.#openStream(peer),
+    });
+  }
+
+  /** True once the client has all that it will get. */
+  get isOver(): boolean {
+    return this.#endedAtMs !== undefined;
+  }
+
+  start(): void {
+    this.clock.soon(() => this.#http.start());
+  }
+
+  /** Does everything that needs no time to pass. */
+  settle(): void {
+    this.clock.runReady();
+  }
+
+  /** Lets time pass until something happens. False where nothing will, and the transaction is as over as it gets. */
+  advance(): boolean {
+    const { everStream } = this.#filter;
+    if (this.isOver && (everStream?.closed ?? true)) return false;
+    if (this.clock.advance()) return true;
+    if (this.isOver) return false;
+    this.#http.stall();
+    return true;
+  }
+
+  outcome(): Outcome {
+    const { counters, metadata, warnings, everStream } = this.#filter;
+    const upstream = this.#http.upstream.outcome();
+    const client = this.#http.client.outcome(this.#http.end ?? "stalled");
+    return {
+      upstream,
+      client,
+      messages: everStream?.messages ?? [],
+      streamEnd: everStream === undefined ? "none" : everStream.endedByServer ? "server" : "reset",
+      counters,
+      responseCodeDetails: this.#http.details,
+      dynamicMetadata: metadata.untyped,
+      typedDynamicMetadata: metadata.typed,
+      warnings: [...warnings, ...framingWarnings(upstream, client)],
+      durationMs: this.#endedAtMs ?? this.clock.nowMs,
+    };
+  }
+
+  #side(direction: Direction): PathFilter {
+    return {
+      headers: (headers, endStream) =>
+        receiveHeaders(this.#filter, this.#filter.direction(direction), { headers, endStream }),
+      data: (frame) => receiveData(this.#filter, this.#filter.direction(direction), frame),
+      trailers: (trailers) => receiveTrailers(this.#filter, this.#filter.direction(direction), trailers),
+    };
+  }
+
+  #direction(direction: Direction, config: FilterConfig): DirectionState {
+    const path = direction === "request" ? this.#http.requestPath : this.#http.responsePath;
+    const timer = new MessageTimer(this.clock, () => messageTimedOut(this.#filter));
+    return new DirectionState(direction, directionMode(config.mode, direction), { path, timer });
+  }
+
+  #openStream(peer: ExtProcPeer): ExtProcStream {
+    const initialMetadata = this.#filter.config.grpcInitialMetadata;
+    return new ExtProcStream({ peer, initialMetadata }, this.clock, {
+      message: (response) => receiveMessage(this.#filter, response),
+      closed: () => streamClosed(this.#filter),
+      failed: (code, message) => streamFailed(this.#filter, code, message),
+      ignored: () => this.#filter.warn("answer_after_end", undefined),
+    });
+  }
+
+  /** The filter is destroyed. An observed stream stays open for a while: what was sent may still be on its way. */
+  #over(): void {
+    this.#endedAtMs = this.clock.nowMs;
+    const filter = this.#filter;
+    filter.processingComplete = true;
+    filter.request.timer.stop();
+    filter.response.timer.stop();
+    const { observabilityMode, settings } = filter.config;
+    if (observabilityMode) {
+      const { deferredCloseTimeoutMs = DEFERRED_CLOSE_TIMEOUT_MS } = settings;
+      this.clock.after(deferredCloseTimeoutMs, () => filter.closeStream());
+    } else filter.closeStream();
+  }
+}
+
+function framingWarnings(upstream: Outcome["upstream"], client: Outcome["client"]): Warning[] {
+  const warnings: Warning[] = [];
+  const add = (code: "body_after_content_length" | "body_short_of_content_length", phase: Warning["phase"]) =>
+    warnings.push(warning(code, phase, "content-length"));
+  if (upstream && upstream.smuggled.length > 0) add("body_after_content_length", "requestHeaders");
+  if (client.surplus.length > 0) add("body_after_content_length", "responseHeaders");
+  if (client.end === "stalled") add("body_short_of_content_length", "responseHeaders");
+  return warnings;
+}

@@ -1,0 +1,76 @@
+import type { FilterSettings, MetadataNamespaces } from "./filter-settings.ts";
+import { forwardPredicate } from "./forward-rules.ts";
+import { MutationRuleChecker } from "./mutation-rules.ts";
+import type { NamePredicate } from "./name-pattern.ts";
+import { type CompleteProcessingMode, completeMode, NOTHING_SENT } from "./processing-mode.ts";
+import { type Release, releaseOf } from "./release.ts";
+
+/** Namespaces of dynamic metadata, every list there. */
+export interface NamespaceLists {
+  readonly untyped: readonly string[];
+  readonly typed: readonly string[];
+}
+
+/** Settings with every default filled in and the route's changes merged: what a filter works with. */
+export interface FilterConfig {
+  readonly settings: FilterSettings;
+  readonly release: Release;
+  /** What the filter itself is configured with: the base of overrides, whatever the route says. */
+  readonly configuredMode: CompleteProcessingMode;
+  /** What holds for this transaction at its beginning. */
+  readonly mode: CompleteProcessingMode;
+  readonly failureModeAllow: boolean;
+  readonly messageTimeoutMs: number;
+  readonly maxMessageTimeoutMs: number;
+  readonly statusOnError: number;
+  readonly observabilityMode: boolean;
+  readonly sendsBodyEarly: boolean;
+  readonly keepsContentLength: boolean;
+  readonly routeCacheAction: "DEFAULT" | "CLEAR" | "RETAIN";
+  readonly checker: MutationRuleChecker;
+  readonly forwards: NamePredicate;
+  readonly forwardingNamespaces: NamespaceLists;
+  readonly receivingNamespaces: NamespaceLists;
+  readonly grpcInitialMetadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads the settings of a filter.
+ *
+ * @throws SyntaxError where a pattern is none.
+ */
+export function filterConfig(settings: FilterSettings): FilterConfig {
+  const { perRoute = {} } = settings;
+  const release = releaseOf(settings.envoyVersion ?? "1.40");
+  const configuredMode = completeMode(settings.processingMode);
+  const routeMode = perRoute.disabled ? NOTHING_SENT : perRoute.processingMode;
+  const forwarding = perRoute.metadataOptions?.forwardingNamespaces ?? settings.metadataOptions?.forwardingNamespaces;
+  const receiving = perRoute.metadataOptions?.receivingNamespaces ?? settings.metadataOptions?.receivingNamespaces;
+  return {
+    settings,
+    release,
+    configuredMode,
+    mode: routeMode ? completeMode(routeMode) : configuredMode,
+    failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow ?? false,
+    messageTimeoutMs: settings.messageTimeoutMs ?? 200,
+    maxMessageTimeoutMs: settings.maxMessageTimeoutMs ?? 0,
+    statusOnError: settings.statusOnError ?? 500,
+    observabilityMode: settings.observabilityMode ?? false,
+    sendsBodyEarly: settings.sendBodyWithoutWaitingForHeaderResponse ?? false,
+    keepsContentLength: (settings.allowContentLengthHeader ?? false) && release.allowContentLengthHeader,
+    routeCacheAction: settings.disableClearRouteCache ? "RETAIN" : (settings.routeCacheAction ?? "DEFAULT"),
+    checker: new MutationRuleChecker(settings.mutationRules),
+    forwards: forwardPredicate(settings.forwardRules),
+    forwardingNamespaces: namespaceLists(forwarding),
+    receivingNamespaces: namespaceLists(receiving),
+    grpcInitialMetadata: lowerCaseNames({ ...settings.grpcInitialMetadata, ...perRoute.grpcInitialMetadata }),
+  };
+}
+
+function namespaceLists({ untyped = [], typed = [] }: MetadataNamespaces = {}): NamespaceLists {
+  return { untyped, typed };
+}
+
+function lowerCaseNames(values: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]));
+}

@@ -1,0 +1,228 @@
+import { textToBytes } from "../protocol/header-text.ts";
+import { readAttribute } from "./attributes.ts";
+import { NO_BYTES } from "./byte-buffer.ts";
+import { ClientSide } from "./client-side.ts";
+import { requestHeadersOf, responseHeadersOf } from "./exchange-headers.ts";
+import type { FilterConfig } from "./filter-config.ts";
+import { FilterPath, type PathEnd, type PathFilter } from "./filter-path.ts";
+import type { FilterHost, LocalReply } from "./filter-state.ts";
+import type { HeaderMap } from "./header-map.ts";
+import type { HttpExchange, UpstreamResponse } from "./http-exchange.ts";
+import { prepareLocalReply } from "./local-reply.ts";
+import { MessageSource } from "./message-source.ts";
+import type { ClientOutcome } from "./outcome.ts";
+import { DEFAULT_BUFFER_LIMIT_BYTES } from "./receive-body.ts";
+import { UpstreamSide } from "./upstream-side.ts";
+import type { Timer, VirtualClock } from "./virtual-clock.ts";
+
+/** Envoy's default `stream_idle_timeout`. */
+const STREAM_IDLE_TIMEOUT_MS = 300_000;
+/** Envoy's default `timeout` of a route. */
+const ROUTE_TIMEOUT_MS = 15_000;
+
+/** The filter's two sides, and what it hears of the transaction. */
+export interface TransactionFilter {
+  readonly request: PathFilter;
+  readonly response: PathFilter;
+  /** Envoy makes a response for reasons of its own: the filter is passed by. */
+  bypassed(): void;
+  /** The transaction is over. */
+  over(): void;
+}
+
+/**
+ * One HTTP transaction around the filter: connection manager, router, client and upstream, as far as they decide what
+ * the two of them get. It knows nothing of ext_proc.
+ */
+export class HttpTransaction implements FilterHost {
+  readonly requestPath: FilterPath;
+  readonly responsePath: FilterPath;
+  readonly client: ClientSide;
+  readonly upstream: UpstreamSide;
+  /** `%RESPONSE_CODE_DETAILS%`. */
+  details = "";
+  /** How it ended; undefined while it lasts. */
+  end: ClientOutcome["end"] | undefined;
+  readonly #clock: VirtualClock;
+  readonly #exchange: HttpExchange;
+  readonly #config: FilterConfig;
+  readonly #filter: TransactionFilter;
+  readonly #requestSource: MessageSource;
+  readonly #responseSource: MessageSource;
+  #requestHeaders: HeaderMap | undefined;
+  #responseHeaders: HeaderMap | undefined;
+  #idleTimer: Timer | undefined;
+  #routeTimer: Timer | undefined;
+
+  constructor(clock: VirtualClock, exchange: HttpExchange, parts: { config: FilterConfig; filter: TransactionFilter }) {
+    this.#clock = clock;
+    this.#exchange = exchange;
+    this.#config = parts.config;
+    this.#filter = parts.filter;
+    this.client = new ClientSide(this.#protocol, () => this.#finish("complete"));
+    this.upstream = new UpstreamSide(exchange, {
+      noRoute: () => this.#replyForEnvoy(404, "", "route_not_found"),
+      headersArrived: () => this.#respondIf("request_headers"),
+      requestArrived: () => this.#respondIf("request_end"),
+      requestPassed: () => this.#startRouteTimer(),
+    });
+    this.requestPath = new FilterPath({
+      filter: parts.filter.request,
+      end: this.#noticing(this.upstream),
+      bufferLimitBytes: this.#bufferLimitBytes,
+      tooLarge: () => this.#replyForEnvoy(413, "Payload Too Large", "request_payload_too_large"),
+      unblocked: () => this.#requestSource.resume(),
+    });
+    this.responsePath = new FilterPath({
+      filter: parts.filter.response,
+      end: this.#noticing(this.client),
+      bufferLimitBytes: this.#bufferLimitBytes,
+      tooLarge: () => this.#replyForEnvoy(500, "Internal Server Error", "response_payload_too_large"),
+      unblocked: () => this.#responseSource.resume(),
+    });
+    this.#requestSource = new MessageSource(clock, this.requestPath, () => this.#noticeActivity());
+    this.#responseSource = new MessageSource(clock, this.responsePath, () => this.#noticeActivity());
+  }
+
+  /** The client sends its request. */
+  start(): void {
+    const { request = {} } = this.#exchange;
+    if (request.abortAfterMs !== undefined) this.#clock.after(request.abortAfterMs, () => this.#finish("aborted"));
+    this.#requestHeaders = requestHeadersOf(request);
+    this.upstream.chooseRoute(this.#requestHeaders);
+    this.#requestSource.play(this.#requestHeaders, request, this.#codec);
+  }
+
+  localReply(reply: LocalReply): void {
+    this.requestPath.abort();
+    this.responsePath.abort();
+    this.details = reply.details;
+    if (this.client.hasHeaders) {
+      this.#finish("reset");
+      return;
+    }
+    const { headers, body, endStream } = prepareLocalReply(reply, this.#requestHeaders);
+    this.client.headers(headers, endStream);
+    if (!endStream) this.client.data(body, true);
+  }
+
+  streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void {
+    this.responsePath.abort();
+    this.details = "ext_proc_local_response";
+    if (headers.has(":status")) this.client.headers(headers, endStream);
+    // There is nothing that Envoy's codec could write.
+    else this.localReply({ status: 502, body: NO_BYTES, details: this.details });
+  }
+
+  streamedReplyData(bytes: Uint8Array, endStream: boolean): void {
+    this.#noticeActivity();
+    if (this.end === undefined) this.client.data(bytes, endStream);
+  }
+
+  streamedReplyTrailers(trailers: HeaderMap): void {
+    if (this.end === undefined) this.client.trailers(trailers);
+  }
+
+  clearRouteCache(): void {
+    this.upstream.forgetRoute();
+  }
+
+  attribute(name: string): unknown {
+    return readAttribute(name, {
+      given: this.#exchange.attributes ?? {},
+      protocol: this.#protocol,
+      request: this.#requestHeaders,
+      response: this.#responseHeaders,
+    });
+  }
+
+  /** Nothing can happen any more, and no time-out is there to end it. */
+  stall(): void {
+    this.#finish("stalled");
+  }
+
+  get #protocol(): "http1" | "http2" {
+    return this.#exchange.protocol ?? "http1";
+  }
+
+  get #bufferLimitBytes(): number {
+    return this.#config.settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES;
+  }
+
+  get #codec(): { protocol: "http1" | "http2"; sliceBytes: number } {
+    return { protocol: this.#protocol, sliceBytes: this.#bufferLimitBytes };
+  }
+
+  #respondIf(moment: UpstreamResponse["startsAfter"]): void {
+    const { startsAfter = "request_end", delayMs = 0 } = this.#exchange.response ?? {};
+    // A timer even where it takes no time: the ext_proc server is nearer than the upstream.
+    if (startsAfter === moment) this.#clock.after(delayMs, () => this.#respond());
+  }
+
+  #respond(): void {
+    if (this.end !== undefined) return;
+    const { response = {} } = this.#exchange;
+    this.#responseHeaders = responseHeadersOf(response);
+    this.details = "via_upstream";
+    const hasNoBody =
+      this.#requestHeaders?.get(":method") === "HEAD" || response.status === 204 || response.status === 304;
+    this.#responseSource.play(this.#responseHeaders, hasNoBody ? {} : response, this.#codec);
+  }
+
+  /** A response of Envoy's own making, which no server hears of. */
+  #replyForEnvoy(status: number, text: string, details: string): void {
+    this.#filter.bypassed();
+    this.localReply({ status, body: textToBytes(text), details });
+  }
+
+  #startRouteTimer(): void {
+    const timeoutMs = this.#config.settings.routeTimeoutMs ?? ROUTE_TIMEOUT_MS;
+    if (timeoutMs === 0) return;
+    this.#routeTimer = this.#clock.after(timeoutMs, () => {
+      if (this.responsePath.complete) return;
+      if (this.#responseHeaders === undefined) {
+        this.#replyForEnvoy(504, "upstream request timeout", "response_timeout");
+        return;
+      }
+      this.details = "upstream_response_timeout";
+      this.#finish("reset");
+    });
+  }
+
+  /** Something moved on either side: the stream is not idle. */
+  #noticeActivity(): void {
+    this.#idleTimer?.cancel();
+    const timeoutMs = this.#config.settings.streamIdleTimeoutMs ?? STREAM_IDLE_TIMEOUT_MS;
+    if (timeoutMs === 0 || this.end !== undefined) return;
+    this.#idleTimer = this.#clock.after(timeoutMs, () => {
+      this.#replyForEnvoy(this.requestPath.complete ? 504 : 408, "stream timeout", "stream_idle_timeout");
+    });
+  }
+
+  #noticing(end: PathEnd): PathEnd {
+    return {
+      headers: (headers, endStream) => {
+        this.#noticeActivity();
+        end.headers(headers, endStream);
+      },
+      data: (bytes, endStream) => {
+        this.#noticeActivity();
+        end.data(bytes, endStream);
+      },
+      trailers: (trailers) => {
+        this.#noticeActivity();
+        end.trailers(trailers);
+      },
+    };
+  }
+
+  #finish(end: ClientOutcome["end"]): void {
+    if (this.end !== undefined) return;
+    this.end = end;
+    this.#idleTimer?.cancel();
+    this.#routeTimer?.cancel();
+    this.requestPath.abort();
+    this.responsePath.abort();
+    this.#filter.over();
+  }
+}

@@ -1,0 +1,76 @@
+import { bytesToText, textToBytes } from "../protocol/header-text.ts";
+import type { LocalReply } from "./filter-state.ts";
+import { HeaderMap } from "./header-map.ts";
+
+/** A local reply as it leaves: headers and, unless they are all, a body. */
+export interface PreparedReply {
+  readonly headers: HeaderMap;
+  readonly body: Uint8Array;
+  readonly endStream: boolean;
+}
+
+/**
+ * Writes a reply of Envoy's own. The headers may be changed before Envoy writes length and type; a client that speaks
+ * gRPC gets a response of trailers only, its body as `grpc-message`.
+ */
+export function prepareLocalReply(reply: LocalReply, request: HeaderMap | undefined): PreparedReply {
+  const headers = new HeaderMap("response", [[":status", String(reply.status)]]);
+  reply.mutate?.(headers);
+  headers.set(":status", textToBytes(String(reply.status)));
+  if (isGrpc(request)) {
+    writeGrpcStatus(headers, reply);
+    return { headers, body: reply.body, endStream: true };
+  }
+  if (reply.body.length === 0) {
+    headers.remove("content-length");
+    headers.remove("content-type");
+    return { headers, body: reply.body, endStream: true };
+  }
+  headers.set("content-length", textToBytes(String(reply.body.length)));
+  if (!headers.has("content-type")) headers.set("content-type", textToBytes("text/plain"));
+  return { headers, body: reply.body, endStream: request?.get(":method") === "HEAD" };
+}
+
+function isGrpc(request: HeaderMap | undefined): boolean {
+  return /^application\/grpc(?:$|[+;])/.test(request?.get("content-type") ?? "");
+}
+
+function writeGrpcStatus(headers: HeaderMap, { status, grpcStatus, body }: LocalReply): void {
+  headers.set(":status", textToBytes("200"));
+  headers.set("content-type", textToBytes("application/grpc"));
+  headers.remove("content-length");
+  if (!headers.has("grpc-status")) {
+    headers.set("grpc-status", textToBytes(String(grpcStatus ?? grpcStatusOfHttp(status))));
+  }
+  if (body.length > 0) headers.set("grpc-message", textToBytes(percentEncoded(bytesToText(body))));
+}
+
+/** By gRPC's mapping of HTTP statuses. */
+function grpcStatusOfHttp(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    default:
+      return 2;
+  }
+}
+
+function percentEncoded(text: string): string {
+  let encoded = "";
+  for (const byte of textToBytes(text)) {
+    const isPlain = byte >= 0x20 && byte < 0x7f && byte !== 0x25;
+    encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
+}

@@ -1,0 +1,114 @@
+import { textToBytes } from "../protocol/header-text.ts";
+import { NO_BYTES } from "./byte-buffer.ts";
+import type { FilterPath } from "./filter-path.ts";
+import { HeaderMap } from "./header-map.ts";
+import type { Bytes, HttpBodyInit } from "./http-exchange.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
+
+type Frame =
+  | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }
+  | { readonly kind: "trailers"; readonly trailers: HeaderMap };
+
+/** Plays a message, headers first, onto a path as a codec would, and waits where the path wants it to. */
+export class MessageSource {
+  readonly #clock: VirtualClock;
+  readonly #path: FilterPath;
+  /** What came over the wire and was not taken yet. */
+  readonly #arrived: Frame[] = [];
+  readonly #onActivity: () => void;
+  #delivering = false;
+
+  /** `onActivity`: something came over the wire. */
+  constructor(clock: VirtualClock, path: FilterPath, onActivity: () => void) {
+    this.#clock = clock;
+    this.#path = path;
+    this.#onActivity = onActivity;
+  }
+
+  /** Sends headers now, and the rest when its time comes. `sliceBytes` is how much a codec reads at once. */
+  play(headers: HeaderMap, body: HttpBodyInit, options: { protocol: "http1" | "http2"; sliceBytes: number }): void {
+    const groups = arrivals(body, options);
+    this.#onActivity();
+    this.#path.receiveHeaders(headers, groups.length === 0);
+    const intervalMs = body.chunkIntervalMs ?? 0;
+    groups.forEach((frames, index) => {
+      if (intervalMs === 0) this.#arrive(frames);
+      else this.#clock.after(intervalMs * (index + 1), () => this.#arrive(frames));
+    });
+  }
+
+  /** Goes on where the path had made it wait. */
+  resume(): void {
+    // Not from within the path's own call.
+    this.#clock.soon(() => this.#deliver());
+  }
+
+  #arrive(frames: readonly Frame[]): void {
+    this.#arrived.push(...frames);
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    while (!this.#path.blocked && !this.#path.aborted) {
+      const frame = this.#arrived.shift();
+      if (frame === undefined) break;
+      this.#onActivity();
+      if (frame.kind === "data") this.#path.receiveData(frame.bytes, frame.endStream);
+      else this.#path.receiveTrailers(frame.trailers);
+    }
+    this.#delivering = false;
+  }
+}
+
+/** What arrives together, in order: everything at once, or a chunk at a time. Empty where headers end the message. */
+function arrivals(
+  body: HttpBodyInit,
+  { protocol, sliceBytes }: { protocol: "http1" | "http2"; sliceBytes: number },
+): readonly (readonly Frame[])[] {
+  const { chunks = [], trailers = [], chunkIntervalMs = 0, emptyEnd = false } = body;
+  if (chunks.length === 0 && trailers.length === 0) return [];
+  const pieces = chunks.map(toBytes);
+  const endsEmpty = emptyEnd || protocol === "http1";
+  const tail = endFrames(trailers, endsEmpty);
+  const joinsPieces = protocol === "http1" && chunkIntervalMs === 0;
+  const sent = joinsPieces ? slices(joined(pieces), sliceBytes) : pieces;
+  const groups = sent.map((bytes, index): Frame[] => {
+    const isLast = index === sent.length - 1;
+    return [{ kind: "data", bytes, endStream: isLast && tail.length === 0 }, ...(isLast ? tail : [])];
+  });
+  // HTTP/1 has no empty chunk: an empty body is its end alone.
+  const real = groups.map((frames) => frames.filter((frame) => !isEmptyHttp1Chunk(frame, protocol)));
+  return real.length > 0 ? real : [tail];
+}
+
+function isEmptyHttp1Chunk(frame: Frame, protocol: "http1" | "http2"): boolean {
+  return protocol === "http1" && frame.kind === "data" && frame.bytes.length === 0 && !frame.endStream;
+}
+
+function endFrames(trailers: NonNullable<HttpBodyInit["trailers"]>, endsEmpty: boolean): readonly Frame[] {
+  if (trailers.length > 0) return [{ kind: "trailers", trailers: new HeaderMap("trailers", trailers) }];
+  return endsEmpty ? [{ kind: "data", bytes: NO_BYTES, endStream: true }] : [];
+}
+
+function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += sliceBytes) parts.push(bytes.subarray(at, at + sliceBytes));
+  return parts;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
+/** Bytes of an exchange; text is UTF-8. */
+export function toBytes(bytes: Bytes): Uint8Array {
+  return typeof bytes === "string" ? textToBytes(bytes) : bytes;
+}

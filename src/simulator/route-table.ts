@@ -1,0 +1,18 @@
+import type { HeaderMap } from "./header-map.ts";
+import type { VirtualRoute } from "./http-exchange.ts";
+
+const DEFAULT_ROUTES: readonly VirtualRoute[] = [{ name: "default" }];
+
+/** The first route that fits the headers; undefined where none does. */
+export function chooseRoute(
+  routes: readonly VirtualRoute[] = DEFAULT_ROUTES,
+  headers: HeaderMap,
+): VirtualRoute | undefined {
+  return routes.find((route) => matches(route, headers));
+}
+
+function matches({ pathPrefix = "/", authority, headers: wanted = {} }: VirtualRoute, headers: HeaderMap): boolean {
+  if (!(headers.get(":path") ?? "").startsWith(pathPrefix)) return false;
+  if (authority !== undefined && headers.get(":authority")?.toLowerCase() !== authority.toLowerCase()) return false;
+  return Object.entries(wanted).every(([name, value]) => headers.get(name) === value);
+}

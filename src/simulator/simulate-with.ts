@@ -1,0 +1,20 @@
+import { FilteredTransaction } from "./ext-proc-filter.ts";
+import type { ExtProcPeer } from "./ext-proc-peer.ts";
+import { filterConfig } from "./filter-config.ts";
+import type { FilterSettings } from "./filter-settings.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import type { Outcome } from "./outcome.ts";
+
+/**
+ * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `peer`. Synchronous: time is virtual, and
+ * passes only when nothing else is left to happen. The same arguments give the same outcome.
+ *
+ * @throws SyntaxError where a pattern in the settings is none; Envoy refuses such a configuration.
+ */
+export function simulateWith(peer: ExtProcPeer, settings: FilterSettings, exchange: HttpExchange): Outcome {
+  const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);
+  transaction.start();
+  do transaction.settle();
+  while (transaction.advance());
+  return transaction.outcome();
+}

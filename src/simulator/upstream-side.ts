@@ -1,0 +1,97 @@
+import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
+import type { PathEnd } from "./filter-path.ts";
+import { Framing } from "./framing.ts";
+import type { HeaderMap } from "./header-map.ts";
+import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
+import type { UpstreamOutcome } from "./outcome.ts";
+import { chooseRoute } from "./route-table.ts";
+
+/** What an upstream's side tells the transaction. */
+export interface UpstreamEvents {
+  /** The request has headers that match no route. */
+  noRoute(): void;
+  /** The upstream has the headers. */
+  headersArrived(): void;
+  /** The upstream has all of the request, as far as it can tell. */
+  requestArrived(): void;
+  /** Envoy's router has passed all of it on. */
+  requestPassed(): void;
+}
+
+/** The router and the upstream behind it: the end of the request's way. */
+export class UpstreamSide implements PathEnd {
+  readonly #exchange: HttpExchange;
+  readonly #events: UpstreamEvents;
+  readonly #body = new ByteBuffer();
+  #route: VirtualRoute | undefined;
+  #headers: HeaderMap | undefined;
+  #trailers: HeaderMap | undefined;
+  #framing: Framing | undefined;
+  #arrived = false;
+  #routeIsStale = true;
+
+  constructor(exchange: HttpExchange, events: UpstreamEvents) {
+    this.#exchange = exchange;
+    this.#events = events;
+  }
+
+  /** Chooses the route for these headers, and keeps it. */
+  chooseRoute(headers: HeaderMap): void {
+    this.#route = chooseRoute(this.#exchange.routes, headers);
+    this.#routeIsStale = false;
+  }
+
+  /** The route is chosen anew when the headers come. */
+  forgetRoute(): void {
+    this.#routeIsStale = true;
+  }
+
+  headers(headers: HeaderMap, endStream: boolean): void {
+    if (this.#routeIsStale) this.chooseRoute(headers);
+    if (this.#route === undefined) {
+      this.#events.noRoute();
+      return;
+    }
+    this.#headers = headers.clone();
+    this.#framing = new Framing(this.#headers, endStream, this.#exchange.protocol ?? "http1");
+    this.#events.headersArrived();
+    if (endStream) this.#pass();
+  }
+
+  data(bytes: Uint8Array, endStream: boolean): void {
+    this.#body.push(bytes);
+    if (this.#framing?.isComplete(this.#body.length)) this.#arrive();
+    if (endStream) this.#pass();
+  }
+
+  trailers(trailers: HeaderMap): void {
+    this.#trailers = trailers.clone();
+    this.#pass();
+  }
+
+  /** Undefined where it was never asked. */
+  outcome(): UpstreamOutcome | undefined {
+    if (this.#headers === undefined) return undefined;
+    const limit = this.#framing?.announcedLength ?? this.#body.length;
+    const body = this.#body.bytes();
+    return {
+      route: this.#route?.name ?? "default",
+      headers: this.#headers.entries,
+      body: body.subarray(0, limit),
+      trailers: this.#trailers?.entries ?? [],
+      end: this.#arrived ? "complete" : "incomplete",
+      smuggled: limit < body.length ? body.subarray(limit) : NO_BYTES,
+    };
+  }
+
+  #pass(): void {
+    this.#events.requestPassed();
+    if (this.#framing?.endsWith(this.#body.length)) this.#arrive();
+  }
+
+  #arrive(): void {
+    if (this.#arrived) return;
+    this.#arrived = true;
+    this.#events.requestArrived();
+  }
+}

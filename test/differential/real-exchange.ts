@@ -1,0 +1,98 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { HttpExchange } from "../../src/simulator/http-exchange.ts";
+import type { ScriptedCall } from "../envoy/scripted.ts";
+import { listenHttp1, openHttp1Client } from "./http1-wire.ts";
+import { listenHttp2, openHttp2Client } from "./http2-wire.ts";
+import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "./play-message.ts";
+import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
+
+/** Whatever hangs is given up here; no time-out of a scenario is that long. */
+const GIVE_UP_MS = 12_000;
+const LOOK_EVERY_MS = 10;
+
+/** What an exchange left behind, as bytes. */
+export interface RealExchange {
+  readonly client: IncomingMessage;
+  readonly clientAborted: boolean;
+  /** Undefined where no request came. */
+  readonly upstream: IncomingMessage | undefined;
+  readonly call: ScriptedCall | undefined;
+}
+
+/** The upstream of one exchange, listening before Envoy starts. */
+export interface RealUpstream {
+  readonly port: number;
+  /** The stream with a request on it. */
+  readonly stream: () => WireStream | undefined;
+  readonly activity: Activity;
+  close(): void;
+}
+
+/** Listens as the exchange's upstream, and answers as it says. */
+export async function startRealUpstream(exchange: HttpExchange): Promise<RealUpstream> {
+  const activity: Activity = { lastMs: performance.now() };
+  const streams: WireStream[] = [];
+  let answered = false;
+  const { response = {} } = exchange;
+  const fields: WireField[] = [[":status", String(response.status ?? 200)], ...(response.headers ?? []).map(wireField)];
+  const answer = async (stream: WireStream) => {
+    if (response.delayMs !== undefined) await pace(response.delayMs, activity);
+    await playMessage(stream, response, { fields, activity, isOver: () => stream.incoming.end === "cut" });
+  };
+  const onActivity = () => {
+    activity.lastMs = performance.now();
+    for (const stream of streams) {
+      const { incoming } = stream;
+      const ready =
+        response.startsAfter === "request_headers" ? incoming.fields !== undefined : incoming.end === "complete";
+      if (!ready || answered || incoming.end === "cut") continue;
+      answered = true;
+      void answer(stream);
+    }
+  };
+  const listen = exchange.protocol === "http2" ? listenHttp2 : listenHttp1;
+  const { port, close } = await listen((stream) => streams.push(stream), onActivity);
+  return { port, activity, close, stream: () => streams.find(({ incoming }) => incoming.fields !== undefined) };
+}
+
+/** Plays the exchange's client against Envoy's `port`, and returns when all is over. */
+export async function playExchange(
+  exchange: HttpExchange,
+  { port, upstream, call }: { port: number; upstream: RealUpstream; call: () => ScriptedCall | undefined },
+): Promise<RealExchange> {
+  const { activity } = upstream;
+  const onActivity = () => {
+    activity.lastMs = performance.now();
+  };
+  const { request = {} } = exchange;
+  const open = exchange.protocol === "http2" ? openHttp2Client : openHttp1Client;
+  const client = open(port, onActivity);
+  let aborted = false;
+  const isOver = () => aborted || client.incoming.end !== "open";
+  const sent = playMessage(client, request, { fields: requestFields(exchange), activity, isOver });
+  if (request.abortAfterMs !== undefined) {
+    await delay(request.abortAfterMs * TIME_SCALE);
+    aborted = client.incoming.end === "open";
+    client.destroy();
+  }
+  const giveUpMs = performance.now() + GIVE_UP_MS;
+  const isDone = () => isOver() && (call()?.events.at(-1)?.kind ?? "closed") === "closed";
+  while (!isDone() && performance.now() < giveUpMs) await delay(LOOK_EVERY_MS);
+  await quiet(activity);
+  await sent;
+  client.destroy();
+  upstream.close();
+  return { client: client.incoming, clientAborted: aborted, upstream: upstream.stream()?.incoming, call: call() };
+}
+
+function requestFields({ request = {} }: HttpExchange): WireField[] {
+  const hasBody = (request.chunks ?? []).length > 0 || request.trailers !== undefined;
+  const method = request.method ?? (hasBody ? "POST" : "GET");
+  return [
+    [":method", method],
+    [":scheme", request.scheme ?? "http"],
+    [":authority", request.authority ?? "example.test"],
+    [":path", request.path ?? "/"],
+    ...(request.headers ?? []).map(wireField),
+  ];
+}

@@ -1,0 +1,63 @@
+import type { EnvoyVersion } from "../../src/simulator/filter-settings.ts";
+import type { Scenario } from "../scenarios/scenario.ts";
+import { type Difference, differences } from "./differences.ts";
+import { runOnEnvoy } from "./run-on-envoy.ts";
+import { simulateScenario } from "./simulate-scenario.ts";
+
+/** Listeners and clusters of one Envoy process: more of them, and it starts too slowly. */
+const BATCH = 300;
+
+/** Which Envoy, and what it is called. */
+export interface EnvoyUnderTest {
+  readonly binary: string;
+  readonly version: EnvoyVersion;
+}
+
+/** What came of the comparison of one scenario. */
+export interface Compared {
+  readonly scenario: Scenario;
+  readonly differences: readonly Difference[];
+  /** It differed at first, and no longer when it was run again: a race of the harness, or of Envoy itself. */
+  readonly flaky: boolean;
+}
+
+/**
+ * Runs scenarios on a real Envoy and on the simulator. What differs is run a second time, alone with its like, and
+ * differs only where it does so both times.
+ */
+export async function runBoth(
+  scenarios: readonly Scenario[],
+  { binary, version }: EnvoyUnderTest,
+): Promise<readonly Compared[]> {
+  const first = await compareAll(scenarios, { binary, version });
+  const suspects = first.filter((compared) => compared.differences.length > 0);
+  if (suspects.length === 0) return first;
+  const second = await compareAll(
+    suspects.map(({ scenario }) => scenario),
+    { binary, version },
+  );
+  const again = new Map(second.map((compared) => [compared.scenario, compared]));
+  return first.map((compared) => {
+    const repeated = again.get(compared.scenario);
+    if (repeated === undefined) return compared;
+    return { ...repeated, flaky: repeated.differences.length === 0 };
+  });
+}
+
+async function compareAll(
+  scenarios: readonly Scenario[],
+  { binary, version }: EnvoyUnderTest,
+): Promise<readonly Compared[]> {
+  const compared: Compared[] = [];
+  for (let start = 0; start < scenarios.length; start += BATCH) {
+    const batch = scenarios.slice(start, start + BATCH);
+    const outcomes = await runOnEnvoy(binary, batch);
+    for (const [index, scenario] of batch.entries()) {
+      const envoy = outcomes[index];
+      if (envoy === undefined) throw new Error(`${scenario.name} has no outcome`);
+      const simulated = simulateScenario(scenario, version);
+      compared.push({ scenario, differences: differences(scenario, { simulated, envoy }, version), flaky: false });
+    }
+  }
+  return compared;
+}

@@ -1,0 +1,95 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { compose } from "../../src/processor/compose.ts";
+import { defineProcessor } from "../../src/processor/definition.ts";
+import {
+  addHeaderIfAbsent,
+  appendHeader,
+  overwriteHeaderIfExists,
+  removeHeader,
+  setHeader,
+  setPath,
+  setStatus,
+} from "../../src/processor/effect-headers.ts";
+import {
+  clearRouteCache,
+  immediateResponse,
+  setDynamicMetadata,
+  streamedImmediateResponse,
+} from "../../src/processor/effect-stream.ts";
+import { type EnvoyRig, envoyBinary, misbehaviour, NO_MISBEHAVIOUR, startEnvoyRig } from "./envoy-rig.ts";
+
+let rig: EnvoyRig | undefined;
+
+afterEach(async () => {
+  await rig?.stop();
+  rig = undefined;
+});
+
+describe.skipIf(envoyBinary === undefined)("effects behind a real Envoy", () => {
+  test("of composed processors come to what they mean one after the other", async () => {
+    const first = defineProcessor({
+      name: "first",
+      requestHeaders: () => [
+        setPath("/rewritten?a=b"),
+        addHeaderIfAbsent("x-there", "no"),
+        addHeaderIfAbsent("x-new", "first"),
+        removeHeader("x-gone"),
+      ],
+      responseHeaders: () => [overwriteHeaderIfExists("x-response", "first"), setStatus(203)],
+    });
+    const second = defineProcessor({
+      name: "second",
+      requestHeaders: (_headers, tx) => [
+        overwriteHeaderIfExists("x-gone", "no"),
+        addHeaderIfAbsent("x-gone", "again"),
+        appendHeader("x-new", "second"),
+        setHeader("x-seen", `${tx.request.path} ${tx.request.get("x-new")}`),
+      ],
+      responseHeaders: () => setHeader("x-response", "second"),
+    });
+    rig = await startEnvoyRig(compose(first, second));
+    const response = await rig.send({ headers: { "x-there": "yes", "x-gone": "old" } });
+    expect(rig.upstream.seen[0]).toMatchObject({
+      path: "/rewritten?a=b",
+      headers: { "x-there": "yes", "x-new": "first, second", "x-gone": "again", "x-seen": "/rewritten?a=b first" },
+    });
+    expect([response.status, response.headers["x-response"]]).toEqual([203, "first"]);
+    expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
+  });
+
+  test("clearRouteCache is obeyed where no header changes", async () => {
+    const clear = defineProcessor({ name: "clear", requestHeaders: () => clearRouteCache() });
+    rig = await startEnvoyRig(clear);
+    expect((await rig.send({})).status).toBe(200);
+    const counters = await rig.counters();
+    expect([counters.clear_route_cache_ignored, counters.clear_route_cache_disabled]).toEqual([0, 0]);
+    expect(misbehaviour(counters)).toEqual(NO_MISBEHAVIOUR);
+  });
+
+  test("a streamed immediate response reaches the client with headers, body and trailers", async () => {
+    const reply = defineProcessor({
+      name: "reply",
+      requestHeaders: () =>
+        streamedImmediateResponse(202, {
+          headers: { "x-a": "1" },
+          chunks: ["ab", "", "x".repeat(100_000)],
+          trailers: { "x-t": "2" },
+        }),
+    });
+    rig = await startEnvoyRig(reply);
+    const { status, headers, body, trailers } = await rig.send({});
+    expect([status, headers["x-a"], body.length, trailers["x-t"]]).toEqual([202, "1", 100_002, "2"]);
+    expect(rig.upstream.seen).toEqual([]);
+    expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
+  });
+
+  test("dynamic metadata goes along with an immediate response", async () => {
+    const refuse = defineProcessor({
+      name: "refuse",
+      requestHeaders: () => [setDynamicMetadata("demo", { user: "ada", tags: [1, null] }), immediateResponse(403)],
+    });
+    rig = await startEnvoyRig(refuse, { metadata_options: { receiving_namespaces: { untyped: ["demo"] } } });
+    expect((await rig.send({})).status).toBe(403);
+    expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
+  });
+});

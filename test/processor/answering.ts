@@ -1,0 +1,45 @@
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { defineProcessor } from "../../src/processor/definition.ts";
+import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
+import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import type { Fault } from "../../src/protocol/fault.ts";
+import { type Envelope, type HeaderPairs, headersOf, trailersOf } from "../protocol/messages.ts";
+import { recordSession } from "./recorded-session.ts";
+
+/** What the effects are an answer to. */
+export interface AnsweredTo extends Envelope {
+  /** Default: requestHeaders. */
+  readonly phase?: EditablePhase;
+  readonly headers?: HeaderPairs;
+  readonly endOfStream?: boolean;
+  readonly declared?: EnvoyDeclarationInit;
+}
+
+/** What a processor that returns these effects, typed or not, comes to: its one answer, or its fault. */
+export function outcomeOf(
+  effects: unknown,
+  { phase = "requestHeaders", headers = [], declared = {}, ...envelope }: AnsweredTo = {},
+): { readonly answers: readonly ProcessingResponse[]; readonly fault: Fault | undefined } {
+  const handler = () => effects as Effect<never>[];
+  const recorded = recordSession(defineProcessor({ name: "p", [phase]: handler }), {
+    declaration: declareEnvoy(declared),
+  });
+  const isTrailers = phase === "requestTrailers" || phase === "responseTrailers";
+  recorded.receive(isTrailers ? trailersOf(phase, headers) : headersOf(phase, headers, envelope));
+  return { answers: recorded.answers, fault: recorded.ends[0]?.fault };
+}
+
+/** The answer to these effects, where there is one. */
+export function answerOf(effects: unknown, to?: AnsweredTo): ProcessingResponse {
+  const { answers, fault } = outcomeOf(effects, to);
+  const [answer] = answers;
+  if (answer === undefined) throw new Error(fault?.message ?? "there is no answer");
+  return answer;
+}
+
+/** `code: message` of the fault that these effects are. */
+export function faultOf(effects: unknown, to?: AnsweredTo): string {
+  const { answers, fault } = outcomeOf(effects, to);
+  if (fault === undefined || answers.length > 0) throw new Error(`there are ${answers.length} answers and no fault`);
+  return `${fault.code}: ${fault.message}`;
+}

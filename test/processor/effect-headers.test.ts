@@ -1,0 +1,207 @@
+import { describe, expect, test } from "vitest";
+import {
+  addHeaderIfAbsent,
+  appendHeader,
+  overwriteHeaderIfExists,
+  removeHeader,
+  setAuthority,
+  setHeader,
+  setMethod,
+  setPath,
+  setStatus,
+} from "../../src/processor/effect-headers.ts";
+import { clearRouteCache } from "../../src/processor/effect-stream.ts";
+import { neutralAnswer } from "../../src/protocol/neutral-answer.ts";
+import type { HeaderPairs } from "../protocol/messages.ts";
+import { answerOf, faultOf, outcomeOf } from "./answering.ts";
+import { changesOf } from "./recorded-session.ts";
+
+function clearsRouteCache(effects: unknown, declared = {}): boolean {
+  const { response } = answerOf(effects, { declared });
+  return response.case === "requestHeaders" && response.value.response?.clearRouteCache === true;
+}
+
+const FORTY_KIB = "x".repeat(40 * 1024);
+const ROUTING = { mutationRules: { allowAllRouting: true } };
+
+describe("conditional effects", () => {
+  const headers: HeaderPairs = [
+    ["x-there", "1"],
+    ["x-empty", ""],
+  ];
+
+  test("addHeaderIfAbsent sets what is absent, and only that; an empty header is there", () => {
+    const effects = ["X-There", "x-empty", "x-new"].map((name) => addHeaderIfAbsent(name, "2"));
+    expect(changesOf(answerOf(effects, { headers }))).toEqual(["x-new = 2"]);
+  });
+
+  test("overwriteHeaderIfExists sets what is there, and only that", () => {
+    const effects = ["X-There", "x-empty", "x-new"].map((name) => overwriteHeaderIfExists(name, "2"));
+    expect(changesOf(answerOf(effects, { headers }))).toEqual(["x-there = 2", "x-empty = 2"]);
+  });
+
+  test("see what the effects before them did", () => {
+    const effects = [
+      removeHeader("x-there"),
+      addHeaderIfAbsent("x-there", "again"),
+      setHeader("x-new", "1"),
+      overwriteHeaderIfExists("x-new", "2"),
+      addHeaderIfAbsent("x-new", "3"),
+      appendHeader("x-more", "1"),
+      removeHeader("x-more"),
+      overwriteHeaderIfExists("x-more", "2"),
+    ];
+    expect(changesOf(answerOf(effects, { headers }))).toEqual(["-x-more", "x-there = again", "x-new = 2"]);
+  });
+
+  test("look at the trailers in trailer phases", () => {
+    const effects = [addHeaderIfAbsent("x-there", "2"), addHeaderIfAbsent("x-new", "2")];
+    expect(changesOf(answerOf(effects, { phase: "responseTrailers", headers }))).toEqual(["x-new = 2"]);
+  });
+
+  test("that change nothing are a neutral answer", () => {
+    expect([answerOf(addHeaderIfAbsent("x-there", "2"), { headers })]).toEqual(neutralAnswer("requestHeaders"));
+  });
+});
+
+describe("pseudo-headers", () => {
+  test("have effects of their own", () => {
+    const declared = ROUTING;
+    const effects = [setPath("/a?b=c"), setAuthority("b.example:8080"), setMethod("PUT")];
+    expect(changesOf(answerOf(effects, { declared }))).toEqual([
+      ":path = /a?b=c",
+      ":authority = b.example:8080",
+      ":method = PUT",
+    ]);
+    expect(changesOf(answerOf(setStatus(404), { phase: "responseHeaders" }))).toEqual([":status = 404"]);
+  });
+
+  test.each([
+    ["a path without a slash", setPath("a"), 'setPath: pseudo-header ":path" must begin with "/"'],
+    ["a path with a blank", setPath("/a b"), 'setPath: pseudo-header ":path" must begin with "/"'],
+    ["a path that is no text", setPath(5 as never), 'setPath: value of pseudo-header ":path" is a number'],
+    ["an authority with a path", setAuthority("a/b"), 'setAuthority: pseudo-header ":authority" must be a host'],
+    ["an empty authority", setAuthority(""), 'setAuthority: pseudo-header ":authority" must be a host'],
+    ["a method with a blank", setMethod("GET /x"), 'setMethod: pseudo-header ":method" must be a token'],
+    [
+      "a scheme that is none",
+      setHeader(":scheme", "gopher"),
+      'setHeader: pseudo-header ":scheme" must be http or https',
+    ],
+    ["a host that is appended", appendHeader("host", "a"), 'appendHeader: header "host" has one value'],
+    ["a host with a blank", setHeader("host", "a b"), 'setHeader: header "host" must be a host'],
+  ])("refuse %s, and name the rule", (_what, effect, message) => {
+    expect(faultOf(effect, { declared: ROUTING })).toContain(
+      `invalid_effect: processor "p", requestHeaders: ${message}`,
+    );
+  });
+
+  test.each([100, 199, 1000, 200.5, Number.NaN, "200", undefined])("refuse the status %s", (status) => {
+    expect(faultOf(setStatus(status as never), { phase: "responseHeaders" })).toMatch(/^invalid_effect: .*setStatus: /);
+  });
+
+  test("do not hold in the other direction, and the fault says where they do", () => {
+    expect(faultOf(setStatus(200))).toBe(
+      'invalid_effect: processor "p", requestHeaders: setStatus: Envoy does not honour it in requestHeaders, only in responseHeaders',
+    );
+    expect(faultOf(setPath("/"), { phase: "responseHeaders" })).toContain("only in requestHeaders");
+  });
+
+  test("host and :authority are one header to Envoy, and the later one wins", () => {
+    const effects = [setHeader("host", "a"), setAuthority("b"), setHeader("Host", "c")];
+    expect(changesOf(answerOf(effects, { declared: ROUTING }))).toEqual([":authority = c"]);
+  });
+});
+
+describe("headers that Envoy's mutation_rules are about", () => {
+  test.each([
+    ["host", setHeader("host", "a"), "allow_all_routing", "allowAllRouting"],
+    [":authority", setAuthority("a"), "allow_all_routing", "allowAllRouting"],
+    [":scheme", setHeader(":scheme", "https"), "allow_all_routing", "allowAllRouting"],
+    [":method", setMethod("PUT"), "allow_all_routing", "allowAllRouting"],
+    ["x-envoy-foo", setHeader("X-Envoy-Foo", "a"), "allow_envoy", "allowEnvoy"],
+    ["x-envoy-foo", removeHeader("x-envoy-foo"), "allow_envoy", "allowEnvoy"],
+    ["x-envoy-foo", addHeaderIfAbsent("x-envoy-foo", "a"), "allow_envoy", "allowEnvoy"],
+  ])("%s is a fault that names the rule and the way out, unless declared", (header, effect, rule, declaration) => {
+    const declared = { mutationRules: { [declaration]: true } };
+    expect(faultOf(effect)).toBe(
+      `mutation_not_allowed: processor "p", requestHeaders: ${effect.kind}: Envoy drops changes of header ${JSON.stringify(header)} unless its mutation_rules have ${rule}; if they do, declare mutationRules.${declaration}`,
+    );
+    expect(outcomeOf(effect, { declared }).fault).toBeUndefined();
+  });
+});
+
+describe("limits of Envoy's", () => {
+  const headers = (count: number): HeaderPairs => Array.from({ length: count }, (_, index) => [`x-${index}`, "1"]);
+
+  test("on the number of headers count those that are there", () => {
+    const to = { headers: headers(99) };
+    expect(outcomeOf(setHeader("x-new", "1"), to).fault).toBeUndefined();
+    expect(faultOf([setHeader("x-new", "1"), setHeader("x-newer", "1")], to)).toBe(
+      'header_limit_exceeded: processor "p", requestHeaders: 101 headers with those that are there, and Envoy takes 100',
+    );
+  });
+
+  test("on the number of headers count what replaces another as one", () => {
+    const to = { headers: headers(100) };
+    expect(outcomeOf(setHeader("x-5", "1"), to).fault).toBeUndefined();
+    expect(outcomeOf([setHeader("x-new", "1"), removeHeader("x-5")], to).fault).toBeUndefined();
+    expect(
+      outcomeOf(
+        Array.from({ length: 150 }, () => setHeader("x-5", "1")),
+        to,
+      ).fault,
+    ).toBeUndefined();
+  });
+
+  test("do not hold where the peer's own headers show that it has others", () => {
+    expect(outcomeOf(setHeader("x-new", "1"), { headers: headers(150) }).fault).toBeUndefined();
+    expect(
+      outcomeOf(setHeader("x-new", "1"), { headers: [["x-a", `${FORTY_KIB}${FORTY_KIB}`]] }).fault,
+    ).toBeUndefined();
+  });
+
+  test("on each list of a mutation are 100", () => {
+    const removals = headers(101).map(([name]) => removeHeader(name));
+    expect(faultOf(removals)).toContain("header_limit_exceeded: ");
+    expect(faultOf(removals)).toContain("101 headers are removed, and Envoy takes 100");
+    expect(outcomeOf(removals.slice(1)).fault).toBeUndefined();
+    const appended = Array.from({ length: 101 }, () => appendHeader("x-a", "1"));
+    expect(faultOf(appended)).toContain("101 values are set, and Envoy takes 100");
+  });
+
+  test("on size are 60 KiB for a request and 80 KiB for a response", () => {
+    const effects = [setHeader("x-a", FORTY_KIB), setHeader("x-b", "y".repeat(30 * 1024))];
+    const rule = "bytes of headers with those that are there, and Envoy takes 61440";
+    expect(faultOf(effects)).toContain(rule);
+    expect(faultOf(setHeader("x-a", FORTY_KIB), { headers: [["x-b", FORTY_KIB]] })).toContain(rule);
+    expect(outcomeOf(effects, { phase: "responseHeaders" }).fault).toBeUndefined();
+    expect(faultOf([...effects, setHeader("x-c", FORTY_KIB)], { phase: "responseHeaders" })).toContain("takes 81920");
+    expect(outcomeOf(setHeader("x-b", FORTY_KIB), { headers: [["x-b", FORTY_KIB]] }).fault).toBeUndefined();
+  });
+});
+
+describe("the route cache", () => {
+  test("is cleared where a changed header chooses the route, and only there", () => {
+    expect(clearsRouteCache(setPath("/a"))).toBe(true);
+    expect(clearsRouteCache(setAuthority("a"), ROUTING)).toBe(true);
+    expect(clearsRouteCache(setHeader("Host", "a"), ROUTING)).toBe(true);
+    expect(clearsRouteCache(setMethod("PUT"), ROUTING)).toBe(true);
+    expect(clearsRouteCache(setHeader("x-a", "a"))).toBe(false);
+    expect(clearsRouteCache([setHeader("x-a", "a"), clearRouteCache()])).toBe(true);
+  });
+
+  test("is cleared beside an empty mutation where nothing changes: without one Envoy would ignore it", () => {
+    const { response } = answerOf(clearRouteCache());
+    expect(response).toMatchObject({
+      case: "requestHeaders",
+      value: { response: { headerMutation: { setHeaders: [], removeHeaders: [] }, clearRouteCache: true } },
+    });
+  });
+
+  test("is never cleared by an answer to a response", () => {
+    const { response } = answerOf(setStatus(404), { phase: "responseHeaders" });
+    expect(response).toMatchObject({ value: { response: { clearRouteCache: false } } });
+    expect(faultOf(clearRouteCache(), { phase: "responseHeaders" })).toContain("only in requestHeaders");
+  });
+});

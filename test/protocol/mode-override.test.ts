@@ -1,0 +1,164 @@
+import { describe, expect, test } from "vitest";
+import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import {
+  type ModeOverride,
+  type Modes,
+  type OverrideSituation,
+  resolveModeOverride,
+  toProcessingMode,
+} from "../../src/protocol/mode-override.ts";
+
+const NONE: Modes = { requestBody: "NONE", responseBody: "NONE" };
+
+type Situation = Partial<Omit<OverrideSituation, "declaration">> & { readonly declared?: EnvoyDeclarationInit };
+
+function resolve(wanted: ModeOverride, { declared = { allowModeOverride: true }, ...rest }: Situation = {}) {
+  return resolveModeOverride(wanted, {
+    phase: "requestHeaders",
+    declaration: declareEnvoy(declared),
+    configured: rest.modes ?? NONE,
+    modes: NONE,
+    earlier: undefined,
+    sendsBodyAtOnce: false,
+    bodyBytes: undefined,
+    ...rest,
+  });
+}
+
+describe("an override", () => {
+  test("restates the body mode of the other direction, which would become NONE", () => {
+    const modes: Modes = { requestBody: "NONE", responseBody: "BUFFERED" };
+    expect(resolve({ requestBody: "STREAMED" }, { modes })).toEqual({
+      requestBody: "STREAMED",
+      responseBody: "BUFFERED",
+    });
+  });
+
+  test("has the trailers of a full-duplex body sent", () => {
+    expect(resolve({ requestBody: "FULL_DUPLEX_STREAMED" })).toMatchObject({ requestTrailers: "SEND" });
+    expect(resolve({ responseBody: "FULL_DUPLEX_STREAMED" })).toMatchObject({ responseTrailers: "SEND" });
+    expect(resolve({ responseBody: "FULL_DUPLEX_STREAMED" })).not.toMatchObject({ requestTrailers: "SEND" });
+  });
+
+  test("restates what was overridden before: Envoy starts from its configuration", () => {
+    const modes: Modes = { requestBody: "FULL_DUPLEX_STREAMED", responseBody: "NONE" };
+    const earlier: ModeOverride = { responseTrailers: "SEND" };
+    expect(
+      resolve({ responseBody: "STREAMED" }, { phase: "responseHeaders", modes, configured: NONE, earlier }),
+    ).toEqual({
+      requestBody: "FULL_DUPLEX_STREAMED",
+      requestTrailers: "SEND",
+      responseBody: "STREAMED",
+      responseTrailers: "SEND",
+      responseHeaders: undefined,
+    });
+  });
+
+  test("that changes nothing is none", () => {
+    expect(resolve({ requestBody: "NONE", responseBody: undefined })).toBeUndefined();
+    expect(resolve({ responseHeaders: "SKIP" }, { earlier: { responseHeaders: "SKIP" } })).toBeUndefined();
+    expect(resolve({ requestBody: "NONE" }, { declared: {} })).toBeUndefined();
+  });
+
+  test("has every field of Envoy's message, DEFAULT where it says nothing", () => {
+    const all: ModeOverride = {
+      requestBody: "BUFFERED_PARTIAL",
+      requestTrailers: "SEND",
+      responseHeaders: "SKIP",
+      responseBody: "STREAMED",
+    };
+    expect(toProcessingMode(all)).toMatchObject({
+      requestHeaderMode: 0,
+      requestBodyMode: 3,
+      requestTrailerMode: 1,
+      responseHeaderMode: 2,
+      responseBodyMode: 1,
+      responseTrailerMode: 0,
+    });
+  });
+});
+
+describe("an override that Envoy would ignore is refused", () => {
+  test.each<[string, ModeOverride, Situation, string]>([
+    ["undeclared", { requestBody: "STREAMED" }, { declared: {} }, "declare allowModeOverride"],
+    [
+      "with a body that is sent at once",
+      { requestBody: "BUFFERED_PARTIAL" },
+      { sendsBodyAtOnce: true },
+      "send_body_without_waiting_for_header_response",
+    ],
+    [
+      "where the other direction is full-duplex",
+      { requestBody: "STREAMED" },
+      { modes: { requestBody: "NONE", responseBody: "FULL_DUPLEX_STREAMED" } },
+      "where a configured body mode is FULL_DUPLEX_STREAMED",
+    ],
+    [
+      "of what is past",
+      { requestBody: "STREAMED" },
+      { phase: "responseHeaders" },
+      "requestBody is past when response headers are answered",
+    ],
+    [
+      "where the other mode is not known",
+      { requestBody: "STREAMED" },
+      { modes: { requestBody: undefined, responseBody: undefined } },
+      "the override has to name both",
+    ],
+  ])("%s", (_what, wanted, situation, message) => {
+    expect(resolve(wanted, situation)).toContain(message);
+  });
+
+  test("but names both where Envoy told neither", () => {
+    const modes: Modes = { requestBody: undefined, responseBody: undefined };
+    expect(resolve({ requestBody: "STREAMED", responseBody: "NONE" }, { modes })).toBeTypeOf("object");
+  });
+});
+
+describe("NONE to BUFFERED", () => {
+  const wanted: ModeOverride = { requestBody: "BUFFERED" };
+  const limit = { declared: { allowModeOverride: true, bufferLimitBytes: 100 } };
+
+  test("is possible for a body whose length is known and within Envoy's buffer", () => {
+    for (const bodyBytes of [0, 1, 100])
+      expect(resolve(wanted, { ...limit, bodyBytes })).toMatchObject({ requestBody: "BUFFERED" });
+  });
+
+  test("is refused for any other: Envoy would hang", () => {
+    expect(resolve(wanted, { ...limit, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
+    expect(resolve(wanted, limit)).toContain("while the body's length is unknown");
+    expect(resolve({ responseBody: "BUFFERED" }, { ...limit, bodyBytes: 5 })).toContain("length is unknown");
+    const response: Situation = { ...limit, phase: "responseHeaders", bodyBytes: 5 };
+    expect(resolve({ responseBody: "BUFFERED" }, response)).toMatchObject({ responseBody: "BUFFERED" });
+  });
+
+  test("is no matter where the body was sent before", () => {
+    const modes: Modes = { requestBody: "STREAMED", responseBody: "NONE" };
+    expect(resolve(wanted, { ...limit, modes })).toMatchObject({ requestBody: "BUFFERED" });
+  });
+});
+
+describe("a list of allowed overrides", () => {
+  const allow = (...allowModeOverride: readonly ModeOverride[]) => ({ declared: { allowModeOverride } });
+
+  test("allows an override whose result is in it, and no other", () => {
+    const list = allow({ requestBody: "STREAMED" }, { requestBody: "STREAMED", responseBody: "STREAMED" });
+    expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({ responseBody: "NONE" });
+    expect(resolve({ responseBody: "STREAMED" }, list)).toContain("none of those that allowModeOverride declares");
+    expect(resolve({ requestBody: "STREAMED", responseTrailers: "SEND" }, list)).toBeTypeOf("string");
+  });
+
+  test("says what the override leaves open: Envoy compares literally", () => {
+    const list = allow({ requestBody: "STREAMED", requestTrailers: "SEND", responseHeaders: "SEND" });
+    expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({
+      requestTrailers: "SEND",
+      responseHeaders: "SEND",
+    });
+  });
+
+  test("does not cost the response headers by the way", () => {
+    const list = allow({ requestBody: "STREAMED", responseHeaders: "SKIP" });
+    expect(resolve({ requestBody: "STREAMED" }, list)).toBeTypeOf("string");
+    expect(resolve({ requestBody: "STREAMED", responseHeaders: "SKIP" }, list)).toBeTypeOf("object");
+  });
+});
