@@ -5,6 +5,8 @@ import {
   type EnvoyDeclarationInit,
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
+import type { Direction } from "../protocol/phase.ts";
+import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
 import {
   type AnyDefinition,
   DEFAULT_TIMEOUT_MS,
@@ -55,6 +57,10 @@ export interface RunRules {
   readonly strictest: FaultPolicy;
   /** A definition wants to hear of the end of transactions. */
   readonly hasDone: boolean;
+  /** The directions whose bodies have handlers. */
+  readonly claims: Readonly<Record<Direction, boolean>>;
+  /** The handlers of bodies, in the order in which they run; undefined where there are none. */
+  readonly bodies: BodyClaims | undefined;
 }
 
 /** Works out the rules of a processor, once. */
@@ -75,7 +81,9 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
   });
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
   const hasDone = rules.some(({ definition }) => definition.done !== undefined);
-  return { declaration, shadow, definitions, rules, strictest, hasDone };
+  const bodies = bodyClaims(definitions);
+  const claims = { request: (bodies?.request.length ?? 0) > 0, response: (bodies?.response.length ?? 0) > 0 };
+  return { declaration, shadow, definitions, rules, strictest, hasDone, claims, bodies };
 }
 
 const known = new WeakMap<Processor, RunRules>();
@@ -88,7 +96,9 @@ export function defaultRunRules(processor: Processor): RunRules {
 }
 
 /** The policy for a fault: that of the processor to blame, or the strictest. */
-export function policyFor({ rules, strictest }: RunRules, { processor }: Fault): FaultPolicy {
+export function policyFor({ rules, strictest }: RunRules, { processor, code }: Fault): FaultPolicy {
+  // Its author chose `reject` over `pass`, and that is the policy.
+  if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
   if (processor === undefined) return strictest;
   return rules.find(({ definition }) => definition.name === processor)?.onFault ?? strictest;
 }

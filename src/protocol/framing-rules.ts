@@ -16,18 +16,27 @@ const FRAMING_METHODS: readonly string[] = ["HEAD", "CONNECT"];
  */
 export function refuseFramingChange(change: HeaderChange, message: PhaseMessage): string | undefined {
   if (change.op === "remove") return undefined;
-  if (change.name === ":status" && message.case === "responseHeaders") {
+  if (change.name === ":status" && (message.case === "responseHeaders" || message.case === "responseBody")) {
     const status = bytesToText(change.value);
-    return BODILESS.has(status) && !message.value.endOfStream
+    // Where there is a piece of a body, there is a body, though it may be empty.
+    const hasBody = message.case === "responseBody" || !message.value.endOfStream;
+    return BODILESS.has(status) && hasBody
       ? `status ${status} has no body, and this response has one; use immediateResponse(${status})`
       : undefined;
   }
-  if (change.name !== ":method" || message.case !== "requestHeaders") return undefined;
+  if (change.name !== ":method") return undefined;
+  if (message.case === "requestBody") return "Envoy takes another method beside the headers only";
+  if (message.case !== "requestHeaders") return undefined;
   const [from, to] = [header(message.value, ":method"), bytesToText(change.value)];
   const framing = FRAMING_METHODS.find((method) => method === to || method === from);
   return framing === undefined || from === to
     ? undefined
     : `a request cannot become or cease to be ${framing}: its client would look for the end of the response elsewhere`;
+}
+
+/** True for the headers of a response that has no body whatever follows: to HEAD, 204, 304. */
+export function hasNoBody(response: HttpHeaders, request: HttpHeaders | undefined): boolean {
+  return BODILESS.has(header(response, ":status")) || (request && header(request, ":method")) === "HEAD";
 }
 
 /**
