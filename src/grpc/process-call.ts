@@ -5,8 +5,9 @@ import type {
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SharedSessionOptions } from "../processor/session.ts";
+import { Session } from "../processor/session.ts";
 import type { SessionEnd, SessionOutlet } from "../processor/session-observer.ts";
+import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 import { readRequest } from "../protocol/read-request.ts";

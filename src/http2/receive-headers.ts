@@ -72,7 +72,8 @@ export class HeadersReceiver {
     const stream = new ServerStream(context, streamId, headers);
     context.streams.add(stream);
     try {
-      stream.handler = context.accept(stream, headers);
+      const handler = context.accept(stream, headers);
+      if (!stream.isClosed) stream.handler = handler;
     } catch (error) {
       context.reportHandlerError(error);
       stream.reset(INTERNAL_ERROR);

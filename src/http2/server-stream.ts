@@ -97,9 +97,7 @@ export class ServerStream implements Http2Stream {
   }
 
   reset(code = CANCEL): void {
-    if (this.isClosed) return;
-    this.#context.streams.resetSilently(this, code);
-    this.dismiss();
+    if (!this.isClosed) this.#context.streams.resetSilently(this, code);
   }
 
   pause(): void {
@@ -126,11 +124,6 @@ export class ServerStream implements Http2Stream {
       this.holds--;
       if (this.isClosed && this.holds === 0) this.#context.streams.releaseHeld();
     };
-  }
-
-  /** The stream is over, and whoever still holds it keeps no more than that: its handler may have much. */
-  dismiss(): void {
-    this.handler = NO_HANDLER;
   }
 
   /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */
@@ -202,6 +195,7 @@ export class ServerStream implements Http2Stream {
   /** The stream is over, whoever ended it: what waits is dropped, and no method does anything any more. */
   close(): void {
     this.isClosed = true;
+    this.handler = NO_HANDLER;
     this.#context.sender.removeReady(this);
     this.#queue = NO_BYTES as Uint8Array[];
     this.queuedBytes = 0;

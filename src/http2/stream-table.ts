@@ -1,6 +1,7 @@
 import { type ClosedState, ClosedStreams } from "./closed-streams.ts";
 import type { ReceiveWindow } from "./flow-control.ts";
 import { MAX_STREAM_ID } from "./frames.ts";
+import type { StreamHandler } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import type { ServerStream } from "./server-stream.ts";
@@ -77,20 +78,18 @@ export class StreamTable {
     if (stream.isClosed) return;
     this.#closed.addEnded(stream.id);
     this.#remove(stream);
-    stream.dismiss();
   }
 
   /** The peer has reset the stream. */
   resetByPeer(stream: ServerStream, code: number): void {
     this.#closed.addEnded(stream.id);
-    this.#remove(stream);
-    this.#notify(stream, code);
+    this.#notify(this.#remove(stream), code);
   }
 
   /** We reset the stream, and its handler does not know yet. */
   reset(stream: ServerStream, code: number): void {
-    this.resetSilently(stream, code);
-    this.#notify(stream, code);
+    this.refuse(stream.id, code);
+    this.#notify(this.#remove(stream), code);
   }
 
   /** We reset the stream because its handler wants so, or is done. */
@@ -115,8 +114,7 @@ export class StreamTable {
     for (const stream of this.#open.toArray()) {
       // A handler may have reset others.
       if (stream.isClosed) continue;
-      this.#remove(stream);
-      this.#notify(stream, code);
+      this.#notify(this.#remove(stream), code);
     }
   }
 
@@ -138,17 +136,18 @@ export class StreamTable {
     if (back > 0) this.#options.sender.windowUpdate(0, back);
   }
 
-  #remove(stream: ServerStream): void {
+  /** Gives the handler, which the stream itself lets go of: whoever still holds that must not keep what it has. */
+  #remove(stream: ServerStream): StreamHandler {
+    const { handler } = stream;
     stream.close();
     this.#open.delete(stream.id);
     this.#options.totals.streams--;
     if (stream.holds > 0) this.addHeld();
     this.#options.onStreamClosed();
+    return handler;
   }
 
-  #notify(stream: ServerStream, code: number): void {
-    const { handler } = stream;
-    stream.dismiss();
+  #notify(handler: StreamHandler, code: number): void {
     try {
       handler.onReset(code);
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Phase, PhaseMessages } from "../protocol/phase.ts";
 import type { BodyHandler, GrpcHandlers, HandlerResult } from "./body-handler.ts";
 import { refuseBeside, refuseBodyHandler, refuseGrpcHandlers } from "./check-body-handler.ts";
 import type { EditablePhase } from "./effect.ts";
+import { nameKind } from "./name-kind.ts";
 import { validateConfig } from "./route-config.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
@@ -55,7 +56,10 @@ export interface ProcessorDefinition<S, C = undefined, G extends DescService = D
    * `maxMessageTimeoutMs`.
    */
   readonly timeoutMs?: number | undefined;
-  /** What becomes of a transaction in which this processor fails. Default: `envoy`. */
+  /**
+   * What becomes of a transaction in which this processor fails. A stricter one that it is composed with has the say while
+   * its handlers are at work, or may still be called. Default: `envoy`.
+   */
   readonly onFault?: FaultPolicy | undefined;
   /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
@@ -80,6 +84,7 @@ export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
 /** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
 export interface Processor {
   readonly [PROCESSOR]: readonly AnyDefinition[];
+  /** Its name; where it is composed, those of its parts with `+` between them. */
   readonly name: string;
 }
 
@@ -132,6 +137,8 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
 export function defineProcessor<S = undefined, C = undefined, G extends DescService = DescService>(
   definition: ProcessorDefinition<S, C, G>,
 ): Processor {
+  if (typeof definition !== "object" || definition === null || Array.isArray(definition))
+    throw new TypeError(`defineProcessor: its argument is ${nameKind(definition)}, must be an object`);
   const { name } = definition;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw new TypeError(

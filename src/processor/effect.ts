@@ -28,6 +28,7 @@ export type BodyEnd = `${BodyPhase}End`;
 export interface Effect<P extends EffectPlace = EffectPlace> {
   readonly [phases]: (phase: P) => void;
   readonly [EFFECT]: true;
+  /** Name of the function that made it. */
   readonly kind: EffectKind;
 }
 
@@ -116,7 +117,14 @@ export interface StreamedImmediateResponseOptions {
 const HEADERS: readonly EffectPlace[] = ["requestHeaders", "responseHeaders"];
 const BODIES: readonly EffectPlace[] = ["requestBody", "responseBody"];
 const ENDS: readonly EffectPlace[] = ["requestBodyEnd", "responseBodyEnd"];
-const EDITABLE: readonly EffectPlace[] = [...HEADERS, ...BODIES, "requestTrailers", "responseTrailers"];
+/** The phases of headers and trailers that have handlers. */
+export const HANDLER_PHASES: readonly EditablePhase[] = [
+  "requestHeaders",
+  "responseHeaders",
+  "requestTrailers",
+  "responseTrailers",
+];
+const EDITABLE: readonly EffectPlace[] = [...HANDLER_PHASES, ...BODIES];
 const EVERYWHERE: readonly EffectPlace[] = [...EDITABLE, ...ENDS, "inspectEnd"];
 const REQUEST: readonly EffectPlace[] = ["requestHeaders", "requestBody"];
 

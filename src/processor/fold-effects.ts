@@ -28,16 +28,18 @@ export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefi
 
 function foldAll(outcome: readonly unknown[], work: PhaseWork): FoldEnd | undefined {
   for (const effect of outcome) {
-    const end = foldEffect(effect, work);
+    const end = foldEffect(effect, work, " inside an array");
     if (end !== undefined) return end;
   }
   return undefined;
 }
 
-function foldEffect(value: unknown, work: PhaseWork): FoldEnd | undefined {
+function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | undefined {
   const effect = effectData(value);
   if (effect === undefined)
-    return invalid(`returned ${nameKind(value)}, which is no effect; effects come from setHeader() and its like`);
+    return invalid(
+      `returned ${nameKind(value)}${where}, which is no effect; effects come from setHeader() and its like`,
+    );
   const { kind } = effect;
   // Another copy of this library may be a newer one.
   if (!Object.hasOwn(EFFECT_PHASES, kind))

@@ -1,12 +1,12 @@
 import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage } from "../protocol/phase.ts";
-import { isThenable } from "./body/soon.ts";
 import type { AnyDefinition } from "./definition.ts";
 import type { EditablePhase } from "./effect.ts";
 import { type FoldEnd, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
 import { CONFIG_METADATA, type ConfigResult, configsOf } from "./route-config.ts";
+import { isThenable } from "./thenable.ts";
 import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
 
 const NO_CONFIG: ConfigResult = { value: undefined };

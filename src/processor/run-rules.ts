@@ -5,7 +5,7 @@ import {
   type EnvoyDeclarationInit,
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
-import type { Direction } from "../protocol/phase.ts";
+import { type Direction, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
 import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
 import {
   type AnyDefinition,
@@ -95,12 +95,28 @@ export function defaultRunRules(processor: Processor): RunRules {
   return rules;
 }
 
-/** The policy for a fault: that of the processor to blame, or the strictest. */
-export function policyFor({ rules, strictest }: RunRules, { processor, code }: Fault): FaultPolicy {
+/**
+ * The policy for a fault: the strictest of the processor to blame and of those whose handlers a message that passes would
+ * pass by, for one processor's failure must not open what another guards. Of all where none is to blame.
+ *
+ * @param mayRun Whether handlers of a phase are at work, or may still be called.
+ */
+export function policyFor(
+  { rules, strictest }: RunRules,
+  { processor, code }: Fault,
+  mayRun: (phase: Phase) => boolean,
+): FaultPolicy {
   // Its author chose `reject` over `pass`, and that is the policy.
   if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
-  if (processor === undefined) return strictest;
-  return rules.find(({ definition }) => definition.name === processor)?.onFault ?? strictest;
+  const blamed = rules.find(({ definition }) => definition.name === processor);
+  if (blamed === undefined) return strictest;
+  return rules
+    .filter(({ definition }) => PHASES.some((phase) => handles(definition, phase) && mayRun(phase)))
+    .reduce((policy, { onFault }) => stricterPolicy(policy, onFault), blamed.onFault);
+}
+
+function handles({ grpc, ...definition }: AnyDefinition, phase: Phase): boolean {
+  return definition[phase] !== undefined || (grpc !== undefined && isBodyPhase(phase));
 }
 
 /** What of the operator's and the authors' wishes cannot be had, in a line each. */

@@ -4,7 +4,6 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type Answer, CONTINUE } from "../protocol/answer.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
-import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { faultResponse } from "../protocol/fault-response.ts";
@@ -18,50 +17,19 @@ import {
 } from "../protocol/phase.ts";
 import { describeSummary, summarizeAnswers } from "./answer-summary.ts";
 import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
-import type { BodyBudget } from "./body/body-budget.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
-import { addToTrail, type DecisionLog, type DecisionTrail } from "./decision.ts";
+import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { Processor } from "./definition.ts";
 import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules.ts";
-import type {
-  SessionEnd,
-  SessionObserver,
-  SessionOutlet,
-  SessionResult,
-  UnenforcedReason,
-} from "./session-observer.ts";
-import type { SessionLinks, SessionSet } from "./session-set.ts";
-import type { ProcessorSetup } from "./setup.ts";
+import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
+import type { SessionOptions } from "./session-options.ts";
+import type { SessionLinks } from "./session-set.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
-import { type ScopeOptions, TransactionScope } from "./transaction.ts";
-
-/** What all sessions of a server share. */
-export interface SharedSessionOptions {
-  /** Counts and logs what happens. Default: nobody. */
-  readonly observer?: SessionObserver | undefined;
-  /** Holds transactions while they are under way: its `shutDown()` ends those that are owed an answer with a fault. */
-  readonly sessions?: SessionSet | undefined;
-  /** What the operator says of how processors run. Default: nothing. */
-  readonly rules?: RunRules | undefined;
-  /** Whether every `setup` is done. Default: nobody waits for one. */
-  readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
-  /** Counts the bytes of bodies that are held, of all sessions. Default: one for all servers of the process. */
-  readonly bodyBudget?: BodyBudget | undefined;
-  /** Told what was decided, of a sample of transactions. Default: nobody is. */
-  readonly decisions?: DecisionLog | undefined;
-}
-
-export interface SessionOptions extends ScopeOptions, SharedSessionOptions {
-  readonly outlet: SessionOutlet;
-  /** What the operator says of Envoy's side, where there are no `rules`. Default: Envoy's own defaults. */
-  readonly declaration?: EnvoyDeclaration | undefined;
-  /** Default: the clock of this machine. */
-  readonly timers?: Timers | undefined;
-}
+import { TransactionScope } from "./transaction.ts";
 
 interface DirectionQueue {
   /** An answer that asynchronous handlers owe; what comes meanwhile waits. */
@@ -323,7 +291,8 @@ export class Session implements AnswerOwner, BodyOwner {
     const { shadow } = this.#rules;
     const observed = exchange.observabilityMode;
     const isDraining = failure.code === "server_draining";
-    const outcome = faultOutcome(policyFor(this.#rules, failure), {
+    const policy = policyFor(this.#rules, failure, (phase) => exchange.awaits(phase));
+    const outcome = faultOutcome(policy, {
       observed,
       shadow,
       takesImmediateResponse: exchange.immediateObstacle === undefined,

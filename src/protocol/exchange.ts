@@ -16,7 +16,14 @@ import { outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
-import { type Direction, directionOf, type HeaderPhase, isHeaderPhase, type PhaseMessage } from "./phase.ts";
+import {
+  type Direction,
+  directionOf,
+  type HeaderPhase,
+  isHeaderPhase,
+  type Phase,
+  type PhaseMessage,
+} from "./phase.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.ts";
@@ -149,6 +156,14 @@ export class Exchange {
   /** Bytes of the body behind the headers: 0 where there is none, undefined where it is not known. */
   bodyBytes(direction: Direction): number | undefined {
     return this.#directions[direction].bodyBytes;
+  }
+
+  /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
+  awaits(phase: Phase): boolean {
+    const { answeredRank, ended, rank, owed } = this.#directions[directionOf(phase)];
+    // Of a body there may be one more piece to be answered.
+    if (isBodyPhase(phase)) return answeredRank <= RANK[phase] && (!ended || (rank === RANK[phase] && owed > 0));
+    return answeredRank < RANK[phase] && !(ended && rank < RANK[phase]);
   }
 
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */

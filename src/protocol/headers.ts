@@ -13,7 +13,7 @@ export function headerEntries(message: HttpHeaders | HttpTrailers): readonly Hea
 
 /**
  * One header as text: the value, or several values joined with `, ` (RFC 9110 5.3; `cookie` with `; `,
- * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, {@link allHeaders} has the rest.
+ * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, `Head.all` of the transaction has the rest.
  * Names are compared case-insensitively; undefined where the header is absent.
  */
 export function header(message: HttpHeaders | HttpTrailers, name: string): string | undefined {

@@ -20,16 +20,23 @@ export type OverrideBodyMode = Exclude<BodyMode, "GRPC">;
  * among it: when an override can be sent they are past.
  */
 export interface ModeOverride {
+  /** How the request body is sent; in the answer to request headers alone. */
   readonly requestBody?: OverrideBodyMode | undefined;
+  /** Whether request trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
   readonly requestTrailers?: SendMode | undefined;
+  /** Whether response headers are sent; in the answer to request headers alone. */
   readonly responseHeaders?: SendMode | undefined;
+  /** How the response body is sent. */
   readonly responseBody?: OverrideBodyMode | undefined;
+  /** Whether response trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
   readonly responseTrailers?: SendMode | undefined;
 }
 
 /** The body modes in force on a stream; undefined where Envoy did not tell (before 1.34). */
 export interface Modes {
+  /** As configured, or overridden since. */
   readonly requestBody: BodyMode | undefined;
+  /** As configured, or overridden since. */
   readonly responseBody: BodyMode | undefined;
 }
 

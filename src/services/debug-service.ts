@@ -5,8 +5,9 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionOptions } from "../processor/session.ts";
+import { Session } from "../processor/session.ts";
 import type { SessionEnd } from "../processor/session-observer.ts";
+import type { SessionOptions } from "../processor/session-options.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { FAULT_METADATA } from "../protocol/fault-status.ts";
 import { Bell } from "./bell.ts";

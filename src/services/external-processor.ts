@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import type { SharedSessionOptions } from "../processor/session.ts";
+import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { processStream } from "./process-stream.ts";
 
 /** How transactions of a service are run. */

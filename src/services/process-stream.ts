@@ -4,8 +4,9 @@ import type {
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { Session, type SessionOptions } from "../processor/session.ts";
+import { Session } from "../processor/session.ts";
 import type { SessionEnd } from "../processor/session-observer.ts";
+import type { SessionOptions } from "../processor/session-options.ts";
 import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
 

@@ -89,13 +89,13 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   if (common?.headerMutation) filter.warn("header_mutation_too_late", phaseOf(state));
   if (mutation?.case === "streamedResponse") {
     const { body, endOfStream } = mutation.value;
-    if (body.length > 0) path.inject(body, endOfStream);
+    if (body.length > 0 || endOfStream) path.inject(body, endOfStream);
     state.finishCall(endOfStream ? "idle" : "streamed_body");
     return { kind: "applied", goesOn: endOfStream };
   }
   const chunk = queue.shift() ?? { bytes: NO_BYTES, endStream: false };
   const bytes = common?.bodyMutation ? mutatedBody(common.bodyMutation, chunk.bytes) : chunk.bytes;
-  if (bytes.length > 0) path.inject(bytes, chunk.endStream);
+  if (bytes.length > 0 || filter.config.release.holdsHeadersForFirstChunk) path.inject(bytes, chunk.endStream);
   if (isBelowLowLimit(filter, state)) state.clearWatermark();
   state.finishCall(queue.isEmpty ? "idle" : "streamed_body");
   return { kind: "applied", goesOn: chunk.endStream };

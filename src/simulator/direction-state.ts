@@ -59,6 +59,11 @@ export class DirectionState {
     return !sendHeaders && !sendTrailers && body === "NONE";
   }
 
+  /** No answer can be needed any more. */
+  get isDone(): boolean {
+    return this.answered || this.isSkipped;
+  }
+
   /** An answer came, or none will: the timer stops. */
   finishCall(next: CallbackState = "idle"): void {
     this.timer.stop();

@@ -28,12 +28,10 @@ export class DynamicMetadata {
 
   /** What the server is told: the namespaces configured for it, as far as they exist. */
   forwarded(namespaces: NamespaceLists): Metadata {
-    const metadata = create(MetadataSchema);
-    for (const namespace of namespaces.untyped) {
-      const value = this.#untyped.get(namespace);
-      if (value !== undefined) metadata.filterMetadata[namespace] = value;
-    }
-    return metadata;
+    return create(MetadataSchema, {
+      filterMetadata: pick(this.#untyped, namespaces.untyped),
+      typedFilterMetadata: pick(this.#typed, namespaces.typed),
+    });
   }
 
   /** Takes what the server sets, of the namespaces it may set. Returns those it may not. */
@@ -58,4 +56,13 @@ export class DynamicMetadata {
 
 function isObject(value: JsonValue): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function pick<T>(values: ReadonlyMap<string, T>, names: readonly string[]): Record<string, T> {
+  const picked: Record<string, T> = {};
+  for (const name of names) {
+    const value = values.get(name);
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
 }

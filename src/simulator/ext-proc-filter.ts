@@ -111,8 +111,9 @@ export class FilteredTransaction {
     const initialMetadata = this.#filter.config.grpcInitialMetadata;
     return new ExtProcStream({ peer, initialMetadata }, this.clock, {
       message: (response) => receiveMessage(this.#filter, response),
-      closed: () => streamClosed(this.#filter),
-      failed: (code, message) => streamFailed(this.#filter, code, message),
+      // An observed stream may end when the filter is no more.
+      closed: () => this.isOver || streamClosed(this.#filter),
+      failed: (code, message) => this.isOver || streamFailed(this.#filter, code, message),
       ignored: () => this.#filter.warn("answer_after_end", undefined),
     });
   }

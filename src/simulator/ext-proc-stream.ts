@@ -25,6 +25,11 @@ export interface StreamCallbacks {
   ignored(response: ProcessingResponse): void;
 }
 
+interface SentMessage {
+  readonly message: ProcessingRequest;
+  overtaken: boolean;
+}
+
 /**
  * The stream to the server, as Envoy's gRPC client has it. What either side says reaches the other a hop later, in
  * order, so that no side is ever called from within its own call.
@@ -34,8 +39,8 @@ export class ExtProcStream {
   readonly #clock: VirtualClock;
   readonly #callbacks: StreamCallbacks;
   readonly #call: ExtProcCall;
+  readonly #unflushed: SentMessage[] = [];
   #closed = false;
-  #endedByServer = false;
   #serverIsGone = false;
   #receiving = false;
   #closedByAnswer = false;
@@ -65,8 +70,10 @@ export class ExtProcStream {
 
   send(message: ProcessingRequest): void {
     if (this.#closed) return;
+    const sent: SentMessage = { message, overtaken: false };
+    if (this.#receiving) this.#unflushed.push(sent);
     this.#clock.soon(() => {
-      if (this.#endedByServer || this.#serverIsGone) return;
+      if (sent.overtaken || this.#serverIsGone) return;
       this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
       this.#call.message(message);
     });
@@ -74,14 +81,15 @@ export class ExtProcStream {
 
   /**
    * Envoy is done with it: it half-closes and resets. Where it does so upon a message of the server, only the reset gets
-   * out, since a connection that is being read sends later, and not what a reset has overtaken. False where the stream
-   * was over already.
+   * out, since a connection that is being read sends later, and the reset overtakes what came before it in the same turn.
+   * False where the stream was over already.
    */
   close(): boolean {
     if (this.#closed) return false;
     this.#closed = true;
     const halfCloses = !this.#receiving;
     this.#closedByAnswer = this.#receiving;
+    for (const sent of this.#unflushed) sent.overtaken = true;
     this.#end = halfCloses ? "half_close_and_reset" : "reset";
     this.#clock.soon(() => {
       this.#resetArrived = true;
@@ -109,6 +117,7 @@ export class ExtProcStream {
       httpStatus: (status) => this.#serverEnds(grpcStatusOfHttp(status), "via_upstream"),
       unreachable: () => {
         this.#end = "none";
+        this.#serverIsGone = true;
         this.#serverEnds(UNAVAILABLE, CONNECTION_REFUSED);
       },
       after: (delayMs, callback) => {
@@ -127,13 +136,13 @@ export class ExtProcStream {
     this.#receiving = true;
     this.#callbacks.message(response);
     this.#receiving = false;
+    this.#unflushed.length = 0;
   }
 
   #serverEnds(code: number, message: string): void {
     this.#clock.soon(() => {
       if (this.#closed) return;
       this.#closed = true;
-      this.#endedByServer = true;
       this.#clock.soon(() => this.#call.reset());
       if (code === 0) this.#callbacks.closed();
       else this.#callbacks.failed(code, message);

@@ -17,7 +17,7 @@ export class Framing {
     if (protocol === "http1" && endStream && mayHaveBody(headers) && !headers.has("content-length"))
       headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
-    this.announcedLength = protocol === "http1" && Number.isSafeInteger(announced) ? announced : undefined;
+    if (protocol === "http1") this.announcedLength = isBodiless(headers) ? 0 : lengthOf(announced);
     // A server may have set it on a message without a body: the peer then waits for chunks that never come.
     this.#endsItself = !(protocol === "http1" && endStream && headers.has("transfer-encoding"));
   }
@@ -34,23 +34,34 @@ export class Framing {
   }
 }
 
+/** Responses that end with their headers, whatever else is sent. */
+function isBodiless(headers: HeaderMap): boolean {
+  return headers.kind === "response" && ["204", "304"].includes(headers.get(":status") ?? "");
+}
+
+function lengthOf(announced: number): number | undefined {
+  return Number.isSafeInteger(announced) ? announced : undefined;
+}
+
 function mayHaveBody(headers: HeaderMap): boolean {
   if (headers.kind === "request") return METHODS_WITH_BODY.has(headers.get(":method") ?? "");
-  const status = headers.get(":status") ?? "";
-  return status !== "204" && status !== "304";
+  return !isBodiless(headers);
 }
 
 const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 
 /**
  * Header lines as a peer reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
- * and blanks and tabs at both ends of a value mean nothing.
+ * nor is a response's `host`, and blanks and tabs at both ends of a value mean nothing.
  */
 export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {
   if (protocol === "http2") return headers.entries;
-  const isWritten = ([name]: HeaderEntry) =>
-    !name.startsWith(":") || (headers.kind === "request" ? REQUEST_LINE.has(name) : name === ":status");
-  return headers.entries.filter(isWritten).map(([name, value]) => [name, trimmed(value)]);
+  return headers.entries.filter(([name]) => isWritten(name, headers)).map(([name, value]) => [name, trimmed(value)]);
+}
+
+function isWritten(name: string, { kind }: HeaderMap): boolean {
+  if (kind === "request") return !name.startsWith(":") || REQUEST_LINE.has(name);
+  return name === ":status" || (name !== "host" && !name.startsWith(":"));
 }
 
 function trimmed(value: Uint8Array): Uint8Array {

@@ -62,15 +62,21 @@ function replaceMessage(state: DirectionState, mutation: BodyMutation | undefine
 }
 
 function goOn(filter: FilterState, state: DirectionState): void {
-  if (!state.hasNoBody && state.mode.body !== "NONE") {
-    if (state.complete ? sendCompleteBody(filter, state) : sendBodySoFar(filter, state)) return;
-  }
-  if (state.mode.sendTrailers && state.trailers) {
-    sendTrailers(filter, state, state.trailers);
-    state.clearWatermark();
-    return;
-  }
+  if (state.complete ? sendRest(filter, state) : hasBody(state) && sendBodySoFar(filter, state)) return;
   letGo(state);
+}
+
+/** The message is here as a whole: what the server has not seen of it is sent. False where there is nothing. */
+export function sendRest(filter: FilterState, state: DirectionState): boolean {
+  if (hasBody(state) && sendCompleteBody(filter, state)) return true;
+  if (!state.mode.sendTrailers || state.trailers === undefined) return false;
+  sendTrailers(filter, state, state.trailers);
+  state.clearWatermark();
+  return true;
+}
+
+function hasBody({ hasNoBody, mode }: DirectionState): boolean {
+  return !hasNoBody && mode.body !== "NONE";
 }
 
 /**

@@ -15,7 +15,8 @@ export interface HttpBodyInit {
   readonly chunks?: readonly Bytes[] | undefined;
   /**
    * Time before each chunk, in milliseconds. Default 0: the whole message is there with the headers, before the server
-   * can answer them, and its chunks are one. Above 0 the first chunk comes that long after the headers, and so on.
+   * can answer them, and over HTTP/1 its chunks are one. Above 0 the first chunk comes that long after the headers, and so
+   * on.
    */
   readonly chunkIntervalMs?: number | undefined;
   /**

@@ -24,8 +24,7 @@ export function receiveHeaders(
   }
   // After it was sent: the server sees the length, the peer does not.
   if (!filter.processingComplete && removesContentLength(filter, state)) headers.remove("content-length");
-  if (state.direction === "response" && state.isSkipped && config.release.closesStream !== "when_over")
-    endProcessing(filter);
+  if (state.direction === "response" && closesAtResponse(filter)) endProcessing(filter);
   return status;
 }
 
@@ -85,6 +84,12 @@ export function receiveTrailers(filter: FilterState, state: DirectionState, trai
   return "stop";
 }
 
+/** Nothing of the response is sent, and nothing of the request is to come. */
+function closesAtResponse({ config, request, response }: FilterState): boolean {
+  if (!response.isSkipped || config.release.closesStream === "when_over") return false;
+  return config.release.closesStream === "with_last_answer" || request.isDone;
+}
+
 /** Processing ends before the transaction does: Envoy needs nothing more of the server. */
 export function endProcessing(filter: FilterState): void {
   filter.processingComplete = true;
@@ -96,9 +101,8 @@ export function endProcessing(filter: FilterState): void {
  * that counts is the one in force, so an override that comes with the answer is too late.
  */
 export function removesContentLength({ config }: FilterState, { mode }: DirectionState): boolean {
-  if (mode.body === "NONE") return false;
-  if (mode.body === "BUFFERED") return !mode.sendHeaders;
-  return !config.keepsContentLength;
+  if (mode.body === "NONE" || config.keepsContentLength) return false;
+  return mode.body !== "BUFFERED" || !mode.sendHeaders;
 }
 
 function sendsBodyBeforeAnswer({ config }: FilterState, { mode }: DirectionState): boolean {

@@ -4,6 +4,7 @@ import type { AnswerProblem } from "./answer-problem.ts";
 import { answerBody } from "./body-answer.ts";
 import type { DirectionState } from "./direction-state.ts";
 import { answerFailed } from "./failure.ts";
+import type { BodySendMode } from "./filter-settings.ts";
 import type { FilterState } from "./filter-state.ts";
 import { answerHeaders } from "./headers-answer.ts";
 import { respondImmediately } from "./immediate-response.ts";
@@ -26,8 +27,9 @@ export function receiveMessage(filter: FilterState, message: ProcessingResponse)
     overrideMessageTimeout(filter, message);
     return;
   }
+  const bodyMode = filter.request.mode.body;
   const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride) : false;
-  if (overridden && message.response.case === undefined && isDirectOverride(filter)) return;
+  if (overridden && message.response.case === undefined && isDirectOverride(filter, bodyMode)) return;
   const endsBody = isLastOfBody(filter, message);
   const problem = answer(filter, message);
   const { counters } = filter;
@@ -77,10 +79,13 @@ const IMMEDIATE_DISABLED: AnswerProblem = {
   details: "unhandled immediate response due to config disabled it",
 };
 
-/** Whether a `mode_override` may come by itself, before the answer to headers: to FULL_DUPLEX_STREAMED alone. */
-function isDirectOverride({ config, request, response }: FilterState): boolean {
-  if (!config.release.directModeOverride) return false;
-  const { mode } = request.waitsFor === "headers" ? request : response;
+/**
+ * Whether a `mode_override` may come by itself, before the answer to request headers: to FULL_DUPLEX_STREAMED alone, and
+ * not where the body was to be held.
+ */
+function isDirectOverride({ config, request: { mode, waitsFor } }: FilterState, from: BodySendMode): boolean {
+  if (!config.release.directModeOverride || waitsFor !== "headers") return false;
+  if (from === "BUFFERED" || from === "BUFFERED_PARTIAL") return false;
   return mode.body === "FULL_DUPLEX_STREAMED" && mode.sendTrailers;
 }
 
@@ -113,17 +118,18 @@ function isLastNeeded(filter: FilterState, { response: answer }: ProcessingRespo
     case "requestBody":
     case "requestTrailers":
       request.answered ||= endsDirection(request, answer.case, endsBody);
-      return config.release.closesStream !== "when_over" && request.answered && response.isSkipped;
+      if (config.release.closesStream === "with_last_answer") return request.answered && response.isSkipped;
+      break;
     case "responseHeaders":
     case "responseBody":
     case "responseTrailers":
       response.answered ||= endsDirection(response, answer.case, endsBody);
+      if (config.release.closesStream === "with_last_answer") return response.answered;
       break;
     default:
       return false;
   }
-  if (config.release.closesStream === "with_last_answer") return response.answered;
-  return config.release.closesStream === "with_both_last_answers" && response.answered && isDone(request);
+  return config.release.closesStream === "with_both_last_answers" && request.isDone && response.isDone;
 }
 
 function endsDirection(state: DirectionState, phase: Phase, endsBody: boolean): boolean {
@@ -134,10 +140,6 @@ function endsDirection(state: DirectionState, phase: Phase, endsBody: boolean): 
 /** The body has all its answers, and the trailers after it are not asked about. */
 function isEndedByTrailers({ trailers, mode, queue, waitsFor }: DirectionState): boolean {
   return trailers !== undefined && !mode.sendTrailers && queue.isEmpty && waitsFor === "idle";
-}
-
-function isDone(state: DirectionState): boolean {
-  return state.answered || state.isSkipped;
 }
 
 /** Nothing but headers is sent of it. Trailers may come as long as the message is not here as a whole. */

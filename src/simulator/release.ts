@@ -17,7 +17,7 @@ export interface Release {
   readonly holdsHeadersForFirstChunk: boolean;
   /** An empty piece of a body that does not end it is sent to the server. */
   readonly sendsEmptyChunks: boolean;
-  /** A message with nothing but `mode_override` is taken while the answer to headers is awaited. */
+  /** A message with nothing but `mode_override` may come before the answer to request headers. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
   /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since, nothing goes on. */
@@ -25,7 +25,7 @@ export interface Release {
   /** Responses of Envoy's own making pass the filter, and so the server, like an upstream's. */
   readonly sendsLocalReplies: boolean;
   /** In observability mode attributes of the request have values. */
-  readonly observesAttributes: boolean;
+  readonly observesRequestAttributes: boolean;
 }
 
 const RELEASE_1_38: Release = {
@@ -40,7 +40,7 @@ const RELEASE_1_38: Release = {
   typedDynamicMetadata: false,
   endsBodyWithoutTrailers: false,
   sendsLocalReplies: true,
-  observesAttributes: true,
+  observesRequestAttributes: true,
 };
 
 const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
@@ -53,7 +53,7 @@ const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
     allowContentLengthHeader: false,
     endsBodyWithoutTrailers: true,
     sendsLocalReplies: false,
-    observesAttributes: false,
+    observesRequestAttributes: false,
   },
   "1.38": RELEASE_1_38,
   "1.39": { ...RELEASE_1_38, closesStream: "with_both_last_answers", holdsHeadersForFirstChunk: true },

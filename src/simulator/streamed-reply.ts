@@ -11,6 +11,7 @@ import { stopProcessing } from "./failure.ts";
 import type { FilterState } from "./filter-state.ts";
 import { HeaderMap } from "./header-map.ts";
 import { applyHeaderMutation } from "./header-mutation.ts";
+import { sendRest } from "./headers-answer.ts";
 
 const BODY_UNSUPPORTED: AnswerProblem = {
   kind: "spurious",
@@ -50,7 +51,8 @@ export function respondInPieces(
 }
 
 function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): AnswerProblem | undefined {
-  const { request } = filter;
+  const { request, response } = filter;
+  response.mode = { sendHeaders: false, sendTrailers: false, body: "NONE" };
   const isDuplex = request.mode.body === "FULL_DUPLEX_STREAMED";
   if (filter.streamedReply !== "none" || request.waitsFor !== "headers") return SPURIOUS;
   if (!endOfStream && !isDuplex && request.mode.body !== "NONE") return BODY_UNSUPPORTED;
@@ -62,6 +64,8 @@ function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): Answ
   request.finishCall(isDuplex && request.bodyReceived ? "streamed_body" : "idle");
   // In this mode the server goes on getting the request, and the upstream has its headers.
   if (isDuplex) request.path.resume();
+  // What the server has not seen of the request is sent first. If this is all, the end of the stream overtakes it.
+  if (!isDuplex && request.complete) sendRest(filter, request);
   filter.host.streamedReplyHeaders(map, endOfStream);
   if (endOfStream) end(filter);
   return undefined;
@@ -84,7 +88,12 @@ function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: Head
     filter.counters.rejected_header_mutations++;
     return { kind: "invalid", details: "header_mutation_set_headers_failed" };
   }
-  const setHeaders = source.headers.map((header) => ({ header, append: true }));
+  // Rules for the names of mutations do not reach the status.
+  const status = source.headers.find(({ key }) => key === ":status");
+  if (status !== undefined) target.set(":status", status.rawValue);
+  const rest = source.headers.filter((header) => header.key !== ":status");
+  // Each takes the place of those before it of its name.
+  const setHeaders = rest.map((header) => ({ header, append: false }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,
     replacingMessage: false,

@@ -70,6 +70,7 @@ describe("a program that uses it", () => {
       greeting: "hello ada",
       refusal: "listen",
       started: true,
+      simulated: "ada",
     });
   });
 
@@ -157,7 +158,18 @@ describe("the exports", () => {
     },
     "ext-proc/server": {
       values: ["ListenError", "TlsFileError", "serve"],
-      types: ["DebugExposure", "Logger", "ServeOptions", "Server", "TlsFiles"],
+      types: [
+        "DebugExposure",
+        "DecisionLogOptions",
+        "EnvoyDeclarationInit",
+        "Http2Settings",
+        "Logger",
+        "MutationRules",
+        "ProcessorOverride",
+        "ServeOptions",
+        "Server",
+        "TlsFiles",
+      ],
     },
     "ext-proc/testing": {
       values: [
@@ -203,7 +215,7 @@ describe("the exports", () => {
     },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],
-      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions"],
+      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions", "ProcessorOverride", "RunOptions"],
     },
   };
 

@@ -5,8 +5,9 @@ import {
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../../src/processor/definition.ts";
-import { Session, type SessionOptions } from "../../src/processor/session.ts";
+import { Session } from "../../src/processor/session.ts";
 import type { SessionEnd } from "../../src/processor/session-observer.ts";
+import type { SessionOptions } from "../../src/processor/session-options.ts";
 import type { Phase } from "../../src/protocol/phase.ts";
 
 /** A session whose every word is kept. */

@@ -86,6 +86,20 @@ describe("what is no effect, or one that Envoy would refuse, is fault invalid_ef
     }
   });
 
+  test.each([
+    ["nothing for a value", () => setHeader("x-a", undefined as never), 'value of header "x-a" is undefined, must be'],
+    ["an array for a value", () => setHeader("x-a", ["1"] as never), 'value of header "x-a" is an array, must be'],
+    [
+      "an array inside an array",
+      () => [[setHeader("x-a", "1")]],
+      "returned an array inside an array, which is no effect",
+    ],
+    ["a promise inside an array", () => [Promise.resolve()], "returned a promise inside an array, which is no effect"],
+    ["a generator", () => (function* () {})(), "returned an object, which is no effect"],
+  ])("which says of %s what it is", async (_what, value, message) => {
+    expect((await faultOf(returning(value)))?.message).toContain(message);
+  });
+
   test("and nothing of what came before it in the same answer is sent", async () => {
     const fault = await faultOf(returning(() => [setHeader("x-fine", "1"), setHeader("te", "1")]));
     expect(fault?.code).toBe("invalid_effect");

@@ -215,6 +215,55 @@ describe("the policy that counts", () => {
     expect(told).toEqual(["handler_threw failing: passed"]);
   });
 
+  describe("is the strictest of those whose handlers would be passed by", () => {
+    const guard = (handlers: Partial<ProcessorDefinition<undefined>>) =>
+      defineProcessor({ name: "guard", onFault: "closed", ...handlers });
+    const deny = () => immediateResponse(403);
+    const refused = ["immediateResponse", "ended: handler_threw"];
+
+    test.each([
+      ["behind the one to blame", [failing("open"), guard({ requestHeaders: deny })]],
+      [
+        "before it, whose changes would be dropped",
+        [guard({ requestHeaders: () => setHeader("x-user", "") }), failing("open")],
+      ],
+      ["in a phase to come", [failing("open"), guard({ responseHeaders: deny })]],
+    ] as const)("%s", (_where, processors) => {
+      const { receive, log, told } = run(compose(...processors));
+      receive(headersOf("requestHeaders"));
+      expect(log).toEqual(refused);
+      expect(told).toEqual(["handler_threw failing: immediate_response"]);
+    });
+
+    test("at work in the other direction", async () => {
+      const { receive, log } = run(
+        compose(
+          guard({ requestHeaders: () => new Promise<undefined>(() => undefined) }),
+          failing("open", { requestHeaders: undefined, responseHeaders: fail }),
+        ),
+      );
+      receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+      expect(log).toEqual(refused);
+    });
+
+    test("and not of one that has done its work", () => {
+      const { receive, log } = run(
+        compose(
+          guard({ requestHeaders: () => setHeader("x-user", "") }),
+          failing("open", { requestHeaders: undefined, responseHeaders: fail }),
+        ),
+      );
+      receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+      expect(log).toEqual(["requestHeaders", "responseHeaders"]);
+    });
+
+    test("nor of one that waits for what cannot come", () => {
+      const { receive, log } = run(compose(failing("open"), guard({ requestTrailers: deny })));
+      receive(headersOf("requestHeaders", [], { endOfStream: true }));
+      expect(log).toEqual(["requestHeaders"]);
+    });
+  });
+
   test("is the strictest of all where none is", () => {
     const processor = compose(failing("open"), defineProcessor({ name: "guard", onFault: "closed" }));
     const { session, told } = run(processor);

@@ -63,6 +63,26 @@ describe("setup", () => {
     expect([setup.unready, ready]).toEqual([undefined, 1]);
   });
 
+  test("may be a thenable of another library", async () => {
+    const gate = deferred();
+    const thenable: unknown = new Proxy({}, { has: () => true, get: () => gate.promise.then.bind(gate.promise) });
+    const { setup, told } = setUp(processorOf({ setup: () => thenable as Promise<void> }));
+    setup.start();
+    expect([setup.unready?.code, told]).toEqual(["not_ready", []]);
+    gate.resolve();
+    await nextTurn();
+    expect([setup.unready, told]).toEqual([undefined, ["one ready"]]);
+  });
+
+  test("that failed tells why in the fault", async () => {
+    const cause = new Error("no database");
+    const { setup } = setUp(processorOf({ setup: () => Promise.reject(cause) }));
+    setup.start();
+    expect(setup.unready?.cause).toBeUndefined();
+    await nextTurn();
+    expect(setup.unready).toMatchObject({ code: "not_ready", cause });
+  });
+
   test("is tried again when it fails, after 1 s and then twice as long each time, at most 30 s", async () => {
     let tries = 0;
     const { setup, timers, told } = setUp(

@@ -5,7 +5,7 @@ import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ext
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
-import type { SessionOptions } from "../../src/processor/session.ts";
+import type { SessionOptions } from "../../src/processor/session-options.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { processStream } from "../../src/services/process-stream.ts";

@@ -213,6 +213,21 @@ describe("life cycle", () => {
     expect(attempts).toBe(3);
   });
 
+  test("a done that throws is among the faults, at once or later", async () => {
+    const cause = new Error("no");
+    const ending = (name: string, done: () => void) => defineProcessor({ name, requestHeaders: () => undefined, done });
+    const throws = ending("throws", () => {
+      throw cause;
+    });
+    const rejects = ending("rejects", () => Promise.reject(cause));
+    const { response, faults } = await simulate(compose(throws, rejects)).get("/");
+    expect(response.status).toBe(200);
+    expect(faults).toMatchObject([
+      { code: "handler_threw", processor: "throws", message: 'processor "throws": its done threw', cause },
+      { code: "handler_threw", processor: "rejects", message: 'processor "rejects": its done threw', cause },
+    ]);
+  });
+
   test("a setup that hangs leaves it unready too", async () => {
     const hanging = defineProcessor({ name: "hanging", setup: () => deferred().promise });
     const { faults, response } = await simulate(hanging, { patienceMs: 1 }).get("/");

@@ -3,9 +3,10 @@ import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import type { EffectPlace } from "../effect.ts";
 import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
+import { isThenable } from "../thenable.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { StageEnd } from "./body-stage.ts";
-import { isThenable, type Soon } from "./soon.ts";
+import type { Soon } from "./soon.ts";
 
 /** What the stages of a body have in common: the message that is worked on. */
 export interface BodyScene {

@@ -3,6 +3,7 @@ import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { compose, defineProcessor, header, immediateResponse, setHeader, type Transaction } from "ext-proc";
 import { ProcessingRequestSchema, ProcessingResponseSchema } from "ext-proc/envoy";
 import { ListenError, type ServeOptions, serve } from "ext-proc/server";
+import { requestHeaders, type SimulatedTransaction, simulate } from "ext-proc/testing";
 
 const greeter = defineProcessor({
   name: "greeter",
@@ -31,12 +32,7 @@ const options: ServeOptions = {
 };
 const server = await serve(compose(gate, greeter), options);
 
-const request = create(ProcessingRequestSchema, {
-  request: {
-    case: "requestHeaders",
-    value: { headers: { headers: [{ key: "x-user", rawValue: new TextEncoder().encode("ada") }] } },
-  },
-});
+const request = requestHeaders({ "x-user": "ada" });
 const answer = await fetch(`http://${server.address}/extproc.debug.v1.DebugService/Process`, {
   method: "POST",
   headers: { "content-type": "application/json" },
@@ -57,5 +53,11 @@ try {
 }
 
 await server.drain();
+const simulated: SimulatedTransaction = await simulate(greeter).get("/", { headers: { "x-user": "ada" } });
 const started = lines.some((line) => line.startsWith("Starting gRPC server on port :"));
-export const result = { greeting: new TextDecoder().decode(greeting), refusal, started };
+export const result = {
+  greeting: new TextDecoder().decode(greeting),
+  refusal,
+  started,
+  simulated: simulated.response.headers["x-user"],
+};

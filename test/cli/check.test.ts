@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { fixture } from "../fixtures/fixture.ts";
+import { runBinary, spawnBinary } from "../server/spawn-binary.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "ext-proc-check-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("ext-proc check", () => {
+  test("tells of each processor how it would run", async () => {
+    const config = file("good.yaml", "envoy: { messageTimeoutMs: 300, maxMessageTimeoutMs: 2000 }\nonFault: envoy\n");
+    const args = ["check", "hello", fixture("gatekeeper.js"), "--config", config];
+    expect(await runBinary(args)).toMatchObject({
+      code: 0,
+      stderr: "",
+      stdout: [
+        `${config}: good`,
+        "processor hello",
+        "  phases: requestHeaders, responseHeaders",
+        "  onFault: envoy",
+        "  timeoutMs: 150",
+        "processor gatekeeper",
+        "  phases: requestHeaders",
+        "  onFault: closed",
+        "  timeoutMs: 1000, asking Envoy for more after 250 ms",
+        "  life cycle: setup",
+        "",
+      ].join("\n"),
+    });
+  });
+
+  test("warns of what Envoy, as declared, will not do", async () => {
+    const flags = ["--envoy-disable-immediate-response", "--envoy-failure-mode-allow", "--on-fault", "closed"];
+    const config = file("loose.yaml", "processors: { gatekeeper: { onFault: open } }\n");
+    const { code, stdout } = await runBinary(["check", fixture("gatekeeper.js"), "--config", config, ...flags]);
+    expect(code).toBe(0);
+    expect(stdout.split("\n").filter((line) => line.startsWith("warning: "))).toEqual([
+      expect.stringMatching(/timeoutMs of 1000 is cut to 150: .*messageTimeoutMs 200, maxMessageTimeoutMs 0/),
+      expect.stringMatching(/onFault stays "closed": "open" is looser/),
+      expect.stringMatching(/onFault "closed" can only be a gRPC error .*failureModeAllow lets the request pass/),
+    ]);
+  });
+
+  test.each([
+    [
+      "a bad file",
+      () => ["--config", file("bad.yaml", "shadow: maybe\nonfault: open\n")],
+      1,
+      /bad\.yaml:1:9: shadow: .*\n.*bad\.yaml:2:1: onfault: no such setting; did you mean onFault\?/,
+    ],
+    [
+      "a file that is not there",
+      () => ["--config", join(folder, "none.yaml")],
+      1,
+      /none\.yaml: cannot be read \(ENOENT\)/,
+    ],
+    ["a processor that does not load", () => [fixture("misdefined.js")], 1, /does not load/],
+    [
+      "a processor that is not served",
+      () => ["--config", file("p.yaml", "processors: { helo: { timeoutMs: 5 } }")],
+      1,
+      /processors\.helo: no processor of this name is served; did you mean hello\?/,
+    ],
+    ["a bad flag", () => ["--on-fault", "never"], 2, /--on-fault: "never" is none of/],
+    ["an unknown flag", () => ["--nothing"], 2, /--nothing/],
+    ["an unknown processor", () => ["nothing"], 2, /nothing: no such processor/],
+    ["a server that listens nowhere", () => ["--listen", "off"], 2, /--listen: the main listener cannot be "off"/],
+    ["an admin listener without a token", () => ["--admin-listen", ":9004"], 2, /it needs --admin-token-file/],
+    [
+      "a token that is not there",
+      () => ["--admin-token-file", join(folder, "none")],
+      1,
+      /--admin-token-file: .*none cannot be read \(ENOENT\)/,
+    ],
+    ["a certificate without its key", () => ["--tls-cert", "cert.pem"], 2, /--tls-cert needs --tls-key/],
+    [
+      "a certificate that is not there",
+      () => ["--tls-cert", join(folder, "none"), "--tls-key", join(folder, "none")],
+      1,
+      /--tls-cert: .*none cannot be read \(ENOENT\)/,
+    ],
+  ] as const)("refuses %s", async (_what, args, code, message) => {
+    const ended = await runBinary(["check", ...args()]);
+    expect([ended.code, ended.stdout]).toEqual([code, ""]);
+    expect(ended.stderr).toMatch(message);
+    for (const line of ended.stderr.trimEnd().split("\n")) expect(line).toMatch(/^ext-proc: /);
+  });
+});
+
+describe("ext-proc serve --config", () => {
+  test("starts with what the file says, unless flags and environment say otherwise", async () => {
+    const config = file(
+      "serve.yaml",
+      'listen: "127.0.0.1:0"\nstatusListen: "127.0.0.1:0"\nadminListen: ":1"\ndebug: on\nshadow: true\n',
+    );
+    const env = { EXT_PROC_CONFIG: config, EXT_PROC_DEBUG: "off" };
+    const binary = spawnBinary(["serve", "--admin-listen", "off"], { env });
+    expect(await binary.logged("Starting gRPC server")).toMatchObject({ debug: "off" });
+    const { status, admin } = await binary.otherPorts();
+    expect(await (await fetch(`http://127.0.0.1:${status}/metrics`)).text()).toContain("ext_proc_shadow 1");
+    expect(admin).toBeNaN();
+    binary.kill("SIGTERM");
+    expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("does not start with a file that is bad", async () => {
+    const config = file("bad-serve.yaml", "listen: 9002\n");
+    const { code, stdout, stderr } = await runBinary(["serve", "--config", config]);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^ext-proc: .*bad-serve\.yaml:1:9: listen: is the number 9002, must be an address/);
+  });
+});

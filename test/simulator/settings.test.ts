@@ -1,0 +1,114 @@
+import { create } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { ProcessingModeSchema } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import { filterConfig } from "../../src/simulator/filter-config.ts";
+import { forwardPredicate } from "../../src/simulator/forward-rules.ts";
+import { namePredicate, wholeNamePattern } from "../../src/simulator/name-pattern.ts";
+import { completeMode, directionMode, isAllowedOverride, overriddenMode } from "../../src/simulator/processing-mode.ts";
+
+describe("forwardPredicate", () => {
+  test("lets everything through where there are no rules", () => {
+    expect(forwardPredicate()(":path")).toBe(true);
+  });
+
+  test("keeps what is not allowed, and what is disallowed although it is allowed", () => {
+    const forwards = forwardPredicate({
+      allowedHeaders: [{ prefix: "x-" }, { exact: ":method" }],
+      disallowedHeaders: [{ suffix: "-secret" }],
+    });
+    expect(["x-a", "x-secret", ":method", ":path"].map(forwards)).toEqual([true, false, true, false]);
+  });
+});
+
+describe("namePredicate", () => {
+  test.each([
+    [{ exact: "x-a" }, "x-a", "x-ab"],
+    [{ prefix: "x-" }, "x-a", "y-a"],
+    [{ suffix: "-a" }, "x-a", "x-b"],
+    [{ contains: "oo" }, "foo", "bar"],
+    [{ safeRegex: "x-[ab]" }, "x-b", "x-bb"],
+    [{ exact: "X-A", ignoreCase: true }, "x-a", "x-b"],
+  ])("matches by %j", (matcher, matching, other) => {
+    const matches = namePredicate(matcher);
+    expect([matches(matching), matches(other)]).toEqual([true, false]);
+  });
+
+  test("matches nothing without a pattern", () => {
+    expect(namePredicate({})("x")).toBe(false);
+  });
+});
+
+test("wholeNamePattern understands flags in front", () => {
+  expect(wholeNamePattern("(?i)X-A")("x-a")).toBe(true);
+});
+
+describe("directionMode", () => {
+  test("sends headers and no trailers by default", () => {
+    expect(directionMode(completeMode(), "request")).toEqual({ sendHeaders: true, sendTrailers: false, body: "NONE" });
+  });
+});
+
+describe("overriddenMode", () => {
+  const configured = completeMode({
+    responseHeaderMode: "SKIP",
+    responseBodyMode: "BUFFERED",
+    requestTrailerMode: "SEND",
+  });
+
+  test("keeps what is DEFAULT, but body modes, which are NONE", () => {
+    expect(overriddenMode(create(ProcessingModeSchema, { requestBodyMode: 2 }), configured)).toEqual({
+      ...configured,
+      requestBodyMode: "BUFFERED",
+      responseBodyMode: "NONE",
+    });
+  });
+
+  test("takes a body mode that Envoy does not implement for NONE", () => {
+    expect(overriddenMode(create(ProcessingModeSchema, { requestBodyMode: 5 }), configured).requestBodyMode).toBe(
+      "NONE",
+    );
+  });
+});
+
+describe("isAllowedOverride", () => {
+  const mode = completeMode({ requestBodyMode: "BUFFERED" });
+
+  test("allows any where there is no list", () => {
+    expect(isAllowedOverride(mode, [])).toBe(true);
+  });
+
+  test("compares by letter, request headers aside", () => {
+    expect(isAllowedOverride(mode, [{ requestBodyMode: "BUFFERED", requestHeaderMode: "SKIP" }])).toBe(true);
+    expect(isAllowedOverride(mode, [{ requestBodyMode: "BUFFERED", responseHeaderMode: "SEND" }])).toBe(false);
+  });
+});
+
+describe("filterConfig", () => {
+  test("fills in Envoy's defaults", () => {
+    expect(filterConfig({})).toMatchObject({
+      messageTimeoutMs: 200,
+      maxMessageTimeoutMs: 0,
+      statusOnError: 500,
+      failureModeAllow: false,
+      routeCacheAction: "DEFAULT",
+    });
+  });
+
+  test("merges what the route says, and keeps the filter's mode as the base of overrides", () => {
+    const config = filterConfig({
+      failureModeAllow: true,
+      processingMode: { requestBodyMode: "BUFFERED" },
+      grpcInitialMetadata: { "X-A": "filter", "x-b": "filter" },
+      perRoute: { failureModeAllow: false, processingMode: {}, grpcInitialMetadata: { "x-a": "route" } },
+    });
+    expect(config.failureModeAllow).toBe(false);
+    expect(config.mode.requestBodyMode).toBe("NONE");
+    expect(config.configuredMode.requestBodyMode).toBe("BUFFERED");
+    expect(config.grpcInitialMetadata).toEqual({ "x-a": "route", "x-b": "filter" });
+  });
+
+  test("sends nothing on a route that is disabled", () => {
+    const { mode } = filterConfig({ perRoute: { disabled: true } });
+    expect([mode.requestHeaderMode, mode.responseHeaderMode]).toEqual(["SKIP", "SKIP"]);
+  });
+});
