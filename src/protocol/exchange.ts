@@ -20,6 +20,7 @@ import {
   type Direction,
   directionOf,
   type HeaderPhase,
+  isBodyPhase,
   isHeaderPhase,
   type Phase,
   type PhaseMessage,
