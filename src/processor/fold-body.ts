@@ -1,8 +1,10 @@
 import type { AnswerPrelude, BodyChange } from "../protocol/answer.ts";
+import { BODY_VALIDATORS } from "../protocol/body-plan.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { hasNoBody } from "../protocol/framing-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
 import { directionOf } from "../protocol/phase.ts";
+import { dropHeaders } from "./drop-headers.ts";
 import type { BodyEffectData } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
 import { PhaseWork } from "./phase-work.ts";
@@ -29,6 +31,8 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
     if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
       return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);
     work.wholeBody = bytes;
+    // What they say is true of the other body.
+    dropHeaders(work, [...BODY_VALIDATORS, "content-encoding"]);
     return undefined;
   }
   if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);

@@ -135,7 +135,7 @@ function chooseOverride(situation: BodySituation): RunningBody | { readonly kind
   let why = "";
   for (const mode of wantedModes(situation)) {
     const override = situation.override(mode);
-    if (typeof override !== "string") return { ...running(situation, mode), override };
+    if (typeof override !== "string") return overriding(running(situation, mode), override);
     why ||= override;
   }
   return { kind: "none", why };
@@ -166,6 +166,11 @@ function running(
     needsWhole: needs.whole,
     changes: needs.changes,
   };
+}
+
+/** The answer that asks for a mode cannot wait for what the mode brings. */
+function overriding(plan: RunningBody, override: ModeOverride): RunningBody {
+  return { ...plan, override, holdsHeaders: false, takesHeaderChanges: plan.takesHeaderChanges && !plan.holdsHeaders };
 }
 
 function lacking({ phase }: BodySituation, { code, why }: Lack, refusal: string): Fault {

@@ -7,6 +7,7 @@ import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
 import { fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
+import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
 import type { PhaseWork } from "../phase-work.ts";
 import type { BodyBudget } from "./body-budget.ts";
@@ -251,12 +252,4 @@ export function mergedMetadata(first: AnswerMetadata, second: AnswerMetadata): A
     ...(Object.keys(dynamicMetadata).length > 0 && { dynamicMetadata }),
     ...(Object.keys(typedDynamicMetadata).length > 0 && { typedDynamicMetadata }),
   };
-}
-
-/** Removes headers that are there, and that no handler has set in this answer. */
-export function dropHeaders(work: PhaseWork, names: readonly string[]): void {
-  for (const name of names) {
-    if (work.headerChanges.some((change) => change.name === name)) continue;
-    if (work.head.has(name)) work.change({ op: "remove", name });
-  }
 }

@@ -15,13 +15,14 @@ import {
   isHeaderPhase,
   type PhaseMessage,
 } from "../../protocol/phase.ts";
+import { dropHeaders } from "../drop-headers.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
 import { ScopedTransaction } from "../transaction.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
-import { BodyFlow, type BodyMessage, dropHeaders, mergedMetadata } from "./body-flow.ts";
+import { BodyFlow, type BodyMessage, mergedMetadata } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
 import { after, type Soon } from "./soon.ts";
@@ -180,7 +181,6 @@ export class BodyRunner {
     const phase = bodyPhaseOf(message.case);
     const direction = directionOf(phase);
     this.#opened[direction] = true;
-    dropHeaders(work, [...BODY_VALIDATORS, "content-encoding"]);
     const scene = new LateScene();
     const active = this.#activeClaims(phase, scene);
     if (!Array.isArray(active)) return active as StageEnd;
@@ -222,7 +222,7 @@ export class BodyRunner {
       } catch (cause) {
         return chain.threw(index, phase, cause);
       }
-      active.push({ claim, host: new StageHost(scene, { index, chain, tx }) });
+      active.push({ claim, host: new StageHost(scene, { index, chain, phase, tx }) });
     }
     return active;
   }

@@ -1,5 +1,6 @@
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
 import type { EffectPlace } from "../effect.ts";
 import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
@@ -21,19 +22,28 @@ export interface BodyScene {
   changed(): void;
 }
 
+/** What a {@link StageHost} is made of. */
+export interface StageHostOptions {
+  /** Index of the definition. */
+  readonly index: number;
+  readonly chain: HandlerChain;
+  readonly phase: BodyPhase;
+  /** What the handler is given. */
+  readonly tx: unknown;
+}
+
 /** One handler's way to the transaction: what it is given, and what becomes of what it gives. */
 export class StageHost {
   readonly tx: unknown;
   readonly #index: number;
+  readonly #phase: BodyPhase;
   readonly #chain: HandlerChain;
   readonly #scene: BodyScene;
 
-  constructor(
-    scene: BodyScene,
-    { index, chain, tx }: { readonly index: number; readonly chain: HandlerChain; readonly tx: unknown },
-  ) {
+  constructor(scene: BodyScene, { index, chain, phase, tx }: StageHostOptions) {
     this.tx = tx;
     this.#index = index;
+    this.#phase = phase;
     this.#chain = chain;
     this.#scene = scene;
   }
@@ -76,7 +86,7 @@ export class StageHost {
   }
 
   threw(cause: unknown): Fault {
-    return this.#chain.threw(this.#index, this.#scene.work.message.case, cause);
+    return this.#chain.threw(this.#index, this.#phase, cause);
   }
 
   pending(): void {
@@ -90,8 +100,7 @@ export class StageHost {
   /** A fault of this handler's body. */
   fault(code: FaultCode, problem: string, cause?: unknown): Fault {
     const processor = this.#chain.nameOf(this.#index);
-    const { case: phase } = this.#scene.work.message;
-    return fault(code, `processor "${processor}", ${phase}: ${problem}`, { processor, cause });
+    return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
   }
 
   /** Why a body could not be decoded or encoded. */
