@@ -37,6 +37,7 @@ const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"
 export class BodyFlow implements BodyScene {
   work: BodyWork;
   takesHeaderChanges: boolean;
+  messageCompressed = false;
   readonly budget: BodyBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
@@ -85,6 +86,7 @@ export class BodyFlow implements BodyScene {
     const { plan, bodyBytes = Number.POSITIVE_INFINITY } = this.#options;
     const isLast = value.endOfStream || value.endOfStreamWithoutMessage;
     this.#open(message);
+    this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);

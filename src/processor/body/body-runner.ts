@@ -25,6 +25,7 @@ import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
 import { BodyFlow, type BodyMessage, mergedMetadata } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
+import { grpcCall } from "./grpc-call.ts";
 import { after, type Soon } from "./soon.ts";
 import { type BodyScene, StageHost } from "./stage-host.ts";
 
@@ -165,7 +166,7 @@ export class BodyRunner {
     scene.scene = flow;
     const message = exchange.headers(direction);
     const entries = message?.headers?.headers ?? [];
-    const made = bodyStages(active, { phase, entries, endKnown: plan.endKnown });
+    const made = bodyStages(active, { phase, entries, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
     flow.run(made.stages);
     this.#flows[direction] = flow;
@@ -196,7 +197,7 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
     });
     scene.scene = flow;
-    const made = bodyStages(active, { phase, entries: [], endKnown: true });
+    const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
     if ("kind" in made) return made;
     flow.run(made.stages);
     const nothing = { case: phase, value: flow.work.message.value } as PhaseMessage;
@@ -222,7 +223,9 @@ export class BodyRunner {
       } catch (cause) {
         return chain.threw(index, phase, cause);
       }
-      active.push({ claim, host: new StageHost(scene, { index, chain, phase, tx }) });
+      const call = handler.read === "grpc" ? grpcCall(handler, this.#options.exchange, phase) : undefined;
+      if (handler.read === "grpc" && call === undefined) continue;
+      active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx }) });
     }
     return active;
   }
@@ -303,6 +306,10 @@ class LateScene implements BodyScene {
 
   get budget(): BodyBudget {
     return this.#there.budget;
+  }
+
+  get messageCompressed(): boolean {
+    return this.#there.messageCompressed;
   }
 
   pending(index: number): void {

@@ -2,12 +2,15 @@ import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import { type Coding, type ContentEncoding, parseContentEncoding } from "../../bodies/content-encoding.ts";
 import { createDecoder } from "../../bodies/decoder.ts";
 import { createEncoder } from "../../bodies/encoder.ts";
+import type { BodyMode } from "../../protocol/body-mode.ts";
 import { allHeaders } from "../../protocol/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { BodyClaim } from "./body-claims.ts";
 import type { BodyStage, StageEnd } from "./body-stage.ts";
 import { ChunkStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import { GrpcStage } from "./grpc-stage.ts";
 import { InspectStage } from "./inspect-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 import { StreamStage } from "./stream-stage.ts";
@@ -17,6 +20,8 @@ import { WholeStage } from "./whole-stage.ts";
 export interface ActiveClaim {
   readonly claim: BodyClaim;
   readonly host: StageHost;
+  /** The call whose messages gRPC handlers handle. */
+  readonly call?: GrpcCall | undefined;
 }
 
 /** What stages are made for. */
@@ -26,6 +31,7 @@ export interface StageOptions {
   readonly entries: readonly HeaderValue[];
   /** The end is sure to have a place for what codings put there. */
   readonly endKnown: boolean;
+  readonly mode: BodyMode | undefined;
 }
 
 /** The stages of a body. */
@@ -41,12 +47,12 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
   const stages: BodyStage[] = [];
   let losesCodings = false;
-  for (const { claim, host } of active) {
+  for (const { claim, host, call } of active) {
     const { handler } = claim;
     const isDecoded = handler.read !== "grpc" && handler.encoding !== "raw";
     if (isDecoded && encoding.kind !== "codings") return unknownCoding(host, encoding);
     const own = isDecoded ? codings : [];
-    stages.push(stageOf({ claim, host }, options, own));
+    stages.push(stageOf({ claim, host, call }, options, own));
     if (own.length === 0 || options.endKnown || (handler.read !== "chunks" && handler.read !== "stream")) continue;
     codings = [];
     losesCodings = true;
@@ -54,12 +60,11 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
   return { stages, losesCodings };
 }
 
-function stageOf(
-  { claim, host }: ActiveClaim,
-  { phase, endKnown }: StageOptions,
-  codings: readonly Coding[],
-): BodyStage {
+function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly Coding[]): BodyStage {
+  const { claim, host, call } = active;
+  const { phase, endKnown, mode } = options;
   const { handler } = claim;
+  if (call) return new GrpcStage(host, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
   if (handler.read === "whole" || handler.read === "text" || handler.read === "json")
     return new WholeStage(host, { handler, phase, codings });
   const inner = innerStage({ claim, host }, phase);

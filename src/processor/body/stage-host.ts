@@ -16,6 +16,8 @@ export interface BodyScene {
   /** False once the headers have left. */
   readonly takesHeaderChanges: boolean;
   readonly budget: BodyBudget;
+  /** In GRPC mode: the message under way is compressed. */
+  readonly messageCompressed: boolean;
   /** A handler is at work that has not settled. */
   pending(index: number): void;
   /** What goes on is not what came. */
@@ -50,6 +52,10 @@ export class StageHost {
 
   get work(): BodyWork {
     return this.#scene.work;
+  }
+
+  get messageCompressed(): boolean {
+    return this.#scene.messageCompressed;
   }
 
   get budget(): BodyBudget {
