@@ -7,14 +7,8 @@ import { returnsBody } from "../protocol/body-mode.ts";
 import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { faultResponse } from "../protocol/fault-response.ts";
-import {
-  type BodyPhase,
-  type Direction,
-  directionOf,
-  isBodyPhase,
-  type PhaseMessage,
-  phaseOf,
-} from "../protocol/phase.ts";
+import type { BodyPhase, Direction, PhaseMessage } from "../protocol/phase.ts";
+import { directionOf, isBodyPhase, phaseOf } from "../protocol/phase.ts";
 import { describeSummary, summarizeAnswers } from "./answer-summary.ts";
 import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
@@ -79,11 +73,9 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#exchange = new Exchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
-    const { bodies: claims } = this.#rules;
-    if (claims) {
-      const { bodyBudget: budget } = options;
-      const [exchange, chain] = [this.#exchange, this.#chain];
-      this.#bodies = new BodyRunner({ rules: this.#rules, claims, chain, exchange, owner: this, budget });
+    if (this.#rules.bodies) {
+      const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget });
     }
     options.sessions?.add(this);
   }

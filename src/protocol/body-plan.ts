@@ -79,7 +79,7 @@ type Lack = { readonly code: "body_end_unknowable" | "body_required_unseen"; rea
  */
 export function planBody(situation: BodySituation): BodyPlan {
   const { mode, needs, watched } = situation;
-  if (watched) return running(situation, mode ?? "STREAMED");
+  if (watched) return mode === "NONE" ? { kind: "unseen" } : running(situation, mode ?? "STREAMED");
   switch (mode) {
     case "NONE":
       return planUnsent(situation);

@@ -172,7 +172,7 @@ envoyRows("bodies that are held", (row) => {
       expect((await trailed.send({ ...POST, trailers: { "x-t": "1" } })).status).toBe(200);
       const { received } = await trailed.server.call(0);
       const [, body, trailers] = received.map(({ request }) => request);
-      expect([body?.case, (body?.value as { endOfStream: boolean }).endOfStream]).toEqual(["requestBody", false]);
+      expect(body).toMatchObject({ case: "requestBody", value: { endOfStream: false } });
       expect(trailers?.case).toBe("requestTrailers");
       expect(trailed.upstream[0]?.trailers).toEqual({ "x-t": "1", "x-added": "yes" });
     },
