@@ -25,7 +25,7 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
   if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
   if (effect.kind === "continueAndReplace") {
     const { exchange, message } = work;
-    if (message.case === "responseHeaders" && hasNoBody(message.value, exchange.headers("request")))
+    if (message.case === "responseHeaders" && hasNoBody(exchange))
       return fault("invalid_effect", `${effect.kind}: a response to HEAD, or with status 204 or 304, has no body`);
     if (exchange.observabilityMode) return undefined;
     if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")

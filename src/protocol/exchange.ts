@@ -12,7 +12,7 @@ import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
-import { outlivesLength } from "./framing-rules.ts";
+import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
@@ -104,6 +104,11 @@ export class Exchange {
     return this.#directions[direction].headers;
   }
 
+  /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
+  framing(direction: Direction): MessageFraming | undefined {
+    return this.#directions[direction].framing;
+  }
+
   /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
   headerEntries(direction: Direction): readonly HeaderValue[] {
     return this.#directions[direction].entries;
@@ -192,7 +197,7 @@ export class Exchange {
     if (ignored !== undefined) return fault("override_ignored", ignored);
     state.rank = rank;
     state.ended = endsDirection(request);
-    if (isHeaderPhase(request.case)) state.headers = request.value as HttpHeaders;
+    if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
     this.#remember(message, state);
     if (!this.#observed) {
       this.owed++;
@@ -218,7 +223,7 @@ export class Exchange {
     switch (message.case) {
       case "requestHeaders":
       case "responseHeaders":
-        if (answer.modeOverride) this.#obey(answer.modeOverride, direction);
+        if (answer.modeOverride) this.#obey(answer.modeOverride);
         // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
         if (answer.wholeBody) state.end();
         return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
@@ -316,17 +321,16 @@ export class Exchange {
     for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
   }
 
-  #obey(override: ModeOverride, direction: Direction): void {
+  #obey(override: ModeOverride): void {
     this.#override = override;
-    const { request, response } = this.#directions;
-    if (direction === "request") request.overrideMode(override.requestBody);
-    response.overrideMode(override.responseBody);
+    this.#directions.request.overrideMode(override.requestBody);
+    this.#directions.response.overrideMode(override.responseBody);
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength({ configured, mode, ended, headers }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    if (ended) return outlivesLength(headers, headerChanges);
-    return streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
+  #dropsLength({ configured, mode, framing }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
+    if (framing?.isHeadersOnly) return outlivesLength(framing, headerChanges);
+    return streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */

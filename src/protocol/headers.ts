@@ -63,6 +63,12 @@ export function headerBytes(entries: readonly HeaderValue[], name: string): Uint
   return found && valueBytes(found);
 }
 
+/** The value of a pseudo-header, which comes once and stands before all others; undefined where there is none. */
+export function pseudoHeader(message: HttpHeaders, name: `:${string}`): string | undefined {
+  for (const entry of headerEntries(message)) if (entry.key === name) return valueText(entry);
+  return undefined;
+}
+
 /** True where an entry has this lower-case name. */
 export function hasName(entry: HeaderValue, lowerCaseName: string): boolean {
   // Envoy writes lower-case names; other peers and hand-written JSON may not.

@@ -90,6 +90,9 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   if (mutation?.case === "streamedResponse") {
     const { body, endOfStream } = mutation.value;
     if (body.length > 0 || endOfStream) path.inject(body, endOfStream);
+    // From then on only the server can end the body: should it end the stream instead, the peer waits in vain.
+    const endsAlone = filter.config.release.endsBodyWithoutTrailers;
+    if (path.complete && path.trailers === undefined && !endsAlone) state.paused = false;
     state.finishCall(endOfStream ? "idle" : "streamed_body");
     return { kind: "applied", goesOn: endOfStream };
   }

@@ -48,6 +48,12 @@ export class ClientSide implements PathEnd {
     this.#onEnd();
   }
 
+  /** A client that has all that was announced does not notice what Envoy does afterwards. */
+  #endFor(end: ClientOutcome["end"]): ClientOutcome["end"] {
+    if (end === "complete") return this.#waitsForMore ? "stalled" : end;
+    return end !== "aborted" && this.#framing?.isComplete(this.#body.length) ? "complete" : end;
+  }
+
   outcome(end: ClientOutcome["end"]): ClientOutcome {
     const body = this.#body.bytes();
     const limit = this.#readsNoBody ? 0 : (this.#framing?.announcedLength ?? body.length);
@@ -57,7 +63,7 @@ export class ClientSide implements PathEnd {
       headers: (this.#headers ? asReceived(this.#headers, this.#protocol) : []).filter(([name]) => name !== ":status"),
       body: body.subarray(0, limit),
       trailers: this.#framing?.announcedLength === undefined ? (this.#trailers?.entries ?? []) : [],
-      end: end === "complete" && this.#waitsForMore ? "stalled" : end,
+      end: this.#endFor(end),
       surplus: limit < body.length ? body.subarray(limit) : NO_BYTES,
     };
   }

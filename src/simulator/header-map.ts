@@ -57,8 +57,8 @@ export class HeaderMap {
         ? this.#entries.findIndex(([candidate]) => candidate === key)
         : -1;
     const present = this.#entries[index];
-    if (present) this.#entries[index] = [key, joined(present[1], value)];
-    else this.#insert(key, value);
+    if (present === undefined) this.#insert(key, value);
+    else if (value.length > 0) this.#entries[index] = [key, joined(present[1], value)];
   }
 
   /** Puts one value in place of all that are there; the line moves to the end. */

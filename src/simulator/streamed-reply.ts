@@ -89,7 +89,7 @@ function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: Head
     return { kind: "invalid", details: "header_mutation_set_headers_failed" };
   }
   // Rules for the names of mutations do not reach the status.
-  const status = source.headers.find(({ key }) => key === ":status");
+  const status = source.headers.findLast(({ key }) => key === ":status");
   if (status !== undefined) target.set(":status", status.rawValue);
   const rest = source.headers.filter((header) => header.key !== ":status");
   // Each takes the place of those before it of its name.

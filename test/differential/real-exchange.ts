@@ -7,7 +7,7 @@ import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "
 import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
 
 /** Whatever hangs is given up here; no time-out of a scenario is that long. */
-const GIVE_UP_MS = 12_000;
+const GIVE_UP_MS = 9_000;
 const LOOK_EVERY_MS = 10;
 
 /** What an exchange left behind, as bytes. */
@@ -97,9 +97,11 @@ export async function playExchange(
   if (client.incoming.end === "complete") await upstream.answered();
   await quiet(activity);
   await sent;
+  // As it is now: the end of the connection is ours.
+  const seen = { ...client.incoming };
   client.destroy();
   upstream.close();
-  return { client: client.incoming, clientAborted: aborted, upstream: upstream.stream()?.incoming, call: call() };
+  return { client: seen, clientAborted: aborted, upstream: upstream.stream()?.incoming, call: call() };
 }
 
 function requestFields({ request = {} }: HttpExchange): WireField[] {

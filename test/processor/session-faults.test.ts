@@ -36,6 +36,7 @@ const NOT_EFFECTS: readonly [string, () => unknown][] = [
   ["a boolean", () => false],
   ["a symbol", () => Symbol(SECRET)],
   ["a function", () => () => setHeader("x-a", SECRET)],
+  ["a rejected promise in an array", () => [Promise.reject(new Error(SECRET))]],
   ["a Map", () => new Map([["x-a", SECRET]])],
 ];
 

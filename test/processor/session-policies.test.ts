@@ -162,6 +162,14 @@ describe("under the policy open", () => {
     expect(session.late).toBeUndefined();
   });
 
+  test("a second fault ends the stream, and the first is what the transaction is remembered for", () => {
+    const { receive, ends, told } = run(failing("open"));
+    receive(headersOf("requestHeaders"), trailersOf("requestTrailers"), headersOf("responseHeaders"));
+    receive(headersOf("responseHeaders"));
+    expect(ends).toMatchObject([{ fault: { code: "handler_threw" }, error: { code: "phase_out_of_order" } }]);
+    expect(told).toEqual(["handler_threw failing: passed", "phase_out_of_order nobody: fail_open_impossible"]);
+  });
+
   test("bytes that Envoy keeps no copy of go back", () => {
     const { receive, answers } = run(failing("open"));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "bytes"));

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor, type Processor, type ProcessorDefinition } from "../../src/processor/definition.ts";
@@ -41,6 +42,18 @@ describe("setup", () => {
     let ready = 0;
     setup.start(() => ready++);
     expect([setup.unready, ready, told]).toEqual([undefined, 1, ["one ready"]]);
+  });
+
+  test("is waited for where its promise is none of this realm's", async () => {
+    const gate = deferred();
+    const OtherPromise: PromiseConstructor = runInNewContext("Promise");
+    const { setup } = setUp(processorOf({ setup: () => OtherPromise.resolve(gate.promise) }));
+    setup.start();
+    await nextTurn();
+    expect(setup.unready?.code).toBe("not_ready");
+    gate.resolve();
+    await nextTurn();
+    expect(setup.unready).toBeUndefined();
   });
 
   test("is waited for, of every part", async () => {

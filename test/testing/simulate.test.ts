@@ -219,7 +219,7 @@ describe("life cycle", () => {
     const throws = ending("throws", () => {
       throw cause;
     });
-    const rejects = ending("rejects", () => Promise.reject(cause));
+    const rejects = ending("rejects", (() => Promise.reject(cause)) as () => void);
     const { response, faults } = await simulate(compose(throws, rejects)).get("/");
     expect(response.status).toBe(200);
     expect(faults).toMatchObject([

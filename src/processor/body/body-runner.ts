@@ -4,7 +4,6 @@ import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../.
 import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { hasNoBody } from "../../protocol/framing-rules.ts";
-import { header } from "../../protocol/headers.ts";
 import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
@@ -265,9 +264,8 @@ export class BodyRunner {
   }
 
   #partialContent(phase: BodyPhase, plan: RunningBody, active: readonly ActiveClaim[]): StageEnd | undefined {
-    const headers = this.#options.exchange.headers("response");
-    if (phase === "requestBody" || !plan.changes || headers === undefined) return undefined;
-    if (header(headers, ":status") !== "206") return undefined;
+    const status = this.#options.exchange.framing("response")?.status;
+    if (phase === "requestBody" || !plan.changes || status !== "206") return undefined;
     const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
     return blamed?.host.fault("body_partial_content", "the response is a part of something larger (206)");
   }
@@ -354,5 +352,5 @@ function isBodyMessage(message: PhaseMessage): message is BodyMessage {
 }
 
 function isBodiless(message: HeaderMessage, exchange: Exchange): boolean {
-  return message.case === "responseHeaders" && hasNoBody(message.value, exchange.headers("request"));
+  return message.case === "responseHeaders" && hasNoBody(exchange);
 }
