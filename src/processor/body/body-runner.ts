@@ -59,6 +59,7 @@ export class BodyRunner {
   readonly #options: BodyRunnerOptions;
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
+  readonly #closed: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
     this.#options = options;
@@ -91,6 +92,7 @@ export class BodyRunner {
 
   /** Nobody waits any more for the handlers of a direction. */
   close(direction: Direction): void {
+    this.#closed[direction] = true;
     this.#flows[direction]?.close();
     this.#flows[direction] = undefined;
   }
@@ -115,7 +117,8 @@ export class BodyRunner {
   #open(message: HeaderMessage, answer: ContinueAnswer): Soon<RunResult> {
     const phase = bodyPhaseOf(message.case);
     const { exchange, claims } = this.#options;
-    if (claims[directionOf(phase)].length === 0) return answer;
+    // A handler that nobody waits for any more has come to its end after all.
+    if (claims[directionOf(phase)].length === 0 || this.#closed[directionOf(phase)]) return answer;
     const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
     if (work.wholeBody !== undefined) return this.#replace(message, work, work.wholeBody);
     if (message.value.endOfStream || isBodiless(message, exchange)) {
