@@ -12,23 +12,34 @@ export type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+export type { BodyHandler, BodyOptions, GrpcHandlers, Outcome, WholeBody } from "./processor/body-handler.ts";
 export { compose } from "./processor/compose.ts";
 export {
   defineProcessor,
   type FaultPolicy,
   type Handler,
   type Handlers,
-  type Outcome,
   type Processor,
   type ProcessorDefinition,
 } from "./processor/definition.ts";
 export type {
+  BodyEnd,
   EditablePhase,
+  EditablePlace,
   Effect,
   EffectKind,
+  EffectPlace,
   ImmediateResponseOptions,
   StreamedImmediateResponseOptions,
 } from "./processor/effect.ts";
+export {
+  appendChunk,
+  clearBody,
+  continueAndReplace,
+  replaceBody,
+  replaceJson,
+  replaceText,
+} from "./processor/effect-body.ts";
 export {
   addHeaderIfAbsent,
   appendHeader,

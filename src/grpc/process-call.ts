@@ -46,7 +46,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
-    const { processor, observer, sessions, rules, setup, decisions } = options;
+    const { processor, observer, sessions, rules, setup, bodyBudget, decisions } = options;
     const metadataValues = (name: string) => headers.all(name);
     this.#session = new Session(processor, {
       origin: "envoy",
@@ -57,6 +57,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       sessions,
       rules,
       setup,
+      bodyBudget,
       decisions,
     });
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));

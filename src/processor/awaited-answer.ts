@@ -1,7 +1,7 @@
-import type { Answer } from "../protocol/answer.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { PhaseMessage } from "../protocol/phase.ts";
 import { AnswerTimer, type AnswerTimerEvents } from "./answer-timer.ts";
+import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
 import type { TimeLimit } from "./time-limit.ts";
 import type { Timers } from "./timers.ts";
@@ -9,7 +9,7 @@ import type { Timers } from "./timers.ts";
 /** Whoever waits for an answer, of one direction. */
 export interface AnswerOwner {
   /** The handlers are done. */
-  answered(message: PhaseMessage, answer: Answer | Fault): void;
+  answered(message: PhaseMessage, answer: RunResult): void;
   /** Envoy has to be asked for more time. */
   needsTime(message: PhaseMessage, grantMs: number): void;
   /** They are not done, and their time is over. */
@@ -38,7 +38,7 @@ export class AwaitedAnswer implements AnswerTimerEvents {
       answer,
       timers,
       limit,
-    }: { readonly answer: Promise<Answer | Fault>; readonly timers: Timers; readonly limit: TimeLimit },
+    }: { readonly answer: Promise<RunResult>; readonly timers: Timers; readonly limit: TimeLimit },
   ) {
     this.#waiting = { owner, message, timer: new AnswerTimer(timers, limit, this) };
     answer.then(
@@ -79,7 +79,7 @@ export class AwaitedAnswer implements AnswerTimerEvents {
     if (this.#waiting) this.#waiting.owner.timedOut(this.#waiting.message);
   }
 
-  #settled(answer: Answer | Fault): void {
+  #settled(answer: RunResult): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting === undefined) {

@@ -1,20 +1,18 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
-import type { EditablePhase, Effect } from "./effect.ts";
+import type { BodyHandler, GrpcHandlers, HandlerResult } from "./body-handler.ts";
+import { refuseBeside, refuseBodyHandler, refuseGrpcHandlers } from "./check-body-handler.ts";
+import type { EditablePhase } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
 import { validateConfig } from "./route-config.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
-
-/** What a handler returns: an effect, several in order, or nothing, which lets the message pass unchanged. */
-export type Outcome<P extends Phase> = Effect<P> | readonly Effect<P>[] | undefined;
 
 /** A handler of one phase. A promise is awaited only where it is one, so synchronous handlers stay synchronous. */
 export type Handler<P extends Phase, S, C = undefined> = (
   message: PhaseMessages[P],
   tx: Transaction<S, C>,
 ) => HandlerResult<P>;
-
-type HandlerResult<P extends Phase> = Outcome<P> | void | Promise<Outcome<P>> | Promise<void>;
 
 /** A handler for each phase that can have one; none means: pass. */
 export type Handlers<S, C = undefined> = { readonly [P in EditablePhase]?: Handler<P, S, C> | undefined };
@@ -39,8 +37,9 @@ export const DEFAULT_TIMEOUT_MS = 150;
  *
  * @typeParam S Type of its state, inferred from `state`.
  * @typeParam C Type of its configuration, inferred from `config`.
+ * @typeParam G Type of the gRPC service, inferred from `grpc`.
  */
-export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
+export interface ProcessorDefinition<S, C = undefined, G extends DescService = DescService> extends Handlers<S, C> {
   /** For logs, metrics and faults: lower-case letters, digits, `-`, `_` and `.`, at most 64 of them. */
   readonly name: string;
   /** Makes the state of one HTTP transaction. Called once for each, before its first handler. Default: none. */
@@ -66,6 +65,12 @@ export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
   /** Called once when a transaction is over in which a handler of this processor ran. What it throws is only logged. */
   readonly done?: ((tx: Transaction<S, C>, outcome: TransactionOutcome) => void) | undefined;
+  /** Handles the body of a request. Default: it passes. */
+  readonly requestBody?: BodyHandler<"requestBody", S, C> | undefined;
+  /** Handles the body of a response. */
+  readonly responseBody?: BodyHandler<"responseBody", S, C> | undefined;
+  /** Handles the messages of a gRPC service, in place of a body handler of the same direction. */
+  readonly grpc?: GrpcHandlers<G, S, C> | undefined;
   /** Called once when the server has ended. */
   readonly close?: (() => void | Promise<void>) | undefined;
 }
@@ -108,6 +113,9 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
   setup: isFunction,
   done: isFunction,
   close: isFunction,
+  requestBody: refuseBodyHandler,
+  responseBody: refuseBodyHandler,
+  grpc: refuseGrpcHandlers,
   requestHeaders: isFunction,
   requestTrailers: isFunction,
   responseHeaders: isFunction,
@@ -126,7 +134,9 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
  * ```
  * @throws {TypeError} Where the name is malformed, a property is unknown or has a value that it cannot have.
  */
-export function defineProcessor<S = undefined, C = undefined>(definition: ProcessorDefinition<S, C>): Processor {
+export function defineProcessor<S = undefined, C = undefined, G extends DescService = DescService>(
+  definition: ProcessorDefinition<S, C, G>,
+): Processor {
   if (typeof definition !== "object" || definition === null || Array.isArray(definition))
     throw new TypeError(`defineProcessor: its argument is ${nameKind(definition)}, must be an object`);
   const { name } = definition;
@@ -144,6 +154,8 @@ export function defineProcessor<S = undefined, C = undefined>(definition: Proces
     const problem = value === undefined ? undefined : CHECKS[property as keyof typeof CHECKS](value);
     if (problem !== undefined) throw new TypeError(`${name}.${property}: ${problem}`);
   }
+  const twice = definition.grpc && refuseBeside(definition.grpc, definition);
+  if (twice !== undefined) throw new TypeError(`${name}.grpc: ${twice}`);
   if (definition.config) refuseConfig(name, definition.config);
   return processorOf([definition as unknown as AnyDefinition]);
 }

@@ -1,4 +1,4 @@
-import { type EditablePhase, type Effect, effect } from "./effect.ts";
+import { type EditablePlace, type Effect, effect } from "./effect.ts";
 
 /**
  * Sets a header, in place of every value it has. In trailer phases it sets a trailer.
@@ -9,12 +9,12 @@ import { type EditablePhase, type Effect, effect } from "./effect.ts";
  * @param value Text is sent as UTF-8, bytes exactly as they are. Control characters other than tab are fault
  * `invalid_effect`.
  */
-export function setHeader(name: string, value: string | Uint8Array): Effect<EditablePhase> {
+export function setHeader(name: string, value: string | Uint8Array): Effect<EditablePlace> {
   return effect({ kind: "setHeader", name, value });
 }
 
 /** Adds one more value to a header, behind those it has. Names and values as for {@link setHeader}. */
-export function appendHeader(name: string, value: string | Uint8Array): Effect<EditablePhase> {
+export function appendHeader(name: string, value: string | Uint8Array): Effect<EditablePlace> {
   return effect({ kind: "appendHeader", name, value });
 }
 
@@ -22,17 +22,17 @@ export function appendHeader(name: string, value: string | Uint8Array): Effect<E
  * Sets a header that is not there; one that is there, even with an empty value, stays as it is. The runtime looks,
  * since Envoy ignores `append_action`. Names and values as for {@link setHeader}.
  */
-export function addHeaderIfAbsent(name: string, value: string | Uint8Array): Effect<EditablePhase> {
+export function addHeaderIfAbsent(name: string, value: string | Uint8Array): Effect<EditablePlace> {
   return effect({ kind: "addHeaderIfAbsent", name, value });
 }
 
 /** Sets a header that is there, in place of every value it has; one that is not there is not added. */
-export function overwriteHeaderIfExists(name: string, value: string | Uint8Array): Effect<EditablePhase> {
+export function overwriteHeaderIfExists(name: string, value: string | Uint8Array): Effect<EditablePlace> {
   return effect({ kind: "overwriteHeaderIfExists", name, value });
 }
 
 /** Removes every value of a header. `host` and names that begin with `:` cannot be removed. */
-export function removeHeader(name: string): Effect<EditablePhase> {
+export function removeHeader(name: string): Effect<EditablePlace> {
   return effect({ kind: "removeHeader", name });
 }
 
@@ -41,7 +41,7 @@ export function removeHeader(name: string): Effect<EditablePhase> {
  *
  * @param path Begins with `/`, or is `*`. No blanks: percent-encode them.
  */
-export function setPath(path: string): Effect<"requestHeaders"> {
+export function setPath(path: string): Effect<"requestHeaders" | "requestBody"> {
   return effect({ kind: "setPath", value: path });
 }
 
@@ -49,7 +49,7 @@ export function setPath(path: string): Effect<"requestHeaders"> {
  * Sets `:authority`, the host and port that the client asked for. Envoy chooses the route anew. Fault
  * `mutation_not_allowed` unless the operator declared `mutationRules.allowAllRouting`.
  */
-export function setAuthority(authority: string): Effect<"requestHeaders"> {
+export function setAuthority(authority: string): Effect<"requestHeaders" | "requestBody"> {
   return effect({ kind: "setAuthority", value: authority });
 }
 
@@ -62,6 +62,6 @@ export function setMethod(method: string): Effect<"requestHeaders"> {
 }
 
 /** Sets the status of the upstream's response, 200 to 999; its headers and body stay. */
-export function setStatus(status: number): Effect<"responseHeaders"> {
+export function setStatus(status: number): Effect<"responseHeaders" | "responseBody"> {
   return effect({ kind: "setStatus", status });
 }

@@ -3,8 +3,9 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { HeaderPhase } from "../protocol/phase.ts";
 import {
-  type EditablePhase,
+  type EditablePlace,
   type Effect,
+  type EffectPlace,
   effect,
   type ImmediateResponseOptions,
   type StreamedImmediateResponseOptions,
@@ -16,7 +17,7 @@ import {
  *
  * @param status 200 to 999. 204, 205 and 304 take no body.
  */
-export function immediateResponse(status: number, options: ImmediateResponseOptions = {}): Effect<EditablePhase> {
+export function immediateResponse(status: number, options: ImmediateResponseOptions = {}): Effect<EditablePlace> {
   return effect({ ...options, kind: "immediateResponse", status });
 }
 
@@ -47,7 +48,7 @@ export function overrideMode(modes: ModeOverride): Effect<HeaderPhase> {
  * Sets dynamic metadata, for later filters and access logs. What the namespace has stays, but for the keys that are
  * set here. Envoy drops namespaces that the filter's `receiving_namespaces` do not list.
  */
-export function setDynamicMetadata(namespace: string, value: JsonObject): Effect<EditablePhase> {
+export function setDynamicMetadata(namespace: string, value: JsonObject): Effect<EffectPlace> {
   return effect({ kind: "setDynamicMetadata", namespace, value });
 }
 
@@ -55,7 +56,7 @@ export function setDynamicMetadata(namespace: string, value: JsonObject): Effect
  * Sets the typed dynamic metadata of a namespace, in place of what it has (Envoy 1.40 and later). Make the value with
  * `anyPack` of protobuf-es.
  */
-export function setTypedDynamicMetadata(namespace: string, value: Any): Effect<EditablePhase> {
+export function setTypedDynamicMetadata(namespace: string, value: Any): Effect<EffectPlace> {
   return effect({ kind: "setTypedDynamicMetadata", namespace, value });
 }
 
@@ -63,6 +64,6 @@ export function setTypedDynamicMetadata(namespace: string, value: Any): Effect<E
  * Has Envoy choose the route anew, by headers that were changed. It need not be said where `:path`, `:authority` or
  * `:method` change.
  */
-export function clearRouteCache(): Effect<"requestHeaders"> {
+export function clearRouteCache(): Effect<"requestHeaders" | "requestBody"> {
   return effect({ kind: "clearRouteCache" });
 }

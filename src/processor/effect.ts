@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderValues } from "../protocol/immediate-response.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
-import type { HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
+import type { BodyPhase, HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
 
 /** Marks a value as an effect, whichever copy of this library made it. */
 const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
@@ -11,12 +11,21 @@ const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
 declare const phases: unique symbol;
 
 /**
+ * Where an effect may be returned: the phases, and two places within a body that is not held as a whole: its end, and
+ * the end of one that is only looked at.
+ */
+export type EffectPlace = Phase | BodyEnd | "inspectEnd";
+
+/** The end of a body that goes through a handler in pieces. */
+export type BodyEnd = `${BodyPhase}End`;
+
+/**
  * What a handler wants done, as a value. Effects come from the functions of this library only: a bare object of
  * the same shape does not compile, and is fault `invalid_effect` at run time.
  *
- * @typeParam P The phases in which Envoy honours it.
+ * @typeParam P The places in which it is honoured.
  */
-export interface Effect<P extends Phase = Phase> {
+export interface Effect<P extends EffectPlace = EffectPlace> {
   readonly [phases]: (phase: P) => void;
   readonly [EFFECT]: true;
   /** Name of the function that made it. */
@@ -29,6 +38,9 @@ export type EffectKind = EffectData["kind"];
 /** The phases in which Envoy applies header changes; in trailer phases they edit the trailers. */
 export type EditablePhase = HeaderPhase | TrailerPhase;
 
+/** Where header changes may be returned: a handler that has the whole body can still change the headers before it. */
+export type EditablePlace = EditablePhase | BodyPhase;
+
 /** An effect as it stands in memory. */
 export type EffectData =
   | HeaderEffectData
@@ -37,7 +49,16 @@ export type EffectData =
   | { readonly kind: "overrideMode"; readonly modes: ModeOverride }
   | { readonly kind: "setDynamicMetadata"; readonly namespace: string; readonly value: JsonObject }
   | { readonly kind: "setTypedDynamicMetadata"; readonly namespace: string; readonly value: Any }
-  | { readonly kind: "clearRouteCache" };
+  | { readonly kind: "clearRouteCache" }
+  | BodyEffectData;
+
+/** An effect that changes a body. */
+export type BodyEffectData =
+  | { readonly kind: "replaceBody"; readonly bytes: Uint8Array }
+  | { readonly kind: "replaceText"; readonly text: string }
+  | { readonly kind: "replaceJson"; readonly value: unknown }
+  | { readonly kind: "clearBody" }
+  | { readonly kind: "appendChunk" | "continueAndReplace"; readonly body: string | Uint8Array };
 
 /** An effect that changes one header. */
 export type HeaderEffectData =
@@ -93,19 +114,22 @@ export interface StreamedImmediateResponseOptions {
   readonly trailers?: Readonly<Record<string, string | Uint8Array>> | undefined;
 }
 
-const HEADERS: readonly Phase[] = ["requestHeaders", "responseHeaders"];
-/** The phases that have handlers. */
+const HEADERS: readonly EffectPlace[] = ["requestHeaders", "responseHeaders"];
+const BODIES: readonly EffectPlace[] = ["requestBody", "responseBody"];
+const ENDS: readonly EffectPlace[] = ["requestBodyEnd", "responseBodyEnd"];
+/** The phases of headers and trailers that have handlers. */
 export const HANDLER_PHASES: readonly EditablePhase[] = [
   "requestHeaders",
   "responseHeaders",
   "requestTrailers",
   "responseTrailers",
 ];
-const EDITABLE: readonly Phase[] = HANDLER_PHASES;
-const REQUEST: readonly Phase[] = ["requestHeaders"];
+const EDITABLE: readonly EffectPlace[] = [...HANDLER_PHASES, ...BODIES];
+const EVERYWHERE: readonly EffectPlace[] = [...EDITABLE, ...ENDS, "inspectEnd"];
+const REQUEST: readonly EffectPlace[] = ["requestHeaders", "requestBody"];
 
-/** The phases in which Envoy honours each effect. The types of the effects' functions say the same. */
-export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly Phase[]>> = {
+/** The places in which each effect is honoured. The types of the effects' functions say the same. */
+export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly EffectPlace[]>> = {
   setHeader: EDITABLE,
   appendHeader: EDITABLE,
   addHeaderIfAbsent: EDITABLE,
@@ -113,14 +137,20 @@ export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly Phase[]>> = {
   removeHeader: EDITABLE,
   setPath: REQUEST,
   setAuthority: REQUEST,
-  setMethod: REQUEST,
-  setStatus: ["responseHeaders"],
+  setMethod: ["requestHeaders"],
+  setStatus: ["responseHeaders", "responseBody"],
   immediateResponse: EDITABLE,
-  streamedImmediateResponse: REQUEST,
+  streamedImmediateResponse: ["requestHeaders"],
   overrideMode: HEADERS,
-  setDynamicMetadata: EDITABLE,
-  setTypedDynamicMetadata: EDITABLE,
+  setDynamicMetadata: EVERYWHERE,
+  setTypedDynamicMetadata: EVERYWHERE,
   clearRouteCache: REQUEST,
+  replaceBody: BODIES,
+  replaceText: BODIES,
+  replaceJson: BODIES,
+  clearBody: BODIES,
+  appendChunk: ENDS,
+  continueAndReplace: HEADERS,
 };
 
 /** Reads a value as an effect; undefined where it is none. */
@@ -129,6 +159,6 @@ export function effectData(value: unknown): EffectData | undefined {
 }
 
 /** Makes an effect of its data. Each function that does so says for which phases. */
-export function effect<P extends Phase>(data: EffectData): Effect<P> {
+export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
   return { [EFFECT]: true, ...data } as unknown as Effect<P>;
 }

@@ -4,8 +4,9 @@ import type { Answer } from "../protocol/answer.ts";
 import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
 import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
 import { refuseModeOverride } from "../protocol/mode-override.ts";
-import { isHeaderPhase } from "../protocol/phase.ts";
+import { directionOf, isHeaderPhase } from "../protocol/phase.ts";
 import { EFFECT_PHASES, type EffectData, type EffectKind, effectData } from "./effect.ts";
+import { foldBodyEffect } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import { foldImmediateResponse, foldStreamedImmediateResponse } from "./fold-immediate.ts";
 import { copyJsonObject } from "./json-object.ts";
@@ -47,10 +48,8 @@ function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | unde
   // Another copy of this library may be a newer one.
   if (!Object.hasOwn(EFFECT_PHASES, kind))
     return invalid(`returned an effect of kind ${JSON.stringify(kind)}, which this version does not know`);
-  if (!EFFECT_PHASES[kind].includes(work.message.case))
-    return invalid(
-      `${kind}: Envoy does not honour it in ${work.message.case}, only in ${EFFECT_PHASES[kind].join(", ")}`,
-    );
+  if (!EFFECT_PHASES[kind].includes(work.place))
+    return invalid(`${kind}: Envoy does not honour it in ${work.place}, only in ${EFFECT_PHASES[kind].join(", ")}`);
   return foldKnown(effect, work);
 }
 
@@ -69,6 +68,13 @@ function foldKnown(effect: EffectData, work: PhaseWork): FoldEnd | undefined {
     case "clearRouteCache":
       work.clearRouteCache = true;
       return undefined;
+    case "replaceBody":
+    case "replaceText":
+    case "replaceJson":
+    case "clearBody":
+    case "appendChunk":
+    case "continueAndReplace":
+      return foldBodyEffect(effect, work);
     default:
       return foldHeaderEffect(effect, work);
   }
@@ -81,6 +87,15 @@ function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
   // Where Envoy only watches it takes no override, and tells no modes to go by.
   if (!isHeaderPhase(message.case) || exchange.observabilityMode) return undefined;
   const wanted = Object.fromEntries(Object.entries(modes as object).filter(([, mode]) => mode !== undefined));
+  const claimed = (["requestBody", "responseBody"] as const).find(
+    (phase) => phase in wanted && exchange.claims[directionOf(phase)],
+  );
+  if (claimed !== undefined)
+    return refused(
+      "mode_override_not_allowed",
+      "overrideMode",
+      `a body handler claims ${claimed}, and chooses its mode`,
+    );
   const resolved = exchange.resolveModeOverride({ ...work.modeOverride, ...wanted }, message.case);
   if (typeof resolved === "string") return refused("mode_override_not_allowed", "overrideMode", resolved);
   work.modeOverride = resolved;

@@ -8,6 +8,7 @@ import { headerEntries } from "../protocol/headers.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import { directionOf, type PhaseMessage } from "../protocol/phase.ts";
 import { WorkingHead } from "../protocol/working-head.ts";
+import type { EffectPlace } from "./effect.ts";
 
 const NO_CHANGES: HeaderChange[] = [];
 
@@ -16,6 +17,10 @@ export class PhaseWork implements ContinueAnswer {
   readonly kind = "continue";
   readonly message: PhaseMessage;
   readonly exchange: Exchange;
+  /** Where what is returned now is returned. */
+  place: EffectPlace;
+  /** The body that takes the place of the one that comes, on headers. */
+  wholeBody: Uint8Array | undefined = undefined;
   clearRouteCache = false;
   modeOverride: ModeOverride | undefined = undefined;
   dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
@@ -25,6 +30,7 @@ export class PhaseWork implements ContinueAnswer {
 
   constructor(message: PhaseMessage, exchange: Exchange) {
     this.message = message;
+    this.place = message.case;
     this.exchange = exchange;
   }
 

@@ -70,15 +70,15 @@ export class HandlerChain {
       if (handler === undefined) continue;
       work ??= new PhaseWork(message, this.#scope.exchange);
       try {
-        const tx = this.#transaction(index);
+        const tx = this.transaction(index);
         if (!(tx instanceof ScopedTransaction)) return tx;
         const outcome = handler.call(this.#definitions[index], work.currentMessage, tx);
         if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
-        const end = this.#fold(outcome, index, work);
+        const end = this.fold(outcome, index, work);
         if (end !== undefined) return end;
       } catch (cause) {
         // Not only the call can throw: what it returned may have getters.
-        return this.#threw(index, message.case, cause);
+        return this.threw(index, message.case, cause);
       }
     }
     return work ?? CONTINUE;
@@ -97,7 +97,7 @@ export class HandlerChain {
   done(outcome: TransactionOutcome, failed: (processor: string, cause: unknown) => void): void {
     for (const [index, transaction] of this.#transactions.entries()) {
       if (transaction === undefined) continue;
-      const name = this.#nameOf(index);
+      const name = this.nameOf(index);
       try {
         const ended: unknown = this.#definitions[index]?.done?.(transaction, outcome);
         // Its type allows no promise, but async functions fit it.
@@ -119,24 +119,26 @@ export class HandlerChain {
       .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
       .catch((cause: unknown) =>
         pending.chain && pending.at
-          ? pending.chain.#threw(pending.at.index, pending.at.work.message.case, cause)
+          ? pending.chain.threw(pending.at.index, pending.at.work.message.case, cause)
           : CONTINUE,
       );
   }
 
   #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
-    return this.#fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
+    return this.fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
   }
 
-  #fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
+  /** Adds what a handler returned to the work; a fault names its processor. */
+  fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
     const end = foldEffects(outcome, work);
     if (end?.kind !== "fault") return end;
-    const name = this.#nameOf(index);
+    const name = this.nameOf(index);
     return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };
   }
 
-  #threw(index: number, phase: Phase, cause: unknown): Fault {
-    const processor = this.#nameOf(index);
+  /** What a handler threw, as a fault. */
+  threw(index: number, phase: Phase, cause: unknown): Fault {
+    const processor = this.nameOf(index);
     const at = `processor "${processor}", ${phase}`;
     const passed = passedFault(cause);
     if (passed) return fault(passed.code, `${at}: ${passed.message}`, { processor, cause });
@@ -145,14 +147,14 @@ export class HandlerChain {
   }
 
   /** What a definition's handlers are given; a fault where the route configures it wrongly. */
-  #transaction(index: number): ScopedTransaction<unknown, unknown> | Fault {
+  transaction(index: number): ScopedTransaction<unknown, unknown> | Fault {
     const known = this.#transactions[index];
     if (known) return known;
     const definition = this.#definitions[index];
     const config = definition?.config === undefined ? NO_CONFIG : this.#configOf(index);
     if ("problem" in config) {
       const { problem, cause } = config;
-      const processor = this.#nameOf(index);
+      const processor = this.nameOf(index);
       return fault("config_invalid", `processor "${processor}": ${problem}`, { processor, cause });
     }
     const made = new ScopedTransaction(this.#scope, definition?.state?.(), config.value);
@@ -165,7 +167,8 @@ export class HandlerChain {
     return configsOf(this.#definitions)?.read(texts)[index] ?? NO_CONFIG;
   }
 
-  #nameOf(index: number): string {
+  /** Name of a definition. */
+  nameOf(index: number): string {
     return this.#definitions[index]?.name ?? "";
   }
 }

@@ -5,6 +5,8 @@ import {
   type EnvoyDeclarationInit,
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
+import { type Direction, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
+import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
 import {
   type AnyDefinition,
   DEFAULT_TIMEOUT_MS,
@@ -12,7 +14,6 @@ import {
   type FaultPolicy,
   type Processor,
 } from "./definition.ts";
-import { type EditablePhase, HANDLER_PHASES } from "./effect.ts";
 import { stricterPolicy } from "./fault-policy.ts";
 import { type TimeLimit, timeLimit } from "./time-limit.ts";
 
@@ -58,6 +59,10 @@ export interface RunRules {
   readonly strictest: FaultPolicy;
   /** A definition wants to hear of the end of transactions. */
   readonly hasDone: boolean;
+  /** The directions whose bodies have handlers. */
+  readonly claims: Readonly<Record<Direction, boolean>>;
+  /** The handlers of bodies, in the order in which they run; undefined where there are none. */
+  readonly bodies: BodyClaims | undefined;
 }
 
 /** Works out the rules of a processor, once. */
@@ -79,7 +84,9 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
   const longestTimeoutMs = Math.max(...rules.map(({ limit }) => limit.timeoutMs));
   const hasDone = rules.some(({ definition }) => definition.done !== undefined);
-  return { declaration, shadow, definitions, rules, longestTimeoutMs, strictest, hasDone };
+  const bodies = bodyClaims(definitions);
+  const claims = { request: (bodies?.request.length ?? 0) > 0, response: (bodies?.response.length ?? 0) > 0 };
+  return { declaration, shadow, definitions, rules, longestTimeoutMs, strictest, hasDone, claims, bodies };
 }
 
 const known = new WeakMap<Processor, RunRules>();
@@ -99,14 +106,20 @@ export function defaultRunRules(processor: Processor): RunRules {
  */
 export function policyFor(
   { rules, strictest }: RunRules,
-  { processor }: Fault,
-  mayRun: (phase: EditablePhase) => boolean,
+  { processor, code }: Fault,
+  mayRun: (phase: Phase) => boolean,
 ): FaultPolicy {
+  // Its author chose `reject` over `pass`, and that is the policy.
+  if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
   const blamed = rules.find(({ definition }) => definition.name === processor);
   if (blamed === undefined) return strictest;
   return rules
-    .filter(({ definition }) => HANDLER_PHASES.some((phase) => definition[phase] !== undefined && mayRun(phase)))
+    .filter(({ definition }) => PHASES.some((phase) => handles(definition, phase) && mayRun(phase)))
     .reduce((policy, { onFault }) => stricterPolicy(policy, onFault), blamed.onFault);
+}
+
+function handles({ grpc, ...definition }: AnyDefinition, phase: Phase): boolean {
+  return definition[phase] !== undefined || (grpc !== undefined && isBodyPhase(phase));
 }
 
 /** What of the operator's and the authors' wishes cannot be had, in a line each. */

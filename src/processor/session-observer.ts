@@ -31,12 +31,14 @@ export interface SessionEnd {
  * - `shadow`: the server only pretends.
  * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
  * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
+ * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
  */
 export type UnenforcedReason =
   | "observability_mode"
   | "shadow"
   | "immediate_response_disabled"
-  | "immediate_response_too_late";
+  | "immediate_response_too_late"
+  | "body_not_sent";
 
 /** Every such reason, for counters that start at zero. */
 export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
@@ -44,6 +46,7 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "shadow",
   "immediate_response_disabled",
   "immediate_response_too_late",
+  "body_not_sent",
 ];
 
 /** Where a session's answers go. No method may throw. */

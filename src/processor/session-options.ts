@@ -1,4 +1,5 @@
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import type { BodyBudget } from "./body/body-budget.ts";
 import type { DecisionLog } from "./decision.ts";
 import type { RunRules } from "./run-rules.ts";
 import type { SessionObserver, SessionOutlet } from "./session-observer.ts";
@@ -17,6 +18,8 @@ export interface SharedSessionOptions {
   readonly rules?: RunRules | undefined;
   /** Whether every `setup` is done. Default: nobody waits for one. */
   readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
+  /** Counts the bytes of bodies that are held, of all sessions. Default: one for all servers of the process. */
+  readonly bodyBudget?: BodyBudget | undefined;
   /** Told what was decided, of a sample of transactions. Default: nobody is. */
   readonly decisions?: DecisionLog | undefined;
 }

@@ -7,15 +7,17 @@ import { returnsBody } from "../protocol/body-mode.ts";
 import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { faultResponse } from "../protocol/fault-response.ts";
-import { type Direction, directionOf, isBodyPhase, type PhaseMessage, phaseOf } from "../protocol/phase.ts";
+import type { BodyPhase, Direction, PhaseMessage } from "../protocol/phase.ts";
+import { directionOf, isBodyPhase, phaseOf } from "../protocol/phase.ts";
 import { describeSummary, summarizeAnswers } from "./answer-summary.ts";
 import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
+import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { Processor } from "./definition.ts";
 import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
-import { type ChainOwner, HandlerChain } from "./run-handlers.ts";
+import { HandlerChain } from "./run-handlers.ts";
 import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules.ts";
 import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -36,7 +38,7 @@ interface DirectionQueue {
  * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
  * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
  */
-export class Session implements AnswerOwner, ChainOwner {
+export class Session implements AnswerOwner, BodyOwner {
   /** For the {@link SessionSet} that the session is in. */
   readonly links: SessionLinks = { previous: undefined, next: undefined };
   readonly #rules: RunRules;
@@ -44,6 +46,8 @@ export class Session implements AnswerOwner, ChainOwner {
   readonly #exchange: Exchange;
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;
+  /** There where bodies have handlers. */
+  readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
   readonly #queues: Record<Direction, DirectionQueue> = {
     request: { awaited: undefined, at: 0, waiting: [] },
@@ -70,6 +74,10 @@ export class Session implements AnswerOwner, ChainOwner {
     this.#exchange = new Exchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
+    if (this.#rules.bodies) {
+      const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget });
+    }
     options.sessions?.add(this);
   }
 
@@ -102,7 +110,8 @@ export class Session implements AnswerOwner, ChainOwner {
       return false;
     }
     this.#take(message, queue);
-    return isBodyPhase(phase) && queue.awaited === undefined && !returnsBody(this.#exchange.bodyMode(direction));
+    if (!isBodyPhase(phase) || queue.awaited !== undefined || this.#bodies?.looksAt(direction)) return false;
+    return !returnsBody(this.#exchange.bodyMode(direction));
   }
 
   /** The peer sends nothing more: the session ends as soon as it has answered what it has. */
@@ -141,7 +150,11 @@ export class Session implements AnswerOwner, ChainOwner {
     if (rule) queue.awaited?.continueWith(rule.limit);
   }
 
-  answered(message: PhaseMessage, answer: Answer | Fault): void {
+  bodyUnseen(phase: BodyPhase): void {
+    this.#unenforced("body_not_sent", phase);
+  }
+
+  answered(message: PhaseMessage, answer: RunResult): void {
     const queue = this.#queues[directionOf(message.case)];
     queue.awaited = undefined;
     this.#settle(message, answer);
@@ -210,15 +223,15 @@ export class Session implements AnswerOwner, ChainOwner {
   }
 
   /** The chain neither throws nor rejects; were it to happen, it must not end the process. */
-  #run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
+  #run(message: PhaseMessage): RunResult | Promise<RunResult> {
     try {
-      return this.#chain.run(message);
+      return (this.#bodies ?? this.#chain).run(message);
     } catch (cause) {
       return runningFailed(cause);
     }
   }
 
-  #await(message: PhaseMessage, answer: Promise<Answer | Fault>, queue: DirectionQueue): void {
+  #await(message: PhaseMessage, answer: Promise<RunResult>, queue: DirectionQueue): void {
     const rule = this.#rules.rules[queue.at];
     if (rule === undefined) return;
     queue.awaited = new AwaitedAnswer(this, message, { answer, timers: this.#timers, limit: rule.limit });
@@ -232,7 +245,8 @@ export class Session implements AnswerOwner, ChainOwner {
     }
   }
 
-  #settle(message: PhaseMessage, answer: Answer | Fault): void {
+  #settle(message: PhaseMessage, answer: RunResult): void {
+    if (answer.kind === "held") return;
     if (answer.kind === "fault") {
       this.#failed(answer, message);
       return;
@@ -296,7 +310,7 @@ export class Session implements AnswerOwner, ChainOwner {
         this.#pass(message);
         break;
       case "immediate_response":
-        this.#send(exchange.answerImmediately(faultResponse(failure.code)));
+        this.#send(exchange.answerImmediately(faultResponse(failure.code, message && directionOf(message.case))));
         this.#end("fault");
         break;
       case "observed":
@@ -311,12 +325,20 @@ export class Session implements AnswerOwner, ChainOwner {
   #pass(message: PhaseMessage | undefined): void {
     this.#passes = true;
     this.#scope.end();
+    for (const direction of DIRECTIONS) this.#passHeaders(direction);
     if (message) this.#send(this.#exchange.answer(message, CONTINUE));
     for (const direction of DIRECTIONS) {
       const awaited = this.#abandon(direction);
       if (awaited) this.#send(this.#exchange.answer(awaited, CONTINUE));
       this.#takeWaiting(this.#queues[direction]);
     }
+  }
+
+  /** Headers whose answer was held back leave before anything of their body does. */
+  #passHeaders(direction: Direction): void {
+    const held = this.#bodies?.heldHeaders(direction);
+    this.#bodies?.close(direction);
+    if (held) this.#send(this.#exchange.answer(held, CONTINUE));
   }
 
   /** Waits no more for handlers at work; gives what they were to answer. */
@@ -347,6 +369,7 @@ export class Session implements AnswerOwner, ChainOwner {
     for (const direction of DIRECTIONS) {
       this.#queues[direction].waiting.length = 0;
       this.#abandon(direction);
+      this.#bodies?.close(direction);
     }
     this.#scope.end();
     this.#options.sessions?.delete(this);

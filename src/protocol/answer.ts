@@ -3,6 +3,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderChange } from "./header-mutation.ts";
 import type { ModeOverride } from "./mode-override.ts";
+import type { PhaseMessage } from "./phase.ts";
 
 /** What is said about one message. */
 export type Answer = ContinueAnswer | ImmediateAnswer;
@@ -16,6 +17,26 @@ export interface ContinueAnswer extends AnswerMetadata {
   readonly clearRouteCache?: boolean | undefined;
   /** As `Exchange.resolveModeOverride` gave it. */
   readonly modeOverride?: ModeOverride | undefined;
+  /** On headers, CONTINUE_AND_REPLACE: the whole body, in place of the one that comes or does not. */
+  readonly wholeBody?: Uint8Array | undefined;
+  /** On a body: what becomes of this piece. Default: it passes as it is. */
+  readonly body?: BodyChange | undefined;
+  /** On a body or trailers: what has to leave first. */
+  readonly prelude?: AnswerPrelude | undefined;
+}
+
+/** What becomes of a piece of a body. In FULL_DUPLEX_STREAMED and GRPC it can be several pieces, or none. */
+export interface BodyChange {
+  /** In place of what came, in order. */
+  readonly pieces: readonly Uint8Array[];
+}
+
+/** What was held back until now, of the same direction. */
+export interface AnswerPrelude {
+  /** The answer to headers that a whole body was awaited for. */
+  readonly headers?: { readonly message: PhaseMessage; readonly answer: ContinueAnswer } | undefined;
+  /** The rest of a full-duplex body, before its trailers. */
+  readonly pieces?: readonly Uint8Array[] | undefined;
 }
 
 /** Ends the transaction with a response to the client. */

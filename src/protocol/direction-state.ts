@@ -28,6 +28,8 @@ export class DirectionState {
   /** Messages that wait for their answer. */
   owed = 0;
   ended = false;
+  /** True while bytes of the body are with us that Envoy has no copy of, or that have begun to leave in another form. */
+  withheld = false;
   /** True once the message that waits has had its time-out extended; Envoy grants one each. */
   extended = false;
   /** The mode that the stream began with. */
@@ -52,6 +54,12 @@ export class DirectionState {
   changeHead(changes: readonly HeaderChange[]): WorkingHead {
     this.#working = new WorkingHead(this.entries, changes);
     return this.#working;
+  }
+
+  /** Nothing of this direction comes any more that is owed an answer. */
+  end(): void {
+    this.ended = true;
+    this.withheld = false;
   }
 
   /** Takes the headers. */

@@ -7,7 +7,7 @@ import type {
   ProcessingResponse,
   ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { Answer, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
+import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
@@ -20,12 +20,14 @@ import {
   type Direction,
   directionOf,
   type HeaderPhase,
+  isBodyPhase,
   isHeaderPhase,
   type Phase,
   type PhaseMessage,
 } from "./phase.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
+import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
@@ -52,7 +54,11 @@ const NOTHING: readonly ProcessingResponse[] = [];
 export interface ExchangeOptions {
   /** Default: Envoy's own defaults. */
   readonly declaration?: EnvoyDeclaration | undefined;
+  /** The directions whose bodies handlers claim. Default: none. */
+  readonly claims?: Readonly<Record<Direction, boolean>> | undefined;
 }
+
+const NO_CLAIMS: Readonly<Record<Direction, boolean>> = { request: false, response: false };
 
 /**
  * One HTTP transaction as Envoy tells it: the only place that writes ProcessingResponses. Every message that is
@@ -62,6 +68,8 @@ export interface ExchangeOptions {
 export class Exchange {
   /** What the operator says of Envoy's side. */
   readonly declaration: EnvoyDeclaration;
+  /** The directions whose bodies handlers claim, and with them the choice of their mode. */
+  readonly claims: Readonly<Record<Direction, boolean>>;
   /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
   owed = 0;
 
@@ -76,8 +84,9 @@ export class Exchange {
     response: new DirectionState(),
   };
 
-  constructor({ declaration = ENVOY_DEFAULTS }: ExchangeOptions = {}) {
+  constructor({ declaration = ENVOY_DEFAULTS, claims = NO_CLAIMS }: ExchangeOptions = {}) {
     this.declaration = declaration;
+    this.claims = claims;
   }
 
   /** True where Envoy only watches (`observability_mode`): it ignores answers, so none is written. */
@@ -141,19 +150,32 @@ export class Exchange {
    * since nothing of it was withheld.
    */
   get canStillPass(): boolean {
-    return !this.#answeredImmediately;
+    const { request, response } = this.#directions;
+    return !this.#answeredImmediately && !request.withheld && !response.withheld;
+  }
+
+  /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
+  withhold(direction: Direction, withheld: boolean): void {
+    this.#directions[direction].withheld = withheld;
+  }
+
+  /** Bytes of the body behind the headers: 0 where there is none, undefined where it is not known. */
+  bodyBytes(direction: Direction): number | undefined {
+    return this.#directions[direction].bodyBytes;
   }
 
   /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
   awaits(phase: Phase): boolean {
-    const { answeredRank, ended, rank } = this.#directions[directionOf(phase)];
+    const { answeredRank, ended, rank, owed } = this.#directions[directionOf(phase)];
+    // Of a body there may be one more piece to be answered.
+    if (isBodyPhase(phase)) return answeredRank <= RANK[phase] && (!ended || (rank === RANK[phase] && owed > 0));
     return answeredRank < RANK[phase] && !(ended && rank < RANK[phase]);
   }
 
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
   get holdsBody(): boolean {
     const { request, response } = this.#directions;
-    return !this.#observed && (request.holdsBody || response.holdsBody);
+    return !this.#observed && (holdsBody(request) || holdsBody(response));
   }
 
   /** Takes the peer's next message. */
@@ -192,6 +214,7 @@ export class Exchange {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
     if (answer.kind === "immediate") return this.answerImmediately(answer);
     const direction = directionOf(message.case);
+    if (answer.prelude) return this.#answerAfter(answer.prelude, message, answer);
     const state = this.#directions[direction];
     this.owed--;
     state.owed--;
@@ -201,10 +224,14 @@ export class Exchange {
       case "requestHeaders":
       case "responseHeaders":
         if (answer.modeOverride) this.#obey(answer.modeOverride);
+        // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
+        if (answer.wholeBody) state.end();
         return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
       case "requestBody":
       case "responseBody":
-        return neutralBodyAnswers(message.case, message.value, state.mode);
+        return isNeutralBody(answer)
+          ? neutralBodyAnswers(message.case, message.value, state.mode)
+          : bodyAnswers(message, answer, { mode: state.mode, entries: state.entries });
       default:
         return [trailersAnswer(message.case, answer)];
     }
@@ -252,6 +279,14 @@ export class Exchange {
     if (!(ms >= 1 && ms <= this.declaration.maxMessageTimeoutMs)) return undefined;
     for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.owed > 0;
     return timeoutExtension(ms);
+  }
+
+  #answerAfter(prelude: AnswerPrelude, message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
+    const { headers, pieces = [] } = prelude;
+    const responses = headers ? [...this.answer(headers.message, headers.answer)] : [];
+    const phase = directionOf(message.case) === "request" ? "requestBody" : "responseBody";
+    responses.push(...streamedPieces(phase, pieces));
+    return [...responses, ...this.answer(message, { ...copyAnswer(answer), prelude: undefined })];
   }
 
   #open(config: ProtocolConfiguration | undefined): void {
@@ -308,6 +343,18 @@ export class Exchange {
       return "Envoy sent the response before the request body that an override asked to be BUFFERED";
     return undefined;
   }
+}
+
+/** True while bytes are somewhere that Envoy has no copy of: an end with OK would lose them. */
+function holdsBody(state: DirectionState): boolean {
+  return state.holdsBody || state.withheld;
+}
+
+/** Answers may have getters on their prototype, so that spreading one would lose them. */
+function copyAnswer(answer: ContinueAnswer): ContinueAnswer {
+  const { kind, headerChanges, clearRouteCache, modeOverride, body } = answer;
+  const { dynamicMetadata, typedDynamicMetadata } = answer;
+  return { kind, headerChanges, clearRouteCache, modeOverride, body, dynamicMetadata, typedDynamicMetadata };
 }
 
 /** True where a body has to come: its length was named, and nothing of it is there. */

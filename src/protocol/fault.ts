@@ -15,6 +15,18 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `mode_override_not_allowed`: an override that Envoy would ignore, its `allow_mode_override` being as declared.
  * - `immediate_response_disabled`: an immediate response where the operator declared `disableImmediateResponse`.
  * - `streamed_response_impossible`: a streamed immediate response in a body mode in which Envoy takes none.
+ * - `body_end_unknowable`: the whole body is wanted, and in the mode of this stream nobody could say where it ends.
+ * - `body_required_unseen`: a body handler is `required`, and Envoy does not send the body.
+ * - `handler_unsupported_in_mode`: a body handler of a kind that the mode of this stream cannot serve.
+ * - `body_partial_content`: a body that may be changed is a part of something larger (status 206).
+ * - `body_too_large`: a body is above its handler's `maxBytes`, or what Envoy buffers.
+ * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold.
+ * - `unknown_coding`: the body has a `content-encoding` that cannot be taken off.
+ * - `body_undecodable`: the body is not what its `content-encoding` says.
+ * - `body_not_json`: the body is no JSON.
+ * - `grpc_message_malformed`: the body is no gRPC message of the method's type.
+ * - `headers_already_sent`: a body handler changes headers, and they have left.
+ * - `tail_undeliverable`: something was to be added behind a body whose end came without a place for it.
  * - `handler_timeout`: a handler took longer than the processor's `timeoutMs`.
  * - `not_ready`: a message came before the processor's `setup` was done.
  * - `config_invalid`: the route's `x-ext-proc-config` is no JSON, or the processor's schema refuses it.
@@ -35,6 +47,18 @@ export type FaultCode =
   | "mode_override_not_allowed"
   | "immediate_response_disabled"
   | "streamed_response_impossible"
+  | "body_end_unknowable"
+  | "body_required_unseen"
+  | "handler_unsupported_in_mode"
+  | "body_partial_content"
+  | "body_too_large"
+  | "body_memory_exceeded"
+  | "unknown_coding"
+  | "body_undecodable"
+  | "body_not_json"
+  | "grpc_message_malformed"
+  | "headers_already_sent"
+  | "tail_undeliverable"
   | "handler_timeout"
   | "not_ready"
   | "config_invalid"
@@ -71,6 +95,18 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   mode_override_not_allowed: "handler",
   immediate_response_disabled: "handler",
   streamed_response_impossible: "handler",
+  body_end_unknowable: "envoy",
+  body_required_unseen: "envoy",
+  handler_unsupported_in_mode: "envoy",
+  body_partial_content: "envoy",
+  body_too_large: "envoy",
+  body_memory_exceeded: "internal",
+  unknown_coding: "envoy",
+  body_undecodable: "envoy",
+  body_not_json: "envoy",
+  grpc_message_malformed: "envoy",
+  headers_already_sent: "handler",
+  tail_undeliverable: "handler",
   handler_timeout: "handler",
   not_ready: "handler",
   config_invalid: "envoy",

@@ -39,12 +39,15 @@ export function refuseFramingChange(
   exchange: { framing(direction: Direction): MessageFraming | undefined },
 ): string | undefined {
   if (change.op === "remove") return undefined;
-  if (change.name === ":status" && phase === "responseHeaders") {
+  if (change.name === ":status" && (phase === "responseHeaders" || phase === "responseBody")) {
     const status = bytesToText(change.value);
-    return BODILESS.has(status) && !exchange.framing("response")?.isHeadersOnly
+    // Where there is a piece of a body, there is a body, though it may be empty.
+    const isBodiless = phase === "responseHeaders" && exchange.framing("response")?.isHeadersOnly === true;
+    return BODILESS.has(status) && !isBodiless
       ? `status ${status} has no body, and this response has one; use immediateResponse(${status})`
       : undefined;
   }
+  if (change.name === ":method" && phase === "requestBody") return "Envoy takes another method beside the headers only";
   if (change.name !== ":method" || phase !== "requestHeaders") return undefined;
   const from = exchange.framing("request")?.method;
   if (from === undefined) return "Envoy did not send :method, so nobody knows whether the client looks for a body";
@@ -54,6 +57,11 @@ export function refuseFramingChange(
   return framing === undefined || from === to
     ? undefined
     : `a request cannot become or cease to be ${framing}: its client would look for the end of the response elsewhere`;
+}
+
+/** True for a response that has no body whatever follows: to HEAD, 204, 304. */
+export function hasNoBody(exchange: { framing(direction: Direction): MessageFraming | undefined }): boolean {
+  return BODILESS.has(exchange.framing("response")?.status) || exchange.framing("request")?.method === "HEAD";
 }
 
 /**

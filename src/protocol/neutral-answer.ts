@@ -72,7 +72,8 @@ function streamedChunks(phase: BodyPhase, { body, endOfStream }: HttpBody): read
   return answers;
 }
 
-function streamedBody(
+/** One piece of a full-duplex body. */
+export function streamedBody(
   phase: BodyPhase,
   streamedResponse: MessageInitShape<typeof StreamedBodyResponseSchema>,
 ): ProcessingResponse {

@@ -1,5 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  CommonResponse_ResponseStatus,
+  type HeaderMutationSchema,
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
@@ -30,8 +32,25 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
   const written = create(ProcessingResponseSchema, {
     response: { case: phase, value: headerMutation ? { response } : {} },
   });
+  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, headerMutation, answer.wholeBody), answer);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
+}
+
+/** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
+function replacingAnswer(
+  phase: HeaderPhase,
+  headerMutation: MessageInitShape<typeof HeaderMutationSchema> | undefined,
+  body: Uint8Array,
+): ProcessingResponse {
+  const bodyMutation = { mutation: { case: "body" as const, value: body } };
+  const response = {
+    status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
+    bodyMutation,
+    ...(headerMutation && { headerMutation }),
+    ...(headerMutation && phase === "requestHeaders" && { clearRouteCache: true }),
+  };
+  return create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
 }
 
 /** The answer to trailers. */
@@ -62,6 +81,7 @@ export function timeoutExtension(ms: number): ProcessingResponse {
 function carriesMore(answer: ContinueAnswer): boolean {
   return (
     answer.modeOverride !== undefined ||
+    answer.wholeBody !== undefined ||
     answer.dynamicMetadata !== undefined ||
     answer.typedDynamicMetadata !== undefined
   );

@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import type { Http2Totals } from "../http2/totals.ts";
+import type { BodyBudget } from "../processor/body/body-budget.ts";
 import { FAULT_OUTCOMES } from "../processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
@@ -21,6 +22,8 @@ export interface MetricSources {
   readonly sessions: SessionSet;
   readonly serving: ServingState;
   readonly shadow: boolean;
+  /** Counts the bytes of bodies that are held. */
+  readonly bodyBudget: BodyBudget;
   /** Lines of the decision log that were left out; undefined where there is no such log. */
   readonly decisionsLeftOut: (() => number) | undefined;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
@@ -45,6 +48,7 @@ async function register(sources: MetricSources): Promise<Registry> {
   prometheus.collectDefaultMetrics({ register: registry });
   registerTransactions(prometheus, registry, sources);
   registerRunning(prometheus, registry, sources);
+  registerBodies(prometheus, registry, sources.bodyBudget);
   registerHttp2(prometheus, registry, sources.http2);
   return registry;
 }
@@ -117,6 +121,21 @@ function registerFaults({ Counter }: Pick<Prometheus, "Counter">, registry: Regi
       for (const { count, ...labels } of counters.hookFailures()) this.inc(labels, count);
     },
   });
+}
+
+function registerBodies({ Gauge }: Pick<Prometheus, "Gauge">, registry: Registry, bodies: BodyBudget): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge("ext_proc_held_body_bytes", "Bytes of bodies that handlers wait for the rest of", () => bodies.heldBytes);
+  gauge("ext_proc_held_body_bytes_peak", "The most of them at a time since the start", () => bodies.peakBytes);
+  gauge("ext_proc_held_body_bytes_max", "How many there may be", () => bodies.maxBytes);
 }
 
 function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sources: MetricSources): void {

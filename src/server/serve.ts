@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
+import { BodyBudget, DEFAULT_BODY_BUDGET_BYTES } from "../processor/body/body-budget.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { SessionSet } from "../processor/session-set.ts";
@@ -43,6 +44,8 @@ export interface ServeOptions {
   readonly debug?: DebugExposure | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
+  /** Most bytes of bodies that are held at the same time, of all transactions. Default 256 MiB. */
+  readonly maxHeldBodyBytes?: number | undefined;
   /** Certificate and key for the main listener, which then speaks TLS 1.2 or later. Default: none, plain text. */
   readonly tls?: TlsFiles | undefined;
   /**
@@ -162,14 +165,16 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const faults = new FaultLog(log);
   const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;
   const setup = new ProcessorSetup(rules, observeSetup(counters, faults));
+  const bodyBudget = new BodyBudget(options.maxHeldBodyBytes ?? DEFAULT_BODY_BUDGET_BYTES);
   return {
     rules,
     setup,
+    bodyBudget,
     decisions,
     serving: new ServingState(setup.unready === undefined),
     sessions: new SessionSet(),
     observer: observeWith(counters, faults),
-    metrics: { counters, shadow: rules.shadow, decisionsLeftOut: decisions && (() => decisions.leftOut) },
+    metrics: { counters, bodyBudget, shadow: rules.shadow, decisionsLeftOut: decisions && (() => decisions.leftOut) },
   };
 }
 

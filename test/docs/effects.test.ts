@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as api from "../../src/index.ts";
 import { EFFECT_PHASES, type EffectKind } from "../../src/processor/effect.ts";
+import * as bodyEffects from "../../src/processor/effect-body.ts";
 import * as headerEffects from "../../src/processor/effect-headers.ts";
 import * as streamEffects from "../../src/processor/effect-stream.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
@@ -13,9 +14,14 @@ const kinds = Object.keys(EFFECT_PHASES) as EffectKind[];
 
 const SHORT: Readonly<Record<string, string>> = {
   requestHeaders: "qH",
+  requestBody: "qB",
+  requestBodyEnd: "qE",
   requestTrailers: "qT",
   responseHeaders: "sH",
+  responseBody: "sB",
+  responseBodyEnd: "sE",
   responseTrailers: "sT",
+  inspectEnd: "iE",
 };
 
 describe("docs/effects.md", () => {
@@ -41,6 +47,8 @@ describe("docs/effects.md", () => {
 });
 
 test("every effect has a function of its name, which the package exports", () => {
-  expect([...Object.keys(headerEffects), ...Object.keys(streamEffects)].sort()).toEqual([...kinds].sort());
+  expect([...Object.keys(headerEffects), ...Object.keys(streamEffects), ...Object.keys(bodyEffects)].sort()).toEqual(
+    [...kinds].sort(),
+  );
   expect(Object.keys(api)).toEqual(expect.arrayContaining(kinds));
 });

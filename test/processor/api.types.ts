@@ -2,12 +2,17 @@ import { describe, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import {
   addHeaderIfAbsent,
+  appendChunk,
   appendHeader,
+  clearBody,
   clearRouteCache,
   compose,
+  continueAndReplace,
   defineProcessor,
   type EditablePhase,
+  type EditablePlace,
   type Effect,
+  type EffectPlace,
   type Fault,
   type Head,
   type HttpHeaders,
@@ -18,6 +23,9 @@ import {
   overwriteHeaderIfExists,
   type Processor,
   removeHeader,
+  replaceBody,
+  replaceJson,
+  replaceText,
   setAuthority,
   setDynamicMetadata,
   setHeader,
@@ -236,22 +244,28 @@ describe("mistakes that do not compile", () => {
     expectTypeOf<Effect<EditablePhase>>().toExtend<Effect<"requestHeaders">>();
     expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<EditablePhase>>();
     expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<"responseHeaders">>();
-    expectTypeOf(setHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(appendHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(removeHeader).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(immediateResponse).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(setHeader).returns.toEqualTypeOf<Effect<EditablePlace>>();
+    expectTypeOf(appendHeader).returns.toEqualTypeOf<Effect<EditablePlace>>();
+    expectTypeOf(removeHeader).returns.toEqualTypeOf<Effect<EditablePlace>>();
+    expectTypeOf(immediateResponse).returns.toEqualTypeOf<Effect<EditablePlace>>();
   });
 
   test("each effect is one of the phases in which Envoy honours it", () => {
     type Headers = Effect<"requestHeaders" | "responseHeaders">;
-    expectTypeOf(addHeaderIfAbsent).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(overwriteHeaderIfExists).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(setDynamicMetadata).returns.toEqualTypeOf<Effect<EditablePhase>>();
-    expectTypeOf(setTypedDynamicMetadata).returns.toEqualTypeOf<Effect<EditablePhase>>();
+    expectTypeOf(addHeaderIfAbsent).returns.toEqualTypeOf<Effect<EditablePlace>>();
+    expectTypeOf(overwriteHeaderIfExists).returns.toEqualTypeOf<Effect<EditablePlace>>();
+    expectTypeOf(setDynamicMetadata).returns.toEqualTypeOf<Effect<EffectPlace>>();
+    expectTypeOf(setTypedDynamicMetadata).returns.toEqualTypeOf<Effect<EffectPlace>>();
     expectTypeOf(overrideMode).returns.toEqualTypeOf<Headers>();
-    expectTypeOf(setStatus).returns.toEqualTypeOf<Effect<"responseHeaders">>();
-    for (const make of [setPath, setAuthority, setMethod, clearRouteCache, streamedImmediateResponse])
+    expectTypeOf(setStatus).returns.toEqualTypeOf<Effect<"responseHeaders" | "responseBody">>();
+    for (const make of [setPath, setAuthority, clearRouteCache])
+      expectTypeOf(make).returns.toEqualTypeOf<Effect<"requestHeaders" | "requestBody">>();
+    for (const make of [setMethod, streamedImmediateResponse])
       expectTypeOf(make).returns.toEqualTypeOf<Effect<"requestHeaders">>();
+    for (const make of [replaceBody, replaceText, replaceJson, clearBody])
+      expectTypeOf(make).returns.toEqualTypeOf<Effect<"requestBody" | "responseBody">>();
+    expectTypeOf(appendChunk).returns.toEqualTypeOf<Effect<"requestBodyEnd" | "responseBodyEnd">>();
+    expectTypeOf(continueAndReplace).returns.toEqualTypeOf<Headers>();
   });
 
   test("an effect of the other direction, or of headers in trailers", () => {
@@ -297,7 +311,7 @@ describe("mistakes that do not compile", () => {
   });
 
   test("properties that a processor has not", () => {
-    // @ts-expect-error bodies have no handlers yet
+    // @ts-expect-error a body handler says how it reads
     defineProcessor({ name: "p", requestBody: () => undefined });
     // @ts-expect-error a misspelt phase
     defineProcessor({ name: "p", requestHeader: () => undefined });

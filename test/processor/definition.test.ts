@@ -50,10 +50,10 @@ describe("defineProcessor", () => {
   test("refuses a property that it does not know, and lists those it does", () => {
     expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
       new TypeError(
-        "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, setup, done, close, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
+        "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
       ),
     );
-    for (const property of ["requestBody", "responseBody", "grpc", "toString", "__proto_"])
+    for (const property of ["requestBodies", "toString", "__proto_"])
       expect(define({ name: "p", [property]: () => undefined })).toThrow(`p.${property}: no such property`);
   });
 

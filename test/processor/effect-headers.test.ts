@@ -103,7 +103,7 @@ describe("pseudo-headers", () => {
 
   test("do not hold in the other direction, and the fault says where they do", () => {
     expect(faultOf(setStatus(200))).toBe(
-      'invalid_effect: processor "p", requestHeaders: setStatus: Envoy does not honour it in requestHeaders, only in responseHeaders',
+      'invalid_effect: processor "p", requestHeaders: setStatus: Envoy does not honour it in requestHeaders, only in responseHeaders, responseBody',
     );
     expect(faultOf(setPath("/"), { phase: "responseHeaders" })).toContain("only in requestHeaders");
   });

@@ -1,0 +1,70 @@
+import type { Coding } from "./content-encoding.ts";
+import { hasCoding } from "./engine.ts";
+
+/**
+ * Why a body could not be decoded or encoded.
+ *
+ * - `too_large`: it has more bytes than the caller allows, at the end or in between where codings are stacked; or its
+ *   zstd window is above 8 MiB, which RFC 9659 forbids in HTTP.
+ * - `ratio`: it grows out of all proportion, as bombs do.
+ * - `corrupt`: it is not what its coding says, or its checksum is wrong.
+ * - `truncated`: it ends too early.
+ * - `trailing_data`: something stands behind its end that is no further member or frame. What stands there would be seen
+ *   by some recipients and not by others.
+ * - `unsupported_coding`: this Node does not have the coding.
+ * - `engine_failed`: the library gave up, for want of memory.
+ * - `closed`: the caller closed it.
+ */
+export type CodingFailureCode =
+  | "too_large"
+  | "ratio"
+  | "corrupt"
+  | "truncated"
+  | "trailing_data"
+  | "unsupported_coding"
+  | "engine_failed"
+  | "closed";
+
+/** A body that could not be decoded or encoded, and the coding at which that was noticed. Tells nothing of its bytes. */
+export interface CodingFailure {
+  readonly kind: "failed";
+  readonly code: CodingFailureCode;
+  /** `identity`: a body without codings, or none of them is to blame. */
+  readonly coding: Coding | "identity";
+}
+
+/** A {@link CodingFailure}. */
+export function codingFailure(code: CodingFailureCode, coding: CodingFailure["coding"]): CodingFailure {
+  return { kind: "failed", code, coding };
+}
+
+/** Why there is no engine, or none any more. */
+export function engineFailure(coding: Coding): CodingFailure {
+  return codingFailure(hasCoding(coding) ? "engine_failed" : "unsupported_coding", coding);
+}
+
+/** What zlib reports of a header that is none: the first of a body, or of whatever follows a gzip member. */
+const GZIP_HEADER_PROBLEM = /^(?:incorrect header check|unknown compression method|unknown header flags set)$/;
+
+/**
+ * Names what zlib, brotli or zstd reported. `gzipBegan`: the body began as gzip does, so that a wrong header is that of
+ * something behind its end.
+ */
+export function classifyEngineError(error: unknown, coding: Coding, gzipBegan: boolean): CodingFailure {
+  const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : { code: "", message: "" };
+  if (code === "Z_BUF_ERROR") return codingFailure("truncated", coding);
+  if (gzipBegan && GZIP_HEADER_PROBLEM.test(message)) return codingFailure("trailing_data", coding);
+  const isCorrupt = /^(?:Z_DATA_ERROR|Z_NEED_DICT|ERR__ERROR_|ZSTD_error_(?!memory))/.test(code ?? "");
+  return isCorrupt ? codingFailure("corrupt", coding) : engineFailure(coding);
+}
+
+/** A body that could not be decoded or encoded, thrown by what iterates over it. */
+export class CodingError extends Error {
+  override readonly name = "CodingError";
+  readonly failure: CodingFailure;
+
+  constructor(failure: CodingFailure) {
+    super(`the body cannot be coded: ${failure.code} (${failure.coding})`);
+    this.failure = failure;
+  }
+}

@@ -1,0 +1,65 @@
+import { hasCoding } from "./engine.ts";
+
+/**
+ * A content coding that bodies can be freed of and put into again, by its registered name (RFC 9110 section 8.4.1,
+ * RFC 7932, RFC 8878). `deflate` is read with and without zlib's wrapping, and always written with it.
+ */
+export type Coding = "gzip" | "deflate" | "br" | "zstd";
+
+/**
+ * What a message's `content-encoding` says.
+ *
+ * - `codings`: in the order in which they were applied; the last one is taken off first. None: the body is as it is.
+ * - `unsupported`: one of them is unknown here, or known and not in this release of Node. Its name is a token of at
+ *   most 32 characters, or empty where it is none, so that it can be shown.
+ * - `too_many`: more than {@link MAX_CODINGS}. No server does that, and each one multiplies what a bomb can do.
+ */
+export type ContentEncoding =
+  | { readonly kind: "codings"; readonly codings: readonly Coding[] }
+  | { readonly kind: "unsupported"; readonly coding: string }
+  | { readonly kind: "too_many" };
+
+/** How many codings may be stacked on one body. */
+export const MAX_CODINGS = 4;
+
+const KNOWN: Readonly<Record<string, Coding>> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  deflate: "deflate",
+  br: "br",
+  zstd: "zstd",
+};
+const NONE: ContentEncoding = { kind: "codings", codings: [] };
+
+/**
+ * Reads `content-encoding` (RFC 9110 section 8.4): a list without regard to case, white space and empty elements;
+ * several header lines are one list. `identity` counts for nothing, `x-gzip` is `gzip`.
+ *
+ * @example
+ * parseContentEncoding("GZIP, identity"); // { kind: "codings", codings: ["gzip"] }
+ * parseContentEncoding(["deflate", "br"]); // { kind: "codings", codings: ["deflate", "br"] }
+ * parseContentEncoding("aws-chunked"); // { kind: "unsupported", coding: "aws-chunked" }
+ */
+export function parseContentEncoding(value: string | readonly string[] | undefined): ContentEncoding {
+  if (value === undefined || value.length === 0) return NONE;
+  const codings: Coding[] = [];
+  const list = typeof value === "string" ? value : value.join(",");
+  for (const element of list.split(",")) {
+    const name = element.replace(/^[ \t]+|[ \t]+$/g, "").toLowerCase();
+    if (name === "" || name === "identity") continue;
+    const coding = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
+    if (coding === undefined || !hasCoding(coding)) return { kind: "unsupported", coding: nameToShow(name) };
+    if (codings.length === MAX_CODINGS) return { kind: "too_many" };
+    codings.push(coding);
+  }
+  return { kind: "codings", codings };
+}
+
+/** The codings that this Node has; `zstd` came with 22.15 and 23.8. */
+export function supportedCodings(): readonly Coding[] {
+  return (["gzip", "deflate", "br", "zstd"] as const).filter(hasCoding);
+}
+
+function nameToShow(name: string): string {
+  return /^[\w!#$%&'*+.^`|~-]{1,32}$/.test(name) ? name : "";
+}

@@ -1,0 +1,32 @@
+import { codingFailure } from "./coding-failure.ts";
+import { CodingStream } from "./coding-stream.ts";
+import type { Coding } from "./content-encoding.ts";
+import { DecodingLayer } from "./decoding-layer.ts";
+import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
+
+/**
+ * Decodes a body that comes in chunks, cut anywhere. Work is done in Node's thread pool, 64 KiB of output at a time, and
+ * each of these is held against the limits: a bomb ends at its first excess, with no more memory than they allow.
+ *
+ * What is legal: gzip members and zstd frames one after the other, a body without a byte. What is not: anything else
+ * behind the end, also zeros ({@link CodingFailureCode} `trailing_data`).
+ *
+ * @param codings In the order in which they were applied, as `parseContentEncoding` has them.
+ *
+ * @example
+ * const decoder = createDecoder(["gzip"], { maxBytes: 10 << 20 });
+ * for (const chunk of chunks) {
+ *   const decoded = await decoder.push(chunk);
+ *   if (decoded.kind === "failed") return decoded.code;
+ *   for (const piece of decoded.pieces) look(piece);
+ * }
+ * const rest = await decoder.end();
+ */
+export function createDecoder(codings: readonly Coding[], limits: DecodeLimits): CodingStream {
+  const wire = { bytes: 0 };
+  const layers = codings.map((coding) => new DecodingLayer(coding, new OutputBudget(limits, wire))).reverse();
+  return new CodingStream(layers, (bytes) => {
+    wire.bytes += bytes;
+    return layers.length === 0 && wire.bytes > limits.maxBytes ? codingFailure("too_large", "identity") : undefined;
+  });
+}

@@ -1,0 +1,117 @@
+import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
+import { CodingStage, type Deliver } from "./coding-stage.ts";
+import type { Coding } from "./content-encoding.ts";
+import { deflateFormat } from "./deflate-format.ts";
+import { createDecodingEngine, type Format } from "./engine.ts";
+import type { OutputBudget } from "./output-budget.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
+
+/** How many bytes at the beginning tell what has to be known: zlib's header has two, gzip's fixed part four. */
+const HEAD_BYTES = 4;
+
+/**
+ * Takes one coding off a body. It has no native memory before the first byte and after the last call of {@link end} or
+ * {@link close}. A body without any byte has nothing to take off: servers declare a coding for empty bodies too.
+ */
+export class DecodingLayer {
+  readonly #coding: Coding;
+  readonly #budget: OutputBudget;
+  readonly #frames: ZstdFrames | undefined;
+  readonly #head = new Uint8Array(HEAD_BYTES);
+  #headLength = 0;
+  /** Bytes of a deflate body that do not tell its format yet. */
+  #held = 0;
+  #stage: CodingStage | undefined;
+  #failure: CodingFailure | undefined;
+
+  constructor(coding: Coding, budget: OutputBudget) {
+    this.#coding = coding;
+    this.#budget = budget;
+    this.#frames = coding === "zstd" ? new ZstdFrames() : undefined;
+  }
+
+  /** Decodes a chunk, and delivers what came out. */
+  async push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
+    if (this.#failure !== undefined || chunk.length === 0) return this.#failure;
+    this.#keepHead(chunk);
+    if (this.#coding === "deflate" && this.#stage === undefined) {
+      if (this.#headLength < 2) {
+        this.#held = 1;
+        return undefined;
+      }
+      if (this.#held > 0) {
+        this.#held = 0;
+        const failure = await this.#feed(this.#head.slice(0, 1), deliver);
+        if (failure !== undefined) return failure;
+      }
+    }
+    if (this.#frames === undefined) return this.#feed(chunk, deliver);
+    const segments = this.#frames.push(chunk);
+    if (typeof segments === "string") return this.#fail(codingFailure(segments, this.#coding));
+    for (const segment of segments) {
+      const failure = await this.#feed(segment, deliver);
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
+  }
+
+  /** Delivers what is left, and sees whether the body was complete. */
+  async end(deliver: Deliver): Promise<CodingFailure | undefined> {
+    if (this.#failure !== undefined) return this.#failure;
+    const isTruncated = this.#held > 0 || this.#frames?.atFrameEnd === false;
+    if (isTruncated) return this.#fail(codingFailure("truncated", this.#coding));
+    const failure = await this.#stage?.end(deliver);
+    this.#stage = undefined;
+    return failure;
+  }
+
+  /** Frees its memory; a call under way ends as closed. */
+  close(): void {
+    this.#fail(codingFailure("closed", this.#coding));
+  }
+
+  #feed(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> | CodingFailure {
+    if (this.#failure !== undefined) return this.#failure;
+    this.#stage ??= this.#createStage();
+    return this.#stage?.push(chunk, deliver) ?? this.#fail(engineFailure(this.#coding));
+  }
+
+  #createStage(): CodingStage | undefined {
+    const engine = createDecodingEngine(this.#format());
+    if (engine === undefined) return undefined;
+    return new CodingStage({
+      coding: this.#coding,
+      engine,
+      use: (bytes) => this.#budget.use(bytes),
+      gzipBegan: () => this.#gzipBegan(),
+    });
+  }
+
+  #format(): Format {
+    const [first = 0, second = 0] = this.#head;
+    return this.#coding === "deflate" ? deflateFormat(first, second) : this.#coding;
+  }
+
+  #keepHead(chunk: Uint8Array): void {
+    if (this.#headLength === HEAD_BYTES) return;
+    const part = chunk.subarray(0, HEAD_BYTES - this.#headLength);
+    this.#head.set(part, this.#headLength);
+    this.#headLength += part.length;
+  }
+
+  #gzipBegan(): boolean {
+    return this.#coding === "gzip" && this.#headLength === HEAD_BYTES && isGzipHead(this.#head);
+  }
+
+  #fail(failure: CodingFailure): CodingFailure {
+    this.#failure ??= failure;
+    this.#stage?.fail(this.#failure);
+    this.#stage = undefined;
+    return this.#failure;
+  }
+}
+
+/** RFC 1952 section 2.3: magic number, deflate, and no reserved flag. */
+export function isGzipHead([a = 0, b = 0, method = 0, flags = 0]: Uint8Array): boolean {
+  return a === 0x1f && b === 0x8b && method === 8 && (flags & 0xe0) === 0;
+}

@@ -1,0 +1,71 @@
+import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
+import { CodingStage, type Deliver } from "./coding-stage.ts";
+import { type CodingLayer, CodingStream } from "./coding-stream.ts";
+import type { Coding } from "./content-encoding.ts";
+import { createEncodingEngine } from "./engine.ts";
+
+/** How a streaming encoder behaves. */
+export interface EncoderOptions {
+  /**
+   * `chunk` (default): what is pushed comes out at once, whole, so that a recipient can read up to there. Costs about 5
+   * bytes a chunk, and nothing is ever held back: what a response that lives for hours needs. `end`: whenever the
+   * library has enough; for bodies that are waited for anyway.
+   */
+  readonly flush?: "chunk" | "end" | undefined;
+}
+
+/**
+ * Encodes a body that comes in chunks. Each coding has native memory until `end` or `close`: 270 KB for gzip and
+ * deflate, megabytes for br and zstd. Its failures are `closed`, `engine_failed` and `unsupported_coding`.
+ *
+ * @param codings In the order in which they are applied: `["gzip", "br"]` becomes `content-encoding: gzip, br`.
+ */
+export function createEncoder(codings: readonly Coding[], { flush = "chunk" }: EncoderOptions = {}): CodingStream {
+  return new CodingStream(
+    codings.map((coding) => new EncodingLayer(coding, flush === "chunk")),
+    () => undefined,
+  );
+}
+
+/** Puts one coding on a body. */
+class EncodingLayer implements CodingLayer {
+  readonly #coding: Coding;
+  readonly #flushes: boolean;
+  #stage: CodingStage | undefined;
+  #failure: CodingFailure | undefined;
+
+  constructor(coding: Coding, flushes: boolean) {
+    this.#coding = coding;
+    this.#flushes = flushes;
+  }
+
+  async push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
+    return this.#failure ?? this.#start()?.push(chunk, deliver) ?? this.#failure;
+  }
+
+  /** An empty body is encoded too: what its coding makes of nothing. */
+  async end(deliver: Deliver): Promise<CodingFailure | undefined> {
+    if (this.#failure !== undefined) return this.#failure;
+    const failure = await this.#start()?.end(deliver);
+    this.#stage = undefined;
+    return failure ?? this.#failure;
+  }
+
+  close(): void {
+    this.#fail(codingFailure("closed", this.#coding));
+  }
+
+  #start(): CodingStage | undefined {
+    if (this.#stage !== undefined) return this.#stage;
+    const engine = createEncodingEngine(this.#coding, this.#flushes);
+    if (engine !== undefined) this.#stage = new CodingStage({ coding: this.#coding, engine });
+    else this.#fail(engineFailure(this.#coding));
+    return this.#stage;
+  }
+
+  #fail(failure: CodingFailure): void {
+    this.#failure ??= failure;
+    this.#stage?.fail(this.#failure);
+    this.#stage = undefined;
+  }
+}

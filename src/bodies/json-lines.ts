@@ -1,0 +1,67 @@
+import { createLineSplitter, type Line } from "./lines.ts";
+import { type Split, type Splitter, splitChunks } from "./splitter.ts";
+
+/**
+ * A line of NDJSON (JSON Lines). All `raw` one after the other are the body, byte for byte.
+ *
+ * - `value`: what JSON.parse made of it.
+ * - `blank`: nothing but white space.
+ * - `invalid`: no JSON. The lines around it are not affected.
+ */
+export type JsonLine =
+  | { readonly kind: "value"; readonly value: unknown; readonly raw: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "blank" | "invalid"; readonly raw: Uint8Array<ArrayBuffer> };
+
+/** How NDJSON is read. */
+export interface JsonLineOptions {
+  /** The longest line, without what ends it. Default 1 MiB. */
+  readonly maxLineBytes?: number | undefined;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+const encoder = new TextEncoder();
+
+/**
+ * Reads NDJSON: a JSON value on each line, in UTF-8. A longer line than allowed is failure `line_too_long`.
+ *
+ * @example
+ * createJsonLineParser().push(utf8('{"a":1}\n[2]\n')).items.length; // 2
+ */
+export function createJsonLineParser(options: JsonLineOptions = {}): Splitter<JsonLine> {
+  const splitter = createLineSplitter(options);
+  const parse = ({ items, failure }: Split<Line>): Split<JsonLine> => ({ items: items.map(parseLine), failure });
+  return { push: (chunk) => parse(splitter.push(chunk)), end: () => parse(splitter.end()) };
+}
+
+/** The values of an NDJSON body, line by line; throws a `SplitError`. */
+export function jsonLines(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options: JsonLineOptions = {},
+): AsyncGenerator<JsonLine, void, undefined> {
+  return splitChunks(chunks, createJsonLineParser(options));
+}
+
+/**
+ * Writes a line of NDJSON, with LF at its end.
+ *
+ * @throws {TypeError} If JSON has no text for the value, as for a function, or refuses it, as for a bigint.
+ */
+export function formatJsonLine(value: unknown): Uint8Array<ArrayBuffer> {
+  const text: string | undefined = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`JSON has no text for a value of type ${typeof value}`);
+  return encoder.encode(`${text}\n`);
+}
+
+function parseLine({ raw, bytes }: Line): JsonLine {
+  if (bytes.every(isBlank)) return { kind: "blank", raw };
+  try {
+    return { kind: "value", value: JSON.parse(decoder.decode(bytes)), raw };
+  } catch {
+    return { kind: "invalid", raw };
+  }
+}
+
+/** White space of JSON, RFC 8259 section 2. */
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === 0x0a;
+}

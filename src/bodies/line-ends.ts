@@ -1,0 +1,71 @@
+/** What ends a line. */
+export interface LineEndsOptions {
+  /**
+   * Whether a CR alone ends a line, besides LF and CRLF. Default: no, it is a character like others. With it a CR at the
+   * end of a chunk waits for the next one, which may begin with the LF that belongs to it.
+   */
+  readonly loneCarriageReturn?: boolean | undefined;
+}
+
+const LF = 10;
+const CR = 13;
+
+/** Finds the ends of lines, a byte looked at once or twice however the chunks are cut. Made once and used for each. */
+export class LineEnds {
+  readonly #loneCarriageReturn: boolean;
+  #bytes = new Uint8Array(0);
+  #at = 0;
+  #lineFeed = 0;
+  #carriageReturn = 0;
+  /** Where the line's content ends; set by {@link next}. */
+  contentEnd = 0;
+  /** Where the next line begins; set by {@link next}. */
+  end = 0;
+
+  constructor({ loneCarriageReturn = false }: LineEndsOptions) {
+    this.#loneCarriageReturn = loneCarriageReturn;
+  }
+
+  /** Looks at bytes from `lineStart` on; up to `scanned` they were there the last time, and ended no line. */
+  begin(bytes: Uint8Array<ArrayBuffer>, scanned: number, lineStart: number): void {
+    this.#bytes = bytes;
+    this.end = lineStart;
+    // The last one may have been a CR that waits for its LF.
+    this.#at = Math.max(lineStart, scanned - 1);
+    this.#lineFeed = -1;
+    this.#carriageReturn = -1;
+  }
+
+  /** Whether another line is complete. */
+  next(): boolean {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    if (this.#lineFeed < at) this.#lineFeed = indexOrLength(bytes, LF, at);
+    if (this.#loneCarriageReturn && this.#carriageReturn < at) this.#carriageReturn = indexOrLength(bytes, CR, at);
+    const feed = this.#lineFeed;
+    if (this.#loneCarriageReturn && this.#carriageReturn < feed) {
+      const back = this.#carriageReturn;
+      if (back + 1 === bytes.length) return false;
+      return this.#found(back, back + (bytes[back + 1] === LF ? 2 : 1));
+    }
+    if (feed === bytes.length) return false;
+    return this.#found(feed > this.end && bytes[feed - 1] === CR ? feed - 1 : feed, feed + 1);
+  }
+
+  /** How much of the last line, which nothing ended so far, is content: a CR that waited for its LF is not. */
+  contentLengthAtEnd(bytes: Uint8Array): number {
+    return this.#loneCarriageReturn && bytes.at(-1) === CR ? bytes.length - 1 : bytes.length;
+  }
+
+  #found(contentEnd: number, end: number): true {
+    this.contentEnd = contentEnd;
+    this.end = end;
+    this.#at = end;
+    return true;
+  }
+}
+
+function indexOrLength(bytes: Uint8Array, byte: number, from: number): number {
+  const index = bytes.indexOf(byte, from);
+  return index === -1 ? bytes.length : index;
+}

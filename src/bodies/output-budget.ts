@@ -1,0 +1,48 @@
+/** How much a body may become when it is decoded. */
+export interface DecodeLimits {
+  /** Decoded bytes; also what stands in between where codings are stacked. */
+  readonly maxBytes: number;
+  /**
+   * Decoded bytes for each encoded one, once there is more than 1 MiB. Default 200, Apache's: texts reach 20, machine
+   * generated ones 100, a gzip bomb 1000 and a brotli one 100,000.
+   */
+  readonly maxRatio?: number | undefined;
+}
+
+const DEFAULT_MAX_RATIO = 200;
+/** Short bodies may have any ratio: a megabyte harms nobody, and one of blanks is not an attack. */
+const ANY_RATIO_BYTES = 1 << 20;
+
+/** What has come of a body so far, on the wire. The codings of a stack share it, so that their ratios cannot multiply. */
+export interface WireCount {
+  bytes: number;
+}
+
+/** What one coding has put out, held against the limits. */
+export class OutputBudget {
+  readonly #limits: DecodeLimits;
+  readonly #wire: WireCount;
+  #used = 0;
+
+  constructor(limits: DecodeLimits, wire: WireCount) {
+    this.#limits = limits;
+    this.#wire = wire;
+  }
+
+  /** How many bytes may come out in all, as things stand. */
+  get allowedBytes(): number {
+    const byRatio = this.#wire.bytes * (this.#limits.maxRatio ?? DEFAULT_MAX_RATIO);
+    return Math.min(this.#limits.maxBytes, Math.max(ANY_RATIO_BYTES, byRatio));
+  }
+
+  /** Counts what came out; a code once it is too much. */
+  use(bytes: number): "too_large" | "ratio" | undefined {
+    this.#used += bytes;
+    return this.#used > this.allowedBytes ? this.excess : undefined;
+  }
+
+  /** Which limit is the one that more bytes would break. */
+  get excess(): "too_large" | "ratio" {
+    return this.allowedBytes === this.#limits.maxBytes ? "too_large" : "ratio";
+  }
+}

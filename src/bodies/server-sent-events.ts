@@ -1,0 +1,117 @@
+import { HeldBytes } from "./held-bytes.ts";
+import { LineEnds } from "./line-ends.ts";
+import { plainBytes } from "./owned-bytes.ts";
+import { ServerSentEvent } from "./server-sent-event.ts";
+import { type Split, type Splitter, splitChunks } from "./splitter.ts";
+
+/** How an event stream is read. */
+export interface SseOptions {
+  /** The largest event with all its lines. Default 1 MiB. */
+  readonly maxEventBytes?: number | undefined;
+}
+
+const COLON = 0x3a;
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Cuts a `text/event-stream` into events (WHATWG HTML section 9.2.6), each with its raw bytes: whoever passes those on
+ * has changed nothing. A larger one than allowed is failure `event_too_large`.
+ *
+ * An item is a block of lines up to and with the empty one that ends it. Comment lines at the beginning of a block are
+ * items of their own and come at once, since servers send them to keep connections alive. So does an empty line where
+ * no block began. What the end of the body cuts off is an item that is not `complete`.
+ *
+ * @example
+ * const splitter = createSseSplitter();
+ * for (const event of splitter.push(chunk).items) {
+ *   if (event.data !== undefined) count(event.data);
+ *   output.push(event.raw);
+ * }
+ */
+export function createSseSplitter(options: SseOptions = {}): Splitter<ServerSentEvent> {
+  return new SseSplitter(options);
+}
+
+/**
+ * The events of a body; throws a `SplitError`.
+ *
+ * @example
+ * async *handle(chunks) {
+ *   for await (const event of sseEvents(chunks)) yield event.data === "[DONE]" ? event.raw : changed(event);
+ * }
+ */
+export function sseEvents(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options: SseOptions = {},
+): AsyncGenerator<ServerSentEvent, void, undefined> {
+  return splitChunks(chunks, createSseSplitter(options));
+}
+
+class SseSplitter implements Splitter<ServerSentEvent> {
+  readonly #maxEventBytes: number;
+  readonly #ends = new LineEnds({ loneCarriageReturn: true });
+  readonly #held = new HeldBytes();
+  /** How much of what is held belongs to lines that are complete. */
+  #heldLinesLength = 0;
+  #began = false;
+  #failed = false;
+
+  constructor({ maxEventBytes = 1 << 20 }: SseOptions) {
+    this.#maxEventBytes = maxEventBytes;
+  }
+
+  push(chunk: Uint8Array): Split<ServerSentEvent> {
+    if (this.#failed) return { items: [], failure: { code: "event_too_large", rest: plainBytes(chunk) } };
+    const heldLength = this.#held.length;
+    const bytes = this.#held.join(chunk);
+    const items: ServerSentEvent[] = [];
+    let blockStart = 0;
+    let lineStart = this.#heldLinesLength;
+    this.#ends.begin(bytes, heldLength, lineStart);
+    while (this.#ends.next()) {
+      const { contentEnd, end } = this.#ends;
+      const contentStart = this.#contentStart(bytes, lineStart, blockStart);
+      const isComment = lineStart === blockStart && bytes[contentStart] === COLON;
+      lineStart = end;
+      if (contentEnd > contentStart && !isComment) continue;
+      if (end - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
+      items.push(this.#event(bytes.subarray(blockStart, end), true));
+      blockStart = end;
+    }
+    if (bytes.length - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
+    this.#heldLinesLength = lineStart - blockStart;
+    this.#held.keep(bytes, blockStart);
+    return { items, failure: undefined };
+  }
+
+  end(): Split<ServerSentEvent> {
+    const linesLength = this.#heldLinesLength;
+    const bytes = this.#held.take();
+    if (bytes.length === 0) return { items: [], failure: undefined };
+    // A CR that waited for its LF ended a line after all, and perhaps the block.
+    const last = bytes.subarray(this.#contentStart(bytes, linesLength, 0));
+    const endsLine = last.at(-1) === 13;
+    const isComplete = endsLine && (last.length === 1 || (linesLength === 0 && last[0] === COLON));
+    return { items: [this.#event(bytes, isComplete)], failure: undefined };
+  }
+
+  #event(raw: Uint8Array<ArrayBuffer>, complete: boolean): ServerSentEvent {
+    const event = new ServerSentEvent(raw, { complete, first: !this.#began });
+    this.#began = true;
+    return event;
+  }
+
+  /** Where a line begins, without the byte order mark that the first one may have. */
+  #contentStart(bytes: Uint8Array, lineStart: number, blockStart: number): number {
+    const isFirst = !this.#began && lineStart === blockStart;
+    const hasMark =
+      isFirst && bytes[lineStart] === 0xef && bytes[lineStart + 1] === 0xbb && bytes[lineStart + 2] === 0xbf;
+    return hasMark ? lineStart + 3 : lineStart;
+  }
+
+  #fail(items: readonly ServerSentEvent[], rest: Uint8Array<ArrayBuffer>): Split<ServerSentEvent> {
+    this.#failed = true;
+    this.#held.keep(EMPTY, 0);
+    return { items, failure: { code: "event_too_large", rest } };
+  }
+}

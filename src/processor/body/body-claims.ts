@@ -1,0 +1,48 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { BodyNeeds } from "../../protocol/body-plan.ts";
+import type { Direction } from "../../protocol/phase.ts";
+import type { AnyBodyHandler, GrpcHandlers } from "../body-handler.ts";
+import type { AnyDefinition } from "../definition.ts";
+
+/** Handlers of gRPC messages whose types are gone. */
+export type AnyGrpcHandlers = GrpcHandlers<DescService, unknown, unknown>;
+
+/** A body handler of a definition, or its gRPC handlers. */
+export interface BodyClaim {
+  /** Index of the definition. */
+  readonly index: number;
+  readonly handler: AnyBodyHandler | (AnyGrpcHandlers & { readonly read: "grpc" });
+}
+
+/** The body handlers of each direction, in the order in which they run: that of the response is reversed. */
+export type BodyClaims = Readonly<Record<Direction, readonly BodyClaim[]>>;
+
+/** The body handlers of definitions; undefined where there are none. */
+export function bodyClaims(definitions: readonly AnyDefinition[]): BodyClaims | undefined {
+  const request = definitions.flatMap((definition, index) => claimOf(definition, index, "request"));
+  const response = definitions.flatMap((definition, index) => claimOf(definition, index, "response")).reverse();
+  return request.length + response.length > 0 ? { request, response } : undefined;
+}
+
+/** What handlers need, all of them together. */
+export function needsOf(claims: readonly BodyClaim[]): BodyNeeds {
+  const some = (test: (claim: BodyClaim) => boolean) => claims.some(test);
+  return {
+    whole: some(({ handler }) => handler.read === "whole" || handler.read === "text" || handler.read === "json"),
+    tail: some(({ handler }) => handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined)),
+    changes: some(({ handler }) => handler.read !== "inspect"),
+    required: some(({ handler }) => handler.required === true),
+    unfitForGrpc: some(({ handler }) => !["grpc", "chunks", "inspect"].includes(handler.read)),
+  };
+}
+
+function claimOf(definition: AnyDefinition, index: number, direction: Direction): readonly BodyClaim[] {
+  const handler = definition[`${direction}Body`];
+  if (handler !== undefined) return [{ index, handler: handler as AnyBodyHandler }];
+  const { grpc } = definition;
+  if (grpc === undefined) return [];
+  const methods: readonly (object | undefined)[] = Object.values(grpc.methods);
+  return methods.some((method) => method !== undefined && direction in method)
+    ? [{ index, handler: { ...grpc, read: "grpc" } }]
+    : [];
+}

@@ -1,0 +1,257 @@
+import { create } from "@bufbuild/protobuf";
+import { type HttpBody, HttpBodySchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { AnswerMetadata, ContinueAnswer } from "../../protocol/answer.ts";
+import { returnsBody } from "../../protocol/body-mode.ts";
+import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
+import type { Exchange } from "../../protocol/exchange.ts";
+import { fault } from "../../protocol/fault.ts";
+import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
+import { dropHeaders } from "../drop-headers.ts";
+import { BodyWork } from "../fold-body.ts";
+import type { PhaseWork } from "../phase-work.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { after, type Soon } from "./soon.ts";
+import type { BodyScene } from "./stage-host.ts";
+
+/** A message that carries a piece of a body. */
+export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
+
+/** What a {@link BodyFlow} goes by. */
+export interface BodyFlowOptions {
+  readonly phase: BodyPhase;
+  readonly plan: RunningBody;
+  readonly exchange: Exchange;
+  readonly budget: BodyBudget;
+  /** Bytes of the body, where `content-length` says. */
+  readonly bodyBytes: number | undefined;
+  /** The answer to the headers, where it is held back. */
+  readonly heldHeaders: PhaseWork | undefined;
+  pending(index: number): void;
+}
+
+const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
+
+/** One body on its way through its handlers: messages in, answers out. */
+export class BodyFlow implements BodyScene {
+  work: BodyWork;
+  takesHeaderChanges: boolean;
+  messageCompressed = false;
+  readonly budget: BodyBudget;
+  /** True once handlers have seen the end: whatever comes passes. */
+  ended = false;
+  readonly #options: BodyFlowOptions;
+  readonly #emits: Emit[] = [];
+  #stages: readonly BodyStage[] = [];
+  #held: PhaseWork | undefined;
+  #pieces: Bytes[] = [];
+  #changed = false;
+  /** Something of the body went on changed, of any message. */
+  #everChanged = false;
+  #bytes = 0;
+  #began = false;
+
+  constructor(options: BodyFlowOptions) {
+    this.#options = options;
+    this.budget = options.budget;
+    this.takesHeaderChanges = options.plan.takesHeaderChanges;
+    this.#held = options.heldHeaders;
+    const nothing = { case: options.phase, value: create(HttpBodySchema) };
+    this.work = new BodyWork(nothing, options.exchange);
+  }
+
+  /** The stages, in the order in which bytes pass through them. */
+  run(stages: readonly BodyStage[]): void {
+    this.#stages = stages;
+    for (let index = 0; index <= stages.length; index++) this.#emits.push((piece) => this.#push(index, piece));
+  }
+
+  /** The headers that have no answer yet. */
+  get heldHeaders(): PhaseMessage | undefined {
+    return this.#held?.message;
+  }
+
+  pending(index: number): void {
+    this.#options.pending(index);
+  }
+
+  changed(): void {
+    this.#changed = true;
+  }
+
+  /** Takes the next piece of the body. */
+  take(message: BodyMessage): Soon<ContinueAnswer | StageEnd> {
+    const { value } = message;
+    const { plan, bodyBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const isLast = value.endOfStream || value.endOfStreamWithoutMessage;
+    this.#open(message);
+    this.messageCompressed = value.grpcMessageCompressed;
+    this.#bytes += value.body.length;
+    if (this.ended) return this.#afterEnd(value);
+    const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
+    const lost = isEnd ? undefined : this.#unknowable();
+    if (lost !== undefined) return lost;
+    const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const piece = plainBytes(value.body);
+    const passed = this.#push(0, piece);
+    return after(
+      isEnd ? after(passed, (end) => end ?? this.#finish(0, complete)) : passed,
+      (end) => end ?? this.#answer(message, { piece, isEnd }),
+    );
+  }
+
+  /** Trailers came, which end the body: what is left of it, and the answer to the headers, leave before theirs. */
+  finish(message: PhaseMessage): Soon<BodyWork | StageEnd> {
+    this.#open(message);
+    if (this.ended) return this.work;
+    return after(this.#finish(0, true), (end) => {
+      if (end !== undefined) return end;
+      const { mode } = this.#options.plan;
+      const pieces = this.#pieces;
+      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#watched)
+        return fault(
+          "tail_undeliverable",
+          `${this.#options.phase}: trailers came, and there is no place behind the body`,
+        );
+      this.#everChanged ||= this.#changed;
+      const headers = this.#release(true);
+      if (returnsBody(mode)) this.work.prelude = { headers, pieces };
+      this.#settle();
+      return this.work;
+    });
+  }
+
+  /** Runs a body through that is all there, as one that replaces what would have come. */
+  replace(message: PhaseMessage, bytes: Bytes): Soon<Bytes | StageEnd> {
+    this.#open(message);
+    const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
+    return after(ended, (end) => {
+      if (end !== undefined) return end;
+      const joined = new Uint8Array(this.#pieces.reduce((length, piece) => length + piece.length, 0));
+      let at = 0;
+      for (const piece of this.#pieces) {
+        joined.set(piece, at);
+        at += piece.length;
+      }
+      return joined;
+    });
+  }
+
+  /** Nobody waits for it any more. */
+  close(): void {
+    this.ended = true;
+    for (const stage of this.#stages) stage.close();
+    this.#stages = [];
+    this.#pieces = [];
+    this.#held = undefined;
+  }
+
+  get #watched(): boolean {
+    return this.#options.exchange.observabilityMode;
+  }
+
+  #open(message: PhaseMessage): void {
+    this.#pieces = [];
+    this.#changed = false;
+    this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
+    this.#began = true;
+  }
+
+  #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
+    const stage = this.#stages[index];
+    if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
+    this.#pieces.push(piece);
+    return undefined;
+  }
+
+  #finish(from: number, complete: boolean): Soon<StageEnd | undefined> {
+    this.ended = true;
+    const stage = this.#stages[from];
+    if (stage === undefined) return undefined;
+    return after(stage.end(this.#emits[from + 1] as Emit, complete), (end) => end ?? this.#finish(from + 1, complete));
+  }
+
+  /** A peer that told no mode may send the body whole: its first piece shows whether it does. */
+  #unknowable(): StageEnd | undefined {
+    const { plan, phase } = this.#options;
+    if (plan.mode !== undefined) return undefined;
+    this.takesHeaderChanges = false;
+    if (!plan.needsWhole || plan.end === "count") return undefined;
+    return fault("body_end_unknowable", `${phase}: the peer told no mode, and sent a piece without its end`);
+  }
+
+  #afterEnd({ body }: HttpBody): ContinueAnswer | StageEnd {
+    const { plan, phase } = this.#options;
+    if (plan.end === "count" && body.length > 0)
+      return fault("body_end_unknowable", `${phase}: the body has more bytes than its content-length said`);
+    this.work.body = returnsBody(plan.mode) ? { pieces: [] } : undefined;
+    return this.work;
+  }
+
+  #answer(message: BodyMessage, { piece, isEnd }: { readonly piece: Bytes; readonly isEnd: boolean }): ContinueAnswer {
+    const { plan, exchange } = this.#options;
+    const { work } = this;
+    const [first] = this.#pieces;
+    const isSame =
+      !this.#changed &&
+      (piece.length === 0 ? first === undefined || first.length === 0 : first === piece) &&
+      this.#pieces.length <= 1;
+    this.#everChanged ||= this.#changed;
+    exchange.withhold(directionOf(message.case), !this.ended && this.#stages.some(({ withholds }) => withholds));
+    if (isEnd) this.#settle();
+    if (returnsBody(plan.mode)) return this.#streamed(isEnd);
+    if (isSame) return work;
+    work.body = { pieces: this.#pieces };
+    if (plan.mode !== "STREAMED") dropHeaders(work, BODY_VALIDATORS);
+    return work;
+  }
+
+  /** Where pieces go back by themselves, the first of them, or the end, takes the headers' answer along. */
+  #streamed(isEnd: boolean): ContinueAnswer {
+    const pieces = this.#pieces;
+    if (this.#held === undefined) {
+      this.work.body = { pieces };
+      return this.work;
+    }
+    const body = { pieces };
+    if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
+    return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** The answer to the headers, with what the body's handlers have to say of them. */
+  #release(isEnd: boolean): { readonly message: PhaseMessage; readonly answer: ContinueAnswer } | undefined {
+    const held = this.#held;
+    if (held === undefined) return undefined;
+    this.#held = undefined;
+    this.takesHeaderChanges = false;
+    const { work } = this;
+    if (this.#everChanged || (!isEnd && this.#options.plan.changes)) dropHeaders(work, CHANGED_HEADERS);
+    const answer: ContinueAnswer = {
+      kind: "continue",
+      headerChanges: [...held.headerChanges, ...work.headerChanges],
+      clearRouteCache: held.clearRouteCache || work.clearRouteCache,
+      modeOverride: held.modeOverride,
+      ...mergedMetadata(held, work),
+    };
+    this.work = new BodyWork(work.message, work.exchange);
+    return { message: held.message, answer };
+  }
+
+  #settle(): void {
+    for (const stage of this.#stages) stage.close();
+    this.#options.exchange.withhold(directionOf(this.#options.phase), false);
+  }
+}
+
+/** Metadata of two answers as one; that of the later wins. */
+export function mergedMetadata(first: AnswerMetadata, second: AnswerMetadata): AnswerMetadata {
+  const dynamicMetadata = { ...first.dynamicMetadata };
+  for (const [namespace, value] of Object.entries(second.dynamicMetadata ?? {}))
+    dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], ...value };
+  const typedDynamicMetadata = { ...first.typedDynamicMetadata, ...second.typedDynamicMetadata };
+  return {
+    ...(Object.keys(dynamicMetadata).length > 0 && { dynamicMetadata }),
+    ...(Object.keys(typedDynamicMetadata).length > 0 && { typedDynamicMetadata }),
+  };
+}

@@ -1,0 +1,359 @@
+import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
+import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
+import type { Exchange } from "../../protocol/exchange.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { hasNoBody } from "../../protocol/framing-rules.ts";
+import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
+import {
+  type BodyPhase,
+  type Direction,
+  directionOf,
+  type HeaderPhase,
+  isBodyPhase,
+  isHeaderPhase,
+  type PhaseMessage,
+} from "../../protocol/phase.ts";
+import { dropHeaders } from "../drop-headers.ts";
+import { PhaseWork } from "../phase-work.ts";
+import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
+import type { RunRules } from "../run-rules.ts";
+import { ScopedTransaction } from "../transaction.ts";
+import { type BodyBudget, DEFAULT_BODY_BUDGET } from "./body-budget.ts";
+import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
+import { BodyFlow, type BodyMessage, mergedMetadata } from "./body-flow.ts";
+import type { StageEnd } from "./body-stage.ts";
+import { type ActiveClaim, bodyStages } from "./body-stages.ts";
+import { grpcCall } from "./grpc-call.ts";
+import { after, type Soon } from "./soon.ts";
+import { type BodyScene, StageHost } from "./stage-host.ts";
+
+/** An answer that waits for the body: nothing is said yet. */
+export interface HeldAnswer {
+  readonly kind: "held";
+}
+
+/** What comes of a message. */
+export type RunResult = Answer | HeldAnswer | Fault;
+
+/** Whoever runs bodies. */
+export interface BodyOwner extends ChainOwner {
+  /** Envoy does not send a body that handlers want. */
+  bodyUnseen(phase: BodyPhase): void;
+}
+
+/** What a {@link BodyRunner} works with. */
+export interface BodyRunnerOptions {
+  readonly rules: RunRules;
+  readonly claims: BodyClaims;
+  readonly chain: HandlerChain;
+  readonly exchange: Exchange;
+  readonly owner: BodyOwner;
+  readonly budget?: BodyBudget | undefined;
+}
+
+const HELD: HeldAnswer = { kind: "held" };
+
+/** Runs the handlers of a transaction in which bodies have handlers too. */
+export class BodyRunner {
+  readonly #options: BodyRunnerOptions;
+  readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
+  readonly #opened: Record<Direction, boolean> = { request: false, response: false };
+  readonly #closed: Record<Direction, boolean> = { request: false, response: false };
+
+  constructor(options: BodyRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs the handlers of a message. */
+  run(message: PhaseMessage): Soon<RunResult> {
+    if (isHeaderMessage(message)) {
+      return after(this.#options.chain.run(message), (answer) =>
+        answer.kind === "continue" ? this.#open(message, answer) : answer,
+      );
+    }
+    if (isBodyMessage(message)) return this.#runBody(message);
+    const flow = this.#flows[directionOf(message.case)];
+    if (flow === undefined) return this.#options.chain.run(message);
+    return after(flow.finish(message), (ended) =>
+      ended.kind === "continue" ? this.#runTrailers(message, ended) : ended,
+    );
+  }
+
+  /** True while handlers look at the body of a direction. */
+  looksAt(direction: Direction): boolean {
+    return this.#flows[direction] !== undefined;
+  }
+
+  /** The headers of a direction whose answer is held back. */
+  heldHeaders(direction: Direction): PhaseMessage | undefined {
+    return this.#flows[direction]?.heldHeaders;
+  }
+
+  /** Nobody waits any more for the handlers of a direction. */
+  close(direction: Direction): void {
+    this.#closed[direction] = true;
+    this.#flows[direction]?.close();
+    this.#flows[direction] = undefined;
+  }
+
+  #runTrailers(message: PhaseMessage, body: ContinueAnswer): Soon<RunResult> {
+    return after(this.#options.chain.run(message), (answer) => {
+      if (answer.kind !== "continue") return answer;
+      const { prelude } = body;
+      return { kind: "continue", headerChanges: answer.headerChanges, prelude, ...mergedMetadata(body, answer) };
+    });
+  }
+
+  #runBody(message: BodyMessage): Soon<RunResult> {
+    const direction = directionOf(message.case);
+    if (this.#opened[direction]) return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
+    // Envoy sends the body without its headers where their mode is SKIP.
+    const opened = this.#openFlow(message.case, undefined);
+    if (opened !== undefined) return opened;
+    return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
+  }
+
+  #open(message: HeaderMessage, answer: ContinueAnswer): Soon<RunResult> {
+    const phase = bodyPhaseOf(message.case);
+    const { exchange, claims } = this.#options;
+    // A handler that nobody waits for any more has come to its end after all.
+    if (claims[directionOf(phase)].length === 0 || this.#closed[directionOf(phase)]) return answer;
+    const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
+    if (work.wholeBody !== undefined) return this.#replace(message, work, work.wholeBody);
+    if (message.value.endOfStream || isBodiless(message, exchange)) {
+      this.#opened[directionOf(phase)] = true;
+      return answer;
+    }
+    const ended = this.#openFlow(phase, work);
+    if (ended !== undefined) return ended;
+    return this.heldHeaders(directionOf(phase)) === undefined ? work : HELD;
+  }
+
+  /** Makes the flow of a body, where there is one to be; a value where there cannot be. */
+  #openFlow(phase: BodyPhase, headers: PhaseWork | undefined): StageEnd | undefined {
+    const direction = directionOf(phase);
+    this.#opened[direction] = true;
+    const scene = new LateScene();
+    const active = this.#activeClaims(phase, scene);
+    if (!Array.isArray(active)) return active as StageEnd;
+    if (active.length === 0) {
+      if (headers) this.#askForNone(phase, headers);
+      return undefined;
+    }
+    const claims = active.map(({ claim }) => claim);
+    const plan = this.#plan(phase, claims, headers);
+    if (plan.kind === "fault") return this.#blame(plan, claims);
+    if (plan.kind === "unseen") {
+      this.#options.owner.bodyUnseen(phase);
+      return undefined;
+    }
+    return this.#startFlow({ phase, plan, active, scene, headers });
+  }
+
+  #startFlow({ phase, plan, active, scene, headers }: FlowStart): StageEnd | undefined {
+    const { exchange, owner, budget = DEFAULT_BODY_BUDGET } = this.#options;
+    const direction = directionOf(phase);
+    const partial = this.#partialContent(phase, plan, active);
+    if (partial !== undefined) return partial;
+    const flow = new BodyFlow({
+      phase,
+      plan,
+      exchange,
+      budget,
+      bodyBytes: exchange.bodyBytes(direction),
+      heldHeaders: plan.holdsHeaders ? headers : undefined,
+      pending: (index) => owner.handlerPending(direction, index),
+    });
+    scene.scene = flow;
+    const message = exchange.headers(direction);
+    const entries = message?.headers?.headers ?? [];
+    const made = bodyStages(active, { phase, entries, endKnown: plan.endKnown, mode: plan.mode });
+    if ("kind" in made) return made;
+    flow.run(made.stages);
+    this.#flows[direction] = flow;
+    if (headers === undefined) return undefined;
+    if (plan.override) headers.modeOverride = plan.override;
+    const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
+    if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, [...BODY_VALIDATORS, "content-length"]);
+    if (made.losesCodings && !this.#watched) dropHeaders(headers, ["content-encoding"]);
+    return undefined;
+  }
+
+  #replace(message: HeaderMessage, work: PhaseWork, bytes: Uint8Array): Soon<RunResult> {
+    const phase = bodyPhaseOf(message.case);
+    const direction = directionOf(phase);
+    this.#opened[direction] = true;
+    const scene = new LateScene();
+    const active = this.#activeClaims(phase, scene);
+    if (!Array.isArray(active)) return active as StageEnd;
+    if (active.length === 0) return work;
+    const { exchange, owner, budget = DEFAULT_BODY_BUDGET } = this.#options;
+    const flow = new BodyFlow({
+      phase,
+      plan: REPLACED,
+      exchange,
+      budget,
+      bodyBytes: undefined,
+      heldHeaders: undefined,
+      pending: (index) => owner.handlerPending(direction, index),
+    });
+    scene.scene = flow;
+    const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
+    if ("kind" in made) return made;
+    flow.run(made.stages);
+    const nothing = { case: phase, value: flow.work.message.value } as PhaseMessage;
+    return after(flow.replace(nothing, plainBytes(bytes)), (body) => {
+      if (!(body instanceof Uint8Array)) return body;
+      for (const change of flow.work.headerChanges) work.change(change);
+      Object.assign(work, mergedMetadata(work, flow.work));
+      work.wholeBody = body;
+      flow.close();
+      return work;
+    });
+  }
+
+  #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {
+    const { chain, claims } = this.#options;
+    const active: ActiveClaim[] = [];
+    for (const claim of claims[directionOf(phase)]) {
+      const { index, handler } = claim;
+      const tx = chain.transaction(index);
+      if (!(tx instanceof ScopedTransaction)) return tx;
+      try {
+        if (handler.read !== "grpc" && handler.when !== undefined && handler.when(tx) !== true) continue;
+      } catch (cause) {
+        return chain.threw(index, phase, cause);
+      }
+      const call = handler.read === "grpc" ? grpcCall(handler, this.#options.exchange, phase) : undefined;
+      if (handler.read === "grpc" && call === undefined) continue;
+      active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx }) });
+    }
+    return active;
+  }
+
+  #plan(phase: BodyPhase, claims: readonly BodyClaim[], headers: PhaseWork | undefined): BodyPlan {
+    const { exchange } = this.#options;
+    const direction = directionOf(phase);
+    return planBody({
+      phase,
+      needs: needsOf(claims),
+      mode: exchange.bodyMode(direction),
+      bodyBytes: exchange.bodyBytes(direction),
+      answersHeaders: headers !== undefined,
+      watched: this.#watched,
+      bufferLimitBytes: exchange.declaration.bufferLimitBytes,
+      override: (mode) => this.#override(phase, mode, headers),
+    });
+  }
+
+  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined) {
+    if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
+    const wanted = { ...headers.modeOverride, [phase]: mode };
+    return this.#options.exchange.resolveModeOverride(wanted, headers.message.case) ?? "it changes nothing";
+  }
+
+  /** The body of nobody need not come at all. */
+  #askForNone(phase: BodyPhase, headers: PhaseWork): void {
+    const { exchange } = this.#options;
+    const mode = exchange.bodyMode(directionOf(phase));
+    if (this.#watched || mode === undefined || mode === "NONE" || mode === "GRPC") return;
+    const override = this.#override(phase, "NONE", headers);
+    if (typeof override !== "string") headers.modeOverride = override;
+  }
+
+  get #watched(): boolean {
+    return this.#options.rules.shadow || this.#options.exchange.observabilityMode;
+  }
+
+  #partialContent(phase: BodyPhase, plan: RunningBody, active: readonly ActiveClaim[]): StageEnd | undefined {
+    const status = this.#options.exchange.framing("response")?.status;
+    if (phase === "requestBody" || !plan.changes || status !== "206") return undefined;
+    const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
+    return blamed?.host.fault("body_partial_content", "the response is a part of something larger (206)");
+  }
+
+  #blame(problem: Fault, claims: readonly BodyClaim[]): Fault {
+    const names = claims.map(({ index }) => this.#options.chain.nameOf(index));
+    const [processor = ""] = names;
+    const who = names.map((name) => `"${name}"`).join(", ");
+    const { code, message } = problem;
+    const text = `processor ${who}, ${message}`;
+    return names.length === 1 ? fault(code, text, { processor }) : fault(code, text);
+  }
+}
+
+type HeaderMessage = Extract<PhaseMessage, { case: HeaderPhase }>;
+
+interface FlowStart {
+  readonly phase: BodyPhase;
+  readonly plan: RunningBody;
+  readonly active: readonly ActiveClaim[];
+  readonly scene: LateScene;
+  readonly headers: PhaseWork | undefined;
+}
+
+/** A scene that is there only once it is known what is to be played. */
+class LateScene implements BodyScene {
+  scene: BodyScene | undefined;
+
+  get work(): BodyScene["work"] {
+    return this.#there.work;
+  }
+
+  get takesHeaderChanges(): boolean {
+    return this.#there.takesHeaderChanges;
+  }
+
+  get budget(): BodyBudget {
+    return this.#there.budget;
+  }
+
+  get messageCompressed(): boolean {
+    return this.#there.messageCompressed;
+  }
+
+  pending(index: number): void {
+    this.#there.pending(index);
+  }
+
+  changed(): void {
+    this.#there.changed();
+  }
+
+  get #there(): BodyScene {
+    if (this.scene === undefined) throw new Error("no body is under way");
+    return this.scene;
+  }
+}
+
+/** A body that replaces another is all there, and its headers still wait. */
+const REPLACED: RunningBody = {
+  kind: "run",
+  mode: "BUFFERED",
+  override: undefined,
+  holdsHeaders: false,
+  takesHeaderChanges: true,
+  end: "message",
+  endKnown: true,
+  needsWhole: false,
+  changes: true,
+};
+
+const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
+
+function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
+  return phase === "requestHeaders" ? "requestBody" : "responseBody";
+}
+
+function isHeaderMessage(message: PhaseMessage): message is HeaderMessage {
+  return isHeaderPhase(message.case);
+}
+
+function isBodyMessage(message: PhaseMessage): message is BodyMessage {
+  return isBodyPhase(message.case);
+}
+
+function isBodiless(message: HeaderMessage, exchange: Exchange): boolean {
+  return message.case === "responseHeaders" && hasNoBody(exchange);
+}

@@ -1,0 +1,92 @@
+import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import { type Coding, type ContentEncoding, parseContentEncoding } from "../../bodies/content-encoding.ts";
+import { createDecoder } from "../../bodies/decoder.ts";
+import { createEncoder } from "../../bodies/encoder.ts";
+import type { BodyMode } from "../../protocol/body-mode.ts";
+import { allHeaders } from "../../protocol/headers.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
+import type { BodyClaim } from "./body-claims.ts";
+import type { BodyStage, StageEnd } from "./body-stage.ts";
+import { ChunkStage } from "./chunk-stage.ts";
+import { CodedStage } from "./coded-stage.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import { GrpcStage } from "./grpc-stage.ts";
+import { InspectStage } from "./inspect-stage.ts";
+import type { StageHost } from "./stage-host.ts";
+import { StreamStage } from "./stream-stage.ts";
+import { WholeStage } from "./whole-stage.ts";
+
+/** Handlers that take part in a body, each with its way to the transaction. */
+export interface ActiveClaim {
+  readonly claim: BodyClaim;
+  readonly host: StageHost;
+  /** The call whose messages gRPC handlers handle. */
+  readonly call?: GrpcCall | undefined;
+}
+
+/** What stages are made for. */
+export interface StageOptions {
+  readonly phase: BodyPhase;
+  /** Headers of the body, as they came. */
+  readonly entries: readonly HeaderValue[];
+  /** The end is sure to have a place for what codings put there. */
+  readonly endKnown: boolean;
+  readonly mode: BodyMode | undefined;
+}
+
+/** The stages of a body. */
+export interface BodyStages {
+  readonly stages: readonly BodyStage[];
+  /** The body leaves without its codings. */
+  readonly losesCodings: boolean;
+}
+
+/** Makes the stages of a body, or says why one of them cannot be. */
+export function bodyStages(active: readonly ActiveClaim[], options: StageOptions): BodyStages | StageEnd {
+  const encoding = parseContentEncoding(allHeaders(options.entries, "content-encoding"));
+  let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
+  const stages: BodyStage[] = [];
+  let losesCodings = false;
+  for (const { claim, host, call } of active) {
+    const { handler } = claim;
+    const isDecoded = handler.read !== "grpc" && handler.encoding !== "raw";
+    if (isDecoded && encoding.kind !== "codings") return unknownCoding(host, encoding);
+    const own = isDecoded ? codings : [];
+    stages.push(stageOf({ claim, host, call }, options, own));
+    if (own.length === 0 || options.endKnown || (handler.read !== "chunks" && handler.read !== "stream")) continue;
+    codings = [];
+    losesCodings = true;
+  }
+  return { stages, losesCodings };
+}
+
+function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly Coding[]): BodyStage {
+  const { claim, host, call } = active;
+  const { phase, endKnown, mode } = options;
+  const { handler } = claim;
+  if (call) return new GrpcStage(host, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
+  if (handler.read === "whole" || handler.read === "text" || handler.read === "json")
+    return new WholeStage(host, { handler, phase, codings });
+  const inner = innerStage({ claim, host }, phase);
+  if (codings.length === 0) return inner;
+  const looks = handler.read === "inspect";
+  const decoder = createDecoder(codings, { maxBytes: handler.maxBytes ?? Number.MAX_SAFE_INTEGER });
+  const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
+  return new CodedStage(host, { inner, decoder, encoder, looks });
+}
+
+function innerStage({ claim: { handler }, host }: ActiveClaim, phase: BodyPhase): BodyStage {
+  if (handler.read === "chunks") return new ChunkStage(host, handler, phase);
+  if (handler.read === "inspect") return new InspectStage(host, handler);
+  if (handler.read === "stream") return new StreamStage(host, handler, phase);
+  throw new Error(`no stage reads "${handler.read}"`);
+}
+
+function unknownCoding(host: StageHost, encoding: Exclude<ContentEncoding, { kind: "codings" }>): StageEnd {
+  return encoding.kind === "too_many"
+    ? host.fault("unknown_coding", "the body has more codings than are taken off")
+    : host.fault(
+        "unknown_coding",
+        `the body has a coding that cannot be taken off (${JSON.stringify(encoding.coding)})`,
+      );
+}

@@ -1,0 +1,100 @@
+import { type CodingFailure, codingFailure } from "../../bodies/coding-failure.ts";
+import type { Deliver } from "../../bodies/coding-stage.ts";
+import type { CodingStream } from "../../bodies/coding-stream.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import type { Soon } from "./soon.ts";
+import type { StageHost } from "./stage-host.ts";
+
+/** What a {@link CodedStage} is made of. */
+export interface CodedStageOptions {
+  /** The stage that sees the body decoded. */
+  readonly inner: BodyStage;
+  readonly decoder: CodingStream;
+  /** Encodes what the inner stage gives on. Absent: it goes on as it is. */
+  readonly encoder?: CodingStream | undefined;
+  /** The inner stage only looks: what came goes on as it was. */
+  readonly looks: boolean;
+}
+
+/** Shows a stage the body without its codings, and puts them on again behind it. */
+export class CodedStage implements BodyStage {
+  readonly #host: StageHost;
+  readonly #options: CodedStageOptions;
+  #began = false;
+  /** What ended the body while it was on its way through a coding. */
+  #end: StageEnd | undefined;
+
+  constructor(host: StageHost, options: CodedStageOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  /** Once a coding was put on anew, its original can be no part of the same body. */
+  get withholds(): boolean {
+    return (this.#began && !this.#options.looks) || this.#options.inner.withholds;
+  }
+
+  async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
+    if (piece.length === 0) return undefined;
+    const { decoder, looks } = this.#options;
+    this.#begin();
+    const failure = await decoder.pushTo(piece, this.#inward(emit));
+    const end = this.#ended(failure);
+    return end ?? (looks ? await emit(piece) : undefined);
+  }
+
+  async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
+    const { decoder, inner, encoder } = this.#options;
+    this.#begin();
+    // The beginning of a body that Envoy cut has no end to be checked.
+    const failure = complete ? await decoder.endTo(this.#inward(emit)) : undefined;
+    if (!complete) decoder.close();
+    const end = this.#ended(failure) ?? (await inner.end(this.#outward(emit), complete));
+    if (end !== undefined || encoder === undefined) return end;
+    return this.#ended(await encoder.endTo(this.#deliver(emit)));
+  }
+
+  close(): void {
+    const { decoder, inner, encoder } = this.#options;
+    decoder.close();
+    encoder?.close();
+    inner.close();
+  }
+
+  #begin(): void {
+    this.#began = true;
+    if (!this.#options.looks) this.#host.changed();
+    this.#host.pending();
+  }
+
+  /** To the inner stage, and from there outward. */
+  #inward(emit: Emit): Deliver {
+    const outward = this.#outward(emit);
+    return (piece) => this.#settle(this.#options.inner.push(piece, outward));
+  }
+
+  #outward(emit: Emit): Emit {
+    const { looks, encoder } = this.#options;
+    if (looks) return () => undefined;
+    if (encoder === undefined) return emit;
+    return async (piece) => this.#ended(await encoder.pushTo(piece, this.#deliver(emit)));
+  }
+
+  #deliver(emit: Emit): Deliver {
+    return (piece) => this.#settle(emit(piece));
+  }
+
+  #settle(end: Soon<StageEnd | undefined>): Promise<CodingFailure | undefined> | undefined {
+    if (end === undefined) return undefined;
+    return Promise.resolve(end).then((ended) => {
+      if (ended === undefined) return undefined;
+      this.#end = ended;
+      return codingFailure("closed", "identity");
+    });
+  }
+
+  #ended(failure: CodingFailure | undefined): StageEnd | undefined {
+    if (this.#end !== undefined) return this.#end;
+    return failure && this.#host.codingFault(failure);
+  }
+}

@@ -1,0 +1,170 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
+import { effectData } from "../effect.ts";
+import { nameKind } from "../name-kind.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import { after, type Soon } from "./soon.ts";
+import type { StageHost } from "./stage-host.ts";
+import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";
+
+/** What a {@link GrpcStage} is made of. */
+export interface GrpcStageOptions {
+  readonly call: GrpcCall;
+  readonly phase: BodyPhase;
+  /** Each piece is one message without its prefix, as in GRPC mode. */
+  readonly unframed: boolean;
+  readonly maxBytes: number | undefined;
+}
+
+/** A message, and the prefix or the flag that says whether it is compressed. */
+interface GrpcMessage {
+  readonly bytes: Bytes;
+  readonly compressed: boolean;
+  /** The same as it came. */
+  readonly framed: Bytes;
+}
+
+const PREFIX_BYTES = 5;
+
+/** Gives the gRPC messages of a body to their handler, one by one. */
+export class GrpcStage implements BodyStage {
+  readonly #host: StageHost;
+  readonly #options: GrpcStageOptions;
+  readonly #maxBytes: number;
+  #held: Bytes[] = [];
+  #heldBytes = 0;
+
+  constructor(host: StageHost, options: GrpcStageOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  }
+
+  get withholds(): boolean {
+    return this.#heldBytes > 0;
+  }
+
+  push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+    if (this.#options.unframed)
+      return this.#handle({ bytes: piece, compressed: this.#host.messageCompressed, framed: piece }, emit);
+    if (piece.length === 0) return undefined;
+    this.#held.push(piece);
+    this.#heldBytes += piece.length;
+    return this.#next(emit);
+  }
+
+  end(): StageEnd | undefined {
+    if (this.#heldBytes === 0) return undefined;
+    return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
+  }
+
+  close(): void {
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
+  /** Takes one message after the other out of what is there. */
+  #next(emit: Emit): Soon<StageEnd | undefined> {
+    const message = this.#takeMessage();
+    if (message === undefined || "kind" in message) return message;
+    return after(this.#handle(message, emit), (end) => end ?? this.#next(emit));
+  }
+
+  #takeMessage(): GrpcMessage | StageEnd | undefined {
+    if (this.#heldBytes < PREFIX_BYTES) return undefined;
+    let all = this.#held[0] as Bytes;
+    if (all.length < PREFIX_BYTES) all = this.#join();
+    const flag = all[0] ?? 0;
+    const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
+    if (flag > 1) return this.#host.fault("grpc_message_malformed", "a gRPC message has a flag that is none");
+    if (length > this.#maxBytes)
+      return this.#host.fault("body_too_large", `a gRPC message is larger than allowed: maxBytes is ${this.#maxBytes}`);
+    const end = PREFIX_BYTES + length;
+    if (this.#heldBytes < end) return undefined;
+    all = this.#join();
+    const framed = all.subarray(0, end);
+    this.#heldBytes -= end;
+    this.#held = this.#heldBytes > 0 ? [all.subarray(end)] : [];
+    return { framed, bytes: framed.subarray(PREFIX_BYTES), compressed: flag === 1 };
+  }
+
+  #join(): Bytes {
+    const all = joinBytes(this.#held);
+    this.#held = [all];
+    return all;
+  }
+
+  #handle(message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
+    const { codings } = this.#options.call;
+    if (!message.compressed) return this.#handlePlain(message.bytes, message, emit);
+    if (codings.length === 0)
+      return this.#host.fault(
+        "unknown_coding",
+        "a gRPC message is compressed, and its grpc-encoding cannot be taken off",
+      );
+    const decoded = decodeBody(message.bytes, codings, { maxBytes: this.#maxBytes });
+    if (decoded instanceof Promise) this.#host.pending();
+    return after(decoded, (body) =>
+      body.kind === "failed" ? this.#host.codingFault(body) : this.#handlePlain(body.bytes, message, emit),
+    );
+  }
+
+  #handlePlain(bytes: Bytes, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
+    const { call, phase } = this.#options;
+    let parsed: unknown;
+    try {
+      parsed = fromBinary(call.schema, bytes);
+    } catch (cause) {
+      return this.#host.fault("grpc_message_malformed", `the body has no ${call.schema.typeName}`, cause);
+    }
+    return this.#host.call(
+      () => call.handle(parsed, this.#host.tx),
+      (outcome) => {
+        if (outcome === undefined) return emit(message.framed);
+        if (effectData(outcome) === undefined && !Array.isArray(outcome)) return this.#replace(outcome, message, emit);
+        this.#host.work.replacement = undefined;
+        const end = this.#host.fold(outcome, phase);
+        const { replacement } = this.#host.work;
+        this.#host.work.replacement = undefined;
+        if (end !== undefined) return end;
+        return replacement ? this.#emitBytes(replacement, message, emit) : emit(message.framed);
+      },
+    );
+  }
+
+  #replace(outcome: unknown, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
+    const { schema } = this.#options.call;
+    if (typeof outcome !== "object" || outcome === null)
+      return this.#host.fault(
+        "invalid_effect",
+        `returned ${nameKind(outcome)}, must be a message, an effect or nothing`,
+      );
+    try {
+      return this.#emitBytes(toBinary(schema, outcome as never), message, emit);
+    } catch {
+      return this.#host.fault("invalid_effect", `returned what cannot be written as ${schema.typeName}`);
+    }
+  }
+
+  #emitBytes(bytes: Uint8Array, { compressed }: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
+    this.#host.changed();
+    if (!compressed) return emit(this.#frame(bytes, 0));
+    const encoded = encodeBody(bytes, this.#options.call.codings);
+    if (encoded instanceof Promise) this.#host.pending();
+    return after(encoded, (body) =>
+      body.kind === "failed" ? this.#host.codingFault(body) : emit(this.#frame(body.bytes, 1)),
+    );
+  }
+
+  #frame(bytes: Uint8Array, flag: number): Bytes {
+    if (this.#options.unframed) return plainBytes(bytes);
+    const framed = new Uint8Array(PREFIX_BYTES + bytes.length);
+    framed[0] = flag;
+    new DataView(framed.buffer, 1, 4).setUint32(0, bytes.length);
+    framed.set(bytes, PREFIX_BYTES);
+    return framed;
+  }
+}

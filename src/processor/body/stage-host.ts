@@ -1,0 +1,127 @@
+import type { CodingFailure } from "../../bodies/coding-failure.ts";
+import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
+import type { EffectPlace } from "../effect.ts";
+import type { BodyWork } from "../fold-body.ts";
+import type { HandlerChain } from "../run-handlers.ts";
+import { isThenable } from "../thenable.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import type { StageEnd } from "./body-stage.ts";
+import type { Soon } from "./soon.ts";
+
+/** What the stages of a body have in common: the message that is worked on. */
+export interface BodyScene {
+  /** What handlers want of the message under way. */
+  readonly work: BodyWork;
+  /** False once the headers have left. */
+  readonly takesHeaderChanges: boolean;
+  readonly budget: BodyBudget;
+  /** In GRPC mode: the message under way is compressed. */
+  readonly messageCompressed: boolean;
+  /** A handler is at work that has not settled. */
+  pending(index: number): void;
+  /** What goes on is not what came. */
+  changed(): void;
+}
+
+/** What a {@link StageHost} is made of. */
+export interface StageHostOptions {
+  /** Index of the definition. */
+  readonly index: number;
+  readonly chain: HandlerChain;
+  readonly phase: BodyPhase;
+  /** What the handler is given. */
+  readonly tx: unknown;
+}
+
+/** One handler's way to the transaction: what it is given, and what becomes of what it gives. */
+export class StageHost {
+  readonly tx: unknown;
+  readonly #index: number;
+  readonly #phase: BodyPhase;
+  readonly #chain: HandlerChain;
+  readonly #scene: BodyScene;
+
+  constructor(scene: BodyScene, { index, chain, phase, tx }: StageHostOptions) {
+    this.tx = tx;
+    this.#index = index;
+    this.#phase = phase;
+    this.#chain = chain;
+    this.#scene = scene;
+  }
+
+  get work(): BodyWork {
+    return this.#scene.work;
+  }
+
+  get messageCompressed(): boolean {
+    return this.#scene.messageCompressed;
+  }
+
+  get budget(): BodyBudget {
+    return this.#scene.budget;
+  }
+
+  /** Calls a handler and goes on with what it returned. What it throws is a fault. */
+  call(handler: () => unknown, next: (outcome: unknown) => Soon<StageEnd | undefined>): Soon<StageEnd | undefined> {
+    try {
+      const outcome = handler();
+      if (!isThenable(outcome)) return next(outcome);
+      this.pending();
+      return Promise.resolve(outcome)
+        .then(next)
+        .catch((cause: unknown) => this.threw(cause));
+    } catch (cause) {
+      return this.threw(cause);
+    }
+  }
+
+  /** Adds what a handler returned to the work on the message. */
+  fold(outcome: unknown, place: EffectPlace): StageEnd | undefined {
+    const { work, takesHeaderChanges } = this.#scene;
+    const before = work.headerChanges.length;
+    const cleared = work.clearRouteCache;
+    work.place = place;
+    const end = this.#chain.fold(outcome, this.#index, work);
+    if (end !== undefined || takesHeaderChanges) return end;
+    if (work.headerChanges.length === before && work.clearRouteCache === cleared) return undefined;
+    return this.fault(
+      "headers_already_sent",
+      "header changes come too late: in this mode the headers leave before the body",
+    );
+  }
+
+  threw(cause: unknown): Fault {
+    return this.#chain.threw(this.#index, this.#phase, cause);
+  }
+
+  pending(): void {
+    this.#scene.pending(this.#index);
+  }
+
+  changed(): void {
+    this.#scene.changed();
+  }
+
+  /** A fault of this handler's body. */
+  fault(code: FaultCode, problem: string, cause?: unknown): Fault {
+    const processor = this.#chain.nameOf(this.#index);
+    return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
+  }
+
+  /** Why a body could not be decoded or encoded. */
+  codingFault({ code, coding }: CodingFailure): Fault {
+    switch (code) {
+      case "too_large":
+      case "ratio":
+        return this.fault("body_too_large", `the body, decoded (${coding}), is larger than allowed (${code})`);
+      case "unsupported_coding":
+        return this.fault("unknown_coding", `this Node cannot decode ${coding}`);
+      case "engine_failed":
+      case "closed":
+        return this.fault("internal_error", `coding failed (${coding}, ${code})`);
+      default:
+        return this.fault("body_undecodable", `the body is not what its content-encoding says (${coding}, ${code})`);
+    }
+  }
+}

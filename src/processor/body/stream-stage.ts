@@ -1,0 +1,167 @@
+import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
+import type { AnyBodyHandler } from "../body-handler.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { ByteLimit } from "./byte-limit.ts";
+import { emitTail } from "./chunk-stage.ts";
+import type { StageHost } from "./stage-host.ts";
+
+type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
+
+/**
+ * Runs a handler that loops over the chunks of a body. A chunk is done with once the handler asks for the next one; what
+ * it yields until then takes the chunk's place.
+ */
+export class StreamStage implements BodyStage {
+  readonly #host: StageHost;
+  readonly #handler: StreamHandler;
+  readonly #phase: BodyPhase;
+  readonly #limit: ByteLimit;
+  readonly #source = new ChunkSource();
+  #iterator: AsyncIterator<unknown> | undefined;
+  #running: Promise<StageEnd | undefined> | undefined;
+  #finished = false;
+  #emit: Emit = () => undefined;
+
+  constructor(host: StageHost, handler: StreamHandler, phase: BodyPhase) {
+    this.#host = host;
+    this.#handler = handler;
+    this.#phase = phase;
+    this.#limit = new ByteLimit(host, handler);
+  }
+
+  /** The handler decides what becomes of what it took: nobody knows whether it is all out. */
+  get withholds(): boolean {
+    return this.#running !== undefined;
+  }
+
+  async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
+    if (piece.length === 0 || (this.#finished && !this.#limit.exceeded)) return undefined;
+    this.#emit = emit;
+    const excess = this.#limit.take(piece.length);
+    if (excess === "pass") return (await this.#endLoop()) ?? emit(piece);
+    if (excess !== undefined) return excess;
+    this.#host.changed();
+    this.#host.pending();
+    this.#start();
+    return await this.#untilHungry(this.#source.give(piece));
+  }
+
+  async end(emit: Emit): Promise<StageEnd | undefined> {
+    this.#emit = emit;
+    this.#host.pending();
+    this.#start();
+    return await this.#endLoop();
+  }
+
+  close(): void {
+    if (this.#iterator === undefined || this.#finished) return;
+    this.#finished = true;
+    this.#emit = () => undefined;
+    this.#source.fail();
+    // A generator that waits for a chunk ends by itself; one that waits for something else may never.
+    Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+  }
+
+  async #endLoop(): Promise<StageEnd | undefined> {
+    this.#source.end();
+    return await this.#running;
+  }
+
+  #start(): void {
+    this.#running ??= this.#loop();
+  }
+
+  async #untilHungry(hungry: Promise<undefined>): Promise<StageEnd | undefined> {
+    return await Promise.race([hungry, this.#running]);
+  }
+
+  async #loop(): Promise<StageEnd | undefined> {
+    try {
+      const iterable = this.#handler.handle(this.#source, this.#host.tx as never) as AsyncIterable<unknown>;
+      const iterator = iterable[Symbol.asyncIterator]();
+      this.#iterator = iterator;
+      while (true) {
+        const { done, value } = await iterator.next();
+        if (done === true) return undefined;
+        const end = await this.#yielded(value);
+        if (end === undefined) continue;
+        this.close();
+        return end;
+      }
+    } catch (cause) {
+      return this.#finished ? undefined : this.#host.threw(cause);
+    } finally {
+      this.#finished = true;
+    }
+  }
+
+  async #yielded(value: unknown): Promise<StageEnd | undefined> {
+    if (this.#finished) return undefined;
+    if (value instanceof Uint8Array) return value.length > 0 ? await this.#emit(plainBytes(value)) : undefined;
+    return this.#host.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#host, this.#emit));
+  }
+}
+
+type Next = IteratorResult<Bytes, undefined>;
+
+/** The chunks that a handler loops over, one at a time. */
+class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefined> {
+  #chunk: Bytes | undefined;
+  #isOver = false;
+  #failed = false;
+  #wanted: ((next: Next) => void) | undefined;
+  #refuse: ((cause: unknown) => void) | undefined;
+  #hungry: ((nothing: undefined) => void) | undefined;
+
+  [Symbol.asyncIterator](): AsyncIterator<Bytes, undefined> {
+    return this;
+  }
+
+  next(): Promise<Next> {
+    const chunk = this.#chunk;
+    if (chunk !== undefined) {
+      this.#chunk = undefined;
+      return Promise.resolve({ done: false, value: chunk });
+    }
+    this.#hungry?.(undefined);
+    this.#hungry = undefined;
+    if (this.#failed) return Promise.reject(new Error("the body has ended early"));
+    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => {
+      this.#wanted = resolve;
+      this.#refuse = reject;
+    });
+  }
+
+  return(): Promise<Next> {
+    this.#isOver = true;
+    this.#chunk = undefined;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Hands a chunk over. Resolves once it is done with. */
+  give(chunk: Bytes): Promise<undefined> {
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    if (wanted) wanted({ done: false, value: chunk });
+    else this.#chunk = chunk;
+    return new Promise((resolve) => {
+      this.#hungry = resolve;
+    });
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#isOver = true;
+    this.#wanted?.({ done: true, value: undefined });
+    this.#wanted = undefined;
+  }
+
+  /** Nothing more comes, though it is not the end. */
+  fail(): void {
+    this.#failed = true;
+    this.#refuse?.(new Error("the body has ended early"));
+    this.#wanted = undefined;
+  }
+}

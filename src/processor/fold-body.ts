@@ -1,0 +1,67 @@
+import type { AnswerPrelude, BodyChange } from "../protocol/answer.ts";
+import { BODY_VALIDATORS } from "../protocol/body-plan.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import { hasNoBody } from "../protocol/framing-rules.ts";
+import { textToBytes } from "../protocol/header-text.ts";
+import { directionOf } from "../protocol/phase.ts";
+import { dropHeaders } from "./drop-headers.ts";
+import type { BodyEffectData } from "./effect.ts";
+import { nameKind } from "./name-kind.ts";
+import { PhaseWork } from "./phase-work.ts";
+
+/** What body handlers want of one message, added up as they run; as it stands it is the answer. */
+export class BodyWork extends PhaseWork {
+  /** In place of the body that a handler was given. */
+  replacement: Uint8Array | undefined = undefined;
+  /** Behind the body that a handler was given piece by piece. */
+  readonly tail: Uint8Array[] = [];
+  body: BodyChange | undefined = undefined;
+  prelude: AnswerPrelude | undefined = undefined;
+}
+
+/** Takes up a change of the body; a fault where it cannot be made. */
+export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault | undefined {
+  const bytes = bytesOf(effect);
+  if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
+  if (effect.kind === "continueAndReplace") {
+    const { exchange, message } = work;
+    if (message.case === "responseHeaders" && hasNoBody(exchange))
+      return fault("invalid_effect", `${effect.kind}: a response to HEAD, or with status 204 or 304, has no body`);
+    if (exchange.observabilityMode) return undefined;
+    if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
+      return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);
+    work.wholeBody = bytes;
+    // What they say is true of the other body.
+    dropHeaders(work, [...BODY_VALIDATORS, "content-encoding"]);
+    return undefined;
+  }
+  if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+  if (effect.kind === "appendChunk") work.tail.push(bytes);
+  else work.replacement = bytes;
+  return undefined;
+}
+
+function bytesOf(effect: BodyEffectData): Uint8Array | string {
+  switch (effect.kind) {
+    case "clearBody":
+      return new Uint8Array(0);
+    case "replaceBody":
+      return effect.bytes instanceof Uint8Array ? effect.bytes : `its bytes are ${nameKind(effect.bytes)}`;
+    case "replaceText":
+      return typeof effect.text === "string" ? textToBytes(effect.text) : `its text is ${nameKind(effect.text)}`;
+    case "replaceJson":
+      return jsonBytes(effect.value);
+    default:
+      if (typeof effect.body === "string") return textToBytes(effect.body);
+      return effect.body instanceof Uint8Array ? effect.body : `its body is ${nameKind(effect.body)}`;
+  }
+}
+
+function jsonBytes(value: unknown): Uint8Array | string {
+  try {
+    const text: string | undefined = JSON.stringify(value);
+    return text === undefined ? "its value cannot be written as JSON" : textToBytes(text);
+  } catch {
+    return "its value cannot be written as JSON";
+  }
+}

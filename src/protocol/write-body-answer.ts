@@ -1,0 +1,143 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  type CommonResponseSchema,
+  type HttpBody,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ContinueAnswer } from "./answer.ts";
+import { type BodyMode, returnsBody } from "./body-mode.ts";
+import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
+import { textToBytes } from "./header-text.ts";
+import { hasName } from "./headers.ts";
+import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";
+import type { BodyPhase } from "./phase.ts";
+import { addMetadata } from "./write-answer.ts";
+
+/** Where a body is answered. */
+export interface BodyAnswerSituation {
+  readonly mode: BodyMode | undefined;
+  /** The headers by now; none where Envoy did not send them. */
+  readonly entries: readonly HeaderValue[];
+}
+
+/** True where an answer to a piece of a body lets it pass, and says nothing besides. */
+export function isNeutralBody(answer: ContinueAnswer): boolean {
+  return (
+    answer.body === undefined &&
+    answer.headerChanges.length === 0 &&
+    answer.clearRouteCache !== true &&
+    answer.dynamicMetadata === undefined &&
+    answer.typedDynamicMetadata === undefined
+  );
+}
+
+/** The messages that change a piece of a body, or say something beside it. */
+export function bodyAnswers(
+  { case: phase, value }: { readonly case: BodyPhase; readonly value: HttpBody },
+  answer: ContinueAnswer,
+  { mode, entries }: BodyAnswerSituation,
+): readonly ProcessingResponse[] {
+  const bytes = answer.body?.pieces;
+  if (!returnsBody(mode)) return [addMetadata(mutatedBody(phase, answer, { mode, entries }), answer)];
+  const { endOfStream, endOfStreamWithoutMessage } = value;
+  const isEnd = endOfStream || endOfStreamWithoutMessage;
+  const responses = bytes
+    ? mode === "GRPC"
+      ? grpcPieces(phase, value, bytes)
+      : streamedPieces(phase, bytes, isEnd)
+    : [...neutralBodyAnswers(phase, value, mode)];
+  const [first] = responses;
+  const carriesMore = answer.dynamicMetadata !== undefined || answer.typedDynamicMetadata !== undefined;
+  if (first && carriesMore) addMetadata(first, answer);
+  // Metadata needs a message to go with, and an empty piece changes nothing.
+  else if (carriesMore) responses.push(addMetadata(streamedBody(phase, {}), answer));
+  return responses;
+}
+
+/** Pieces of a full-duplex body, none of them above 64 KiB. At its end there is at least one, to carry it. */
+export function streamedPieces(
+  phase: BodyPhase,
+  pieces: readonly Uint8Array[],
+  endOfStream = false,
+): ProcessingResponse[] {
+  const parts: Uint8Array[] = [];
+  for (const piece of pieces) {
+    for (let start = 0; start < piece.length; start += MAX_STREAMED_CHUNK_BYTES)
+      parts.push(
+        piece.length <= MAX_STREAMED_CHUNK_BYTES ? piece : piece.subarray(start, start + MAX_STREAMED_CHUNK_BYTES),
+      );
+  }
+  if (endOfStream && parts.length === 0) parts.push(new Uint8Array(0));
+  return parts.map((body, index) =>
+    streamedBody(phase, { body, endOfStream: endOfStream && index === parts.length - 1 }),
+  );
+}
+
+/** In GRPC mode each piece is a message of its own, and may not be cut. */
+function grpcPieces(phase: BodyPhase, value: HttpBody, pieces: readonly Uint8Array[]): ProcessingResponse[] {
+  const { endOfStream, endOfStreamWithoutMessage, grpcMessageCompressed } = value;
+  const responses = pieces.map((body, index) =>
+    streamedBody(phase, {
+      body,
+      grpcMessageCompressed,
+      endOfStream: endOfStream && index === pieces.length - 1,
+    }),
+  );
+  if (responses.length === 0 && endOfStream) responses.push(streamedBody(phase, { endOfStreamWithoutMessage: true }));
+  if (endOfStreamWithoutMessage) return [streamedBody(phase, { endOfStreamWithoutMessage })];
+  return responses;
+}
+
+function mutatedBody(
+  phase: BodyPhase,
+  answer: ContinueAnswer,
+  { mode, entries }: BodyAnswerSituation,
+): ProcessingResponse {
+  const bytes = answer.body && joined(answer.body.pieces);
+  const changes = bytes ? withLength(answer.headerChanges, bytes.length, { mode, entries }) : answer.headerChanges;
+  const clearRouteCache = phase === "requestBody" && (answer.clearRouteCache === true || changes.some(isRouting));
+  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
+  const response: MessageInitShape<typeof CommonResponseSchema> = {
+    ...(headerMutation && { headerMutation }),
+    ...(bytes && { bodyMutation: bodyMutation(bytes) }),
+    ...(clearRouteCache && { clearRouteCache }),
+  };
+  // Not the shared neutral answer: metadata may be written to this one.
+  const value = Object.keys(response).length === 0 ? {} : { response };
+  return create(ProcessingResponseSchema, { response: { case: phase, value } });
+}
+
+function bodyMutation(bytes: Uint8Array): NonNullable<MessageInitShape<typeof CommonResponseSchema>["bodyMutation"]> {
+  return bytes.length === 0
+    ? { mutation: { case: "clearBody", value: true } }
+    : { mutation: { case: "body", value: bytes } };
+}
+
+/** Envoy compares the length of a replaced body with `content-length` where it buffers, and removed it where it streams. */
+function withLength(
+  changes: readonly HeaderChange[],
+  length: number,
+  { mode, entries }: BodyAnswerSituation,
+): readonly HeaderChange[] {
+  const isChecked = mode === "BUFFERED" || mode === undefined;
+  if (!isChecked || !entries.some((entry) => hasName(entry, "content-length"))) return changes;
+  return [...changes, { op: "set", name: "content-length", value: textToBytes(String(length)) }];
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) return first;
+  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+function isRouting({ name }: HeaderChange): boolean {
+  return name === ":path" || name === ":authority" || name === ":method";
+}
