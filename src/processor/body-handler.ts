@@ -114,8 +114,5 @@ export interface GrpcHandlers<G extends DescService, S, C = undefined> {
   readonly required?: boolean | undefined;
 }
 
-/** The kinds of body handlers. */
-export type BodyRead = BodyHandler<BodyPhase, unknown, unknown>["read"];
-
 /** A body handler whose types are gone. */
 export type AnyBodyHandler = BodyHandler<BodyPhase, unknown, unknown>;
