@@ -87,6 +87,7 @@ function carriesMore(answer: ContinueAnswer): boolean {
   );
 }
 
-function isRouting({ name }: HeaderChange): boolean {
+/** True for a change after which the route has to be chosen anew. */
+export function isRouting({ name }: HeaderChange): boolean {
   return name.startsWith(":") && ROUTING_HEADERS.has(name);
 }

@@ -13,7 +13,7 @@ import { textToBytes } from "./header-text.ts";
 import { hasName } from "./headers.ts";
 import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";
 import type { BodyPhase } from "./phase.ts";
-import { addMetadata } from "./write-answer.ts";
+import { addMetadata, isRouting } from "./write-answer.ts";
 
 /** Where a body is answered. */
 export interface BodyAnswerSituation {
@@ -136,8 +136,4 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
     at += piece.length;
   }
   return bytes;
-}
-
-function isRouting({ name }: HeaderChange): boolean {
-  return name === ":path" || name === ":authority" || name === ":method";
 }

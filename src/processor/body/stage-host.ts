@@ -1,6 +1,7 @@
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
+import { isRouting } from "../../protocol/write-answer.ts";
 import type { EffectPlace } from "../effect.ts";
 import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
@@ -83,12 +84,20 @@ export class StageHost {
     const cleared = work.clearRouteCache;
     work.place = place;
     const end = this.#chain.fold(outcome, this.#index, work);
-    if (end !== undefined || takesHeaderChanges) return end;
+    if (end !== undefined) return end;
+    if (takesHeaderChanges) return this.#refuseRouting(work);
     if (work.headerChanges.length === before && work.clearRouteCache === cleared) return undefined;
     return this.fault(
       "headers_already_sent",
       "header changes come too late: in this mode the headers leave before the body",
     );
+  }
+
+  /** Envoy's whole process ends where a partial body's answer clears the route cache and no route matches. */
+  #refuseRouting(work: BodyWork): Fault | undefined {
+    if (this.#phase !== "requestBody" || work.exchange.bodyMode("request") !== "BUFFERED_PARTIAL") return undefined;
+    if (!work.clearRouteCache && !work.headerChanges.some(isRouting)) return undefined;
+    return this.fault("invalid_effect", "the route cannot be chosen anew in BUFFERED_PARTIAL; do so in requestHeaders");
   }
 
   threw(cause: unknown): Fault {

@@ -9,6 +9,7 @@ import {
   replaceText,
   setDynamicMetadata,
   setHeader,
+  setPath,
   setStatus,
 } from "../../../src/index.ts";
 import { sendIn, upperProcessor } from "./upper.ts";
@@ -31,6 +32,15 @@ describe("header effects of a body handler", () => {
     expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
     expect(request).toMatchObject({ body: "abcd", headers: { "x-length": "4" } });
     expect(response).toMatchObject({ status: 201, body: "efgh", headers: { "x-length": "4" } });
+  });
+
+  test("choose no route anew in BUFFERED_PARTIAL, where that can end the process of Envoy", async () => {
+    const router = defineProcessor({ name: "r", requestBody: { read: "text", handle: () => setPath("/other") } });
+    const buffered = await sendIn(router, "BUFFERED", { request: { body: "ab" } });
+    expect(buffered.faults).toEqual([]);
+    expect(buffered.request).toMatchObject({ path: "/other" });
+    const partial = await sendIn(router, "BUFFERED_PARTIAL", { request: { body: "ab" } });
+    expect(codes(partial.faults)).toEqual(["invalid_effect"]);
   });
 
   test("are a fault in STREAMED, never a silent loss", async () => {
