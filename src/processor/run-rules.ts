@@ -52,6 +52,8 @@ export interface RunRules {
   readonly definitions: readonly AnyDefinition[];
   /** In the order of the definitions. */
   readonly rules: readonly RunRule[];
+  /** The longest that any of the definitions may take for a message. */
+  readonly longestTimeoutMs: number;
   /** For faults that no processor is to blame for: the strictest of all. */
   readonly strictest: FaultPolicy;
   /** A definition wants to hear of the end of transactions. */
@@ -75,8 +77,9 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
     };
   });
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
+  const longestTimeoutMs = Math.max(...rules.map(({ limit }) => limit.timeoutMs));
   const hasDone = rules.some(({ definition }) => definition.done !== undefined);
-  return { declaration, shadow, definitions, rules, strictest, hasDone };
+  return { declaration, shadow, definitions, rules, longestTimeoutMs, strictest, hasDone };
 }
 
 const known = new WeakMap<Processor, RunRules>();

@@ -1,7 +1,7 @@
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 
-/** Which time an answer needs from us to Envoy, at least: a network, a busy event loop, a collection of garbage. */
-const MARGIN_MS = 50;
+/** Which time an answer needs from us to Envoy, at least: a network, a busy event loop, a collection of garbage. In milliseconds. */
+export const MARGIN_MS = 50;
 
 /** How long a processor's asynchronous handlers may take, and what Envoy has to be told so that it waits for them. */
 export interface TimeLimit {
