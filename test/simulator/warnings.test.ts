@@ -168,6 +168,16 @@ describe("a warning", () => {
       expect([rule, wayOut]).toEqual([expect.any(String), expect.any(String)]);
   });
 
+  test("about a body that was lost names its direction", () => {
+    const { says, to } = CASES.body_lost;
+    expect(simulate(says, to, spaced).warnings).toMatchObject([{ code: "body_lost", phase: "requestBody" }]);
+    const ends: Reaction = (stream, { request }) => request.value && "endOfStream" in request.value && stream.end(0);
+    const processingMode = { responseBodyMode: "FULL_DUPLEX_STREAMED", responseTrailerMode: "SEND" } as const;
+    const response = { chunks: ["one ", "two"], chunkIntervalMs: 5 };
+    const outcome = simulate({ responseBody: ends }, { processingMode }, { response });
+    expect(outcome.warnings).toMatchObject([{ code: "body_lost", phase: "responseBody" }]);
+  });
+
   test("is not given where nothing is dropped", () => {
     const typed = { requestHeaders: [{ ...neutral, typedDynamicMetadata: { shop: { typeUrl: "t/a" } } }] };
     const metadataOptions = { receivingNamespaces: { typed: ["shop"] } };

@@ -195,6 +195,20 @@ test("the metadata of the gRPC call is what Envoy was told, and nothing that eve
   expect([seen, faults]).toEqual([[["1"], [], []], []]);
 });
 
+test("a request may have another configuration of the route than the rest", async () => {
+  const told = defineProcessor({
+    name: "told",
+    requestHeaders: (_headers, tx) => setHeader("x-config", tx.grpcMetadata.get("x-ext-proc-config") ?? "none"),
+  });
+  const envoy = simulate(told, { config: { a: 1 } });
+  const of = async (request = {}) => (await envoy.get("/", request)).request?.headers["x-config"];
+  expect([await of(), await of({ config: { a: 2 } }), await of({ config: null })]).toEqual([
+    '{"a":1}',
+    '{"a":2}',
+    "null",
+  ]);
+});
+
 describe("life cycle", () => {
   test("setup runs once before the first request, and close at the end", async () => {
     const calls: string[] = [];
