@@ -1,3 +1,5 @@
+import { DIRECTIONS } from "../protocol/phase.ts";
+
 /** The properties that every body handler may have, and the check of each. */
 const OPTIONS: Readonly<Record<string, (value: unknown) => string | undefined>> = {
   when: (value) => (typeof value === "function" ? undefined : "must be a function"),
@@ -74,7 +76,7 @@ export function refuseBeside(
   bodies: { readonly requestBody?: unknown; readonly responseBody?: unknown },
 ): string | undefined {
   const handlers: readonly object[] = Object.values(methods);
-  for (const direction of ["request", "response"] as const) {
+  for (const direction of DIRECTIONS) {
     if (bodies[`${direction}Body`] !== undefined && handlers.some((method) => direction in method))
       return `handles ${direction} messages, and ${direction}Body is there too: use one of them`;
   }

@@ -10,6 +10,7 @@ import { foldBodyEffect } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import { foldImmediateResponse, foldStreamedImmediateResponse } from "./fold-immediate.ts";
 import { copyJsonObject } from "./json-object.ts";
+import { addNamespace } from "./merge-metadata.ts";
 import { nameKind } from "./name-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
@@ -109,9 +110,7 @@ function foldDynamicMetadata(
   if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
   const copy = copyJsonObject(value);
   if (typeof copy === "string") return refused("invalid_effect", kind, `its value ${copy}`);
-  const known = work.dynamicMetadata ?? {};
-  const merged = Object.hasOwn(known, namespace) ? { ...known[namespace], ...copy } : copy;
-  work.dynamicMetadata = { ...known, [namespace]: merged };
+  work.dynamicMetadata = addNamespace(work.dynamicMetadata, namespace, copy);
   return undefined;
 }
 

@@ -7,32 +7,32 @@ import { returnsBody } from "../protocol/body-mode.ts";
 import { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { faultResponse } from "../protocol/fault-response.ts";
-import type { BodyPhase, Direction, PhaseMessage } from "../protocol/phase.ts";
-import { directionOf, isBodyPhase, phaseOf } from "../protocol/phase.ts";
-import { describeSummary, summarizeAnswers } from "./answer-summary.ts";
+import {
+  type BodyPhase,
+  DIRECTIONS,
+  type Direction,
+  directionOf,
+  isBodyPhase,
+  type PhaseMessage,
+  phaseOf,
+} from "../protocol/phase.ts";
+import { describeSummary } from "./answer-summary.ts";
 import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
-import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { Processor } from "./definition.ts";
-import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
+import { DirectionQueue } from "./direction-queue.ts";
+import { faultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules.ts";
 import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
+import { SessionRecord } from "./session-record.ts";
 import type { SessionLinks } from "./session-set.ts";
 import { MARGIN_MS } from "./time-limit.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 import { TransactionScope } from "./transaction.ts";
-
-interface DirectionQueue {
-  /** An answer that asynchronous handlers owe; what comes meanwhile waits. */
-  awaited: AwaitedAnswer | undefined;
-  /** Index of the definition whose handler is at work, where it is asynchronous. */
-  at: number;
-  readonly waiting: ProcessingRequest[];
-}
 
 /**
  * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
@@ -50,16 +50,14 @@ export class Session implements AnswerOwner, BodyOwner {
   readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
   readonly #queues: Record<Direction, DirectionQueue> = {
-    request: { awaited: undefined, at: 0, waiting: [] },
-    response: { awaited: undefined, at: 0, waiting: [] },
+    request: new DirectionQueue(),
+    response: new DirectionQueue(),
   };
   /** Where answers go that Envoy does not get, in shadow and observability mode. */
   #imagined: ImaginedExchange | undefined;
-  #trail: DecisionTrail | undefined;
+  #record: SessionRecord | undefined;
   #late: LateHandlers | undefined;
   #fault: Fault | undefined;
-  #faultOutcome: FaultOutcome | undefined;
-  #startMs = 0;
   #begun = false;
   /** No handler runs any more: everything passes. */
   #passes = false;
@@ -218,8 +216,8 @@ export class Session implements AnswerOwner, BodyOwner {
     const { decisions } = this.#options;
     const { shadow, hasDone } = this.#rules;
     if (shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
-    if (decisions?.samples(message)) this.#trail = {};
-    if (hasDone || this.#trail !== undefined) this.#startMs = this.#timers.now();
+    const sampled = decisions?.samples(message) === true;
+    if (hasDone || sampled) this.#record = new SessionRecord(this.#timers, sampled);
   }
 
   /** The chain neither throws nor rejects; were it to happen, it must not end the process. */
@@ -268,7 +266,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #pretend(imagined: ImaginedExchange, message: PhaseMessage, answer: Answer): void {
     const summary = imagined.answer(message, answer);
     if (summary !== undefined) {
-      if (this.#trail) addToTrail(this.#trail, message.case, summary);
+      this.#record?.pretended(message.case, summary);
       this.#unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
     }
     this.#send(this.#exchange.answer(message, CONTINUE));
@@ -277,7 +275,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
-    if (this.#trail && message) addToTrail(this.#trail, message.case, summarizeAnswers(responses));
+    if (message) this.#record?.sent(message.case, responses);
     for (const response of responses) this.#options.outlet.send(response);
   }
 
@@ -299,7 +297,7 @@ export class Session implements AnswerOwner, BodyOwner {
       canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
     });
     this.#fault ??= failure;
-    this.#faultOutcome ??= outcome;
+    this.#record?.failed(outcome);
     this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
     if (observed) this.#unenforced("observability_mode", `fault ${failure.code}`);
     else if (shadow) this.#unenforced("shadow", `fault ${failure.code}`);
@@ -344,14 +342,10 @@ export class Session implements AnswerOwner, BodyOwner {
   /** Waits no more for handlers at work; gives what they were to answer. */
   #abandon(direction: Direction): PhaseMessage | undefined {
     const queue = this.#queues[direction];
-    const { awaited } = queue;
-    if (awaited === undefined) return undefined;
-    const { message } = awaited;
-    queue.awaited = undefined;
+    if (queue.awaited === undefined) return undefined;
     this.#late ??= new LateHandlers();
-    awaited.abandon(this.#late);
     this.#chain.abandon(direction);
-    return message;
+    return queue.abandon(this.#late);
   }
 
   #unenforced(reason: UnenforcedReason, wanted: string): void {
@@ -390,17 +384,13 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** To `done` of the processors, and to the decision log. */
   #tellEnd(result: SessionResult): void {
-    const { hasDone, shadow } = this.#rules;
-    if (!hasDone && this.#trail === undefined) return;
+    if (this.#record === undefined) return;
     const { observer, decisions, origin } = this.#options;
-    const durationMs = this.#begun ? this.#timers.now() - this.#startMs : 0;
-    const ending = { result, fault: this.#fault, durationMs };
-    if (hasDone) this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
-    if (this.#trail === undefined) return;
-    const pretended = shadow ? "shadow" : this.#exchange.observabilityMode ? "observability_mode" : undefined;
-    const { trail, scope, faultOutcome } = { trail: this.#trail, scope: this.#scope, faultOutcome: this.#faultOutcome };
-    decisions?.record({ ...ending, trail, scope, faultOutcome, pretended });
+    const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs };
+    this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
+    const observed = this.#exchange.observabilityMode ? "observability_mode" : undefined;
+    const pretended = this.#rules.shadow ? "shadow" : observed;
+    const decision = this.#record.decision({ ...ending, scope: this.#scope, pretended });
+    if (decision) decisions?.record(decision);
   }
 }
-
-const DIRECTIONS: readonly Direction[] = ["request", "response"];

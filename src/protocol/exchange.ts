@@ -17,6 +17,7 @@ import type { HeaderChange } from "./header-mutation.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
 import {
+  DIRECTIONS,
   type Direction,
   directionOf,
   type HeaderPhase,
@@ -213,9 +214,13 @@ export class Exchange {
   answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
     if (answer.kind === "immediate") return this.answerImmediately(answer);
-    const direction = directionOf(message.case);
-    if (answer.prelude) return this.#answerAfter(answer.prelude, message, answer);
-    const state = this.#directions[direction];
+    if (answer.prelude === undefined) return this.#answerMember(message, answer);
+    return [...this.#answerFirst(answer.prelude, directionOf(message.case)), ...this.#answerMember(message, answer)];
+  }
+
+  /** The message of the member that matches; of a body it may be several. */
+  #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
+    const state = this.#directions[directionOf(message.case)];
     this.owed--;
     state.owed--;
     state.answeredRank = RANK[message.case];
@@ -281,18 +286,17 @@ export class Exchange {
     return timeoutExtension(ms);
   }
 
-  #answerAfter(prelude: AnswerPrelude, message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
-    const { headers, pieces = [] } = prelude;
-    const responses = headers ? [...this.answer(headers.message, headers.answer)] : [];
-    const phase = directionOf(message.case) === "request" ? "requestBody" : "responseBody";
-    responses.push(...streamedPieces(phase, pieces));
-    return [...responses, ...this.answer(message, { ...copyAnswer(answer), prelude: undefined })];
+  /** What was held back of a direction. */
+  #answerFirst({ headers, pieces = [] }: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
+    const phase = direction === "request" ? "requestBody" : "responseBody";
+    const answered = headers ? this.#answerMember(headers.message, headers.answer) : NOTHING;
+    return [...answered, ...streamedPieces(phase, pieces)];
   }
 
   #open(config: ProtocolConfiguration | undefined): void {
     this.#first = false;
     this.#sendsBodyAtOnce = config?.sendBodyWithoutWaitingForHeaderResponse ?? false;
-    for (const direction of ["request", "response"] as const) {
+    for (const direction of DIRECTIONS) {
       const mode = configuredBodyMode(config, direction);
       this.#directions[direction].configured = mode;
       this.#directions[direction].mode = mode;
@@ -348,13 +352,6 @@ export class Exchange {
 /** True while bytes are somewhere that Envoy has no copy of: an end with OK would lose them. */
 function holdsBody(state: DirectionState): boolean {
   return state.holdsBody || state.withheld;
-}
-
-/** Answers may have getters on their prototype, so that spreading one would lose them. */
-function copyAnswer(answer: ContinueAnswer): ContinueAnswer {
-  const { kind, headerChanges, clearRouteCache, modeOverride, body } = answer;
-  const { dynamicMetadata, typedDynamicMetadata } = answer;
-  return { kind, headerChanges, clearRouteCache, modeOverride, body, dynamicMetadata, typedDynamicMetadata };
 }
 
 /** True where a body has to come: its length was named, and nothing of it is there. */

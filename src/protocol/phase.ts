@@ -23,6 +23,9 @@ export type TrailerPhase = "requestTrailers" | "responseTrailers";
 /** The two halves of a transaction. Envoy runs a state machine for each, and their messages may interleave. */
 export type Direction = "request" | "response";
 
+/** Both directions. */
+export const DIRECTIONS: readonly Direction[] = ["request", "response"];
+
 /** Every phase, in the order in which one direction after the other passes through them. */
 export const PHASES: readonly Phase[] = [
   "requestHeaders",
@@ -46,7 +49,7 @@ export interface PhaseMessages {
 /** A message together with the phase it belongs to: the `request` oneof once it is known to be set. */
 export type PhaseMessage = { readonly [P in Phase]: { readonly case: P; readonly value: PhaseMessages[P] } }[Phase];
 
-const DIRECTIONS: Readonly<Record<Phase, Direction>> = {
+const DIRECTION_OF: Readonly<Record<Phase, Direction>> = {
   requestHeaders: "request",
   requestBody: "request",
   requestTrailers: "request",
@@ -57,7 +60,7 @@ const DIRECTIONS: Readonly<Record<Phase, Direction>> = {
 
 /** The half of the transaction that a phase belongs to. */
 export function directionOf(phase: Phase): Direction {
-  return DIRECTIONS[phase];
+  return DIRECTION_OF[phase];
 }
 
 /**

@@ -10,7 +10,7 @@ import type { HeaderChange } from "./header-mutation.ts";
 import { toHeaderMutation } from "./header-mutation.ts";
 import { toProcessingMode } from "./mode-override.ts";
 import { neutralAnswer } from "./neutral-answer.ts";
-import type { HeaderPhase, TrailerPhase } from "./phase.ts";
+import { directionOf, type HeaderPhase, type Phase, type TrailerPhase } from "./phase.ts";
 
 /** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
 const ROUTING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
@@ -23,18 +23,34 @@ const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
  */
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
-  const clearRouteCache =
-    phase === "requestHeaders" && (answer.clearRouteCache === true || answer.headerChanges.some(isRouting));
-  // Envoy clears the route cache only beside a mutation, which may be an empty one.
-  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
-  if (headerMutation === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
-  const response = clearRouteCache ? { headerMutation, clearRouteCache } : { headerMutation };
+  const response = routedMutation(phase, changes, answer.clearRouteCache);
+  if (response === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
+  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, response?.headerMutation, answer.wholeBody), answer);
   const written = create(ProcessingResponseSchema, {
-    response: { case: phase, value: headerMutation ? { response } : {} },
+    response: { case: phase, value: response ? { response } : {} },
   });
-  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, headerMutation, answer.wholeBody), answer);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
+}
+
+/**
+ * Changes of headers as an answer carries them; undefined where there are none. In a request Envoy is told to choose the
+ * route anew where that is wanted or due, which it does only beside a mutation: that may be an empty one.
+ */
+export function routedMutation(
+  phase: Phase,
+  changes: readonly HeaderChange[],
+  wantsRoute: boolean | undefined,
+): RoutedMutation | undefined {
+  const clearRouteCache = directionOf(phase) === "request" && (wantsRoute === true || changes.some(isRouting));
+  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
+  if (headerMutation === undefined) return undefined;
+  return clearRouteCache ? { headerMutation, clearRouteCache } : { headerMutation };
+}
+
+interface RoutedMutation {
+  readonly headerMutation: MessageInitShape<typeof HeaderMutationSchema>;
+  readonly clearRouteCache?: boolean;
 }
 
 /** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */

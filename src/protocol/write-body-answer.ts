@@ -8,12 +8,13 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { ContinueAnswer } from "./answer.ts";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
-import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
+import type { HeaderChange } from "./header-mutation.ts";
 import { textToBytes } from "./header-text.ts";
 import { hasName } from "./headers.ts";
+import { joinBytes } from "./join-bytes.ts";
 import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";
 import type { BodyPhase } from "./phase.ts";
-import { addMetadata, isRouting } from "./write-answer.ts";
+import { addMetadata, routedMutation } from "./write-answer.ts";
 
 /** Where a body is answered. */
 export interface BodyAnswerSituation {
@@ -95,14 +96,11 @@ function mutatedBody(
   answer: ContinueAnswer,
   { mode, entries }: BodyAnswerSituation,
 ): ProcessingResponse {
-  const bytes = answer.body && joined(answer.body.pieces);
+  const bytes = answer.body && joinBytes(answer.body.pieces);
   const changes = bytes ? withLength(answer.headerChanges, bytes.length, { mode, entries }) : answer.headerChanges;
-  const clearRouteCache = phase === "requestBody" && (answer.clearRouteCache === true || changes.some(isRouting));
-  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
   const response: MessageInitShape<typeof CommonResponseSchema> = {
-    ...(headerMutation && { headerMutation }),
+    ...routedMutation(phase, changes, answer.clearRouteCache),
     ...(bytes && { bodyMutation: bodyMutation(bytes) }),
-    ...(clearRouteCache && { clearRouteCache }),
   };
   // Not the shared neutral answer: metadata may be written to this one.
   const value = Object.keys(response).length === 0 ? {} : { response };
@@ -124,16 +122,4 @@ function withLength(
   const isChecked = mode === "BUFFERED" || mode === undefined;
   if (!isChecked || !entries.some((entry) => hasName(entry, "content-length"))) return changes;
   return [...changes, { op: "set", name: "content-length", value: textToBytes(String(length)) }];
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [first] = pieces;
-  if (first !== undefined && pieces.length === 1) return first;
-  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

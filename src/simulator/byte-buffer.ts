@@ -1,3 +1,5 @@
+import { joinBytes } from "../protocol/join-bytes.ts";
+
 /** No bytes. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -20,14 +22,8 @@ export class ByteBuffer {
 
   /** All of it as one piece. */
   bytes(): Uint8Array {
-    const [only = NO_BYTES] = this.#pieces;
-    if (this.#pieces.length <= 1) return only;
-    const joined = new Uint8Array(this.#length);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
+    if (this.#pieces.length === 0) return NO_BYTES;
+    const joined = joinBytes(this.#pieces);
     this.#pieces = [joined];
     return joined;
   }

@@ -1,4 +1,5 @@
 import { textToBytes } from "../protocol/header-text.ts";
+import { joinBytes } from "../protocol/join-bytes.ts";
 import { NO_BYTES } from "./byte-buffer.ts";
 import type { FilterPath } from "./filter-path.ts";
 import { HeaderMap } from "./header-map.ts";
@@ -73,7 +74,7 @@ function arrivals(
   const endsEmpty = emptyEnd || protocol === "http1";
   const tail = endFrames(trailers, endsEmpty);
   const joinsPieces = protocol === "http1" && chunkIntervalMs === 0;
-  const sent = joinsPieces ? slices(joined(pieces), sliceBytes) : pieces;
+  const sent = joinsPieces ? slices(joinBytes(pieces), sliceBytes) : pieces;
   const groups = sent.map((bytes, index): Frame[] => {
     const isLast = index === sent.length - 1;
     return [{ kind: "data", bytes, endStream: isLast && tail.length === 0 }, ...(isLast ? tail : [])];
@@ -96,16 +97,6 @@ function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
   const parts: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += sliceBytes) parts.push(bytes.subarray(at, at + sliceBytes));
   return parts;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((total, { length }) => total + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
 }
 
 /** Bytes of an exchange; text is UTF-8. */

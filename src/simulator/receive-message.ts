@@ -43,28 +43,24 @@ function answer(filter: FilterState, message: ProcessingResponse): AnswerProblem
   const { response } = message;
   const isReply = response.case === "streamedImmediateResponse" || response.case === "immediateResponse";
   if (filter.streamedReply !== "none" && !isReply) return { kind: "spurious", details: "spurious message" };
+  if (response.case === "immediateResponse" && filter.config.settings.disableImmediateResponse)
+    return IMMEDIATE_DISABLED;
+  // Pieces of a local reply bring none, nor does a message without a member.
+  if (response.case !== undefined && response.case !== "streamedImmediateResponse") takeMetadata(filter, message);
   switch (response.case) {
     case "requestHeaders":
-      takeMetadata(filter, message);
       return answerHeaders(filter, filter.request, response.value);
     case "responseHeaders":
-      takeMetadata(filter, message);
       return answerHeaders(filter, filter.response, response.value);
     case "requestBody":
-      takeMetadata(filter, message);
       return answerBody(filter, filter.request, response.value);
     case "responseBody":
-      takeMetadata(filter, message);
       return answerBody(filter, filter.response, response.value);
     case "requestTrailers":
-      takeMetadata(filter, message);
       return answerTrailers(filter, filter.request, response.value);
     case "responseTrailers":
-      takeMetadata(filter, message);
       return answerTrailers(filter, filter.response, response.value);
     case "immediateResponse":
-      if (filter.config.settings.disableImmediateResponse) return IMMEDIATE_DISABLED;
-      takeMetadata(filter, message);
       respondImmediately(filter, response.value);
       return undefined;
     case "streamedImmediateResponse":

@@ -1,7 +1,7 @@
-import type { AddressInfo } from "node:net";
-import { connect as connectTcp, createServer, type Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { Http1Reader } from "./http1-reader.ts";
 import { nothingReceived, type OnActivity, type WireField, type WireStream } from "./wire.ts";
+import { listenForSockets, type WireListener } from "./wire-listener.ts";
 
 const CRLF = "\r\n";
 
@@ -12,23 +12,8 @@ export function openHttp1Client(port: number, onActivity: OnActivity): WireStrea
 }
 
 /** Listens for the one request of an HTTP/1.1 exchange. `onStream` is called when its connection opens. */
-export async function listenHttp1(
-  onStream: (stream: WireStream) => void,
-  onActivity: OnActivity,
-): Promise<{ readonly port: number; close(): void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    onStream(new Http1Stream(socket, { side: "upstream", onActivity }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+export function listenHttp1(onStream: (stream: WireStream) => void, onActivity: OnActivity): Promise<WireListener> {
+  return listenForSockets((socket) => onStream(new Http1Stream(socket, { side: "upstream", onActivity })));
 }
 
 interface Http1StreamOptions {

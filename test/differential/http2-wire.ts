@@ -1,7 +1,8 @@
-import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
 import * as raw from "../http2/raw-frames.ts";
 import { nothingReceived, type OnActivity, type WireField, type WireStream } from "./wire.ts";
+import { listenForSockets, type WireListener } from "./wire-listener.ts";
 
 const STREAM_ID = 1;
 const BIG = 1 << 20;
@@ -17,23 +18,8 @@ export function openHttp2Client(port: number, onActivity: OnActivity): WireStrea
 }
 
 /** Listens for the one request of an HTTP/2 exchange. `onStream` is called when its connection opens. */
-export async function listenHttp2(
-  onStream: (stream: WireStream) => void,
-  onActivity: OnActivity,
-): Promise<{ readonly port: number; close(): void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    onStream(new Http2Stream(socket, { side: "upstream", onActivity }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+export function listenHttp2(onStream: (stream: WireStream) => void, onActivity: OnActivity): Promise<WireListener> {
+  return listenForSockets((socket) => onStream(new Http2Stream(socket, { side: "upstream", onActivity })));
 }
 
 interface Http2StreamOptions {

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type HttpBody, HttpBodySchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { plainBytes } from "../../bodies/owned-bytes.ts";
-import type { AnswerMetadata, ContinueAnswer } from "../../protocol/answer.ts";
+import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import type { ContinueAnswer } from "../../protocol/answer.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
@@ -9,6 +9,7 @@ import { fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
+import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
@@ -126,16 +127,7 @@ export class BodyFlow implements BodyScene {
   replace(message: PhaseMessage, bytes: Bytes): Soon<Bytes | StageEnd> {
     this.#open(message);
     const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
-    return after(ended, (end) => {
-      if (end !== undefined) return end;
-      const joined = new Uint8Array(this.#pieces.reduce((length, piece) => length + piece.length, 0));
-      let at = 0;
-      for (const piece of this.#pieces) {
-        joined.set(piece, at);
-        at += piece.length;
-      }
-      return joined;
-    });
+    return after(ended, (end) => end ?? joinBytes(this.#pieces));
   }
 
   /** Nobody waits for it any more. */
@@ -232,7 +224,7 @@ export class BodyFlow implements BodyScene {
       headerChanges: [...held.headerChanges, ...work.headerChanges],
       clearRouteCache: held.clearRouteCache || work.clearRouteCache,
       modeOverride: held.modeOverride,
-      ...mergedMetadata(held, work),
+      ...mergeMetadata(held, work),
     };
     this.work = new BodyWork(work.message, work.exchange);
     return { message: held.message, answer };
@@ -242,16 +234,4 @@ export class BodyFlow implements BodyScene {
     for (const stage of this.#stages) stage.close();
     this.#options.exchange.withhold(directionOf(this.#options.phase), false);
   }
-}
-
-/** Metadata of two answers as one; that of the later wins. */
-export function mergedMetadata(first: AnswerMetadata, second: AnswerMetadata): AnswerMetadata {
-  const dynamicMetadata = { ...first.dynamicMetadata };
-  for (const [namespace, value] of Object.entries(second.dynamicMetadata ?? {}))
-    dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], ...value };
-  const typedDynamicMetadata = { ...first.typedDynamicMetadata, ...second.typedDynamicMetadata };
-  return {
-    ...(Object.keys(dynamicMetadata).length > 0 && { dynamicMetadata }),
-    ...(Object.keys(typedDynamicMetadata).length > 0 && { typedDynamicMetadata }),
-  };
 }

@@ -15,13 +15,14 @@ import {
   type PhaseMessage,
 } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import { mergeMetadata } from "../merge-metadata.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
 import { ScopedTransaction } from "../transaction.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
-import { BodyFlow, type BodyMessage, mergedMetadata } from "./body-flow.ts";
+import { BodyFlow, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
 import { grpcCall } from "./grpc-call.ts";
@@ -101,7 +102,7 @@ export class BodyRunner {
     return after(this.#options.chain.run(message), (answer) => {
       if (answer.kind !== "continue") return answer;
       const { prelude } = body;
-      return { kind: "continue", headerChanges: answer.headerChanges, prelude, ...mergedMetadata(body, answer) };
+      return { kind: "continue", headerChanges: answer.headerChanges, prelude, ...mergeMetadata(body, answer) };
     });
   }
 
@@ -206,7 +207,7 @@ export class BodyRunner {
     return after(flow.replace(nothing, plainBytes(bytes)), (body) => {
       if (!(body instanceof Uint8Array)) return body;
       for (const change of flow.work.headerChanges) work.change(change);
-      Object.assign(work, mergedMetadata(work, flow.work));
+      Object.assign(work, mergeMetadata(work, flow.work));
       work.wholeBody = body;
       flow.close();
       return work;
