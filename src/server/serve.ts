@@ -148,7 +148,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
     setup.start(() => serving.begin());
-    return { address, statusAddress, adminAddress, ...endings({ serving, sessions, setup, listeners }, options) };
+    return { address, statusAddress, adminAddress, ...endings({ ...shared, listeners, connecting }, options) };
   } catch (error) {
     setup.abort();
     listeners.destroy();
@@ -183,15 +183,19 @@ interface Running {
   readonly sessions: SessionSet;
   readonly setup: ProcessorSetup;
   readonly listeners: Listeners;
+  /** Connect while it loads. */
+  readonly connecting: Promise<unknown>;
 }
 
 function endings(
-  { serving, sessions, setup, listeners }: Running,
+  { serving, sessions, setup, listeners, connecting }: Running,
   options: ServeOptions,
 ): Pick<Server, "drain" | "close"> {
   const end = async (graceMs: number) => {
     await listeners.drain(graceMs, () => sessions.shutDown());
     await setup.close();
+    // Whoever waits for the end may take the ground from under a module that still loads.
+    await Promise.allSettled([connecting]);
   };
   return {
     async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
