@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  HeaderMutationSchema,
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
@@ -8,6 +9,7 @@ import type { HeaderChange } from "./header-mutation.ts";
 import { toHeaderMutation } from "./header-mutation.ts";
 import { toProcessingMode } from "./mode-override.ts";
 import { neutralAnswer } from "./neutral-answer.ts";
+import { newHeadersAnswer } from "./new-headers-answer.ts";
 import type { HeaderPhase, TrailerPhase } from "./phase.ts";
 
 /** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
@@ -24,12 +26,9 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
   const clearRouteCache =
     phase === "requestHeaders" && (answer.clearRouteCache === true || answer.headerChanges.some(isRouting));
   // Envoy clears the route cache only beside a mutation, which may be an empty one.
-  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
+  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? create(HeaderMutationSchema) : undefined);
   if (headerMutation === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
-  const response = clearRouteCache ? { headerMutation, clearRouteCache } : { headerMutation };
-  const written = create(ProcessingResponseSchema, {
-    response: { case: phase, value: headerMutation ? { response } : {} },
-  });
+  const written = newHeadersAnswer(phase, headerMutation, clearRouteCache);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
 }
