@@ -15,9 +15,9 @@ const RAW_VALUE = 0x1a;
  */
 export class HeaderIndex {
   /** How many entries there are. */
-  readonly count: number;
+  count = 0;
   /** Length of their names and values, in bytes. */
-  readonly size: number;
+  size = 0;
   readonly #bytes: Uint8Array;
   readonly #start: number;
   readonly #end: number;
@@ -26,12 +26,11 @@ export class HeaderIndex {
   #valueEnd = 0;
   #entryEnd = 0;
 
-  constructor(bytes: Uint8Array, range: HeaderMapRange) {
+  /** @param bytes Checked by {@link indexHeaderMap} from `start` to `end`. */
+  constructor(bytes: Uint8Array, start: number, end: number) {
     this.#bytes = bytes;
-    this.#start = range.start;
-    this.#end = range.end;
-    this.count = range.count;
-    this.size = range.size;
+    this.#start = start;
+    this.#end = end;
   }
 
   /** The headers as protobuf-es reads them. Each call makes them anew. */
@@ -105,13 +104,6 @@ export class HeaderIndex {
 /** Said by {@link HeaderIndex.one}. */
 export const SEVERAL: unique symbol = Symbol("several");
 
-interface HeaderMapRange {
-  readonly start: number;
-  readonly end: number;
-  readonly count: number;
-  readonly size: number;
-}
-
 /**
  * An index over `bytes[start..end)`, which are to be a `HeaderMap`. Undefined where they are not written as Envoy writes
  * it, and have to be read by protobuf-es: entries of a name in ASCII and one of `raw_value` and, in ASCII, `value`,
@@ -133,7 +125,10 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
     count++;
     size += entrySize;
   }
-  return new HeaderIndex(bytes, { start, end, count, size });
+  const index = new HeaderIndex(bytes, start, end);
+  index.count = count;
+  index.size = size;
+  return index;
 }
 
 /** Length of name and value together; -1 where the entry is not as Envoy writes it. */
