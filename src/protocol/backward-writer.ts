@@ -33,7 +33,8 @@ export class BackwardWriter {
       this.#target.set(bytes, this.at);
       return;
     }
-    for (let index = 0; index < bytes.length; index++) this.#target[this.at + index] = bytes[index] ?? 0;
+    let at = this.at;
+    for (const byte of bytes) this.#target[at++] = byte;
   }
 
   /** Text in ASCII without a head. */

@@ -133,8 +133,8 @@ function readBody(bytes: Uint8Array, start: number, end: number): HttpBody | und
 function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end: number): boolean {
   let lastTag = 0;
   for (let at = start; at < end; at += 2) {
-    const tag = bytes[at] ?? 0;
-    if (tag <= lastTag || at + 1 === end || bytes[at + 1] !== 1) return false;
+    const tag = bytes[at];
+    if (tag === undefined || tag <= lastTag || at + 1 === end || bytes[at + 1] !== 1) return false;
     lastTag = tag;
     switch (tag) {
       case 0x10:
@@ -193,7 +193,7 @@ function readShortRest(message: ProcessingRequest, bytes: Uint8Array, start: num
     at += 2;
   }
   if (at + 1 < end && bytes[at] === TAG.protocolConfig) {
-    const length = bytes[at + 1] ?? 0;
+    const length = lengthAt(bytes, at + 1, end);
     const config = at + 2 + length === end ? readProtocolConfig(bytes, at + 2) : undefined;
     if (config === undefined) return false;
     message.protocolConfig = config;
@@ -216,9 +216,8 @@ function readProtocolConfig(bytes: Uint8Array, start: number): ProtocolConfigura
   };
   let lastTag = 0;
   for (let at = start; at < bytes.length; at += 2) {
-    const tag = bytes[at] ?? 0;
-    const value = bytes[at + 1] ?? 0x80;
-    if (tag <= lastTag || value >= 0x80) return undefined;
+    const [tag, value] = [bytes[at], bytes[at + 1]];
+    if (tag === undefined || value === undefined || tag <= lastTag || value >= 0x80) return undefined;
     lastTag = tag;
     if (tag === 0x08) config.requestBodyMode = value;
     else if (tag === 0x10) config.responseBodyMode = value;

@@ -13,15 +13,16 @@ export function varintBytes(length: number): number {
  * where none does.
  */
 export function lengthAt(bytes: Uint8Array, at: number, end: number): number {
-  if (at >= end) return -1;
-  const first = bytes[at] ?? 0;
+  const first = bytes[at];
+  if (first === undefined || at >= end) return -1;
   return first < 0x80 ? first : longLengthAt(bytes, at, end);
 }
 
 function longLengthAt(bytes: Uint8Array, start: number, end: number): number {
   let length = 0;
   for (let at = start, shift = 0; at < end && shift < 28; at++, shift += 7) {
-    const byte = bytes[at] ?? 0;
+    const byte = bytes[at];
+    if (byte === undefined) return -1;
     length |= (byte & 0x7f) << shift;
     // A last byte of zero says nothing: a shorter form would do.
     if (byte < 0x80) return byte === 0 ? -1 : length;

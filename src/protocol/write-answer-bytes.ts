@@ -58,7 +58,8 @@ function writeMutation(writer: BackwardWriter, tag: number, { setHeaders, remove
   const end = writer.at;
   for (let index = removeHeaders.length - 1; index >= 0; index--) {
     const nameEnd = writer.at;
-    writer.asciiContent(removeHeaders[index] ?? "");
+    const name = removeHeaders[index];
+    if (name !== undefined) writer.asciiContent(name);
     writer.head(0x12, nameEnd);
   }
   for (let index = setHeaders.length - 1; index >= 0; index--) {

@@ -51,7 +51,16 @@ const headerMap = fc.oneof(
   { arbitrary: fc.array(entry, { maxLength: 5 }).map((entries) => entries.flatMap((e) => field(0x0a, e))), weight: 9 },
   { arbitrary: bytes, weight: 1 },
 );
-const flag = fc.constantFrom<number[]>([], [0x18, 1], [0x18, 1], [0x18, 0], [0x18, 0x81, 0], [0x10, 1], [0x28, 1]);
+const flag = fc.constantFrom<number[]>(
+  [],
+  [0x18, 1],
+  [0x18, 1],
+  [0x18, 0],
+  [0x18, 0x81, 0],
+  [0x10, 1],
+  [0x20, 1],
+  [0x28, 1],
+);
 /** Of each kind of member, as its number is. */
 const member = fc
   .tuple(fc.constantFrom(0x12, 0x1a, 0x22, 0x2a, 0x32, 0x3a), headerMap, fc.array(flag, { maxLength: 3 }), fc.nat(9))
