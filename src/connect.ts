@@ -1,3 +1,9 @@
+/**
+ * `ext-proc/connect`: a processor as a service for a Connect server of one's own.
+ *
+ * @packageDocumentation
+ */
+
 export type { ProcessorOverride, RunOptions } from "./processor/run-rules.ts";
 export { SessionSet } from "./processor/session-set.ts";
 export type { ExternalProcessorOptions } from "./services/external-processor.ts";

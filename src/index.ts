@@ -1,3 +1,9 @@
+/**
+ * `ext-proc`: what processors are written with.
+ *
+ * @packageDocumentation
+ */
+
 export type { HeaderMap, HeaderValue } from "../gen/envoy/config/core/v3/base_pb.js";
 export type {
   HttpBody,

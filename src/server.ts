@@ -1,3 +1,9 @@
+/**
+ * `ext-proc/server`: the server that Envoy calls, as `ext-proc serve` starts it.
+ *
+ * @packageDocumentation
+ */
+
 export type { ProcessorOverride } from "./processor/run-rules.ts";
 export type { EnvoyDeclarationInit, MutationRules } from "./protocol/envoy-declaration.ts";
 export type { DecisionLogOptions } from "./server/decision-log.ts";

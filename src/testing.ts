@@ -1,3 +1,9 @@
+/**
+ * `ext-proc/testing`: a simulated Envoy, and builders of its messages, for any test runner.
+ *
+ * @packageDocumentation
+ */
+
 export type { EnvoyVersion, FilterSettings } from "./simulator/filter-settings.ts";
 export type { VirtualRoute } from "./simulator/http-exchange.ts";
 export type { Outcome, Warning } from "./simulator/outcome.ts";

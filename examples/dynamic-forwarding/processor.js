@@ -1,4 +1,12 @@
-import { defineProcessor, immediateResponse, removeHeader, setAuthority, setHeader, setPath } from "ext-proc";
+import {
+  clearRouteCache,
+  defineProcessor,
+  immediateResponse,
+  removeHeader,
+  setAuthority,
+  setHeader,
+  setPath,
+} from "ext-proc";
 
 /**
  * The only places a request can go to, by the name that a client may choose. Nothing of what a client sends becomes part
@@ -21,7 +29,8 @@ export default defineProcessor({
   onFault: "closed",
   requestHeaders(_headers, tx) {
     const { path = "/" } = tx.request;
-    if (!path.startsWith(PREFIX)) return removeHeader(CLUSTER_HEADER);
+    // Envoy has chosen a route by then, perhaps by what the client put there; it chooses anew.
+    if (!path.startsWith(PREFIX)) return [removeHeader(CLUSTER_HEADER), clearRouteCache()];
     const [, name = "", rest = ""] = /^\/via\/([^/?]*)(.*)$/s.exec(path) ?? [];
     const backend = BACKENDS.get(name);
     if (backend === undefined) return immediateResponse(404, { json: { error: "no such backend" } });

@@ -2,7 +2,9 @@ import { parseArgs } from "node:util";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
 import { validateConfig } from "../processor/route-config.ts";
 import { type RunRule, type RunRules, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
+import { listenAddresses } from "../server/listen-addresses.ts";
 import { createLogger } from "../server/log.ts";
+import { readTlsOptions } from "../server/tls-options.ts";
 import {
   type CommandSettings,
   commandSettings,
@@ -12,6 +14,7 @@ import {
   settingsHelp,
 } from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
+import { explainStart, startOptions } from "./start-options.ts";
 import type { Terminal } from "./terminal.ts";
 import { EXIT } from "./usage-error.ts";
 
@@ -33,11 +36,23 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
   }
   const processor = await loadProcessor(positionals, createLogger("silent"));
   refuseUnknownProcessors(processor, read);
+  refuseStart(read);
   const problems = schemaProblems(processor);
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   if (problems.length > 0) return EXIT.bad;
   describeRun(read, processor, terminal);
   return EXIT.good;
+}
+
+/** Ports are not tried: the server that this is about may well be running. */
+function refuseStart(read: CommandSettings): void {
+  const options = startOptions(read);
+  try {
+    listenAddresses(options);
+    if (options.tls) readTlsOptions(options.tls);
+  } catch (error) {
+    throw explainStart(error);
+  }
 }
 
 function describeRun(read: CommandSettings, processor: Processor, terminal: Terminal): void {
@@ -83,12 +98,13 @@ function checkHelp(): string {
     "Usage: ext-proc check [processor…] [flags]",
     "",
     "Says whether `ext-proc serve` with the same processors, flags, environment and configuration file would start: reads",
-    "the file, loads the processors, and tells of each its phases, its fault policy after the operator's word and its",
-    `time-out, and what Envoy, as declared, will not do. Built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
+    "the files, loads the processors, and tells of each its phases, its fault policy after the operator's word and its",
+    "time-out, and what Envoy, as declared, will not do. Whether ports are free it does not try.",
+    `Built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
     "",
     ...settingsHelp(),
     "  -h, --help",
     "",
-    "Exit codes: 0 it would start, 1 the file or a processor is bad, 2 wrong usage, 70 a bug.",
+    "Exit codes: 0 it would start, 1 a file or a processor is bad, 2 wrong usage, 70 a bug.",
   ].join("\n");
 }

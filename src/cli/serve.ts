@@ -1,19 +1,10 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ListenError } from "../server/listen-error.ts";
 import { createLogger } from "../server/log.ts";
 import type { Logger } from "../server/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
-import type { Settings } from "../server/settings.ts";
-import { TlsFileError, type TlsFiles } from "../server/tls-files.ts";
-import {
-  commandSettings,
-  refuseUnknownProcessors,
-  SETTING_FLAGS,
-  serveOptions,
-  settingsHelp,
-} from "./command-settings.ts";
+import { commandSettings, refuseUnknownProcessors, SETTING_FLAGS, settingsHelp } from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
+import { explainStart, startOptions } from "./start-options.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { strayFailures } from "./stray-failures.ts";
 import type { Terminal } from "./terminal.ts";
@@ -40,9 +31,9 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   const broken = strayFailures(log).then(() => BROKEN);
   const starting = loadProcessor(positionals, log).then((processor) => {
     refuseUnknownProcessors(processor, read);
-    return start(() =>
-      serve(processor, { ...serveOptions(read), adminToken: adminToken(settings), tls: tlsFiles(settings), log }),
-    );
+    return serve(processor, { ...startOptions(read), log }).catch((error: unknown) => {
+      throw explainStart(error);
+    });
   });
   const early = Promise.race([stopped.first, broken]);
   // A processor may take its time to load, or never end; whoever wants to stop should not have to wait for it.
@@ -77,45 +68,6 @@ async function drainUnlessHurried(
   const hurried = await Promise.race([drained.then(() => false), hurry.then(() => true)]);
   if (hurried) await server.close();
   log.info({ hurried }, "Stopped");
-}
-
-async function start(serving: () => Promise<Server>): Promise<Server> {
-  try {
-    return await serving();
-  } catch (error) {
-    if (error instanceof ListenError) throw new CliError(error.message, error.malformed ? EXIT.usage : EXIT.bad);
-    if (error instanceof TlsFileError) throw new CliError(error.message, EXIT.bad);
-    throw error;
-  }
-}
-
-function tlsFiles({ tlsCert, tlsKey, tlsClientCa }: Settings): TlsFiles | undefined {
-  if (tlsCert !== undefined && tlsKey !== undefined)
-    return { certFile: tlsCert, keyFile: tlsKey, clientCaFile: tlsClientCa };
-  if (tlsCert !== undefined) throw new CliError("--tls-cert needs --tls-key");
-  if (tlsKey !== undefined) throw new CliError("--tls-key needs --tls-cert");
-  if (tlsClientCa !== undefined) throw new CliError("--tls-client-ca needs --tls-cert and --tls-key");
-  return undefined;
-}
-
-function adminToken({ adminTokenFile }: Settings): string | undefined {
-  if (adminTokenFile === undefined) return undefined;
-  let token: string;
-  try {
-    token = readFileSync(adminTokenFile, "utf8").trim();
-  } catch (error) {
-    throw new CliError(
-      `--admin-token-file: ${adminTokenFile} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-      EXIT.bad,
-    );
-  }
-  if (!/^\S{16,}$/.test(token)) {
-    throw new CliError(
-      `--admin-token-file: ${adminTokenFile} must hold one token of at least 16 characters without blanks`,
-      EXIT.bad,
-    );
-  }
-  return token;
 }
 
 const FLAGS = {

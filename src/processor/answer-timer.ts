@@ -30,13 +30,18 @@ export class AnswerTimer {
     this.#arm(0);
   }
 
+  /** Since the message was delivered. */
+  get passedMs(): number {
+    return this.#timers.now() - this.#startMs;
+  }
+
   /** Another processor is at work, with a limit of its own. */
   continueWith(limit: TimeLimit): void {
     if (limit === this.#limit) return;
     this.#limit = limit;
     this.#isOver = false;
     this.stop();
-    this.#arm(this.#timers.now() - this.#startMs);
+    this.#arm(this.passedMs);
   }
 
   /** The answer is there, or nobody waits for it any more. */
@@ -58,7 +63,7 @@ export class AnswerTimer {
     }
     this.#hasExtended = true;
     this.#events.extend(extension.grantMs);
-    this.#arm(this.#timers.now() - this.#startMs);
+    this.#arm(this.passedMs);
   }
 
   #expire(): void {

@@ -53,6 +53,11 @@ export class AwaitedAnswer implements AnswerTimerEvents {
     return this.#waiting?.message;
   }
 
+  /** Since the message was delivered. */
+  get passedMs(): number {
+    return this.#waiting?.timer.passedMs ?? 0;
+  }
+
   /** The next processor is at work. */
   continueWith(limit: TimeLimit): void {
     this.#waiting?.timer.continueWith(limit);

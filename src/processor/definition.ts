@@ -1,5 +1,6 @@
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
 import type { EditablePhase, Effect } from "./effect.ts";
+import { nameKind } from "./name-kind.ts";
 import { validateConfig } from "./route-config.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
@@ -56,7 +57,10 @@ export interface ProcessorDefinition<S, C = undefined> extends Handlers<S, C> {
    * `maxMessageTimeoutMs`.
    */
   readonly timeoutMs?: number | undefined;
-  /** What becomes of a transaction in which this processor fails. Default: `envoy`. */
+  /**
+   * What becomes of a transaction in which this processor fails. A stricter one that it is composed with has the say while
+   * its handlers are at work, or may still be called. Default: `envoy`.
+   */
   readonly onFault?: FaultPolicy | undefined;
   /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
@@ -75,6 +79,7 @@ export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
 /** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
 export interface Processor {
   readonly [PROCESSOR]: readonly AnyDefinition[];
+  /** Its name; where it is composed, those of its parts with `+` between them. */
   readonly name: string;
 }
 
@@ -122,6 +127,8 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
  * @throws {TypeError} Where the name is malformed, a property is unknown or has a value that it cannot have.
  */
 export function defineProcessor<S = undefined, C = undefined>(definition: ProcessorDefinition<S, C>): Processor {
+  if (typeof definition !== "object" || definition === null || Array.isArray(definition))
+    throw new TypeError(`defineProcessor: its argument is ${nameKind(definition)}, must be an object`);
   const { name } = definition;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw new TypeError(

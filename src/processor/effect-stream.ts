@@ -23,7 +23,7 @@ export function immediateResponse(status: number, options: ImmediateResponseOpti
 /**
  * Answers the client at once in several messages, so that a long response need not be one. Envoy 1.37 and later; with
  * a body or trailers only where the request body mode is NONE or FULL_DUPLEX_STREAMED, else fault
- * `streamed_response_impossible`.
+ * `streamed_response_impossible`. A client that sent HEAD gets the headers alone.
  *
  * @param status 200 to 999. 204, 205 and 304 take no body.
  */

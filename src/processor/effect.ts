@@ -19,6 +19,7 @@ declare const phases: unique symbol;
 export interface Effect<P extends Phase = Phase> {
   readonly [phases]: (phase: P) => void;
   readonly [EFFECT]: true;
+  /** Name of the function that made it. */
   readonly kind: EffectKind;
 }
 
@@ -93,7 +94,14 @@ export interface StreamedImmediateResponseOptions {
 }
 
 const HEADERS: readonly Phase[] = ["requestHeaders", "responseHeaders"];
-const EDITABLE: readonly Phase[] = [...HEADERS, "requestTrailers", "responseTrailers"];
+/** The phases that have handlers. */
+export const HANDLER_PHASES: readonly EditablePhase[] = [
+  "requestHeaders",
+  "responseHeaders",
+  "requestTrailers",
+  "responseTrailers",
+];
+const EDITABLE: readonly Phase[] = HANDLER_PHASES;
 const REQUEST: readonly Phase[] = ["requestHeaders"];
 
 /** The phases in which Envoy honours each effect. The types of the effects' functions say the same. */

@@ -1,3 +1,5 @@
+import { create } from "@bufbuild/protobuf";
+import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import type { Answer } from "../protocol/answer.ts";
 import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
 import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
@@ -27,16 +29,20 @@ export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefi
 
 function foldAll(outcome: readonly unknown[], work: PhaseWork): FoldEnd | undefined {
   for (const effect of outcome) {
-    const end = foldEffect(effect, work);
+    const end = foldEffect(effect, work, " inside an array");
     if (end !== undefined) return end;
   }
   return undefined;
 }
 
-function foldEffect(value: unknown, work: PhaseWork): FoldEnd | undefined {
+function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | undefined {
+  // Nobody waits for it, and its rejection must not end the process.
+  if (value instanceof Promise) value.catch(() => undefined);
   const effect = effectData(value);
   if (effect === undefined)
-    return invalid(`returned ${nameKind(value)}, which is no effect; effects come from setHeader() and its like`);
+    return invalid(
+      `returned ${nameKind(value)}${where}, which is no effect; effects come from setHeader() and its like`,
+    );
   const { kind } = effect;
   // Another copy of this library may be a newer one.
   if (!Object.hasOwn(EFFECT_PHASES, kind))
@@ -99,11 +105,19 @@ function foldTypedMetadata(
   work: PhaseWork,
 ): Fault | undefined {
   if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
-  const isAny: boolean = typeof value === "object" && value?.$typeName === "google.protobuf.Any";
-  if (!isAny || value.typeUrl === "" || !(value.value instanceof Uint8Array))
+  const copy = copyAny(value);
+  if (copy === undefined)
     return refused("invalid_effect", kind, "its value must be a google.protobuf.Any; make it with anyPack()");
-  work.typedDynamicMetadata = { ...work.typedDynamicMetadata, [namespace]: { ...value, value: value.value.slice() } };
+  work.typedDynamicMetadata = { ...work.typedDynamicMetadata, [namespace]: copy };
   return undefined;
+}
+
+/** Undefined where the value is none. Nothing but its two fields is taken along: what cannot be written fails the stream. */
+function copyAny(value: Partial<Any> | null): Any | undefined {
+  if (typeof value !== "object" || value?.$typeName !== "google.protobuf.Any") return undefined;
+  const { typeUrl, value: bytes } = value;
+  if (typeof typeUrl !== "string" || typeUrl === "" || !(bytes instanceof Uint8Array)) return undefined;
+  return create(AnySchema, { typeUrl, value: new Uint8Array(bytes) });
 }
 
 function refuseSize(work: PhaseWork): Fault | undefined {

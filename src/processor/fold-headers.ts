@@ -12,7 +12,7 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
   const wanted = toHeaderChange(effect);
   if (typeof wanted === "string") return fault("invalid_effect", `${effect.kind}: ${wanted}`);
   const { exchange, message } = work;
-  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message);
+  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
   if (refusal !== undefined) return fault("invalid_effect", `${effect.kind}: ${refusal}`);
   const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
   if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);
@@ -51,13 +51,16 @@ function setPseudoHeader(name: string, value: unknown): HeaderChange | string {
 function namedChange(
   effect: Exclude<HeaderEffectData, { kind: "setPath" | "setAuthority" | "setMethod" | "setStatus" }>,
 ): HeaderChange | string {
-  if (typeof effect.name !== "string") return `a header name is ${nameKind(effect.name)}, must be a string`;
-  const name = effect.name.toLowerCase();
+  // Each is looked at once: a getter may say something else the next time.
+  const { name: givenName } = effect;
+  if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
+  const name = givenName.toLowerCase();
   if (effect.kind === "removeHeader") return { op: "remove", name };
-  const value = typeof effect.value === "string" ? textToBytes(effect.value) : effect.value;
+  const { value } = effect;
+  const op = effect.kind === "appendHeader" ? "append" : "set";
+  if (typeof value === "string") return { op, name, value: textToBytes(value) };
   if (!(value instanceof Uint8Array))
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
-  const op = effect.kind === "appendHeader" ? "append" : "set";
   // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
-  return { op, name, value: value === effect.value ? new Uint8Array(value) : value };
+  return { op, name, value: new Uint8Array(value) };
 }

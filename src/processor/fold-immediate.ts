@@ -52,11 +52,12 @@ export function foldStreamedImmediateResponse(
   }
   const responses = toStreamedImmediateResponse({ status, headers, chunks: pieces, trailers });
   if (typeof responses === "string") return invalid(kind, responses);
-  return (
-    refuseHere(effect, headers, work) ??
-    refuseHere(effect, trailers, work) ??
-    refuseMode(responses.length, work) ?? { kind: "immediate", responses }
-  );
+  const refusal = refuseHere(effect, headers, work) ?? refuseHere(effect, trailers, work);
+  if (refusal !== undefined) return refusal;
+  // Envoy would send the body all the same, and the client take it for the beginning of the next response.
+  const alone = work.exchange.framing("request")?.method === "HEAD" && toStreamedImmediateResponse({ status, headers });
+  if (typeof alone === "object") return { kind: "immediate", responses: alone };
+  return refuseStreaming(responses.length, work) ?? { kind: "immediate", responses };
 }
 
 /** Refuses what this Envoy, as it is declared, would not send. */
@@ -77,8 +78,13 @@ function refuseHere(
 }
 
 /** Envoy takes the rest of a streamed response only where it does not wait for the request body meanwhile. */
-function refuseMode(messages: number, { exchange }: PhaseWork): Fault | undefined {
+function refuseStreaming(messages: number, { exchange }: PhaseWork): Fault | undefined {
   if (exchange.observabilityMode || messages === 1) return undefined;
+  if (exchange.framing("request")?.method === undefined)
+    return fault(
+      "streamed_response_impossible",
+      "streamedImmediateResponse: Envoy did not send :method, so nobody knows whether the client looks for a body",
+    );
   const mode = exchange.bodyMode("request");
   if (mode === "NONE" || mode === "FULL_DUPLEX_STREAMED") return undefined;
   return fault(

@@ -12,6 +12,7 @@ class NotJson extends Error {}
  */
 export function copyJsonObject(value: unknown): JsonObject | string {
   try {
+    if (!isPlainObject(value)) return "must be a plain object";
     return copyObject(value, 0);
   } catch (error) {
     if (error instanceof NotJson) return error.message;
@@ -19,10 +20,9 @@ export function copyJsonObject(value: unknown): JsonObject | string {
   }
 }
 
-function copyObject(value: unknown, depth: number): JsonObject {
+function copyObject(value: object, depth: number): JsonObject {
   if (depth > MAX_DEPTH) throw new NotJson(`is nested more than ${MAX_DEPTH} deep`);
-  if (typeof value !== "object" || value === null || Array.isArray(value) || !isPlain(value))
-    throw new NotJson("must be a plain object");
+  if (!isPlainObject(value)) throw new NotJson("has an object that is not plain");
   const entries: [string, JsonValue][] = [];
   for (const [key, item] of Object.entries(value)) {
     if (item !== undefined) entries.push([key, copyValue(item, depth + 1)]);
@@ -45,7 +45,8 @@ function copyValue(value: unknown, depth: number): JsonValue {
   throw new NotJson(`has a ${typeof value}, which JSON does not have`);
 }
 
-function isPlain(value: object): boolean {
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }

@@ -1,6 +1,7 @@
 import { quoteName } from "../protocol/header-rules.ts";
 import type { AnyDefinition } from "./definition.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
+import { isThenable } from "./thenable.ts";
 
 /** The gRPC initial metadata in which a route gives the configuration of a processor, as JSON text. */
 export const CONFIG_METADATA = "x-ext-proc-config";
@@ -93,9 +94,9 @@ export function configsOf(definitions: readonly AnyDefinition[]): RouteConfigs |
 export function validateConfig(schema: StandardSchema, value: unknown): ConfigResult {
   try {
     const result = schema["~standard"].validate(value);
-    if (result instanceof Promise) {
+    if (isThenable(result)) {
       // Nobody waits for it, and its rejection must not end the process.
-      result.catch(() => undefined);
+      Promise.resolve(result).catch(() => undefined);
       const problem = "the schema validates asynchronously, and a transaction cannot wait for it";
       return { problem, cause: new TypeError(problem) };
     }

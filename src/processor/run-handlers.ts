@@ -6,6 +6,7 @@ import type { EditablePhase } from "./effect.ts";
 import { type FoldEnd, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
 import { CONFIG_METADATA, type ConfigResult, configsOf } from "./route-config.ts";
+import { isThenable } from "./thenable.ts";
 import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "./transaction.ts";
 
 const NO_CONFIG: ConfigResult = { value: undefined };
@@ -181,8 +182,4 @@ function passedFault(cause: unknown): Fault | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

@@ -12,6 +12,7 @@ import {
   type FaultPolicy,
   type Processor,
 } from "./definition.ts";
+import { type EditablePhase, HANDLER_PHASES } from "./effect.ts";
 import { stricterPolicy } from "./fault-policy.ts";
 import { type TimeLimit, timeLimit } from "./time-limit.ts";
 
@@ -51,6 +52,8 @@ export interface RunRules {
   readonly definitions: readonly AnyDefinition[];
   /** In the order of the definitions. */
   readonly rules: readonly RunRule[];
+  /** The longest that any of the definitions may take for a message. */
+  readonly longestTimeoutMs: number;
   /** For faults that no processor is to blame for: the strictest of all. */
   readonly strictest: FaultPolicy;
   /** A definition wants to hear of the end of transactions. */
@@ -74,8 +77,9 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
     };
   });
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
+  const longestTimeoutMs = Math.max(...rules.map(({ limit }) => limit.timeoutMs));
   const hasDone = rules.some(({ definition }) => definition.done !== undefined);
-  return { declaration, shadow, definitions, rules, strictest, hasDone };
+  return { declaration, shadow, definitions, rules, longestTimeoutMs, strictest, hasDone };
 }
 
 const known = new WeakMap<Processor, RunRules>();
@@ -87,10 +91,22 @@ export function defaultRunRules(processor: Processor): RunRules {
   return rules;
 }
 
-/** The policy for a fault: that of the processor to blame, or the strictest. */
-export function policyFor({ rules, strictest }: RunRules, { processor }: Fault): FaultPolicy {
-  if (processor === undefined) return strictest;
-  return rules.find(({ definition }) => definition.name === processor)?.onFault ?? strictest;
+/**
+ * The policy for a fault: the strictest of the processor to blame and of those whose handlers a message that passes would
+ * pass by, for one processor's failure must not open what another guards. Of all where none is to blame.
+ *
+ * @param mayRun Whether handlers of a phase are at work, or may still be called.
+ */
+export function policyFor(
+  { rules, strictest }: RunRules,
+  { processor }: Fault,
+  mayRun: (phase: EditablePhase) => boolean,
+): FaultPolicy {
+  const blamed = rules.find(({ definition }) => definition.name === processor);
+  if (blamed === undefined) return strictest;
+  return rules
+    .filter(({ definition }) => HANDLER_PHASES.some((phase) => definition[phase] !== undefined && mayRun(phase)))
+    .reduce((policy, { onFault }) => stricterPolicy(policy, onFault), blamed.onFault);
 }
 
 /** What of the operator's and the authors' wishes cannot be had, in a line each. */

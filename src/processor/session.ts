@@ -20,6 +20,7 @@ import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules
 import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { SessionLinks } from "./session-set.ts";
+import { MARGIN_MS } from "./time-limit.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 import { TransactionScope } from "./transaction.ts";
 
@@ -150,7 +151,14 @@ export class Session implements AnswerOwner, ChainOwner {
   }
 
   needsTime(message: PhaseMessage, grantMs: number): void {
-    const extension = this.#exchange.extendTimeout(directionOf(message.case), grantMs);
+    const { longestTimeoutMs, declaration } = this.#rules;
+    // Envoy extends both directions by it, and each of them once: so for all that is waited for, and may be yet.
+    const wanted = DIRECTIONS.map((direction) => {
+      const { awaited } = this.#queues[direction];
+      return awaited === undefined ? grantMs : longestTimeoutMs - awaited.passedMs + MARGIN_MS;
+    });
+    const most = Math.min(Math.max(...wanted), declaration.maxMessageTimeoutMs);
+    const extension = this.#exchange.extendTimeout(directionOf(message.case), most);
     if (extension) this.#options.outlet.send(extension);
   }
 
@@ -269,7 +277,8 @@ export class Session implements AnswerOwner, ChainOwner {
     const { shadow } = this.#rules;
     const observed = exchange.observabilityMode;
     const isDraining = failure.code === "server_draining";
-    const outcome = faultOutcome(policyFor(this.#rules, failure), {
+    const policy = policyFor(this.#rules, failure, (phase) => exchange.awaits(phase));
+    const outcome = faultOutcome(policy, {
       observed,
       shadow,
       takesImmediateResponse: exchange.immediateObstacle === undefined,

@@ -2,6 +2,7 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import type { FaultPolicy } from "./definition.ts";
 import { stricterPolicy } from "./fault-policy.ts";
 import type { RunRule, RunRules } from "./run-rules.ts";
+import { isThenable } from "./thenable.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 
 /** Hears what becomes of `setup` and `close`. Methods must not throw. */
@@ -28,7 +29,8 @@ export class ProcessorSetup {
   readonly #observer: SetupObserver | undefined;
   readonly #timers: Timers;
   readonly #abort = new AbortController();
-  readonly #pending: Set<RunRule>;
+  /** Every `setup` that is not done, with why it failed last. */
+  readonly #pending: Map<RunRule, unknown>;
   readonly #retries = new Set<unknown>();
   #unready: Fault | undefined;
   #whenReady: () => void = () => undefined;
@@ -38,7 +40,8 @@ export class ProcessorSetup {
     this.#rules = rules;
     this.#observer = observer;
     this.#timers = timers;
-    this.#pending = new Set(rules.filter(({ definition }) => definition.setup !== undefined));
+    const pending = rules.filter(({ definition }) => definition.setup !== undefined);
+    this.#pending = new Map(pending.map((rule) => [rule, undefined]));
     this.#tell();
   }
 
@@ -50,7 +53,7 @@ export class ProcessorSetup {
   /** Runs every `setup`, all at once, and calls back when the last of them is done: at once where there is none. */
   start(whenReady: () => void = () => undefined): void {
     this.#whenReady = whenReady;
-    for (const rule of [...this.#pending]) this.#run(rule, FIRST_RETRY_MS);
+    for (const rule of [...this.#pending.keys()]) this.#run(rule, FIRST_RETRY_MS);
     if (this.#rules.every(({ definition }) => definition.setup === undefined)) whenReady();
   }
 
@@ -83,8 +86,9 @@ export class ProcessorSetup {
     const { definition } = rule;
     const failed = (cause: unknown) => this.#failed(rule, cause, retryMs);
     try {
-      const settingUp = definition.setup?.(this.#abort.signal);
-      if (settingUp instanceof Promise) settingUp.then(() => this.#done(rule), failed);
+      const settingUp: unknown = definition.setup?.(this.#abort.signal);
+      // Whatever can be awaited: a gate that took a library's own promise for the end would let everybody through.
+      if (isThenable(settingUp)) Promise.resolve(settingUp).then(() => this.#done(rule), failed);
       else this.#done(rule);
     } catch (cause) {
       failed(cause);
@@ -102,6 +106,8 @@ export class ProcessorSetup {
   #failed(rule: RunRule, cause: unknown, retryMs: number): void {
     // A setup that ends because it was told to is no failure.
     if (this.#abort.signal.aborted) return;
+    this.#pending.set(rule, cause);
+    this.#tell();
     this.#observer?.failed(rule.definition.name, cause, retryMs);
     const timer = this.#timers.set(() => {
       this.#retries.delete(timer);
@@ -122,15 +128,16 @@ export class ProcessorSetup {
   #tell(): void {
     let blamed: RunRule | undefined;
     let policy: FaultPolicy = "open";
-    for (const rule of this.#pending) {
+    for (const rule of this.#pending.keys()) {
       const stricter = stricterPolicy(policy, rule.onFault);
       if (blamed === undefined || stricter !== policy) blamed = rule;
       policy = stricter;
     }
-    const name = blamed?.definition.name;
-    this.#unready =
-      name === undefined
-        ? undefined
-        : fault("not_ready", `processor "${name}": its setup is not done`, { processor: name });
+    this.#unready = blamed && notReady(blamed.definition.name, this.#pending.get(blamed));
   }
+}
+
+function notReady(processor: string, cause: unknown): Fault {
+  const details = cause === undefined ? { processor } : { processor, cause };
+  return fault("not_ready", `processor "${processor}": its setup is not done`, details);
 }

@@ -5,6 +5,7 @@
  * @typeParam C What a valid value becomes.
  */
 export interface StandardSchema<C = unknown> {
+  /** What the specification asks for (https://standardschema.dev). */
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
@@ -20,6 +21,8 @@ export type SchemaResult<C> =
 
 /** One thing that is wrong with a value. */
 export interface SchemaIssue {
+  /** What is wrong. */
   readonly message: string;
+  /** Where it is wrong. Default: the value itself. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }

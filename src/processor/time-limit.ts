@@ -1,7 +1,7 @@
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 
-/** Which time an answer needs from us to Envoy, at least: a network, a busy event loop, a collection of garbage. */
-const MARGIN_MS = 50;
+/** Which time an answer needs from us to Envoy, at least: a network, a busy event loop, a collection of garbage. In milliseconds. */
+export const MARGIN_MS = 50;
 
 /** How long a processor's asynchronous handlers may take, and what Envoy has to be told so that it waits for them. */
 export interface TimeLimit {
@@ -25,9 +25,12 @@ export interface TimeoutExtension {
  */
 export function timeLimit(timeoutMs: number, declaration: EnvoyDeclaration): TimeLimit {
   const { messageTimeoutMs, maxMessageTimeoutMs } = declaration;
-  if (timeoutMs <= messageTimeoutMs) return { timeoutMs, extension: undefined };
   const beforeTimeoutMs = withoutMargin(messageTimeoutMs);
-  if (maxMessageTimeoutMs <= messageTimeoutMs) return { timeoutMs: beforeTimeoutMs, extension: undefined };
+  if (timeoutMs <= beforeTimeoutMs) return { timeoutMs, extension: undefined };
+  if (maxMessageTimeoutMs <= messageTimeoutMs) {
+    // Envoy's time began earlier than ours: where both are the same, its 504 would come before any policy of ours.
+    return { timeoutMs: timeoutMs < messageTimeoutMs ? timeoutMs : beforeTimeoutMs, extension: undefined };
+  }
   // Envoy counts the grant from its arrival on, so that all of it together is more than maxMessageTimeoutMs.
   const grantedMs = Math.min(timeoutMs, maxMessageTimeoutMs);
   const grantMs = Math.min(maxMessageTimeoutMs, grantedMs - beforeTimeoutMs + MARGIN_MS);

@@ -30,6 +30,7 @@ export type TransactionResult = "completed" | "immediate_response" | "fault" | "
 
 /** What `done` is told. */
 export interface TransactionOutcome {
+  /** How it ended. */
   readonly result: TransactionResult;
   /** There where `result` is `fault`. */
   readonly fault?: Fault | undefined;
@@ -70,6 +71,7 @@ export interface Transaction<S = unknown, C = unknown> {
   typedMetadata(namespace: string): Any | undefined;
   /** What the gRPC call that brought the transaction says of itself; empty for debug calls. */
   readonly grpcMetadata: GrpcMetadata;
+  /** Who asks: an Envoy, a debug call, or a simulation. */
   readonly origin: Origin;
   /** Who opened the connection; undefined where there is none, as in a simulation. */
   readonly peer: Peer | undefined;

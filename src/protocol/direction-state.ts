@@ -1,8 +1,9 @@
 import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
+import { framingOf, type MessageFraming } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type HeaderFields, header, headerFields } from "./headers.ts";
-import type { Phase, PhaseMessage } from "./phase.ts";
+import type { Direction, Phase, PhaseMessage } from "./phase.ts";
 import { WorkingHead } from "./working-head.ts";
 
 /** Order of the phases within a direction. */
@@ -35,6 +36,8 @@ export class DirectionState {
   /** True where an override of ours is what made the mode BUFFERED, so that Envoy shows if it did not obey. */
   overriddenToBuffered = false;
   headers: HttpHeaders | undefined;
+  /** How the message is framed, kept apart from headers that a handler may write into. */
+  framing: MessageFraming | undefined;
   attributes: ProcessingRequest["attributes"] | undefined;
   #working: WorkingHead | undefined;
 
@@ -50,6 +53,12 @@ export class DirectionState {
     return this.#working;
   }
 
+  /** Takes the headers. */
+  open(direction: Direction, headers: HttpHeaders): void {
+    this.headers = headers;
+    this.framing = framingOf(direction, headers);
+  }
+
   /** Puts an override of the body mode in force. */
   overrideMode(mode: BodyMode | undefined): void {
     this.overriddenToBuffered = mode === "BUFFERED" && (this.overriddenToBuffered || this.mode !== "BUFFERED");
@@ -59,7 +68,7 @@ export class DirectionState {
   /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
   get bodyBytes(): number | undefined {
     if (this.headers === undefined) return undefined;
-    if (this.headers.endOfStream) return 0;
+    if (this.framing?.isHeadersOnly) return 0;
     const text = header(this.headers, "content-length");
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }

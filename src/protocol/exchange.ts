@@ -12,12 +12,19 @@ import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
-import { outlivesLength } from "./framing-rules.ts";
+import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import type { HeaderFields } from "./headers.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
-import { type Direction, directionOf, type HeaderPhase, isHeaderPhase, type PhaseMessage } from "./phase.ts";
+import {
+  type Direction,
+  directionOf,
+  type HeaderPhase,
+  isHeaderPhase,
+  type Phase,
+  type PhaseMessage,
+} from "./phase.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 
@@ -89,6 +96,11 @@ export class Exchange {
     return this.#directions[direction].headers;
   }
 
+  /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
+  framing(direction: Direction): MessageFraming | undefined {
+    return this.#directions[direction].framing;
+  }
+
   /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
   headerFields(direction: Direction): HeaderFields {
     return this.#directions[direction].fields;
@@ -133,6 +145,12 @@ export class Exchange {
     return !this.#answeredImmediately;
   }
 
+  /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
+  awaits(phase: Phase): boolean {
+    const { answeredRank, ended, rank } = this.#directions[directionOf(phase)];
+    return answeredRank < RANK[phase] && !(ended && rank < RANK[phase]);
+  }
+
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
   get holdsBody(): boolean {
     const { request, response } = this.#directions;
@@ -158,7 +176,7 @@ export class Exchange {
     if (ignored !== undefined) return fault("override_ignored", ignored);
     state.rank = rank;
     state.ended = endsDirection(request);
-    if (isHeaderPhase(request.case)) state.headers = request.value as HttpHeaders;
+    if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
     this.#remember(message, state);
     if (!this.#observed) {
       this.owed++;
@@ -183,7 +201,7 @@ export class Exchange {
     switch (message.case) {
       case "requestHeaders":
       case "responseHeaders":
-        if (answer.modeOverride) this.#obey(answer.modeOverride, direction);
+        if (answer.modeOverride) this.#obey(answer.modeOverride);
         return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
       case "requestBody":
       case "responseBody":
@@ -269,17 +287,16 @@ export class Exchange {
     for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
   }
 
-  #obey(override: ModeOverride, direction: Direction): void {
+  #obey(override: ModeOverride): void {
     this.#override = override;
-    const { request, response } = this.#directions;
-    if (direction === "request") request.overrideMode(override.requestBody);
-    response.overrideMode(override.responseBody);
+    this.#directions.request.overrideMode(override.requestBody);
+    this.#directions.response.overrideMode(override.responseBody);
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength({ configured, mode, ended, headers }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    if (ended) return outlivesLength(headers, headerChanges);
-    return streamsBody(mode) && (configured === "NONE" || configured === "BUFFERED");
+  #dropsLength({ configured, mode, framing }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
+    if (framing?.isHeadersOnly) return outlivesLength(framing, headerChanges);
+    return streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */

@@ -48,8 +48,11 @@ export type FaultCode =
 
 /** A failure as a value. It ends its own stream and nothing else. */
 export interface Fault {
+  /** Tells it from other values. */
   readonly kind: "fault";
+  /** What went wrong; stable, and the label of the metrics. */
   readonly code: FaultCode;
+  /** Who is to blame. */
   readonly source: FaultSource;
   /** What happened, in one line, without any header value or body byte: it goes to logs and to Envoy's access log. */
   readonly message: string;
@@ -99,6 +102,7 @@ const FAULT_ERROR = Symbol.for("ext-proc.fault-error");
  * right: the runner turns it back into its fault. A handler may catch it to decide for itself.
  */
 export class FaultError extends Error {
+  /** Code of the fault that it becomes. */
   readonly code: FaultCode;
   readonly [FAULT_ERROR] = true;
 

@@ -61,6 +61,11 @@ export class HeaderIndex {
     return this.#find(name, this.#entryEnd) ? SEVERAL : text;
   }
 
+  /** Text of the first entry with this lower-case name. */
+  firstText(name: string): string | undefined {
+    return this.#find(name, this.#start) ? this.#text() : undefined;
+  }
+
   /** Value of the first entry with this lower-case name. */
   first(name: string): Uint8Array | undefined {
     return this.#find(name, this.#start) ? this.#bytes.subarray(this.#valueStart, this.#valueEnd) : undefined;

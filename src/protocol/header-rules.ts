@@ -33,6 +33,9 @@ const MAX_BYTES = 60 * 1024;
 /** Envoy's default limit for the headers of a message, and for each of the two lists of a mutation. */
 export const MAX_HEADERS = 100;
 
+/** Envoy takes one more, which is kept for the `content-length` that the runtime may have to remove. */
+const MAX_REMOVED = MAX_HEADERS - 1;
+
 const REQUEST_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: MAX_BYTES };
 const RESPONSE_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: 80 * 1024 };
 
@@ -57,10 +60,10 @@ export function refuseByMutationRules(name: string, rules: MutationRules): strin
 
 /** Says which list of the mutation that these changes come to is longer than Envoy takes; undefined where none is. */
 export function refuseListLengths(changes: readonly HeaderChange[]): string | undefined {
-  if (changes.length <= MAX_HEADERS) return undefined;
+  if (changes.length <= MAX_REMOVED) return undefined;
   const { setHeaders = [], removeHeaders = [] } = toHeaderMutation(changes) ?? {};
-  if (removeHeaders.length > MAX_HEADERS)
-    return `${removeHeaders.length} headers are removed, and Envoy takes ${MAX_HEADERS}`;
+  if (removeHeaders.length > MAX_REMOVED)
+    return `${removeHeaders.length} headers are removed, and ${MAX_REMOVED} can be`;
   return setHeaders.length > MAX_HEADERS
     ? `${setHeaders.length} values are set, and Envoy takes ${MAX_HEADERS}`
     : undefined;

@@ -24,7 +24,7 @@ export function headerEntries(message: HttpHeaders | HttpTrailers): readonly Hea
 
 /**
  * One header as text: the value, or several values joined with `, ` (RFC 9110 5.3; `cookie` with `; `,
- * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, {@link allHeaders} has the rest.
+ * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, `Head.all` of the transaction has the rest.
  * Names are compared case-insensitively; undefined where the header is absent.
  */
 export function header(message: HttpHeaders | HttpTrailers, name: string): string | undefined {
@@ -86,6 +86,14 @@ export function headerBytes(fields: HeaderFields, name: string): Uint8Array | un
 /** True where a header is there, even with an empty value. `wanted` is lower-case. */
 export function hasHeader(fields: HeaderFields, wanted: string): boolean {
   return fields instanceof HeaderIndex ? fields.has(wanted) : fields.some((entry) => hasName(entry, wanted));
+}
+
+/** The value of a pseudo-header, which comes once and stands before all others; undefined where there is none. */
+export function pseudoHeader(message: HttpHeaders, name: `:${string}`): string | undefined {
+  const fields = headerFields(message);
+  if (fields instanceof HeaderIndex) return fields.firstText(name);
+  for (const entry of fields) if (hasName(entry, name)) return valueText(entry);
+  return undefined;
 }
 
 /** True where an entry has this lower-case name. */

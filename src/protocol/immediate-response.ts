@@ -96,7 +96,8 @@ function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | s
   for (const item of list) {
     if (typeof item !== "string" && !(item instanceof Uint8Array))
       return `value of header ${quoteName(name)} is neither a string nor bytes`;
-    const bytes = typeof item === "string" ? textToBytes(item) : item;
+    // A copy, whatever sort of array it is: what was checked is what is sent.
+    const bytes = typeof item === "string" ? textToBytes(item) : new Uint8Array(item);
     const refusal = refuseValueBytes(name, bytes);
     if (refusal !== undefined) return refusal;
     values.push(headerValueOption(name, bytes, values.length === 0 ? "set" : "append"));

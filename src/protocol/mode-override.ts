@@ -20,16 +20,23 @@ export type OverrideBodyMode = Exclude<BodyMode, "GRPC">;
  * among it: when an override can be sent they are past.
  */
 export interface ModeOverride {
+  /** How the request body is sent; in the answer to request headers alone. */
   readonly requestBody?: OverrideBodyMode | undefined;
+  /** Whether request trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
   readonly requestTrailers?: SendMode | undefined;
+  /** Whether response headers are sent; in the answer to request headers alone. */
   readonly responseHeaders?: SendMode | undefined;
+  /** How the response body is sent. */
   readonly responseBody?: OverrideBodyMode | undefined;
+  /** Whether response trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
   readonly responseTrailers?: SendMode | undefined;
 }
 
 /** The body modes in force on a stream; undefined where Envoy did not tell (before 1.34). */
 export interface Modes {
+  /** As configured, or overridden since. */
   readonly requestBody: BodyMode | undefined;
+  /** As configured, or overridden since. */
   readonly responseBody: BodyMode | undefined;
 }
 
@@ -50,24 +57,27 @@ export interface OverrideSituation {
   readonly bodyBytes: number | undefined;
 }
 
-const BODY_MODES: readonly unknown[] = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
-const SEND_MODES: readonly unknown[] = ["SEND", "SKIP"];
-const VALUES: Readonly<Record<keyof ModeOverride, readonly unknown[]>> = {
+const BODY_MODES: readonly string[] = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
+const SEND_MODES: readonly string[] = ["SEND", "SKIP"];
+
+/** Every mode that can be overridden, with what it may be. */
+export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string[]>> = {
   requestBody: BODY_MODES,
   requestTrailers: SEND_MODES,
   responseHeaders: SEND_MODES,
   responseBody: BODY_MODES,
   responseTrailers: SEND_MODES,
 };
-const FIELDS = Object.keys(VALUES) as readonly (keyof ModeOverride)[];
+const FIELDS = Object.keys(OVERRIDE_MODES) as readonly (keyof ModeOverride)[];
 const SEND_FIELDS = ["requestTrailers", "responseHeaders", "responseTrailers"] as const;
 
 /** Says why something is no override at all; undefined where it is one. */
 export function refuseModeOverride(override: unknown): string | undefined {
   if (typeof override !== "object" || override === null) return "its modes must be an object";
   for (const [field, value] of Object.entries(override)) {
-    if (!Object.hasOwn(VALUES, field)) return `${JSON.stringify(field)} is no mode; there are ${FIELDS.join(", ")}`;
-    const values = VALUES[field as keyof ModeOverride];
+    if (!Object.hasOwn(OVERRIDE_MODES, field))
+      return `${JSON.stringify(field)} is no mode; there are ${FIELDS.join(", ")}`;
+    const values: readonly unknown[] = OVERRIDE_MODES[field as keyof ModeOverride];
     if (value !== undefined && !values.includes(value)) return `${field} must be one of ${values.join(", ")}`;
   }
   const { requestBody, requestTrailers, responseBody, responseTrailers } = override as ModeOverride;
@@ -146,7 +156,9 @@ function refuseHere(
       : undefined;
   if (past !== undefined) return `${past} is past when response headers are answered`;
   for (const field of ["requestBody", "responseBody"] as const) {
-    if (!changed.includes(field) || wanted[field] !== "BUFFERED" || modes[field] !== "NONE") continue;
+    if (!changed.includes(field) || wanted[field] !== "BUFFERED") continue;
+    // A mode that Envoy did not tell may be NONE too.
+    if ((modes[field] ?? "NONE") !== "NONE") continue;
     // Envoy answers 413 to a body above its limit only where BUFFERED is configured; after an override it hangs.
     const bytes = field.startsWith(directionOf(phase)) ? bodyBytes : undefined;
     if (bytes === undefined)
@@ -158,7 +170,7 @@ function refuseHere(
 }
 
 function isOverrideBodyMode(mode: BodyMode | undefined): mode is OverrideBodyMode {
-  return BODY_MODES.includes(mode);
+  return mode !== undefined && BODY_MODES.includes(mode);
 }
 
 function trailersFor(body: OverrideBodyMode, wanted: SendMode | undefined): SendMode | undefined {

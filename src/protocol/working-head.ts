@@ -93,8 +93,9 @@ function applyChange(entries: HeaderValue[], change: HeaderChange): void {
   if (!replaced && op === "set") entries.push(entryOf(name, change.value));
 }
 
-function entryOf(key: string, rawValue: Uint8Array): HeaderValue {
-  return create(HeaderValueSchema, { key, rawValue });
+function entryOf(key: string, value: Uint8Array): HeaderValue {
+  // Handlers get this one, and may write into it; the change is what is sent.
+  return create(HeaderValueSchema, { key, rawValue: new Uint8Array(value) });
 }
 
 function entriesOf(fields: HeaderFields): readonly HeaderValue[] {

@@ -40,7 +40,8 @@ export function parseConfig(text: string, name: string): ConfigFile | { readonly
     const { processors = {}, ...values } = data;
     return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
   }
-  const problems = error.issues.flatMap((issue) => explainIssue(issue, source));
+  // A value may break several rules of one line.
+  const problems = [...new Set(error.issues.flatMap((issue) => explainIssue(issue, source)))];
   // In the order of the file: each begins with its line and column.
   problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   if (problems.length <= MAX_PROBLEMS) return { problems };
@@ -57,6 +58,11 @@ function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings
 }
 
 function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
+  // A list where a list may stand: what is wrong is in its entries.
+  if (issue.code === "invalid_union" && Array.isArray(source.at(issue.path))) {
+    const inEntries = issue.errors.at(-1) ?? [];
+    return inEntries.flatMap((inner) => explainIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));
+  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];

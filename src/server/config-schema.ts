@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
+import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
 import { parseListenAddress } from "./listen-address.ts";
-import { mustBe, OVERRIDE_MODES, type SettingKind } from "./setting-kind.ts";
+import { mustBe, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";
 
 /** What the operator says of one processor, by its name under `processors`. */
@@ -36,11 +37,18 @@ export const configSchema = z.strictObject({
 export function expectedAt(path: readonly PropertyKey[]): string | readonly string[] {
   let at: SettingKind | Section = { ...SECTIONS, processors: {} };
   for (const [depth, name] of path.entries()) {
-    if (isKind(at)) break;
+    if (isKind(at)) return expectedInside(at, path.slice(depth + 1));
     const inProcessors = path[0] === "processors" && depth === 1;
     at = inProcessors ? { ...PROCESSOR_KINDS } : ((at[String(name)] ?? {}) as SettingKind | Section);
   }
   return isKind(at) ? mustBe(at) : Object.keys(at);
+}
+
+/** What stands in an entry of a setting that is a list. */
+function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): string | readonly string[] {
+  if (kind.kind !== "overrides") return mustBe(kind);
+  if (name === undefined) return Object.keys(OVERRIDE_MODES);
+  return `one of ${OVERRIDE_MODES[name as keyof typeof OVERRIDE_MODES].join(", ")}`;
 }
 
 function sections(specs: readonly SettingSpec[]): Section {

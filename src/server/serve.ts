@@ -7,12 +7,12 @@ import { SessionSet } from "../processor/session-set.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
 import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import { ServingState } from "../services/serving-state.ts";
-import { guardAdmin, refuseAdminAddress } from "./admin-access.ts";
+import { guardAdmin } from "./admin-access.ts";
 import { connectionLog } from "./connection-log.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
 import { deferredEndpoint } from "./deferred-endpoint.ts";
 import { FaultLog } from "./fault-log.ts";
-import { ListenError, listenAddressOf } from "./listen-error.ts";
+import { listenAddresses } from "./listen-addresses.ts";
 import { Listeners } from "./listeners.ts";
 import { createLogger } from "./log.ts";
 import type { Logger } from "./logger.ts";
@@ -107,7 +107,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   if (!isProcessor(processor))
     throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
   const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
-  const { listen, statusListen, adminListen } = addressesOf(options);
+  const { listen, statusListen, adminListen } = listenAddresses(options);
   const tls = options.tls && readTlsOptions(options.tls);
 
   const shared = runningParts(processor, options, log);
@@ -151,19 +151,6 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     listeners.destroy();
     throw error;
   }
-}
-
-/** @throws {ListenError} Where one is malformed, or may not be used as it is. */
-function addressesOf({ listen, statusListen, adminListen = "127.0.0.1:9004", adminToken }: ServeOptions) {
-  const addresses = {
-    listen: listenAddressOf("listen", listen ?? ":9002"),
-    statusListen: listenAddressOf("statusListen", statusListen ?? ":9003"),
-    adminListen: listenAddressOf("adminListen", adminListen),
-  };
-  if (addresses.listen.kind === "off") throw new ListenError("listen", 'the main listener cannot be "off"', true);
-  const refusal = refuseAdminAddress(addresses.adminListen, adminToken);
-  if (refusal !== undefined) throw new ListenError("adminListen", `${adminListen} is ${refusal}`, true);
-  return addresses;
 }
 
 /** What all transactions of a server share, with what watches them. */

@@ -1,8 +1,5 @@
-import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
-import type { ModeOverride } from "../protocol/mode-override.ts";
+import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
 import { parseListenAddress } from "./listen-address.ts";
-
-const BODY_MODES = Object.keys(ProcessingMode_BodySendMode).filter((name) => !/^\d/.test(name));
 
 /** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */
 export type SettingKind =
@@ -21,15 +18,6 @@ export type SettingKind =
   | { readonly kind: "names"; readonly names: readonly string[] | undefined }
   /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
   | { readonly kind: "overrides" };
-
-/** Names of a mode override, and what each may be. */
-export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string[]>> = {
-  requestBody: BODY_MODES,
-  requestTrailers: ["SEND", "SKIP"],
-  responseHeaders: ["SEND", "SKIP"],
-  responseBody: BODY_MODES,
-  responseTrailers: ["SEND", "SKIP"],
-};
 
 /** What a value of this kind looks like, to complete "must be". */
 export function mustBe(kind: SettingKind): string {

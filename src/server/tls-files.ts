@@ -2,6 +2,7 @@
 export interface TlsFiles {
   /** Certificate, with the intermediates behind it. */
   readonly certFile: string;
+  /** Private key of that certificate. */
   readonly keyFile: string;
   /** Certificates that clients must be signed by; undefined: clients need none. */
   readonly clientCaFile?: string | undefined;

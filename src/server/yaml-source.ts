@@ -27,6 +27,9 @@ const MAX_ALIASED_NODES = 100;
 /** Nesting that no configuration needs; the reader recurses, and a few thousand end the process. */
 const MAX_DEPTH = 32;
 
+/** Plain values only, also behind a `%YAML 1.1`: a set, an ordered map or a date is an object without a setting in it. */
+const OPTIONS = { schema: "core", resolveKnownTags: false, prettyErrors: false, logLevel: "silent" } as const;
+
 /** Reads one YAML 1.2 document; a problem is a line that begins with its place. */
 export function parseYaml(text: string, name: string): YamlSource | { readonly problems: readonly string[] } {
   const lines = new LineCounter();
@@ -36,7 +39,7 @@ export function parseYaml(text: string, name: string): YamlSource | { readonly p
   };
   try {
     if (isTooDeep(text)) return { problems: [`${name}:1:1: is nested more than ${MAX_DEPTH} deep`] };
-    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+    const documents = parseAllDocuments(text, { ...OPTIONS, lineCounter: lines });
     const [document, second] = Array.isArray(documents) ? documents : [];
     if (document === undefined) return sourceOf(undefined, null, () => `${name}:1:1`);
     const failures = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]);

@@ -9,6 +9,7 @@ export class ServingState {
     this.#serving = serving;
   }
 
+  /** True while new transactions are wanted. Whoever watches is told of a change. */
   get serving(): boolean {
     return this.#serving;
   }

@@ -90,12 +90,15 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   if (mutation?.case === "streamedResponse") {
     const { body, endOfStream } = mutation.value;
     if (body.length > 0 || endOfStream) path.inject(body, endOfStream);
+    // From then on only the server can end the body: should it end the stream instead, the peer waits in vain.
+    const endsAlone = filter.config.release.endsBodyWithoutTrailers;
+    if (path.complete && path.trailers === undefined && !endsAlone) state.paused = false;
     state.finishCall(endOfStream ? "idle" : "streamed_body");
     return { kind: "applied", goesOn: endOfStream };
   }
   const chunk = queue.shift() ?? { bytes: NO_BYTES, endStream: false };
   const bytes = common?.bodyMutation ? mutatedBody(common.bodyMutation, chunk.bytes) : chunk.bytes;
-  if (bytes.length > 0) path.inject(bytes, chunk.endStream);
+  if (bytes.length > 0 || filter.config.release.holdsHeadersForFirstChunk) path.inject(bytes, chunk.endStream);
   if (isBelowLowLimit(filter, state)) state.clearWatermark();
   state.finishCall(queue.isEmpty ? "idle" : "streamed_body");
   return { kind: "applied", goesOn: chunk.endStream };

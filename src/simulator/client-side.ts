@@ -3,11 +3,14 @@ import { withoutConnectionHeaders } from "./exchange-headers.ts";
 import type { PathEnd } from "./filter-path.ts";
 import { asReceived, Framing } from "./framing.ts";
 import type { HeaderMap } from "./header-map.ts";
+import type { HttpExchange } from "./http-exchange.ts";
 import type { ClientOutcome } from "./outcome.ts";
 
 /** The client: the end of the response's way. */
 export class ClientSide implements PathEnd {
   readonly #protocol: "http1" | "http2";
+  /** It sent HEAD over HTTP/1, and so reads no body, whatever became of the method on the way. */
+  readonly #readsNoBody: boolean;
   readonly #onEnd: () => void;
   readonly #body = new ByteBuffer();
   #headers: HeaderMap | undefined;
@@ -16,8 +19,9 @@ export class ClientSide implements PathEnd {
   #waitsForMore = false;
 
   /** `onEnd`: Envoy has sent the end of the response. */
-  constructor(protocol: "http1" | "http2", onEnd: () => void) {
+  constructor({ protocol = "http1", request }: HttpExchange, onEnd: () => void) {
     this.#protocol = protocol;
+    this.#readsNoBody = protocol === "http1" && request?.method === "HEAD";
     this.#onEnd = onEnd;
   }
 
@@ -35,7 +39,7 @@ export class ClientSide implements PathEnd {
   data(bytes: Uint8Array, endStream: boolean): void {
     this.#body.push(bytes);
     if (!endStream) return;
-    this.#waitsForMore = !this.#framing?.endsWith(this.#body.length);
+    this.#waitsForMore = !this.#readsNoBody && !this.#framing?.endsWith(this.#body.length);
     this.#onEnd();
   }
 
@@ -44,16 +48,22 @@ export class ClientSide implements PathEnd {
     this.#onEnd();
   }
 
+  /** A client that has all that was announced does not notice what Envoy does afterwards. */
+  #endFor(end: ClientOutcome["end"]): ClientOutcome["end"] {
+    if (end === "complete") return this.#waitsForMore ? "stalled" : end;
+    return end !== "aborted" && this.#framing?.isComplete(this.#body.length) ? "complete" : end;
+  }
+
   outcome(end: ClientOutcome["end"]): ClientOutcome {
     const body = this.#body.bytes();
-    const limit = this.#framing?.announcedLength ?? body.length;
+    const limit = this.#readsNoBody ? 0 : (this.#framing?.announcedLength ?? body.length);
     const status = this.#headers?.get(":status");
     return {
       status: status === undefined ? undefined : Number(status),
       headers: (this.#headers ? asReceived(this.#headers, this.#protocol) : []).filter(([name]) => name !== ":status"),
       body: body.subarray(0, limit),
-      trailers: this.#trailers?.entries ?? [],
-      end: end === "complete" && this.#waitsForMore ? "stalled" : end,
+      trailers: this.#framing?.announcedLength === undefined ? (this.#trailers?.entries ?? []) : [],
+      end: this.#endFor(end),
       surplus: limit < body.length ? body.subarray(limit) : NO_BYTES,
     };
   }

@@ -1,3 +1,4 @@
+import { bytesToText } from "../protocol/header-text.ts";
 import type { Direction } from "../protocol/phase.ts";
 import { zeroCounters } from "./counters.ts";
 import { DirectionState } from "./direction-state.ts";
@@ -11,7 +12,7 @@ import { FilterState } from "./filter-state.ts";
 import type { HttpExchange } from "./http-exchange.ts";
 import { HttpTransaction } from "./http-transaction.ts";
 import { MessageTimer } from "./message-timer.ts";
-import type { Outcome, Warning } from "./outcome.ts";
+import type { Outcome, UpstreamOutcome, Warning } from "./outcome.ts";
 import { directionMode } from "./processing-mode.ts";
 import { receiveData, receiveHeaders, receiveTrailers } from "./receive-http.ts";
 import { receiveMessage } from "./receive-message.ts";
@@ -87,7 +88,7 @@ export class FilteredTransaction {
       responseCodeDetails: this.#http.details,
       dynamicMetadata: metadata.untyped,
       typedDynamicMetadata: metadata.typed,
-      warnings: [...warnings, ...framingWarnings(upstream, client)],
+      warnings: [...warnings, ...framingWarnings({ upstream, client, requestEnded: this.#filter.request.complete })],
       durationMs: this.#endedAtMs ?? this.clock.nowMs,
     };
   }
@@ -133,12 +134,25 @@ export class FilteredTransaction {
   }
 }
 
-function framingWarnings(upstream: Outcome["upstream"], client: Outcome["client"]): Warning[] {
+function framingWarnings({
+  upstream,
+  client,
+  requestEnded,
+}: Pick<Outcome, "upstream" | "client"> & { readonly requestEnded: boolean }): Warning[] {
   const warnings: Warning[] = [];
   const add = (code: "body_after_content_length" | "body_short_of_content_length", phase: Warning["phase"]) =>
     warnings.push(warning(code, phase, "content-length"));
   if (upstream && upstream.smuggled.length > 0) add("body_after_content_length", "requestHeaders");
   if (client.surplus.length > 0) add("body_after_content_length", "responseHeaders");
-  if (client.end === "stalled") add("body_short_of_content_length", "responseHeaders");
+  // A client that leaves in the middle breaks its own promise.
+  if (upstream?.end === "incomplete" && requestEnded && isShort(upstream))
+    add("body_short_of_content_length", "requestHeaders");
+  if (client.end === "stalled" && isShort(client)) add("body_short_of_content_length", "responseHeaders");
   return warnings;
+}
+
+/** Less came than `content-length` had announced. */
+function isShort({ headers, body }: Pick<UpstreamOutcome, "headers" | "body">): boolean {
+  const announced = headers.find(([name]) => name === "content-length");
+  return announced !== undefined && body.length < Number(bytesToText(announced[1]));
 }

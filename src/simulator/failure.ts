@@ -45,11 +45,11 @@ export function messageTimedOut(filter: FilterState): void {
   passUnprocessed(filter);
 }
 
-/** Answers the client in place of whatever was to come. */
-export function replyLocally(filter: FilterState, reply: LocalReply): void {
+/** Answers the client in place of whatever was to come; false where the client can only be reset. */
+export function replyLocally(filter: FilterState, reply: LocalReply): boolean {
   filter.repliedLocally = true;
   if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;
-  filter.host.localReply({ ...reply, details: reply.details.replaceAll(/\s/g, "_") });
+  return filter.host.localReply({ ...reply, details: reply.details.replaceAll(/\s/g, "_") });
 }
 
 /** Ends processing; both directions stop waiting. */

@@ -28,6 +28,8 @@ export interface FilterPathOptions {
   readonly filter: PathFilter;
   readonly end: PathEnd;
   readonly bufferLimitBytes: number;
+  /** Where trailers came, nothing that a filter injects ends the message. True of requests. */
+  readonly trailersAreTheEnd: boolean;
   /** More was buffered than the limit allows, by a filter that wants the whole body. */
   readonly tooLarge: () => void;
   /** The path takes data again. */
@@ -136,8 +138,8 @@ export class FilterPath {
   inject(bytes: Uint8Array, endStream: boolean): void {
     if (this.#aborted) return;
     this.#passHeaders(false);
-    // Trailers are the end where there are any.
-    this.#passData(bytes, endStream && this.trailers === undefined);
+    const awaitsTrailers = this.#options.trailersAreTheEnd && this.trailers !== undefined;
+    this.#passData(bytes, endStream && !awaitsTrailers);
   }
 
   /** Adds to what is kept, as if the filter had stopped at it. */

@@ -1,5 +1,3 @@
-import type { JsonObject } from "@bufbuild/protobuf";
-
 /** A release line of Envoy whose behaviour the simulator knows from runs on the real one. */
 export type EnvoyVersion = "1.36" | "1.38" | "1.39" | "1.40";
 
@@ -89,32 +87,41 @@ export interface PerRouteSettings {
 export interface FilterSettings {
   /** Default "1.40". */
   readonly envoyVersion?: EnvoyVersion | undefined;
+  /** What is sent to the server. Default: headers of both directions. */
   readonly processingMode?: ProcessingModeSettings | undefined;
+  /** Failures let the transaction go on. Default false. */
   readonly failureModeAllow?: boolean | undefined;
   /** Time for an answer to each message, in milliseconds. Default 200. */
   readonly messageTimeoutMs?: number | undefined;
   /** Upper bound of `override_message_timeout`, in milliseconds. Default 0: such answers are ignored. */
   readonly maxMessageTimeoutMs?: number | undefined;
+  /** `mode_override` is obeyed. Default false. */
   readonly allowModeOverride?: boolean | undefined;
   /** Overrides have to be in this list, `requestHeaderMode` aside. Default and empty: any. */
   readonly allowedOverrideModes?: readonly ProcessingModeSettings[] | undefined;
+  /** Which headers may be changed. Default: all but routing headers and `x-envoy-…`. */
   readonly mutationRules?: MutationRules | undefined;
+  /** Which headers the server sees. Default: all. */
   readonly forwardRules?: ForwardRules | undefined;
   /** Status of the reply when processing fails; a time-out stays 504. Default 500. */
   readonly statusOnError?: number | undefined;
+  /** The server only watches. Default false. */
   readonly observabilityMode?: boolean | undefined;
   /** In observability mode: how long the stream stays open after the transaction. Default 5000. */
   readonly deferredCloseTimeoutMs?: number | undefined;
+  /** Immediate responses are protocol errors. Default false. */
   readonly disableImmediateResponse?: boolean | undefined;
   /** Default DEFAULT: as the server says. */
   readonly routeCacheAction?: "DEFAULT" | "CLEAR" | "RETAIN" | undefined;
   /** The older spelling of RETAIN. Default false. */
   readonly disableClearRouteCache?: boolean | undefined;
+  /** Which dynamic metadata goes to the server, and may come from it. Default: none. */
   readonly metadataOptions?: MetadataOptions | undefined;
   /** Names of attributes sent with the first message of the request. Default: none. */
   readonly requestAttributes?: readonly string[] | undefined;
   /** Names of attributes sent with the first message of the response. Default: none. */
   readonly responseAttributes?: readonly string[] | undefined;
+  /** In STREAMED, chunks do not wait for the answer to the headers. Default false. */
   readonly sendBodyWithoutWaitingForHeaderResponse?: boolean | undefined;
   /** Keeps `content-length` in the streaming modes. Needs Envoy 1.38. Default false. */
   readonly allowContentLengthHeader?: boolean | undefined;
@@ -129,6 +136,3 @@ export interface FilterSettings {
   /** `timeout` of the route, in milliseconds, from the end of the request to the end of the response. Default 15000; 0: none. */
   readonly routeTimeoutMs?: number | undefined;
 }
-
-/** Attributes and metadata are plain JSON. */
-export type { JsonObject };

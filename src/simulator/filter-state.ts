@@ -22,8 +22,12 @@ export interface LocalReply {
 
 /** What the filter asks of the connection manager around it. */
 export interface FilterHost {
-  /** Answers the client in place of the upstream; once response headers have reached it, resets the stream instead. */
-  localReply(reply: LocalReply): void;
+  /**
+   * Answers the client in place of the upstream; once response headers have reached it, resets the stream instead.
+   *
+   * @returns Whether the client gets the reply.
+   */
+  localReply(reply: LocalReply): boolean;
   /** A response that the filter itself sends in pieces. */
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void;
   streamedReplyData(bytes: Uint8Array, endStream: boolean): void;

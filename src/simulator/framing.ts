@@ -52,13 +52,16 @@ const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authori
 
 /**
  * Header lines as a peer reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
- * and blanks and tabs at both ends of a value mean nothing.
+ * nor is a response's `host`, and blanks and tabs at both ends of a value mean nothing.
  */
 export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {
   if (protocol === "http2") return headers.entries;
-  const isWritten = ([name]: HeaderEntry) =>
-    !name.startsWith(":") || (headers.kind === "request" ? REQUEST_LINE.has(name) : name === ":status");
-  return headers.entries.filter(isWritten).map(([name, value]) => [name, trimmed(value)]);
+  return headers.entries.filter(([name]) => isWritten(name, headers)).map(([name, value]) => [name, trimmed(value)]);
+}
+
+function isWritten(name: string, { kind }: HeaderMap): boolean {
+  if (kind === "request") return !name.startsWith(":") || REQUEST_LINE.has(name);
+  return name === ":status" || (name !== "host" && !name.startsWith(":"));
 }
 
 function trimmed(value: Uint8Array): Uint8Array {

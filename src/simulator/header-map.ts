@@ -8,8 +8,8 @@ export type HeaderMapKind = "request" | "response" | "trailers";
 export type HeaderEntry = readonly [name: string, value: Uint8Array];
 
 /**
- * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. Among headers `host` is
- * another name of `:authority`, which a response cannot have.
+ * Headers or trailers as Envoy holds them: in order, pseudo-headers first, names in lower case. In a request `host` is
+ * another name of `:authority`.
  */
 export class HeaderMap {
   readonly kind: HeaderMapKind;
@@ -57,8 +57,8 @@ export class HeaderMap {
         ? this.#entries.findIndex(([candidate]) => candidate === key)
         : -1;
     const present = this.#entries[index];
-    if (present) this.#entries[index] = [key, joined(present[1], value)];
-    else this.#insert(key, value);
+    if (present === undefined) this.#insert(key, value);
+    else if (value.length > 0) this.#entries[index] = [key, joined(present[1], value)];
   }
 
   /** Puts one value in place of all that are there; the line moves to the end. */
@@ -92,7 +92,7 @@ export class HeaderMap {
 
   #nameOf(name: string): string {
     const key = name.toLowerCase();
-    return key === "host" && this.kind !== "trailers" ? ":authority" : key;
+    return key === "host" && this.kind === "request" ? ":authority" : key;
   }
 }
 

@@ -56,7 +56,7 @@ export class HttpTransaction implements FilterHost {
     this.#exchange = exchange;
     this.#config = parts.config;
     this.#filter = parts.filter;
-    this.client = new ClientSide(this.#protocol, () => this.#finish("complete"));
+    this.client = new ClientSide(exchange, () => this.#finish("complete"));
     this.upstream = new UpstreamSide(clock, exchange, {
       noRoute: () => this.#replyForEnvoy(404, "", "route_not_found"),
       headersArrived: () => this.#respondIf("request_headers"),
@@ -67,6 +67,7 @@ export class HttpTransaction implements FilterHost {
       filter: parts.filter.request,
       end: this.#noticing(this.upstream),
       bufferLimitBytes: this.#bufferLimitBytes,
+      trailersAreTheEnd: true,
       tooLarge: () => this.#replyForEnvoy(413, "Payload Too Large", "request_payload_too_large"),
       unblocked: () => this.#requestSource.resume(),
     });
@@ -74,6 +75,7 @@ export class HttpTransaction implements FilterHost {
       filter: parts.filter.response,
       end: this.#noticing(this.client),
       bufferLimitBytes: this.#bufferLimitBytes,
+      trailersAreTheEnd: false,
       tooLarge: () => this.#replyForEnvoy(500, "Internal Server Error", "response_payload_too_large"),
       unblocked: () => this.#responseSource.resume(),
     });
@@ -90,17 +92,18 @@ export class HttpTransaction implements FilterHost {
     this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }
 
-  localReply(reply: LocalReply): void {
+  localReply(reply: LocalReply): boolean {
     this.requestPath.abort();
     this.responsePath.abort();
     this.details = reply.details;
     if (this.client.hasHeaders) {
       this.#finish("reset");
-      return;
+      return false;
     }
     const { headers, body, endStream } = prepareLocalReply(reply, this.#requestHeaders);
     this.client.headers(headers, endStream);
     if (!endStream) this.client.data(body, true);
+    return true;
   }
 
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void {
@@ -129,7 +132,8 @@ export class HttpTransaction implements FilterHost {
   }
 
   attribute(name: string): unknown {
-    if (this.#config.observabilityMode && !this.#config.release.observesAttributes) return undefined;
+    const { observabilityMode, release } = this.#config;
+    if (observabilityMode && !release.observesRequestAttributes && name.startsWith("request.")) return undefined;
     return readAttribute(name, {
       given: this.#exchange.attributes ?? {},
       protocol: this.#protocol,

@@ -17,13 +17,14 @@ export function respondImmediately(filter: FilterState, response: ImmediateRespo
   }
   if (status === undefined || status.code < 200) filter.warn("immediate_status_invalid", undefined);
   stopProcessing(filter);
-  replyLocally(filter, {
+  const isSent = replyLocally(filter, {
     status: finalStatus(status?.code ?? DEFAULT_STATUS),
     body,
     details,
     grpcStatus: grpcStatus?.status,
     mutate: headers && ((map) => mutateReplyHeaders(filter, map, headers)),
   });
+  if (!isSent) filter.warn("immediate_too_late", undefined);
 }
 
 /** Envoy keeps 16 bits of the number. */

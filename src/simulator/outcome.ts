@@ -72,10 +72,13 @@ export interface Warning {
 export interface Outcome {
   /** Undefined where no upstream was asked. */
   readonly upstream: UpstreamOutcome | undefined;
+  /** What the client got. */
   readonly client: ClientOutcome;
   /** Every message each way, in order. */
   readonly messages: readonly StreamMessage[];
+  /** How the stream to the server ended. */
   readonly streamEnd: StreamEnd;
+  /** Counters of the filter. */
   readonly counters: Counters;
   /** `%RESPONSE_CODE_DETAILS%`. */
   readonly responseCodeDetails: string;
@@ -83,6 +86,7 @@ export interface Outcome {
   readonly dynamicMetadata: Readonly<Record<string, JsonObject>>;
   /** Typed dynamic metadata that the server was allowed to set: type URL and bytes, by namespace. */
   readonly typedDynamicMetadata: Readonly<Record<string, { readonly typeUrl: string; readonly value: Uint8Array }>>;
+  /** What Envoy dropped, or would be harmed by. */
   readonly warnings: readonly Warning[];
   /** Virtual milliseconds from the client's headers to the end of the transaction. */
   readonly durationMs: number;

@@ -4,6 +4,7 @@ import type { AnswerProblem } from "./answer-problem.ts";
 import { answerBody } from "./body-answer.ts";
 import type { DirectionState } from "./direction-state.ts";
 import { answerFailed } from "./failure.ts";
+import type { BodySendMode } from "./filter-settings.ts";
 import type { FilterState } from "./filter-state.ts";
 import { answerHeaders } from "./headers-answer.ts";
 import { respondImmediately } from "./immediate-response.ts";
@@ -26,8 +27,9 @@ export function receiveMessage(filter: FilterState, message: ProcessingResponse)
     overrideMessageTimeout(filter, message);
     return;
   }
+  const bodyMode = filter.request.mode.body;
   const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride) : false;
-  if (overridden && message.response.case === undefined && isDirectOverride(filter)) return;
+  if (overridden && message.response.case === undefined && isDirectOverride(filter, bodyMode)) return;
   const endsBody = isLastOfBody(filter, message);
   const problem = answer(filter, message);
   const { counters } = filter;
@@ -77,16 +79,20 @@ const IMMEDIATE_DISABLED: AnswerProblem = {
   details: "unhandled immediate response due to config disabled it",
 };
 
-/** Whether a `mode_override` may come by itself, before the answer to request headers: to FULL_DUPLEX_STREAMED alone. */
-function isDirectOverride({ config, request: { mode, waitsFor } }: FilterState): boolean {
+/**
+ * Whether a `mode_override` may come by itself, before the answer to request headers: to FULL_DUPLEX_STREAMED alone, and
+ * not where the body was to be held.
+ */
+function isDirectOverride({ config, request: { mode, waitsFor } }: FilterState, from: BodySendMode): boolean {
   if (!config.release.directModeOverride || waitsFor !== "headers") return false;
+  if (from === "BUFFERED" || from === "BUFFERED_PARTIAL") return false;
   return mode.body === "FULL_DUPLEX_STREAMED" && mode.sendTrailers;
 }
 
 function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
   const { receivingNamespaces, release } = filter.config;
   const dropped = filter.metadata.receive(message, receivingNamespaces, release.typedDynamicMetadata);
-  for (const namespace of dropped) filter.warn("dynamic_metadata_dropped", undefined, namespace);
+  for (const { namespace, code } of dropped) filter.warn(code, undefined, namespace);
 }
 
 /**

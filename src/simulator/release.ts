@@ -25,7 +25,7 @@ export interface Release {
   /** Responses of Envoy's own making pass the filter, and so the server, like an upstream's. */
   readonly sendsLocalReplies: boolean;
   /** In observability mode attributes of the request have values. */
-  readonly observesAttributes: boolean;
+  readonly observesRequestAttributes: boolean;
 }
 
 const RELEASE_1_38: Release = {
@@ -40,7 +40,7 @@ const RELEASE_1_38: Release = {
   typedDynamicMetadata: false,
   endsBodyWithoutTrailers: false,
   sendsLocalReplies: true,
-  observesAttributes: true,
+  observesRequestAttributes: true,
 };
 
 const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
@@ -53,7 +53,7 @@ const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
     allowContentLengthHeader: false,
     endsBodyWithoutTrailers: true,
     sendsLocalReplies: false,
-    observesAttributes: false,
+    observesRequestAttributes: false,
   },
   "1.38": RELEASE_1_38,
   "1.39": { ...RELEASE_1_38, closesStream: "with_both_last_answers", holdsHeadersForFirstChunk: true },

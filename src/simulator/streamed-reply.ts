@@ -88,7 +88,12 @@ function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: Head
     filter.counters.rejected_header_mutations++;
     return { kind: "invalid", details: "header_mutation_set_headers_failed" };
   }
-  const setHeaders = source.headers.map((header) => ({ header, append: true }));
+  // Rules for the names of mutations do not reach the status.
+  const status = source.headers.findLast(({ key }) => key === ":status");
+  if (status !== undefined) target.set(":status", status.rawValue);
+  const rest = source.headers.filter((header) => header.key !== ":status");
+  // Each takes the place of those before it of its name.
+  const setHeaders = rest.map((header) => ({ header, append: false }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,
     replacingMessage: false,

@@ -3,7 +3,7 @@ import type { RunRules } from "../processor/run-rules.ts";
 import { Session } from "../processor/session.ts";
 import type { ProcessorSetup } from "../processor/setup.ts";
 import type { Timers } from "../processor/timers.ts";
-import type { Fault } from "../protocol/fault.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
 import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
 import type { LivePeer } from "./drive-transaction.ts";
@@ -16,7 +16,7 @@ export interface ProcessorPeerOptions {
 
 /** A processor as the ext_proc server of one transaction: the same session that a server runs, without a server. */
 export class ProcessorPeer implements LivePeer {
-  /** Every fault there was. */
+  /** Every fault there was, failures of `done` included. */
   readonly faults: Fault[] = [];
   readonly #processor: Processor;
   readonly #options: ProcessorPeerOptions;
@@ -45,7 +45,8 @@ export class ProcessorPeer implements LivePeer {
       observer: {
         message: () => undefined,
         ended: () => undefined,
-        fault: (fault) => this.faults.push(fault),
+        fault: (failure) => this.faults.push(failure),
+        doneFailed: (processor, cause) => this.faults.push(doneFailed(processor, cause)),
       },
       outlet: {
         send: (response) => stream.message(response),
@@ -66,6 +67,11 @@ export class ProcessorPeer implements LivePeer {
       reset: () => session.cancel(),
     };
   }
+}
+
+/** A server counts and logs it; nobody would look for that in a test. */
+function doneFailed(processor: string, cause: unknown): Fault {
+  return fault("handler_threw", `processor "${processor}": its done threw`, { processor, cause });
 }
 
 /** The simulated clock, as a session has it. It is read no more than its timers need. */

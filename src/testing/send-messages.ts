@@ -19,9 +19,11 @@ export type SendMessagesOptions = Pick<SimulateOptions, "operator" | "patienceMs
 
 /** A processor's answers to messages. */
 export interface MessageAnswers {
+  /** In the order in which they were sent. */
   readonly responses: readonly ProcessingResponse[];
   /** The gRPC status of the stream's end; 0 is OK. */
   readonly code: number;
+  /** Why the processor failed. Empty where it did not. */
   readonly faults: readonly Fault[];
 }
 

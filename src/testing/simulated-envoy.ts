@@ -9,11 +9,17 @@ export type SendRequest = (path: string, request?: SimulatedRequest) => Promise<
 
 /** A simulated Envoy. Each request is one HTTP transaction; they may run at the same time. */
 export interface SimulatedEnvoy {
+  /** Sends a GET. */
   readonly get: SendRequest;
+  /** Sends a HEAD. */
   readonly head: SendRequest;
+  /** Sends a POST. */
   readonly post: SendRequest;
+  /** Sends a PUT. */
   readonly put: SendRequest;
+  /** Sends a PATCH. */
   readonly patch: SendRequest;
+  /** Sends a DELETE. */
   readonly delete: SendRequest;
   /** Sends a request of any method. Rejects with a TypeError where there is no such request. */
   send(request?: SimulatedRequestLine): Promise<SimulatedTransaction>;

@@ -16,7 +16,9 @@ export interface SimulatedBody {
   readonly chunks?: readonly (string | Uint8Array)[] | undefined;
   /** Time before each piece, in milliseconds of the simulated clock. Default 0: all is there with the headers. */
   readonly chunkIntervalMs?: number | undefined;
+  /** Besides those that the body brings. Default: none. */
   readonly headers?: HeaderFields | undefined;
+  /** What follows the body. Default: none. */
   readonly trailers?: HeaderFields | undefined;
 }
 

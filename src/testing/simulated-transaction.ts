@@ -17,14 +17,19 @@ export interface ReceivedMessage {
   readonly bytes: Uint8Array;
   /** The body parsed, where `content-type` says that it is JSON and it is; else undefined. */
   readonly json: unknown;
+  /** Read like the headers. Empty where there are none. */
   readonly trailers: ReceivedHeaders;
 }
 
 /** The request, as the upstream got it. */
 export interface UpstreamRequest extends ReceivedMessage {
+  /** `:method`, as the processor left it. */
   readonly method: string;
+  /** `:scheme`. */
   readonly scheme: string;
+  /** `:authority`. */
   readonly authority: string;
+  /** `:path`, with its query. */
   readonly path: string;
   /** Name of the route that was taken; `default` where the test gave none. */
   readonly route: string;
@@ -47,10 +52,14 @@ export interface ClientResponse extends ReceivedMessage {
 export interface SimulatedTransaction {
   /** Undefined where the upstream was not asked. */
   readonly request: UpstreamRequest | undefined;
+  /** What the client got. */
   readonly response: ClientResponse;
   /** What Envoy dropped, or would be harmed by, with the rule and the way out. Empty for a sound processor. */
   readonly warnings: readonly Warning[];
-  /** Why processors failed; what became of that is their fault policy's. Empty for a server reached over gRPC. */
+  /**
+   * Why processors failed, in their `done` too; what became of that is their fault policy's. Empty for a server reached
+   * over gRPC.
+   */
   readonly faults: readonly Fault[];
   /** Counters of Envoy's filter, without those at zero: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
   readonly counters: Partial<Counters>;

@@ -72,6 +72,21 @@ describe("ext-proc check", () => {
     ["a bad flag", () => ["--on-fault", "never"], 2, /--on-fault: "never" is none of/],
     ["an unknown flag", () => ["--nothing"], 2, /--nothing/],
     ["an unknown processor", () => ["nothing"], 2, /nothing: no such processor/],
+    ["a server that listens nowhere", () => ["--listen", "off"], 2, /--listen: the main listener cannot be "off"/],
+    ["an admin listener without a token", () => ["--admin-listen", ":9004"], 2, /it needs --admin-token-file/],
+    [
+      "a token that is not there",
+      () => ["--admin-token-file", join(folder, "none")],
+      1,
+      /--admin-token-file: .*none cannot be read \(ENOENT\)/,
+    ],
+    ["a certificate without its key", () => ["--tls-cert", "cert.pem"], 2, /--tls-cert needs --tls-key/],
+    [
+      "a certificate that is not there",
+      () => ["--tls-cert", join(folder, "none"), "--tls-key", join(folder, "none")],
+      1,
+      /--tls-cert: .*none cannot be read \(ENOENT\)/,
+    ],
   ] as const)("refuses %s", async (_what, args, code, message) => {
     const ended = await runBinary(["check", ...args()]);
     expect([ended.code, ended.stdout]).toEqual([code, ""]);

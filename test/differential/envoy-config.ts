@@ -76,7 +76,7 @@ function connectionManager(
     http_protocol_options: { enable_trailers: true },
     generate_request_id: false,
     server_header_transformation: "PASS_THROUGH",
-    stream_idle_timeout: seconds(patience(settings.streamIdleTimeoutMs, timeScale) ?? 8000),
+    stream_idle_timeout: seconds(patience(settings.streamIdleTimeoutMs, timeScale) ?? 6000),
     access_log: [accessLog(lane, accessLogFile)],
     http_filters: [
       ...setMetadata(lane.dynamicMetadata),

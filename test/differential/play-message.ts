@@ -4,10 +4,11 @@ import { latin1, type WireField, type WireStream } from "./wire.ts";
 
 /** Real milliseconds of one that a scenario names: far above what a busy machine takes to pass a message on. */
 export const TIME_SCALE = 5;
-/** Nothing has happened for so long: what was under way has arrived. */
-const QUIET_MS = 25;
-/** As long where headers are seen nowhere behind Envoy: it holds them, or a busy machine has not come to them yet. */
-const HELD_QUIET_MS = 150;
+const SLICE_MS = 5;
+/** Nothing has happened for so many slices: what was under way has arrived. */
+const QUIET_SLICES = 5;
+/** As many where headers are seen nowhere behind Envoy: it holds them, or a busy machine has not come to them yet. */
+const HELD_QUIET_SLICES = 25;
 const MAX_QUIET_WAIT_MS = 3000;
 
 /** When something last happened in an exchange, anywhere. */
@@ -21,13 +22,17 @@ export async function pace(scenarioMs: number, activity: Activity, isThrough: ()
   await quiet(activity, isThrough);
 }
 
-/** Waits until nothing moves any more; longer while the headers are not `isThrough`. */
+/**
+ * Waits until nothing moves any more; longer while the headers are not `isThrough`. Counted in short waits, since a
+ * process that stands still for a moment must look at its sockets before it may call that quiet.
+ */
 export async function quiet(activity: Activity, isThrough = () => true): Promise<void> {
   const giveUpMs = performance.now() + MAX_QUIET_WAIT_MS;
-  for (;;) {
-    const left = activity.lastMs + (isThrough() ? QUIET_MS : HELD_QUIET_MS) - performance.now();
-    if (left <= 0 || performance.now() > giveUpMs) return;
-    await delay(left);
+  for (let slices = 0; slices < (isThrough() ? QUIET_SLICES : HELD_QUIET_SLICES); slices++) {
+    const { lastMs } = activity;
+    await delay(SLICE_MS);
+    if (performance.now() > giveUpMs) return;
+    if (activity.lastMs !== lastMs) slices = -1;
   }
 }
 

@@ -9,7 +9,7 @@ import { printScenario, shrink } from "./shrink.ts";
 const { EXT_PROC_DIFFERENTIAL_RANDOM: count = "100", EXT_PROC_DIFFERENTIAL_SEED: seed = "1" } = process.env;
 const MS_EACH = 1000;
 /** The first ones tell enough, and shrinking takes its time. */
-const MAX_SHOWN = 5;
+const MAX_SHOWN = 3;
 const SHRINK_MS = 120_000;
 
 describe.skipIf(envoyBinary === undefined)("random scenarios", () => {

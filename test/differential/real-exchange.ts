@@ -7,7 +7,7 @@ import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "
 import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
 
 /** Whatever hangs is given up here; no time-out of a scenario is that long. */
-const GIVE_UP_MS = 12_000;
+const GIVE_UP_MS = 9_000;
 const LOOK_EVERY_MS = 10;
 
 /** What an exchange left behind, as bytes. */
@@ -27,6 +27,8 @@ export interface RealUpstream {
   readonly activity: Activity;
   /** Tells the upstream when its answer's headers have come to the client. */
   answerIsThrough: () => boolean;
+  /** Settles when all of the answer has been sent; at once where it has not begun. */
+  answered: () => Promise<void>;
   close(): void;
 }
 
@@ -35,7 +37,7 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
   const activity: Activity = { lastMs: performance.now() };
   const isThrough = () => upstream.answerIsThrough();
   const streams: WireStream[] = [];
-  let answered = false;
+  let answered: Promise<void> | undefined;
   const { response = {} } = exchange;
   const fields: WireField[] = [[":status", String(response.status ?? 200)], ...(response.headers ?? []).map(wireField)];
   const answer = async (stream: WireStream) => {
@@ -48,15 +50,21 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
       const { incoming } = stream;
       const ready =
         response.startsAfter === "request_headers" ? incoming.fields !== undefined : incoming.end === "complete";
-      if (!ready || answered || incoming.end === "cut") continue;
-      answered = true;
-      void answer(stream);
+      if (!ready || answered !== undefined || incoming.end === "cut") continue;
+      answered = answer(stream);
     }
   };
   const listen = exchange.protocol === "http2" ? listenHttp2 : listenHttp1;
   const { port, close } = await listen((stream) => streams.push(stream), onActivity);
   const stream = () => streams.find(({ incoming }) => incoming.fields !== undefined);
-  const upstream: RealUpstream = { port, activity, close, stream, answerIsThrough: () => true };
+  const upstream: RealUpstream = {
+    port,
+    activity,
+    close,
+    stream,
+    answerIsThrough: () => true,
+    answered: () => answered ?? Promise.resolve(),
+  };
   return upstream;
 }
 
@@ -85,11 +93,15 @@ export async function playExchange(
   const giveUpMs = performance.now() + GIVE_UP_MS;
   const isDone = () => isOver() && (call()?.events.at(-1)?.kind ?? "closed") === "closed";
   while (!isDone() && performance.now() < giveUpMs) await delay(LOOK_EVERY_MS);
+  // Envoy may still be sending what the client takes for more than the response.
+  if (client.incoming.end === "complete") await upstream.answered();
   await quiet(activity);
   await sent;
+  // As it is now: the end of the connection is ours.
+  const seen = { ...client.incoming };
   client.destroy();
   upstream.close();
-  return { client: client.incoming, clientAborted: aborted, upstream: upstream.stream()?.incoming, call: call() };
+  return { client: seen, clientAborted: aborted, upstream: upstream.stream()?.incoming, call: call() };
 }
 
 function requestFields({ request = {} }: HttpExchange): WireField[] {

@@ -57,13 +57,14 @@ export function prose(document: string): string {
   return document.replaceAll(/^```\w*\n.*?^```$/gms, "").replaceAll(/`[^`\n]*`/g, "`code`");
 }
 
-/** The names under which a document's headings can be linked to. */
+/** The names under which a document's headings, and what it names itself, can be linked to. */
 export function anchors(document: string): string[] {
-  const headings = [...document.replaceAll(/^```\w*\n.*?^```$/gms, "").matchAll(/^#+ +(.*)$/gm)];
-  return headings.map(([, heading = ""]) => {
+  const text = document.replaceAll(/^```\w*\n.*?^```$/gms, "");
+  const headings = [...text.matchAll(/^#+ +(.*)$/gm)].map(([, heading = ""]) => {
     const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s_-]/gu, "");
     return words.trim().replaceAll(/\s/g, "-");
   });
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = ""]) => id)];
 }
 
 /** Whether a path in the project is there. */

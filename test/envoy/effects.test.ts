@@ -1,3 +1,5 @@
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterEach, describe, expect, test } from "vitest";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
@@ -82,6 +84,19 @@ describe.skipIf(envoyBinary === undefined)("effects behind a real Envoy", () => 
     const { status, headers, body, trailers } = await rig.send({});
     expect([status, headers["x-a"], body.length, trailers["x-t"]]).toEqual([202, "1", 100_002, "2"]);
     expect(rig.upstream.seen).toEqual([]);
+    expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
+  });
+
+  test("a streamed immediate response to a HEAD has no body, which the client would take for the next response", async () => {
+    const reply = defineProcessor({
+      name: "reply",
+      requestHeaders: () => streamedImmediateResponse(200, { chunks: ["HTTP/1.1 200 OK\r\n\r\n"] }),
+    });
+    rig = await startEnvoyRig(reply);
+    if (/^1\.3[0-6]\./.test(rig.envoy.version)) return;
+    const socket = connect(rig.envoy.port, "127.0.0.1");
+    socket.write("HEAD / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n");
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 OK\r\n(?:[\w-]+: .*\r\n)+\r\n$/);
     expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
   });
 

@@ -1,4 +1,4 @@
-import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HttpHeaders, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
 import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
@@ -10,17 +10,31 @@ import { recordSession } from "./recorded-session.ts";
 export interface AnsweredTo extends Envelope {
   /** Default: requestHeaders. */
   readonly phase?: EditablePhase;
+  /** Default: a request's `:method`, and nothing else. */
   readonly headers?: HeaderPairs;
   readonly endOfStream?: boolean;
   readonly declared?: EnvoyDeclarationInit;
+  /** What the handler does to its message. */
+  readonly writing?: (message: HttpHeaders) => void;
 }
+
+const A_GET: HeaderPairs = [[":method", "GET"]];
 
 /** What a processor that returns these effects, typed or not, comes to: its one answer, or its fault. */
 export function outcomeOf(
   effects: unknown,
-  { phase = "requestHeaders", headers = [], declared = {}, ...envelope }: AnsweredTo = {},
+  {
+    phase = "requestHeaders",
+    headers = phase === "requestHeaders" ? A_GET : [],
+    declared = {},
+    writing,
+    ...envelope
+  }: AnsweredTo = {},
 ): { readonly answers: readonly ProcessingResponse[]; readonly fault: Fault | undefined } {
-  const handler = () => effects as Effect<never>[];
+  const handler = (message: unknown) => {
+    writing?.(message as HttpHeaders);
+    return effects as Effect<never>[];
+  };
   const recorded = recordSession(defineProcessor({ name: "p", [phase]: handler }), {
     declaration: declareEnvoy(declared),
   });

@@ -81,6 +81,21 @@ describe("effects", () => {
     expect(recorded.answers.map(changesOf)).toEqual([["-x-b", "x-a = 1", "x-a += 2"]]);
   });
 
+  test("cannot be changed by who sees them in a message or a head", () => {
+    const writer = defineProcessor({
+      name: "writer",
+      requestHeaders(headers, tx) {
+        tx.request.bytes("x-a")?.fill(0x0a);
+        headers.headers?.headers.at(-1)?.rawValue.fill(0x0a);
+      },
+    });
+    const { receive, answers } = recordSession(
+      compose(defineProcessor({ name: "first", requestHeaders: () => setHeader("x-a", "1") }), writer),
+    );
+    receive(headersOf("requestHeaders"));
+    expect(changesOf(answers[0])).toEqual(["x-a = 1"]);
+  });
+
   test("hold the bytes that they had when they were returned", async () => {
     const scratch = new Uint8Array([0x61]);
     const recorded = recordSession(

@@ -41,6 +41,12 @@ describe("defineProcessor", () => {
     },
   );
 
+  test.each([undefined, null, "p", () => undefined, []])("refuses %s in place of a definition", (value) => {
+    expect(define(value)).toThrow(
+      /^defineProcessor: its argument is (?:undefined|null|a string|a function|an array), must be an object$/,
+    );
+  });
+
   test("refuses a property that it does not know, and lists those it does", () => {
     expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
       new TypeError(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import {
   addHeaderIfAbsent,
   appendHeader,
@@ -137,8 +138,24 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     expect(changesOf(answerOf(setStatus(404), response("200", true)))).toEqual([":status = 404"]);
   });
 
+  test("is judged by what came, whatever a handler writes into its message", () => {
+    const alone = response("200", false);
+    const writing = (message: HttpHeaders) => {
+      message.endOfStream = true;
+      message.headers = undefined;
+    };
+    expect(faultOf(setStatus(204), { ...alone, writing })).toContain("this response has one");
+    const request = { headers: [[":method", "HEAD"]] as HeaderPairs, declared: ROUTING, writing };
+    expect(faultOf(setMethod("GET"), request)).toContain("a request cannot become or cease to be HEAD");
+  });
+
+  test("may be any other method where Envoy's forward_rules hide that of the client", () => {
+    expect(faultOf(setMethod("GET"), { headers: [], declared: ROUTING })).toContain("Envoy did not send :method");
+  });
+
   test.each([
     ["GET", "HEAD", "HEAD"],
+    ["GET", "head", "HEAD"],
     ["HEAD", "GET", "HEAD"],
     ["POST", "CONNECT", "CONNECT"],
     ["CONNECT", "GET", "CONNECT"],
@@ -199,10 +216,10 @@ describe("limits of Envoy's", () => {
     ).toBeUndefined();
   });
 
-  test("on each list of a mutation are 100", () => {
-    const removals = headers(101).map(([name]) => removeHeader(name));
+  test("on each list of a mutation are 100, with one removal for the runtime", () => {
+    const removals = headers(100).map(([name]) => removeHeader(name));
     expect(faultOf(removals)).toContain("header_limit_exceeded: ");
-    expect(faultOf(removals)).toContain("101 headers are removed, and Envoy takes 100");
+    expect(faultOf(removals)).toContain("100 headers are removed, and 99 can be");
     expect(outcomeOf(removals.slice(1)).fault).toBeUndefined();
     const appended = Array.from({ length: 101 }, () => appendHeader("x-a", "1"));
     expect(faultOf(appended)).toContain("101 values are set, and Envoy takes 100");

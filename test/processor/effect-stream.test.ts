@@ -13,7 +13,7 @@ import {
 } from "../../src/processor/effect-stream.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { bodyModes, bytes, headersOf } from "../protocol/messages.ts";
-import { answerOf, faultOf, outcomeOf } from "./answering.ts";
+import { type AnsweredTo, answerOf, faultOf, outcomeOf } from "./answering.ts";
 import { recordSession } from "./recorded-session.ts";
 
 const packed = (value: string) => anyPack(StringValueSchema, create(StringValueSchema, { value }));
@@ -52,8 +52,12 @@ describe("immediateResponse", () => {
 });
 
 describe("streamedImmediateResponse", () => {
+  const asked = (mode: Parameters<typeof bodyModes>[0], method = "GET"): AnsweredTo => ({
+    headers: [[":method", method]],
+    ...bodyModes(mode),
+  });
   const members = (effect: unknown, mode: Parameters<typeof bodyModes>[0] = "NONE") =>
-    outcomeOf(effect, bodyModes(mode)).answers.map(({ response }) => {
+    outcomeOf(effect, asked(mode)).answers.map(({ response }) => {
       if (response.case !== "streamedImmediateResponse") throw new Error(`member ${response.case}`);
       return response.value.response;
     });
@@ -100,12 +104,28 @@ describe("streamedImmediateResponse", () => {
     expect(sizes).toEqual([0, 65_536, 65_536, 18_928]);
   });
 
+  test("is its headers alone for a client that sent HEAD, which would take a body for the next response", () => {
+    const effect = streamedImmediateResponse(200, { headers: { "x-a": "1" }, chunks: ["a"], trailers: { "x-t": "1" } });
+    for (const mode of ["NONE", "BUFFERED"] as const) {
+      expect(outcomeOf(effect, asked(mode, "HEAD")).answers).toMatchObject([
+        { response: { value: { response: { case: "headersResponse", value: { endOfStream: true } } } } },
+      ]);
+    }
+  });
+
+  test("with a body is a fault where Envoy's forward_rules hide :method, which may be HEAD", () => {
+    expect(faultOf(streamedImmediateResponse(200, { chunks: ["a"] }), { headers: [], ...bodyModes("NONE") })).toContain(
+      "streamed_response_impossible: ",
+    );
+    expect(outcomeOf(streamedImmediateResponse(200), { headers: [], ...bodyModes("NONE") }).answers).toHaveLength(1);
+  });
+
   test.each(["BUFFERED", "STREAMED", "BUFFERED_PARTIAL", "GRPC"] as const)(
     "with a body is a fault in the request body mode %s",
     (mode) => {
       const effect = streamedImmediateResponse(200, { chunks: ["a"] });
-      expect(faultOf(effect, bodyModes(mode))).toContain(`streamed_response_impossible: `);
-      expect(faultOf(effect, bodyModes(mode))).toContain(`and has ${mode}`);
+      expect(faultOf(effect, asked(mode))).toContain(`streamed_response_impossible: `);
+      expect(faultOf(effect, asked(mode))).toContain(`and has ${mode}`);
     },
   );
 
@@ -123,9 +143,19 @@ describe("streamedImmediateResponse", () => {
     ["a chunk that is a number", streamedImmediateResponse(200, { chunks: [5] } as never), "a chunk is a number"],
     ["unknown options", streamedImmediateResponse(200, { body: "a" } as never), '"body" is no option'],
   ])("refuses %s", (_what, effect, message) => {
-    expect(faultOf(effect, bodyModes("NONE"))).toMatch(/^invalid_effect: .*streamedImmediateResponse: /);
-    expect(faultOf(effect, bodyModes("NONE"))).toContain(message);
+    expect(faultOf(effect, asked("NONE"))).toMatch(/^invalid_effect: .*streamedImmediateResponse: /);
+    expect(faultOf(effect, asked("NONE"))).toContain(message);
   });
+
+  test.each([{ headers: { "x-envoy-a": "1" } }, { chunks: ["a"], trailers: { "x-envoy-a": "1" } }])(
+    "may not have what mutation_rules protect: %j",
+    (options) => {
+      const effect = streamedImmediateResponse(200, options);
+      expect(faultOf(effect, bodyModes("NONE"))).toContain('mutation_not_allowed: processor "p", requestHeaders: ');
+      const declared = { mutationRules: { allowEnvoy: true } };
+      expect(outcomeOf(effect, { ...bodyModes("NONE"), declared }).fault).toBeUndefined();
+    },
+  );
 
   test("ends the transaction once, after all of its messages", () => {
     const processor = defineProcessor({
@@ -133,7 +163,10 @@ describe("streamedImmediateResponse", () => {
       requestHeaders: () => streamedImmediateResponse(200, { chunks: ["a"] }),
     });
     const recorded = recordSession(processor);
-    recorded.receive(headersOf("requestHeaders", [], bodyModes("NONE")), headersOf("responseHeaders"));
+    recorded.receive(
+      headersOf("requestHeaders", [[":method", "GET"]], bodyModes("NONE")),
+      headersOf("responseHeaders"),
+    );
     expect(recorded.log).toEqual([
       "streamedImmediateResponse",
       "streamedImmediateResponse",
@@ -168,7 +201,8 @@ describe("dynamic metadata", () => {
     ["a number that is not finite", { a: Number.NaN }, "has a number that is not finite"],
     ["a function", { a: () => 1 }, "has a function"],
     ["a bigint", { a: 1n }, "has a bigint"],
-    ["a Map", { a: new Map() }, "must be a plain object"],
+    ["a Map", new Map(), "must be a plain object"],
+    ["a Map inside", { a: [new Map()] }, "has an object that is not plain"],
     ["an array in place of an object", [], "must be a plain object"],
     ["null", null, "must be a plain object"],
     ["a cycle", cycle(), "is nested more than 32 deep"],
@@ -191,6 +225,18 @@ describe("dynamic metadata", () => {
   test("may be typed; the later value of a namespace wins", () => {
     const answer = answerOf([setTypedDynamicMetadata("n", packed("a")), setTypedDynamicMetadata("n", packed("b"))]);
     expect(answer.typedDynamicMetadata).toEqual({ n: packed("b") });
+  });
+
+  test("that is typed is what it was when it was returned, whatever becomes of its bytes", () => {
+    const buffered = packed("a");
+    const effect = setTypedDynamicMetadata("n", buffered);
+    const late = defineProcessor({ name: "late", requestHeaders: () => void buffered.value.fill(0) });
+    const recorded = recordSession(compose(defineProcessor({ name: "early", requestHeaders: () => effect }), late));
+    recorded.receive(headersOf("requestHeaders"));
+    expect(recorded.answers[0]?.typedDynamicMetadata).toEqual({ n: packed("a") });
+  });
+
+  test("that is typed has a value made by anyPack", () => {
     for (const value of [{}, null, "a", { $typeName: "google.protobuf.Any", typeUrl: "", value: bytes("") }])
       expect(faultOf(setTypedDynamicMetadata("n", value as never))).toContain("must be a google.protobuf.Any");
   });
@@ -239,7 +285,7 @@ describe("overrideMode", () => {
       part("b", { requestBody: "FULL_DUPLEX_STREAMED" }),
     );
     const recorded = recordSession(chain, { declaration: declareEnvoy(declared) });
-    recorded.receive(headersOf("requestHeaders", [], bodyModes("NONE")));
+    recorded.receive(headersOf("requestHeaders", [[":method", "GET"]], bodyModes("NONE")));
     expect(recorded.answers[0]?.modeOverride).toMatchObject({
       requestBodyMode: 4,
       requestTrailerMode: 1,
@@ -257,3 +303,17 @@ function cycle(): object {
   value.self = value;
   return value;
 }
+
+test("typed metadata that cannot be written is a fault, and of what can be nothing but its fields is taken along", () => {
+  const any = { $typeName: "google.protobuf.Any", typeUrl: "a/b", value: new Uint8Array(1) };
+  expect(faultOf(setTypedDynamicMetadata("ns", { ...any, typeUrl: Symbol("x") } as never))).toContain("anyPack()");
+  const odd = { ...any, $unknown: [{ no: 1, wireType: 7, data: "x" }] };
+  expect(answerOf(setTypedDynamicMetadata("ns", odd as never)).typedDynamicMetadata).toMatchObject({ ns: any });
+});
+
+test("bytes of a reply's header are checked as they are sent, whatever their iterator gives", () => {
+  class Disguised extends Uint8Array {
+    override *[Symbol.iterator](): ArrayIterator<number> {}
+  }
+  expect(faultOf(immediateResponse(403, { headers: { "x-a": new Disguised([0x0a]) } }))).toContain("control character");
+});

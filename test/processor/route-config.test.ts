@@ -142,4 +142,14 @@ describe("defineProcessor refuses a schema", () => {
     expect(() => teller("a", counting(async (value) => ({ value })).schema)).toThrow(TypeError);
     expect(() => teller("a", counting(async (value) => ({ value })).schema)).toThrow("validates asynchronously");
   });
+
+  test("that gives a thenable of another library, whose value would be lost", () => {
+    const resolve = (settle: (result: unknown) => void) => settle({ value: 1 });
+    const thenable: unknown = new Proxy(
+      {},
+      { has: () => true, get: (_, name) => (name === "then" ? resolve : undefined) },
+    );
+    const { schema } = counting(() => thenable as Promise<{ value: unknown }>);
+    expect(() => teller("a", schema)).toThrow("validates asynchronously");
+  });
 });

@@ -103,6 +103,27 @@ describe("cancel", () => {
     expect([sessions.size, signals[0]?.aborted]).toEqual([0, true]);
   });
 
+  test("leaves nothing in the transaction of a handler that never settles, and holds it", () => {
+    const held: { readonly headers: unknown; readonly path: string | undefined }[] = [];
+    let look: () => void = () => undefined;
+    const processor = defineProcessor({
+      name: "holding",
+      requestHeaders(_headers, tx) {
+        look = () => held.push({ headers: tx.request.all(":path"), path: tx.request.path });
+        return deferred<undefined>().promise;
+      },
+    });
+    const recorded = recordSession(processor);
+    recorded.receive(headersOf("requestHeaders", [[":path", "/held"]]));
+    look();
+    recorded.session.cancel();
+    look();
+    expect(held).toEqual([
+      { headers: ["/held"], path: "/held" },
+      { headers: [], path: undefined },
+    ]);
+  });
+
   test("drops an immediate response that comes late", async () => {
     const handler = deferred();
     const processor = defineProcessor({

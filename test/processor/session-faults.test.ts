@@ -36,6 +36,7 @@ const NOT_EFFECTS: readonly [string, () => unknown][] = [
   ["a boolean", () => false],
   ["a symbol", () => Symbol(SECRET)],
   ["a function", () => () => setHeader("x-a", SECRET)],
+  ["a rejected promise in an array", () => [Promise.reject(new Error(SECRET))]],
   ["a Map", () => new Map([["x-a", SECRET]])],
 ];
 
@@ -84,6 +85,20 @@ describe("what is no effect, or one that Envoy would refuse, is fault invalid_ef
       expect(fault?.message).toMatch(/^processor "bad", requestHeaders: /);
       expect(fault?.message).not.toContain(SECRET);
     }
+  });
+
+  test.each([
+    ["nothing for a value", () => setHeader("x-a", undefined as never), 'value of header "x-a" is undefined, must be'],
+    ["an array for a value", () => setHeader("x-a", ["1"] as never), 'value of header "x-a" is an array, must be'],
+    [
+      "an array inside an array",
+      () => [[setHeader("x-a", "1")]],
+      "returned an array inside an array, which is no effect",
+    ],
+    ["a promise inside an array", () => [Promise.resolve()], "returned a promise inside an array, which is no effect"],
+    ["a generator", () => (function* () {})(), "returned an object, which is no effect"],
+  ])("which says of %s what it is", async (_what, value, message) => {
+    expect((await faultOf(returning(value)))?.message).toContain(message);
   });
 
   test("and nothing of what came before it in the same answer is sent", async () => {

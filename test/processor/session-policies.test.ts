@@ -162,6 +162,14 @@ describe("under the policy open", () => {
     expect(session.late).toBeUndefined();
   });
 
+  test("a second fault ends the stream, and the first is what the transaction is remembered for", () => {
+    const { receive, ends, told } = run(failing("open"));
+    receive(headersOf("requestHeaders"), trailersOf("requestTrailers"), headersOf("responseHeaders"));
+    receive(headersOf("responseHeaders"));
+    expect(ends).toMatchObject([{ fault: { code: "handler_threw" }, error: { code: "phase_out_of_order" } }]);
+    expect(told).toEqual(["handler_threw failing: passed", "phase_out_of_order nobody: fail_open_impossible"]);
+  });
+
   test("bytes that Envoy keeps no copy of go back", () => {
     const { receive, answers } = run(failing("open"));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "bytes"));
@@ -213,6 +221,55 @@ describe("the policy that counts", () => {
     const { receive, told } = run(processor);
     receive(headersOf("requestHeaders"));
     expect(told).toEqual(["handler_threw failing: passed"]);
+  });
+
+  describe("is the strictest of those whose handlers would be passed by", () => {
+    const guard = (handlers: Partial<ProcessorDefinition<undefined>>) =>
+      defineProcessor({ name: "guard", onFault: "closed", ...handlers });
+    const deny = () => immediateResponse(403);
+    const refused = ["immediateResponse", "ended: handler_threw"];
+
+    test.each([
+      ["behind the one to blame", [failing("open"), guard({ requestHeaders: deny })]],
+      [
+        "before it, whose changes would be dropped",
+        [guard({ requestHeaders: () => setHeader("x-user", "") }), failing("open")],
+      ],
+      ["in a phase to come", [failing("open"), guard({ responseHeaders: deny })]],
+    ] as const)("%s", (_where, processors) => {
+      const { receive, log, told } = run(compose(...processors));
+      receive(headersOf("requestHeaders"));
+      expect(log).toEqual(refused);
+      expect(told).toEqual(["handler_threw failing: immediate_response"]);
+    });
+
+    test("at work in the other direction", async () => {
+      const { receive, log } = run(
+        compose(
+          guard({ requestHeaders: () => new Promise<undefined>(() => undefined) }),
+          failing("open", { requestHeaders: undefined, responseHeaders: fail }),
+        ),
+      );
+      receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+      expect(log).toEqual(refused);
+    });
+
+    test("and not of one that has done its work", () => {
+      const { receive, log } = run(
+        compose(
+          guard({ requestHeaders: () => setHeader("x-user", "") }),
+          failing("open", { requestHeaders: undefined, responseHeaders: fail }),
+        ),
+      );
+      receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
+      expect(log).toEqual(["requestHeaders", "responseHeaders"]);
+    });
+
+    test("nor of one that waits for what cannot come", () => {
+      const { receive, log } = run(compose(failing("open"), guard({ requestTrailers: deny })));
+      receive(headersOf("requestHeaders", [], { endOfStream: true }));
+      expect(log).toEqual(["requestHeaders"]);
+    });
   });
 
   test("is the strictest of all where none is", () => {

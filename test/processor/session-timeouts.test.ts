@@ -206,6 +206,32 @@ describe("a time-out above Envoy's own", () => {
     expect(log).toEqual(["empty", "requestHeaders", "empty", "responseHeaders"]);
   });
 
+  test("is asked for with what the other direction needs too, which Envoy extends by it, and only once", () => {
+    const { receive, timers, answers, log } = timed(slow("patient", 1000).processor, { declaration });
+    receive(headersOf("requestHeaders"));
+    timers.advance(140);
+    receive(headersOf("responseHeaders"));
+    timers.advance(500);
+    // From 150 on: until 1140, when the response's time is over, and 50 more.
+    expect(answers.map(({ overrideMessageTimeout }) => overrideMessageTimeout)).toMatchObject([
+      { seconds: 1n, nanos: 40_000_000 },
+    ]);
+    expect(log).toEqual(["empty"]);
+  });
+
+  test("is asked for with what a more patient processor behind it needs, which cannot ask again", async () => {
+    const [first, second] = [slow("first", 500), slow("second", 1000)];
+    const { receive, timers, answers, log } = timed(compose(first.processor, second.processor), { declaration });
+    receive(headersOf("requestHeaders"));
+    timers.advance(400);
+    first.request.resolve();
+    await nextTurn();
+    timers.advance(599);
+    expect(answers.map(({ overrideMessageTimeout }) => overrideMessageTimeout)).toMatchObject([{ nanos: 900_000_000 }]);
+    timers.advance(1);
+    expect(log).toEqual(["empty", "ended: handler_timeout"]);
+  });
+
   test("is over when that time is", () => {
     const { receive, timers, log } = timed(slow("patient", 1000).processor, { declaration });
     receive(headersOf("requestHeaders"));

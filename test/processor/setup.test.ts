@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor, type Processor, type ProcessorDefinition } from "../../src/processor/definition.ts";
@@ -43,6 +44,18 @@ describe("setup", () => {
     expect([setup.unready, ready, told]).toEqual([undefined, 1, ["one ready"]]);
   });
 
+  test("is waited for where its promise is none of this realm's", async () => {
+    const gate = deferred();
+    const OtherPromise: PromiseConstructor = runInNewContext("Promise");
+    const { setup } = setUp(processorOf({ setup: () => OtherPromise.resolve(gate.promise) }));
+    setup.start();
+    await nextTurn();
+    expect(setup.unready?.code).toBe("not_ready");
+    gate.resolve();
+    await nextTurn();
+    expect(setup.unready).toBeUndefined();
+  });
+
   test("is waited for, of every part", async () => {
     const gates = [deferred(), deferred()] as const;
     const { setup } = setUp(
@@ -61,6 +74,26 @@ describe("setup", () => {
     gates[0].resolve();
     await nextTurn();
     expect([setup.unready, ready]).toEqual([undefined, 1]);
+  });
+
+  test("may be a thenable of another library", async () => {
+    const gate = deferred();
+    const thenable: unknown = new Proxy({}, { has: () => true, get: () => gate.promise.then.bind(gate.promise) });
+    const { setup, told } = setUp(processorOf({ setup: () => thenable as Promise<void> }));
+    setup.start();
+    expect([setup.unready?.code, told]).toEqual(["not_ready", []]);
+    gate.resolve();
+    await nextTurn();
+    expect([setup.unready, told]).toEqual([undefined, ["one ready"]]);
+  });
+
+  test("that failed tells why in the fault", async () => {
+    const cause = new Error("no database");
+    const { setup } = setUp(processorOf({ setup: () => Promise.reject(cause) }));
+    setup.start();
+    expect(setup.unready?.cause).toBeUndefined();
+    await nextTurn();
+    expect(setup.unready).toMatchObject({ code: "not_ready", cause });
   });
 
   test("is tried again when it fails, after 1 s and then twice as long each time, at most 30 s", async () => {

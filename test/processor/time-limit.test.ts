@@ -9,7 +9,13 @@ function limit(timeoutMs: number, messageTimeoutMs: number, maxMessageTimeoutMs:
 describe("timeLimit", () => {
   test("is what was asked for where Envoy waits so long by itself", () => {
     expect(limit(150, 200, 0)).toEqual({ timeoutMs: 150, extension: undefined });
-    expect(limit(200, 200, 1000)).toEqual({ timeoutMs: 200, extension: undefined });
+    expect(limit(150, 200, 1000)).toEqual({ timeoutMs: 150, extension: undefined });
+    expect(limit(199, 200, 0)).toEqual({ timeoutMs: 199, extension: undefined });
+  });
+
+  test("leaves a margin where Envoy's own time would be over first", () => {
+    expect(limit(200, 200, 0)).toEqual({ timeoutMs: 150, extension: undefined });
+    expect(limit(200, 200, 1000)).toEqual({ timeoutMs: 200, extension: { afterMs: 150, grantMs: 100 } });
   });
 
   test("is cut to what Envoy waits, less a margin, where it grants no more", () => {

@@ -71,6 +71,21 @@ describe("tx.metadata", () => {
   });
 });
 
+test("tx.typedMetadata outlives the message that brought it, whose bytes a transport may write over", () => {
+  const value = new Uint8Array([1, 2, 3]);
+  const metadataContext = { typedFilterMetadata: { ns: { typeUrl: "type.test/a", value } } };
+  let look: () => Uint8Array | undefined = () => undefined;
+  const keeping = defineProcessor({
+    name: "keeping",
+    requestHeaders(_headers, tx) {
+      look = () => tx.typedMetadata("ns")?.value;
+    },
+  });
+  recordSession(keeping).receive(headersOf("requestHeaders", [], { metadataContext }));
+  value.fill(0);
+  expect(look()).toEqual(new Uint8Array([1, 2, 3]));
+});
+
 test("tx.peer is who opened the connection", () => {
   expect(seenBy((tx) => tx.peer, {})[0]).toEqual({ address: "192.0.2.1:5" });
 });

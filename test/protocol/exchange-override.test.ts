@@ -1,4 +1,8 @@
 import { describe, expect, test } from "vitest";
+import {
+  ProcessingMode_BodySendMode,
+  ProcessingMode_HeaderSendMode,
+} from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import type {
   ProcessingRequest,
   ProcessingResponse,
@@ -49,6 +53,22 @@ describe("an override", () => {
     });
   });
 
+  test("says again what an earlier one changed, since Envoy starts from its configuration", () => {
+    const exchange = open();
+    overridden(exchange, "requestHeaders", headersOf("requestHeaders", [], bodyModes("NONE")), {
+      responseHeaders: "SEND",
+      responseTrailers: "SEND",
+      requestTrailers: "SEND",
+    });
+    const [again] = overridden(exchange, "responseHeaders", headersOf("responseHeaders"), { responseBody: "STREAMED" });
+    expect(again?.modeOverride).toMatchObject({
+      responseBodyMode: ProcessingMode_BodySendMode.STREAMED,
+      responseHeaderMode: ProcessingMode_HeaderSendMode.SEND,
+      requestTrailerMode: ProcessingMode_HeaderSendMode.SEND,
+      responseTrailerMode: ProcessingMode_HeaderSendMode.SEND,
+    });
+  });
+
   test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)("to %s takes content-length away", (requestBody) => {
     const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
     expect(removedBy(overridden(open(), "requestHeaders", message, { requestBody }))).toEqual(["content-length"]);
@@ -59,6 +79,12 @@ describe("an override", () => {
     const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
     expect(removedBy(overridden(exchange, "requestHeaders", message, { responseBody: "STREAMED" }))).toEqual([]);
     expect(removedBy(answered(exchange, headersOf("responseHeaders", LENGTH)))).toEqual(["content-length"]);
+  });
+
+  test("takes content-length away where Envoy told no mode", () => {
+    const message = headersOf("requestHeaders", LENGTH);
+    const wanted = { requestBody: "STREAMED", responseBody: "NONE" } as const;
+    expect(removedBy(overridden(open(), "requestHeaders", message, wanted))).toEqual(["content-length"]);
   });
 
   test.each<[string, Envelope & { readonly endOfStream?: boolean }, ModeOverride]>([

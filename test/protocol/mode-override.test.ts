@@ -128,6 +128,8 @@ describe("NONE to BUFFERED", () => {
     expect(resolve(wanted, { ...limit, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
     expect(resolve(wanted, limit)).toContain("while the body's length is unknown");
     expect(resolve({ responseBody: "BUFFERED" }, { ...limit, bodyBytes: 5 })).toContain("length is unknown");
+    const untold: Situation = { ...limit, modes: { requestBody: undefined, responseBody: "NONE" } };
+    expect(resolve({ ...wanted, responseBody: "NONE" }, untold)).toContain("length is unknown");
     const response: Situation = { ...limit, phase: "responseHeaders", bodyBytes: 5 };
     expect(resolve({ responseBody: "BUFFERED" }, response)).toMatchObject({ responseBody: "BUFFERED" });
   });

@@ -179,7 +179,8 @@ function resolve(action: Action, message: ProcessingRequest | undefined, state: 
   if ("halfClose" in action) return [{ kind: "halfClose" }];
   if ("httpStatus" in action) return [{ kind: "httpStatus", status: action.httpStatus }];
   if ("reset" in action) return [{ kind: "reset", code: action.reset }];
-  return [{ kind: "disconnect" }];
+  if ("disconnect" in action) return [{ kind: "disconnect" }];
+  throw new TypeError(`${JSON.stringify(action)} is no action of a script`);
 }
 
 function sendStep(response: ProcessingResponse): Step {

@@ -86,7 +86,23 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     ],
     [
       "envoy: { allowModeOverride: [{ requestBody: X }] }",
-      "c.yaml:1:29: envoy.allowModeOverride: is a list, must be true, false or a list of maps",
+      'c.yaml:1:45: envoy.allowModeOverride.0.requestBody: is the text "X", must be one of NONE, STREAMED, BUFFERED, BUFFERED_PARTIAL, FULL_DUPLEX_STREAMED',
+    ],
+    [
+      "envoy: { allowModeOverride: [{ responseBody: GRPC }] }",
+      'c.yaml:1:46: envoy.allowModeOverride.0.responseBody: is the text "GRPC", must be one of NONE, ',
+    ],
+    [
+      "envoy: { allowModeOverride: [{}, { body: NONE }] }",
+      "c.yaml:1:36: envoy.allowModeOverride.1.body: no such setting; there are requestBody, requestTrailers, ",
+    ],
+    [
+      "envoy: { allowModeOverride: [STREAMED] }",
+      'c.yaml:1:30: envoy.allowModeOverride.0: is the text "STREAMED", must be a map with requestBody, ',
+    ],
+    [
+      "envoy: { allowModeOverride: STREAMED }",
+      'envoy.allowModeOverride: is the text "STREAMED", must be true, false or ',
     ],
     ["statusListn: off", "c.yaml:1:1: statusListn: no such setting; did you mean statusListen?"],
     [
@@ -123,6 +139,24 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     const many = Array.from({ length: 200 }, (_, index) => `wrong${index}: 1`).join("\n");
     expect(problemsOf(many)).toHaveLength(21);
     expect(problemsOf(many).at(-1)).toBe("c.yaml: and 180 more");
+  });
+
+  test("once, where one value breaks two rules", () => {
+    expect(problemsOf("envoy: { messageTimeoutMs: 1e99 }")).toHaveLength(1);
+  });
+
+  test.each(["!!set { messageTimeoutMs }", "!!omap [ messageTimeoutMs: 300 ]", "!!timestamp 2001-01-01"])(
+    "a section that is an object without settings: %s",
+    (value) => {
+      expect(problemsOf(`envoy: ${value}`)).toEqual([expect.stringMatching(/^c\.yaml:1:8: Unresolved tag: /)]);
+    },
+  );
+
+  test("another meaning of the same text, as of YAML 1.1", () => {
+    expect(problemsOf("%YAML 1.1\n---\nshadow: yes\nenvoy: 2001-01-01")).toEqual([
+      'c.yaml:3:9: shadow: is the text "yes", must be true or false',
+      expect.stringMatching(/^c\.yaml:4:8: envoy: is the text "2001-01-01", must be a map/),
+    ]);
   });
 
   test("a bomb of aliases", () => {

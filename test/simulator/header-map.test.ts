@@ -35,10 +35,10 @@ describe("HeaderMap", () => {
     expect(names(map)).toEqual([":method", ":path", "x-a"]);
   });
 
-  test("takes host for :authority, but in trailers", () => {
+  test("takes host for :authority in a request alone", () => {
     const request = new HeaderMap("request", [["host", "a"]]);
     expect(request.get(":authority")).toBe("a");
-    expect(new HeaderMap("trailers", [["host", "a"]]).has(":authority")).toBe(false);
+    expect(new HeaderMap("response", [["host", "a"]]).has(":authority")).toBe(false);
   });
 
   test("puts a header that is set at the end, in place of all of its lines", () => {

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ProcessingModeSchema } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import {
   type ProcessingRequest,
   ProcessingResponseSchema,
@@ -56,6 +57,11 @@ export function headersAnswer(
   const setHeaders = Object.entries(set).map(([key, value]) => ({ header: { key, rawValue: bytes(value) } }));
   const headerMutation = { setHeaders, removeHeaders: [...removeHeaders] };
   return { response: { case: member, value: { response: { headerMutation } } } };
+}
+
+/** An answer to request headers that asks for another mode. */
+export function modeOverride(mode: MessageInitShape<typeof ProcessingModeSchema>): AnswerInit {
+  return { response: { case: "requestHeaders", value: {} }, modeOverride: mode };
 }
 
 /** An answer to a body that replaces it. */

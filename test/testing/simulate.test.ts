@@ -185,6 +185,16 @@ describe("asynchronous handlers", () => {
   });
 });
 
+test("the metadata of the gRPC call is what Envoy was told, and nothing that every object has", async () => {
+  const seen: unknown[] = [];
+  const look = defineProcessor({
+    name: "look",
+    requestHeaders: (_headers, tx) => void seen.push(...["x-a", "constructor", "x-b"].map(tx.grpcMetadata.all)),
+  });
+  const { faults } = await simulate(look, { envoy: { grpcInitialMetadata: { "x-a": "1" } } }).get("/");
+  expect([seen, faults]).toEqual([[["1"], [], []], []]);
+});
+
 describe("life cycle", () => {
   test("setup runs once before the first request, and close at the end", async () => {
     const calls: string[] = [];
@@ -211,6 +221,21 @@ describe("life cycle", () => {
     for (let request = 0; request < 4; request++) statuses.push((await envoy.get("/")).response.status);
     expect(statuses).toEqual([503, 503, 200, 200]);
     expect(attempts).toBe(3);
+  });
+
+  test("a done that throws is among the faults, at once or later", async () => {
+    const cause = new Error("no");
+    const ending = (name: string, done: () => void) => defineProcessor({ name, requestHeaders: () => undefined, done });
+    const throws = ending("throws", () => {
+      throw cause;
+    });
+    const rejects = ending("rejects", (() => Promise.reject(cause)) as () => void);
+    const { response, faults } = await simulate(compose(throws, rejects)).get("/");
+    expect(response.status).toBe(200);
+    expect(faults).toMatchObject([
+      { code: "handler_threw", processor: "throws", message: 'processor "throws": its done threw', cause },
+      { code: "handler_threw", processor: "rejects", message: 'processor "rejects": its done threw', cause },
+    ]);
   });
 
   test("a setup that hangs leaves it unready too", async () => {

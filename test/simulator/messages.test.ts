@@ -1,0 +1,211 @@
+import { describe, expect, test } from "vitest";
+import type { FilterSettings } from "../../src/simulator/filter-settings.ts";
+import type { Outcome } from "../../src/simulator/outcome.ts";
+import { simulateWith } from "../../src/simulator/simulate-with.ts";
+import { conversation, headerOf, headersAnswer, modeOverride, peerOf, simulate, warningCodes } from "./peers.ts";
+
+function sent(outcome: Outcome, index: number) {
+  const found = outcome.messages.filter(({ from }) => from === "envoy")[index];
+  if (found?.from !== "envoy") throw new Error(`there is no message ${index}`);
+  return found.message;
+}
+
+describe("what Envoy tells the server", () => {
+  test("begins with the body modes, once", () => {
+    const settings = { processingMode: { requestBodyMode: "BUFFERED" as const } };
+    const outcome = simulate({}, settings, { request: { chunks: ["x"] } });
+    expect(sent(outcome, 0).protocolConfig).toMatchObject({ requestBodyMode: 2, responseBodyMode: 0 });
+    expect(sent(outcome, 1).protocolConfig).toBeUndefined();
+  });
+
+  test("has attributes in the first message of each direction", () => {
+    const settings: FilterSettings = {
+      requestAttributes: ["request.path", "source.address", "no.such"],
+      responseAttributes: ["response.code"],
+    };
+    const outcome = simulate({}, settings, { attributes: { "source.address": "10.0.0.1:80" } });
+    const key = "envoy.filters.http.ext_proc";
+    expect(sent(outcome, 0).attributes).toEqual({ [key]: { "request.path": "/", "source.address": "10.0.0.1:80" } });
+    expect(sent(outcome, 1).attributes).toEqual({ [key]: { "response.code": 200 } });
+  });
+
+  test("has metadata of the namespaces that are configured, in every message", () => {
+    const metadataOptions = { forwardingNamespaces: { untyped: ["a", "missing"] } };
+    const outcome = simulate({}, { metadataOptions }, { dynamicMetadata: { a: { x: 1 }, b: { y: 2 } } });
+    for (const index of [0, 1]) {
+      expect(sent(outcome, index).metadataContext?.filterMetadata).toEqual({ a: { x: 1 } });
+    }
+  });
+
+  test("leaves out headers that forward_rules keep", () => {
+    const outcome = simulate({}, { forwardRules: { allowedHeaders: [{ exact: ":method" }] } });
+    expect(sent(outcome, 0).request.value).toMatchObject({ headers: { headers: [{ key: ":method" }] } });
+  });
+
+  test("comes with the initial metadata of filter and route", () => {
+    let seen: Readonly<Record<string, string>> = {};
+    const neutral = peerOf();
+    const settings = { grpcInitialMetadata: { A: "1" }, perRoute: { grpcInitialMetadata: { b: "2" } } };
+    simulateWith(
+      {
+        open(stream, metadata) {
+          seen = metadata;
+          return neutral.open(stream, metadata);
+        },
+      },
+      settings,
+      {},
+    );
+    expect(seen).toEqual({ a: "1", b: "2" });
+  });
+
+  test("is nothing on a route where the filter is disabled", () => {
+    expect(simulate({}, { perRoute: { disabled: true } })).toMatchObject({ messages: [], streamEnd: "none" });
+  });
+
+  test("has a local reply of Envoy's in it, but for 1.36", () => {
+    const exchange = { routes: [{ name: "a", pathPrefix: "/a" }] };
+    expect(conversation(simulate({}, {}, exchange))).toBe("requestHeaders! < responseHeaders! <");
+    expect(conversation(simulate({}, { envoyVersion: "1.36" }, exchange))).toBe("requestHeaders! <");
+  });
+});
+
+describe("a mode override", () => {
+  const post = { request: { chunks: ["a", "b"], chunkIntervalMs: 5 } };
+
+  test("is honoured where it is allowed", () => {
+    const outcome = simulate(
+      { requestHeaders: [modeOverride({ requestBodyMode: 2 })] },
+      { allowModeOverride: true },
+      post,
+    );
+    expect(conversation(outcome)).toBe("requestHeaders < requestBody! < responseHeaders! <");
+  });
+
+  test.each<[string, FilterSettings]>([
+    ["it is not allowed", {}],
+    ["it is not in the list", { allowModeOverride: true, allowedOverrideModes: [{ requestBodyMode: "STREAMED" }] }],
+    [
+      "a body mode is FULL_DUPLEX_STREAMED",
+      {
+        allowModeOverride: true,
+        processingMode: { responseBodyMode: "FULL_DUPLEX_STREAMED", responseTrailerMode: "SEND" },
+      },
+    ],
+    ["the body is sent early", { allowModeOverride: true, sendBodyWithoutWaitingForHeaderResponse: true }],
+  ])("is ignored with a warning where %s", (_, settings) => {
+    const outcome = simulate({ requestHeaders: [modeOverride({ requestBodyMode: 2 })] }, settings, post);
+    expect(conversation(outcome)).not.toContain("requestBody");
+    expect(warningCodes(outcome)).toContain("mode_override_ignored");
+  });
+
+  test("turns the other body off unless it is named, and warns", () => {
+    const settings: FilterSettings = { allowModeOverride: true, processingMode: { responseBodyMode: "BUFFERED" } };
+    const outcome = simulate({ requestHeaders: [modeOverride({ requestBodyMode: 2 })] }, settings, {
+      response: { chunks: ["x"] },
+    });
+    expect(conversation(outcome)).not.toContain("responseBody");
+    expect(warningCodes(outcome)).toContain("mode_override_resets_body_mode");
+  });
+
+  test.each([
+    ["1.40", 200],
+    ["1.39", 500],
+  ] as const)("may come by itself since Envoy 1.40 (%s)", (envoyVersion, status) => {
+    const direct = [
+      { modeOverride: { requestBodyMode: 4, requestTrailerMode: 1 } },
+      { response: { case: "requestHeaders" as const, value: {} } },
+    ];
+    expect(simulate({ requestHeaders: direct }, { allowModeOverride: true, envoyVersion }).client.status).toBe(status);
+  });
+});
+
+describe("observability mode", () => {
+  const settings: FilterSettings = { observabilityMode: true, processingMode: { requestBodyMode: "STREAMED" } };
+
+  test("copies, and takes no answer", () => {
+    const immediate = { response: { case: "immediateResponse" as const, value: { status: { code: 403 } } } };
+    const outcome = simulate({ requestHeaders: [immediate] }, settings, { request: { chunks: ["x"] } });
+    expect(outcome.client.status).toBe(200);
+    expect(conversation(outcome)).toContain("requestHeaders requestBody requestBody!");
+    expect(warningCodes(outcome)).toContain("answer_in_observability_mode");
+    expect(sent(outcome, 0).observabilityMode).toBe(true);
+    expect(sent(outcome, 0).protocolConfig).toBeUndefined();
+  });
+
+  test("closes the stream after a while", () => {
+    expect(simulate({}, settings).counters.streams_closed).toBe(1);
+  });
+
+  test("fails with its server nevertheless", () => {
+    const outcome = simulate({ requestHeaders: (stream) => stream.end(13) }, settings, { response: { delayMs: 5 } });
+    expect(outcome.client.status).toBe(500);
+  });
+});
+
+describe("dynamic metadata", () => {
+  test("is taken in namespaces that are configured, merged at the top, and dropped elsewhere with a warning", () => {
+    const answers = [
+      {
+        response: { case: "requestHeaders" as const, value: {} },
+        dynamicMetadata: { a: { v: { y: 1 }, x: 1 }, b: { z: 1 } },
+      },
+    ];
+    const later = [
+      { response: { case: "responseHeaders" as const, value: {} }, dynamicMetadata: { a: { v: {}, w: 2 } } },
+    ];
+    const metadataOptions = { receivingNamespaces: { untyped: ["a"] } };
+    const outcome = simulate({ requestHeaders: answers, responseHeaders: later }, { metadataOptions });
+    expect(outcome.dynamicMetadata).toEqual({ a: { v: {}, w: 2, x: 1 } });
+    expect(outcome.warnings).toMatchObject([{ code: "dynamic_metadata_dropped", header: "b" }]);
+  });
+});
+
+describe("the route cache", () => {
+  const routes = [{ name: "new", pathPrefix: "/new" }, { name: "old" }];
+  const move = (clearRouteCache: boolean) => {
+    const answer = headersAnswer("requestHeaders", { ":path": "/new" });
+    if (answer.response?.case === "requestHeaders" && answer.response.value.response) {
+      answer.response.value.response.clearRouteCache = clearRouteCache;
+    }
+    return { requestHeaders: [answer] };
+  };
+
+  test.each<[string, boolean, FilterSettings, string]>([
+    ["without being asked", false, {}, "old"],
+    ["when asked", true, {}, "new"],
+    ["unasked with CLEAR", false, { routeCacheAction: "CLEAR" }, "new"],
+    ["in vain with RETAIN", true, { routeCacheAction: "RETAIN" }, "old"],
+  ])("is cleared %s", (_, asked, settings, route) => {
+    const outcome = simulate(move(asked), settings, { routes });
+    expect(outcome.upstream?.route).toBe(route);
+    expect(headerOf(outcome.upstream, ":path")).toBe("/new");
+    expect(outcome.counters.clear_route_cache_disabled).toBe(settings.routeCacheAction === "RETAIN" ? 1 : 0);
+  });
+
+  test("is not cleared without a mutation, which is counted", () => {
+    const answer = { response: { case: "requestHeaders" as const, value: { response: { clearRouteCache: true } } } };
+    const outcome = simulate({ requestHeaders: [answer] });
+    expect(outcome.counters.clear_route_cache_ignored).toBe(1);
+    expect(warningCodes(outcome)).toContain("clear_route_cache_ignored");
+  });
+});
+
+describe("the end of the stream", () => {
+  test.each<[string, FilterSettings, string]>([
+    ["upon the last answer", {}, "reset"],
+    ["after the transaction in 1.36", { envoyVersion: "1.36" }, "reset"],
+    [
+      "after the transaction where a request body was buffered",
+      { processingMode: { requestBodyMode: "BUFFERED" } },
+      "half_close_and_reset",
+    ],
+  ])("comes %s", (_, settings, end) => {
+    const outcome = simulate({}, settings, {
+      request: { chunks: ["x"] },
+      response: settings.processingMode ? { chunks: ["a", "b"], chunkIntervalMs: 5 } : {},
+    });
+    expect(outcome.streamEnd).toBe(end);
+    expect(outcome.counters.streams_closed).toBe(1);
+  });
+});
