@@ -238,6 +238,7 @@ export class Exchange {
           ? neutralBodyAnswers(message.case, message.value, state.mode)
           : bodyAnswers(message, answer, { mode: state.mode, entries: state.entries });
       default:
+        state.withheld = false;
         return [trailersAnswer(message.case, answer)];
     }
   }

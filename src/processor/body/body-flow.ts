@@ -42,6 +42,7 @@ export class BodyFlow implements BodyScene {
   readonly budget: BodyBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
+  closed = false;
   readonly #options: BodyFlowOptions;
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
@@ -117,8 +118,12 @@ export class BodyFlow implements BodyScene {
         );
       this.#everChanged ||= this.#changed;
       const headers = this.#release(true);
-      if (returnsBody(mode)) this.work.prelude = { headers, pieces };
       this.#settle();
+      if (returnsBody(mode)) {
+        this.work.prelude = { headers, pieces };
+        // They leave with the answer to the trailers: without it they are lost.
+        this.#options.exchange.withhold(directionOf(message.case), headers !== undefined || pieces.length > 0);
+      }
       return this.work;
     });
   }
@@ -133,6 +138,7 @@ export class BodyFlow implements BodyScene {
   /** Nobody waits for it any more. */
   close(): void {
     this.ended = true;
+    this.closed = true;
     for (const stage of this.#stages) stage.close();
     this.#stages = [];
     this.#pieces = [];

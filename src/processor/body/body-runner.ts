@@ -203,13 +203,15 @@ export class BodyRunner {
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
     if ("kind" in made) return made;
     flow.run(made.stages);
+    this.#flows[direction] = flow;
     const nothing = { case: phase, value: flow.work.message.value } as PhaseMessage;
     return after(flow.replace(nothing, plainBytes(bytes)), (body) => {
+      flow.close();
+      this.#flows[direction] = undefined;
       if (!(body instanceof Uint8Array)) return body;
       for (const change of flow.work.headerChanges) work.change(change);
       Object.assign(work, mergeMetadata(work, flow.work));
       work.wholeBody = body;
-      flow.close();
       return work;
     });
   }
@@ -219,9 +221,10 @@ export class BodyRunner {
     const active: ActiveClaim[] = [];
     for (const claim of claims[directionOf(phase)]) {
       const { index, handler } = claim;
-      const tx = chain.transaction(index);
-      if (!(tx instanceof ScopedTransaction)) return tx;
+      let tx: ReturnType<HandlerChain["transaction"]>;
       try {
+        tx = chain.transaction(index);
+        if (!(tx instanceof ScopedTransaction)) return tx;
         if (handler.read !== "grpc" && handler.when !== undefined && handler.when(tx) !== true) continue;
       } catch (cause) {
         return chain.threw(index, phase, cause);
@@ -312,6 +315,10 @@ class LateScene implements BodyScene {
 
   get messageCompressed(): boolean {
     return this.#there.messageCompressed;
+  }
+
+  get closed(): boolean {
+    return this.#there.closed;
   }
 
   pending(index: number): void {

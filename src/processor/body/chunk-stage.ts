@@ -4,14 +4,16 @@ import type { AnyBodyHandler } from "../body-handler.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
-import { after, type Soon } from "./soon.ts";
+import { emitAll } from "./emit-all.ts";
+import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
 
 /** Gives a body to its handler chunk by chunk, each to be changed or left. */
 export class ChunkStage implements BodyStage {
-  readonly withholds = false;
+  /** Its handler changes the body, and may keep bytes of it for later: what is left is no part of the same body. */
+  withholds = false;
   readonly #host: StageHost;
   readonly #handler: ChunksHandler;
   readonly #phase: BodyPhase;
@@ -35,6 +37,7 @@ export class ChunkStage implements BodyStage {
         if (!(outcome instanceof Uint8Array))
           return this.#host.fault("invalid_effect", `chunk() returned ${nameKind(outcome)}, must be bytes or nothing`);
         this.#host.changed();
+        this.withholds = true;
         return outcome.length > 0 ? emit(plainBytes(outcome)) : undefined;
       },
     );
@@ -54,12 +57,8 @@ export class ChunkStage implements BodyStage {
 
 /** Gives on what was added behind the last chunk. */
 export function emitTail(host: StageHost, emit: Emit): Soon<StageEnd | undefined> {
-  const [first, ...rest] = host.work.tail.splice(0);
-  if (first === undefined) return undefined;
+  const tail = host.work.tail.splice(0);
+  if (tail.length === 0) return undefined;
   host.changed();
-  const emitted = first.length > 0 ? emit(plainBytes(first)) : undefined;
-  return after(emitted, (end) => {
-    host.work.tail.push(...rest);
-    return end ?? emitTail(host, emit);
-  });
+  return emitAll(tail.filter(({ length }) => length > 0).map(plainBytes), emit);
 }

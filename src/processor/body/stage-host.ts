@@ -19,6 +19,8 @@ export interface BodyScene {
   readonly budget: BodyBudget;
   /** In GRPC mode: the message under way is compressed. */
   readonly messageCompressed: boolean;
+  /** Nobody waits for the handlers any more. */
+  readonly closed: boolean;
   /** A handler is at work that has not settled. */
   pending(index: number): void;
   /** What goes on is not what came. */
@@ -65,6 +67,8 @@ export class StageHost {
 
   /** Calls a handler and goes on with what it returned. What it throws is a fault. */
   call(handler: () => unknown, next: (outcome: unknown) => Soon<StageEnd | undefined>): Soon<StageEnd | undefined> {
+    // What came before it took its time.
+    if (this.#scene.closed) return undefined;
     try {
       const outcome = handler();
       if (!isThenable(outcome)) return next(outcome);

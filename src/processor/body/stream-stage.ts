@@ -126,12 +126,15 @@ class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefine
     }
     this.#hungry?.(undefined);
     this.#hungry = undefined;
-    if (this.#failed) return Promise.reject(new Error("the body has ended early"));
+    if (this.#failed) return endedEarly();
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => {
+    const next = new Promise<Next>((resolve, reject) => {
       this.#wanted = resolve;
       this.#refuse = reject;
     });
+    // Whoever asks ahead may not be waiting for it when it fails, and that must not end the process.
+    next.catch(() => undefined);
+    return next;
   }
 
   return(): Promise<Next> {
@@ -164,4 +167,10 @@ class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefine
     this.#refuse?.(new Error("the body has ended early"));
     this.#wanted = undefined;
   }
+}
+
+function endedEarly(): Promise<Next> {
+  const failed = Promise.reject<Next>(new Error("the body has ended early"));
+  failed.catch(() => undefined);
+  return failed;
 }
