@@ -53,6 +53,8 @@ export class BodyFlow implements BodyScene {
   #everChanged = false;
   #bytes = 0;
   #began = false;
+  /** A piece of the body came. */
+  #hasBody = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
@@ -90,11 +92,14 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
+    this.#hasBody = true;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const lost = isEnd ? undefined : this.#unknowable();
     if (lost !== undefined) return lost;
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const cut = complete ? undefined : this.#cut();
+    if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(
@@ -111,7 +116,9 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#watched)
+      // Envoy takes no body for a message that has trailers and none.
+      const hasPlace = returnsBody(mode) && this.#hasBody;
+      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
@@ -160,6 +167,19 @@ export class BodyFlow implements BodyScene {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
     this.#pieces.push(piece);
+    return undefined;
+  }
+
+  /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
+  #cut(): StageEnd | undefined {
+    const left: BodyStage[] = [];
+    for (const stage of this.#stages) {
+      const end = stage.cut?.();
+      if (end === "pass") stage.close();
+      else if (end !== undefined) return end;
+      else left.push(stage);
+    }
+    this.#stages = left;
     return undefined;
   }
 

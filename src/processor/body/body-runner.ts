@@ -61,6 +61,7 @@ export class BodyRunner {
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
   readonly #closed: Record<Direction, boolean> = { request: false, response: false };
+  readonly #looked: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
     this.#options = options;
@@ -81,9 +82,9 @@ export class BodyRunner {
     );
   }
 
-  /** True while handlers look at the body of a direction. */
+  /** True once handlers look at the body of a direction: they may have kept bytes of it, even where none runs any more. */
   looksAt(direction: Direction): boolean {
-    return this.#flows[direction] !== undefined;
+    return this.#looked[direction];
   }
 
   /** The headers of a direction whose answer is held back. */
@@ -173,6 +174,7 @@ export class BodyRunner {
     if ("kind" in made) return made;
     flow.run(made.stages);
     this.#flows[direction] = flow;
+    this.#looked[direction] = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);

@@ -43,16 +43,23 @@ export class ChunkStage implements BodyStage {
     );
   }
 
-  end(emit: Emit): Soon<StageEnd | undefined> {
+  end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
     if (end === undefined || this.#limit.exceeded) return undefined;
     return this.#host.call(
       () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, emit),
+      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, tailEmit(this.#host, emit, complete)),
     );
   }
 
   close(): void {}
+}
+
+/** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */
+export function tailEmit(host: StageHost, emit: Emit, complete: boolean): Emit {
+  if (complete) return emit;
+  return () =>
+    host.fault("body_too_large", "Envoy buffers the beginning of the body only, which has no place for a tail");
 }
 
 /** Gives on what was added behind the last chunk. */

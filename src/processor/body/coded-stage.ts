@@ -14,6 +14,8 @@ export interface CodedStageOptions {
   readonly encoder?: CodingStream | undefined;
   /** The inner stage only looks: what came goes on as it was. */
   readonly looks: boolean;
+  /** What becomes of a body that cannot be encoded anew. */
+  readonly overLimit: "reject" | "pass" | undefined;
 }
 
 /** Shows a stage the body without its codings, and puts them on again behind it. */
@@ -32,6 +34,14 @@ export class CodedStage implements BodyStage {
   /** Once a coding was put on anew, its original can be no part of the same body. */
   get withholds(): boolean {
     return (this.#began && !this.#options.looks) || this.#options.inner.withholds;
+  }
+
+  /** What would be encoded anew ends where the rest of the original goes on: no recipient could decode that. */
+  cut(): StageEnd | "pass" | undefined {
+    const { looks, overLimit } = this.#options;
+    if (looks) return undefined;
+    if (overLimit === "pass") return "pass";
+    return this.#host.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
   }
 
   async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {

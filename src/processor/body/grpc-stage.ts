@@ -56,8 +56,10 @@ export class GrpcStage implements BodyStage {
     return this.#next(emit);
   }
 
-  end(): StageEnd | undefined {
+  end(_emit: Emit, complete: boolean): StageEnd | undefined {
     if (this.#heldBytes === 0) return undefined;
+    if (!complete)
+      return this.#host.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
     return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
   }
 

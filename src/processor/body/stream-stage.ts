@@ -3,7 +3,7 @@ import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
-import { emitTail } from "./chunk-stage.ts";
+import { emitTail, tailEmit } from "./chunk-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
@@ -47,8 +47,8 @@ export class StreamStage implements BodyStage {
     return await this.#untilHungry(this.#source.give(piece));
   }
 
-  async end(emit: Emit): Promise<StageEnd | undefined> {
-    this.#emit = emit;
+  async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
+    this.#emit = tailEmit(this.#host, emit, complete);
     this.#host.pending();
     this.#start();
     return await this.#endLoop();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { defineProcessor, replaceText } from "../../../src/index.ts";
+import { defineProcessor, immediateResponse, replaceText } from "../../../src/index.ts";
 import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import type { BodyMode } from "../../../src/protocol/body-mode.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
@@ -43,4 +43,18 @@ test("bytes that a handler sees, or that are kept, are not given back to be writ
   const { session } = recordSession(whole);
   session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
   expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
+});
+
+test("nor are those that a handler has kept before it ended the transaction", () => {
+  const keeps = (handle: () => undefined) =>
+    defineProcessor({ name: "p", onFault: "open", requestBody: { read: "chunks", chunk: handle } });
+  const denies = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => immediateResponse(202) } });
+  const throws = keeps(() => {
+    throw new Error("after it kept them");
+  });
+  for (const processor of [denies, throws]) {
+    const { session } = recordSession(processor);
+    session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+    expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
+  }
 });
