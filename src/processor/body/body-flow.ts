@@ -5,7 +5,7 @@ import type { ContinueAnswer } from "../../protocol/answer.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { fault } from "../../protocol/fault.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
@@ -14,7 +14,7 @@ import type { PhaseWork } from "../phase-work.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { after, type Soon } from "./soon.ts";
-import type { BodyScene } from "./stage-host.ts";
+import type { BodyScene, StageHost } from "./stage-host.ts";
 
 /** A message that carries a piece of a body. */
 export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
@@ -43,6 +43,8 @@ export class BodyFlow implements BodyScene {
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
   closed = false;
+  /** The handler that may have something to say behind the last piece. */
+  tailOf: StageHost | undefined;
   readonly #options: BodyFlowOptions;
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
@@ -140,6 +142,15 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
     return after(ended, (end) => end ?? joinBytes(this.#pieces));
+  }
+
+  /** The fault of a body whose handlers did not see its end, and have something to say there. */
+  get lostTail(): Fault | undefined {
+    const { plan } = this.#options;
+    const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
+    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    const why = "the stream was over before the body's last piece: trailers hid the end, or the client went away";
+    return this.tailOf?.fault("tail_undeliverable", why);
   }
 
   /** Nobody waits for it any more. */

@@ -87,6 +87,17 @@ export class BodyRunner {
     return this.#looked[direction];
   }
 
+  /**
+   * What is left of a body, where the stream is over and its end was not seen: in STREAMED trailers hide it, and nobody
+   * can tell that from a client that went away. Of a transaction that did not come to its end by itself, only a request
+   * counts to which there is a response.
+   */
+  lostTail(completed: boolean): Fault | undefined {
+    const { request, response } = this.#flows;
+    const isAnswered = completed || this.#options.exchange.headers("response") !== undefined;
+    return (isAnswered ? request?.lostTail : undefined) ?? (completed ? response?.lostTail : undefined);
+  }
+
   /** The headers of a direction whose answer is held back. */
   heldHeaders(direction: Direction): PhaseMessage | undefined {
     return this.#flows[direction]?.heldHeaders;
@@ -168,6 +179,7 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
     });
     scene.scene = flow;
+    flow.tailOf = active.find(({ claim }) => needsOf([claim]).tail)?.host;
     const message = exchange.headers(direction);
     const entries = message?.headers?.headers ?? [];
     const made = bodyStages(active, { phase, entries, endKnown: plan.endKnown, mode: plan.mode });

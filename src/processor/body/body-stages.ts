@@ -72,7 +72,8 @@ function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly C
   const looks = handler.read === "inspect";
   const decoder = createDecoder(codings, { maxBytes: handler.maxBytes ?? Number.MAX_SAFE_INTEGER });
   const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
-  return new CodedStage(host, { inner, decoder, encoder, looks, overLimit: handler.overLimit });
+  const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
+  return new CodedStage(host, { inner, decoder, encoder, looks, overLimit });
 }
 
 function innerStage({ claim: { handler }, host }: ActiveClaim, phase: BodyPhase): BodyStage {

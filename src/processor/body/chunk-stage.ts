@@ -48,7 +48,8 @@ export class ChunkStage implements BodyStage {
     if (end === undefined || this.#limit.exceeded) return undefined;
     return this.#host.call(
       () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, tailEmit(this.#host, emit, complete)),
+      (outcome) =>
+        this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, tailEmit(this.#host, emit, complete)),
     );
   }
 

@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { compose, type FaultPolicy, type Processor } from "../../../src/index.ts";
+import type { Direction } from "../../../src/protocol/phase.ts";
 import type { SimulatedTransaction } from "../../../src/testing/simulated-transaction.ts";
 import { type Mode, sendIn } from "../../processor/body/upper.ts";
 import { fc } from "../seed.ts";
@@ -33,9 +34,18 @@ export interface Played {
   readonly original: string;
   /** What the handlers make of it. */
   readonly wanted: { readonly request: string; readonly response: string };
+  /** Whether a body is whole: what the handlers make of it, or the original. */
+  isWhole(direction: Direction): boolean;
 }
 
-const neighbour = fc.constantFrom<(StepName | undefined)[]>(undefined, undefined, "whole", "chunks", "stream", "inspect");
+const neighbour = fc.constantFrom<(StepName | undefined)[]>(
+  undefined,
+  undefined,
+  "whole",
+  "chunks",
+  "stream",
+  "inspect",
+);
 const policy = fc.constantFrom<FaultPolicy[]>("envoy", "open", "closed");
 const piece = fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 9 });
 
@@ -94,16 +104,23 @@ export async function play(scene: Scene): Promise<Played> {
   const requestSteps = steps.map((name) => STEPS[name].apply);
   // gRPC messages have a handler on the request only.
   const responseSteps = steps.filter((name) => name !== "grpc").map((name) => STEPS[name].apply);
-  return {
-    transaction,
-    attack,
-    original,
-    got: { request: decoded(transaction.request), response: decoded(transaction.response) },
-    wanted: {
-      request: requestSteps.reduce((text, apply) => apply(text), original),
-      response: responseSteps.reduceRight((text, apply) => apply(text), original),
-    },
+  const got = { request: decoded(transaction.request), response: decoded(transaction.response) };
+  const wanted = {
+    request: requestSteps.reduce((text, apply) => apply(text), original),
+    response: responseSteps.reduceRight((text, apply) => apply(text), original),
   };
+  const isWhole = (direction: Direction) => {
+    // A gRPC message is a whole of its own: those behind the one that failed may pass.
+    if (steps.includes("grpc") && direction === "request") return isSomeChanged(got.request, pieces);
+    return got[direction] === wanted[direction] || got[direction] === original;
+  };
+  return { transaction, attack, original, got, wanted, isWhole };
+}
+
+function isSomeChanged(got: string | undefined, messages: readonly string[]): boolean {
+  const { apply } = STEPS.grpc;
+  const all = messages.map((_, count) => messages.slice(0, count).map(apply).concat(messages.slice(count)).join(""));
+  return got === messages.map(apply).join("") || all.includes(got ?? "");
 }
 
 function processorOf({ chain, onFault }: Scene, attack: Attack): Processor {
@@ -117,7 +134,9 @@ function cut(original: string, pieces: readonly string[], isCoded: boolean): Uin
   if (!isCoded) return pieces.map((text) => new Uint8Array(Buffer.from(text, "latin1")));
   const zipped = gzipSync(original);
   const size = Math.max(1, Math.ceil(zipped.length / Math.max(1, pieces.length)));
-  return Array.from({ length: Math.ceil(zipped.length / size) }, (_, at) => zipped.subarray(at * size, (at + 1) * size));
+  return Array.from({ length: Math.ceil(zipped.length / size) }, (_, at) =>
+    zipped.subarray(at * size, (at + 1) * size),
+  );
 }
 
 function decoded(message: SimulatedTransaction["request"] | SimulatedTransaction["response"]): string | undefined {

@@ -58,7 +58,8 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     apply: (body) => `${body}<`,
   },
   json: {
-    handlers: (attack) => both(() => ({ read: "json", handle: (value: unknown) => attack.piece(replaceJson([value])) })),
+    handlers: (attack) =>
+      both(() => ({ read: "json", handle: (value: unknown) => attack.piece(replaceJson([value])) })),
     apply: (body) => `[${body}]`,
   },
   chunks: {
