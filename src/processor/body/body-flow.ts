@@ -11,10 +11,10 @@ import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { StreamBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { after, type Soon } from "./soon.ts";
-import type { BodyScene, StageHost } from "./stage-host.ts";
+import type { BodyScene } from "./stage-host.ts";
 
 /** A message that carries a piece of a body. */
 export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
@@ -24,7 +24,7 @@ export interface BodyFlowOptions {
   readonly phase: BodyPhase;
   readonly plan: RunningBody;
   readonly exchange: Exchange;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
@@ -39,12 +39,10 @@ export class BodyFlow implements BodyScene {
   work: BodyWork;
   takesHeaderChanges: boolean;
   messageCompressed = false;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
   closed = false;
-  /** The handler that may have something to say behind the last piece. */
-  tailOf: StageHost | undefined;
   readonly #options: BodyFlowOptions;
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
@@ -149,8 +147,11 @@ export class BodyFlow implements BodyScene {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
     if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
-    const why = "the stream was over before the body's last piece: trailers hid the end, or the client went away";
-    return this.tailOf?.fault("tail_undeliverable", why);
+    for (const stage of this.#stages) {
+      const lost = stage.lostTail?.();
+      if (lost !== undefined) return lost;
+    }
+    return undefined;
   }
 
   /** Nobody waits for it any more. */

@@ -1,4 +1,5 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import { nameKind } from "../name-kind.ts";
@@ -53,14 +54,17 @@ export class ChunkStage implements BodyStage {
     );
   }
 
+  lostTail(): Fault | undefined {
+    return this.#handler.end === undefined || this.#limit.exceeded ? undefined : this.#host.lostTail();
+  }
+
   close(): void {}
 }
 
 /** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */
 export function tailEmit(host: StageHost, emit: Emit, complete: boolean): Emit {
   if (complete) return emit;
-  return () =>
-    host.fault("body_too_large", "Envoy buffers the beginning of the body only, which has no place for a tail");
+  return () => host.overLimit("envoy", undefined);
 }
 
 /** Gives on what was added behind the last chunk. */

@@ -1,6 +1,7 @@
 import { type CodingFailure, codingFailure } from "../../bodies/coding-failure.ts";
 import type { Deliver } from "../../bodies/coding-stage.ts";
 import type { CodingStream } from "../../bodies/coding-stream.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
@@ -40,8 +41,9 @@ export class CodedStage implements BodyStage {
   cut(): StageEnd | "pass" | undefined {
     const { looks, overLimit } = this.#options;
     if (looks) return undefined;
-    if (overLimit === "pass") return "pass";
-    return this.#host.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
+    if (overLimit !== "pass") return this.#host.overLimit("envoy", undefined);
+    this.#host.passes("envoy");
+    return "pass";
   }
 
   async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
@@ -62,6 +64,10 @@ export class CodedStage implements BodyStage {
     const end = this.#ended(failure) ?? (await inner.end(this.#outward(emit), complete));
     if (end !== undefined || encoder === undefined) return end;
     return this.#ended(await encoder.endTo(this.#deliver(emit)));
+  }
+
+  lostTail(): Fault | undefined {
+    return this.#options.inner.lostTail?.();
   }
 
   close(): void {

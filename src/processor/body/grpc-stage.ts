@@ -6,6 +6,7 @@ import { effectData } from "../effect.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";
@@ -36,12 +37,14 @@ export class GrpcStage implements BodyStage {
   readonly #host: StageHost;
   readonly #options: GrpcStageOptions;
   readonly #maxBytes: number;
+  readonly #room: HeldRoom;
   #held: Bytes[] = [];
   #heldBytes = 0;
 
   constructor(host: StageHost, options: GrpcStageOptions) {
     this.#host = host;
     this.#options = options;
+    this.#room = new HeldRoom(host.budget);
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
@@ -53,6 +56,8 @@ export class GrpcStage implements BodyStage {
     if (this.#options.unframed)
       return this.#handle({ bytes: piece, compressed: this.#host.messageCompressed, framed: piece }, emit);
     if (piece.length === 0) return undefined;
+    const cap = this.#room.take(piece.length);
+    if (cap !== undefined) return this.#host.overLimit(cap, undefined);
     this.#held.push(piece);
     this.#heldBytes += piece.length;
     return this.#next(emit);
@@ -60,14 +65,14 @@ export class GrpcStage implements BodyStage {
 
   end(_emit: Emit, complete: boolean): StageEnd | undefined {
     if (this.#heldBytes === 0) return undefined;
-    if (!complete)
-      return this.#host.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
+    if (!complete) return this.#host.overLimit("envoy", undefined);
     return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
   }
 
   close(): void {
     this.#held = [];
     this.#heldBytes = 0;
+    this.#room.give();
   }
 
   /** Takes one message after the other out of what is there: as many as a turn of the event loop may cost. */
@@ -75,12 +80,18 @@ export class GrpcStage implements BodyStage {
     for (let count = 0; count < TURN_MESSAGES; count++) {
       const message = this.#takeMessage();
       if (message === undefined || "kind" in message) return message;
+      const { length } = message.framed;
       const handled = this.#handle(message, emit);
-      if (handled instanceof Promise) return handled.then((end) => end ?? this.#next(emit));
-      if (handled !== undefined) return handled;
+      if (handled instanceof Promise) return handled.then((end) => this.#handled(length, end) ?? this.#next(emit));
+      if (this.#handled(length, handled) !== undefined) return handled;
     }
     this.#host.pending();
     return new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#next(emit));
+  }
+
+  #handled(bytes: number, end: StageEnd | undefined): StageEnd | undefined {
+    this.#room.give(bytes);
+    return end;
   }
 
   #takeMessage(): GrpcMessage | StageEnd | undefined {
@@ -90,8 +101,7 @@ export class GrpcStage implements BodyStage {
     const flag = all[0] ?? 0;
     const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
     if (flag > 1) return this.#host.fault("grpc_message_malformed", "a gRPC message has a flag that is none");
-    if (length > this.#maxBytes)
-      return this.#host.fault("body_too_large", `a gRPC message is larger than allowed: maxBytes is ${this.#maxBytes}`);
+    if (length > this.#maxBytes) return this.#host.overLimit("body", this.#maxBytes);
     const end = PREFIX_BYTES + length;
     if (this.#heldBytes < end) return undefined;
     all = this.#join();

@@ -1,4 +1,5 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
@@ -21,6 +22,8 @@ export class StreamStage implements BodyStage {
   #iterator: AsyncIterator<unknown> | undefined;
   #running: Promise<StageEnd | undefined> | undefined;
   #finished = false;
+  /** Bytes given to the handler, and not yielded by it. */
+  #keptBytes = 0;
   #emit: Emit = () => undefined;
 
   constructor(host: StageHost, handler: StreamHandler, phase: BodyPhase) {
@@ -43,6 +46,7 @@ export class StreamStage implements BodyStage {
     if (excess !== undefined) return excess;
     this.#host.changed();
     this.#host.pending();
+    this.#keptBytes += piece.length;
     this.#start();
     return await this.#untilHungry(this.#source.give(piece));
   }
@@ -52,6 +56,11 @@ export class StreamStage implements BodyStage {
     this.#host.pending();
     this.#start();
     return await this.#endLoop();
+  }
+
+  /** What it would have yielded nobody knows; that it was given more than it yielded, one does. */
+  lostTail(): Fault | undefined {
+    return this.#finished || this.#keptBytes <= 0 ? undefined : this.#host.lostTail();
   }
 
   close(): void {
@@ -98,6 +107,7 @@ export class StreamStage implements BodyStage {
 
   async #yielded(value: unknown): Promise<StageEnd | undefined> {
     if (this.#finished) return undefined;
+    if (value instanceof Uint8Array) this.#keptBytes -= value.length;
     if (value instanceof Uint8Array) return value.length > 0 ? await this.#emit(plainBytes(value)) : undefined;
     return this.#host.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#host, this.#emit));
   }

@@ -1,10 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
-import { appendChunk, continueAndReplace, defineProcessor, setDynamicMetadata } from "../../../src/index.ts";
+import {
+  appendChunk,
+  continueAndReplace,
+  defineProcessor,
+  immediateResponse,
+  setDynamicMetadata,
+} from "../../../src/index.ts";
 import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
-import { sendIn } from "./upper.ts";
+import { sendIn, upperProcessor } from "./upper.ts";
 
 const NEVER = new Promise<never>(() => {});
 const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ code }) => code);
@@ -101,6 +107,26 @@ test("a chunk that a loop asked for ahead, and nobody waits for, does not end th
   expect(unhandled).toEqual([]);
 });
 
+test("bytes that a handler has kept are its own, also where it ended the transaction", () => {
+  const denies = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => immediateResponse(202) } });
+  const throws = defineProcessor({
+    name: "p",
+    onFault: "open",
+    requestBody: {
+      read: "chunks",
+      chunk() {
+        throw new Error("after it kept them");
+      },
+    },
+  });
+  for (const processor of [denies, throws]) {
+    const { session } = recordSession(processor);
+    session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+    // True would have the transport write over them.
+    expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
+  }
+});
+
 test("a state that cannot be made is its processor's fault, and its policy decides", async () => {
   const processor = defineProcessor({
     name: "p",
@@ -158,8 +184,9 @@ describe("a tail in STREAMED that trailers hide", () => {
           : {
               read,
               async *handle(chunks) {
-                yield* chunks;
-                yield new Uint8Array(1);
+                const all = [];
+                for await (const chunk of chunks) all.push(chunk);
+                yield* all;
               },
             },
     });
@@ -173,8 +200,9 @@ describe("a tail in STREAMED that trailers hide", () => {
   test("is none where the end was seen, or nothing is to be said there", async () => {
     const seen = await sendIn(tailed("chunks"), "STREAMED", { request: {}, upstream: { chunks: ["a", "b"] } });
     expect([codes(seen.faults), seen.response.body]).toEqual([[], "ab!"]);
-    const plain = defineProcessor({ name: "p", responseBody: { read: "chunks", chunk: (bytes) => bytes } });
-    const { faults, response } = await sendIn(plain, "STREAMED", { request: {}, upstream });
-    expect([codes(faults), response.body]).toEqual([[], "ab"]);
+    for (const kind of ["chunks", "stream"] as const) {
+      const { faults, response } = await sendIn(upperProcessor(kind), "STREAMED", { request: {}, upstream });
+      expect([codes(faults), response.body]).toEqual([[], "AB"]);
+    }
   });
 });

@@ -34,6 +34,8 @@ export interface Played {
   readonly original: string;
   /** What the handlers make of it. */
   readonly wanted: { readonly request: string; readonly response: string };
+  /** Trailers hide the end of a body from a handler that yields something there. */
+  readonly hidesEnd: boolean;
   /** Whether a body is whole: what the handlers make of it, or the original. */
   isWhole(direction: Direction): boolean;
 }
@@ -114,7 +116,8 @@ export async function play(scene: Scene): Promise<Played> {
     if (steps.includes("grpc") && direction === "request") return isSomeChanged(got.request, pieces);
     return got[direction] === wanted[direction] || got[direction] === original;
   };
-  return { transaction, attack, original, got, wanted, isWhole };
+  const hidesEnd = mode === "STREAMED" && hasTrailers && !hasLength && !allowsOverride && steps.includes("stream");
+  return { transaction, attack, original, got, wanted, hidesEnd, isWhole };
 }
 
 function isSomeChanged(got: string | undefined, messages: readonly string[]): boolean {
