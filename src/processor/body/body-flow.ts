@@ -13,6 +13,7 @@ import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
 import type { StreamBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { BodyScene } from "./stage-host.ts";
 
@@ -32,6 +33,8 @@ export interface BodyFlowOptions {
   pending(index: number): void;
 }
 
+/** Envoy's own pieces have 2 MiB at most, and messages 4 MiB: what comes of one message may be as much without being counted. */
+const FREE_BYTES = 4 << 20;
 const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
 /** One body on its way through its handlers: messages in, answers out. */
@@ -52,6 +55,9 @@ export class BodyFlow implements BodyScene {
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
+  /** What comes out of one message, above what an ordinary one may. */
+  readonly #surplus: HeldRoom;
+  #freeBytes = 0;
   #began = false;
   /** A piece of the body came. */
   #hasBody = false;
@@ -59,6 +65,7 @@ export class BodyFlow implements BodyScene {
   constructor(options: BodyFlowOptions) {
     this.#options = options;
     this.budget = options.budget;
+    this.#surplus = new HeldRoom(options.budget);
     this.takesHeaderChanges = options.plan.takesHeaderChanges;
     this.#held = options.heldHeaders;
     const nothing = { case: options.phase, value: create(HttpBodySchema) };
@@ -162,6 +169,7 @@ export class BodyFlow implements BodyScene {
     this.#stages = [];
     this.#pieces = [];
     this.#held = undefined;
+    this.#surplus.give();
   }
 
   get #watched(): boolean {
@@ -171,6 +179,8 @@ export class BodyFlow implements BodyScene {
   #open(message: PhaseMessage): void {
     this.#pieces = [];
     this.#changed = false;
+    this.#surplus.give();
+    this.#freeBytes = FREE_BYTES;
     this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
     this.#began = true;
   }
@@ -179,7 +189,17 @@ export class BodyFlow implements BodyScene {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
     this.#pieces.push(piece);
-    return undefined;
+    this.#freeBytes -= piece.length;
+    return this.#freeBytes < 0 ? this.#overflow(piece.length) : undefined;
+  }
+
+  /** A small piece may be much more out of its coding, and an answer is one message. */
+  #overflow(bytes: number): StageEnd | undefined {
+    const cap = this.#surplus.take(bytes);
+    if (cap === undefined) return undefined;
+    this.budget.total.refused(cap, "reject");
+    const code = cap === "stream" ? "body_too_large" : "body_memory_exceeded";
+    return fault(code, `${this.#options.phase}: what comes of one message is more than there is room for (${cap})`);
   }
 
   /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */

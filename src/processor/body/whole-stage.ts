@@ -26,6 +26,7 @@ export class WholeStage implements BodyStage {
   readonly #held: HeldRoom;
   #parts: Bytes[] = [];
   #passes = false;
+  #closed = false;
 
   constructor(
     host: StageHost,
@@ -69,6 +70,11 @@ export class WholeStage implements BodyStage {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
     this.#parts = [];
     this.#held.give();
   }
@@ -82,13 +88,15 @@ export class WholeStage implements BodyStage {
     this.#host.passes(cap);
     this.#passes = true;
     const parts = this.#parts;
-    this.close();
+    this.#drop();
     return emitAll(parts, emit);
   }
 
   #handleDecoded(bytes: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     let cap: BodyCap = "body";
     const hold = (count: number) => {
+      // Nobody waits for it any more.
+      if (this.#closed) return false;
       const full = this.#held.take(count);
       cap = full ?? cap;
       return full === undefined;
@@ -96,6 +104,7 @@ export class WholeStage implements BodyStage {
     const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold });
     if (decoded instanceof Promise) this.#host.pending();
     return after(decoded, (body) => {
+      if (this.#closed) return undefined;
       if (body.kind === "bytes") return this.#handle(body.bytes, { bytes, complete: true, emit });
       const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
       if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
