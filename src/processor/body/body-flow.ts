@@ -51,6 +51,7 @@ export class BodyFlow implements BodyScene {
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
+  #pieceCount = 0;
   #began = false;
 
   constructor(options: BodyFlowOptions) {
@@ -89,6 +90,7 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
+    this.#pieceCount++;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const lost = isEnd ? undefined : this.#unknowable();
@@ -110,7 +112,7 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#watched)
+      if (!this.#placesTail && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
@@ -137,6 +139,12 @@ export class BodyFlow implements BodyScene {
     this.#stages = [];
     this.#pieces = [];
     this.#held = undefined;
+  }
+
+  /** Where no piece of a body came, Envoy takes none in front of its trailers either: it is spurious there. */
+  get #placesTail(): boolean {
+    const { mode } = this.#options.plan;
+    return mode === "FULL_DUPLEX_STREAMED" ? this.#pieceCount > 0 : returnsBody(mode);
   }
 
   get #watched(): boolean {
@@ -203,12 +211,18 @@ export class BodyFlow implements BodyScene {
   #streamed(isEnd: boolean): ContinueAnswer {
     const pieces = this.#pieces;
     if (this.#held === undefined) {
-      this.work.body = { pieces };
+      this.work.body = { pieces, answers: this.#owesSign };
       return this.work;
     }
     const body = { pieces };
     if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
     return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
+  get #owesSign(): boolean {
+    const { override, mode } = this.#options.plan;
+    return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
   }
 
   /** The answer to the headers, with what the body's handlers have to say of them. */
