@@ -4,7 +4,7 @@ import type { Writable } from "node:stream";
 import type { BodyCase } from "./cases.ts";
 import { bodyOf } from "./material.ts";
 import { READERS } from "./readers.ts";
-import { Arrival, type Arrived, cutAnywhere, oneTurn } from "./wire.ts";
+import { Arrival, type Arrived, cutAnywhere, writePieces } from "./wire.ts";
 
 /** What the client got. */
 export interface Received extends Arrived {
@@ -123,17 +123,6 @@ function streamResponseOf(stream: ClientHttp2Stream): Promise<Received> {
 }
 
 async function writeBody(stream: Writable, { reader, size, direction, id }: BodyCase): Promise<void> {
-  for (const piece of cutAnywhere(bodyOf(READERS[reader].material, size, direction), Number(id))) {
-    if (stream.destroyed) return;
-    if (!stream.write(piece)) await drained(stream);
-    await oneTurn();
-  }
+  await writePieces(stream, cutAnywhere(bodyOf(READERS[reader].material, size, direction), Number(id)));
   stream.end();
-}
-
-function drained(stream: Writable): Promise<void> {
-  if (stream.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.once("drain", resolve).once("close", resolve);
-  });
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { BodyCase } from "./cases.ts";
 import { bodyOf } from "./material.ts";
 import { READERS } from "./readers.ts";
-import { Arrival, type Arrived, cutAnywhere, oneTurn } from "./wire.ts";
+import { Arrival, type Arrived, cutAnywhere, writePieces } from "./wire.ts";
 
 /** A request that reached the upstream whole. */
 export interface UpstreamSaw extends Arrived {
@@ -72,18 +72,7 @@ async function answer(_request: IncomingMessage, response: ServerResponse, test:
     ...(framing.trailers && { trailer: "x-end" }),
     ...(material === "grpc" && { "content-type": "application/grpc" }),
   });
-  for (const piece of cutAnywhere(body, Number(id))) {
-    if (!response.write(piece)) await drained(response);
-    await oneTurn();
-  }
+  await writePieces(response, cutAnywhere(body, Number(id)));
   if (framing.trailers) response.addTrailers({ "x-end": "kept" });
   response.end();
-}
-
-/** Settles too where the peer has gone. */
-function drained(response: ServerResponse): Promise<void> {
-  if (response.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    response.once("drain", resolve).once("close", resolve);
-  });
 }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
+import type { Writable } from "node:stream";
 import { numbersFrom } from "./material.ts";
 
 /** A body as it arrived. */
@@ -43,6 +44,26 @@ export function cutAnywhere(body: Buffer, seed: number): readonly Buffer[] {
 }
 
 /** Lets what was written leave by itself. */
-export function oneTurn(): Promise<void> {
+function oneTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Writes a body piece by piece, as fast as the peer takes it; stops where the peer has gone. */
+export async function writePieces(stream: Writable, pieces: readonly Buffer[]): Promise<void> {
+  for (const piece of pieces) {
+    if (stream.destroyed) return;
+    if (!stream.write(piece)) await drained(stream);
+    await oneTurn();
+  }
+}
+
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      stream.off("drain", settle).off("close", settle);
+      resolve();
+    };
+    if (stream.destroyed) resolve();
+    else stream.on("drain", settle).on("close", settle);
+  });
 }
