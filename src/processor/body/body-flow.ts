@@ -261,12 +261,18 @@ export class BodyFlow implements BodyScene {
   #streamed(isEnd: boolean): ContinueAnswer {
     const pieces = this.#pieces;
     if (this.#held === undefined) {
-      this.work.body = { pieces };
+      this.work.body = { pieces, answers: this.#owesSign };
       return this.work;
     }
     const body = { pieces };
     if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
     return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
+  get #owesSign(): boolean {
+    const { override, mode } = this.#options.plan;
+    return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
   }
 
   /** The answer to the headers, with what the body's handlers have to say of them. */

@@ -2,9 +2,9 @@ import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
 import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import type { Fault } from "../../protocol/fault.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
 import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
-import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
+import type { ModeOverride, OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
   type Direction,
@@ -267,10 +267,15 @@ export class BodyRunner {
     });
   }
 
-  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined) {
+  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined): ModeOverride | string {
     if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
+    const { exchange } = this.#options;
+    const { case: answered } = headers.message;
     const wanted = { ...headers.modeOverride, [phase]: mode };
-    return this.#options.exchange.resolveModeOverride(wanted, headers.message.case) ?? "it changes nothing";
+    const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
+    const hidesEnd = mode === "STREAMED" && exchange.bodyBytes(directionOf(phase)) === undefined;
+    const told = hidesEnd ? resolve({ [trailersOf(phase)]: "SEND" }) : undefined;
+    return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
   }
 
   /** The body of nobody need not come at all. */
@@ -356,6 +361,11 @@ const REPLACED: RunningBody = {
 };
 
 const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
+
+/** Where trailers may hide the end of a streamed body, they have to be seen. */
+function trailersOf(phase: BodyPhase): "requestTrailers" | "responseTrailers" {
+  return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
+}
 
 function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
   return phase === "requestHeaders" ? "requestBody" : "responseBody";
