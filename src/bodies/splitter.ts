@@ -13,8 +13,7 @@ const SPLIT_ERROR: unique symbol = Symbol.for("ext-proc.split-error");
 
 /**
  * Thrown where a body cannot be split any further, behind the last good item. A body handler that lets it through has
- * fault `body_too_large` (`line_too_long`, `event_too_large`), `body_undecodable` (`invalid_utf8`) or `handler_threw`
- * (`match_too_long`). Its message tells nothing of the bytes.
+ * fault `body_undecodable`, or `handler_threw` where `match_too_long` says that its own pattern is at fault. Its message tells nothing of the bytes.
  */
 export class SplitError extends Error {
   override readonly name = "SplitError";

@@ -21,9 +21,9 @@ export class InspectStage implements BodyStage {
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     const { chunk } = this.#handler;
-    if (piece.length === 0 || chunk === undefined) return emit(piece);
     const excess = this.#limit.take(piece.length);
     if (excess !== undefined) return excess === "pass" ? emit(piece) : excess;
+    if (piece.length === 0 || chunk === undefined) return emit(piece);
     const looked = this.#host.call(
       () => chunk.call(this.#handler, piece, this.#host.tx as never),
       () => undefined,

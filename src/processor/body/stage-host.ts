@@ -108,7 +108,7 @@ export class StageHost {
   threw(cause: unknown): Fault {
     // What the body is like is not the handler's doing; that its pattern is too short is.
     if (SplitError.is(cause) && cause.code !== "match_too_long")
-      return this.fault(cause.code === "invalid_utf8" ? "body_undecodable" : "body_too_large", cause.message, cause);
+      return this.fault("body_undecodable", cause.message, cause);
     return this.#chain.threw(this.#index, this.#phase, cause);
   }
 

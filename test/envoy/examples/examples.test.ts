@@ -4,17 +4,26 @@ import { serve } from "ext-proc/server";
 import { simulate } from "ext-proc/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { abTest } from "../../../examples/ab-test/processor.js";
+import addBody from "../../../examples/add-body/processor.js";
 import addCustomResponse from "../../../examples/add-custom-response/processor.js";
 import addHeader from "../../../examples/add-header/processor.js";
 import { hashPassword } from "../../../examples/basic-auth/password.js";
 import { basicAuth } from "../../../examples/basic-auth/processor.js";
+import bodySizeGuard from "../../../examples/body-size-guard/processor.js";
+import { cloudLog } from "../../../examples/cloud-log/processor.js";
+import countTokens from "../../../examples/count-tokens/processor.js";
 import dynamicForwarding from "../../../examples/dynamic-forwarding/processor.js";
+import grpcEdit from "../../../examples/grpc-edit/processor.js";
+import htmlRewrite from "../../../examples/html-rewrite/processor.js";
+import jsonRewrite from "../../../examples/json-rewrite/processor.js";
 import { AUDIENCE, ISSUER, type Issuer, startIssuer } from "../../../examples/jwt-auth/issuer.ts";
 import { KeySet } from "../../../examples/jwt-auth/key-set.js";
 import { jwtAuth } from "../../../examples/jwt-auth/processor.js";
+import maskPii from "../../../examples/mask-pii/processor.js";
 import normalizeHeader from "../../../examples/normalize-header/processor.js";
 import perRouteConfig from "../../../examples/per-route-config/processor.js";
 import redirect from "../../../examples/redirect/processor.js";
+import requestDigest from "../../../examples/request-digest/processor.js";
 import setCookie from "../../../examples/set-cookie/processor.js";
 import updateHeader from "../../../examples/update-header/processor.js";
 import { envoyBinary } from "../envoy-rig.ts";
@@ -48,6 +57,12 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
       ],
     },
   ],
+  "add-body": [
+    { method: "POST", headers: [["content-length", "0"]] },
+    { method: "POST", body: "x" },
+    { response: { headers: [["content-type", "text/plain"]], body: "hello\n" } },
+    { response: { headers: [["content-type", "text/html"]], body: "hello\n" } },
+  ],
   "add-custom-response": [
     { path: "/robots.txt" },
     { path: "/beta/x" },
@@ -74,12 +89,61 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
       ],
     },
   ],
+  "body-size-guard": [
+    { method: "POST", body: "x".repeat(64 << 10) },
+    { method: "POST", body: "x".repeat((64 << 10) + 1) },
+    {},
+  ],
+  "cloud-log": [
+    { method: "POST", headers: [["content-type", "text/plain"]], body: "hello", response: { body: "there" } },
+    {},
+  ],
+  "count-tokens": [
+    {
+      response: {
+        headers: [["content-type", "text/event-stream"]],
+        body: 'data: {"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\ndata: [DONE]\n\n',
+      },
+    },
+    { response: { body: "hello" } },
+  ],
   "dynamic-forwarding": [
     { path: "/via/canary/items?page=2" },
     { path: "/via/stable" },
     { path: "/via/elsewhere/" },
     { path: "/items", headers: [["x-forward-to-cluster", "canary"]] },
     { method: "POST", path: "/via/stable/", body: "x" },
+  ],
+  "grpc-edit": [
+    {
+      method: "POST",
+      path: "/example.greeter.v1.GreeterService/Greet",
+      headers: [["content-type", "application/grpc"]],
+      body: "\0\0\0\0\x05\n\x03ada",
+      response: { headers: [["content-type", "application/grpc"]], body: "\0\0\0\0\x07\n\x02hi\x12\x01x" },
+    },
+    { method: "POST", path: "/example.other.v1.Other/Call", body: "x", response: { body: "y" } },
+  ],
+  "html-rewrite": [
+    {
+      response: {
+        headers: [
+          ["content-type", "text/html"],
+          ["etag", '"1"'],
+        ],
+        body: '<head></head><a href="http://a.example">b</a>',
+      },
+    },
+    { response: { headers: [["content-type", "text/plain"]], body: "<head></head>" } },
+  ],
+  "json-rewrite": [
+    {
+      method: "POST",
+      headers: [["content-type", "application/json"]],
+      body: '{"userName":"ada"}',
+      response: { headers: [["content-type", "application/json"]], body: '{"name":"ada","passwordHash":"x"}' },
+    },
+    { method: "POST", headers: [["content-type", "application/json"]], body: '{ "name": "ada" }' },
   ],
   "jwt-auth": [
     {},
@@ -90,6 +154,19 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
         ["authorization", "TOKEN"],
         ["authorization", "Bearer a.b.c"],
       ],
+    },
+  ],
+  "mask-pii": [
+    { response: { headers: [["content-type", "text/plain"]], body: "to ada@mail.example, card 4111 1111 1111 1111" } },
+    { response: { headers: [["content-type", "image/png"]], body: "ada@mail.example" } },
+    {
+      response: {
+        headers: [
+          ["content-type", "text/plain"],
+          ["content-encoding", "other"],
+        ],
+        body: "ada@mail.example",
+      },
     },
   ],
   "normalize-header": [
@@ -109,6 +186,10 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
     { method: "POST", path: "/", body: "x" },
   ],
   redirect: [{ path: "/old?page=2" }, { method: "POST", path: "/old", body: "x" }, { path: "/new" }],
+  "request-digest": [
+    { method: "POST", headers: [["content-digest", "sha-256=:bogus:"]], body: "hello" },
+    {},
+  ],
   "set-cookie": [
     { response: { headers: [["set-cookie", "session=1"]] } },
     { headers: [["cookie", "__Host-visitor=1"]] },
@@ -148,14 +229,23 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy as behind the si
     words.set("ADA", basic("ada:secret")).set("NOBODY", basic("nobody:secret"));
     processors = {
       "ab-test": abTest({ random: () => 0.95 }),
+      "add-body": addBody,
       "add-custom-response": addCustomResponse,
       "add-header": addHeader,
       "basic-auth": basicAuth({ realm: "engine", users: { ada: await hashPassword("secret") } }),
+      "body-size-guard": bodySizeGuard,
+      "cloud-log": cloudLog({ write: () => undefined }),
+      "count-tokens": countTokens,
       "dynamic-forwarding": dynamicForwarding,
+      "grpc-edit": grpcEdit,
+      "html-rewrite": htmlRewrite,
+      "json-rewrite": jsonRewrite,
       "jwt-auth": jwtAuth({ keys: new KeySet(issuer.url), issuer: ISSUER, audience: AUDIENCE }),
+      "mask-pii": maskPii,
       "normalize-header": normalizeHeader,
       "per-route-config": perRouteConfig,
       redirect,
+      "request-digest": requestDigest,
       "set-cookie": setCookie,
       "update-header": updateHeader,
     };
