@@ -4,11 +4,14 @@ import {
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { answerSize } from "../protocol/answer-size.ts";
+import { sharedBytes } from "../protocol/shared-answers.ts";
 import { writeAnswerBytes } from "../protocol/write-answer-bytes.ts";
 import { type GrpcReply, writePrefix } from "./reply.ts";
 
 /** Sends an answer: nearly every one is written where it leaves from, the rest is encoded by protobuf-es. */
 export function sendAnswer(reply: GrpcReply, answer: ProcessingResponse): boolean {
+  const bytes = sharedBytes(answer);
+  if (bytes) return reply.send(bytes);
   const size = answerSize(answer);
   if (size === undefined) return reply.send(toBinary(ProcessingResponseSchema, answer));
   return reply.sendFilled(size, (target, at) => {

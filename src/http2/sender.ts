@@ -199,7 +199,7 @@ export class Sender {
   }
 
   removeReady(stream: ServerStream): void {
-    this.#ready.delete(stream);
+    if (this.#ready.size > 0) this.#ready.delete(stream);
   }
 
   /** Sends what windows and socket allow, one frame of each stream in turn. */

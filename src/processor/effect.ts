@@ -60,13 +60,16 @@ export type BodyEffectData =
   | { readonly kind: "clearBody" }
   | { readonly kind: "appendChunk" | "continueAndReplace"; readonly body: string | Uint8Array };
 
+/** An effect that gives a header a value. */
+export interface HeaderValueData {
+  readonly kind: "setHeader" | "appendHeader" | "addHeaderIfAbsent" | "overwriteHeaderIfExists";
+  readonly name: string;
+  readonly value: string | Uint8Array;
+}
+
 /** An effect that changes one header. */
 export type HeaderEffectData =
-  | {
-      readonly kind: "setHeader" | "appendHeader" | "addHeaderIfAbsent" | "overwriteHeaderIfExists";
-      readonly name: string;
-      readonly value: string | Uint8Array;
-    }
+  | HeaderValueData
   | { readonly kind: "removeHeader"; readonly name: string }
   | { readonly kind: "setPath" | "setAuthority" | "setMethod"; readonly value: string }
   | { readonly kind: "setStatus"; readonly status: number };

@@ -3,29 +3,64 @@ import { refuseFramingChange } from "../protocol/framing-rules.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { quoteName, refuseByMutationRules, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
-import type { HeaderEffectData } from "./effect.ts";
+import type { HeaderEffectData, HeaderValueData } from "./effect.ts";
+import { knownChange, rememberChange } from "./known-changes.ts";
 import { nameKind } from "./name-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
 /** Adds the change that an effect comes to, given the headers as they are by now; a fault where it breaks a rule. */
 export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fault | undefined {
-  const wanted = toHeaderChange(effect);
-  if (typeof wanted === "string") return fault("invalid_effect", `${effect.kind}: ${wanted}`);
-  const { exchange, message } = work;
-  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
-  if (refusal !== undefined) return fault("invalid_effect", `${effect.kind}: ${refusal}`);
-  const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
-  if (dropped !== undefined) return fault("mutation_not_allowed", `${effect.kind}: ${dropped}`);
-  // Envoy keeps one value under both names.
-  const change =
-    wanted.name === "host" && message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
-  if (effect.kind === "addHeaderIfAbsent" && work.head.has(change.name)) return undefined;
-  if (effect.kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return undefined;
-  work.change(change);
-  return undefined;
+  switch (effect.kind) {
+    case "setHeader":
+    case "appendHeader":
+    case "addHeaderIfAbsent":
+    case "overwriteHeaderIfExists": {
+      // Each is looked at once: a getter may say something else the next time.
+      const { kind, name, value } = effect;
+      return foldValue({ kind, name, value }, work);
+    }
+    default:
+      return foldChange(effect.kind, toHeaderChange(effect), work);
+  }
 }
 
-function toHeaderChange(effect: HeaderEffectData): HeaderChange | string {
+/** A header that gets a value: where it is text, the change may be known already. */
+function foldValue({ kind, name, value }: HeaderValueData, work: PhaseWork): Fault | undefined {
+  if (typeof value !== "string" || typeof name !== "string")
+    return foldChange(kind, valueChange({ kind, name, value }), work);
+  const known = knownChange(kind === "appendHeader" ? "append" : "set", name, value);
+  if (known !== undefined) return foldChecked(kind, known, work);
+  const change = valueChange({ kind, name, value });
+  const end = foldChange(kind, change, work);
+  // Of these names no transaction and no declaration makes a difference.
+  if (end === undefined && typeof change !== "string" && isPlainName(change.name)) rememberChange(name, value, change);
+  return end;
+}
+
+function foldChange(kind: string, wanted: HeaderChange | string, work: PhaseWork): Fault | undefined {
+  if (typeof wanted === "string") return fault("invalid_effect", `${kind}: ${wanted}`);
+  const { exchange, message } = work;
+  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
+  if (refusal !== undefined) return fault("invalid_effect", `${kind}: ${refusal}`);
+  const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
+  if (dropped !== undefined) return fault("mutation_not_allowed", `${kind}: ${dropped}`);
+  return foldChecked(kind, wanted, work);
+}
+
+function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undefined {
+  // Envoy keeps one value under both names.
+  const change =
+    wanted.name === "host" && work.message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
+  if (kind === "addHeaderIfAbsent" && work.head.has(change.name)) return;
+  if (kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return;
+  work.change(change);
+}
+
+function isPlainName(name: string): boolean {
+  return name !== "host" && !name.startsWith(":") && !name.startsWith("x-envoy-");
+}
+
+function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): HeaderChange | string {
   switch (effect.kind) {
     case "setPath":
       return setPseudoHeader(":path", effect.value);
@@ -38,7 +73,7 @@ function toHeaderChange(effect: HeaderEffectData): HeaderChange | string {
         ? setPseudoHeader(":status", String(effect.status))
         : `a status is ${nameKind(effect.status)}, must be a number`;
     default:
-      return namedChange(effect);
+      return removal(effect.name);
   }
 }
 
@@ -48,16 +83,15 @@ function setPseudoHeader(name: string, value: unknown): HeaderChange | string {
   return { op: "set", name, value: textToBytes(value) };
 }
 
-function namedChange(
-  effect: Exclude<HeaderEffectData, { kind: "setPath" | "setAuthority" | "setMethod" | "setStatus" }>,
-): HeaderChange | string {
-  // Each is looked at once: a getter may say something else the next time.
-  const { name: givenName } = effect;
+function removal(name: unknown): HeaderChange | string {
+  if (typeof name !== "string") return `a header name is ${nameKind(name)}, must be a string`;
+  return { op: "remove", name: name.toLowerCase() };
+}
+
+function valueChange({ kind, name: givenName, value }: HeaderValueData): HeaderChange | string {
   if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
   const name = givenName.toLowerCase();
-  if (effect.kind === "removeHeader") return { op: "remove", name };
-  const { value } = effect;
-  const op = effect.kind === "appendHeader" ? "append" : "set";
+  const op = kind === "appendHeader" ? "append" : "set";
   if (typeof value === "string") return { op, name, value: textToBytes(value) };
   if (!(value instanceof Uint8Array))
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;

@@ -103,7 +103,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return false;
     const phase = phaseOf(message);
     const direction = phase === undefined ? "request" : directionOf(phase);
-    const queue = this.#queues[direction];
+    const queue = direction === "request" ? this.#queues.request : this.#queues.response;
     if (queue.awaited !== undefined && phase !== undefined) {
       queue.waiting.push(message);
       return false;

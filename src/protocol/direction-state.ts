@@ -1,6 +1,7 @@
 import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
 import { framingOf, type MessageFraming } from "./framing-rules.ts";
+import { HeaderIndex } from "./header-index.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { type HeaderFields, header, headerFields } from "./headers.ts";
 import type { Direction, Phase, PhaseMessage } from "./phase.ts";
@@ -38,9 +39,12 @@ export class DirectionState {
   /** True where an override of ours is what made the mode BUFFERED, so that Envoy shows if it did not obey. */
   overriddenToBuffered = false;
   headers: HttpHeaders | undefined;
-  /** How the message is framed, kept apart from headers that a handler may write into. */
-  framing: MessageFraming | undefined;
   attributes: ProcessingRequest["attributes"] | undefined;
+  #direction: Direction = "request";
+  /** The headers as they came, apart from a message that a handler may write into. */
+  #original: HeaderFields | undefined;
+  #isHeadersOnly = false;
+  #framing: MessageFraming | undefined;
   #working: WorkingHead | undefined;
 
   /** The headers with what was changed so far. */
@@ -64,7 +68,24 @@ export class DirectionState {
   /** Takes the headers. */
   open(direction: Direction, headers: HttpHeaders): void {
     this.headers = headers;
-    this.framing = framingOf(direction, headers);
+    this.#direction = direction;
+    this.#isHeadersOnly = headers.endOfStream;
+    const fields = headerFields(headers);
+    // An index never changes, and few ask how the message is framed.
+    if (fields instanceof HeaderIndex) this.#original = fields;
+    else this.#framing = framingOf(direction, fields, headers.endOfStream);
+  }
+
+  /** How the message is framed; undefined before its headers came. */
+  get framing(): MessageFraming | undefined {
+    if (this.#framing === undefined && this.#original !== undefined)
+      this.#framing = framingOf(this.#direction, this.#original, this.#isHeadersOnly);
+    return this.#framing;
+  }
+
+  /** Neither a body nor trailers follow the headers that came. */
+  get isHeadersOnly(): boolean {
+    return this.#isHeadersOnly;
   }
 
   /** Puts an override of the body mode in force. */
@@ -76,7 +97,7 @@ export class DirectionState {
   /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
   get bodyBytes(): number | undefined {
     if (this.headers === undefined) return undefined;
-    if (this.framing?.isHeadersOnly) return 0;
+    if (this.#isHeadersOnly) return 0;
     const text = header(this.headers, "content-length");
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }

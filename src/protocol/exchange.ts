@@ -180,6 +180,10 @@ export class Exchange {
     return !this.#observed && (holdsBody(request) || holdsBody(response));
   }
 
+  #state(direction: Direction): DirectionState {
+    return direction === "request" ? this.#directions.request : this.#directions.response;
+  }
+
   /** Takes the peer's next message. */
   accept(message: ProcessingRequest): Accepted {
     if (this.#first) this.#open(message.protocolConfig);
@@ -188,7 +192,7 @@ export class Exchange {
     if (request.case === undefined) return { kind: "ignored", reason: "unset" };
     if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
     const direction = directionOf(request.case);
-    const state = this.#directions[direction];
+    const state = this.#state(direction);
     // Envoy may repeat the end of a body; whatever follows an end is owed nothing.
     if (state.ended) return { kind: "ignored", reason: "ended" };
     const rank = RANK[request.case];
@@ -221,7 +225,7 @@ export class Exchange {
 
   /** The message of the member that matches; of a body it may be several. */
   #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
-    const state = this.#directions[directionOf(message.case)];
+    const state = this.#state(directionOf(message.case));
     this.owed--;
     state.owed--;
     state.answeredRank = RANK[message.case];
@@ -281,7 +285,7 @@ export class Exchange {
    * would not be granted. It names no direction, so Envoy extends both where both wait.
    */
   extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {
-    const state = this.#directions[direction];
+    const state = this.#state(direction);
     if (this.#observed || state.owed === 0 || state.extended || state.mode === "FULL_DUPLEX_STREAMED") return undefined;
     if (!(ms >= 1 && ms <= this.declaration.maxMessageTimeoutMs)) return undefined;
     for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.owed > 0;
@@ -298,6 +302,7 @@ export class Exchange {
   #open(config: ProtocolConfiguration | undefined): void {
     this.#first = false;
     this.#sendsBodyAtOnce = config?.sendBodyWithoutWaitingForHeaderResponse ?? false;
+    if (config === undefined) return;
     for (const direction of DIRECTIONS) {
       const mode = configuredBodyMode(config, direction);
       this.#directions[direction].configured = mode;
@@ -334,15 +339,16 @@ export class Exchange {
   }
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength({ configured, mode, framing }: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    if (framing?.isHeadersOnly) return outlivesLength(framing, headerChanges);
+  #dropsLength(state: DirectionState, { headerChanges }: ContinueAnswer): boolean {
+    if (state.isHeadersOnly) return outlivesLength(state, headerChanges);
+    const { configured, mode } = state;
     return streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */
   #ignoredOverride(direction: Direction, rank: number): string | undefined {
     const { request, response } = this.#directions;
-    const state = this.#directions[direction];
+    const state = this.#state(direction);
     if (state.overriddenToBuffered && rank === RANK.requestBody && state.rank === rank)
       return `Envoy sent a second piece of a ${direction} body that an override asked to be BUFFERED`;
     if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && awaitsBody(request))

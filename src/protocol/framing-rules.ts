@@ -1,7 +1,7 @@
 import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderChange } from "./header-mutation.ts";
 import { bytesToText } from "./header-text.ts";
-import { header, pseudoHeader } from "./headers.ts";
+import { type HeaderFields, header, pseudoHeader } from "./headers.ts";
 import type { Direction, Phase } from "./phase.ts";
 
 /** What decides, besides `content-length`, where a message ends. */
@@ -20,10 +20,10 @@ const BODILESS: ReadonlySet<string | undefined> = new Set(["204", "304"]);
 const FRAMING_METHODS: readonly string[] = ["HEAD", "CONNECT"];
 
 /** How the message is framed that these headers, as they came, begin. */
-export function framingOf(direction: Direction, headers: HttpHeaders): MessageFraming {
-  const method = direction === "request" ? pseudoHeader(headers, ":method") : undefined;
-  const status = direction === "response" ? pseudoHeader(headers, ":status") : undefined;
-  return { method, status, isHeadersOnly: headers.endOfStream };
+export function framingOf(direction: Direction, fields: HeaderFields, isHeadersOnly: boolean): MessageFraming {
+  const method = direction === "request" ? pseudoHeader(fields, ":method") : undefined;
+  const status = direction === "response" ? pseudoHeader(fields, ":status") : undefined;
+  return { method, status, isHeadersOnly };
 }
 
 /**
@@ -95,6 +95,9 @@ export function refuseReplacing(status: string | undefined): string | undefined 
  * True where a response without a body gets a status with one: its `content-length` is that of a body which does not
  * come, as a 304 may have it, and has to go.
  */
-export function outlivesLength({ status }: MessageFraming, changes: readonly HeaderChange[]): boolean {
-  return BODILESS.has(status) && changes.some(({ name }) => name === ":status");
+export function outlivesLength(
+  message: { readonly framing: MessageFraming | undefined },
+  changes: readonly HeaderChange[],
+): boolean {
+  return changes.some(({ name }) => name === ":status") && BODILESS.has(message.framing?.status);
 }

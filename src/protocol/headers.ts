@@ -89,8 +89,7 @@ export function hasHeader(fields: HeaderFields, wanted: string): boolean {
 }
 
 /** The value of a pseudo-header, which comes once and stands before all others; undefined where there is none. */
-export function pseudoHeader(message: HttpHeaders, name: `:${string}`): string | undefined {
-  const fields = headerFields(message);
+export function pseudoHeader(fields: HeaderFields, name: `:${string}`): string | undefined {
   if (fields instanceof HeaderIndex) return fields.firstText(name);
   for (const entry of fields) if (hasName(entry, name)) return valueText(entry);
   return undefined;

@@ -7,6 +7,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
 import type { BodyPhase, Phase } from "./phase.ts";
+import { shareAnswer } from "./shared-answers.ts";
 
 /**
  * Largest piece in which a full-duplex body goes back. Envoy's own chunks reach 1 MiB; other hosts cap a whole
@@ -23,6 +24,8 @@ const NEUTRAL: Readonly<Record<Phase, readonly ProcessingResponse[]>> = {
   responseBody: [create(ProcessingResponseSchema, { response: { case: "responseBody", value: {} } })],
   responseTrailers: [create(ProcessingResponseSchema, { response: { case: "responseTrailers", value: {} } })],
 };
+
+for (const [answer] of Object.values(NEUTRAL)) if (answer) shareAnswer(answer);
 
 /**
  * The answer that changes nothing: the member that matches the phase, with an empty payload. A

@@ -49,18 +49,12 @@ export interface PhaseMessages {
 /** A message together with the phase it belongs to: the `request` oneof once it is known to be set. */
 export type PhaseMessage = { readonly [P in Phase]: { readonly case: P; readonly value: PhaseMessages[P] } }[Phase];
 
-const DIRECTION_OF: Readonly<Record<Phase, Direction>> = {
-  requestHeaders: "request",
-  requestBody: "request",
-  requestTrailers: "request",
-  responseHeaders: "response",
-  responseBody: "response",
-  responseTrailers: "response",
-};
+const LETTER_Q = 0x71;
 
 /** The half of the transaction that a phase belongs to. */
 export function directionOf(phase: Phase): Direction {
-  return DIRECTION_OF[phase];
+  // A table would be asked with six names, for which engines have no quick way: the third letter of two words decides.
+  return phase.charCodeAt(2) === LETTER_Q ? "request" : "response";
 }
 
 /**

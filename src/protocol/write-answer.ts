@@ -13,6 +13,7 @@ import { toProcessingMode } from "./mode-override.ts";
 import { neutralAnswer } from "./neutral-answer.ts";
 import { newHeadersAnswer } from "./new-headers-answer.ts";
 import { directionOf, type HeaderPhase, type Phase, type TrailerPhase } from "./phase.ts";
+import { rememberAnswer, repeatedAnswer } from "./repeated-answers.ts";
 
 /** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
 const ROUTING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
@@ -25,10 +26,16 @@ const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
  */
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
+  const isBare = !carriesMore(answer);
+  if (isBare && !answer.clearRouteCache) {
+    const before = repeatedAnswer(phase, changes);
+    if (before) return before;
+  }
   const routed = routedMutation(phase, changes, answer.clearRouteCache);
-  if (routed === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
+  if (routed === undefined && isBare) return neutralAnswer(phase)[0] as ProcessingResponse;
   if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed, answer), answer);
   const written = newHeadersAnswer(phase, routed);
+  if (isBare && !answer.clearRouteCache) rememberAnswer(phase, changes, written);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
 }

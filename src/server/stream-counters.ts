@@ -49,11 +49,24 @@ export class StreamCounters implements SessionObserver, SetupObserver {
   readonly #hooks = new Map<string, number>();
 
   message(phase: Phase, origin: Origin): void {
-    this.#counts[origin].messages[phase]++;
+    const { messages } = this.of(origin);
+    // By name: with many names for one place in the code engines look each up in a table.
+    switch (phase) {
+      case "requestHeaders":
+        messages.requestHeaders++;
+        break;
+      case "responseHeaders":
+        messages.responseHeaders++;
+        break;
+      default:
+        messages[phase]++;
+    }
   }
 
   ended({ result }: SessionEnd, origin: Origin): void {
-    this.#counts[origin].streams[result]++;
+    const { streams } = this.of(origin);
+    if (result === "completed") streams.completed++;
+    else streams[result]++;
   }
 
   fault({ code, source, processor = "" }: Fault, outcome: FaultOutcome, origin: Origin): void {
@@ -86,7 +99,7 @@ export class StreamCounters implements SessionObserver, SetupObserver {
 
   /** The counts of an origin as they stand. */
   of(origin: Origin): OriginCounts {
-    return this.#counts[origin];
+    return origin === "envoy" ? this.#counts.envoy : this.#counts[origin];
   }
 
   /** The faults there were, each kind with each outcome. */

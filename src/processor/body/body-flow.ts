@@ -59,8 +59,8 @@ export class BodyFlow implements BodyScene {
   readonly #surplus: HeldRoom;
   #freeBytes = 0;
   #began = false;
-  /** A piece of the body came. */
-  #hasBody = false;
+  /** Pieces of the body that came. */
+  #pieceCount = 0;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
@@ -99,7 +99,7 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
-    this.#hasBody = true;
+    this.#pieceCount++;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const lost = isEnd ? undefined : this.#unknowable();
@@ -124,7 +124,7 @@ export class BodyFlow implements BodyScene {
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
       // Envoy takes no body for a message that has trailers and none.
-      const hasPlace = returnsBody(mode) && this.#hasBody;
+      const hasPlace = returnsBody(mode) && this.#pieceCount > 0;
       if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
@@ -153,7 +153,7 @@ export class BodyFlow implements BodyScene {
   get lostTail(): Fault | undefined {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
-    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    if (this.ended || this.#pieceCount === 0 || !mayHideEnd || this.#watched) return undefined;
     for (const stage of this.#stages) {
       const lost = stage.lostTail?.();
       if (lost !== undefined) return lost;

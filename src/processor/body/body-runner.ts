@@ -2,7 +2,7 @@ import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
 import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { type Fault, fault } from "../../protocol/fault.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
 import type { ModeOverride, OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
