@@ -5,7 +5,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
-import { debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
+import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
 import { healthService } from "./health-service.ts";
 import { ServingState } from "./serving-state.ts";
@@ -68,10 +68,7 @@ function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRout
 }
 
 /** The routes of `extproc.debug.v1.DebugService` alone. A misspelt field is an error here, not a silent nothing. */
-export function debugRoutes(
-  processor: Processor,
-  options: ExternalProcessorOptions = {},
-): (router: ConnectRouter) => void {
+export function debugRoutes(processor: Processor, options: DebugServiceOptions = {}): (router: ConnectRouter) => void {
   return (router) => {
     router.service(DebugService, debugService(processor, options), {
       readMaxBytes: MAX_DEBUG_BYTES,
