@@ -13,10 +13,13 @@ export async function explained(handler: Handler, request: Request): Promise<Awa
   if (!isJson || request.method !== "POST" || request.header.has("content-encoding") || !isStream(request.body)) {
     return await handler(request);
   }
-  const body = await readUpTo(request.body, MAX_DEBUG_BYTES);
-  const problem = body.isWhole ? textProblem(handler, body.chunks) : undefined;
+  const chunks = await readUpTo(request.body, MAX_DEBUG_BYTES);
+  if (chunks === undefined) {
+    return refusal(request, Code.ResourceExhausted, `the request is larger than ${MAX_DEBUG_BYTES} bytes`);
+  }
+  const problem = textProblem(handler, chunks);
   if (problem !== undefined) return refusal(request, Code.InvalidArgument, problem);
-  return await handler({ ...request, body: body.again() });
+  return await handler({ ...request, body: each(chunks) });
 }
 
 function textProblem(handler: Handler, chunks: readonly Uint8Array[]): string | undefined {
@@ -29,40 +32,20 @@ function textProblem(handler: Handler, chunks: readonly Uint8Array[]): string | 
   }
 }
 
-interface ReadBody {
-  readonly chunks: readonly Uint8Array[];
-  /** False where there is more than was to be read. */
-  readonly isWhole: boolean;
-  /** What was read, and what follows. */
-  again(): AsyncIterable<Uint8Array>;
-}
-
-async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<ReadBody> {
-  const iterator = body[Symbol.asyncIterator]();
+/** A whole body; undefined where it is larger. */
+async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<readonly Uint8Array[] | undefined> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  let isWhole = false;
-  while (length <= maxBytes && !isWhole) {
-    const next = await iterator.next();
-    if (next.done) isWhole = true;
-    else {
-      chunks.push(next.value);
-      length += next.value.length;
-    }
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxBytes) return undefined;
+    chunks.push(chunk);
   }
-  return {
-    chunks,
-    isWhole,
-    async *again() {
-      try {
-        yield* chunks;
-        if (!isWhole) yield* { [Symbol.asyncIterator]: () => iterator };
-      } finally {
-        // Whoever takes over the rest of the request has to be the only one who reads.
-        await iterator.return?.();
-      }
-    },
-  };
+  return chunks;
+}
+
+async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
 }
 
 function isStream(body: Request["body"]): body is AsyncIterable<Uint8Array> {
