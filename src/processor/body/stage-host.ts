@@ -6,7 +6,7 @@ import type { EffectPlace } from "../effect.ts";
 import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
 import { isThenable } from "../thenable.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { BodyCap, StreamBudget } from "./body-budget.ts";
 import type { StageEnd } from "./body-stage.ts";
 import type { Soon } from "./soon.ts";
 
@@ -16,7 +16,7 @@ export interface BodyScene {
   readonly work: BodyWork;
   /** False once the headers have left. */
   readonly takesHeaderChanges: boolean;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** In GRPC mode: the message under way is compressed. */
   readonly messageCompressed: boolean;
   /** A handler is at work that has not settled. */
@@ -59,7 +59,7 @@ export class StageHost {
     return this.#scene.messageCompressed;
   }
 
-  get budget(): BodyBudget {
+  get budget(): StreamBudget {
     return this.#scene.budget;
   }
 
@@ -118,15 +118,44 @@ export class StageHost {
     return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
   }
 
+  /** The fault of a body that is too large for something, and may not pass. */
+  overLimit(cap: BodyCap, maxBytes: number | undefined): Fault {
+    const { total } = this.budget;
+    total.refused(cap, "reject");
+    switch (cap) {
+      case "body":
+        return this.fault("body_too_large", `the body is larger than allowed: maxBytes is ${maxBytes}`);
+      case "envoy":
+        return this.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
+      case "stream":
+        return this.fault(
+          "body_too_large",
+          `the bodies of the transaction are more than it may hold: maxHeldBodyBytesPerStream is ${total.maxStreamBytes}`,
+        );
+      case "total":
+        return this.fault(
+          "body_memory_exceeded",
+          `the bodies of all transactions are more than the server may hold: maxHeldBodyBytes is ${total.maxBytes}`,
+        );
+    }
+  }
+
+  /** Counts a body that is too large for something, and passes. */
+  passes(cap: BodyCap): void {
+    this.budget.total.refused(cap, "pass");
+  }
+
   /** Why a body could not be decoded or encoded. */
   codingFault({ code, coding }: CodingFailure): Fault {
     switch (code) {
       case "too_large":
       case "ratio":
+        this.budget.total.refused("body", "reject");
         return this.fault("body_too_large", `the body, decoded (${coding}), is larger than allowed (${code})`);
       case "unsupported_coding":
         return this.fault("unknown_coding", `this Node cannot decode ${coding}`);
       case "engine_failed":
+      case "no_room":
       case "closed":
         return this.fault("internal_error", `coding failed (${coding}, ${code})`);
       default:
