@@ -3,7 +3,7 @@ import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { rejectUnknownMethod } from "../grpc/accept-grpc.ts";
 import type { Processor } from "../processor/definition.ts";
 import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
-import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes } from "../services/routes.ts";
+import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes, REFLECTION_SERVICES } from "../services/routes.ts";
 import { connectOverHttp2 } from "./connect-over-http2.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
@@ -15,7 +15,7 @@ export interface EndpointOptions extends ExtProcRoutesOptions {
 }
 
 /** Services that are not for Envoy, but for people. */
-const DEBUG_SERVICES: readonly string[] = [DebugService.typeName];
+const DEBUG_SERVICES: readonly string[] = [DebugService, ...REFLECTION_SERVICES].map(({ typeName }) => typeName);
 
 const PURPOSE =
   "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
@@ -25,7 +25,7 @@ const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 /** The main listener's services, over every protocol that Connect speaks. */
 export function mainEndpoint(processor: Processor, options: EndpointOptions, log: Logger): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: false };
-  return connectEndpoint(extProcRoutes(processor, options), access, log);
+  return connectEndpoint(extProcRoutes(processor, { ...options, gate: access.gate }), access, log);
 }
 
 /** The admin listener's: debugging, unless it is off. */
@@ -35,7 +35,11 @@ export function adminEndpoint(
   log: Logger,
 ): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: true };
-  return connectEndpoint(options.isOff ? () => undefined : debugRoutes(processor, options), access, log);
+  return connectEndpoint(
+    options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }),
+    access,
+    log,
+  );
 }
 
 /**

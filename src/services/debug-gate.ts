@@ -1,3 +1,5 @@
+import { pause } from "./pause.ts";
+
 /** How much debugging a server takes on. */
 export interface DebugLimits {
   /** Calls under way at the same time. Default 4. */
@@ -53,5 +55,10 @@ export class DebugGate {
     if (this.#allowance < 1) return false;
     this.#allowance--;
     return true;
+  }
+
+  /** Resolves once a call of this second is left, and uses it up, or when the signal aborts. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.take()) await pause(1000 / this.#maxCallsPerSecond, signal);
   }
 }

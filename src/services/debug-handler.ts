@@ -1,6 +1,7 @@
 import { Code, type ConnectRouter, cors } from "@connectrpc/connect";
 import type { DebugGate } from "./debug-gate.ts";
 import { explained } from "./explained-json.ts";
+import { pause } from "./pause.ts";
 import { refusal } from "./refusal.ts";
 
 /** Connect's handler of one method. */
@@ -60,7 +61,7 @@ function withOrigin(given: Headers | undefined, origin: string): Headers {
 async function bounded(handler: ConnectHandler, request: Request, gate: DebugGate): Promise<Answer> {
   const entered = gate.enter();
   if (typeof entered === "string") {
-    await delay(gate.refusalDelayMs, request.signal);
+    await pause(gate.refusalDelayMs, request.signal);
     return refusal(request, Code.ResourceExhausted, entered);
   }
   // A stream may stay open; what is asked on it is counted there.
@@ -70,16 +71,4 @@ async function bounded(handler: ConnectHandler, request: Request, gate: DebugGat
   } finally {
     entered();
   }
-}
-
-function delay(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, delayMs);
-    const stop = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
 }

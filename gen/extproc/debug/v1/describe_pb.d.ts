@@ -4,7 +4,6 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ProcessingMode } from "../../../envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 
 /**
  * Describes the file extproc/debug/v1/describe.proto.
@@ -26,38 +25,52 @@ export declare type DescribeRequest = Message<"extproc.debug.v1.DescribeRequest"
 export declare const DescribeRequestSchema: GenMessage<DescribeRequest>;
 
 /**
- * What is served, and what it needs of Envoy.
+ * What is served, what it needs of Envoy, and what it cannot have.
  *
  * @generated from message extproc.debug.v1.DescribeResponse
  */
 export declare type DescribeResponse = Message<"extproc.debug.v1.DescribeResponse"> & {
   /**
+   * Where several are composed, their names with `+` between them.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
    * In the order in which they see a request.
    *
-   * @generated from field: repeated extproc.debug.v1.ProcessorDescription processors = 1;
+   * @generated from field: repeated extproc.debug.v1.ProcessorDescription processors = 2;
    */
   processors: ProcessorDescription[];
 
   /**
-   * What `processing_mode` of Envoy's filter has to be, so that every handler is called.
+   * The fields of Envoy's `processing_mode`, as they have to be so that every handler is called.
    *
-   * @generated from field: envoy.extensions.filters.http.ext_proc.v3.ProcessingMode processing_mode = 2;
+   * @generated from field: repeated extproc.debug.v1.ModeNeed processing_mode = 3;
    */
-  processingMode?: ProcessingMode | undefined;
+  processingMode: ModeNeed[];
 
   /**
-   * Settings of the filter that these processors rely on, by Envoy's names, such as `message_timeout: 0.5s`.
+   * What else Envoy's filter, and its listener, have to be set to.
    *
-   * @generated from field: map<string, string> filter_settings = 3;
+   * @generated from field: repeated extproc.debug.v1.FilterSettingNeed filter_settings = 4;
    */
-  filterSettings: { [key: string]: string };
+  filterSettings: FilterSettingNeed[];
 
   /**
-   * What Envoy, as this server was told that it is, will not do, and what cannot be had together; a sentence each.
+   * Body handlers that cannot share a mode.
    *
-   * @generated from field: repeated string warnings = 4;
+   * @generated from field: repeated extproc.debug.v1.ModeConflict conflicts = 5;
    */
-  warnings: string[];
+  conflicts: ModeConflict[];
+
+  /**
+   * What cannot be enforced under an Envoy that is as this server was told, a sentence each.
+   *
+   * @generated from field: repeated string unenforceable = 6;
+   */
+  unenforceable: string[];
 };
 
 /**
@@ -78,46 +91,56 @@ export declare type ProcessorDescription = Message<"extproc.debug.v1.ProcessorDe
   name: string;
 
   /**
-   * The phases with a handler: `requestHeaders`, `responseTrailers` and so on. Bodies are below.
+   * Phases with handlers: `requestHeaders`, `responseBody` and so on.
    *
    * @generated from field: repeated string phases = 2;
    */
   phases: string[];
 
   /**
-   * Its handlers of bodies.
-   *
    * @generated from field: repeated extproc.debug.v1.BodyHandlerDescription bodies = 3;
    */
   bodies: BodyHandlerDescription[];
 
   /**
-   * What becomes of a transaction in which it fails: `envoy`, `open` or `closed`.
+   * @generated from field: optional extproc.debug.v1.GrpcDescription grpc = 4;
+   */
+  grpc?: GrpcDescription | undefined;
+
+  /**
+   * What becomes of a transaction in which it fails, after the operator's word: `envoy`, `open` or `closed`.
    *
-   * @generated from field: string on_fault = 4;
+   * @generated from field: string on_fault = 5;
    */
   onFault: string;
 
   /**
-   * Longest wait for a handler, in milliseconds.
+   * Longest wait for a handler, after what Envoy, as declared, waits for.
    *
-   * @generated from field: uint32 timeout_ms = 5;
+   * @generated from field: uint32 timeout_ms = 6;
    */
   timeoutMs: number;
 
   /**
+   * When Envoy is asked for more time. Absent: never.
+   *
+   * @generated from field: optional uint32 extends_after_ms = 7;
+   */
+  extendsAfterMs?: number | undefined;
+
+  /**
    * `setup`, `done` and `close`, as far as it has them.
    *
-   * @generated from field: repeated string life_cycle = 6;
+   * @generated from field: repeated string life_cycle = 8;
    */
   lifeCycle: string[];
 
   /**
-   * A route can configure it.
+   * Routes may configure it.
    *
-   * @generated from field: bool takes_config = 7;
+   * @generated from field: bool has_config = 9;
    */
-  takesConfig: boolean;
+  hasConfig: boolean;
 };
 
 /**
@@ -140,30 +163,44 @@ export declare type BodyHandlerDescription = Message<"extproc.debug.v1.BodyHandl
   phase: string;
 
   /**
-   * `whole`, `text`, `json`, `chunks`, `stream`, `inspect` or `grpc`.
+   * `whole`, `text`, `json`, `chunks`, `stream` or `inspect`.
    *
    * @generated from field: string read = 2;
    */
   read: string;
 
   /**
-   * 0: unlimited.
+   * It looks at some bodies only.
    *
-   * @generated from field: uint64 max_bytes = 3;
+   * @generated from field: bool has_when = 3;
    */
-  maxBytes: bigint;
+  hasWhen: boolean;
 
   /**
-   * @generated from field: bool required = 4;
+   * Absent: any.
+   *
+   * @generated from field: optional double max_bytes = 4;
+   */
+  maxBytes?: number | undefined;
+
+  /**
+   * `reject` or `pass`.
+   *
+   * @generated from field: string over_limit = 5;
+   */
+  overLimit: string;
+
+  /**
+   * `decoded` or `raw`.
+   *
+   * @generated from field: string encoding = 6;
+   */
+  encoding: string;
+
+  /**
+   * @generated from field: bool required = 7;
    */
   required: boolean;
-
-  /**
-   * Asked for each transaction whether it wants the body.
-   *
-   * @generated from field: bool conditional = 5;
-   */
-  conditional: boolean;
 };
 
 /**
@@ -171,4 +208,170 @@ export declare type BodyHandlerDescription = Message<"extproc.debug.v1.BodyHandl
  * Use `create(BodyHandlerDescriptionSchema)` to create a new message.
  */
 export declare const BodyHandlerDescriptionSchema: GenMessage<BodyHandlerDescription>;
+
+/**
+ * Handlers of gRPC messages.
+ *
+ * @generated from message extproc.debug.v1.GrpcDescription
+ */
+export declare type GrpcDescription = Message<"extproc.debug.v1.GrpcDescription"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * @generated from field: repeated string methods = 2;
+   */
+  methods: string[];
+
+  /**
+   * @generated from field: double max_bytes = 3;
+   */
+  maxBytes: number;
+
+  /**
+   * @generated from field: bool required = 4;
+   */
+  required: boolean;
+};
+
+/**
+ * Describes the message extproc.debug.v1.GrpcDescription.
+ * Use `create(GrpcDescriptionSchema)` to create a new message.
+ */
+export declare const GrpcDescriptionSchema: GenMessage<GrpcDescription>;
+
+/**
+ * What a field of `processing_mode` has to be.
+ *
+ * @generated from message extproc.debug.v1.ModeNeed
+ */
+export declare type ModeNeed = Message<"extproc.debug.v1.ModeNeed"> & {
+  /**
+   * `request_header_mode` and so on.
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * @generated from field: string mode = 2;
+   */
+  mode: string;
+
+  /**
+   * Which handlers need it.
+   *
+   * @generated from field: repeated string why = 3;
+   */
+  why: string[];
+
+  /**
+   * Other modes that serve too.
+   *
+   * @generated from field: repeated extproc.debug.v1.ModeAlternative alternatives = 4;
+   */
+  alternatives: ModeAlternative[];
+};
+
+/**
+ * Describes the message extproc.debug.v1.ModeNeed.
+ * Use `create(ModeNeedSchema)` to create a new message.
+ */
+export declare const ModeNeedSchema: GenMessage<ModeNeed>;
+
+/**
+ * Another mode that serves too.
+ *
+ * @generated from message extproc.debug.v1.ModeAlternative
+ */
+export declare type ModeAlternative = Message<"extproc.debug.v1.ModeAlternative"> & {
+  /**
+   * @generated from field: string mode = 1;
+   */
+  mode: string;
+
+  /**
+   * What has to hold.
+   *
+   * @generated from field: string where = 2;
+   */
+  where: string;
+};
+
+/**
+ * Describes the message extproc.debug.v1.ModeAlternative.
+ * Use `create(ModeAlternativeSchema)` to create a new message.
+ */
+export declare const ModeAlternativeSchema: GenMessage<ModeAlternative>;
+
+/**
+ * A setting of Envoy's that matters to a processor.
+ *
+ * @generated from message extproc.debug.v1.FilterSettingNeed
+ */
+export declare type FilterSettingNeed = Message<"extproc.debug.v1.FilterSettingNeed"> & {
+  /**
+   * By Envoy's name.
+   *
+   * @generated from field: string setting = 1;
+   */
+  setting: string;
+
+  /**
+   * What it has to be; where it is a number, at least.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * False: it works without, but for what `why` says.
+   *
+   * @generated from field: bool required = 3;
+   */
+  required: boolean;
+
+  /**
+   * @generated from field: string why = 4;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message extproc.debug.v1.FilterSettingNeed.
+ * Use `create(FilterSettingNeedSchema)` to create a new message.
+ */
+export declare const FilterSettingNeedSchema: GenMessage<FilterSettingNeed>;
+
+/**
+ * Two body handlers of a direction that cannot share a mode.
+ *
+ * @generated from message extproc.debug.v1.ModeConflict
+ */
+export declare type ModeConflict = Message<"extproc.debug.v1.ModeConflict"> & {
+  /**
+   * `request` or `response`.
+   *
+   * @generated from field: string direction = 1;
+   */
+  direction: string;
+
+  /**
+   * @generated from field: repeated string processors = 2;
+   */
+  processors: string[];
+
+  /**
+   * @generated from field: string why = 3;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message extproc.debug.v1.ModeConflict.
+ * Use `create(ModeConflictSchema)` to create a new message.
+ */
+export declare const ModeConflictSchema: GenMessage<ModeConflict>;
 

@@ -3,13 +3,12 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_envoy_extensions_filters_http_ext_proc_v3_processing_mode } from "../../../envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 
 /**
  * Describes the file extproc/debug/v1/describe.proto.
  */
 export const file_extproc_debug_v1_describe = /*@__PURE__*/
-  fileDesc("Ch9leHRwcm9jL2RlYnVnL3YxL2Rlc2NyaWJlLnByb3RvEhBleHRwcm9jLmRlYnVnLnYxIhEKD0Rlc2NyaWJlUmVxdWVzdCK8AgoQRGVzY3JpYmVSZXNwb25zZRI6Cgpwcm9jZXNzb3JzGAEgAygLMiYuZXh0cHJvYy5kZWJ1Zy52MS5Qcm9jZXNzb3JEZXNjcmlwdGlvbhJSCg9wcm9jZXNzaW5nX21vZGUYAiABKAsyOS5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5leHRfcHJvYy52My5Qcm9jZXNzaW5nTW9kZRJPCg9maWx0ZXJfc2V0dGluZ3MYAyADKAsyNi5leHRwcm9jLmRlYnVnLnYxLkRlc2NyaWJlUmVzcG9uc2UuRmlsdGVyU2V0dGluZ3NFbnRyeRIQCgh3YXJuaW5ncxgEIAMoCRo1ChNGaWx0ZXJTZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEivgEKFFByb2Nlc3NvckRlc2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDgoGcGhhc2VzGAIgAygJEjgKBmJvZGllcxgDIAMoCzIoLmV4dHByb2MuZGVidWcudjEuQm9keUhhbmRsZXJEZXNjcmlwdGlvbhIQCghvbl9mYXVsdBgEIAEoCRISCgp0aW1lb3V0X21zGAUgASgNEhIKCmxpZmVfY3ljbGUYBiADKAkSFAoMdGFrZXNfY29uZmlnGAcgASgIIm8KFkJvZHlIYW5kbGVyRGVzY3JpcHRpb24SDQoFcGhhc2UYASABKAkSDAoEcmVhZBgCIAEoCRIRCgltYXhfYnl0ZXMYAyABKAQSEAoIcmVxdWlyZWQYBCABKAgSEwoLY29uZGl0aW9uYWwYBSABKAhiBnByb3RvMw", [file_envoy_extensions_filters_http_ext_proc_v3_processing_mode]);
+  fileDesc("Ch9leHRwcm9jL2RlYnVnL3YxL2Rlc2NyaWJlLnByb3RvEhBleHRwcm9jLmRlYnVnLnYxIhEKD0Rlc2NyaWJlUmVxdWVzdCKZAgoQRGVzY3JpYmVSZXNwb25zZRIMCgRuYW1lGAEgASgJEjoKCnByb2Nlc3NvcnMYAiADKAsyJi5leHRwcm9jLmRlYnVnLnYxLlByb2Nlc3NvckRlc2NyaXB0aW9uEjMKD3Byb2Nlc3NpbmdfbW9kZRgDIAMoCzIaLmV4dHByb2MuZGVidWcudjEuTW9kZU5lZWQSPAoPZmlsdGVyX3NldHRpbmdzGAQgAygLMiMuZXh0cHJvYy5kZWJ1Zy52MS5GaWx0ZXJTZXR0aW5nTmVlZBIxCgljb25mbGljdHMYBSADKAsyHi5leHRwcm9jLmRlYnVnLnYxLk1vZGVDb25mbGljdBIVCg11bmVuZm9yY2VhYmxlGAYgAygJIq8CChRQcm9jZXNzb3JEZXNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEg4KBnBoYXNlcxgCIAMoCRI4CgZib2RpZXMYAyADKAsyKC5leHRwcm9jLmRlYnVnLnYxLkJvZHlIYW5kbGVyRGVzY3JpcHRpb24SNAoEZ3JwYxgEIAEoCzIhLmV4dHByb2MuZGVidWcudjEuR3JwY0Rlc2NyaXB0aW9uSACIAQESEAoIb25fZmF1bHQYBSABKAkSEgoKdGltZW91dF9tcxgGIAEoDRIdChBleHRlbmRzX2FmdGVyX21zGAcgASgNSAGIAQESEgoKbGlmZV9jeWNsZRgIIAMoCRISCgpoYXNfY29uZmlnGAkgASgIQgcKBV9ncnBjQhMKEV9leHRlbmRzX2FmdGVyX21zIqUBChZCb2R5SGFuZGxlckRlc2NyaXB0aW9uEg0KBXBoYXNlGAEgASgJEgwKBHJlYWQYAiABKAkSEAoIaGFzX3doZW4YAyABKAgSFgoJbWF4X2J5dGVzGAQgASgBSACIAQESEgoKb3Zlcl9saW1pdBgFIAEoCRIQCghlbmNvZGluZxgGIAEoCRIQCghyZXF1aXJlZBgHIAEoCEIMCgpfbWF4X2J5dGVzIlgKD0dycGNEZXNjcmlwdGlvbhIPCgdzZXJ2aWNlGAEgASgJEg8KB21ldGhvZHMYAiADKAkSEQoJbWF4X2J5dGVzGAMgASgBEhAKCHJlcXVpcmVkGAQgASgIIm0KCE1vZGVOZWVkEg0KBWZpZWxkGAEgASgJEgwKBG1vZGUYAiABKAkSCwoDd2h5GAMgAygJEjcKDGFsdGVybmF0aXZlcxgEIAMoCzIhLmV4dHByb2MuZGVidWcudjEuTW9kZUFsdGVybmF0aXZlIi4KD01vZGVBbHRlcm5hdGl2ZRIMCgRtb2RlGAEgASgJEg0KBXdoZXJlGAIgASgJIlIKEUZpbHRlclNldHRpbmdOZWVkEg8KB3NldHRpbmcYASABKAkSDQoFdmFsdWUYAiABKAkSEAoIcmVxdWlyZWQYAyABKAgSCwoDd2h5GAQgASgJIkIKDE1vZGVDb25mbGljdBIRCglkaXJlY3Rpb24YASABKAkSEgoKcHJvY2Vzc29ycxgCIAMoCRILCgN3aHkYAyABKAliBnByb3RvMw");
 
 /**
  * Describes the message extproc.debug.v1.DescribeRequest.
@@ -38,4 +37,39 @@ export const ProcessorDescriptionSchema = /*@__PURE__*/
  */
 export const BodyHandlerDescriptionSchema = /*@__PURE__*/
   messageDesc(file_extproc_debug_v1_describe, 3);
+
+/**
+ * Describes the message extproc.debug.v1.GrpcDescription.
+ * Use `create(GrpcDescriptionSchema)` to create a new message.
+ */
+export const GrpcDescriptionSchema = /*@__PURE__*/
+  messageDesc(file_extproc_debug_v1_describe, 4);
+
+/**
+ * Describes the message extproc.debug.v1.ModeNeed.
+ * Use `create(ModeNeedSchema)` to create a new message.
+ */
+export const ModeNeedSchema = /*@__PURE__*/
+  messageDesc(file_extproc_debug_v1_describe, 5);
+
+/**
+ * Describes the message extproc.debug.v1.ModeAlternative.
+ * Use `create(ModeAlternativeSchema)` to create a new message.
+ */
+export const ModeAlternativeSchema = /*@__PURE__*/
+  messageDesc(file_extproc_debug_v1_describe, 6);
+
+/**
+ * Describes the message extproc.debug.v1.FilterSettingNeed.
+ * Use `create(FilterSettingNeedSchema)` to create a new message.
+ */
+export const FilterSettingNeedSchema = /*@__PURE__*/
+  messageDesc(file_extproc_debug_v1_describe, 7);
+
+/**
+ * Describes the message extproc.debug.v1.ModeConflict.
+ * Use `create(ModeConflictSchema)` to create a new message.
+ */
+export const ModeConflictSchema = /*@__PURE__*/
+  messageDesc(file_extproc_debug_v1_describe, 8);
 
