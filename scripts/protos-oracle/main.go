@@ -15,6 +15,8 @@ import (
 	servicev3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -26,6 +28,8 @@ var sources = []protoreflect.FileDescriptor{
 	servicev3.File_envoy_service_ext_proc_v3_external_processor_proto,
 	typev3.File_envoy_type_v3_http_status_proto,
 	healthv1.File_grpc_health_v1_health_proto,
+	reflectionv1.File_grpc_reflection_v1_reflection_proto,
+	reflectionv1alpha.File_grpc_reflection_v1alpha_reflection_proto,
 }
 
 var modules = []string{"github.com/envoyproxy/go-control-plane/envoy", "google.golang.org/grpc"}

@@ -1,13 +1,21 @@
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { rejectUnknownMethod } from "../grpc/accept-grpc.ts";
 import type { Processor } from "../processor/definition.ts";
-import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes } from "../services/routes.ts";
+import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
+import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes, REFLECTION_SERVICES } from "../services/routes.ts";
 import { connectOverHttp2 } from "./connect-over-http2.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 
-/** Connect's handler of one method. */
-export type ConnectHandler = ConnectRouter["handlers"][number];
+/** What is served beside the processor, and to whom. */
+export interface EndpointOptions extends ExtProcRoutesOptions {
+  /** Who may debug. */
+  readonly debugAccess: Omit<DebugAccess, "trustOwnOrigin">;
+}
+
+/** Services that are not for Envoy, but for people. */
+const DEBUG_SERVICES: readonly string[] = [DebugService, ...REFLECTION_SERVICES].map(({ typeName }) => typeName);
 
 const PURPOSE =
   "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
@@ -15,13 +23,23 @@ const PURPOSE =
 const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 
 /** The main listener's services, over every protocol that Connect speaks. */
-export function mainEndpoint(processor: Processor, options: ExtProcRoutesOptions, log: Logger): Endpoint {
-  return connectEndpoint(extProcRoutes(processor, options), log);
+export function mainEndpoint(processor: Processor, options: EndpointOptions, log: Logger): Endpoint {
+  const access = { ...options.debugAccess, trustOwnOrigin: false };
+  return connectEndpoint(extProcRoutes(processor, { ...options, gate: access.gate }), access, log);
 }
 
 /** The admin listener's: debugging, unless it is off. */
-export function adminEndpoint(processor: Processor, options: ExtProcRoutesOptions | undefined, log: Logger): Endpoint {
-  return connectEndpoint(options ? debugRoutes(processor, options) : () => undefined, log);
+export function adminEndpoint(
+  processor: Processor,
+  options: EndpointOptions & { readonly isOff: boolean },
+  log: Logger,
+): Endpoint {
+  const access = { ...options.debugAccess, trustOwnOrigin: true };
+  return connectEndpoint(
+    options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }),
+    access,
+    log,
+  );
 }
 
 /**
@@ -29,10 +47,15 @@ export function adminEndpoint(processor: Processor, options: ExtProcRoutesOption
  * what this server is, and gRPC calls of them UNIMPLEMENTED. No message is compressed, since Envoy takes none, and a
  * small one can be a bomb.
  */
-function connectEndpoint(routes: (router: ConnectRouter) => void, log: Logger): Endpoint {
+function connectEndpoint(routes: (router: ConnectRouter) => void, access: DebugAccess, log: Logger): Endpoint {
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const handlers = new Map(
+    router.handlers.map((handler) => {
+      const isDebug = DEBUG_SERVICES.includes(handler.service.typeName);
+      return [handler.requestPath, isDebug ? debugHandler(handler, access) : handler];
+    }),
+  );
   return {
     http1(request, response) {
       const handler = handlers.get(pathOf(request.url ?? ""));

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { ConnectHandler } from "./connect-endpoint.ts";
+import type { ConnectHandler } from "../services/debug-handler.ts";
 import { discardRest, type Http1Handler } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 

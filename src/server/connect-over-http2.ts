@@ -2,8 +2,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
+import type { ConnectHandler } from "../services/debug-handler.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import type { ConnectHandler } from "./connect-endpoint.ts";
 import type { Logger } from "./logger.ts";
 
 type Answer = Awaited<ReturnType<ConnectHandler>>;

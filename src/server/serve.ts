@@ -7,6 +7,7 @@ import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from ".
 import { SessionSet } from "../processor/session-set.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
 import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import { DebugGate, type DebugLimits } from "../services/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { guardAdmin } from "./admin-access.ts";
 import { connectionLog } from "./connection-log.ts";
@@ -42,6 +43,10 @@ export interface ServeOptions {
   readonly adminToken?: string | undefined;
   /** Default `admin`: whoever reaches the main port can send messages anyway, but should not read explained errors. */
   readonly debug?: DebugExposure | undefined;
+  /** Origins whose pages may debug, such as `https://console.example`. Default: none; pages of the admin listener may. */
+  readonly debugAllowOrigins?: readonly string[] | undefined;
+  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 20 a second. */
+  readonly debugLimits?: DebugLimits | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
   /** Most bytes of bodies that are held at the same time, of all transactions. Default 256 MiB. */
@@ -117,7 +122,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
 
   const shared = runningParts(processor, options, log);
   const { serving, sessions, setup } = shared;
-  const routes = { ...shared, maxMessageBytes, debug: debug === "on" };
+  const debugAccess = { gate: new DebugGate(options.debugLimits), allowOrigins: options.debugAllowOrigins ?? [] };
+  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess };
   let nowListening: () => void = () => undefined;
   // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
   const connecting = new Promise<void>((resolve) => {
@@ -125,7 +131,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   }).then(() => import("./connect-endpoint.ts"));
   const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, routes, log)));
   const admin = deferredEndpoint(
-    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, debug === "off" ? undefined : routes, log)),
+    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, { ...routes, isOff: debug === "off" }, log)),
   );
   const process = { ...shared, processor, maxMessageBytes };
   const listeners = new Listeners(connectionLog(log));
@@ -161,7 +167,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
 /** What all transactions of a server share, with what watches them. */
 function runningParts(processor: Processor, options: ServeOptions, log: Logger) {
   const { envoy, onFault, shadow, processors, decisionLog } = options;
-  const rules = runRules(processor, { declaration: envoy, onFault, shadow, processors });
+  const run = { declaration: envoy, onFault, shadow, processors };
+  const rules = runRules(processor, run);
   for (const warning of [...ruleWarnings(rules, processors), ...unenforceable(rules)]) log.warn({}, warning);
   const counters = new StreamCounters();
   const faults = new FaultLog(log);
@@ -172,6 +179,7 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
     options.maxHeldBodyBytesPerStream,
   );
   return {
+    run,
     rules,
     setup,
     bodyBudget,

@@ -5,6 +5,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
+import type { RunOptions } from "../processor/run-rules.ts";
 import { Session } from "../processor/session.ts";
 import type { SessionEnd } from "../processor/session-observer.ts";
 import type { SessionOptions } from "../processor/session-options.ts";
@@ -20,21 +21,42 @@ export const MAX_DEBUG_MESSAGES = 64;
 /** Largest debug call. */
 export const MAX_DEBUG_BYTES = 1 << 20;
 
+/** What debug calls run with. */
+export interface DebugServiceOptions extends ExternalProcessorOptions {
+  /** What the operator says of how processors run, for exchanges that set Envoy otherwise. Default: nothing. */
+  readonly run?: RunOptions | undefined;
+}
+
+const READY = { unready: undefined };
+
 /**
  * `extproc.debug.v1.DebugService`: one transaction, all its messages in one call, through the same exchange and
  * handlers as Envoy's. Handlers see `tx.origin === "debug"`.
  */
 export function debugService(
   processor: Processor,
-  options: ExternalProcessorOptions = {},
+  options: DebugServiceOptions = {},
 ): ServiceImpl<typeof DebugService> {
+  const { run, ...shared } = options;
   return {
+    describe: async () => (await import("../debug/describe-processors.ts")).describeProcessors(processor, run),
+    async simulate(exchange) {
+      const { ExchangeProblem, simulateExchange } = await import("../debug/simulate-exchange.ts");
+      const { setup = READY, observer, sessions, bodyBudget } = shared;
+      try {
+        const how = { run, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
+        return await simulateExchange(processor, exchange, how);
+      } catch (error) {
+        if (error instanceof ExchangeProblem) throw new ConnectError(error.message, Code.InvalidArgument);
+        throw error;
+      }
+    },
     async process({ requests }, { signal, responseHeader }) {
       if (requests.length > MAX_DEBUG_MESSAGES) {
         const message = `requests: has ${requests.length} messages, at most ${MAX_DEBUG_MESSAGES} are allowed`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
-      const { responses, fault } = await replay(processor, requests, { signal, ...options, origin: "debug" });
+      const { responses, fault } = await replay(processor, requests, { signal, ...shared, origin: "debug" });
       // The answers alone do not tell an author's 500 from that of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
       return { responses };

@@ -1,13 +1,18 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
-import { debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
+import type { DebugGate } from "./debug-gate.ts";
+import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
 import { healthService } from "./health-service.ts";
+import { reflectionService } from "./reflection-service.ts";
 import { ServingState } from "./serving-state.ts";
 
 /** What is served beside a processor. */
@@ -16,8 +21,13 @@ export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
   readonly run?: RunOptions | undefined;
   /** Ends the processors' `setup` and calls their `close`, where `setup` is left to these routes. Default: never. */
   readonly signal?: AbortSignal | undefined;
-  /** Serves `extproc.debug.v1.DebugService` too, which runs the processor for whoever can call. Default: false. */
+  /**
+   * Serves `extproc.debug.v1.DebugService` too, which runs the processor for whoever can call, and reflection. Nothing
+   * bounds the calls here, as `serve()` does. Default: false.
+   */
   readonly debug?: boolean | undefined;
+  /** Limits reflection. Default: unlimited. */
+  readonly gate?: Pick<DebugGate, "room"> | undefined;
   /** What health checks report; its `end()` ends health watches. Default: always serving. */
   readonly serving?: ServingState | undefined;
   /** Largest message, in bytes. Default 4 MiB, which is also what gRPC servers take. */
@@ -51,7 +61,7 @@ export function extProcRoutes(
   return (router) => {
     router.service(ExternalProcessor, externalProcessorService(processor, running), limits);
     router.service(Health, healthService(serving), limits);
-    if (debug) debugRoutes(processor, running)(router);
+    if (debug) debugRoutes(processor, { ...running, beside: [ExternalProcessor, Health] })(router);
   };
 }
 
@@ -67,15 +77,32 @@ function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRout
   return { ...options, rules, setup, serving };
 }
 
-/** The routes of `extproc.debug.v1.DebugService` alone. A misspelt field is an error here, not a silent nothing. */
-export function debugRoutes(
-  processor: Processor,
-  options: ExternalProcessorOptions = {},
-): (router: ConnectRouter) => void {
+/** What is served to people. */
+export interface DebugRoutesOptions extends DebugServiceOptions {
+  /** Limits reflection. Default: unlimited. */
+  readonly gate?: Pick<DebugGate, "room"> | undefined;
+  /** The other services of the same listener, which reflection tells too. Default: none. */
+  readonly beside?: readonly DescService[] | undefined;
+}
+
+/**
+ * The routes for debugging: `extproc.debug.v1.DebugService`, and reflection, v1 and v1alpha, of everything on the same
+ * listener. A misspelt field is an error here, not a silent nothing.
+ */
+export function debugRoutes(processor: Processor, options: DebugRoutesOptions = {}): (router: ConnectRouter) => void {
+  const { gate, beside = [], ...serviceOptions } = options;
   return (router) => {
-    router.service(DebugService, debugService(processor, options), {
-      readMaxBytes: MAX_DEBUG_BYTES,
-      jsonOptions: { ignoreUnknownFields: false },
-    });
+    const limits = { readMaxBytes: MAX_DEBUG_BYTES, jsonOptions: { ignoreUnknownFields: false } };
+    router.service(DebugService, debugService(processor, serviceOptions), limits);
+    const services = [...beside, DebugService, ...REFLECTION_SERVICES];
+    const reflection = reflectionService(services, gate && ((signal) => gate.room(signal)));
+    for (const service of REFLECTION_SERVICES)
+      router.service(service, reflection, { readMaxBytes: MAX_QUESTION_BYTES });
   };
 }
+
+/** The services of reflection, which answer alike. */
+export const REFLECTION_SERVICES = [ServerReflection, ServerReflectionAlpha] as const;
+
+/** Largest question about a service: a name. */
+const MAX_QUESTION_BYTES = 16 << 10;

@@ -99,10 +99,11 @@ const filter = settingsOf<FilterSettings>({
 /**
  * Refuses settings of Envoy that are misspelled or of the wrong kind, which would leave it at its defaults.
  *
+ * @param where What they are called, for messages.
  * @throws {TypeError} Naming the setting, and what there is.
  */
-export function checkSettings(settings: FilterSettings): void {
-  filter("options.envoy", settings);
+export function checkSettings(settings: FilterSettings, where = "options.envoy"): void {
+  filter(where, settings);
 }
 
 /**

@@ -1,8 +1,11 @@
 import type { Processor } from "../processor/definition.ts";
 import type { RunRules } from "../processor/run-rules.ts";
 import { Session } from "../processor/session.ts";
+import type { SessionObserver } from "../processor/session-observer.ts";
+import type { SharedSessionOptions } from "../processor/session-options.ts";
 import type { ProcessorSetup } from "../processor/setup.ts";
 import type { Timers } from "../processor/timers.ts";
+import type { Origin } from "../processor/transaction.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
 import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
@@ -12,6 +15,13 @@ import type { LivePeer } from "./drive-transaction.ts";
 export interface ProcessorPeerOptions {
   readonly rules: RunRules;
   readonly setup: Pick<ProcessorSetup, "unready">;
+  /** What handlers are told, and counters. Default `simulation`. */
+  readonly origin?: Origin | undefined;
+  /** Hears of everything too. Default: nobody. */
+  readonly observer?: SessionObserver | undefined;
+  /** As for a server's other sessions. */
+  readonly sessions?: SharedSessionOptions["sessions"];
+  readonly bodyBudget?: SharedSessionOptions["bodyBudget"];
 }
 
 /** A processor as the ext_proc server of one transaction: the same session that a server runs, without a server. */
@@ -37,16 +47,24 @@ export class ProcessorPeer implements LivePeer {
   }
 
   open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+    const { observer, origin = "simulation", ...shared } = this.#options;
     const session = new Session(this.#processor, {
-      ...this.#options,
-      origin: "simulation",
+      ...shared,
+      origin,
       timers: simulatedTimers(stream),
       metadataValues: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []),
       observer: {
-        message: () => undefined,
-        ended: () => undefined,
-        fault: (failure) => this.faults.push(failure),
-        doneFailed: (processor, cause) => this.faults.push(doneFailed(processor, cause)),
+        message: (phase) => observer?.message(phase, origin),
+        ended: (end) => observer?.ended(end, origin),
+        unenforced: (reason, wanted) => observer?.unenforced?.(reason, wanted, origin),
+        fault: (failure, outcome) => {
+          this.faults.push(failure);
+          observer?.fault?.(failure, outcome, origin);
+        },
+        doneFailed: (processor, cause) => {
+          this.faults.push(doneFailed(processor, cause));
+          observer?.doneFailed?.(processor, cause, origin);
+        },
       },
       outlet: {
         send: (response) => stream.message(response),

@@ -4,6 +4,8 @@ import { file_envoy_extensions_filters_http_ext_proc_v3_processing_mode } from "
 import { file_envoy_service_ext_proc_v3_external_processor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { file_envoy_type_v3_http_status } from "../../gen/envoy/type/v3/http_status_pb.js";
 import { file_grpc_health_v1_health } from "../../gen/grpc/health/v1/health_pb.js";
+import { file_grpc_reflection_v1_reflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { file_grpc_reflection_v1alpha_reflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 
 /**
  * What descriptors say, in the shape that scripts/protos-oracle/main.go prints: everything keyed by name, so that two
@@ -30,6 +32,8 @@ export const mirroredFiles = [
   file_envoy_service_ext_proc_v3_external_processor,
   file_envoy_type_v3_http_status,
   file_grpc_health_v1_health,
+  file_grpc_reflection_v1_reflection,
+  file_grpc_reflection_v1alpha_reflection,
 ];
 
 /**

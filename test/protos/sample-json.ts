@@ -5,6 +5,7 @@ import { DurationSchema } from "@bufbuild/protobuf/wkt";
 export const sampleRegistry = createRegistry(DurationSchema);
 
 const scalarSamples: Partial<Record<ScalarType, JsonValue>> = {
+  [ScalarType.INT32]: -2147483648,
   [ScalarType.STRING]: "text",
   [ScalarType.BYTES]: "AP/+",
   [ScalarType.BOOL]: true,

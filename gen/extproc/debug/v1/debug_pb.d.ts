@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ProcessingRequest, ProcessingResponse } from "../../../envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { SimulateRequestSchema, SimulateResponseSchema } from "./simulate_pb.js";
+import type { DescribeRequestSchema, DescribeResponseSchema } from "./describe_pb.js";
 
 /**
  * Describes the file extproc/debug/v1/debug.proto.
@@ -68,6 +70,26 @@ export declare const DebugService: GenService<{
     methodKind: "unary";
     input: typeof ProcessRequestSchema;
     output: typeof ProcessResponseSchema;
+  },
+  /**
+   * Plays a whole HTTP exchange through a simulated Envoy in front of the processor.
+   *
+   * @generated from rpc extproc.debug.v1.DebugService.Simulate
+   */
+  simulate: {
+    methodKind: "unary";
+    input: typeof SimulateRequestSchema;
+    output: typeof SimulateResponseSchema;
+  },
+  /**
+   * Says what is served, and what it needs of Envoy.
+   *
+   * @generated from rpc extproc.debug.v1.DebugService.Describe
+   */
+  describe: {
+    methodKind: "unary";
+    input: typeof DescribeRequestSchema;
+    output: typeof DescribeResponseSchema;
   },
 }>;
 

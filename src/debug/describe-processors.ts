@@ -1,0 +1,36 @@
+import { create } from "@bufbuild/protobuf";
+import { type DescribeResponse, DescribeResponseSchema } from "../../gen/extproc/debug/v1/describe_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import type { PartDescription } from "../processor/describe-part.ts";
+import { describeProcessor } from "../processor/describe-processor.ts";
+import type { RunOptions } from "../processor/run-rules.ts";
+import { ruleWarnings, runRules } from "../processor/run-rules.ts";
+
+/** What `ext-proc check` says of processors, as a message. */
+export function describeProcessors(processor: Processor, run: RunOptions = {}): DescribeResponse {
+  const rules = runRules(processor, run);
+  const { name, parts, processingMode, filterSettings, conflicts, unenforceable } = describeProcessor(rules);
+  return create(DescribeResponseSchema, {
+    name,
+    processors: parts.map(partInit),
+    processingMode: processingMode.map((need) => ({
+      ...need,
+      why: [...need.why],
+      alternatives: need.alternatives.map((other) => ({ ...other })),
+    })),
+    filterSettings: filterSettings.map((need) => ({ ...need, value: String(need.value) })),
+    conflicts: conflicts.map((conflict) => ({ ...conflict, processors: [...conflict.processors] })),
+    unenforceable: [...ruleWarnings(rules, run.processors), ...unenforceable],
+  });
+}
+
+function partInit({ phases, bodies, grpc, extendsAfterMs, lifeCycle, isTightened: _, ...part }: PartDescription) {
+  return {
+    ...part,
+    phases: [...phases],
+    bodies: bodies.map(({ maxBytes, ...body }) => ({ ...body, ...(maxBytes !== undefined && { maxBytes }) })),
+    ...(grpc && { grpc: { ...grpc, methods: [...grpc.methods] } }),
+    ...(extendsAfterMs !== undefined && { extendsAfterMs }),
+    lifeCycle: [...lifeCycle],
+  };
+}

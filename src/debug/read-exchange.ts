@@ -1,0 +1,178 @@
+import { type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { EnvoySettingsSchema } from "../../gen/extproc/debug/v1/envoy_settings_pb.js";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  RouteSchema,
+  type SimulateRequest,
+} from "../../gen/extproc/debug/v1/simulate_pb.js";
+import { filterConfig } from "../simulator/filter-config.ts";
+import type { FilterSettings } from "../simulator/filter-settings.ts";
+import type { VirtualRoute } from "../simulator/http-exchange.ts";
+import { checkSettings, oneOf } from "../testing/check-settings.ts";
+import type { HeaderFields } from "../testing/header-lines.ts";
+import type { EnvoyOptions } from "../testing/simulate-options.ts";
+import {
+  httpExchange,
+  type SimulatedBody,
+  type SimulatedRequestLine,
+  type SimulatedResponse,
+  upstreamResponse,
+} from "../testing/simulated-request.ts";
+
+/** Most pieces of a body: each is a message to the processor. */
+export const MAX_CHUNKS = 64;
+
+/** An exchange as `ext-proc/testing` takes it. */
+export interface ReadExchange {
+  readonly options: EnvoyOptions & {
+    readonly envoy: FilterSettings;
+    readonly upstream?: SimulatedResponse | undefined;
+  };
+  readonly request: SimulatedRequestLine;
+}
+
+/** An exchange that cannot be played: one line that begins with the path to the fault, such as `request.headers: …`. */
+export class ExchangeProblem extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ExchangeProblem";
+  }
+}
+
+/** How an exchange is read. */
+export interface ReadOptions {
+  /** Envoy's settings where the exchange names none. */
+  readonly defaults: FilterSettings;
+  /** Whether regular expressions are taken: one can keep a process busy for as long as it lives. */
+  readonly allowPatterns: boolean;
+}
+
+/**
+ * What a person wrote as the arguments of `ext-proc/testing`, in whatever form it came.
+ *
+ * @throws {ExchangeProblem} Where there is no such exchange.
+ */
+export function readExchange(exchange: SimulateRequest, options: ReadOptions): ReadExchange {
+  try {
+    const read = readParts(exchange, options);
+    // Both are read again when they are played; then what they throw is a bug.
+    httpExchange(read.request);
+    upstreamResponse(read.options.upstream ?? {});
+    filterConfig(read.options.envoy);
+    return read;
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
+    throw new ExchangeProblem(
+      error.message.replace(/^response(?=[.:])/, "upstream").replace(/^path:/, "request.path:"),
+    );
+  }
+}
+
+function readParts(exchange: SimulateRequest, { defaults, allowPatterns }: ReadOptions) {
+  const { request, upstream, routes, config, metadata, attributes } = exchange;
+  const given = exchange.envoy && (toJson(EnvoySettingsSchema, exchange.envoy) as FilterSettings);
+  if (given) checkSettings(given, "envoy");
+  if (given && !allowPatterns) refusePatterns(given);
+  return {
+    options: {
+      envoy: { ...defaults, ...given },
+      upstream: upstream && readResponse(upstream),
+      routes:
+        routes.length > 0 ? routes.map((route) => toJson(RouteSchema, route) as unknown as VirtualRoute) : undefined,
+      config: config && toPlain(config),
+    },
+    request: {
+      ...(request && readRequest(request)),
+      metadata: Object.keys(metadata).length > 0 ? metadata : undefined,
+      attributes: Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, toPlain(value)])),
+    },
+  };
+}
+
+function refusePatterns({ mutationRules = {}, forwardRules = {} }: FilterSettings): void {
+  const matchers = [...(forwardRules.allowedHeaders ?? []), ...(forwardRules.disallowedHeaders ?? [])];
+  const where = matchers.some(({ safeRegex }) => safeRegex !== undefined)
+    ? "envoy.forwardRules: safeRegex"
+    : Object.keys(mutationRules).some((name) => name.endsWith("Expression"))
+      ? "envoy.mutationRules: a regular expression"
+      : undefined;
+  if (where) throw new TypeError(`${where} is taken by the command ext-proc simulate only`);
+}
+
+function readRequest(request: HttpRequest): SimulatedRequestLine {
+  const { method, path, authority, scheme, protocol, abortAfterMs } = request;
+  oneOf("request.protocol", protocol, ["http1", "http2"]);
+  const http = protocol as SimulatedRequestLine["protocol"];
+  return { method, path, authority, scheme, protocol: http, abortAfterMs, ...readBody("request", request) };
+}
+
+function readResponse(response: HttpResponse): SimulatedResponse {
+  const { status, delayMs, startsAfter } = response;
+  oneOf("upstream.startsAfter", startsAfter, ["request_end", "request_headers"]);
+  return {
+    ...{ status, delayMs, startsAfter: startsAfter as SimulatedResponse["startsAfter"] },
+    ...readBody("upstream", response),
+  };
+}
+
+function readBody(where: string, message: HttpRequest | HttpResponse): SimulatedBody {
+  const { body, bodyBase64, chunks, chunksBase64, headers, trailers } = message;
+  const json = message.json && { value: toPlain(message.json) };
+  const forms = {
+    body: body !== undefined,
+    bodyBase64: bodyBase64 !== undefined,
+    json: json !== undefined,
+    chunks: chunks.length > 0,
+    chunksBase64: chunksBase64.length > 0,
+  };
+  const given = Object.entries(forms).flatMap(([name, isGiven]) => (isGiven ? [name] : []));
+  if (given.length > 1) throw new TypeError(`${where}: has ${given.join(" and ")}, but one message has one body`);
+  const pieces = chunks.length > 0 ? chunks : chunksBase64;
+  if (pieces.length > MAX_CHUNKS) {
+    throw new TypeError(`${where}.${given[0]}: has ${pieces.length} pieces, at most ${MAX_CHUNKS} are allowed`);
+  }
+  return {
+    headers: headers && readHeaders(`${where}.headers`, headers),
+    trailers: trailers && readHeaders(`${where}.trailers`, trailers),
+    chunkIntervalMs: message.chunkIntervalMs,
+    ...(pieces.length > 0 ? { chunks: pieces } : { body: body ?? bodyBase64 }),
+    ...(json && { json: json.value }),
+  };
+}
+
+function readHeaders(where: string, headers: JsonObject): HeaderFields {
+  const entries = Object.entries(headers).map(([name, values]) => {
+    const place = `${where}.${name}`;
+    return [
+      name,
+      Array.isArray(values)
+        ? values.map((value, index) => headerValue(`${place}[${index}]`, value))
+        : headerValue(place, values),
+    ] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function headerValue(where: string, value: JsonValue): string | Uint8Array {
+  if (typeof value === "string") return value;
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    const { base64, ...others } = value;
+    if (typeof base64 === "string" && Object.keys(others).length === 0) return bytesOf(where, base64);
+  }
+  throw new TypeError(`${where}: ${JSON.stringify(value)?.slice(0, 80)} must be a text, or {"base64": "…"}`);
+}
+
+function bytesOf(where: string, base64: string): Uint8Array {
+  try {
+    return base64Decode(base64);
+  } catch {
+    throw new TypeError(`${where}.base64: is no base64`);
+  }
+}
+
+function toPlain(value: Value): JsonValue {
+  return toJson(ValueSchema, value);
+}

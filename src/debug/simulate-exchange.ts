@@ -1,0 +1,51 @@
+import type { SimulateRequest, SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { declareEnvoy } from "../protocol/envoy-declaration.ts";
+import { declaredSettings } from "../testing/declared-settings.ts";
+import { driveTransaction } from "../testing/drive-transaction.ts";
+import { ProcessorPeer, type ProcessorPeerOptions } from "../testing/processor-peer.ts";
+import { simulatedEnvoy } from "../testing/simulated-envoy.ts";
+import { simulatedTransaction } from "../testing/simulated-transaction.ts";
+import { envoyAsDeclared } from "./envoy-as-declared.ts";
+import { readExchange } from "./read-exchange.ts";
+
+import { timedProcessor } from "./timed-processor.ts";
+import { writeTransaction } from "./write-transaction.ts";
+
+/** How processors run in an exchange: as in the server, or the command, that plays it. */
+export interface ExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
+  /** What the operator says. Its declaration is what the simulated Envoy is like, unless the exchange says otherwise. */
+  readonly run?: RunOptions | undefined;
+  /** Patterns are taken too, which can keep a process busy for as long as it lives. Default: false. */
+  readonly allowPatterns?: boolean | undefined;
+}
+
+/**
+ * Plays an HTTP exchange through a simulated Envoy in front of a processor. The exchange's settings of Envoy count as
+ * declared, as in `ext-proc/testing`.
+ *
+ * @throws {ExchangeProblem} Rejects with it where there is no such exchange.
+ */
+export async function simulateExchange(
+  processor: Processor,
+  exchange: SimulateRequest,
+  options: ExchangeOptions,
+): Promise<SimulateResponse> {
+  const { run = {}, allowPatterns = false, ...peerOptions } = options;
+  const defaults = envoyAsDeclared(declareEnvoy(run.declaration ?? {}));
+  const read = readExchange(exchange, { defaults, allowPatterns });
+  const timed = timedProcessor(processor);
+  const declaration = declaredSettings(read.options.envoy);
+  const rules = runRules(timed.processor, { ...run, declaration });
+  const envoy = simulatedEnvoy(read.options, {
+    async drive(transaction) {
+      const peer = new ProcessorPeer(timed.processor, { ...peerOptions, rules });
+      return simulatedTransaction(await driveTransaction(peer, transaction), peer.faults);
+    },
+    close: async () => undefined,
+  });
+  return writeTransaction(await envoy.send(read.request), timed.times());
+}
+
+export { ExchangeProblem } from "./read-exchange.ts";

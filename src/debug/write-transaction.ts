@@ -1,0 +1,89 @@
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import { type SimulateResponse, SimulateResponseSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
+import type { Fault } from "../protocol/fault.ts";
+import type { ReceivedHeader } from "../simulator/outcome.ts";
+import type { SimulatedTransaction } from "../testing/simulated-transaction.ts";
+import { readableMessage } from "./readable-message.ts";
+import type { HandlerTime } from "./timed-processor.ts";
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** What became of an exchange, for people. */
+export function writeTransaction(transaction: SimulatedTransaction, times: readonly HandlerTime[]): SimulateResponse {
+  const { request, response, warnings, faults, counters, metadata, details, durationMs, outcome } = transaction;
+  const { upstream, client, messages } = outcome;
+  const init: MessageInitShape<typeof SimulateResponseSchema> = {
+    clientResponse: {
+      ...(response.status !== undefined && { status: response.status }),
+      ...{ end: response.end, headers: fields(client.headers), trailers: optionalFields(client.trailers) },
+      ...body(client.body),
+    },
+    messages: messages.map(({ from, atMs, message }) => ({ from, atMs, message: readableMessage(message) })),
+    warnings: warnings.map(({ code, phase = "", header = "", rule, wayOut }) => ({
+      code,
+      phase,
+      header,
+      rule,
+      wayOut,
+    })),
+    faults: faults.map(({ code, source, message, cause }) => ({
+      code,
+      source,
+      message: explained(code, message, cause),
+    })),
+    counters,
+    metadata: { ...metadata },
+    details,
+    durationMs,
+    handlers: times.map((time) => ({ ...time, durationMs: Math.round(time.durationMs * 1000) / 1000 })),
+  };
+  if (upstream === undefined || request === undefined) return create(SimulateResponseSchema, init);
+  const { method, scheme, authority, path, route } = request;
+  const upstreamRequest = {
+    ...{ method, scheme, authority, path, route, end: upstream.end },
+    ...{ headers: fields(upstream.headers), trailers: optionalFields(upstream.trailers) },
+    ...body(upstream.body),
+  };
+  return create(SimulateResponseSchema, { ...init, upstreamRequest });
+}
+
+/** What a handler threw is told here: the data that it may quote is the caller's own. */
+function explained(code: Fault["code"], message: string, cause: unknown): string {
+  if (code !== "handler_threw" || !(cause instanceof Error)) return message;
+  try {
+    return `${message}: ${cause}`.replace(/\s+/g, " ");
+  } catch {
+    // An Error may have a toString of its own.
+    return message;
+  }
+}
+
+function body(bytes: Uint8Array): { readonly body?: string; readonly bodyBase64?: Uint8Array } {
+  if (bytes.length === 0) return {};
+  try {
+    return { body: strictUtf8.decode(bytes) };
+  } catch {
+    return { bodyBase64: bytes };
+  }
+}
+
+function optionalFields(lines: readonly ReceivedHeader[]): JsonObject | undefined {
+  return lines.length === 0 ? undefined : fields(lines);
+}
+
+function fields(lines: readonly ReceivedHeader[]): JsonObject {
+  const values = new Map<string, (string | JsonObject)[]>();
+  for (const [name, value] of lines) {
+    if (!name.startsWith(":")) values.set(name, [...(values.get(name) ?? []), fieldValue(value)]);
+  }
+  const entries = [...values].map(([name, list]) => [name, list.length === 1 ? (list[0] ?? "") : list] as const);
+  return Object.fromEntries(entries);
+}
+
+function fieldValue(bytes: Uint8Array): string | JsonObject {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return { base64: Buffer.from(bytes).toString("base64") };
+  }
+}

@@ -1,0 +1,48 @@
+import { Code, type ConnectRouter } from "@connectrpc/connect";
+
+type Handler = ConnectRouter["handlers"][number];
+
+/** The codes of refusals: their names in Connect's JSON, and their HTTP statuses. */
+const REFUSALS = {
+  [Code.InvalidArgument]: { name: "invalid_argument", status: 400 },
+  [Code.PermissionDenied]: { name: "permission_denied", status: 403 },
+  [Code.ResourceExhausted]: { name: "resource_exhausted", status: 429 },
+} as const;
+
+/** A call's end with an error, in the protocol that it speaks, before a handler sees it. */
+export function refusal(
+  { header }: Parameters<Handler>[0],
+  code: keyof typeof REFUSALS,
+  message: string,
+): Awaited<ReturnType<Handler>> {
+  const contentType = header.get("content-type") ?? "";
+  const { name, status } = REFUSALS[code];
+  if (/^application\/grpc/i.test(contentType)) {
+    // gRPC's "trailers only": its status stands among the headers.
+    const trailers = { "grpc-status": String(code), "grpc-message": encodeURIComponent(message) };
+    return { status: 200, header: new Headers({ "content-type": contentType, ...trailers }) };
+  }
+  const error = { code: name, message };
+  if (/^application\/connect\+/i.test(contentType)) {
+    return { status: 200, header: new Headers({ "content-type": contentType }), body: once(endOfStream({ error })) };
+  }
+  const headers = new Headers({ "content-type": "application/json" });
+  return { status, header: headers, body: once(encoder.encode(JSON.stringify(error))) };
+}
+
+const encoder = new TextEncoder();
+/** Marks the last envelope of a Connect stream. */
+const END_STREAM_FLAG = 2;
+
+function endOfStream(end: unknown): Uint8Array {
+  const json = encoder.encode(JSON.stringify(end));
+  const bytes = new Uint8Array(5 + json.length);
+  bytes[0] = END_STREAM_FLAG;
+  new DataView(bytes.buffer).setUint32(1, json.length);
+  bytes.set(json, 5);
+  return bytes;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

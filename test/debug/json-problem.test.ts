@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { ProcessRequestSchema } from "../../gen/extproc/debug/v1/debug_pb.js";
+import { SimulateRequestSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
+import { jsonProblem } from "../../src/debug/json-problem.ts";
+
+test.each<[string, unknown, string]>([
+  ["an array", [], "it is an array, must be an object"],
+  ["a text", "x", "it is a string, must be an object"],
+  ["an unknown field", { reqest: {} }, "reqest: no such field; there are request, upstream, envoy, "],
+  ["one further in", { request: { paht: "/" } }, "request.paht: no such field; there are method, path, "],
+  ["one in a list", { routes: [{ name: "a" }, { nme: "b" }] }, "routes[1].nme: no such field; there are name, "],
+  ["a wrong type", { request: { method: 5 } }, "request.method: expected string, got 5"],
+  ["a wrong type in a list", { request: { chunks: ["a", 5] } }, "request.chunks[1]: expected string, got 5"],
+  ["a list that is none", { request: { chunks: "a" } }, "request.chunks: "],
+  ["a wrong type in a map", { metadata: { auth: 5 } }, "metadata.auth: 5"],
+  ["a map that is none", { envoy: { grpcInitialMetadata: ["a"] } }, "envoy.grpcInitialMetadata: "],
+  [
+    "an unknown mode",
+    { envoy: { processingMode: { requestBodyMode: "SOME" } } },
+    'envoy.processingMode.requestBodyMode: "SOME" is none of NONE, STREAMED, BUFFERED, ',
+  ],
+  ["base64 that is none", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
+  ["a number that does not fit", { upstream: { status: -1 } }, "upstream.status: "],
+  ["a null in a list", { routes: [null] }, "routes[0]: is null, must be an object"],
+])("%s is named with its path", (_name, value, start) => {
+  const problem = jsonProblem(SimulateRequestSchema, value);
+  expect(problem?.slice(0, start.length)).toBe(start);
+  expect(problem).not.toContain("\n");
+});
+
+test("messages of Envoy are looked through in the same way", () => {
+  const headers = { headers: { headers: [{ key: "a", value: "b" }, { kye: "c" }] } };
+  expect(jsonProblem(ProcessRequestSchema, { requests: [{}, { requestHeaders: headers }] })).toBe(
+    "requests[1].requestHeaders.headers.headers[1].kye: no such field; there are key, value, rawValue",
+  );
+});
+
+test.each<[string, unknown]>([
+  ["nothing", {}],
+  ["camelCase", { request: { bodyBase64: "aGk=" }, envoy: { processingMode: { requestBodyMode: "BUFFERED" } } }],
+  ["snake_case", { request: { body_base64: "aGk=" }, envoy: { processing_mode: { request_body_mode: 2 } } }],
+])("%s is fine", (_name, value) => {
+  expect(jsonProblem(SimulateRequestSchema, value)).toBeUndefined();
+});
+
+test("a value that is nested too deeply is a problem, and no overflow", () => {
+  let config: unknown = 1;
+  for (let depth = 0; depth < 50_000; depth++) config = [config];
+  expect(jsonProblem(SimulateRequestSchema, { config })).toMatch(/^config: .*recursion depth/);
+});
