@@ -186,10 +186,7 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
     { method: "POST", path: "/", body: "x" },
   ],
   redirect: [{ path: "/old?page=2" }, { method: "POST", path: "/old", body: "x" }, { path: "/new" }],
-  "request-digest": [
-    { method: "POST", headers: [["content-digest", "sha-256=:bogus:"]], body: "hello" },
-    {},
-  ],
+  "request-digest": [{ method: "POST", headers: [["content-digest", "sha-256=:bogus:"]], body: "hello" }, {}],
   "set-cookie": [
     { response: { headers: [["set-cookie", "session=1"]] } },
     { headers: [["cookie", "__Host-visitor=1"]] },
