@@ -21,6 +21,7 @@ import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import type { Processor } from "./definition.ts";
 import { DirectionQueue } from "./direction-queue.ts";
+import { earlyAnswers } from "./early-answers.ts";
 import { faultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
@@ -74,7 +75,8 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     if (this.#rules.bodies) {
       const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
-      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget });
+      const sendEarly = earlyAnswers({ exchange: this.#exchange, outlet: options.outlet, queues: this.#queues });
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget, sendEarly });
     }
     options.sessions?.add(this);
   }

@@ -8,11 +8,13 @@ import type { Exchange } from "../../protocol/exchange.ts";
 import { fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import type { SendEarly } from "../early-answers.ts";
 import { BodyWork } from "../fold-body.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
 import type { StreamBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { BodyScene } from "./stage-host.ts";
 
@@ -29,8 +31,14 @@ export interface BodyFlowOptions {
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
+  /** The answers count for nothing: the server pretends. */
+  readonly watched: boolean;
   pending(index: number): void;
+  readonly sendEarly: SendEarly;
 }
+
+/** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
+const EARLY_BYTES = 256 << 10;
 
 const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
@@ -47,6 +55,12 @@ export class BodyFlow implements BodyScene {
   #stages: readonly BodyStage[] = [];
   #held: PhaseWork | undefined;
   #pieces: Bytes[] = [];
+  #pieceBytes = 0;
+  /** What is made of one piece, and cannot leave before all of it is there. */
+  readonly #room: HeldRoom;
+  /** A part of what is made of this piece has left. */
+  #beganToLeave = false;
+  #closed = false;
   #changed = false;
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
@@ -56,6 +70,7 @@ export class BodyFlow implements BodyScene {
   constructor(options: BodyFlowOptions) {
     this.#options = options;
     this.budget = options.budget;
+    this.#room = new HeldRoom(options.budget);
     this.takesHeaderChanges = options.plan.takesHeaderChanges;
     this.#held = options.heldHeaders;
     const nothing = { case: options.phase, value: create(HttpBodySchema) };
@@ -110,7 +125,7 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#watched)
+      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#options.exchange.observabilityMode)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
@@ -133,18 +148,23 @@ export class BodyFlow implements BodyScene {
   /** Nobody waits for it any more. */
   close(): void {
     this.ended = true;
+    this.#closed = true;
     for (const stage of this.#stages) stage.close();
+    this.#room.give();
     this.#stages = [];
     this.#pieces = [];
     this.#held = undefined;
   }
 
   get #watched(): boolean {
-    return this.#options.exchange.observabilityMode;
+    return this.#options.watched || this.#options.exchange.observabilityMode;
   }
 
   #open(message: PhaseMessage): void {
     this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = false;
+    this.#room.give();
     this.#changed = false;
     this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
     this.#began = true;
@@ -153,8 +173,33 @@ export class BodyFlow implements BodyScene {
   #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
+    if (this.#closed) return undefined;
     this.#pieces.push(piece);
-    return undefined;
+    this.#pieceBytes += piece.length;
+    // A piece that is alone is its handler's own, and there already.
+    if (this.#pieceBytes <= EARLY_BYTES || this.#pieces.length === 1) return undefined;
+    return this.#passOn(piece.length);
+  }
+
+  /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
+  #passOn(bytes: number): Soon<StageEnd | undefined> {
+    const { plan, phase, sendEarly } = this.#options;
+    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !this.#watched) return this.#holdMore(bytes);
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = true;
+    // Whoever only looks, or pretends, sends nothing.
+    if (this.#watched) return undefined;
+    return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
+  }
+
+  #holdMore(bytes: number): StageEnd | undefined {
+    const cap = this.#room.take(bytes);
+    if (cap === undefined) return undefined;
+    this.budget.total.refused(cap, "reject");
+    const code = cap === "total" ? "body_memory_exceeded" : "body_too_large";
+    return fault(code, `${this.#options.phase}: what handlers make of it is more than may be held (${cap})`);
   }
 
   #finish(from: number, complete: boolean): Soon<StageEnd | undefined> {
@@ -187,10 +232,12 @@ export class BodyFlow implements BodyScene {
     const [first] = this.#pieces;
     const isSame =
       !this.#changed &&
+      !this.#beganToLeave &&
       (piece.length === 0 ? first === undefined || first.length === 0 : first === piece) &&
       this.#pieces.length <= 1;
     this.#everChanged ||= this.#changed;
     exchange.withhold(directionOf(message.case), !this.ended && this.#stages.some(({ withholds }) => withholds));
+    this.#room.give();
     if (isEnd) this.#settle();
     if (returnsBody(plan.mode)) return this.#streamed(isEnd);
     if (isSame) return work;
@@ -231,6 +278,7 @@ export class BodyFlow implements BodyScene {
   }
 
   #settle(): void {
+    this.#room.give();
     for (const stage of this.#stages) stage.close();
     this.#options.exchange.withhold(directionOf(this.#options.phase), false);
   }

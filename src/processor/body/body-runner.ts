@@ -15,6 +15,7 @@ import {
   type PhaseMessage,
 } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import type { SendEarly } from "../early-answers.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
@@ -52,6 +53,7 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
+  readonly sendEarly: SendEarly;
 }
 
 const HELD: HeldAnswer = { kind: "held" };
@@ -168,6 +170,8 @@ export class BodyRunner {
       bodyBytes: exchange.bodyBytes(direction),
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
     });
     scene.scene = flow;
     const message = exchange.headers(direction);
@@ -201,6 +205,8 @@ export class BodyRunner {
       bodyBytes: undefined,
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
     });
     scene.scene = flow;
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
