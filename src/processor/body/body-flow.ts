@@ -35,6 +35,8 @@ export interface BodyFlowOptions {
   readonly watched: boolean;
   pending(index: number): void;
   readonly sendEarly: SendEarly;
+  /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
+  restUnseen(): StageEnd | undefined;
 }
 
 /** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
@@ -106,9 +108,9 @@ export class BodyFlow implements BodyScene {
     this.#bytes += value.body.length;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
-    const lost = isEnd ? undefined : this.#unknowable();
-    if (lost !== undefined) return lost;
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const lost = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
+    if (lost !== undefined) return lost;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(

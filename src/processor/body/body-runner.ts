@@ -172,6 +172,7 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
       watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const message = exchange.headers(direction);
@@ -207,6 +208,7 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
       watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
@@ -221,6 +223,19 @@ export class BodyRunner {
       flow.close();
       return work;
     });
+  }
+
+  /** A handler of a whole body is told; the others would take the beginning for all of it. */
+  #restUnseen(phase: BodyPhase, active: readonly ActiveClaim[]): StageEnd | undefined {
+    const deceived = active.filter(({ claim }) => claim.handler.read !== "whole");
+    const required = deceived.find(({ claim }) => claim.handler.required === true);
+    if (required)
+      return required.host.fault(
+        "body_required_unseen",
+        "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
+      );
+    if (deceived.length > 0) this.#options.owner.bodyUnseen(phase);
+    return undefined;
   }
 
   #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {
