@@ -32,16 +32,13 @@ export interface SessionEnd {
  * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
  * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
  * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
- * - `body_end_unseen`: Envoy ended the stream, and had shown no end of a body that a handler does something at: trailers
- *   that it does not send, or a client that left. What the handler would have added there is missing.
  */
 export type UnenforcedReason =
   | "observability_mode"
   | "shadow"
   | "immediate_response_disabled"
   | "immediate_response_too_late"
-  | "body_not_sent"
-  | "body_end_unseen";
+  | "body_not_sent";
 
 /** Every such reason, for counters that start at zero. */
 export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
@@ -50,7 +47,6 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "immediate_response_disabled",
   "immediate_response_too_late",
   "body_not_sent",
-  "body_end_unseen",
 ];
 
 /** Where a session's answers go. No method may throw. */

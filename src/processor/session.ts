@@ -150,8 +150,8 @@ export class Session implements AnswerOwner, BodyOwner {
     if (rule) queue.awaited?.continueWith(rule.limit);
   }
 
-  unenforced(reason: UnenforcedReason, wanted: string): void {
-    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin);
+  bodyUnseen(phase: BodyPhase): void {
+    this.#unenforced("body_not_sent", phase);
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
@@ -259,7 +259,7 @@ export class Session implements AnswerOwner, BodyOwner {
       this.#send(this.#exchange.answer(message, answer), message);
       return;
     }
-    if (this.#exchange.immediateObstacle) this.unenforced("immediate_response_too_late", "immediateResponse");
+    if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
@@ -269,7 +269,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const summary = imagined.answer(message, answer);
     if (summary !== undefined) {
       this.#record?.pretended(message.case, summary);
-      this.unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
+      this.#unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
     }
     this.#send(this.#exchange.answer(message, CONTINUE));
     // Nothing more would have come. Whoever only watches goes on watching.
@@ -301,9 +301,9 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#fault ??= failure;
     this.#record?.failed(outcome);
     this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
-    if (observed) this.unenforced("observability_mode", `fault ${failure.code}`);
-    else if (shadow) this.unenforced("shadow", `fault ${failure.code}`);
-    else if (failure.code === "immediate_response_disabled") this.unenforced(failure.code, "immediateResponse");
+    if (observed) this.#unenforced("observability_mode", `fault ${failure.code}`);
+    else if (shadow) this.#unenforced("shadow", `fault ${failure.code}`);
+    else if (failure.code === "immediate_response_disabled") this.#unenforced(failure.code, "immediateResponse");
     switch (outcome) {
       case "passed":
       case "shadow":
@@ -350,6 +350,10 @@ export class Session implements AnswerOwner, BodyOwner {
     return queue.abandon(this.#late);
   }
 
+  #unenforced(reason: UnenforcedReason, wanted: string): void {
+    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin);
+  }
+
   #endIfDone(): void {
     if (this.#halfClosed && !this.running) this.#end("completed");
   }
@@ -358,7 +362,6 @@ export class Session implements AnswerOwner, BodyOwner {
   #end(ended: SessionResult, error?: Fault): void {
     if (this.#over) return;
     this.#over = true;
-    const unseenEnds = ended === "completed" ? this.#bodies?.unseenEnds() : undefined;
     for (const direction of DIRECTIONS) {
       this.#queues[direction].waiting.length = 0;
       this.#abandon(direction);
@@ -375,17 +378,17 @@ export class Session implements AnswerOwner, BodyOwner {
       ...(this.#exchange.observabilityMode && { observed: true }),
     };
     observer?.ended(end, origin);
-    this.#tellEnd(result, unseenEnds);
+    this.#tellEnd(result);
     outlet.ended(end);
     // A handler that never settles would keep it.
     if (this.late) this.#scope.forget();
   }
 
   /** To `done` of the processors, and to the decision log. */
-  #tellEnd(result: SessionResult, unseenEnds: readonly BodyPhase[] | undefined): void {
+  #tellEnd(result: SessionResult): void {
     if (this.#record === undefined) return;
     const { observer, decisions, origin } = this.#options;
-    const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs, unseenEnds };
+    const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs };
     this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
     const observed = this.#exchange.observabilityMode ? "observability_mode" : undefined;
     const pretended = this.#rules.shadow ? "shadow" : observed;

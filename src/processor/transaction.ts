@@ -36,11 +36,6 @@ export interface TransactionOutcome {
   readonly fault?: Fault | undefined;
   /** From the first message to the end, in milliseconds. */
   readonly durationMs: number;
-  /**
-   * Bodies of which a handler saw no end, so that what it does there, or holds back until then, is missing: in STREAMED,
-   * with trailers that Envoy does not send, or where the client left. Undefined where there is none.
-   */
-  readonly unseenEnds?: readonly ("requestBody" | "responseBody")[] | undefined;
 }
 
 /**

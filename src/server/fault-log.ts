@@ -13,8 +13,7 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
   shadow: "shadow mode: handlers run, and nothing of what they want happens",
   immediate_response_disabled: "a processor answered itself, and Envoy takes no immediate response",
   immediate_response_too_late: "a processor answered itself when response headers had left: Envoy resets the client",
-  body_not_sent: "Envoy does not send a body that a body handler wants, or its beginning only: it passes unseen",
-  body_end_unseen: "Envoy showed no end of a body that a handler waits for: with trailer mode SKIP trailers hide it",
+  body_not_sent: "Envoy does not send a body that a body handler wants, so that it passes unseen",
 };
 
 /**

@@ -35,8 +35,6 @@ export interface BodyFlowOptions {
   readonly watched: boolean;
   pending(index: number): void;
   readonly sendEarly: SendEarly;
-  /** A handler does something at the end. */
-  readonly awaitsEnd: boolean;
   /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
   restUnseen(): StageEnd | undefined;
 }
@@ -90,15 +88,6 @@ export class BodyFlow implements BodyScene {
   /** The headers that have no answer yet. */
   get heldHeaders(): PhaseMessage | undefined {
     return this.#held?.message;
-  }
-
-  /**
-   * The phase of a body that went on without an end that its handlers could have seen: in STREAMED with trailers that Envoy
-   * does not send. That its client has left looks the same.
-   */
-  get unseenEnd(): BodyPhase | undefined {
-    const { plan, phase, awaitsEnd } = this.#options;
-    return awaitsEnd && this.#began && !this.ended && !plan.endKnown ? phase : undefined;
   }
 
   pending(index: number): void {

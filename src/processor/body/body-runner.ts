@@ -7,7 +7,6 @@ import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
 import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
-  DIRECTIONS,
   type Direction,
   directionOf,
   type HeaderPhase,
@@ -42,8 +41,8 @@ export type RunResult = Answer | HeldAnswer | Fault;
 
 /** Whoever runs bodies. */
 export interface BodyOwner extends ChainOwner {
-  /** Handlers do not get of a body what they want. */
-  unenforced(reason: "body_not_sent" | "body_end_unseen", phase: BodyPhase): void;
+  /** Envoy does not send a body that handlers want. */
+  bodyUnseen(phase: BodyPhase): void;
 }
 
 /** What a {@link BodyRunner} works with. */
@@ -95,13 +94,6 @@ export class BodyRunner {
   /** The headers of a direction whose answer is held back. */
   heldHeaders(direction: Direction): PhaseMessage | undefined {
     return this.#flows[direction]?.heldHeaders;
-  }
-
-  /** Counts the bodies whose end handlers wait for, when none will come any more; undefined where there is none. */
-  unseenEnds(): readonly BodyPhase[] | undefined {
-    const phases = DIRECTIONS.flatMap((direction) => this.#flows[direction]?.unseenEnd ?? []);
-    for (const phase of phases) this.#options.owner.unenforced("body_end_unseen", phase);
-    return phases.length > 0 ? phases : undefined;
   }
 
   /** Nobody waits any more for the handlers of a direction. */
@@ -159,7 +151,7 @@ export class BodyRunner {
     const plan = this.#plan(phase, claims, headers);
     if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "unseen") {
-      this.#options.owner.unenforced("body_not_sent", phase);
+      this.#options.owner.bodyUnseen(phase);
       return undefined;
     }
     return this.#startFlow({ phase, plan, active, scene, headers });
@@ -180,7 +172,6 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
       watched: this.#watched,
-      awaitsEnd: active.some(({ claim: { handler } }) => awaitsEnd(handler)),
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
@@ -217,7 +208,6 @@ export class BodyRunner {
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
       watched: this.#watched,
-      awaitsEnd: active.some(({ claim: { handler } }) => awaitsEnd(handler)),
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
@@ -244,7 +234,7 @@ export class BodyRunner {
         "body_required_unseen",
         "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
       );
-    if (deceived.length > 0) this.#options.owner.unenforced("body_not_sent", phase);
+    if (deceived.length > 0) this.#options.owner.bodyUnseen(phase);
     return undefined;
   }
 
@@ -367,11 +357,6 @@ const REPLACED: RunningBody = {
 };
 
 const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
-
-/** True for a handler that does something at the end, or holds something back until then. */
-function awaitsEnd(handler: BodyClaim["handler"]): boolean {
-  return handler.read === "stream" || ("end" in handler && handler.end !== undefined);
-}
 
 function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
   return phase === "requestHeaders" ? "requestBody" : "responseBody";
