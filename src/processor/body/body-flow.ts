@@ -5,7 +5,7 @@ import type { ContinueAnswer } from "../../protocol/answer.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { fault } from "../../protocol/fault.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
@@ -52,6 +52,7 @@ export class BodyFlow implements BodyScene {
   readonly budget: StreamBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
+  closed = false;
   readonly #options: BodyFlowOptions;
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
@@ -62,12 +63,13 @@ export class BodyFlow implements BodyScene {
   readonly #room: HeldRoom;
   /** A part of what is made of this piece has left. */
   #beganToLeave = false;
-  #closed = false;
   #changed = false;
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
   #began = false;
+  /** A piece of the body came. */
+  #hasBody = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
@@ -106,11 +108,14 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
+    this.#hasBody = true;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
     const lost = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
     if (lost !== undefined) return lost;
+    const cut = complete ? undefined : this.#cut();
+    if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(
@@ -127,15 +132,21 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#options.exchange.observabilityMode)
+      // Envoy takes no body for a message that has trailers and none.
+      const hasPlace = returnsBody(mode) && this.#hasBody;
+      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
         );
       this.#everChanged ||= this.#changed;
       const headers = this.#release(true);
-      if (returnsBody(mode)) this.work.prelude = { headers, pieces };
       this.#settle();
+      if (returnsBody(mode)) {
+        this.work.prelude = { headers, pieces };
+        // They leave with the answer to the trailers: without it they are lost.
+        this.#options.exchange.withhold(directionOf(message.case), headers !== undefined || pieces.length > 0);
+      }
       return this.work;
     });
   }
@@ -147,10 +158,22 @@ export class BodyFlow implements BodyScene {
     return after(ended, (end) => end ?? joinBytes(this.#pieces));
   }
 
+  /** The fault of a body whose handlers did not see its end, and have something to say there. */
+  get lostTail(): Fault | undefined {
+    const { plan } = this.#options;
+    const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
+    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    for (const stage of this.#stages) {
+      const lost = stage.lostTail?.();
+      if (lost !== undefined) return lost;
+    }
+    return undefined;
+  }
+
   /** Nobody waits for it any more. */
   close(): void {
     this.ended = true;
-    this.#closed = true;
+    this.closed = true;
     for (const stage of this.#stages) stage.close();
     this.#room.give();
     this.#stages = [];
@@ -159,7 +182,7 @@ export class BodyFlow implements BodyScene {
   }
 
   get #watched(): boolean {
-    return this.#options.watched || this.#options.exchange.observabilityMode;
+    return this.#options.exchange.observabilityMode;
   }
 
   #open(message: PhaseMessage): void {
@@ -175,7 +198,7 @@ export class BodyFlow implements BodyScene {
   #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
-    if (this.#closed) return undefined;
+    if (this.closed) return undefined;
     this.#pieces.push(piece);
     this.#pieceBytes += piece.length;
     // A piece that is alone is its handler's own, and there already.
@@ -185,14 +208,14 @@ export class BodyFlow implements BodyScene {
 
   /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
   #passOn(bytes: number): Soon<StageEnd | undefined> {
-    const { plan, phase, sendEarly } = this.#options;
-    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !this.#watched) return this.#holdMore(bytes);
+    const { plan, phase, sendEarly, watched } = this.#options;
+    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !watched) return this.#holdMore(bytes);
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#beganToLeave = true;
     // Whoever only looks, or pretends, sends nothing.
-    if (this.#watched) return undefined;
+    if (watched) return undefined;
     return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
   }
 
@@ -202,6 +225,19 @@ export class BodyFlow implements BodyScene {
     this.budget.total.refused(cap, "reject");
     const code = cap === "total" ? "body_memory_exceeded" : "body_too_large";
     return fault(code, `${this.#options.phase}: what handlers make of it is more than may be held (${cap})`);
+  }
+
+  /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
+  #cut(): StageEnd | undefined {
+    const left: BodyStage[] = [];
+    for (const stage of this.#stages) {
+      const end = stage.cut?.();
+      if (end === "pass") stage.close();
+      else if (end !== undefined) return end;
+      else left.push(stage);
+    }
+    this.#stages = left;
+    return undefined;
   }
 
   #finish(from: number, complete: boolean): Soon<StageEnd | undefined> {
