@@ -15,6 +15,7 @@ import {
   type PhaseMessage,
 } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import type { SendEarly } from "../early-answers.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
@@ -52,6 +53,7 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
+  readonly sendEarly: SendEarly;
 }
 
 const HELD: HeldAnswer = { kind: "held" };
@@ -180,6 +182,9 @@ export class BodyRunner {
       bodyBytes: exchange.bodyBytes(direction),
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const message = exchange.headers(direction);
@@ -214,6 +219,9 @@ export class BodyRunner {
       bodyBytes: undefined,
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
@@ -230,6 +238,19 @@ export class BodyRunner {
       work.wholeBody = body;
       return work;
     });
+  }
+
+  /** A handler of a whole body is told; the others would take the beginning for all of it. */
+  #restUnseen(phase: BodyPhase, active: readonly ActiveClaim[]): StageEnd | undefined {
+    const deceived = active.filter(({ claim }) => claim.handler.read !== "whole");
+    const required = deceived.find(({ claim }) => claim.handler.required === true);
+    if (required)
+      return required.host.fault(
+        "body_required_unseen",
+        "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
+      );
+    if (deceived.length > 0) this.#options.owner.bodyUnseen(phase);
+    return undefined;
   }
 
   #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {
