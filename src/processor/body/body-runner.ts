@@ -2,8 +2,8 @@ import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
 import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { type Fault, fault } from "../../protocol/fault.ts";
-import { hasNoBody } from "../../protocol/framing-rules.ts";
+import type { Fault } from "../../protocol/fault.ts";
+import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
 import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
@@ -15,11 +15,13 @@ import {
   type PhaseMessage,
 } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import type { SendEarly } from "../early-answers.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
 import { ScopedTransaction } from "../transaction.ts";
+import { blamePlan } from "./blame-plan.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
 import { BodyFlow, type BodyMessage } from "./body-flow.ts";
@@ -51,6 +53,7 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
+  readonly sendEarly: SendEarly;
 }
 
 const HELD: HeldAnswer = { kind: "held" };
@@ -158,7 +161,7 @@ export class BodyRunner {
     }
     const claims = active.map(({ claim }) => claim);
     const plan = this.#plan(phase, claims, headers);
-    if (plan.kind === "fault") return this.#blame(plan, claims);
+    if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "unseen") {
       this.#options.owner.bodyUnseen(phase);
       return undefined;
@@ -179,6 +182,9 @@ export class BodyRunner {
       bodyBytes: exchange.bodyBytes(direction),
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const message = exchange.headers(direction);
@@ -213,6 +219,9 @@ export class BodyRunner {
       bodyBytes: undefined,
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
+      sendEarly: this.#options.sendEarly,
+      watched: this.#watched,
+      restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
@@ -229,6 +238,19 @@ export class BodyRunner {
       work.wholeBody = body;
       return work;
     });
+  }
+
+  /** A handler of a whole body is told; the others would take the beginning for all of it. */
+  #restUnseen(phase: BodyPhase, active: readonly ActiveClaim[]): StageEnd | undefined {
+    const deceived = active.filter(({ claim }) => claim.handler.read !== "whole");
+    const required = deceived.find(({ claim }) => claim.handler.required === true);
+    if (required)
+      return required.host.fault(
+        "body_required_unseen",
+        "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
+      );
+    if (deceived.length > 0) this.#options.owner.bodyUnseen(phase);
+    return undefined;
   }
 
   #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {
@@ -286,19 +308,10 @@ export class BodyRunner {
   }
 
   #partialContent(phase: BodyPhase, plan: RunningBody, active: readonly ActiveClaim[]): StageEnd | undefined {
-    const status = this.#options.exchange.framing("response")?.status;
-    if (phase === "requestBody" || !plan.changes || status !== "206") return undefined;
+    const part = plan.changes ? isPartOfMore(directionOf(phase), this.#options.exchange) : undefined;
+    if (part === undefined) return undefined;
     const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
-    return blamed?.host.fault("body_partial_content", "the response is a part of something larger (206)");
-  }
-
-  #blame(problem: Fault, claims: readonly BodyClaim[]): Fault {
-    const names = claims.map(({ index }) => this.#options.chain.nameOf(index));
-    const [processor = ""] = names;
-    const who = names.map((name) => `"${name}"`).join(", ");
-    const { code, message } = problem;
-    const text = `processor ${who}, ${message}`;
-    return names.length === 1 ? fault(code, text, { processor }) : fault(code, text);
+    return blamed?.host.fault("body_partial_content", part);
   }
 }
 
