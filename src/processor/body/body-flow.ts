@@ -112,10 +112,9 @@ export class BodyFlow implements BodyScene {
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
-    const lost = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
+    const unseen = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
+    const lost = unseen ?? (complete ? undefined : this.#cut());
     if (lost !== undefined) return lost;
-    const cut = complete ? undefined : this.#cut();
-    if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(
@@ -208,14 +207,14 @@ export class BodyFlow implements BodyScene {
 
   /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
   #passOn(bytes: number): Soon<StageEnd | undefined> {
-    const { plan, phase, sendEarly, watched } = this.#options;
-    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !watched) return this.#holdMore(bytes);
+    const { plan, phase, sendEarly } = this.#options;
+    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !this.#watched) return this.#holdMore(bytes);
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#beganToLeave = true;
     // Whoever only looks, or pretends, sends nothing.
-    if (watched) return undefined;
+    if (this.#watched) return undefined;
     return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
   }
 
