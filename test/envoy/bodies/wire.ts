@@ -24,11 +24,17 @@ export class Arrival {
   }
 }
 
-/** The same of a body that is there. */
+const known = new WeakMap<Uint8Array, Arrived>();
+
+/** The same of a body that is there, and stays as it is. */
 export function arrivedOf(body: Uint8Array): Arrived {
+  const before = known.get(body);
+  if (before) return before;
   const arrival = new Arrival();
   arrival.take(body);
-  return arrival.whole;
+  const { whole } = arrival;
+  known.set(body, whole);
+  return whole;
 }
 
 /** A body cut anywhere, as the seed has it: in one piece, or in a few, some of them tiny. */
