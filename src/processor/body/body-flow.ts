@@ -25,6 +25,8 @@ export interface BodyFlowOptions {
   readonly plan: RunningBody;
   readonly exchange: Exchange;
   readonly budget: StreamBudget;
+  /** The answers count for nothing. */
+  readonly watched: boolean;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
@@ -148,7 +150,7 @@ export class BodyFlow implements BodyScene {
   }
 
   get #watched(): boolean {
-    return this.#options.exchange.observabilityMode;
+    return this.#options.watched;
   }
 
   #open(message: PhaseMessage): void {
