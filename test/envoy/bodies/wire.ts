@@ -18,9 +18,9 @@ export class Arrival {
     this.#hash.update(piece);
   }
 
-  /** Once: what came. */
+  /** What came. */
   get whole(): Arrived {
-    return { bytes: this.#bytes, digest: this.#hash.digest("hex") };
+    return { bytes: this.#bytes, digest: this.#hash.copy().digest("hex") };
   }
 }
 
@@ -63,7 +63,8 @@ export async function writePieces(stream: Writable, pieces: readonly Buffer[]): 
   }
 }
 
-function drained(stream: Writable): Promise<void> {
+/** Settles when there is room again, or the peer has gone. */
+export function drained(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     const settle = () => {
       stream.off("drain", settle).off("close", settle);
