@@ -27,6 +27,8 @@ export interface BodyFlowOptions {
   readonly plan: RunningBody;
   readonly exchange: Exchange;
   readonly budget: StreamBudget;
+  /** The answers count for nothing. */
+  readonly watched: boolean;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
@@ -181,7 +183,7 @@ export class BodyFlow implements BodyScene {
   }
 
   get #watched(): boolean {
-    return this.#options.exchange.observabilityMode;
+    return this.#options.watched;
   }
 
   #open(message: PhaseMessage): void {

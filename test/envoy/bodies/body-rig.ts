@@ -12,8 +12,8 @@ export interface BodyRig {
   stop(): Promise<void>;
 }
 
-/** Starts what the cases need. */
-export async function startBodyRig(cases: readonly BodyCase[]): Promise<BodyRig> {
+/** Starts what the cases need. Those that hang do so for `idleSeconds`. */
+export async function startBodyRig(cases: readonly BodyCase[], idleSeconds = 4): Promise<BodyRig> {
   const byId = new Map(cases.map((each) => [each.id, each]));
   const upstream = await startBodyUpstream((id) => byId.get(id));
   const servers: StartedServer[] = [];
@@ -32,7 +32,7 @@ export async function startBodyRig(cases: readonly BodyCase[]): Promise<BodyRig>
       server: async () => ({ port: server.port, close: () => server.server.close() }),
       upstreamPort: upstream.port,
       filter: filterOf(SETTINGS[setting]),
-      manager: { stream_idle_timeout: "3s" },
+      manager: { stream_idle_timeout: `${idleSeconds}s` },
       bufferLimitBytes,
     });
   }

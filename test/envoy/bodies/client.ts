@@ -101,6 +101,11 @@ function streamResponseOf(stream: ClientHttp2Stream): Promise<Received> {
     let headers: IncomingHttpHeaders & IncomingHttpStatusHeader = {};
     let trailers: NodeJS.Dict<string | string[]> = {};
     let complete = false;
+    const settle = () => {
+      const { ":status": status, ...rest } = headers;
+      const others: NodeJS.Dict<string | string[]> = rest;
+      resolve({ status, headers: others, trailers, complete: complete && stream.rstCode === 0, ...arrival.whole });
+    };
     stream.on("response", (got) => {
       headers = got;
     });
@@ -108,17 +113,15 @@ function streamResponseOf(stream: ClientHttp2Stream): Promise<Received> {
       trailers = got;
     });
     stream.on("data", (piece: Buffer) => arrival.take(piece));
-    stream.on("end", () => {
-      complete = true;
-    });
     stream.on("error", () => {
       complete = false;
     });
-    stream.on("close", () => {
-      const { ":status": status, ...rest } = headers;
-      const others: NodeJS.Dict<string | string[]> = rest;
-      resolve({ status, headers: others, trailers, complete: complete && stream.rstCode === 0, ...arrival.whole });
+    stream.on("end", () => {
+      complete = true;
+      // A stream that was reset ends too; one whose request was never taken whole may never close.
+      setImmediate(settle);
     });
+    stream.on("close", settle);
   });
 }
 

@@ -64,7 +64,9 @@ function tellEnd(tx: Told, { result, fault }: { readonly result: string; readonl
 
 /** Every byte turned over: where it stands and how it was cut makes no difference. */
 function inverted(bytes: Uint8Array): Uint8Array {
-  return bytes.map((byte) => byte ^ 0xff);
+  const other = new Uint8Array(bytes.length);
+  for (let at = 0; at < bytes.length; at++) other[at] = (bytes[at] ?? 0) ^ 0xff;
+  return other;
 }
 
 function doubled(bytes: Uint8Array): Uint8Array {
@@ -75,7 +77,10 @@ function doubled(bytes: Uint8Array): Uint8Array {
 
 /** Without line feeds and zeros. */
 function thinned(bytes: Uint8Array): Uint8Array {
-  return bytes.filter((byte) => byte !== 10 && byte !== 0);
+  const kept = new Uint8Array(bytes.length);
+  let length = 0;
+  for (const byte of bytes) if (byte !== 10 && byte !== 0) kept[length++] = byte;
+  return kept.subarray(0, length);
 }
 
 function reversed(bytes: Uint8Array): Buffer {

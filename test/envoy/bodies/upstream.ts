@@ -21,6 +21,9 @@ export interface BodyUpstream {
   close(): Promise<void>;
 }
 
+/** A connection that ends inside a request, which Envoy has given up then. */
+const GIVEN_UP: readonly string[] = ["ECONNRESET", "EPIPE", "HPE_INVALID_EOF_STATE"];
+
 /** Starts it; `caseOf` finds the case of an `x-case`. */
 export async function startBodyUpstream(caseOf: (id: string) => BodyCase | undefined): Promise<BodyUpstream> {
   const saw = new Map<string, UpstreamSaw[]>();
@@ -40,9 +43,7 @@ export async function startBodyUpstream(caseOf: (id: string) => BodyCase | undef
     });
   });
   server.on("clientError", (cause: Error & { readonly rawPacket?: Buffer; readonly code?: string }, socket) => {
-    // A connection that ends inside a request: Envoy has given that up.
-    if (cause.code !== "ECONNRESET" && cause.code !== "HPE_INVALID_EOF_STATE")
-      problems.push(`${cause.message}: ${cause.rawPacket?.subarray(0, 80)}`);
+    if (!GIVEN_UP.includes(cause.code ?? "")) problems.push(`${cause.message}: ${cause.rawPacket?.subarray(0, 80)}`);
     socket.destroy();
   });
   Object.assign(server, { requestTimeout: 0, headersTimeout: 0 });

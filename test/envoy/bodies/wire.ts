@@ -18,17 +18,23 @@ export class Arrival {
     this.#hash.update(piece);
   }
 
-  /** Once: what came. */
+  /** What came. */
   get whole(): Arrived {
-    return { bytes: this.#bytes, digest: this.#hash.digest("hex") };
+    return { bytes: this.#bytes, digest: this.#hash.copy().digest("hex") };
   }
 }
 
-/** The same of a body that is there. */
+const known = new WeakMap<Uint8Array, Arrived>();
+
+/** The same of a body that is there, and stays as it is. */
 export function arrivedOf(body: Uint8Array): Arrived {
+  const before = known.get(body);
+  if (before) return before;
   const arrival = new Arrival();
   arrival.take(body);
-  return arrival.whole;
+  const { whole } = arrival;
+  known.set(body, whole);
+  return whole;
 }
 
 /** A body cut anywhere, as the seed has it: in one piece, or in a few, some of them tiny. */
@@ -57,7 +63,8 @@ export async function writePieces(stream: Writable, pieces: readonly Buffer[]): 
   }
 }
 
-function drained(stream: Writable): Promise<void> {
+/** Settles when there is room again, or the peer has gone. */
+export function drained(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     const settle = () => {
       stream.off("drain", settle).off("close", settle);

@@ -73,3 +73,14 @@ test("an override to STREAMED asks for trailers where they would hide the end of
   expect(ends).toEqual(["STREAMED"]);
   expect(request).toMatchObject({ body: "hello", trailers: TRAILERS });
 });
+
+test("trailers in STREAMED end a body for handlers that only watch, in shadow mode too", async () => {
+  const { request, response, faults, warnings } = await sendIn(upperProcessor("whole"), "STREAMED", {
+    operator: { shadow: true, envoy: { trailers: ["request", "response"] } },
+    envoy: { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } },
+    request: { chunks: ["he", "llo"], chunkIntervalMs: 5, trailers: TRAILERS },
+    upstream: { chunks: ["world"], trailers: TRAILERS },
+  });
+  expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+  expect([request?.body, response.body]).toEqual(["hello", "world"]);
+});

@@ -1,0 +1,127 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, describe, expect, test } from "vitest";
+import { envoyBootstrap } from "../../../src/cli/demo/envoy-bootstrap.ts";
+import { startEnvoy } from "../../../src/cli/demo/envoy-process.ts";
+import { fixture } from "../../fixtures/fixture.ts";
+import { envoyBinary, misbehaviour, NO_MISBEHAVIOUR } from "../envoy-rig.ts";
+import { type ServedProcessor, startServed } from "../served-processor.ts";
+import { drained } from "./wire.ts";
+
+const MIB = 1 << 20;
+const PIECE = randomBytes(MIB);
+const INVERTED = PIECE.map((byte) => byte ^ 0xff);
+const BYTES_PER_SECOND = 25 * MIB;
+/** So that garbage is not taken for memory in use. */
+const COLLECTING = ["--expose-gc", "--import", "data:text/javascript,setInterval(gc, 50).unref()"];
+/** What is on its way between Envoy, our server and the handler, and what Node takes for itself: far below 100 MiB. */
+const SLACK_MIB = 50;
+
+const running: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const stop of running.splice(0).reverse()) await stop();
+});
+
+/** An upstream that answers so many MiB, as fast as they are taken. */
+async function startUpstream(): Promise<number> {
+  const server = createServer(async (request, response) => {
+    response.on("error", () => undefined);
+    for (let left = Number(request.url?.slice(1)); left > 0; left--) {
+      if (!response.write(PIECE)) await drained(response);
+    }
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  running.push(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  );
+  return (server.address() as AddressInfo).port;
+}
+
+/** Reads a response of so many MiB, no faster than `bytesPerSecond`; gives its digest. */
+async function download(port: number, mebibytes: number, bytesPerSecond: number): Promise<string> {
+  const request = httpRequest({ host: "127.0.0.1", port, path: `/${mebibytes}`, agent: false });
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    request.on("response", resolve).on("error", reject);
+  });
+  request.end();
+  const hash = createHash("sha256");
+  const startedMs = performance.now();
+  let bytes = 0;
+  for await (const chunk of (await answered) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    const aheadMs = (bytes / bytesPerSecond) * 1_000 - (performance.now() - startedMs);
+    if (aheadMs > 5) await delay(aheadMs);
+  }
+  return hash.digest("hex");
+}
+
+function invertedDigest(mebibytes: number): string {
+  const hash = createHash("sha256");
+  for (let left = mebibytes; left > 0; left--) hash.update(INVERTED);
+  return hash.digest("hex");
+}
+
+interface Growth {
+  readonly residentMiB: number;
+  readonly externalMiB: number;
+  readonly heapMiB: number;
+}
+
+const SAMPLES: Readonly<Record<keyof Growth, string>> = {
+  residentMiB: "process_resident_memory_bytes",
+  externalMiB: "nodejs_external_memory_bytes",
+  heapMiB: "nodejs_heap_size_used_bytes",
+};
+
+/** Watches the server's memory while `work` runs: the highest values above those at the start. */
+async function growthDuring(served: ServedProcessor, work: Promise<unknown>): Promise<Growth> {
+  const names = Object.keys(SAMPLES) as (keyof Growth)[];
+  const read = () => Promise.all(names.map(async (name) => (await served.metric(SAMPLES[name])) / MIB));
+  const start = await read();
+  let peak = start;
+  let isDone = false;
+  const done = work.finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    const now = await read();
+    peak = peak.map((value, index) => Math.max(value, now[index] ?? 0));
+    await Promise.race([delay(50), done]);
+  }
+  const grown = names.map((name, index) => [name, Math.round((peak[index] ?? 0) - (start[index] ?? 0))] as const);
+  return Object.fromEntries(grown) as unknown as Growth;
+}
+
+describe.skipIf(envoyBinary === undefined)("a response of 100 MiB that its client reads slowly", () => {
+  test.each(["STREAMED", "FULL_DUPLEX_STREAMED"])(
+    "goes through a stream handler in %s, memory flat",
+    async (mode) => {
+      const served = await startServed(fixture("streaming.js"), { nodeArgs: COLLECTING });
+      const upstreamPort = await startUpstream();
+      const processingMode = { response_body_mode: mode, response_trailer_mode: "SEND" };
+      const filter = { message_timeout: "60s", processing_mode: processingMode };
+      const envoy = await startEnvoy({
+        binary: envoyBinary ?? "",
+        bootstrap: envoyBootstrap({ extProcPort: served.listenPort, upstreamPort, filter }),
+      });
+      running.push(() => envoy.stop());
+      await download(envoy.port, 30, Number.POSITIVE_INFINITY);
+      const work = download(envoy.port, 100, BYTES_PER_SECOND);
+      const growth = await growthDuring(served, work);
+      process.stdout.write(`100 MiB to a slow client through stream in ${mode}: ${JSON.stringify(growth)}\n`);
+      expect(await work).toBe(invertedDigest(100));
+      for (const [name, mebibytes] of Object.entries(growth)) expect(mebibytes, name).toBeLessThan(SLACK_MIB);
+      expect(misbehaviour(await envoy.stats("http.ingress_http.ext_proc."))).toEqual(NO_MISBEHAVIOUR);
+    },
+    60_000,
+  );
+});
