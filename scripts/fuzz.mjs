@@ -8,6 +8,12 @@ import { parseArgs } from "node:util";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 const DEFAULT_MINUTES = "10";
+const FILES = [
+  "test/http2/fuzz.test.ts",
+  "test/grpc/fuzz.test.ts",
+  "test/property/on-demand.test.ts",
+  "test/property/answer-bytes.test.ts",
+];
 
 /** @returns {number} The minutes asked for; NaN where they are none. */
 function minutes() {
@@ -26,7 +32,7 @@ if (!(length > 0 && length <= 24 * 60)) {
 } else {
   const seed = process.env.FUZZ_SEED ?? String(Math.floor(Date.now() / 1000));
   process.stdout.write(`fuzzing for ${length} minutes from FUZZ_SEED=${seed} on\n`);
-  const { status } = spawnSync(process.execPath, [vitest, "run", "test/http2/fuzz.test.ts", "test/grpc/fuzz.test.ts"], {
+  const { status } = spawnSync(process.execPath, [vitest, "run", ...FILES], {
     cwd: root,
     env: { ...process.env, FUZZ_MINUTES: String(length), FUZZ_SEED: seed },
     stdio: ["ignore", "inherit", "inherit"],

@@ -30,7 +30,8 @@ const FIRST_ALLOCATION_BYTES = 72 * 1024;
 export class MessageReader {
   readonly #sink: MessageSink;
   readonly #maxMessageBytes: number;
-  readonly #prefix = new Uint8Array(PREFIX_BYTES);
+  /** Made for the first prefix that is cut in two. */
+  #prefix: Uint8Array | undefined;
   #prefixHave = 0;
   /** A message that is not complete yet. */
   #message: Uint8Array<ArrayBuffer> | undefined;
@@ -81,6 +82,7 @@ export class MessageReader {
 
   #readPrefix(source: Uint8Array, at: number, end: number): number {
     const taken = Math.min(PREFIX_BYTES - this.#prefixHave, end - at);
+    this.#prefix ??= new Uint8Array(PREFIX_BYTES);
     this.#prefix.set(source.subarray(at, at + taken), this.#prefixHave);
     this.#prefixHave += taken;
     if (this.#prefixHave < PREFIX_BYTES) return at + taken;
@@ -120,7 +122,7 @@ export class MessageReader {
 
   #lengthAt(source: Uint8Array, at: number): number | undefined {
     const flag = source[at] ?? 0;
-    const length = new DataView(source.buffer, source.byteOffset + at + 1, 4).getUint32(0);
+    const length = readUint32(source, at + 1);
     if (flag !== 0) this.#refuse(flag === 1 ? { kind: "compressed" } : { kind: "bad_flag", flag });
     else if (length > this.#maxMessageBytes) this.#refuse({ kind: "too_large", length });
     else return length;
@@ -131,4 +133,9 @@ export class MessageReader {
     this.stop();
     this.#sink.onUnreadable(problem);
   }
+}
+
+function readUint32(source: Uint8Array, at: number): number {
+  const high = ((source[at] ?? 0) << 8) | (source[at + 1] ?? 0);
+  return high * 0x1_0000 + (((source[at + 2] ?? 0) << 8) | (source[at + 3] ?? 0));
 }

@@ -11,9 +11,9 @@ import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 import { readRequest } from "../protocol/read-request.ts";
-import { encodeAnswer } from "./encode-answer.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
+import { sendAnswer } from "./send-answer.ts";
 import { GrpcStatus } from "./status.ts";
 import { parseGrpcTimeout } from "./timeout.ts";
 
@@ -103,7 +103,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   send(response: ProcessingResponse): void {
-    this.#writable = this.#reply.send(encodeAnswer(response));
+    this.#writable = sendAnswer(this.#reply, response);
     // An answer that its peer does not read makes no room for the next question.
     if (!this.#writable) this.#stream.pause();
   }

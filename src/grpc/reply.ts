@@ -1,5 +1,6 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
+import type { FillFrame } from "../http2/output.ts";
 import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
 import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
 
@@ -25,17 +26,16 @@ export class GrpcReply {
 
   /** Sends one message, uncompressed. False when so much waits that the sender had better wait too. */
   send(message: Uint8Array): boolean {
+    return this.sendFilled(message.length, (target, at) => {
+      target.set(message, writePrefix(target, at, message.length));
+    });
+  }
+
+  /** The same for a message of `length` bytes that `fill` writes into the output, behind its prefix: see {@link writePrefix}. */
+  sendFilled(length: number, fill: FillFrame): boolean {
     if (this.#ended) return true;
     this.#sendHeaders();
-    const { length } = message;
-    return this.#stream.writeFrame(PREFIX_BYTES + length, (target, at) => {
-      target[at] = 0;
-      target[at + 1] = length >>> 24;
-      target[at + 2] = length >>> 16;
-      target[at + 3] = length >>> 8;
-      target[at + 4] = length;
-      target.set(message, at + PREFIX_BYTES);
-    });
+    return this.#stream.writeFrame(PREFIX_BYTES + length, fill);
   }
 
   /**
@@ -68,4 +68,14 @@ function statusFields(status: number, message: string): [string, string][] {
   // A client that compressed has to learn that it must not.
   if (status === GrpcStatus.UNIMPLEMENTED) fields.push(["grpc-accept-encoding", "identity"]);
   return fields;
+}
+
+/** Writes the prefix of an uncompressed message, and gives the offset behind it. */
+export function writePrefix(target: Uint8Array, at: number, length: number): number {
+  target[at] = 0;
+  target[at + 1] = length >>> 24;
+  target[at + 2] = length >>> 16;
+  target[at + 3] = length >>> 8;
+  target[at + 4] = length;
+  return at + PREFIX_BYTES;
 }

@@ -4,7 +4,7 @@ import type { HeaderMap, HeaderValue } from "../../gen/envoy/config/core/v3/base
 import type { ContinueAnswer } from "../protocol/answer.ts";
 import type { Exchange } from "../protocol/exchange.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
-import { headerEntries } from "../protocol/headers.ts";
+import { headerFields } from "../protocol/headers.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import { directionOf, type PhaseMessage } from "../protocol/phase.ts";
 import { WorkingHead } from "../protocol/working-head.ts";
@@ -71,7 +71,7 @@ export class PhaseWork implements ContinueAnswer {
     const { case: phase, value } = this.message;
     this.#changes = [];
     return phase === "requestTrailers" || phase === "responseTrailers"
-      ? new WorkingHead(headerEntries(value), this.#changes)
+      ? new WorkingHead(headerFields(value), this.#changes)
       : this.exchange.changeHead(directionOf(phase), this.#changes);
   }
 }

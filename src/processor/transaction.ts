@@ -121,13 +121,13 @@ export class TransactionScope {
   }
 
   get request(): Head {
-    this.#request ??= headOf(() => this.exchange.headerEntries("request"));
+    this.#request ??= headOf(() => this.exchange.headerFields("request"));
     return this.#request;
   }
 
   get response(): Head | undefined {
     if (this.exchange.headers("response") === undefined) return undefined;
-    this.#response ??= headOf(() => this.exchange.headerEntries("response"));
+    this.#response ??= headOf(() => this.exchange.headerFields("response"));
     return this.#response;
   }
 

@@ -1,9 +1,8 @@
-import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
 import { framingOf, type MessageFraming } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
-import { headerEntries, joinedText } from "./headers.ts";
+import { type HeaderFields, header, headerFields } from "./headers.ts";
 import type { Direction, Phase, PhaseMessage } from "./phase.ts";
 import { WorkingHead } from "./working-head.ts";
 
@@ -17,7 +16,7 @@ export const RANK: Readonly<Record<Phase, number>> = {
   responseTrailers: 3,
 };
 
-const NO_ENTRIES: readonly HeaderValue[] = [];
+const NO_FIELDS: HeaderFields = [];
 
 /** What the exchange knows of one direction. */
 export class DirectionState {
@@ -45,14 +44,14 @@ export class DirectionState {
   #working: WorkingHead | undefined;
 
   /** The headers with what was changed so far. */
-  get entries(): readonly HeaderValue[] {
-    if (this.#working) return this.#working.entries;
-    return this.headers ? headerEntries(this.headers) : NO_ENTRIES;
+  get fields(): HeaderFields {
+    if (this.#working) return this.#working.fields;
+    return this.headers ? headerFields(this.headers) : NO_FIELDS;
   }
 
   /** The head from here on: what it was, and changes that may still grow. */
   changeHead(changes: readonly HeaderChange[]): WorkingHead {
-    this.#working = new WorkingHead(this.entries, changes);
+    this.#working = new WorkingHead(this.fields, changes);
     return this.#working;
   }
 
@@ -78,7 +77,7 @@ export class DirectionState {
   get bodyBytes(): number | undefined {
     if (this.headers === undefined) return undefined;
     if (this.framing?.isHeadersOnly) return 0;
-    const text = joinedText(headerEntries(this.headers), "content-length");
+    const text = header(this.headers, "content-length");
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }
 

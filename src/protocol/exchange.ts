@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { HeaderValue, Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
   HttpHeaders,
   ProcessingRequest,
@@ -14,6 +14,7 @@ import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
 import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
+import type { HeaderFields } from "./headers.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
 import {
@@ -111,8 +112,8 @@ export class Exchange {
   }
 
   /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
-  headerEntries(direction: Direction): readonly HeaderValue[] {
-    return this.#directions[direction].entries;
+  headerFields(direction: Direction): HeaderFields {
+    return this.#directions[direction].fields;
   }
 
   /** Counts changes, which may still grow, in the headers of a direction from here on. Answers have to say them. */
@@ -236,7 +237,7 @@ export class Exchange {
       case "responseBody":
         return isNeutralBody(answer)
           ? neutralBodyAnswers(message.case, message.value, state.mode)
-          : bodyAnswers(message, answer, { mode: state.mode, entries: state.entries });
+          : bodyAnswers(message, answer, { mode: state.mode, fields: state.fields });
       default:
         return [trailersAnswer(message.case, answer)];
     }

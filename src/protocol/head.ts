@@ -1,5 +1,4 @@
-import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
-import { allHeaders, headerBytes, joinedText, oneHeader } from "./headers.ts";
+import { allHeaders, type HeaderFields, headerBytes, joinedText, oneHeader } from "./headers.ts";
 
 /** The headers of one direction, with the changes that processors made to them so far. Names are compared case-insensitively. */
 export interface Head {
@@ -28,28 +27,28 @@ export interface Head {
 }
 
 /**
- * A {@link Head} over header entries. They are asked for at every look, so that it shows what they are by then.
+ * A {@link Head} over header fields. They are asked for at every look, so that it shows what they are by then.
  *
- * @param entriesOf Gives the entries; an empty array where there are no headers.
+ * @param fieldsOf Gives the fields; an empty array where there are no headers.
  */
-export function headOf(entriesOf: () => readonly HeaderValue[]): Head {
+export function headOf(fieldsOf: () => HeaderFields): Head {
   return {
     get method() {
-      return joinedText(entriesOf(), ":method");
+      return joinedText(fieldsOf(), ":method");
     },
     get path() {
-      return joinedText(entriesOf(), ":path");
+      return joinedText(fieldsOf(), ":path");
     },
     get authority() {
-      return joinedText(entriesOf(), ":authority");
+      return joinedText(fieldsOf(), ":authority");
     },
     get status() {
-      return statusNumber(joinedText(entriesOf(), ":status"));
+      return statusNumber(joinedText(fieldsOf(), ":status"));
     },
-    get: (name) => joinedText(entriesOf(), name),
-    all: (name) => allHeaders(entriesOf(), name),
-    one: (name) => oneHeader(entriesOf(), name),
-    bytes: (name) => headerBytes(entriesOf(), name),
+    get: (name) => joinedText(fieldsOf(), name),
+    all: (name) => allHeaders(fieldsOf(), name),
+    one: (name) => oneHeader(fieldsOf(), name),
+    bytes: (name) => headerBytes(fieldsOf(), name),
   };
 }
 

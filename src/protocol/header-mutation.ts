@@ -1,13 +1,8 @@
-import { create } from "@bufbuild/protobuf";
 import {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction,
-  HeaderValueOptionSchema,
 } from "../../gen/envoy/config/core/v3/base_pb.js";
-import {
-  type HeaderMutation,
-  HeaderMutationSchema,
-} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HeaderMutation } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /** One change of a header map. Names are lower-case; values are exact bytes. */
 export type HeaderChange =
@@ -31,7 +26,7 @@ export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutati
   if (only === undefined) return undefined;
   // Most answers change one header, which need not be compared with others.
   if (changes.length === 1 && only.op !== "remove") {
-    return create(HeaderMutationSchema, { setHeaders: [headerValueOption(only.name, only.value, only.op)] });
+    return headerMutation([headerValueOption(only.name, only.value, only.op)], []);
   }
   const setHeaders: HeaderValueOption[] = [];
   const removeHeaders: string[] = [];
@@ -41,7 +36,12 @@ export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutati
       setHeaders.push(headerValueOption(name, value, replaces && index === 0 ? "set" : "append"));
     });
   }
-  return create(HeaderMutationSchema, { setHeaders, removeHeaders });
+  return headerMutation(setHeaders, removeHeaders);
+}
+
+/** As `create` makes it, which takes several times as long. */
+function headerMutation(setHeaders: HeaderValueOption[], removeHeaders: string[]): HeaderMutation {
+  return { $typeName: "envoy.service.ext_proc.v3.HeaderMutation", setHeaders, removeHeaders };
 }
 
 /**
@@ -50,14 +50,16 @@ export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutati
  * which alone counts elsewhere (gRPC A93, agentgateway).
  */
 export function headerValueOption(key: string, rawValue: Uint8Array, op: "set" | "append"): HeaderValueOption {
-  return create(HeaderValueOptionSchema, {
-    header: { key, rawValue },
+  return {
+    $typeName: "envoy.config.core.v3.HeaderValueOption",
+    header: { $typeName: "envoy.config.core.v3.HeaderValue", key, value: "", rawValue },
     append: op === "append",
     appendAction:
       op === "append"
         ? HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
         : HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-  });
+    keepEmptyValue: false,
+  };
 }
 
 function netChanges(changes: readonly HeaderChange[]): ReadonlyMap<string, NetChange> {

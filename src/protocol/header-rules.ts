@@ -91,7 +91,9 @@ export function refuseName(name: string): string | undefined {
 /** Says why bytes cannot be a header value: control characters other than tab, or too many of them. */
 export function refuseValueBytes(name: string, value: Uint8Array): string | undefined {
   if (value.length > MAX_BYTES) return `value of header ${quoteName(name)} is longer than ${MAX_BYTES} bytes`;
-  for (const byte of value) {
+  // By index: an iterator takes three times as long, and values are long.
+  for (let at = 0; at < value.length; at++) {
+    const byte = value[at] ?? 0;
     if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) {
       return `value of header ${quoteName(name)} has a control character (byte 0x${byte.toString(16).padStart(2, "0")})`;
     }

@@ -1,8 +1,16 @@
 import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 
 const encoder = new TextEncoder();
-/** Up to here a loop beats an encoder or decoder, which cost a call into C++. */
+/** Up to here a loop beats a decoder, which costs a call into C++. */
+const LOOP_LONGEST = 12;
+/** Up to here V8 keeps bytes on its own heap; memory of any length elsewhere costs as much as twenty of these. */
 const SHORT = 64;
+/** What a kept text can pin beyond itself. */
+const SLAB_BYTES = 4 * 1024;
+const MAX_SHARED_UNITS = SLAB_BYTES / 12;
+
+let slab = new Uint8Array(SLAB_BYTES);
+let used = 0;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -18,31 +26,45 @@ export function valueText(entry: HeaderValue): string {
   return entry.rawValue.length > 0 ? bytesToText(entry.rawValue) : entry.value;
 }
 
-/** Header text as bytes: UTF-8. */
+/** Header text as bytes: UTF-8. They may lie in memory with others. */
 export function textToBytes(text: string): Uint8Array {
-  // Short ASCII stays on V8's own heap, where an encoder's result of any length does not.
-  if (text.length > SHORT) return encoder.encode(text);
+  if (text.length > SHORT) return encode(text);
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    if (unit >= 0x80) return encoder.encode(text);
+    if (unit >= 0x80) return encode(text);
     bytes[at] = unit;
   }
   return bytes;
 }
 
+function encode(text: string): Uint8Array {
+  if (text.length > MAX_SHARED_UNITS) return encoder.encode(text);
+  // A unit of UTF-16 is three bytes at most.
+  if (used + text.length * 3 > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    used = 0;
+  }
+  const start = used;
+  used += encoder.encodeInto(text, slab.subarray(start)).written;
+  return slab.subarray(start, used);
+}
+
 /** Header bytes as text: UTF-8 where they are valid UTF-8, else latin1, one character a byte. */
 export function bytesToText(bytes: Uint8Array): string {
-  // Nearly every value is short ASCII; a TextDecoder call costs more than this loop for those.
-  if (bytes.length <= SHORT) {
-    let text = "";
-    for (const byte of bytes) {
-      if (byte >= 0x80) return decode(bytes);
-      text += String.fromCharCode(byte);
-    }
-    return text;
+  return textBetween(bytes, 0, bytes.length);
+}
+
+/** {@link bytesToText} of `bytes[start..end)`. */
+export function textBetween(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start > LOOP_LONGEST) return decode(bytes.subarray(start, end));
+  let text = "";
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte >= 0x80) return decode(bytes.subarray(start, end));
+    text += String.fromCharCode(byte);
   }
-  return decode(bytes);
+  return text;
 }
 
 function decode(bytes: Uint8Array): string {

@@ -1,9 +1,20 @@
 import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type { HttpHeaders, HttpTrailers } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { FaultError } from "./fault.ts";
+import { HeaderIndex, SEVERAL } from "./header-index.ts";
 import { valueBytes, valueText } from "./header-text.ts";
+import { headersOf } from "./on-demand-headers.ts";
+
+/** Headers to look things up in: as entries, or where nobody needed those so far, as the peer's bytes. */
+export type HeaderFields = HeaderIndex | readonly HeaderValue[];
 
 const NO_ENTRIES: readonly HeaderValue[] = [];
+
+/** The headers or trailers of a message. */
+export function headerFields(message: HttpHeaders | HttpTrailers): HeaderFields {
+  const headers = headersOf(message);
+  return headers instanceof HeaderIndex ? headers : (headers?.headers ?? NO_ENTRIES);
+}
 
 /** The entries of a headers or trailers message, in the order in which the peer sent them. */
 export function headerEntries(message: HttpHeaders | HttpTrailers): readonly HeaderValue[] {
@@ -17,14 +28,15 @@ export function headerEntries(message: HttpHeaders | HttpTrailers): readonly Hea
  * Names are compared case-insensitively; undefined where the header is absent.
  */
 export function header(message: HttpHeaders | HttpTrailers, name: string): string | undefined {
-  return joinedText(headerEntries(message), name);
+  return joinedText(headerFields(message), name);
 }
 
-/** {@link header} over bare entries. */
-export function joinedText(entries: readonly HeaderValue[], name: string): string | undefined {
+/** {@link header} over bare fields. */
+export function joinedText(fields: HeaderFields, name: string): string | undefined {
   const wanted = name.toLowerCase();
+  if (fields instanceof HeaderIndex) return fields.joined(wanted);
   let text: string | undefined;
-  for (const entry of entries) {
+  for (const entry of fields) {
     if (!hasName(entry, wanted)) continue;
     if (text === undefined) text = valueText(entry);
     else if (wanted === "set-cookie") break;
@@ -34,9 +46,10 @@ export function joinedText(entries: readonly HeaderValue[], name: string): strin
 }
 
 /** Every value of a header as text, in order; an empty array where it is absent. */
-export function allHeaders(entries: readonly HeaderValue[], name: string): readonly string[] {
+export function allHeaders(fields: HeaderFields, name: string): readonly string[] {
   const wanted = name.toLowerCase();
-  return entries.filter((entry) => hasName(entry, wanted)).map(valueText);
+  if (fields instanceof HeaderIndex) return fields.all(wanted);
+  return fields.filter((entry) => hasName(entry, wanted)).map(valueText);
 }
 
 /**
@@ -45,27 +58,41 @@ export function allHeaders(entries: readonly HeaderValue[], name: string): reado
  *
  * @throws {FaultError} `header_ambiguous` where the header came more than once.
  */
-export function oneHeader(entries: readonly HeaderValue[], name: string): string | undefined {
+export function oneHeader(fields: HeaderFields, name: string): string | undefined {
   const wanted = name.toLowerCase();
+  const found = fields instanceof HeaderIndex ? fields.one(wanted) : oneText(fields, wanted);
+  if (found === SEVERAL) throw new FaultError("header_ambiguous", `header "${wanted}" came more than once`);
+  return found;
+}
+
+function oneText(entries: readonly HeaderValue[], wanted: string): string | undefined | typeof SEVERAL {
   let found: HeaderValue | undefined;
   for (const entry of entries) {
     if (!hasName(entry, wanted)) continue;
-    if (found !== undefined) throw new FaultError("header_ambiguous", `header "${wanted}" came more than once`);
+    if (found !== undefined) return SEVERAL;
     found = entry;
   }
   return found && valueText(found);
 }
 
 /** The exact bytes of a header's first value; undefined where it is absent. */
-export function headerBytes(entries: readonly HeaderValue[], name: string): Uint8Array | undefined {
+export function headerBytes(fields: HeaderFields, name: string): Uint8Array | undefined {
   const wanted = name.toLowerCase();
-  const found = entries.find((entry) => hasName(entry, wanted));
+  if (fields instanceof HeaderIndex) return fields.first(wanted);
+  const found = fields.find((entry) => hasName(entry, wanted));
   return found && valueBytes(found);
+}
+
+/** True where a header is there, even with an empty value. `wanted` is lower-case. */
+export function hasHeader(fields: HeaderFields, wanted: string): boolean {
+  return fields instanceof HeaderIndex ? fields.has(wanted) : fields.some((entry) => hasName(entry, wanted));
 }
 
 /** The value of a pseudo-header, which comes once and stands before all others; undefined where there is none. */
 export function pseudoHeader(message: HttpHeaders, name: `:${string}`): string | undefined {
-  for (const entry of headerEntries(message)) if (entry.key === name) return valueText(entry);
+  const fields = headerFields(message);
+  if (fields instanceof HeaderIndex) return fields.firstText(name);
+  for (const entry of fields) if (hasName(entry, name)) return valueText(entry);
   return undefined;
 }
 

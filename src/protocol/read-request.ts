@@ -4,6 +4,7 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { readCanonicalRequest } from "./canonical-request.ts";
 import { bytesToText, textToBytes } from "./header-text.ts";
 
 /**
@@ -13,9 +14,15 @@ import { bytesToText, textToBytes } from "./header-text.ts";
  * as they are into the strings of `attributes` (`request.useragent`) and of `metadata_context`. Were that malformed, any
  * client could fail its stream, and so pass by a processor under `failure_mode_allow`.
  *
+ * The headers of a message refer to its bytes, and are made when somebody reads them; all of it is checked at once.
+ *
  * @throws Where the bytes are no ProcessingRequest.
  */
 export function readRequest(bytes: Uint8Array): ProcessingRequest {
+  return readCanonicalRequest(bytes, readWhole) ?? readWhole(bytes);
+}
+
+function readWhole(bytes: Uint8Array): ProcessingRequest {
   try {
     return fromBinary(ProcessingRequestSchema, bytes);
   } catch {

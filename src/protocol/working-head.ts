@@ -1,29 +1,34 @@
 import { create } from "@bufbuild/protobuf";
 import { type HeaderValue, HeaderValueSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
+import { HeaderIndex } from "./header-index.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { valueBytes } from "./header-text.ts";
-import { hasName } from "./headers.ts";
+import { type HeaderFields, hasHeader, hasName } from "./headers.ts";
 
 /**
  * A header map as it is after the changes made so far, for whoever comes next: later processors, and effects that
  * depend on what is there. The copy is made when somebody looks, and kept up to date from there.
  */
 export class WorkingHead {
-  readonly #original: readonly HeaderValue[];
+  readonly #original: HeaderFields;
   readonly #changes: readonly HeaderChange[];
   #copy: HeaderValue[] | undefined;
   #applied = 0;
 
   /** `changes` may grow; they are never taken back. */
-  constructor(original: readonly HeaderValue[], changes: readonly HeaderChange[]) {
+  constructor(original: HeaderFields, changes: readonly HeaderChange[]) {
     this.#original = original;
     this.#changes = changes;
   }
 
+  /** The fields by now: what Envoy sent, while nothing is changed. */
+  get fields(): HeaderFields {
+    return this.#changes.length === 0 ? this.#original : this.entries;
+  }
+
   /** The entries by now. Do not keep the array: the next change may alter it. */
   get entries(): readonly HeaderValue[] {
-    if (this.#changes.length === 0) return this.#original;
-    this.#copy ??= [...this.#original];
+    this.#copy ??= [...entriesOf(this.#original)];
     for (; this.#applied < this.#changes.length; this.#applied++) {
       const change = this.#changes[this.#applied];
       if (change) applyChange(this.#copy, change);
@@ -37,7 +42,7 @@ export class WorkingHead {
       const change = this.#changes[at];
       if (change?.name === name) return change.op !== "remove";
     }
-    return this.#original.some((entry) => hasName(entry, name));
+    return hasHeader(this.#original, name);
   }
 
   /**
@@ -93,8 +98,13 @@ function entryOf(key: string, value: Uint8Array): HeaderValue {
   return create(HeaderValueSchema, { key, rawValue: new Uint8Array(value) });
 }
 
-function sizeOf(entries: readonly HeaderValue[]): { readonly count: number; readonly bytes: number } {
+function entriesOf(fields: HeaderFields): readonly HeaderValue[] {
+  return fields instanceof HeaderIndex ? fields.toMap().headers : fields;
+}
+
+function sizeOf(fields: HeaderFields): { readonly count: number; readonly bytes: number } {
+  if (fields instanceof HeaderIndex) return { count: fields.count, bytes: fields.size };
   let bytes = 0;
-  for (const entry of entries) bytes += entry.key.length + valueBytes(entry).length;
-  return { count: entries.length, bytes };
+  for (const entry of fields) bytes += entry.key.length + valueBytes(entry).length;
+  return { count: fields.length, bytes };
 }

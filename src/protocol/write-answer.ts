@@ -1,7 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   CommonResponse_ResponseStatus,
-  type HeaderMutationSchema,
+  type HeaderMutation,
+  HeaderMutationSchema,
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
@@ -10,6 +11,7 @@ import type { HeaderChange } from "./header-mutation.ts";
 import { toHeaderMutation } from "./header-mutation.ts";
 import { toProcessingMode } from "./mode-override.ts";
 import { neutralAnswer } from "./neutral-answer.ts";
+import { newHeadersAnswer } from "./new-headers-answer.ts";
 import { directionOf, type HeaderPhase, type Phase, type TrailerPhase } from "./phase.ts";
 
 /** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
@@ -23,12 +25,10 @@ const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
  */
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
-  const response = routedMutation(phase, changes, answer.clearRouteCache);
-  if (response === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
-  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, response?.headerMutation, answer.wholeBody), answer);
-  const written = create(ProcessingResponseSchema, {
-    response: { case: phase, value: response ? { response } : {} },
-  });
+  const routed = routedMutation(phase, changes, answer.clearRouteCache);
+  if (routed === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
+  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed?.headerMutation, answer.wholeBody), answer);
+  const written = newHeadersAnswer(phase, routed);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
 }
@@ -43,20 +43,21 @@ export function routedMutation(
   wantsRoute: boolean | undefined,
 ): RoutedMutation | undefined {
   const clearRouteCache = directionOf(phase) === "request" && (wantsRoute === true || changes.some(isRouting));
-  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? {} : undefined);
+  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? create(HeaderMutationSchema) : undefined);
   if (headerMutation === undefined) return undefined;
-  return clearRouteCache ? { headerMutation, clearRouteCache } : { headerMutation };
+  return { headerMutation, clearRouteCache };
 }
 
-interface RoutedMutation {
-  readonly headerMutation: MessageInitShape<typeof HeaderMutationSchema>;
-  readonly clearRouteCache?: boolean;
+/** A mutation, and whether Envoy chooses the route anew after it. */
+export interface RoutedMutation {
+  readonly headerMutation: HeaderMutation;
+  readonly clearRouteCache: boolean;
 }
 
 /** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
 function replacingAnswer(
   phase: HeaderPhase,
-  headerMutation: MessageInitShape<typeof HeaderMutationSchema> | undefined,
+  headerMutation: HeaderMutation | undefined,
   body: Uint8Array,
 ): ProcessingResponse {
   const bodyMutation = { mutation: { case: "body" as const, value: body } };

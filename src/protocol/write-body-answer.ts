@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
 import {
   type CommonResponseSchema,
   type HttpBody,
@@ -10,7 +9,7 @@ import type { ContinueAnswer } from "./answer.ts";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { textToBytes } from "./header-text.ts";
-import { hasName } from "./headers.ts";
+import { type HeaderFields, hasHeader } from "./headers.ts";
 import { joinBytes } from "./join-bytes.ts";
 import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";
 import type { BodyPhase } from "./phase.ts";
@@ -20,7 +19,7 @@ import { addMetadata, routedMutation } from "./write-answer.ts";
 export interface BodyAnswerSituation {
   readonly mode: BodyMode | undefined;
   /** The headers by now; none where Envoy did not send them. */
-  readonly entries: readonly HeaderValue[];
+  readonly fields: HeaderFields;
 }
 
 /** True where an answer to a piece of a body lets it pass, and says nothing besides. */
@@ -38,10 +37,10 @@ export function isNeutralBody(answer: ContinueAnswer): boolean {
 export function bodyAnswers(
   { case: phase, value }: { readonly case: BodyPhase; readonly value: HttpBody },
   answer: ContinueAnswer,
-  { mode, entries }: BodyAnswerSituation,
+  { mode, fields }: BodyAnswerSituation,
 ): readonly ProcessingResponse[] {
   const bytes = answer.body?.pieces;
-  if (!returnsBody(mode)) return [addMetadata(mutatedBody(phase, answer, { mode, entries }), answer)];
+  if (!returnsBody(mode)) return [addMetadata(mutatedBody(phase, answer, { mode, fields }), answer)];
   const { endOfStream, endOfStreamWithoutMessage } = value;
   const isEnd = endOfStream || endOfStreamWithoutMessage;
   const responses = bytes
@@ -94,10 +93,10 @@ function grpcPieces(phase: BodyPhase, value: HttpBody, pieces: readonly Uint8Arr
 function mutatedBody(
   phase: BodyPhase,
   answer: ContinueAnswer,
-  { mode, entries }: BodyAnswerSituation,
+  { mode, fields }: BodyAnswerSituation,
 ): ProcessingResponse {
   const bytes = answer.body && joinBytes(answer.body.pieces);
-  const changes = bytes ? withLength(answer.headerChanges, bytes.length, { mode, entries }) : answer.headerChanges;
+  const changes = bytes ? withLength(answer.headerChanges, bytes.length, { mode, fields }) : answer.headerChanges;
   const response: MessageInitShape<typeof CommonResponseSchema> = {
     ...routedMutation(phase, changes, answer.clearRouteCache),
     ...(bytes && { bodyMutation: bodyMutation(bytes) }),
@@ -117,9 +116,9 @@ function bodyMutation(bytes: Uint8Array): NonNullable<MessageInitShape<typeof Co
 function withLength(
   changes: readonly HeaderChange[],
   length: number,
-  { mode, entries }: BodyAnswerSituation,
+  { mode, fields }: BodyAnswerSituation,
 ): readonly HeaderChange[] {
   const isChecked = mode === "BUFFERED" || mode === undefined;
-  if (!isChecked || !entries.some((entry) => hasName(entry, "content-length"))) return changes;
+  if (!isChecked || !hasHeader(fields, "content-length")) return changes;
   return [...changes, { op: "set", name: "content-length", value: textToBytes(String(length)) }];
 }

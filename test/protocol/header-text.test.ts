@@ -66,4 +66,12 @@ describe("textToBytes", () => {
     expect(textToBytes("é😀")).toEqual(Uint8Array.of(0xc3, 0xa9, 0xf0, 0x9f, 0x98, 0x80));
     expect(textToBytes("")).toEqual(bytes(""));
   });
+
+  test("writes texts of any length, of which none disturbs another", () => {
+    const texts = [1, 64, 65, 100, 341, 342, 5000].flatMap((length) =>
+      Array.from({ length: 40 }, (_, index) => String.fromCharCode(0x61 + (index % 26), 0xe9).repeat(length)),
+    );
+    const written = texts.map(textToBytes);
+    expect(written.map((one) => new TextDecoder().decode(one))).toEqual(texts);
+  });
 });

@@ -1,0 +1,17 @@
+import { toBinary } from "@bufbuild/protobuf";
+import {
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { answerSize } from "../protocol/answer-size.ts";
+import { writeAnswerBytes } from "../protocol/write-answer-bytes.ts";
+import { type GrpcReply, writePrefix } from "./reply.ts";
+
+/** Sends an answer: nearly every one is written where it leaves from, the rest is encoded by protobuf-es. */
+export function sendAnswer(reply: GrpcReply, answer: ProcessingResponse): boolean {
+  const size = answerSize(answer);
+  if (size === undefined) return reply.send(toBinary(ProcessingResponseSchema, answer));
+  return reply.sendFilled(size, (target, at) => {
+    writeAnswerBytes(answer, target, writePrefix(target, at, size) + size);
+  });
+}

@@ -1,0 +1,102 @@
+import type { HeaderMap } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { HttpHeaders, HttpTrailers } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { HeaderIndex } from "./header-index.ts";
+
+type Name = "headers" | "trailers";
+
+/** A base class whose instances are the objects that it is given. */
+function given(message: object): object {
+  return message;
+}
+
+const Given = given as unknown as new (message: object) => object;
+
+/**
+ * What a message whose headers are made on demand makes them of. A private name is no property: neither protobuf-es nor
+ * a comparison sees it, and a copy of the message is an ordinary one.
+ */
+class OnDemand extends Given {
+  /** The headers themselves once they are made, where the message was frozen before. */
+  #form: HeaderIndex | HeaderMap;
+
+  constructor(message: object, index: HeaderIndex) {
+    super(message);
+    this.#form = index;
+  }
+
+  static mark(message: object, index: HeaderIndex): void {
+    new OnDemand(message, index);
+  }
+
+  static formOf(message: object): HeaderIndex | HeaderMap {
+    if (#form in message) return message.#form;
+    throw new TypeError("headers on demand cannot be read through another object than the message that has them");
+  }
+
+  /** The headers, from now on an ordinary property. */
+  static take(message: object, name: Name): HeaderMap {
+    const form = OnDemand.formOf(message);
+    if (!(form instanceof HeaderIndex)) return form;
+    const map = form.toMap();
+    if (!settle(message, name, map) && #form in message) message.#form = map;
+    return map;
+  }
+}
+
+/** What the accessor gives while {@link headersOf} looks, instead of making the headers. */
+let peeking = false;
+let peeked: HeaderIndex | HeaderMap | undefined;
+
+const HEADERS = accessor("headers");
+const TRAILERS = accessor("trailers");
+
+/**
+ * Gives a message the headers of an index: a property like any other of them, of which nothing is made until somebody
+ * reads it. From then on it is what protobuf-es makes of the bytes.
+ */
+export function setHeadersOnDemand(message: HttpHeaders, index: HeaderIndex): void {
+  // The accessors are the same two functions each time, or every message would have a shape of its own.
+  OnDemand.mark(message, index);
+  Object.defineProperty(message, "headers", HEADERS);
+}
+
+/** The same for trailers. */
+export function setTrailersOnDemand(message: HttpTrailers, index: HeaderIndex): void {
+  OnDemand.mark(message, index);
+  Object.defineProperty(message, "trailers", TRAILERS);
+}
+
+/** The headers or trailers of a message, as the index where nobody has read or replaced them so far. */
+export function headersOf(message: HttpHeaders | HttpTrailers): HeaderIndex | HeaderMap | undefined {
+  peeked = undefined;
+  peeking = true;
+  try {
+    // Only the property itself knows whether it is still the accessor: it can be deleted, and defined anew.
+    const map = message.$typeName === "envoy.service.ext_proc.v3.HttpHeaders" ? message.headers : message.trailers;
+    return map ?? peeked;
+  } finally {
+    peeking = false;
+  }
+}
+
+function accessor(name: Name): PropertyDescriptor {
+  return {
+    get(this: object): HeaderMap | undefined {
+      if (!peeking) return OnDemand.take(this, name);
+      peeked = OnDemand.formOf(this);
+      return undefined;
+    },
+    set(this: object, map: HeaderMap | undefined): void {
+      if (!settle(this, name, map)) throw new TypeError(`cannot assign to ${name} of a frozen message`);
+    },
+    enumerable: true,
+    configurable: true,
+  };
+}
+
+/** Puts an ordinary property in the place of the accessor; false where the message is frozen. */
+function settle(message: object, name: Name, map: HeaderMap | undefined): boolean {
+  // To take the last property away and add one keeps an object fast, which defining it anew does not.
+  if (Object.isExtensible(message)) Reflect.deleteProperty(message, name);
+  return Reflect.defineProperty(message, name, { value: map, writable: true, enumerable: true, configurable: true });
+}

@@ -1,0 +1,23 @@
+import { describe, expect, test } from "vitest";
+import { isWritableLength, lengthAt, varintBytes, writeLength } from "../../src/protocol/varint.ts";
+
+const LENGTHS = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455];
+
+describe("a length as a varint", () => {
+  test.each(LENGTHS)("%i is read as it is written, in as many bytes as it is said to take", (length) => {
+    const bytes = new Uint8Array(6);
+    const end = writeLength(bytes, 1, length);
+    expect([end - 1, lengthAt(bytes, 1, 6), lengthAt(bytes, 1, end)]).toEqual([varintBytes(length), length, length]);
+    expect(lengthAt(bytes, 1, end - 1)).toBe(-1);
+    expect(isWritableLength(length)).toBe(true);
+  });
+
+  test("is none where the bytes end within it", () => {
+    expect([lengthAt(Uint8Array.of(0x80), 0, 5), lengthAt(new Uint8Array(0), 0, 5)]).toEqual([-1, -1]);
+  });
+
+  test("is none beyond four bytes", () => {
+    expect(lengthAt(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x01), 0, 5)).toBe(-1);
+    expect(isWritableLength(268_435_456)).toBe(false);
+  });
+});
