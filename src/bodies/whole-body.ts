@@ -1,4 +1,6 @@
+import { brotliLength } from "./brotli-length.ts";
 import { type CodingFailure, classifyEngineError, codingFailure, engineFailure } from "./coding-failure.ts";
+import { inSlot } from "./coding-slots.ts";
 import type { CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecoder } from "./decoder.ts";
@@ -8,6 +10,7 @@ import { createEncoder } from "./encoder.ts";
 import { decodeNow, encodeNow } from "./engine.ts";
 import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
 import { compactBytes, joinBytes, plainBytes } from "./owned-bytes.ts";
+import { codedNow, mayCodeNow } from "./turn-allowance.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 /** A whole body, decoded or encoded. */
@@ -30,6 +33,8 @@ const DECODE_NOW_BYTES = 128 << 10;
 const DECODE_NOW_OUTPUT_BYTES = 512 << 10;
 /** Encoding is slower: 64 KiB take 0.4 ms. */
 const ENCODE_NOW_BYTES = 64 << 10;
+/** As much as decoding so many bytes. */
+const ENCODING_COST = 4;
 const NO_ROOM = codingFailure("no_room", "identity");
 
 /**
@@ -49,12 +54,12 @@ export function decodeBody(
   codings: readonly Coding[],
   limits: WholeLimits,
 ): CodedBody | CodingFailure | Promise<CodedBody | CodingFailure> {
-  if (bytes.length <= DECODE_NOW_BYTES) {
+  if (bytes.length <= DECODE_NOW_BYTES && mayCodeNow()) {
     const decoded = decodeAllNow(bytes, codings, limits);
     if (decoded?.kind === "bytes" && limits.hold?.(decoded.bytes.length) === false) return NO_ROOM;
     if (decoded !== undefined) return decoded;
   }
-  return runWhole(createDecoder(codings, limits), bytes, limits.hold);
+  return inSlot(() => runWhole(createDecoder(codings, limits), bytes, limits.hold));
 }
 
 /** Encodes a body that is all there, small ones at once, larger ones in Node's thread pool. */
@@ -62,10 +67,11 @@ export function encodeBody(
   bytes: Uint8Array,
   codings: readonly Coding[],
 ): CodedBody | CodingFailure | Promise<CodedBody | CodingFailure> {
-  if (bytes.length > ENCODE_NOW_BYTES && codings.length > 0)
-    return runWhole(createEncoder(codings, { flush: "end" }), bytes);
+  if (codings.length > 0 && (bytes.length > ENCODE_NOW_BYTES || !mayCodeNow()))
+    return inSlot(() => runWhole(createEncoder(codings, { flush: "end" }), bytes));
   let encoded = bytes;
   for (const coding of codings) {
+    codedNow(encoded.length * ENCODING_COST);
     try {
       encoded = encodeNow(coding, encoded);
     } catch {
@@ -94,7 +100,7 @@ function decodeAllNow(
   return { kind: "bytes", bytes: compactBytes(decoded) };
 }
 
-/** `needs_pool`: its frames have to be decoded one by one. */
+/** `needs_pool`: its frames have to be decoded one by one, or it may cost too much. */
 function decodeOneNow(
   bytes: Uint8Array,
   coding: Coding,
@@ -109,12 +115,16 @@ function decodeOneNow(
     if (!frames.atFrameEnd) return codingFailure("truncated", coding);
     if (!frames.isOnlyOne) return "needs_pool";
   }
+  // Brotli fills its whole window at the first step, whatever limit it is given: 8 ms for a bomb of a hundred bytes.
+  if (coding === "br" && !((brotliLength(bytes) ?? Number.POSITIVE_INFINITY) <= maxBytes)) return "needs_pool";
   try {
     const format = coding === "deflate" ? deflateFormat(first, second) : coding;
     const { buffer, engine } = decodeNow(format, bytes, Math.max(1, maxBytes));
+    codedNow(buffer.length);
     if (engine.bytesWritten < bytes.length) return codingFailure("trailing_data", coding);
     return buffer.length > maxBytes ? "too_much" : { kind: "bytes", bytes: plainBytes(buffer) };
   } catch (error) {
+    codedNow(maxBytes);
     if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") return "too_much";
     return classifyEngineError(error, coding, coding === "gzip" && isGzipHead(bytes));
   }

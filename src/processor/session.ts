@@ -19,13 +19,14 @@ import {
 import { describeSummary } from "./answer-summary.ts";
 import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
+import { decideFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
 import { DirectionQueue } from "./direction-queue.ts";
-import { faultOutcome } from "./fault-policy.ts";
+import type { FaultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { HandlerChain } from "./run-handlers.ts";
-import { defaultRunRules, policyFor, type RunRules, runRules } from "./run-rules.ts";
+import { defaultRunRules, type RunRules, runRules } from "./run-rules.ts";
 import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
 import { SessionRecord } from "./session-record.ts";
@@ -286,21 +287,10 @@ export class Session implements AnswerOwner, BodyOwner {
   #failed(failure: Fault, message: PhaseMessage | undefined): void {
     if (this.#over) return;
     const exchange = this.#exchange;
-    const { shadow } = this.#rules;
-    const observed = exchange.observabilityMode;
-    const isDraining = failure.code === "server_draining";
-    const policy = policyFor(this.#rules, failure, (phase) => exchange.awaits(phase));
-    const outcome = faultOutcome(policy, {
-      observed,
-      shadow,
-      takesImmediateResponse: exchange.immediateObstacle === undefined,
-      canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
-    });
-    this.#fault ??= failure;
-    this.#record?.failed(outcome);
-    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
-    if (observed) this.#unenforced("observability_mode", `fault ${failure.code}`);
-    else if (shadow) this.#unenforced("shadow", `fault ${failure.code}`);
+    const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
+    this.#tellFault(failure, outcome);
+    if (exchange.observabilityMode) this.#unenforced("observability_mode", `fault ${failure.code}`);
+    else if (this.#rules.shadow) this.#unenforced("shadow", `fault ${failure.code}`);
     else if (failure.code === "immediate_response_disabled") this.#unenforced(failure.code, "immediateResponse");
     switch (outcome) {
       case "passed":
@@ -317,6 +307,12 @@ export class Session implements AnswerOwner, BodyOwner {
       default:
         this.#end("fault", failure);
     }
+  }
+
+  #tellFault(failure: Fault, outcome: FaultOutcome): void {
+    this.#fault ??= failure;
+    this.#record?.failed(outcome);
+    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
   }
 
   /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
@@ -360,6 +356,8 @@ export class Session implements AnswerOwner, BodyOwner {
   #end(ended: SessionResult, error?: Fault): void {
     if (this.#over) return;
     this.#over = true;
+    const lost = this.#bodies?.lostTail(ended === "completed");
+    if (lost) this.#tellFault(lost, "passed");
     for (const direction of DIRECTIONS) {
       this.#queues[direction].waiting.length = 0;
       this.#abandon(direction);

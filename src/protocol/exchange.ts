@@ -239,6 +239,7 @@ export class Exchange {
           ? neutralBodyAnswers(message.case, message.value, state.mode)
           : bodyAnswers(message, answer, { mode: state.mode, fields: state.fields });
       default:
+        state.withheld = false;
         return [trailersAnswer(message.case, answer)];
     }
   }

@@ -9,7 +9,7 @@ import { directionMode, isAllowedOverride, overriddenMode } from "./processing-m
  *
  * @returns Whether it was.
  */
-export function overrideMode(filter: FilterState, override: ProcessingMode): boolean {
+export function overrideMode(filter: FilterState, override: ProcessingMode, answer: ProcessingResponse): boolean {
   const { config, request, response } = filter;
   const mode = overriddenMode(override, config.configuredMode);
   const { allowModeOverride = false, allowedOverrideModes = [] } = config.settings;
@@ -30,13 +30,19 @@ export function overrideMode(filter: FilterState, override: ProcessingMode): boo
   response.mode = directionMode(mode, "response");
   const isStreaming = answered.mode.body === "STREAMED" || answered.mode.body === "FULL_DUPLEX_STREAMED";
   const keptBefore = was[answered.direction] === "NONE" || was[answered.direction] === "BUFFERED";
-  if (isStreaming && keptBefore && answered.headers?.has("content-length")) {
+  if (isStreaming && keptBefore && answered.headers?.has("content-length") && !removesLength(answer)) {
     filter.warn("content_length_kept", answered.direction === "request" ? "requestHeaders" : "responseHeaders");
   }
   if (answered === request && was.response !== "NONE" && response.mode.body === "NONE") {
     filter.warn("mode_override_resets_body_mode", "requestHeaders");
   }
   return true;
+}
+
+/** The headers of the answer take force after the override. */
+function removesLength({ response: { value } }: ProcessingResponse): boolean {
+  if (value?.$typeName !== "envoy.service.ext_proc.v3.HeadersResponse") return false;
+  return (value.response?.headerMutation?.removeHeaders ?? []).some((name) => name.toLowerCase() === "content-length");
 }
 
 /**

@@ -28,7 +28,7 @@ export function receiveMessage(filter: FilterState, message: ProcessingResponse)
     return;
   }
   const bodyMode = filter.request.mode.body;
-  const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride) : false;
+  const overridden = message.modeOverride ? overrideMode(filter, message.modeOverride, message) : false;
   if (overridden && message.response.case === undefined && isDirectOverride(filter, bodyMode)) return;
   const endsBody = isLastOfBody(filter, message);
   const problem = answer(filter, message);

@@ -191,4 +191,19 @@ describe("content-length", () => {
     expect(headerOf(outcome.upstream, "content-length")).toBe("7");
     expect(warningCodes(outcome)).toContain("content_length_kept");
   });
+
+  test("is not kept where the same answer removes it, and there is no warning", () => {
+    const answer = {
+      response: {
+        case: "requestHeaders" as const,
+        value: { response: { headerMutation: { removeHeaders: ["Content-Length"] } } },
+      },
+      modeOverride: { requestBodyMode: 1 },
+    };
+    const outcome = simulate({ requestHeaders: [answer] }, requestMode("NONE", { allowModeOverride: true }), {
+      request: { headers: [["content-length", "7"]], chunks: ["one ", "two"], chunkIntervalMs: 5 },
+    });
+    expect(headerOf(outcome.upstream, "content-length")).toBeUndefined();
+    expect(warningCodes(outcome)).toEqual([]);
+  });
 });

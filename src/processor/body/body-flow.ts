@@ -5,7 +5,7 @@ import type { ContinueAnswer } from "../../protocol/answer.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { fault } from "../../protocol/fault.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
@@ -13,6 +13,7 @@ import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
 import type { StreamBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { BodyScene } from "./stage-host.ts";
 
@@ -32,6 +33,8 @@ export interface BodyFlowOptions {
   pending(index: number): void;
 }
 
+/** Envoy's own pieces have 2 MiB at most, and messages 4 MiB: what comes of one message may be as much without being counted. */
+const FREE_BYTES = 4 << 20;
 const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
 /** One body on its way through its handlers: messages in, answers out. */
@@ -42,6 +45,7 @@ export class BodyFlow implements BodyScene {
   readonly budget: StreamBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
+  closed = false;
   readonly #options: BodyFlowOptions;
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
@@ -51,11 +55,17 @@ export class BodyFlow implements BodyScene {
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
+  /** What comes out of one message, above what an ordinary one may. */
+  readonly #surplus: HeldRoom;
+  #freeBytes = 0;
   #began = false;
+  /** A piece of the body came. */
+  #hasBody = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
     this.budget = options.budget;
+    this.#surplus = new HeldRoom(options.budget);
     this.takesHeaderChanges = options.plan.takesHeaderChanges;
     this.#held = options.heldHeaders;
     const nothing = { case: options.phase, value: create(HttpBodySchema) };
@@ -89,11 +99,14 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
+    this.#hasBody = true;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const lost = isEnd ? undefined : this.#unknowable();
     if (lost !== undefined) return lost;
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const cut = complete ? undefined : this.#cut();
+    if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(
@@ -110,15 +123,21 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      if (!returnsBody(mode) && pieces.some(({ length }) => length > 0) && !this.#watched)
+      // Envoy takes no body for a message that has trailers and none.
+      const hasPlace = returnsBody(mode) && this.#hasBody;
+      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
         );
       this.#everChanged ||= this.#changed;
       const headers = this.#release(true);
-      if (returnsBody(mode)) this.work.prelude = { headers, pieces };
       this.#settle();
+      if (returnsBody(mode)) {
+        this.work.prelude = { headers, pieces };
+        // They leave with the answer to the trailers: without it they are lost.
+        this.#options.exchange.withhold(directionOf(message.case), headers !== undefined || pieces.length > 0);
+      }
       return this.work;
     });
   }
@@ -130,13 +149,27 @@ export class BodyFlow implements BodyScene {
     return after(ended, (end) => end ?? joinBytes(this.#pieces));
   }
 
+  /** The fault of a body whose handlers did not see its end, and have something to say there. */
+  get lostTail(): Fault | undefined {
+    const { plan } = this.#options;
+    const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
+    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    for (const stage of this.#stages) {
+      const lost = stage.lostTail?.();
+      if (lost !== undefined) return lost;
+    }
+    return undefined;
+  }
+
   /** Nobody waits for it any more. */
   close(): void {
     this.ended = true;
+    this.closed = true;
     for (const stage of this.#stages) stage.close();
     this.#stages = [];
     this.#pieces = [];
     this.#held = undefined;
+    this.#surplus.give();
   }
 
   get #watched(): boolean {
@@ -146,6 +179,8 @@ export class BodyFlow implements BodyScene {
   #open(message: PhaseMessage): void {
     this.#pieces = [];
     this.#changed = false;
+    this.#surplus.give();
+    this.#freeBytes = FREE_BYTES;
     this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
     this.#began = true;
   }
@@ -154,6 +189,29 @@ export class BodyFlow implements BodyScene {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
     this.#pieces.push(piece);
+    this.#freeBytes -= piece.length;
+    return this.#freeBytes < 0 ? this.#overflow(piece.length) : undefined;
+  }
+
+  /** A small piece may be much more out of its coding, and an answer is one message. */
+  #overflow(bytes: number): StageEnd | undefined {
+    const cap = this.#surplus.take(bytes);
+    if (cap === undefined) return undefined;
+    this.budget.total.refused(cap, "reject");
+    const code = cap === "stream" ? "body_too_large" : "body_memory_exceeded";
+    return fault(code, `${this.#options.phase}: what comes of one message is more than there is room for (${cap})`);
+  }
+
+  /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
+  #cut(): StageEnd | undefined {
+    const left: BodyStage[] = [];
+    for (const stage of this.#stages) {
+      const end = stage.cut?.();
+      if (end === "pass") stage.close();
+      else if (end !== undefined) return end;
+      else left.push(stage);
+    }
+    this.#stages = left;
     return undefined;
   }
 

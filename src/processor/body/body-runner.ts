@@ -62,6 +62,7 @@ export class BodyRunner {
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
   readonly #closed: Record<Direction, boolean> = { request: false, response: false };
+  readonly #looked: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
     this.#options = options;
@@ -83,9 +84,20 @@ export class BodyRunner {
     );
   }
 
-  /** True while handlers look at the body of a direction. */
+  /** True once handlers look at the body of a direction: they may have kept bytes of it, even where none runs any more. */
   looksAt(direction: Direction): boolean {
-    return this.#flows[direction] !== undefined;
+    return this.#looked[direction];
+  }
+
+  /**
+   * What is left of a body, where the stream is over and its end was not seen: in STREAMED trailers hide it, and nobody
+   * can tell that from a client that went away. Of a transaction that did not come to its end by itself, only a request
+   * counts to which there is a response.
+   */
+  lostTail(completed: boolean): Fault | undefined {
+    const { request, response } = this.#flows;
+    const isAnswered = completed || this.#options.exchange.headers("response") !== undefined;
+    return (isAnswered ? request?.lostTail : undefined) ?? (completed ? response?.lostTail : undefined);
   }
 
   /** The headers of a direction whose answer is held back. */
@@ -175,6 +187,7 @@ export class BodyRunner {
     if ("kind" in made) return made;
     flow.run(made.stages);
     this.#flows[direction] = flow;
+    this.#looked[direction] = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
@@ -205,13 +218,15 @@ export class BodyRunner {
     const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
     if ("kind" in made) return made;
     flow.run(made.stages);
+    this.#flows[direction] = flow;
     const nothing = { case: phase, value: flow.work.message.value } as PhaseMessage;
     return after(flow.replace(nothing, plainBytes(bytes)), (body) => {
+      flow.close();
+      this.#flows[direction] = undefined;
       if (!(body instanceof Uint8Array)) return body;
       for (const change of flow.work.headerChanges) work.change(change);
       Object.assign(work, mergeMetadata(work, flow.work));
       work.wholeBody = body;
-      flow.close();
       return work;
     });
   }
@@ -221,9 +236,10 @@ export class BodyRunner {
     const active: ActiveClaim[] = [];
     for (const claim of claims[directionOf(phase)]) {
       const { index, handler } = claim;
-      const tx = chain.transaction(index);
-      if (!(tx instanceof ScopedTransaction)) return tx;
+      let tx: ReturnType<HandlerChain["transaction"]>;
       try {
+        tx = chain.transaction(index);
+        if (!(tx instanceof ScopedTransaction)) return tx;
         if (handler.read !== "grpc" && handler.when !== undefined && handler.when(tx) !== true) continue;
       } catch (cause) {
         return chain.threw(index, phase, cause);
@@ -314,6 +330,10 @@ class LateScene implements BodyScene {
 
   get messageCompressed(): boolean {
     return this.#there.messageCompressed;
+  }
+
+  get closed(): boolean {
+    return this.#there.closed;
   }
 
   pending(index: number): void {

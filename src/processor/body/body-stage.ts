@@ -15,10 +15,17 @@ export type Emit = (piece: Bytes) => Soon<StageEnd | undefined>;
 export interface BodyStage {
   /** Bytes that came in and have not gone on, or go on in another form only. */
   readonly withholds: boolean;
+  /**
+   * Asked before a body of which the beginning comes, and nothing but that: what ends it, or `pass` where it is to go
+   * past this stage. Absent: the stage can do with a beginning.
+   */
+  cut?(): StageEnd | "pass" | undefined;
   /** Takes the next piece. */
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined>;
   /** Nothing more comes. `complete` is false where there is more, which passes unseen. */
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined>;
+  /** The fault of a body whose end this stage was never told of, where it has something to say there, as far as one knows. */
+  lostTail?(): Fault | undefined;
   /** Frees what it holds; nobody waits for it any more. */
   close(): void;
 }

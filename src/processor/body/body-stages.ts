@@ -74,7 +74,8 @@ function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly C
   const maxBytes = "overLimit" in handler && handler.overLimit === "pass" ? undefined : handler.maxBytes;
   const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER });
   const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
-  return new CodedStage(host, { inner, decoder, encoder, looks });
+  const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
+  return new CodedStage(host, { inner, decoder, encoder, looks, overLimit });
 }
 
 function innerStage({ claim: { handler }, host }: ActiveClaim, phase: BodyPhase): BodyStage {

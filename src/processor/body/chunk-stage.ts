@@ -1,17 +1,20 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
-import { after, type Soon } from "./soon.ts";
+import { emitAll } from "./emit-all.ts";
+import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
 
 /** Gives a body to its handler chunk by chunk, each to be changed or left. */
 export class ChunkStage implements BodyStage {
-  readonly withholds = false;
+  /** Its handler changes the body, and may keep bytes of it for later: what is left is no part of the same body. */
+  withholds = false;
   readonly #host: StageHost;
   readonly #handler: ChunksHandler;
   readonly #phase: BodyPhase;
@@ -35,31 +38,39 @@ export class ChunkStage implements BodyStage {
         if (!(outcome instanceof Uint8Array))
           return this.#host.fault("invalid_effect", `chunk() returned ${nameKind(outcome)}, must be bytes or nothing`);
         this.#host.changed();
+        this.withholds = true;
         return outcome.length > 0 ? emit(plainBytes(outcome)) : undefined;
       },
     );
   }
 
-  end(emit: Emit): Soon<StageEnd | undefined> {
+  end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
     if (end === undefined || this.#limit.exceeded) return undefined;
     return this.#host.call(
       () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, emit),
+      (outcome) =>
+        this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, tailEmit(this.#host, emit, complete)),
     );
+  }
+
+  lostTail(): Fault | undefined {
+    return this.#handler.end === undefined || this.#limit.exceeded ? undefined : this.#host.lostTail();
   }
 
   close(): void {}
 }
 
+/** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */
+export function tailEmit(host: StageHost, emit: Emit, complete: boolean): Emit {
+  if (complete) return emit;
+  return () => host.overLimit("envoy", undefined);
+}
+
 /** Gives on what was added behind the last chunk. */
 export function emitTail(host: StageHost, emit: Emit): Soon<StageEnd | undefined> {
-  const [first, ...rest] = host.work.tail.splice(0);
-  if (first === undefined) return undefined;
+  const tail = host.work.tail.splice(0);
+  if (tail.length === 0) return undefined;
   host.changed();
-  const emitted = first.length > 0 ? emit(plainBytes(first)) : undefined;
-  return after(emitted, (end) => {
-    host.work.tail.push(...rest);
-    return end ?? emitTail(host, emit);
-  });
+  return emitAll(tail.filter(({ length }) => length > 0).map(plainBytes), emit);
 }

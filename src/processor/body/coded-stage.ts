@@ -1,6 +1,7 @@
 import { type CodingFailure, codingFailure } from "../../bodies/coding-failure.ts";
 import type { Deliver } from "../../bodies/coding-stage.ts";
 import type { CodingStream } from "../../bodies/coding-stream.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
@@ -14,6 +15,8 @@ export interface CodedStageOptions {
   readonly encoder?: CodingStream | undefined;
   /** The inner stage only looks: what came goes on as it was. */
   readonly looks: boolean;
+  /** What becomes of a body that cannot be encoded anew. */
+  readonly overLimit: "reject" | "pass" | undefined;
 }
 
 /** Shows a stage the body without its codings, and puts them on again behind it. */
@@ -34,6 +37,15 @@ export class CodedStage implements BodyStage {
     return (this.#began && !this.#options.looks) || this.#options.inner.withholds;
   }
 
+  /** What would be encoded anew ends where the rest of the original goes on: no recipient could decode that. */
+  cut(): StageEnd | "pass" | undefined {
+    const { looks, overLimit } = this.#options;
+    if (looks) return undefined;
+    if (overLimit !== "pass") return this.#host.overLimit("envoy", undefined);
+    this.#host.passes("envoy");
+    return "pass";
+  }
+
   async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
     const { decoder, looks } = this.#options;
@@ -52,6 +64,10 @@ export class CodedStage implements BodyStage {
     const end = this.#ended(failure) ?? (await inner.end(this.#outward(emit), complete));
     if (end !== undefined || encoder === undefined) return end;
     return this.#ended(await encoder.endTo(this.#deliver(emit)));
+  }
+
+  lostTail(): Fault | undefined {
+    return this.#options.inner.lostTail?.();
   }
 
   close(): void {

@@ -29,6 +29,8 @@ interface GrpcMessage {
 }
 
 const PREFIX_BYTES = 5;
+/** A megabyte holds 200,000 empty messages. So many cost a millisecond or two, besides their handler's time. */
+const TURN_MESSAGES = 1000;
 
 /** Gives the gRPC messages of a body to their handler, one by one. */
 export class GrpcStage implements BodyStage {
@@ -61,8 +63,9 @@ export class GrpcStage implements BodyStage {
     return this.#next(emit);
   }
 
-  end(): StageEnd | undefined {
+  end(_emit: Emit, complete: boolean): StageEnd | undefined {
     if (this.#heldBytes === 0) return undefined;
+    if (!complete) return this.#host.overLimit("envoy", undefined);
     return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
   }
 
@@ -72,14 +75,23 @@ export class GrpcStage implements BodyStage {
     this.#room.give();
   }
 
-  /** Takes one message after the other out of what is there. */
+  /** Takes one message after the other out of what is there: as many as a turn of the event loop may cost. */
   #next(emit: Emit): Soon<StageEnd | undefined> {
-    const message = this.#takeMessage();
-    if (message === undefined || "kind" in message) return message;
-    return after(this.#handle(message, emit), (end) => {
-      this.#room.give(message.framed.length);
-      return end ?? this.#next(emit);
-    });
+    for (let count = 0; count < TURN_MESSAGES; count++) {
+      const message = this.#takeMessage();
+      if (message === undefined || "kind" in message) return message;
+      const { length } = message.framed;
+      const handled = this.#handle(message, emit);
+      if (handled instanceof Promise) return handled.then((end) => this.#handled(length, end) ?? this.#next(emit));
+      if (this.#handled(length, handled) !== undefined) return handled;
+    }
+    this.#host.pending();
+    return new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#next(emit));
+  }
+
+  #handled(bytes: number, end: StageEnd | undefined): StageEnd | undefined {
+    this.#room.give(bytes);
+    return end;
   }
 
   #takeMessage(): GrpcMessage | StageEnd | undefined {

@@ -20,6 +20,8 @@ export interface BodyScene {
   readonly budget: StreamBudget;
   /** In GRPC mode: the message under way is compressed. */
   readonly messageCompressed: boolean;
+  /** Nobody waits for the handlers any more. */
+  readonly closed: boolean;
   /** A handler is at work that has not settled. */
   pending(index: number): void;
   /** What goes on is not what came. */
@@ -66,6 +68,8 @@ export class StageHost {
 
   /** Calls a handler and goes on with what it returned. What it throws is a fault. */
   call(handler: () => unknown, next: (outcome: unknown) => Soon<StageEnd | undefined>): Soon<StageEnd | undefined> {
+    // What came before it took its time.
+    if (this.#scene.closed) return undefined;
     try {
       const outcome = handler();
       if (!isThenable(outcome)) return next(outcome);
@@ -120,6 +124,12 @@ export class StageHost {
   fault(code: FaultCode, problem: string, cause?: unknown): Fault {
     const processor = this.#chain.nameOf(this.#index);
     return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
+  }
+
+  /** The fault of a handler that has something to say at the end of a body, which nobody saw. */
+  lostTail(): Fault {
+    const why = "the stream was over before the body's last piece: trailers hid the end, or the client went away";
+    return this.fault("tail_undeliverable", why);
   }
 
   /** The fault of a body that is too large for something, and may not pass. */

@@ -1,9 +1,10 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
-import { emitTail } from "./chunk-stage.ts";
+import { emitTail, tailEmit } from "./chunk-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
@@ -21,6 +22,8 @@ export class StreamStage implements BodyStage {
   #iterator: AsyncIterator<unknown> | undefined;
   #running: Promise<StageEnd | undefined> | undefined;
   #finished = false;
+  /** Bytes given to the handler, and not yielded by it. */
+  #keptBytes = 0;
   #emit: Emit = () => undefined;
 
   constructor(host: StageHost, handler: StreamHandler, phase: BodyPhase) {
@@ -43,15 +46,21 @@ export class StreamStage implements BodyStage {
     if (excess !== undefined) return excess;
     this.#host.changed();
     this.#host.pending();
+    this.#keptBytes += piece.length;
     this.#start();
     return await this.#untilHungry(this.#source.give(piece));
   }
 
-  async end(emit: Emit): Promise<StageEnd | undefined> {
-    this.#emit = emit;
+  async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
+    this.#emit = tailEmit(this.#host, emit, complete);
     this.#host.pending();
     this.#start();
     return await this.#endLoop();
+  }
+
+  /** What it would have yielded nobody knows; that it was given more than it yielded, one does. */
+  lostTail(): Fault | undefined {
+    return this.#finished || this.#keptBytes <= 0 ? undefined : this.#host.lostTail();
   }
 
   close(): void {
@@ -98,6 +107,7 @@ export class StreamStage implements BodyStage {
 
   async #yielded(value: unknown): Promise<StageEnd | undefined> {
     if (this.#finished) return undefined;
+    if (value instanceof Uint8Array) this.#keptBytes -= value.length;
     if (value instanceof Uint8Array) return value.length > 0 ? await this.#emit(plainBytes(value)) : undefined;
     return this.#host.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#host, this.#emit));
   }
@@ -126,12 +136,15 @@ class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefine
     }
     this.#hungry?.(undefined);
     this.#hungry = undefined;
-    if (this.#failed) return Promise.reject(new Error("the body has ended early"));
+    if (this.#failed) return endedEarly();
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => {
+    const next = new Promise<Next>((resolve, reject) => {
       this.#wanted = resolve;
       this.#refuse = reject;
     });
+    // Whoever asks ahead may not be waiting for it when it fails, and that must not end the process.
+    next.catch(() => undefined);
+    return next;
   }
 
   return(): Promise<Next> {
@@ -164,4 +177,10 @@ class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefine
     this.#refuse?.(new Error("the body has ended early"));
     this.#wanted = undefined;
   }
+}
+
+function endedEarly(): Promise<Next> {
+  const failed = Promise.reject<Next>(new Error("the body has ended early"));
+  failed.catch(() => undefined);
+  return failed;
 }

@@ -5,6 +5,7 @@ import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyCap } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { emitAll } from "./emit-all.ts";
 import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
@@ -25,6 +26,7 @@ export class WholeStage implements BodyStage {
   readonly #held: HeldRoom;
   #parts: Bytes[] = [];
   #passes = false;
+  #closed = false;
 
   constructor(
     host: StageHost,
@@ -68,6 +70,11 @@ export class WholeStage implements BodyStage {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
     this.#parts = [];
     this.#held.give();
   }
@@ -81,13 +88,15 @@ export class WholeStage implements BodyStage {
     this.#host.passes(cap);
     this.#passes = true;
     const parts = this.#parts;
-    this.close();
-    return emitAll(parts, 0, emit);
+    this.#drop();
+    return emitAll(parts, emit);
   }
 
   #handleDecoded(bytes: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     let cap: BodyCap = "body";
     const hold = (count: number) => {
+      // Nobody waits for it any more.
+      if (this.#closed) return false;
       const full = this.#held.take(count);
       cap = full ?? cap;
       return full === undefined;
@@ -95,6 +104,7 @@ export class WholeStage implements BodyStage {
     const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold });
     if (decoded instanceof Promise) this.#host.pending();
     return after(decoded, (body) => {
+      if (this.#closed) return undefined;
       if (body.kind === "bytes") return this.#handle(body.bytes, { bytes, complete: true, emit });
       const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
       if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
@@ -143,13 +153,4 @@ export class WholeStage implements BodyStage {
     if (encoded instanceof Promise) this.#host.pending();
     return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body) : emit(body.bytes)));
   }
-}
-
-function emitAll(parts: readonly Bytes[], from: number, emit: Emit): Soon<StageEnd | undefined> {
-  for (let at = from; at < parts.length; at++) {
-    const end = emit(parts[at] as Bytes);
-    if (end instanceof Promise) return end.then((ended) => ended ?? emitAll(parts, at + 1, emit));
-    if (end !== undefined) return end;
-  }
-  return undefined;
 }

@@ -1,0 +1,25 @@
+import type { Exchange } from "../protocol/exchange.ts";
+import type { Fault } from "../protocol/fault.ts";
+import type { PhaseMessage } from "../protocol/phase.ts";
+import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
+import { policyFor, type RunRules } from "./run-rules.ts";
+
+/** Where a fault happens. */
+export interface FaultPlace {
+  readonly rules: RunRules;
+  readonly exchange: Exchange;
+  /** What the fault is about: without a message nothing can be said that would let it pass. */
+  readonly message: PhaseMessage | undefined;
+}
+
+/** What comes of a fault, as policies have it and the transaction still allows. */
+export function decideFault(failure: Fault, { rules, exchange, message }: FaultPlace): FaultOutcome {
+  const isDraining = failure.code === "server_draining";
+  const policy = policyFor(rules, failure, (phase) => exchange.awaits(phase));
+  return faultOutcome(policy, {
+    observed: exchange.observabilityMode,
+    shadow: rules.shadow,
+    takesImmediateResponse: exchange.immediateObstacle === undefined,
+    canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
+  });
+}

@@ -1,0 +1,208 @@
+import { describe, expect, test } from "vitest";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
+import {
+  appendChunk,
+  continueAndReplace,
+  defineProcessor,
+  immediateResponse,
+  setDynamicMetadata,
+} from "../../../src/index.ts";
+import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
+import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
+import { recordSession } from "../recorded-session.ts";
+import { sendIn, upperProcessor } from "./upper.ts";
+
+const NEVER = new Promise<never>(() => {});
+const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ code }) => code);
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a body in place of another is let go when its handler hangs and the peer leaves", async () => {
+  const bodyBudget = new BodyBudget(1000);
+  const hangs = defineProcessor({
+    name: "p",
+    requestHeaders: () => continueAndReplace("x".repeat(100)),
+    requestBody: { read: "whole", handle: () => NEVER },
+  });
+  const { session } = recordSession(hangs, { bodyBudget });
+  session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+  expect(bodyBudget.heldBytes).toBe(100);
+  session.cancel();
+  expect(bodyBudget.heldBytes).toBe(0);
+});
+
+test("a loop over a body in place of another ends when the peer leaves", async () => {
+  let finished = 0;
+  const loops = defineProcessor({
+    name: "p",
+    requestHeaders: () => continueAndReplace("abc"),
+    requestBody: {
+      read: "stream",
+      async *handle(chunks) {
+        try {
+          for await (const chunk of chunks) yield await Promise.resolve(chunk);
+          await new Promise((_, reject) => setImmediate(() => reject(new Error("late"))));
+        } finally {
+          finished++;
+        }
+      },
+    },
+  });
+  const { session } = recordSession(loops);
+  session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+  session.cancel();
+  await settle();
+  await settle();
+  expect(finished).toBe(1);
+});
+
+test("a handler is not called any more once the peer has left, though one before it took its time", async () => {
+  let calls = 0;
+  let goOn: (bytes: undefined) => void = () => {};
+  const slow = new Promise<undefined>((resolve) => {
+    goOn = resolve;
+  });
+  const processor = defineProcessor({
+    name: "p",
+    requestBody: {
+      read: "chunks",
+      chunk: () => slow,
+      end() {
+        calls++;
+      },
+    },
+  });
+  const { session, ends } = recordSession(processor);
+  session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+  session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }));
+  session.cancel();
+  goOn(undefined);
+  await settle();
+  expect([calls, ends.map(({ result }) => result)]).toEqual([0, ["canceled"]]);
+});
+
+test("a chunk that a loop asked for ahead, and nobody waits for, does not end the process", async () => {
+  const unhandled: unknown[] = [];
+  const listen = (reason: unknown) => unhandled.push(reason);
+  process.on("unhandledRejection", listen);
+  const ahead = defineProcessor({
+    name: "p",
+    requestBody: {
+      read: "stream",
+      async *handle(chunks) {
+        const iterator = chunks[Symbol.asyncIterator]();
+        const { value } = await iterator.next();
+        void iterator.next();
+        yield value as Uint8Array;
+        await NEVER;
+      },
+    },
+  });
+  const { session } = recordSession(ahead);
+  session.receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")));
+  session.receive(bodyOf("requestBody", new Uint8Array(10)));
+  await settle();
+  session.cancel();
+  await settle();
+  process.off("unhandledRejection", listen);
+  expect(unhandled).toEqual([]);
+});
+
+test("bytes that a handler has kept are its own, also where it ended the transaction", () => {
+  const denies = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => immediateResponse(202) } });
+  const throws = defineProcessor({
+    name: "p",
+    onFault: "open",
+    requestBody: {
+      read: "chunks",
+      chunk() {
+        throw new Error("after it kept them");
+      },
+    },
+  });
+  for (const processor of [denies, throws]) {
+    const { session } = recordSession(processor);
+    session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
+    // True would have the transport write over them.
+    expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
+  }
+});
+
+test("a state that cannot be made is its processor's fault, and its policy decides", async () => {
+  const processor = defineProcessor({
+    name: "p",
+    onFault: "open",
+    state: (): object => {
+      throw new Error("no state");
+    },
+    requestBody: { read: "text", handle: () => undefined },
+  });
+  const { faults, request } = await sendIn(processor, "BUFFERED", { request: { body: "hello" } });
+  expect([codes(faults), request?.body]).toEqual([["handler_threw"], "hello"]);
+});
+
+describe("many small pieces", () => {
+  const empty = new Uint8Array(5);
+
+  test("of gRPC in one chunk do not fill the stack", async () => {
+    let seen = 0;
+    const counts = defineProcessor({
+      name: "p",
+      grpc: { service: Health, methods: { check: { request: () => void seen++ } } },
+    });
+    const body = Buffer.concat(Array.from({ length: 50_000 }, () => empty));
+    const { faults, request } = await sendIn(counts, "BUFFERED", {
+      request: {
+        path: "/grpc.health.v1.Health/Check",
+        headers: { "content-type": "application/grpc" },
+        protocol: "http2",
+        body,
+      },
+    });
+    expect(faults).toEqual([]);
+    expect([seen, request?.bytes.length]).toEqual([50_000, body.length]);
+  });
+
+  test("at the end of a body do not fill the stack", async () => {
+    const tail = Array.from({ length: 50_000 }, () => appendChunk("x"));
+    const tailed = defineProcessor({
+      name: "p",
+      requestBody: { read: "chunks", chunk: () => undefined, end: () => [...tail, setDynamicMetadata("p", { n: 1 })] },
+    });
+    const { faults, request } = await sendIn(tailed, "BUFFERED", { request: { body: "a" } });
+    expect(faults).toEqual([]);
+    expect(request?.bytes.length).toBe(50_001);
+  });
+});
+
+describe("a tail in STREAMED that trailers hide", () => {
+  const tailed = (read: "chunks" | "stream") =>
+    defineProcessor({
+      name: "p",
+      responseBody:
+        read === "chunks"
+          ? { read, chunk: (bytes) => bytes, end: () => appendChunk("!") }
+          : {
+              read,
+              async *handle(chunks) {
+                const all = [];
+                for await (const chunk of chunks) all.push(chunk);
+                yield* all;
+              },
+            },
+    });
+  const upstream = { chunks: ["a", "b"], chunkIntervalMs: 5, trailers: { "x-t": "1" } };
+
+  test.each(["chunks", "stream"] as const)("is counted, of a handler that reads %s", async (read) => {
+    const { faults } = await sendIn(tailed(read), "STREAMED", { request: {}, upstream });
+    expect(codes(faults)).toEqual(["tail_undeliverable"]);
+  });
+
+  test("is none where the end was seen, or nothing is to be said there", async () => {
+    const seen = await sendIn(tailed("chunks"), "STREAMED", { request: {}, upstream: { chunks: ["a", "b"] } });
+    expect([codes(seen.faults), seen.response.body]).toEqual([[], "ab!"]);
+    for (const kind of ["chunks", "stream"] as const) {
+      const { faults, response } = await sendIn(upperProcessor(kind), "STREAMED", { request: {}, upstream });
+      expect([codes(faults), response.body]).toEqual([[], "AB"]);
+    }
+  });
+});
