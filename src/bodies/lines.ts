@@ -28,7 +28,7 @@ export class Line {
     return this.raw.subarray(0, this.#length);
   }
 
-  /** {@link bytes} as UTF-8, decoded at each call; what is none becomes U+FFFD. */
+  /** `bytes` as UTF-8, decoded at each call; what is none becomes U+FFFD. */
   get text(): string {
     return decoder.decode(this.bytes);
   }

@@ -39,7 +39,7 @@ export class ServerSentEvent {
     return this.#read().data;
   }
 
-  /** {@link data} as JSON. Undefined where there is none, or no JSON, such as `[DONE]`. */
+  /** `data` as JSON. Undefined where there is none, or no JSON, such as `[DONE]`. */
   get json(): unknown {
     const { data } = this;
     if (data === undefined) return undefined;

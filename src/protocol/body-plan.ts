@@ -173,14 +173,15 @@ function running(
     : streamsBody(mode) || returnsBody(mode)
       ? "eos"
       : "message";
+  // Envoy takes no header changes in answers to a body whose headers it did not send, whatever it holds.
+  const buffers = answersHeaders && (mode === "BUFFERED" || mode === "BUFFERED_PARTIAL" || mode === undefined);
   const holdsHeaders = mode === "FULL_DUPLEX_STREAMED" && needs.whole && !watched && answersHeaders;
   return {
     kind: "run",
     mode,
     override: undefined,
     holdsHeaders,
-    takesHeaderChanges:
-      holdsHeaders || watched || mode === "BUFFERED" || mode === "BUFFERED_PARTIAL" || mode === undefined,
+    takesHeaderChanges: holdsHeaders || watched || buffers,
     end,
     endKnown: !streamed || end === "count",
     needsWhole: needs.whole,

@@ -6,7 +6,7 @@ import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
 import { emitAll } from "./emit-all.ts";
-import type { Soon } from "./soon.ts";
+import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
@@ -29,8 +29,11 @@ export class ChunkStage implements BodyStage {
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
+    const { exceeded } = this.#limit;
     const excess = this.#limit.take(piece.length);
-    if (excess !== undefined) return excess === "pass" ? emit(piece) : excess;
+    // What the handler has kept so far comes before what passes.
+    if (excess === "pass") return exceeded ? emit(piece) : after(this.#end(emit), (end) => end ?? emit(piece));
+    if (excess !== undefined) return excess;
     return this.#host.call(
       () => this.#handler.chunk(piece, this.#host.tx as never),
       (outcome) => {
@@ -45,12 +48,15 @@ export class ChunkStage implements BodyStage {
   }
 
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
+    return this.#limit.exceeded ? undefined : this.#end(tailEmit(this.#host, emit, complete));
+  }
+
+  #end(emit: Emit): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
-    if (end === undefined || this.#limit.exceeded) return undefined;
+    if (end === undefined) return undefined;
     return this.#host.call(
       () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) =>
-        this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, tailEmit(this.#host, emit, complete)),
+      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, emit),
     );
   }
 

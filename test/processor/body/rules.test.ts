@@ -43,6 +43,12 @@ describe("header effects of a body handler", () => {
     expect(codes(partial.faults)).toEqual(["invalid_effect"]);
   });
 
+  test("are a fault where Envoy did not send the headers, whatever it holds", async () => {
+    const processingMode = { requestHeaderMode: "SKIP" } as const;
+    const { faults } = await sendIn(processor, "BUFFERED", { envoy: { processingMode }, request: { body: "ab" } });
+    expect(codes(faults)).toEqual(["headers_already_sent"]);
+  });
+
   test("are a fault in STREAMED, never a silent loss", async () => {
     const { faults } = await sendIn(processor, "STREAMED", { request: { body: "ab" } });
     expect(codes(faults)).toEqual(["headers_already_sent"]);
