@@ -29,7 +29,7 @@ function foldValue({ kind, name, value }: HeaderValueData, work: PhaseWork): Fau
   if (typeof value !== "string" || typeof name !== "string")
     return foldChange(kind, valueChange({ kind, name, value }), work);
   const known = knownChange(kind === "appendHeader" ? "append" : "set", name, value);
-  if (known !== undefined) return foldChecked(kind, known, work);
+  if (known !== undefined) return foldKnown(kind, known, work);
   const change = valueChange({ kind, name, value });
   const end = foldChange(kind, change, work);
   // Of these names no transaction and no declaration makes a difference.
@@ -54,6 +54,12 @@ function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undef
   if (kind === "addHeaderIfAbsent" && work.head.has(change.name)) return;
   if (kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return;
   work.change(change);
+}
+
+function foldKnown(kind: string, change: HeaderChange, work: PhaseWork): undefined {
+  if (kind === "addHeaderIfAbsent" && work.head.has(change.name)) return;
+  if (kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return;
+  work.changeKnown(change);
 }
 
 function isPlainName(name: string): boolean {

@@ -25,6 +25,8 @@ export class PhaseWork implements ContinueAnswer {
   modeOverride: ModeOverride | undefined = undefined;
   dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
   typedDynamicMetadata: Record<string, Any> | undefined = undefined;
+  /** How many changes are constants. */
+  #constants = 0;
   #changes: HeaderChange[] = NO_CHANGES;
   #head: WorkingHead | undefined;
 
@@ -42,6 +44,16 @@ export class PhaseWork implements ContinueAnswer {
   get head(): WorkingHead {
     this.#head ??= this.#openHead();
     return this.#head;
+  }
+
+  get isConstant(): boolean {
+    return this.#constants > 0 && this.#constants === this.#changes.length;
+  }
+
+  /** Adds a change that is the same object each time. */
+  changeKnown(change: HeaderChange): void {
+    this.#constants++;
+    this.change(change);
   }
 
   /** Adds a change. From here on everybody who looks sees it. */

@@ -13,6 +13,8 @@ export interface ContinueAnswer extends AnswerMetadata {
   readonly kind: "continue";
   /** Made one after the other. On headers they change the head, on trailers the trailers. */
   readonly headerChanges: readonly HeaderChange[];
+  /** Every change is the very object that an answer before may have had. */
+  readonly isConstant?: boolean | undefined;
   /** Has Envoy choose the route anew. It need not be said where `:path`, `:authority` or `:method` change. */
   readonly clearRouteCache?: boolean | undefined;
   /** As `Exchange.resolveModeOverride` gave it. */

@@ -138,6 +138,18 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
 
 /** Length of name and value together; -1 where the entry is not as Envoy writes it. */
 function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number {
+  const keyBytes = bytes[start + 1] ?? 0x80;
+  const valueAt = start + 2 + keyBytes;
+  // Nearly every entry: a name and a raw value, both short, and nothing else.
+  if (valueAt + 2 <= end && keyBytes < 0x80 && bytes[start] === KEY && bytes[valueAt] === RAW_VALUE) {
+    const valueBytes = bytes[valueAt + 1] ?? 0x80;
+    if (valueBytes < 0x80 && valueAt + 2 + valueBytes === end)
+      return isAscii(bytes, start + 2, valueAt) ? keyBytes + valueBytes : -1;
+  }
+  return sizeOfAnyEntry(bytes, start, end);
+}
+
+function sizeOfAnyEntry(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   let size = 0;
   if (at < end && bytes[at] === KEY) {
@@ -157,9 +169,8 @@ function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number {
 }
 
 function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  let seen = 0;
-  for (let at = start; at < end; at++) seen |= bytes[at] ?? 0;
-  return seen < 0x80;
+  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
+  return true;
 }
 
 /** The name at an offset, which is ASCII and as long as the lower-case name, is the same but for its case. */

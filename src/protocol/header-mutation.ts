@@ -10,6 +10,9 @@ export type HeaderChange =
   | { readonly op: "append"; readonly name: string; readonly value: Uint8Array }
   | { readonly op: "remove"; readonly name: string };
 
+/** So many names are compared with each other sooner than a table is made. */
+const MAX_COMPARED = 8;
+
 /** What is left of all changes to one name: whether older values go, and which values come. */
 interface NetChange {
   replaces: boolean;
@@ -22,14 +25,16 @@ interface NetChange {
  * Undefined where there is nothing to change.
  */
 export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutation | undefined {
-  const [only] = changes;
-  if (only === undefined) return undefined;
-  // Most answers change one header, which need not be compared with others.
-  if (changes.length === 1 && only.op !== "remove") {
-    return headerMutation([headerValueOption(only.name, only.value, only.op)], []);
-  }
+  if (changes.length === 0) return undefined;
   const setHeaders: HeaderValueOption[] = [];
   const removeHeaders: string[] = [];
+  if (areOfDistinctNames(changes)) {
+    for (const change of changes) {
+      if (change.op === "remove") removeHeaders.push(change.name);
+      else setHeaders.push(headerValueOption(change.name, change.value, change.op));
+    }
+    return headerMutation(setHeaders, removeHeaders);
+  }
   for (const [name, { replaces, values }] of netChanges(changes)) {
     if (replaces && values.length === 0) removeHeaders.push(name);
     values.forEach((value, index) => {
@@ -60,6 +65,16 @@ export function headerValueOption(key: string, rawValue: Uint8Array, op: "set" |
         : HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
     keepEmptyValue: false,
   };
+}
+
+/** True for a few changes of which none undoes another; more than that need a table to tell. */
+function areOfDistinctNames(changes: readonly HeaderChange[]): boolean {
+  if (changes.length > MAX_COMPARED) return false;
+  for (let at = 1; at < changes.length; at++) {
+    const name = changes[at]?.name;
+    for (let before = 0; before < at; before++) if (changes[before]?.name === name) return false;
+  }
+  return true;
 }
 
 function netChanges(changes: readonly HeaderChange[]): ReadonlyMap<string, NetChange> {

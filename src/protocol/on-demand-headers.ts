@@ -57,13 +57,13 @@ const TRAILERS = accessor("trailers");
 export function setHeadersOnDemand(message: HttpHeaders, index: HeaderIndex): void {
   // The accessors are the same two functions each time, or every message would have a shape of its own.
   OnDemand.mark(message, index);
-  Object.defineProperty(message, "headers", HEADERS);
+  Reflect.defineProperty(message, "headers", HEADERS);
 }
 
 /** The same for trailers. */
 export function setTrailersOnDemand(message: HttpTrailers, index: HeaderIndex): void {
   OnDemand.mark(message, index);
-  Object.defineProperty(message, "trailers", TRAILERS);
+  Reflect.defineProperty(message, "trailers", TRAILERS);
 }
 
 /** The headers or trailers of a message, as the index where nobody has read or replaced them so far. */

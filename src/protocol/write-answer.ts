@@ -27,7 +27,8 @@ const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
   const isBare = !carriesMore(answer);
-  if (isBare && !answer.clearRouteCache) {
+  const mayRepeat = isBare && answer.isConstant === true && answer.clearRouteCache !== true;
+  if (mayRepeat) {
     const before = repeatedAnswer(phase, changes);
     if (before) return before;
   }
@@ -35,7 +36,7 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
   if (routed === undefined && isBare) return neutralAnswer(phase)[0] as ProcessingResponse;
   if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed, answer), answer);
   const written = newHeadersAnswer(phase, routed);
-  if (isBare && !answer.clearRouteCache) rememberAnswer(phase, changes, written);
+  if (mayRepeat) rememberAnswer(phase, changes, written);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
 }

@@ -33,8 +33,6 @@ export interface BodyFlowOptions {
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
-  /** The answers count for nothing: the server pretends. */
-  readonly watched: boolean;
   pending(index: number): void;
   readonly sendEarly: SendEarly;
   /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */

@@ -184,7 +184,6 @@ export class BodyRunner {
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
-      watched: this.#watched,
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
@@ -222,7 +221,6 @@ export class BodyRunner {
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
-      watched: this.#watched,
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
