@@ -1,4 +1,5 @@
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
+import { SplitError } from "../../bodies/splitter.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { isRouting } from "../../protocol/write-answer.ts";
@@ -101,6 +102,9 @@ export class StageHost {
   }
 
   threw(cause: unknown): Fault {
+    // What the body is like is not the handler's doing; that its pattern is too short is.
+    if (SplitError.is(cause) && cause.code !== "match_too_long")
+      return this.fault(cause.code === "invalid_utf8" ? "body_undecodable" : "body_too_large", cause.message, cause);
     return this.#chain.threw(this.#index, this.#phase, cause);
   }
 
