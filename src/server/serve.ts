@@ -47,7 +47,7 @@ export interface ServeOptions {
   readonly httpService?: boolean | undefined;
   /** Origins whose pages may debug, such as `https://console.example`. Default: none; pages of the admin listener may. */
   readonly debugAllowOrigins?: readonly string[] | undefined;
-  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 20 a second. */
+  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second. */
   readonly debugLimits?: DebugLimits | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
