@@ -12,6 +12,14 @@ const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: 
     help: "say whether serve would start, and how processors would run",
     load: async () => (await import("./check.ts")).checkCommand,
   },
+  simulate: {
+    help: "play one HTTP exchange through processors",
+    load: async () => (await import("./simulate.ts")).simulateCommand,
+  },
+  call: {
+    help: "send messages to any ext_proc server",
+    load: async () => (await import("./call.ts")).callCommand,
+  },
   demo: {
     help: "the service, an upstream and a real Envoy, ready for curl",
     load: async () => (await import("./demo.ts")).demo,

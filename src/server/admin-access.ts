@@ -8,8 +8,10 @@ import { isLoopback, type ListenAddress } from "./listen-address.ts";
  * reach it through a name that it rebinds to 127.0.0.1.
  */
 export function guardAdmin(endpoint: Endpoint, token: string | undefined): Endpoint {
-  return guarded(endpoint, ({ authority, authorization }) => {
+  return guarded(endpoint, ({ method, authority, authorization }) => {
     if (token === undefined) return namesLoopback(authority) ? undefined : LOOPBACK_ONLY;
+    // A browser asks without the token whether it may send it; the answer goes by the page's origin.
+    if (method === "OPTIONS") return undefined;
     return sameSecret(bearerToken(authorization), token) ? undefined : TOKEN_WANTED;
   });
 }

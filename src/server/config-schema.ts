@@ -2,7 +2,7 @@ import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
 import { parseListenAddress } from "./listen-address.ts";
-import { mustBe, type SettingKind } from "./setting-kind.ts";
+import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";
 
 /** What the operator says of one processor, by its name under `processors`. */
@@ -94,6 +94,8 @@ function schemaOf(kind: SettingKind): z.ZodType {
       return z.boolean();
     case "names":
       return z.array(kind.names === undefined ? z.string().min(1) : z.enum(kind.names));
+    case "origins":
+      return z.array(z.string().refine(isOrigin));
     case "overrides":
       return z.union([z.boolean(), z.array(z.strictObject(overrideShape()))]);
   }

@@ -3,6 +3,7 @@ import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { rejectUnknownMethod } from "../grpc/accept-grpc.ts";
 import type { Processor } from "../processor/definition.ts";
 import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
+import { HTTP_SERVICE_PATH, type HttpHandler, httpServiceHandler } from "../services/http-service.ts";
 import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes, REFLECTION_SERVICES } from "../services/routes.ts";
 import { connectOverHttp2 } from "./connect-over-http2.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
@@ -12,6 +13,16 @@ import type { Logger } from "./logger.ts";
 export interface EndpointOptions extends ExtProcRoutesOptions {
   /** Who may debug. */
   readonly debugAccess: Omit<DebugAccess, "trustOwnOrigin">;
+  /** Envoy's variant over HTTP. */
+  readonly httpService: boolean;
+  readonly maxMessageBytes: number;
+}
+
+interface ServiceAccess {
+  readonly access: DebugAccess;
+  readonly log: Logger;
+  /** What is no service of Connect's, by its path. */
+  readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
 
 /** Services that are not for Envoy, but for people. */
@@ -25,7 +36,12 @@ const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 /** The main listener's services, over every protocol that Connect speaks. */
 export function mainEndpoint(processor: Processor, options: EndpointOptions, log: Logger): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: false };
-  return connectEndpoint(extProcRoutes(processor, { ...options, gate: access.gate }), access, log);
+  const { httpService, maxMessageBytes } = options;
+  const routes = extProcRoutes(processor, { ...options, gate: access.gate });
+  const pages: [string, HttpHandler][] = httpService
+    ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, { ...options, maxMessageBytes })]]
+    : [];
+  return connectEndpoint(routes, { access, log, pages });
 }
 
 /** The admin listener's: debugging, unless it is off. */
@@ -35,11 +51,10 @@ export function adminEndpoint(
   log: Logger,
 ): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: true };
-  return connectEndpoint(
-    options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }),
+  return connectEndpoint(options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }), {
     access,
     log,
-  );
+  });
 }
 
 /**
@@ -47,15 +62,17 @@ export function adminEndpoint(
  * what this server is, and gRPC calls of them UNIMPLEMENTED. No message is compressed, since Envoy takes none, and a
  * small one can be a bomb.
  */
-function connectEndpoint(routes: (router: ConnectRouter) => void, access: DebugAccess, log: Logger): Endpoint {
+function connectEndpoint(
+  routes: (router: ConnectRouter) => void,
+  { access, log, pages = [] }: ServiceAccess,
+): Endpoint {
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
-  const handlers = new Map(
-    router.handlers.map((handler) => {
-      const isDebug = DEBUG_SERVICES.includes(handler.service.typeName);
-      return [handler.requestPath, isDebug ? debugHandler(handler, access) : handler];
-    }),
-  );
+  const services = router.handlers.map((handler): [string, HttpHandler] => {
+    const isDebug = DEBUG_SERVICES.includes(handler.service.typeName);
+    return [handler.requestPath, isDebug ? debugHandler(handler, access) : handler];
+  });
+  const handlers = new Map([...services, ...pages]);
   return {
     http1(request, response) {
       const handler = handlers.get(pathOf(request.url ?? ""));

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { ConnectHandler } from "../services/debug-handler.ts";
+import type { HttpHandler } from "../services/http-service.ts";
 import { discardRest, type Http1Handler } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 
 /** Serves one call of Connect over HTTP/1.1. */
-export function connectOverHttp1(handler: ConnectHandler, log: Logger): Http1Handler {
+export function connectOverHttp1(handler: HttpHandler, log: Logger): Http1Handler {
   return (request, response) => {
     nameUsableAuthority(request);
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);

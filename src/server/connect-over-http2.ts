@@ -2,11 +2,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
-import type { ConnectHandler } from "../services/debug-handler.ts";
+import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Logger } from "./logger.ts";
 
-type Answer = Awaited<ReturnType<ConnectHandler>>;
+type Answer = Awaited<ReturnType<HttpHandler>>;
 
 /** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
 const MAX_WAITING_BYTES = 64 * 1024;
@@ -19,7 +19,7 @@ const RESET_CODES: ReadonlyMap<number, Code> = new Map([
 ]);
 
 /** Serves one call of Connect over our HTTP/2: unary and streaming; gRPC, gRPC-Web and Connect. */
-export function connectOverHttp2(handler: ConnectHandler, log: Logger): AcceptStream {
+export function connectOverHttp2(handler: HttpHandler, log: Logger): AcceptStream {
   return (stream, headers) => new ConnectCall(stream, headers, { handler, log });
 }
 
@@ -33,11 +33,7 @@ class ConnectCall implements StreamHandler {
   #isReset = false;
   #isSettled = false;
 
-  constructor(
-    stream: Http2Stream,
-    headers: HeaderList,
-    call: { readonly handler: ConnectHandler; readonly log: Logger },
-  ) {
+  constructor(stream: Http2Stream, headers: HeaderList, call: { readonly handler: HttpHandler; readonly log: Logger }) {
     this.#stream = stream;
     this.#body = new ByteQueue({
       maxWaitingBytes: MAX_WAITING_BYTES,
@@ -74,7 +70,7 @@ class ConnectCall implements StreamHandler {
 
   async #run(
     headers: HeaderList,
-    { handler, log }: { readonly handler: ConnectHandler; readonly log: Logger },
+    { handler, log }: { readonly handler: HttpHandler; readonly log: Logger },
   ): Promise<void> {
     try {
       const answer = await handler({

@@ -43,9 +43,11 @@ export interface ServeOptions {
   readonly adminToken?: string | undefined;
   /** Default `admin`: whoever reaches the main port can send messages anyway, but should not read explained errors. */
   readonly debug?: DebugExposure | undefined;
+  /** Serves Envoy's `http_service` variant, `POST /http-service`, on the main listener. Default: where `debug` is `on`. */
+  readonly httpService?: boolean | undefined;
   /** Origins whose pages may debug, such as `https://console.example`. Default: none; pages of the admin listener may. */
   readonly debugAllowOrigins?: readonly string[] | undefined;
-  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 20 a second. */
+  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second. */
   readonly debugLimits?: DebugLimits | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
@@ -116,14 +118,20 @@ const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
   if (!isProcessor(processor))
     throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
-  const { debug = "admin", adminToken, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, log = createLogger() } = options;
+  const {
+    debug = "admin",
+    httpService = debug === "on",
+    adminToken,
+    maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES,
+    log = createLogger(),
+  } = options;
   const { listen, statusListen, adminListen } = listenAddresses(options);
   const tls = options.tls && readTlsOptions(options.tls);
 
   const shared = runningParts(processor, options, log);
   const { serving, sessions, setup } = shared;
   const debugAccess = { gate: new DebugGate(options.debugLimits), allowOrigins: options.debugAllowOrigins ?? [] };
-  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess };
+  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess, httpService };
   let nowListening: () => void = () => undefined;
   // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
   const connecting = new Promise<void>((resolve) => {

@@ -16,6 +16,8 @@ export type SettingKind =
   | { readonly kind: "switch" }
   /** Names, separated by commas in a flag, and a list of texts in the configuration file; some of these, or any. */
   | { readonly kind: "names"; readonly names: readonly string[] | undefined }
+  /** Origins of web pages, separated by commas in a flag, and a list of texts in the configuration file. */
+  | { readonly kind: "origins" }
   /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
   | { readonly kind: "overrides" };
 
@@ -36,6 +38,8 @@ export function mustBe(kind: SettingKind): string {
       return "true or false";
     case "names":
       return kind.names === undefined ? "a list of names" : `a list of ${kind.names.join(", ")}`;
+    case "origins":
+      return "a list of origins such as https://console.example";
     case "overrides":
       return `true, false or a list of maps with ${Object.keys(OVERRIDE_MODES).join(", ")}`;
   }
@@ -65,6 +69,8 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
         : `${JSON.stringify(text)} is neither true nor false`;
     case "names":
       return readNames(text, kind.names);
+    case "origins":
+      return readOrigins(text);
   }
 }
 
@@ -87,4 +93,17 @@ function readNames(text: string, known: readonly string[] | undefined): { readon
   if (names.includes("")) return `${JSON.stringify(text)} has an empty name; separate names by commas`;
   const unknown = known && names.find((name) => !known.includes(name));
   return unknown === undefined ? { value: names } : `${JSON.stringify(unknown)} is none of ${known?.join(", ")}`;
+}
+
+function readOrigins(text: string): { readonly value: readonly string[] } | string {
+  const origins = text.split(",").map((origin) => origin.trim());
+  const bad = origins.find((origin) => !isOrigin(origin));
+  return bad === undefined
+    ? { value: origins }
+    : `${JSON.stringify(bad)} is no origin; write scheme and host, as in https://console.example`;
+}
+
+/** What a browser sends as `Origin`: scheme, host and port, and nothing behind them. */
+export function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
 }

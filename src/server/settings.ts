@@ -14,6 +14,9 @@ export interface Settings {
   readonly adminListen: string;
   readonly adminTokenFile: string | undefined;
   readonly debug: DebugExposure;
+  readonly debugAllowOrigins: readonly string[] | undefined;
+  /** Undefined: where `debug` is `on`. */
+  readonly httpService: boolean | undefined;
   readonly maxMessageBytes: number;
   readonly maxHeldBodyBytes: number;
   readonly maxHeldBodyBytesPerStream: number;
@@ -101,6 +104,19 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     ...choice(["debug"], ["on", "admin", "off"]),
     help: "where extproc.debug.v1.DebugService is served: on the main port too, on the admin listener, nowhere",
     fallback: "admin",
+  },
+  debugAllowOrigins: {
+    flag: "debug-allow-origin",
+    value: "ORIGIN,…",
+    path: ["debugAllowOrigin"],
+    kind: { kind: "origins" },
+    help: "origins whose pages may debug, such as https://console.example; the admin listener's own may",
+    fallback: undefined,
+  },
+  httpService: {
+    ...toggle(["httpService"]),
+    help: "serve POST /http-service, ext_proc over plain HTTP, on the main port; on where --debug on is",
+    fallback: undefined,
   },
   maxMessageBytes: {
     ...integer(["maxMessageBytes"], 1024, 1 << 30),

@@ -35,7 +35,7 @@ export interface FaultCount {
 export type HookName = "setup" | "done" | "close";
 
 /** Everyone who may open a transaction; debug calls must not be mistaken for traffic. */
-export const ORIGINS: readonly Origin[] = ["envoy", "debug"];
+export const ORIGINS: readonly Origin[] = ["envoy", "http_service", "debug"];
 
 /** Counts transactions, and what becomes of processors. */
 export class StreamCounters implements SessionObserver, SetupObserver {

@@ -4,11 +4,14 @@ import { pause } from "./pause.ts";
 export interface DebugLimits {
   /** Calls under way at the same time. Default 4. */
   readonly maxConcurrentCalls?: number | undefined;
-  /** Calls a second, of all callers together. Default 20; after a pause as many may come at once. */
+  /** Calls a second, of all callers together. Default 10; after a pause twice as many may come at once. */
   readonly maxCallsPerSecond?: number | undefined;
-  /** How long a refusal is held back, in milliseconds, so that callers in a loop cost little. Default 1000. */
+  /** How long a refusal is held back, in milliseconds, so that callers in a loop cost little. Default 2000. */
   readonly refusalDelayMs?: number | undefined;
 }
+
+/** How many seconds' calls may come at once after a pause: a page asks several things when it opens. */
+const BURST_SECONDS = 2;
 
 /** Lets so many debug calls through that serving does not suffer. Everybody who debugs a server shares one. */
 export class DebugGate {
@@ -23,12 +26,12 @@ export class DebugGate {
 
   /** @param now Milliseconds on a clock that only goes forwards. Default: this process's. */
   constructor(limits: DebugLimits = {}, now: () => number = () => performance.now()) {
-    const { maxConcurrentCalls = 4, maxCallsPerSecond = 20, refusalDelayMs = 1000 } = limits;
+    const { maxConcurrentCalls = 4, maxCallsPerSecond = 10, refusalDelayMs = 2000 } = limits;
     this.#maxConcurrentCalls = maxConcurrentCalls;
     this.#maxCallsPerSecond = maxCallsPerSecond;
     this.refusalDelayMs = refusalDelayMs;
     this.#now = now;
-    this.#allowance = maxCallsPerSecond;
+    this.#allowance = BURST_SECONDS * maxCallsPerSecond;
     this.#countedAtMs = now();
   }
 
@@ -50,7 +53,7 @@ export class DebugGate {
   take(): boolean {
     const nowMs = this.#now();
     const earned = ((nowMs - this.#countedAtMs) / 1000) * this.#maxCallsPerSecond;
-    this.#allowance = Math.min(this.#maxCallsPerSecond, this.#allowance + earned);
+    this.#allowance = Math.min(BURST_SECONDS * this.#maxCallsPerSecond, this.#allowance + earned);
     this.#countedAtMs = nowMs;
     if (this.#allowance < 1) return false;
     this.#allowance--;

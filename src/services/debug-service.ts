@@ -1,19 +1,11 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-import type {
-  ProcessingRequest,
-  ProcessingResponse,
-} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import type { RunOptions } from "../processor/run-rules.ts";
-import { Session } from "../processor/session.ts";
-import type { SessionEnd } from "../processor/session-observer.ts";
-import type { SessionOptions } from "../processor/session-options.ts";
-import type { Fault } from "../protocol/fault.ts";
 import { FAULT_METADATA } from "../protocol/fault-status.ts";
-import { Bell } from "./bell.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { explainedFaultError } from "./fault-error.ts";
+import { replay } from "./replay.ts";
 
 /** Most messages of one debug call: a transaction by hand has six, and a few chunks. */
 export const MAX_DEBUG_MESSAGES = 64;
@@ -56,51 +48,15 @@ export function debugService(
         const message = `requests: has ${requests.length} messages, at most ${MAX_DEBUG_MESSAGES} are allowed`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
-      const { responses, fault } = await replay(processor, requests, { signal, ...shared, origin: "debug" });
+      const { responses, end } = await replay(processor, requests, { signal, ...shared, origin: "debug" });
+      const { result, error, fault, observed } = end;
+      // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
+      const told = error ?? (observed ? fault : undefined);
+      if (told) throw explainedFaultError(told);
+      if (result === "canceled") throw new ConnectError("the caller went away", Code.Canceled);
       // The answers alone do not tell an author's 500 from that of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
       return { responses };
     },
   };
-}
-
-/**
- * One message after the other, as Envoy does it: response headers come only once the request's are answered, so
- * handlers see what an asynchronous handler before them left in the state.
- */
-async function replay(
-  processor: Processor,
-  requests: readonly ProcessingRequest[],
-  { signal, ...options }: Omit<SessionOptions, "outlet"> & { readonly signal: AbortSignal },
-): Promise<{ readonly responses: ProcessingResponse[]; readonly fault: Fault | undefined }> {
-  const responses: ProcessingResponse[] = [];
-  const changed = new Bell();
-  let end: SessionEnd | undefined;
-  const session = new Session(processor, {
-    ...options,
-    outlet: {
-      send: (response) => responses.push(response),
-      ended(how) {
-        end = how;
-        changed.ring();
-      },
-      settled: () => changed.ring(),
-    },
-  });
-  const cancel = () => session.cancel();
-  signal.addEventListener("abort", cancel, { once: true });
-  if (signal.aborted) cancel();
-  for (const request of requests) {
-    session.receive(request);
-    while (session.running && end === undefined) await changed.wait();
-  }
-  session.finish();
-  while (end === undefined) await changed.wait();
-  signal.removeEventListener("abort", cancel);
-  const { result, error, fault, observed }: SessionEnd = end;
-  // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
-  const told = error ?? (observed ? fault : undefined);
-  if (told) throw explainedFaultError(told);
-  if (result === "canceled") throw new ConnectError("the caller went away", Code.Canceled);
-  return { responses, fault };
 }

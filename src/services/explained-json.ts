@@ -2,6 +2,7 @@ import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { jsonProblem } from "../debug/json-problem.ts";
 import { joinBytes } from "../protocol/join-bytes.ts";
 import { MAX_DEBUG_BYTES } from "./debug-service.ts";
+import { readUpTo } from "./read-body.ts";
 import { refusal } from "./refusal.ts";
 
 type Handler = ConnectRouter["handlers"][number];
@@ -30,18 +31,6 @@ function textProblem(handler: Handler, chunks: readonly Uint8Array[]): string | 
   } catch (error) {
     return `the body is no JSON: ${error instanceof Error ? error.message.replace(/\s+/g, " ") : ""}`;
   }
-}
-
-/** A whole body; undefined where it is larger. */
-async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<readonly Uint8Array[] | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > maxBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return chunks;
 }
 
 async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {

@@ -1,10 +1,8 @@
 import type { Client } from "@connectrpc/connect";
-import type {
-  ExternalProcessor,
-  ProcessingRequest,
-} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
 import type { LivePeer } from "./drive-transaction.ts";
+import { RequestQueue } from "./request-queue.ts";
 
 /** gRPC's UNKNOWN, for what is no status. */
 const UNKNOWN = 2;
@@ -81,33 +79,6 @@ export class RemotePeer implements LivePeer {
     } finally {
       this.#owed = 0;
       this.#changed();
-    }
-  }
-}
-
-/** What Envoy sends, as it is sent. */
-class RequestQueue implements AsyncIterable<ProcessingRequest> {
-  readonly #waiting: ProcessingRequest[] = [];
-  #ended = false;
-  #wake: () => void = () => undefined;
-
-  push(request: ProcessingRequest): void {
-    this.#waiting.push(request);
-    this.#wake();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<ProcessingRequest> {
-    while (true) {
-      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) yield next;
-      if (this.#ended) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
     }
   }
 }

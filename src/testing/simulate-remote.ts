@@ -3,6 +3,7 @@ import { checkSettings } from "./check-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
 import { checkProperties } from "./known-properties.ts";
 import { NOBODY, RemotePeer } from "./remote-peer.ts";
+import { serverUrl } from "./server-url.ts";
 import { ENVOY_OPTIONS, type EnvoyOptions } from "./simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
 import { simulatedTransaction } from "./simulated-transaction.ts";
@@ -41,10 +42,8 @@ export function simulateRemote(target: string, options: EnvoyOptions = {}): Simu
 }
 
 function targetUrl(target: string): string {
-  if (typeof target === "string") {
-    const url = /^[^/\s]+:\d{1,5}$/.test(target) ? `http://${target}` : target;
-    if (/^https?:\/\/[^/\s]+\/?$/.test(url) && URL.canParse(url)) return url;
-  }
+  const url = serverUrl(target);
+  if (url !== undefined) return url;
   throw new TypeError(`simulateRemote: ${JSON.stringify(target)} is no server; write "127.0.0.1:9002" or a URL`);
 }
 

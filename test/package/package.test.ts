@@ -82,6 +82,10 @@ describe("a program that uses it", () => {
       "/grpc.health.v1.Health/List",
       "/grpc.health.v1.Health/Watch",
       "/extproc.debug.v1.DebugService/Process",
+      "/extproc.debug.v1.DebugService/Simulate",
+      "/extproc.debug.v1.DebugService/Describe",
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     ]);
   });
 });

@@ -7,6 +7,8 @@ export const SCENE_MESSAGE_TIMEOUT_MS = 5_000;
 export interface SceneConfig {
   /** Merged into the ext_proc filter; `message_timeout` is 5 s unless it says otherwise. */
   readonly filter?: JsonObject;
+  /** Path of the ext_proc service's `http_service` variant, which then is what the filter calls. */
+  readonly httpServicePath?: string;
   /** Fields of the HTTP connection manager. `stream_idle_timeout` is 5 s unless given. */
   readonly manager?: JsonObject;
   /** HTTP filters in front of ext_proc. */
@@ -89,7 +91,9 @@ function resourcesOf(scene: PlacedScene, accessLogPath: string): { listener: Jso
     http1Trailers: true,
     filter: {
       message_timeout: `${SCENE_MESSAGE_TIMEOUT_MS / 1_000}s`,
-      grpc_service: { envoy_grpc: { cluster_name: names.extProc }, ...(grpcService as JsonObject | undefined) },
+      ...(scene.httpServicePath === undefined
+        ? { grpc_service: { envoy_grpc: { cluster_name: names.extProc }, ...(grpcService as JsonObject | undefined) } }
+        : { grpc_service: null, http_service: httpService(names.extProc, scene.httpServicePath) }),
       ...filter,
     },
   }) as Bootstrap;
@@ -104,6 +108,11 @@ function resourcesOf(scene: PlacedScene, accessLogPath: string): { listener: Jso
     listener: { ...listener, ...limit, name, filter_chains: [{ ...chain, filters: [manager] }] },
     clusters: [renamed(extProc, names.extProc), { ...renamed(upstream, names.upstream), ...limit }],
   };
+}
+
+function httpService(cluster: string, path: string): JsonObject {
+  const timeout = `${SCENE_MESSAGE_TIMEOUT_MS / 1_000}s`;
+  return { http_service: { http_uri: { uri: `http://ext-proc.test${path}`, cluster, timeout } } };
 }
 
 function managerOf(base: Manager, scene: PlacedScene, accessLogPath: string): JsonObject {

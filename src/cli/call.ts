@@ -1,0 +1,137 @@
+import { writeFileSync } from "node:fs";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+import { type Answer, CallProblem, callServer, parseAnswers, parseMessages } from "../debug/call-server.ts";
+import { serverUrl } from "../testing/server-url.ts";
+import { readData } from "./data-file.ts";
+import { lineDiff } from "./line-diff.ts";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+const FLAGS = {
+  help: { type: "boolean", short: "h" },
+  header: { type: "string", short: "H", multiple: true },
+  json: { type: "boolean" },
+  "timeout-ms": { type: "string" },
+  "no-wait": { type: "boolean" },
+  save: { type: "string" },
+  expect: { type: "string" },
+} as const;
+
+/** `ext-proc call HOST:PORT messages.json`: sends messages to any ext_proc server. Returns the exit code. */
+export async function callCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: FLAGS });
+  if (values.help === true) {
+    terminal.out(HELP);
+    return EXIT.good;
+  }
+  const [target, file, ...more] = positionals;
+  if (target === undefined || file === undefined || more.length > 0) {
+    throw new CliError("call takes a server and a file, as in: ext-proc call localhost:9002 messages.json");
+  }
+  const url = serverUrl(target);
+  if (url === undefined) throw new CliError(`${target}: is no server; write HOST:PORT, or a URL for TLS`);
+  const timeoutMs = timeoutOf(values["timeout-ms"]);
+  const messages = parsed(file, parseMessages, await readData("messages", file));
+  const wanted =
+    values.expect === undefined
+      ? undefined
+      : parsed(values.expect, parseAnswers, await readData("--expect", values.expect));
+  const options = { timeoutMs, waits: values["no-wait"] !== true, headers: headersOf(values.header ?? []) };
+  const answers: Answer[] = [];
+  let problem: CallProblem | undefined;
+  try {
+    for await (const answer of callServer(url, messages, options)) {
+      answers.push(answer);
+      terminal.out(JSON.stringify(values.json === true ? answer.exact : answer.readable));
+    }
+  } catch (error) {
+    if (!(error instanceof CallProblem)) throw error;
+    problem = error;
+  }
+  if (values.save !== undefined) save(values.save, answers);
+  if (problem) throw new CliError(`${target}: ${problem.message}`, EXIT.bad);
+  return wanted === undefined ? EXIT.good : compare(wanted, answers, { terminal, file: values.expect ?? "" });
+}
+
+function parsed<T>(file: string, parse: (json: unknown) => T, json: unknown): T {
+  try {
+    return parse(json);
+  } catch (error) {
+    if (error instanceof CallProblem) throw new CliError(`${file}: ${error.message}`, EXIT.bad);
+    throw error;
+  }
+}
+
+function save(path: string, answers: readonly Answer[]): void {
+  try {
+    writeFileSync(
+      path,
+      `${JSON.stringify(
+        answers.map(({ exact }) => exact),
+        null,
+        2,
+      )}\n`,
+    );
+  } catch (error) {
+    throw new CliError(`--save: ${path} cannot be written (${(error as NodeJS.ErrnoException).code})`, EXIT.bad);
+  }
+}
+
+function compare(
+  wanted: readonly unknown[],
+  answers: readonly Answer[],
+  { terminal, file }: { readonly terminal: Terminal; readonly file: string },
+): number {
+  const found = answers.map(({ readable }) => readable);
+  if (isDeepStrictEqual(wanted, found)) return EXIT.good;
+  const linesOf = (value: unknown) => JSON.stringify(value, null, 2).split("\n");
+  terminal.error(`ext-proc: the answers are not those of ${file} (- expected, + came)`);
+  for (const line of lineDiff(linesOf(wanted), linesOf(found))) terminal.error(line);
+  return EXIT.bad;
+}
+
+function timeoutOf(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_TIMEOUT_MS;
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new CliError(`--timeout-ms: ${JSON.stringify(text)} is no whole number from 1 to 9999999`);
+}
+
+function headersOf(lines: readonly string[]): Readonly<Record<string, string>> {
+  const headers = lines.map((line) => {
+    const [, name, value = ""] = /^([\w-]+):\s*(.*)$/.exec(line) ?? [];
+    if (name === undefined) throw new CliError(`--header: ${JSON.stringify(line)} is no header; write 'name: value'`);
+    return [name.toLowerCase(), value] as const;
+  });
+  return Object.fromEntries(headers);
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+const HELP = [
+  "Usage: ext-proc call HOST:PORT FILE [flags]",
+  "",
+  "Sends the ProcessingRequests of a file to an ext_proc server, whoever wrote it, as one gRPC stream, and prints its",
+  "answers as they come, a line each, with header values and bodies as text. A message is sent once the one before is",
+  "answered. FILE has a list of messages in JSON or YAML, or an object with it as requests; - is standard input.",
+  "",
+  "Examples:",
+  "  ext-proc call localhost:9002 messages.json",
+  "  ext-proc call localhost:9002 messages.json --save answers.json",
+  "  ext-proc call localhost:9002 messages.json --expect answers.json",
+  "",
+  "  -H, --header 'NAME: VALUE'",
+  "      metadata of the call, such as x-ext-proc-config; may be repeated",
+  "  --json",
+  "      print answers as protobuf's JSON has them, bytes in base64",
+  `  --timeout-ms N`,
+  `      longest wait for an answer; default ${DEFAULT_TIMEOUT_MS}`,
+  "  --no-wait",
+  "      send all messages at once",
+  "  --save FILE",
+  "      write the answers to a file",
+  "  --expect FILE",
+  "      compare the answers with those of a file, and print what differs",
+  "  -h, --help",
+  "",
+  "Exit codes: 0 good, 1 the server cannot be reached, fails, takes too long, or answers otherwise, 2 wrong usage, 70 a bug.",
+].join("\n");

@@ -1,0 +1,122 @@
+import { styleText } from "node:util";
+
+/** An exchange and what became of it, as the JSON of `DebugService.Simulate` has them. */
+export interface PlayedExchange {
+  readonly asked: { readonly request?: Message | undefined; readonly upstream?: Message | undefined };
+  readonly result: {
+    readonly upstreamRequest?: Message | undefined;
+    readonly clientResponse?: Message | undefined;
+    readonly warnings?: readonly Readonly<Record<string, string>>[] | undefined;
+    readonly faults?: readonly Readonly<Record<string, string>>[] | undefined;
+    readonly messages?: readonly unknown[] | undefined;
+    readonly handlers?: readonly { readonly durationMs?: number }[] | undefined;
+    readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+    readonly details?: string | undefined;
+  };
+}
+
+type Message = Readonly<Record<string, unknown>>;
+type Paint = (text: string) => string;
+
+/** How changes look. */
+interface Colors {
+  readonly added: Paint;
+  readonly removed: Paint;
+  readonly bad: Paint;
+  readonly title: Paint;
+}
+
+const PLAIN: Colors = { added: String, removed: String, bad: String, title: String };
+const COLORED: Colors = {
+  added: (text) => styleText("green", text, { validateStream: false }),
+  removed: (text) => styleText("red", text, { validateStream: false }),
+  bad: (text) => styleText("yellow", text, { validateStream: false }),
+  title: (text) => styleText("bold", text, { validateStream: false }),
+};
+
+/** An exchange for a person to read: what upstream and client got, with what had been sent as a difference. */
+export function exchangeText({ asked, result }: PlayedExchange, isColored: boolean): string[] {
+  const colors = isColored ? COLORED : PLAIN;
+  const { upstreamRequest, clientResponse = {}, warnings = [], faults = [], metadata = {} } = result;
+  const { messages = [], handlers = [], details = "" } = result;
+  const handlerMs = handlers.reduce((sum, { durationMs = 0 }) => sum + durationMs, 0);
+  const local = upstreamRequest === undefined || details !== "via_upstream";
+  return [
+    ...(upstreamRequest === undefined
+      ? [colors.title("The upstream was not asked")]
+      : [
+          colors.title(`The upstream got ${upstreamRequest.method} ${upstreamRequest.path}${cut(upstreamRequest)}`),
+          ...changes(asked.request ?? {}, upstreamRequest, colors),
+        ]),
+    colors.title(
+      `The client got ${clientResponse.status ?? "no response"}${cut(clientResponse)}${local ? `, ${details}` : ""}`,
+    ),
+    ...changes(local ? {} : (asked.upstream ?? {}), clientResponse, colors),
+    ...Object.entries(metadata).map(([namespace, value]) => `Metadata ${namespace}: ${JSON.stringify(value)}`),
+    ...faults.map(({ code, message }) => colors.bad(`Fault ${code}: ${message}`)),
+    ...warnings.map(({ code, rule, wayOut }) => colors.bad(`Warning ${code}: ${rule} ${wayOut}`)),
+    `${messages.length} messages, ${handlerMs.toFixed(2)} ms in handlers`,
+  ];
+}
+
+function cut({ end }: Message): string {
+  return end === "complete" || end === undefined ? "" : ` (${end})`;
+}
+
+function changes(before: Message, after: Message, colors: Colors): string[] {
+  const lines = [
+    ...compared(fieldLines(before.headers), fieldLines(after.headers)),
+    ...compared(fieldLines(before.trailers, "trailer "), fieldLines(after.trailers, "trailer ")),
+    ...bodyLines(before, after),
+  ];
+  return lines.map(([mark, text]) => {
+    const line = `  ${mark} ${text}`;
+    return mark === "+" ? colors.added(line) : mark === "-" ? colors.removed(line) : line;
+  });
+}
+
+type Line = readonly [mark: "+" | "-" | " ", text: string];
+
+function compared(before: readonly string[], after: readonly string[]): Line[] {
+  const gone = before.filter((line) => !after.includes(line));
+  return [
+    ...gone.map((line): Line => ["-", line]),
+    ...after.map((line): Line => [before.includes(line) ? " " : "+", line]),
+  ];
+}
+
+function fieldLines(fields: unknown, prefix = ""): string[] {
+  return Object.entries((fields ?? {}) as Message).flatMap(([name, values]) =>
+    (Array.isArray(values) ? values : [values]).map((value: unknown) => {
+      const text = typeof value === "string" ? value : `base64 ${(value as { base64?: string }).base64}`;
+      return `${prefix}${name}: ${text}`;
+    }),
+  );
+}
+
+function bodyLines(before: Message, after: Message): Line[] {
+  const was = bodyText(before);
+  const is = bodyText(after);
+  if (was === is) return is === "" ? [] : textLines(" ", is);
+  return [...textLines("-", was), ...textLines("+", is)];
+}
+
+function textLines(mark: Line[0], text: string): Line[] {
+  return text === ""
+    ? []
+    : text
+        .replace(/\n$/, "")
+        .split("\n")
+        .map((line): Line => [mark, `| ${line}`]);
+}
+
+function bodyText({ body, bodyBase64, json, chunks, chunksBase64 }: Message): string {
+  if (json !== undefined) return JSON.stringify(json);
+  const bytes = [bodyBase64 ?? [], chunksBase64 ?? []].flat().map((text) => Buffer.from(String(text), "base64"));
+  if (bytes.length > 0) {
+    const joined = Buffer.concat(bytes);
+    const text = joined.toString();
+    return Buffer.from(text).equals(joined) ? text : `${joined.length} bytes`;
+  }
+  return String(body ?? ((chunks as readonly string[] | undefined) ?? []).join(""));
+}

@@ -1,0 +1,91 @@
+import { existsSync, statSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { ExchangeProblem } from "../debug/read-exchange.ts";
+import { createLogger } from "../server/log.ts";
+import { commandSettings, envoyDeclaration, refuseUnknownProcessors, SETTING_FLAGS } from "./command-settings.ts";
+import { readData } from "./data-file.ts";
+import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
+import { exchangeText, type PlayedExchange } from "./exchange-text.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
+import type { Terminal } from "./terminal.ts";
+import { CliError, EXIT } from "./usage-error.ts";
+
+/** Settings that concern how processors run, and Envoy's side: the others are a server's. */
+const RUN_FLAGS = Object.fromEntries(
+  Object.entries(SETTING_FLAGS).filter(([flag]) => /^(?:config$|on-fault$|shadow$|envoy-)/.test(flag)),
+);
+
+/** `ext-proc simulate [processor…] [PATH]`: plays one HTTP exchange through processors. Returns the exit code. */
+export async function simulateCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const own = { help: { type: "boolean", short: "h" }, json: { type: "boolean" }, file: { type: "string" } } as const;
+  const options = { ...RUN_FLAGS, ...own, ...EXCHANGE_FLAGS } as const;
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
+  if (values.help === true) {
+    terminal.out(HELP);
+    return EXIT.good;
+  }
+  const { path, names } = pathAndNames(positionals);
+  const read = await commandSettings(values as Record<string, string | boolean | undefined>, process.env);
+  if ("problems" in read) {
+    for (const problem of read.problems) terminal.error(`ext-proc: ${problem}`);
+    return read.inFile ? EXIT.bad : EXIT.usage;
+  }
+  const base = values.file === undefined ? undefined : await readData("--file", values.file);
+  const exchange = exchangeOfFlags(values, path, base);
+  const processor = await loadProcessor(names, createLogger("silent"));
+  refuseUnknownProcessors(processor, read);
+  const { onFault, shadow } = read.settings;
+  const run = { declaration: envoyDeclaration(read.settings), onFault, shadow, processors: read.processors };
+  const [{ playExchange }, { exchangeJson }] = await Promise.all([
+    import("../debug/play-exchange.ts"),
+    import("../debug/parse-exchange.ts"),
+  ]);
+  const response = await playExchange(processor, exchange, run).catch((error: unknown) => {
+    if (!(error instanceof ExchangeProblem)) throw error;
+    throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
+  });
+  const result = exchangeJson(response);
+  if (values.json === true) terminal.out(JSON.stringify(result, null, 2));
+  else {
+    const played = { asked: exchange, result } as PlayedExchange;
+    for (const line of exchangeText(played, terminal.isTTY === true)) terminal.out(line);
+  }
+  return response.faults.length > 0 ? EXIT.bad : EXIT.good;
+}
+
+/** A path begins with a slash, as an absolute name of a module may; a module is there. */
+function pathAndNames(positionals: readonly string[]): { readonly path?: string; readonly names: readonly string[] } {
+  const paths = positionals.filter((text) => text.startsWith("/") && !isFile(text));
+  const [path, second] = paths;
+  if (second !== undefined) throw new CliError(`${path} and ${second} are both paths; an exchange has one`);
+  const names = positionals.filter((text) => text !== path);
+  return path === undefined ? { names } : { path, names };
+}
+
+function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile();
+}
+
+const HELP = [
+  "Usage: ext-proc simulate [processor…] [PATH] [flags]",
+  "",
+  "Plays one HTTP exchange through processors behind a simulated Envoy, and shows what upstream and client get: lines with",
+  `+ and - are changes. A processor is the path of a module, or built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
+  "",
+  "Examples:",
+  "  ext-proc simulate hello /headers",
+  "  ext-proc simulate ./processor.js -X POST /orders -H 'content-type: application/json' -d @order.json \\",
+  "    --mode request-body=buffered --upstream-status 404",
+  "  ext-proc simulate ./processor.js --file exchange.yaml --json",
+  "",
+  ...EXCHANGE_HELP,
+  "  --file FILE",
+  "      the exchange in JSON or YAML, as DebugService.Simulate takes it; flags win over it",
+  "  --json",
+  "      print what DebugService.Simulate answers",
+  "  --config, --on-fault, --shadow, --envoy-…",
+  "      as for ext-proc serve; what is declared of Envoy is what the simulated one is like",
+  "  -h, --help",
+  "",
+  "Exit codes: 0 it was played, 1 a processor failed or a file is bad, 2 wrong usage, 70 a bug.",
+].join("\n");

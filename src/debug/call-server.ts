@@ -1,0 +1,194 @@
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import {
+  ExternalProcessor,
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { isBodyPhase, type Phase } from "../protocol/phase.ts";
+import { RequestQueue } from "../testing/request-queue.ts";
+import { jsonProblem } from "./json-problem.ts";
+import { readableJson, readableMessage } from "./readable-message.ts";
+
+/** Most answers that are read: a server that never stops would fill the memory. */
+const MAX_ANSWERS = 10_000;
+
+/** How a call goes. */
+export interface CallOptions {
+  /** Longest wait for an answer, in milliseconds. */
+  readonly timeoutMs: number;
+  /** False: all messages are sent at once. */
+  readonly waits: boolean;
+  /** Metadata of the call. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Why a call went wrong, in one line. */
+export class CallProblem extends Error {}
+
+/**
+ * The messages of a file: a list of ProcessingRequests in JSON, or an object with `requests`.
+ *
+ * @throws {CallProblem} With the path to the fault.
+ */
+export function parseMessages(json: unknown): ProcessingRequest[] {
+  const isList = Array.isArray(json);
+  const list: unknown = isList ? json : (json as { readonly requests?: unknown } | null)?.requests;
+  if (!Array.isArray(list)) throw new CallProblem('must be a list of ProcessingRequests, or {"requests": […]}');
+  return list.map((item: unknown, index) => {
+    const problem = jsonProblem(ProcessingRequestSchema, item);
+    if (problem === undefined) return fromJson(ProcessingRequestSchema, item as JsonValue);
+    throw new CallProblem(`${isList ? "" : "requests"}[${index}]${/^[\w.[\]]+:/.test(problem) ? "." : ": "}${problem}`);
+  });
+}
+
+/** Answers of a file, to compare with those that came. */
+export function parseAnswers(json: unknown): JsonValue[] {
+  const list: unknown = Array.isArray(json) ? json : (json as { readonly responses?: unknown } | null)?.responses;
+  if (!Array.isArray(list)) throw new CallProblem('must be a list of ProcessingResponses, or {"responses": […]}');
+  return list
+    .map((item: unknown, index) => {
+      const problem = jsonProblem(ProcessingResponseSchema, item);
+      if (problem === undefined)
+        return toJson(ProcessingResponseSchema, fromJson(ProcessingResponseSchema, item as JsonValue));
+      throw new CallProblem(`[${index}].${problem}`);
+    })
+    .map(readableJson);
+}
+
+/** An answer as JSON: exactly, and for people. */
+export interface Answer {
+  readonly exact: JsonValue;
+  readonly readable: JsonValue;
+}
+
+/**
+ * Sends messages to an ext_proc server, each once the one before is answered, and gives its answers as they come.
+ *
+ * @throws {CallProblem} Where the server cannot be reached, does not answer in time, or ends with an error.
+ */
+export async function* callServer(
+  baseUrl: string,
+  messages: readonly ProcessingRequest[],
+  options: CallOptions,
+): AsyncGenerator<Answer> {
+  const [{ Code, ConnectError, createClient }, { createGrpcTransport, Http2SessionManager }] = await Promise.all([
+    import("@connectrpc/connect"),
+    import("@connectrpc/connect-node"),
+  ]);
+  const sessionManager = new Http2SessionManager(baseUrl);
+  const abort = new AbortController();
+  const queue = new RequestQueue();
+  const plan = new SendPlan(messages, options.waits);
+  let timer: NodeJS.Timeout | undefined;
+  let isLate = false;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      isLate = true;
+      abort.abort();
+    }, options.timeoutMs);
+  };
+  const send = () => {
+    plan.next().forEach((message) => {
+      queue.push(message);
+    });
+    if (plan.isSent) queue.end();
+    wait();
+  };
+  try {
+    const client = createClient(ExternalProcessor, createGrpcTransport({ baseUrl, sessionManager }));
+    send();
+    let count = 0;
+    for await (const answer of client.process(queue, { signal: abort.signal, headers: { ...options.headers } })) {
+      if (++count > MAX_ANSWERS) throw new CallProblem(`the server sent more than ${MAX_ANSWERS} answers`);
+      yield { exact: exactJson(answer), readable: readableMessage(answer) };
+      plan.answered();
+      send();
+    }
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    // A server that has answered everything need not end the stream.
+    if (isLate && plan.isDone) return;
+    if (isLate) throw new CallProblem(`no answer to ${plan.awaited} within ${options.timeoutMs} ms`);
+    if (sessionManager.state() === "error") throw new CallProblem(`cannot be reached: ${reasonOf(error)}`);
+    const name = Code[error.code].replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
+    throw new CallProblem(`the server ended the stream with ${name}: ${error.rawMessage}`);
+  } finally {
+    clearTimeout(timer);
+    abort.abort();
+    sessionManager.abort();
+  }
+}
+
+function exactJson(answer: Parameters<typeof readableMessage>[0]): JsonValue {
+  try {
+    return toJson(ProcessingResponseSchema, answer as never);
+  } catch {
+    // Typed metadata of types that are not known here.
+    return readableMessage(answer);
+  }
+}
+
+function reasonOf(error: Error): string {
+  const { cause } = error;
+  return cause instanceof Error ? cause.message : error.message;
+}
+
+/** Which messages may be sent. */
+class SendPlan {
+  readonly #messages: readonly ProcessingRequest[];
+  readonly #waits: boolean;
+  #sent = 0;
+  #owed = 0;
+  #awaited = "";
+
+  constructor(messages: readonly ProcessingRequest[], waits: boolean) {
+    this.#messages = messages;
+    this.#waits = waits;
+  }
+
+  /** Every message has been sent. */
+  get isSent(): boolean {
+    return this.#sent === this.#messages.length;
+  }
+
+  get isDone(): boolean {
+    return this.isSent && this.#owed <= 0;
+  }
+
+  /** The message that is waited for. */
+  get awaited(): string {
+    return this.#awaited;
+  }
+
+  answered(): void {
+    this.#owed--;
+  }
+
+  /** The messages that may be sent now. */
+  next(): readonly ProcessingRequest[] {
+    const from = this.#sent;
+    while (!this.isSent && (!this.#waits || this.#owed <= 0)) this.#take();
+    return this.#messages.slice(from, this.#sent);
+  }
+
+  #take(): void {
+    const message = this.#messages[this.#sent];
+    const phase = message?.request.case;
+    if (message && phase !== undefined && !message.observabilityMode && !this.#isDuplex(phase)) {
+      this.#owed++;
+      this.#awaited = `message ${this.#sent + 1} (${phase})`;
+    }
+    this.#sent++;
+  }
+
+  /** In FULL_DUPLEX_STREAMED a server answers when it likes. */
+  #isDuplex(phase: Phase): boolean {
+    const config = this.#messages[0]?.protocolConfig;
+    const mode = phase.startsWith("request") ? config?.requestBodyMode : config?.responseBodyMode;
+    return mode === FULL_DUPLEX_STREAMED && (isBodyPhase(phase) || phase.endsWith("Headers"));
+  }
+}
+
+const FULL_DUPLEX_STREAMED = 4;

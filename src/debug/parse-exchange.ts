@@ -1,0 +1,25 @@
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import {
+  type SimulateRequest,
+  SimulateRequestSchema,
+  type SimulateResponse,
+  SimulateResponseSchema,
+} from "../../gen/extproc/debug/v1/simulate_pb.js";
+import { jsonProblem } from "./json-problem.ts";
+import { ExchangeProblem } from "./read-exchange.ts";
+
+/**
+ * An exchange of its JSON, as a person writes it.
+ *
+ * @throws {ExchangeProblem} Where it is none, with the path to the fault.
+ */
+export function parseExchange(json: unknown): SimulateRequest {
+  const problem = jsonProblem(SimulateRequestSchema, json);
+  if (problem !== undefined) throw new ExchangeProblem(problem);
+  return fromJson(SimulateRequestSchema, json as JsonValue);
+}
+
+/** What became of an exchange, as JSON. */
+export function exchangeJson(response: SimulateResponse): JsonValue {
+  return toJson(SimulateResponseSchema, response);
+}

@@ -1,0 +1,25 @@
+import type { SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { ProcessorLife } from "../testing/processor-life.ts";
+import { parseExchange } from "./parse-exchange.ts";
+import { simulateExchange } from "./simulate-exchange.ts";
+
+/** Longest wait for `setup` of processors, in milliseconds. */
+const SETUP_MS = 30_000;
+
+/**
+ * Plays one exchange, in the JSON of `DebugService.Simulate`, with the processor's `setup` before and its `close` behind.
+ *
+ * @throws {ExchangeProblem} Rejects with it where there is no such exchange.
+ */
+export async function playExchange(processor: Processor, json: unknown, run: RunOptions): Promise<SimulateResponse> {
+  const exchange = parseExchange(json);
+  const life = new ProcessorLife(runRules(processor, run), SETUP_MS);
+  await life.begin();
+  try {
+    return await simulateExchange(processor, exchange, { run, setup: life.setup, allowPatterns: true });
+  } finally {
+    await life.setup.close();
+  }
+}

@@ -1,0 +1,105 @@
+import { fromJson, toJson } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import {
+  ProcessingRequestSchema,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { jsonProblem } from "../debug/json-problem.ts";
+import type { Processor } from "../processor/definition.ts";
+import { joinBytes } from "../protocol/join-bytes.ts";
+import type { ConnectHandler } from "./debug-handler.ts";
+import type { ExternalProcessorOptions } from "./external-processor.ts";
+import { faultError } from "./fault-error.ts";
+import { readUpTo } from "./read-body.ts";
+import { replay } from "./replay.ts";
+
+/** Where Envoy's `http_service` finds it. */
+export const HTTP_SERVICE_PATH = "/http-service";
+
+type Request = Parameters<ConnectHandler>[0];
+type Answer = Awaited<ReturnType<ConnectHandler>>;
+
+/** What answers a request over HTTP; only its kind of method is looked at besides. */
+export type HttpHandler = ((request: Request) => Promise<Answer>) & {
+  readonly method: { readonly methodKind: ConnectHandler["method"]["methodKind"] };
+};
+
+/** How it is served. */
+export interface HttpServiceOptions extends ExternalProcessorOptions {
+  /** Largest request, in bytes. */
+  readonly maxMessageBytes: number;
+}
+
+/**
+ * The variant of ext_proc that Envoy speaks with `http_service`: one ProcessingRequest in JSON, one ProcessingResponse. No
+ * stream joins the calls of a transaction, so each has a transaction, and a state, of its own. What is no answer is no
+ * status 200, which Envoy takes for a failure of the service.
+ */
+export function httpServiceHandler(processor: Processor, options: HttpServiceOptions): HttpHandler {
+  const call = async (request: Request): Promise<Answer> => {
+    // Browsers name the page that calls; no page has business here.
+    if (request.header.has("origin")) return text(403, "pages may not call this");
+    if (request.method !== "POST") return text(405, "POST a ProcessingRequest in JSON", { allow: "POST" });
+    const chunks = await readUpTo(request.body as AsyncIterable<Uint8Array>, options.maxMessageBytes);
+    if (chunks === undefined) return text(413, `the request is larger than ${options.maxMessageBytes} bytes`);
+    return await answer(processor, decoder.decode(joinBytes(chunks)), { ...options, request });
+  };
+  return Object.assign(call, { method: { methodKind: "unary" } as const });
+}
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+async function answer(
+  processor: Processor,
+  body: string,
+  { request, ...options }: HttpServiceOptions & { readonly request: Request },
+): Promise<Answer> {
+  const message = read(body);
+  if (typeof message === "string") return text(400, message);
+  const metadataValues = (name: string) => {
+    const value = request.header.get(name);
+    return value === null ? [] : [value];
+  };
+  const how = { ...options, metadataValues, signal: request.signal, origin: "http_service" } as const;
+  const { responses, end } = await replay(processor, [message], how);
+  if (end.error) {
+    const { code, rawMessage } = faultError(end.error);
+    return text(code === Code.Unavailable ? 503 : 500, rawMessage);
+  }
+  if (end.result === "canceled") return text(499, "the caller went away");
+  const answers = responses.filter(({ response }) => response.case !== undefined);
+  if (answers.length > 1) return text(500, "the answer takes several messages, and over HTTP there is one");
+  return json(answers[0]);
+}
+
+function read(body: string) {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return "the body is no JSON";
+  }
+  // Envoy's next release may have fields that are not known here.
+  try {
+    return fromJson(ProcessingRequestSchema, value as never, { ignoreUnknownFields: true });
+  } catch {
+    return `the body is no ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}`;
+  }
+}
+
+function json(response: ProcessingResponse | undefined): Answer {
+  const value = response === undefined ? {} : toJson(ProcessingResponseSchema, response);
+  const header = new Headers({ "content-type": "application/json" });
+  return { status: 200, header, body: once(JSON.stringify(value)) };
+}
+
+function text(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  const header = new Headers({ "content-type": "text/plain; charset=utf-8", ...headers });
+  return { status, header, body: once(`${message}\n`) };
+}
+
+async function* once(body: string): AsyncGenerator<Uint8Array> {
+  yield encoder.encode(body);
+}
