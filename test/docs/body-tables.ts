@@ -1,4 +1,7 @@
-import type { ProcessingRequest, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import {
   appendChunk,
@@ -120,7 +123,8 @@ export async function wireTable(): Promise<string[][]> {
     const cells: string[] = [];
     for (const [, mode, bodyBytes] of columns) {
       const { questions, answers } = await overTheWire(processor, mode, bodyBytes);
-      if (rows.length === 0 || questions.length > (sent[cells.length + 1]?.length ?? 0)) sent[cells.length + 1] = questions;
+      if (rows.length === 0 || questions.length > (sent[cells.length + 1]?.length ?? 0))
+        sent[cells.length + 1] = questions;
       cells.push(answers);
     }
     rows.push([name, ...cells]);
