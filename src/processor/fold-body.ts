@@ -1,8 +1,9 @@
 import type { AnswerPrelude, BodyChange } from "../protocol/answer.ts";
 import { BODY_VALIDATORS } from "../protocol/body-plan.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { hasNoBody } from "../protocol/framing-rules.ts";
+import { hasNoBody, refuseReplacing } from "../protocol/framing-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
+import { joinedText } from "../protocol/headers.ts";
 import { directionOf } from "../protocol/phase.ts";
 import { dropHeaders } from "./drop-headers.ts";
 import type { BodyEffectData } from "./effect.ts";
@@ -39,6 +40,20 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
   if (effect.kind === "appendChunk") work.tail.push(bytes);
   else work.replacement = bytes;
   return undefined;
+}
+
+/** Says why what else is wanted cannot be had beside a body that replaces another; undefined where it can. */
+export function refuseReplacedBody({ message, exchange, head, modeOverride }: PhaseWork): Fault | undefined {
+  const direction = directionOf(message.case);
+  const override = modeOverride?.[`${direction}Body`];
+  if (override !== undefined && override !== exchange.bodyMode(direction))
+    return fault(
+      "invalid_effect",
+      `continueAndReplace: nothing more comes of the ${direction}, so its body has no mode`,
+    );
+  if (direction === "request") return undefined;
+  const problem = refuseReplacing(joinedText(head.fields, ":status"));
+  return problem === undefined ? undefined : fault("invalid_effect", `continueAndReplace: ${problem}`);
 }
 
 function bytesOf(effect: BodyEffectData): Uint8Array | string {

@@ -6,7 +6,7 @@ import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
 import { refuseModeOverride } from "../protocol/mode-override.ts";
 import { directionOf, isHeaderPhase } from "../protocol/phase.ts";
 import { EFFECT_PHASES, type EffectData, type EffectKind, effectData } from "./effect.ts";
-import { foldBodyEffect } from "./fold-body.ts";
+import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import { foldImmediateResponse, foldStreamedImmediateResponse } from "./fold-immediate.ts";
 import { copyJsonObject } from "./json-object.ts";
@@ -26,6 +26,10 @@ export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefi
   const before = work.headerChanges.length;
   const end = Array.isArray(outcome) ? foldAll(outcome, work) : foldEffect(outcome, work);
   if (end !== undefined) return end;
+  if (work.wholeBody !== undefined) {
+    const problem = refuseReplacedBody(work);
+    if (problem !== undefined) return problem;
+  }
   return work.headerChanges.length > before ? refuseSize(work) : undefined;
 }
 

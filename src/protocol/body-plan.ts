@@ -109,8 +109,18 @@ export function wantedModes({ needs, mode, bodyBytes, bufferLimitBytes }: BodySi
   return fits ? [...modes, "BUFFERED"] : modes;
 }
 
-/** The header that says how long the body is, and those that vouch for its bytes: all wrong once it is changed. */
-export const BODY_VALIDATORS: readonly string[] = ["etag", "digest", "content-digest", "repr-digest", "content-md5"];
+/**
+ * Headers that vouch for the bytes of a body, and the one that offers parts of it: all wrong once it is changed. A part
+ * could not be changed as the whole was.
+ */
+export const BODY_VALIDATORS: readonly string[] = [
+  "etag",
+  "digest",
+  "content-digest",
+  "repr-digest",
+  "content-md5",
+  "accept-ranges",
+];
 
 function planUnsent(situation: BodySituation): BodyPlan {
   const chosen = chooseOverride(situation);

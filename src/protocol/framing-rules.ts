@@ -1,7 +1,7 @@
 import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderChange } from "./header-mutation.ts";
 import { bytesToText } from "./header-text.ts";
-import { pseudoHeader } from "./headers.ts";
+import { header, pseudoHeader } from "./headers.ts";
 import type { Direction, Phase } from "./phase.ts";
 
 /** What decides, besides `content-length`, where a message ends. */
@@ -62,6 +62,33 @@ export function refuseFramingChange(
 /** True for a response that has no body whatever follows: to HEAD, 204, 304. */
 export function hasNoBody(exchange: { framing(direction: Direction): MessageFraming | undefined }): boolean {
   return BODILESS.has(exchange.framing("response")?.status) || exchange.framing("request")?.method === "HEAD";
+}
+
+/**
+ * Says why a body is a part of something larger, which nobody can change without the rest; undefined where it is none: a
+ * response to `range`, or the piece of an upload that `content-range` places.
+ */
+export function isPartOfMore(
+  direction: Direction,
+  exchange: {
+    framing(direction: Direction): MessageFraming | undefined;
+    headers(direction: Direction): HttpHeaders | undefined;
+  },
+): string | undefined {
+  if (exchange.framing(direction)?.status === "206") return "the response is a part of something larger (206)";
+  const headers = direction === "request" ? exchange.headers(direction) : undefined;
+  return headers && header(headers, "content-range") !== undefined
+    ? "the request is a part of something larger (content-range)"
+    : undefined;
+}
+
+/**
+ * Says why headers cannot be those of a body that replaces another; undefined where they can. Framing goes by what came,
+ * and by what handlers made of it.
+ */
+export function refuseReplacing(status: string | undefined): string | undefined {
+  if (BODILESS.has(status)) return `a response with status ${status} has no body`;
+  return status === "206" ? "a response with status 206 is a part of something larger" : undefined;
 }
 
 /**

@@ -27,7 +27,7 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
   const routed = routedMutation(phase, changes, answer.clearRouteCache);
   if (routed === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
-  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed?.headerMutation, answer.wholeBody), answer);
+  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed, answer), answer);
   const written = newHeadersAnswer(phase, routed);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
@@ -57,17 +57,18 @@ export interface RoutedMutation {
 /** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
 function replacingAnswer(
   phase: HeaderPhase,
-  headerMutation: HeaderMutation | undefined,
-  body: Uint8Array,
+  routed: RoutedMutation | undefined,
+  { wholeBody = new Uint8Array(0), modeOverride }: ContinueAnswer,
 ): ProcessingResponse {
-  const bodyMutation = { mutation: { case: "body" as const, value: body } };
+  const bodyMutation = { mutation: { case: "body" as const, value: wholeBody } };
   const response = {
     status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
     bodyMutation,
-    ...(headerMutation && { headerMutation }),
-    ...(headerMutation && phase === "requestHeaders" && { clearRouteCache: true }),
+    ...routed,
   };
-  return create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
+  const written = create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
+  if (modeOverride) written.modeOverride = toProcessingMode(modeOverride);
+  return written;
 }
 
 /** The answer to trailers. */

@@ -2,8 +2,8 @@ import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
 import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { type Fault, fault } from "../../protocol/fault.ts";
-import { hasNoBody } from "../../protocol/framing-rules.ts";
+import type { Fault } from "../../protocol/fault.ts";
+import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
 import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
@@ -20,6 +20,7 @@ import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
 import { ScopedTransaction } from "../transaction.ts";
+import { blamePlan } from "./blame-plan.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
 import { BodyFlow, type BodyMessage } from "./body-flow.ts";
@@ -158,7 +159,7 @@ export class BodyRunner {
     }
     const claims = active.map(({ claim }) => claim);
     const plan = this.#plan(phase, claims, headers);
-    if (plan.kind === "fault") return this.#blame(plan, claims);
+    if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "unseen") {
       this.#options.owner.bodyUnseen(phase);
       return undefined;
@@ -286,19 +287,10 @@ export class BodyRunner {
   }
 
   #partialContent(phase: BodyPhase, plan: RunningBody, active: readonly ActiveClaim[]): StageEnd | undefined {
-    const status = this.#options.exchange.framing("response")?.status;
-    if (phase === "requestBody" || !plan.changes || status !== "206") return undefined;
+    const part = plan.changes ? isPartOfMore(directionOf(phase), this.#options.exchange) : undefined;
+    if (part === undefined) return undefined;
     const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
-    return blamed?.host.fault("body_partial_content", "the response is a part of something larger (206)");
-  }
-
-  #blame(problem: Fault, claims: readonly BodyClaim[]): Fault {
-    const names = claims.map(({ index }) => this.#options.chain.nameOf(index));
-    const [processor = ""] = names;
-    const who = names.map((name) => `"${name}"`).join(", ");
-    const { code, message } = problem;
-    const text = `processor ${who}, ${message}`;
-    return names.length === 1 ? fault(code, text, { processor }) : fault(code, text);
+    return blamed?.host.fault("body_partial_content", part);
   }
 }
 

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { continueAndReplace, defineProcessor, setHeader } from "../../../src/index.ts";
+import { MODES, sendIn, upperProcessor } from "./upper.ts";
+
+const VALIDATORS = {
+  etag: '"1"',
+  digest: "sha-256=x",
+  "content-digest": "sha-256=:x:",
+  "repr-digest": "sha-256=:x:",
+  "content-md5": "x",
+  "accept-ranges": "bytes",
+};
+const LOOKERS = {
+  whole: { read: "whole", handle: () => undefined },
+  inspect: { read: "inspect", chunk: () => undefined },
+} as const;
+const chunks = ["he", "llo"];
+const upstream = { headers: { ...VALIDATORS, "content-length": "5" }, chunks };
+const left = (headers: Readonly<Record<string, unknown>>) => Object.keys(VALIDATORS).filter((name) => name in headers);
+
+describe.each(MODES.filter((mode) => mode !== "NONE"))("headers that vouch for a body in %s", (mode) => {
+  test.each(["whole", "chunks", "stream"] as const)("go where a handler that reads %s changes it", async (kind) => {
+    const { request, response, faults } = await sendIn(upperProcessor(kind), mode, {
+      request: { protocol: "http2", headers: { ...VALIDATORS, "content-length": "5" }, chunks },
+      upstream,
+    });
+    // The header answer of STREAMED cannot wait for what becomes of the body.
+    const isLate = mode === "STREAMED" && kind === "whole";
+    expect({ faults, bodies: [request?.body, response.body] }).toEqual({ faults: [], bodies: ["HELLO", "HELLO"] });
+    if (!isLate) expect([left(request?.headers ?? {}), left(response.headers)]).toEqual([[], []]);
+  });
+
+  test.each(["whole", "inspect"] as const)("stay where a handler that reads %s leaves it", async (kind) => {
+    const processor = defineProcessor({ name: "p", responseBody: LOOKERS[kind] });
+    const { response } = await sendIn(processor, mode, { request: {}, upstream });
+    expect(response.body).toBe("hello");
+    if (kind === "inspect" || mode !== "STREAMED") expect(left(response.headers)).toEqual(Object.keys(VALIDATORS));
+  });
+
+  test("stay where a handler sets them for the body that it makes", async () => {
+    if (mode === "STREAMED") return;
+    const processor = defineProcessor({
+      name: "p",
+      responseBody: { read: "text", handle: () => [setHeader("etag", '"mine"')] },
+    });
+    const { response } = await sendIn(processor, mode, { request: {}, upstream });
+    expect(response.headers.etag).toBe('"mine"');
+  });
+});
+
+describe.each(MODES.filter((mode) => mode !== "NONE"))("a part of something larger in %s", (mode) => {
+  const codes = async (kind: "upper" | "inspect", options: Parameters<typeof sendIn>[2]) => {
+    const inspector = defineProcessor({ name: "p", requestBody: LOOKERS.inspect, responseBody: LOOKERS.inspect });
+    const processor = kind === "upper" ? upperProcessor("chunks") : inspector;
+    const { faults, response } = await sendIn(processor, mode, options);
+    return [faults.map(({ code }) => code), response.status];
+  };
+  const part = { request: {}, upstream: { status: 206, headers: { "content-range": "bytes 0-3/9" }, body: "part" } };
+  const upload = { request: { body: "part", headers: { "content-range": "bytes 0-3/9" } } };
+
+  test("is a fault for whoever may change it", async () => {
+    expect(await codes("upper", part)).toEqual([["body_partial_content"], 500]);
+    expect(await codes("upper", upload)).toEqual([["body_partial_content"], 500]);
+  });
+
+  test("may be looked at", async () => {
+    expect(await codes("inspect", part)).toEqual([[], 206]);
+    expect(await codes("inspect", upload)).toEqual([[], 200]);
+  });
+});
+
+describe("a response without a body", () => {
+  test.each([
+    ["HEAD", 200],
+    ["GET", 204],
+    ["GET", 304],
+  ] as const)("to %s with status %d keeps its headers and calls no handler, in every mode", async (method, status) => {
+    for (const mode of MODES) {
+      for (const kind of ["whole", "chunks", "stream"] as const) {
+        const headers = { etag: '"1"' };
+        const { response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
+          request: { method, response: { status, headers } },
+        });
+        expect({ faults, warnings, status: response.status }).toEqual({ faults: [], warnings: [], status });
+        expect(response.headers).toMatchObject(headers);
+      }
+    }
+  });
+
+  test("gets none", async () => {
+    const processor = defineProcessor({ name: "p", responseHeaders: () => continueAndReplace("body") });
+    for (const [method, status] of [
+      ["HEAD", 200],
+      ["GET", 204],
+      ["GET", 304],
+      ["GET", 206],
+    ] as const) {
+      const { faults } = await sendIn(processor, "NONE", { request: { method, response: { status } } });
+      expect(faults.map(({ code }) => code)).toEqual(["invalid_effect"]);
+    }
+  });
+});
