@@ -12,7 +12,7 @@ import { FAULT_CODES } from "../../src/protocol/fault.ts";
 import { MAX_STREAMED_CHUNK_BYTES } from "../../src/protocol/neutral-answer.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
-import { askedTable, HANDLERS, markdown, possibleTable, wireTable } from "./body-tables.ts";
+import { askedTable, HANDLERS, markdown, observedTable, possibleTable, wireTable } from "./body-tables.ts";
 import { codeBlocks, readDocument, root, tableRows } from "./markdown.ts";
 
 const FOLDER = "test/docs/bodies-page";
@@ -22,6 +22,11 @@ const codes = FAULT_CODES as readonly string[];
 describe("docs/bodies.md", () => {
   test("says what is possible in each mode, as the code decides", () => {
     expect(document).toContain(`\n${markdown(possibleTable())}\n`);
+  });
+
+  test("says so of what happens behind the simulated Envoy", async () => {
+    const decided = possibleTable().filter(([name]) => name !== "`grpc`");
+    expect(await observedTable()).toEqual(decided.map((row) => row.slice(0, -1)));
   });
 
   test("says which mode is asked for, as the code decides", () => {
