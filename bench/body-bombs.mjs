@@ -1,4 +1,4 @@
-// `node bench/body-bombs.mjs`, after `npm run build`: what decompression bombs do to a server. For each: the fault that
+// `npm run bench:bombs`, after `npm run build`: what decompression bombs do to a server. For each: the fault that
 // ends it, how long the event loop stood still at most, how much of a standstill was work of its own thread at most (the rest
 // is what a busy machine makes it wait), and how many bytes were held at most. Exit code 1 where one did not end in a fault,
 // or one turn's work was more than 50 ms.

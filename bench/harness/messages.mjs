@@ -8,7 +8,7 @@ import {
 /**
  * @typedef {import("../../gen/envoy/service/ext_proc/v3/external_processor_pb.js").ProcessingRequest} ProcessingRequest
  * @typedef {import("../../gen/envoy/service/ext_proc/v3/external_processor_pb.js").ProcessingResponse} ProcessingResponse
- * @typedef {"hello" | "three-two"} Task
+ * @typedef {"hello" | "three-two" | "chunks-seen" | "chunks-changed"} Task
  */
 
 export const PROCESS_PATH = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
@@ -16,6 +16,9 @@ export const BODY_CHUNKS = 100;
 export const BODY_CHUNK_BYTES = 64 * 1024;
 
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
+const STREAMED = 1;
+/** What a changed chunk begins with. */
+const CHANGED_BYTE = 0x41;
 const utf8 = new TextEncoder();
 
 /** What a browser's request looks like behind an ingress gateway: 18 headers, 1,238 bytes as a message. */
@@ -65,7 +68,9 @@ function headerMap(entries) {
 /** @param {boolean} endOfStream */
 function requestHeaders(endOfStream) {
   const value = { headers: headerMap(REQUEST_HEADERS), endOfStream };
-  return create(ProcessingRequestSchema, { request: { case: "requestHeaders", value } });
+  const protocolConfig = { requestBodyMode: STREAMED, responseBodyMode: STREAMED };
+  const request = /** @type {const} */ ({ case: "requestHeaders", value });
+  return create(ProcessingRequestSchema, endOfStream ? { request } : { protocolConfig, request });
 }
 
 function responseHeaders() {
@@ -134,15 +139,24 @@ export function everyPhaseMessages() {
  */
 export function rightAnswers(task, messages) {
   return messages.map(({ request }) => {
-    const phase = request.case;
+    const { case: phase, value: sent } = request;
     if (phase === undefined) throw new Error("a message without a request");
     const setHeaders = changesOf(task, phase).map(setHeader);
     if (phase !== "requestHeaders" && phase !== "responseHeaders") {
-      return create(ProcessingResponseSchema, { response: { case: phase, value: {} } });
+      const value = phase === "requestBody" && task === "chunks-changed" ? changedBody(sent) : {};
+      return create(ProcessingResponseSchema, { response: { case: phase, value } });
     }
     const value = setHeaders.length === 0 ? {} : { response: { headerMutation: { setHeaders } } };
     return create(ProcessingResponseSchema, { response: { case: phase, value } });
   });
+}
+
+/** @param {unknown} sent */
+function changedBody(sent) {
+  const { body } = /** @type {{ readonly body: Uint8Array }} */ (sent);
+  const changed = body.slice();
+  changed[0] = CHANGED_BYTE;
+  return { response: { bodyMutation: { mutation: { case: /** @type {const} */ ("body"), value: changed } } } };
 }
 
 /**

@@ -67,11 +67,11 @@ export const PEERS = [
     name: "ext-proc",
     what: "this project: `ext-proc serve`, metrics on",
     slow: false,
-    tasks: BOTH,
+    tasks: [...BOTH, "chunks-seen", "chunks-changed"],
     build: OURS,
     command: (task) => [
       ...[process.execPath, join(root, "dist", "cli", "main.js"), "serve"],
-      ...[task === "hello" ? "hello" : join(peerFolder("ext-proc"), "three-two.mjs")],
+      ...[task === "hello" ? "hello" : join(peerFolder("ext-proc"), `${task}.mjs`)],
       ...["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
     ],
     version: () => `${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version}, ${NODE_VERSION}`,

@@ -11,12 +11,15 @@ const PROBE_STREAMS = 10;
 const MESSAGES = BODY_CHUNKS + 1;
 const BODY_GIGABYTES = (BODY_CHUNKS * BODY_CHUNK_BYTES) / 1e9;
 
-/** @type {import("./scenarios.mjs").Scenario} */
-export const bodies = {
-  name: "bodies",
-  title: "1 + 100 x 64 KiB body chunks a stream, one stream on each of 2 connections",
-  quick: true,
-  task: "hello",
+/**
+ * @param {{ readonly name: string, readonly title: string, readonly task: import("../harness/messages.mjs").Task, readonly quick: boolean }} scenario
+ * @returns {import("./scenarios.mjs").Scenario}
+ */
+export const bodies = ({ name, title, task, quick }) => ({
+  name,
+  title: `1 + 100 x 64 KiB body chunks a stream, one stream on each of 2 connections${title}`,
+  quick,
+  task,
   needs: ["h2load"],
   metrics: [
     { key: "cpuUs", label: "CPU µs/message", digits: 1 },
@@ -26,8 +29,8 @@ export const bodies = {
   ],
   compared: "cpuUs",
   async open(peer, context) {
-    const server = await startPeer(peer, "hello");
-    const answerBytes = context.answerSizes(peer.name, "hello").upload;
+    const server = await startPeer(peer, task);
+    const answerBytes = context.answerSizes(peer.name, task).upload;
     const url = `http://${server.address}${PROCESS_PATH}`;
     const throughput = throughputOf({
       server,
@@ -53,4 +56,4 @@ export const bodies = {
       close: () => server.stop(),
     };
   },
-};
+});

@@ -65,7 +65,9 @@ export const SCENARIOS = [
     latency: false,
   }),
   behindEnvoy,
-  bodies,
+  bodies({ name: "bodies", title: "", task: "hello", quick: true }),
+  bodies({ name: "bodies-seen", title: ", each seen by a handler", task: "chunks-seen", quick: false }),
+  bodies({ name: "bodies-changed", title: ", each changed by a handler", task: "chunks-changed", quick: false }),
   startUp,
   idleStreams,
 ];

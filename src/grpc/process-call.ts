@@ -40,6 +40,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   #deadline: NodeJS.Timeout | undefined;
   #began = false;
   #writable = true;
+  #whenDrained: (() => void)[] | undefined;
 
   constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
     this.#stream = stream;
@@ -99,7 +100,16 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   onWritable(): void {
     this.#writable = true;
+    this.#drain();
     this.#resumeReading();
+  }
+
+  drained(): Promise<void> | undefined {
+    if (this.#writable) return undefined;
+    return new Promise((resolve) => {
+      this.#whenDrained ??= [];
+      this.#whenDrained.push(resolve);
+    });
   }
 
   send(response: ProcessingResponse): void {
@@ -111,6 +121,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   ended({ result, error }: SessionEnd): void {
     clearTimeout(this.#deadline);
     this.#reader.stop();
+    this.#drain();
     // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
     if (error !== undefined)
       this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
@@ -121,6 +132,12 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   settled(): void {
     this.#resumeReading();
+  }
+
+  #drain(): void {
+    const waiting = this.#whenDrained;
+    this.#whenDrained = undefined;
+    for (const resolve of waiting ?? []) resolve();
   }
 
   #resumeReading(): void {

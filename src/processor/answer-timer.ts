@@ -15,12 +15,13 @@ export interface AnswerTimerEvents {
  */
 export class AnswerTimer {
   readonly #timers: Timers;
-  readonly #startMs: number;
+  #startMs: number;
   readonly #events: AnswerTimerEvents;
   #limit: TimeLimit;
   #timer: unknown;
   #hasExtended = false;
   #isOver = false;
+  #isPaused = false;
 
   constructor(timers: Timers, limit: TimeLimit, events: AnswerTimerEvents) {
     this.#timers = timers;
@@ -40,8 +41,24 @@ export class AnswerTimer {
     if (limit === this.#limit) return;
     this.#limit = limit;
     this.#isOver = false;
+    if (this.#isPaused) return;
     this.stop();
     this.#arm(this.passedMs);
+  }
+
+  /** Time stands still. */
+  pause(): void {
+    this.#isPaused = true;
+    this.stop();
+  }
+
+  /** Time begins anew, from here on. */
+  restart(): void {
+    this.stop();
+    this.#isPaused = false;
+    this.#isOver = false;
+    this.#startMs = this.#timers.now();
+    this.#arm(0);
   }
 
   /** The answer is there, or nobody waits for it any more. */

@@ -63,6 +63,16 @@ export class AwaitedAnswer implements AnswerTimerEvents {
     this.#waiting?.timer.continueWith(limit);
   }
 
+  /** The handlers' time stands still: they wait for the peer. */
+  pause(): void {
+    this.#waiting?.timer.pause();
+  }
+
+  /** The handlers' time begins anew: a part of the answer has left. */
+  restart(): void {
+    this.#waiting?.timer.restart();
+  }
+
   /** Nobody waits any more: the handlers that still run are late from here on. */
   abandon(late: LateHandlers): void {
     this.#waiting?.timer.stop();

@@ -22,6 +22,7 @@ import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.t
 import { decideFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
 import { DirectionQueue } from "./direction-queue.ts";
+import { earlyAnswers } from "./early-answers.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
@@ -75,7 +76,8 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     if (this.#rules.bodies) {
       const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
-      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget });
+      const sendEarly = earlyAnswers({ exchange: this.#exchange, outlet: options.outlet, queues: this.#queues });
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget, sendEarly });
     }
     options.sessions?.add(this);
   }

@@ -85,6 +85,8 @@ export function planBody(situation: BodySituation): BodyPlan {
       return planUnsent(situation);
     case "STREAMED":
       return planStreamed(situation);
+    case "BUFFERED_PARTIAL":
+      return planPartial(situation);
     case "GRPC":
       return needs.unfitForGrpc
         ? fault(
@@ -137,6 +139,14 @@ function planStreamed(situation: BodySituation): BodyPlan {
   if (!needs.whole || bodyBytes !== undefined) return running(situation, "STREAMED");
   const why = "in STREAMED, without a content-length, the end of a body may be hidden by trailers";
   return lacking(situation, { code: "body_end_unknowable", why }, chosen.why);
+}
+
+/** What is above Envoy's buffer limit comes as its beginning, so another mode is asked for where there is one. */
+function planPartial(situation: BodySituation): BodyPlan {
+  const { needs, bodyBytes, bufferLimitBytes } = situation;
+  const isCut = bodyBytes === undefined ? needs.required : bodyBytes > bufferLimitBytes;
+  const chosen = isCut ? chooseOverride(situation) : undefined;
+  return chosen?.kind === "run" ? chosen : running(situation, "BUFFERED_PARTIAL");
 }
 
 function chooseOverride(situation: BodySituation): RunningBody | { readonly kind: "none"; readonly why: string } {

@@ -219,6 +219,17 @@ export class Exchange {
     return [...this.#answerFirst(answer.prelude, directionOf(message.case)), ...this.#answerMember(message, answer)];
   }
 
+  /**
+   * Pieces of a full-duplex body that leave while its handlers still make more, behind the answer to its headers where that
+   * was held back.
+   */
+  answerEarly(first: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    // What has left cannot be taken back, so what came can pass no more.
+    this.withhold(direction, true);
+    return this.#answerFirst(first, direction);
+  }
+
   /** The message of the member that matches; of a body it may be several. */
   #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
     const state = this.#directions[directionOf(message.case)];

@@ -34,6 +34,10 @@ export async function* processStream(
   const answers: ProcessingResponse[] = [];
   const changed = new Bell();
   let end: SessionEnd | undefined;
+  const isFull = () => end === undefined && answers.length >= MAX_WAITING_MESSAGES;
+  const untilRead = async () => {
+    while (isFull()) await changed.wait();
+  };
   const session = new Session(processor, {
     ...sessionOptions,
     outlet: {
@@ -46,6 +50,7 @@ export async function* processStream(
         changed.ring();
       },
       settled: () => changed.ring(),
+      drained: () => (isFull() ? untilRead() : undefined),
     },
   });
   const cancel = () => session.cancel();

@@ -8,6 +8,7 @@ import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { dropHeaders } from "../drop-headers.ts";
+import type { SendEarly } from "../early-answers.ts";
 import { BodyWork } from "../fold-body.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
@@ -26,15 +27,21 @@ export interface BodyFlowOptions {
   readonly plan: RunningBody;
   readonly exchange: Exchange;
   readonly budget: StreamBudget;
+  /** The answers count for nothing. */
+  readonly watched: boolean;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
   pending(index: number): void;
+  readonly sendEarly: SendEarly;
+  /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
+  restUnseen(): StageEnd | undefined;
 }
 
-/** Envoy's own pieces have 2 MiB at most, and messages 4 MiB: what comes of one message may be as much without being counted. */
-const FREE_BYTES = 4 << 20;
+/** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
+const EARLY_BYTES = 256 << 10;
+
 const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
 /** One body on its way through its handlers: messages in, answers out. */
@@ -51,21 +58,22 @@ export class BodyFlow implements BodyScene {
   #stages: readonly BodyStage[] = [];
   #held: PhaseWork | undefined;
   #pieces: Bytes[] = [];
+  #pieceBytes = 0;
+  /** What is made of one piece, and cannot leave before all of it is there. */
+  readonly #room: HeldRoom;
+  /** A part of what is made of this piece has left. */
+  #beganToLeave = false;
   #changed = false;
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
-  /** What comes out of one message, above what an ordinary one may. */
-  readonly #surplus: HeldRoom;
-  #freeBytes = 0;
+  #pieceCount = 0;
   #began = false;
-  /** A piece of the body came. */
-  #hasBody = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
     this.budget = options.budget;
-    this.#surplus = new HeldRoom(options.budget);
+    this.#room = new HeldRoom(options.budget);
     this.takesHeaderChanges = options.plan.takesHeaderChanges;
     this.#held = options.heldHeaders;
     const nothing = { case: options.phase, value: create(HttpBodySchema) };
@@ -99,12 +107,12 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
-    this.#hasBody = true;
+    this.#pieceCount++;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
-    const lost = isEnd ? undefined : this.#unknowable();
-    if (lost !== undefined) return lost;
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const lost = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
+    if (lost !== undefined) return lost;
     const cut = complete ? undefined : this.#cut();
     if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
@@ -123,9 +131,7 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      // Envoy takes no body for a message that has trailers and none.
-      const hasPlace = returnsBody(mode) && this.#hasBody;
-      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
+      if (!this.#placesTail && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
@@ -153,7 +159,7 @@ export class BodyFlow implements BodyScene {
   get lostTail(): Fault | undefined {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
-    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    if (this.ended || this.#pieceCount === 0 || !mayHideEnd || this.#watched) return undefined;
     for (const stage of this.#stages) {
       const lost = stage.lostTail?.();
       if (lost !== undefined) return lost;
@@ -166,21 +172,28 @@ export class BodyFlow implements BodyScene {
     this.ended = true;
     this.closed = true;
     for (const stage of this.#stages) stage.close();
+    this.#room.give();
     this.#stages = [];
     this.#pieces = [];
     this.#held = undefined;
-    this.#surplus.give();
+  }
+
+  /** Where no piece of a body came, Envoy takes none in front of its trailers either: it is spurious there. */
+  get #placesTail(): boolean {
+    const { mode } = this.#options.plan;
+    return mode === "FULL_DUPLEX_STREAMED" ? this.#pieceCount > 0 : returnsBody(mode);
   }
 
   get #watched(): boolean {
-    return this.#options.exchange.observabilityMode;
+    return this.#options.watched;
   }
 
   #open(message: PhaseMessage): void {
     this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = false;
+    this.#room.give();
     this.#changed = false;
-    this.#surplus.give();
-    this.#freeBytes = FREE_BYTES;
     this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
     this.#began = true;
   }
@@ -188,18 +201,33 @@ export class BodyFlow implements BodyScene {
   #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
+    if (this.closed) return undefined;
     this.#pieces.push(piece);
-    this.#freeBytes -= piece.length;
-    return this.#freeBytes < 0 ? this.#overflow(piece.length) : undefined;
+    this.#pieceBytes += piece.length;
+    // A piece that is alone is its handler's own, and there already.
+    if (this.#pieceBytes <= EARLY_BYTES || this.#pieces.length === 1) return undefined;
+    return this.#passOn(piece.length);
   }
 
-  /** A small piece may be much more out of its coding, and an answer is one message. */
-  #overflow(bytes: number): StageEnd | undefined {
-    const cap = this.#surplus.take(bytes);
+  /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
+  #passOn(bytes: number): Soon<StageEnd | undefined> {
+    const { plan, phase, sendEarly, watched } = this.#options;
+    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !watched) return this.#holdMore(bytes);
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = true;
+    // Whoever only looks, or pretends, sends nothing.
+    if (watched) return undefined;
+    return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
+  }
+
+  #holdMore(bytes: number): StageEnd | undefined {
+    const cap = this.#room.take(bytes);
     if (cap === undefined) return undefined;
     this.budget.total.refused(cap, "reject");
-    const code = cap === "stream" ? "body_too_large" : "body_memory_exceeded";
-    return fault(code, `${this.#options.phase}: what comes of one message is more than there is room for (${cap})`);
+    const code = cap === "total" ? "body_memory_exceeded" : "body_too_large";
+    return fault(code, `${this.#options.phase}: what handlers make of it is more than may be held (${cap})`);
   }
 
   /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
@@ -245,10 +273,12 @@ export class BodyFlow implements BodyScene {
     const [first] = this.#pieces;
     const isSame =
       !this.#changed &&
+      !this.#beganToLeave &&
       (piece.length === 0 ? first === undefined || first.length === 0 : first === piece) &&
       this.#pieces.length <= 1;
     this.#everChanged ||= this.#changed;
     exchange.withhold(directionOf(message.case), !this.ended && this.#stages.some(({ withholds }) => withholds));
+    this.#room.give();
     if (isEnd) this.#settle();
     if (returnsBody(plan.mode)) return this.#streamed(isEnd);
     if (isSame) return work;
@@ -261,12 +291,18 @@ export class BodyFlow implements BodyScene {
   #streamed(isEnd: boolean): ContinueAnswer {
     const pieces = this.#pieces;
     if (this.#held === undefined) {
-      this.work.body = { pieces };
+      this.work.body = { pieces, answers: this.#owesSign };
       return this.work;
     }
     const body = { pieces };
     if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
     return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
+  get #owesSign(): boolean {
+    const { override, mode } = this.#options.plan;
+    return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
   }
 
   /** The answer to the headers, with what the body's handlers have to say of them. */
@@ -289,6 +325,7 @@ export class BodyFlow implements BodyScene {
   }
 
   #settle(): void {
+    this.#room.give();
     for (const stage of this.#stages) stage.close();
     this.#options.exchange.withhold(directionOf(this.#options.phase), false);
   }

@@ -63,9 +63,13 @@ export class GrpcStage implements BodyStage {
     return this.#next(emit);
   }
 
-  end(_emit: Emit, complete: boolean): StageEnd | undefined {
+  end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
     if (this.#heldBytes === 0) return undefined;
-    if (!complete) return this.#host.overLimit("envoy", undefined);
+    if (!complete) {
+      const beginning = this.#join();
+      this.close();
+      return emit(beginning);
+    }
     return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
   }
 

@@ -1,4 +1,4 @@
-// `node scripts/bench-bodies.mjs [SECONDS]`, after `npm run build`: what src/bodies costs, as CPU time of this process
+// `npm run bench:bodies [-- SECONDS]`, after `npm run build`: what src/bodies costs, as CPU time of this process
 // with its thread pool, for each megabyte of the decoded body. Prints a table, and compares nothing.
 import { codedChunks } from "../dist/bodies/coded-chunks.js";
 import { supportedCodings } from "../dist/bodies/content-encoding.js";
