@@ -1,4 +1,7 @@
-import type { ProcessingRequest, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import {
   appendChunk,
@@ -7,6 +10,7 @@ import {
   type Processor,
   replaceBody,
   replaceText,
+  setHeader,
 } from "../../src/index.ts";
 import { bodyClaims, needsOf } from "../../src/processor/body/body-claims.ts";
 import { definitionsOf } from "../../src/processor/definition.ts";
@@ -87,8 +91,83 @@ function possible(processor: Processor, made: BodyPlan): string {
   const grpc = definitionsOf(processor)[0]?.grpc !== undefined;
   const parts = [changes ? (grpc ? "messages" : "body") : "looks"];
   if ((whole || grpc) && made.takesHeaderChanges) parts.push("headers");
-  if (tail) parts.push(made.endKnown ? "tail" : "tail unless trailers come");
+  // Envoy does not say, where trailers come, whether the message was all of the body.
+  const isCertain = made.endKnown && made.mode !== "BUFFERED_PARTIAL";
+  if (tail) parts.push(isCertain ? "tail" : "tail unless trailers come");
   return parts.join(", ");
+}
+
+/** The same, as it is seen to happen: the rows and columns that the simulated Envoy can play. */
+export async function observedTable(): Promise<string[][]> {
+  const names = Object.keys(HANDLERS).filter((name) => name !== "`grpc`");
+  const columns = COLUMNS.filter(([, mode]) => mode !== "GRPC");
+  const row = async (name: string) => [
+    name,
+    ...(await Promise.all(columns.map(([, mode, bodyBytes]) => observed(name, { mode, bodyBytes })))),
+  ];
+  return [["handler", ...columns.map(([head]) => head)], ...(await Promise.all(names.map(row)))];
+}
+
+const SETS_HEADERS: Readonly<Record<string, Processor>> = {
+  "`whole`": defineProcessor({
+    name: "p",
+    requestBody: { read: "whole", handle: ({ bytes }) => [replaceBody(upper(bytes)), setHeader("x-seen", "1")] },
+  }),
+  "`text`, `json`": defineProcessor({
+    name: "p",
+    requestBody: { read: "text", handle: (text) => [replaceText(text.toUpperCase()), setHeader("x-seen", "1")] },
+  }),
+};
+
+/** The fault of a tail that has no place because trailers came. */
+const NO_TAIL: Readonly<Partial<Record<BodyMode, string>>> = {
+  STREAMED: "tail_undeliverable",
+  BUFFERED_PARTIAL: "body_too_large",
+};
+
+async function observed(name: string, column: Column): Promise<string> {
+  const plain = await send(HANDLERS[name], column);
+  const [fault] = plain.faults;
+  if (fault !== undefined) return `\`${fault.code}\``;
+  if (column.mode === "NONE") return plain.request?.body === "abcd" ? "unseen" : "?";
+  if (name === "`inspect`") return plain.request?.body === "abcd" ? "looks" : "?";
+  const parts = [plain.request?.body.startsWith("ABCD") ? "body" : "?"];
+  const setting = SETS_HEADERS[name];
+  if (setting) {
+    const { request, faults } = await send(setting, column);
+    if (request?.headers["x-seen"] === "1") parts.push("headers");
+    else if (faults[0]?.code !== "headers_already_sent") parts.push("?");
+  }
+  if (plain.request?.body === "ABCD!") {
+    const { request, faults } = await send(HANDLERS[name], column, { "x-t": "1" });
+    if (request?.body === "ABCD!") parts.push("tail");
+    else if (faults[0]?.code === NO_TAIL[column.mode]) parts.push("tail unless trailers come");
+  }
+  return parts.join(", ");
+}
+
+interface Column {
+  readonly mode: BodyMode;
+  readonly bodyBytes: number | undefined;
+}
+
+async function send(processor: Processor | undefined, { mode, bodyBytes }: Column, trailers?: Record<string, string>) {
+  if (processor === undefined) throw new Error("there is no such handler");
+  const streams = mode === "STREAMED" || mode === "FULL_DUPLEX_STREAMED";
+  const processingMode = {
+    requestBodyMode: mode as Exclude<BodyMode, "GRPC">,
+    requestTrailerMode: streams && (trailers || mode === "FULL_DUPLEX_STREAMED") ? "SEND" : "SKIP",
+    responseHeaderMode: "SKIP",
+  } as const;
+  const headers = bodyBytes === undefined ? {} : { "content-length": String(bodyBytes) };
+  return await simulate(processor, { envoy: { processingMode } }).post("/", {
+    chunks: ["ab", "cd"],
+    chunkIntervalMs: 20,
+    // Over HTTP/1 the end of a body comes in a piece of its own.
+    protocol: trailers ? "http2" : "http1",
+    headers,
+    trailers,
+  });
 }
 
 /** What is asked for where overrides are declared: a row for each handler. */
@@ -99,6 +178,7 @@ export function askedTable(): string[][] {
     ["STREAMED, fits the buffer", "STREAMED", LIMIT],
     ["STREAMED, longer", "STREAMED", LIMIT + 1],
     ["STREAMED, unknown", "STREAMED", undefined],
+    ["BUFFERED_PARTIAL, longer", "BUFFERED_PARTIAL", LIMIT + 1],
   ];
   const rows = Object.entries(HANDLERS).map(([name, processor]) => [
     name,
@@ -119,8 +199,9 @@ export async function wireTable(): Promise<string[][]> {
     if (name === "`grpc`") continue;
     const cells: string[] = [];
     for (const [, mode, bodyBytes] of columns) {
-      const { questions, answers } = await overTheWire(processor, mode, bodyBytes);
-      if (rows.length === 0 || questions.length > (sent[cells.length + 1]?.length ?? 0)) sent[cells.length + 1] = questions;
+      const { questions, answers } = await overTheWire(processor, { mode, bodyBytes });
+      if (rows.length === 0 || questions.length > (sent[cells.length + 1]?.length ?? 0))
+        sent[cells.length + 1] = questions;
       cells.push(answers);
     }
     rows.push([name, ...cells]);
@@ -128,13 +209,8 @@ export async function wireTable(): Promise<string[][]> {
   return [["handler", ...columns.map(([head]) => head)], sent, ...rows];
 }
 
-async function overTheWire(processor: Processor, mode: BodyMode, bodyBytes: number | undefined) {
-  const trailerMode = mode === "FULL_DUPLEX_STREAMED" ? "SEND" : "SKIP";
-  const requestBodyMode = mode as Exclude<BodyMode, "GRPC">;
-  const processingMode = { requestBodyMode, requestTrailerMode: trailerMode, responseHeaderMode: "SKIP" } as const;
-  const headers = bodyBytes === undefined ? {} : { "content-length": String(bodyBytes) };
-  const body = { chunks: ["ab", "cd"], chunkIntervalMs: 20, headers };
-  const { outcome, faults } = await simulate(processor, { envoy: { processingMode } }).post("/", body);
+async function overTheWire(processor: Processor, column: Column) {
+  const { outcome, faults } = await send(processor, column);
   const questions = outcome.messages.flatMap((one) => (one.from === "envoy" ? [question(one.message)] : []));
   const answers = outcome.messages.flatMap((one) => (one.from === "server" ? [answer(one.message)] : []));
   const [fault] = faults;

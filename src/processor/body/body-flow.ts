@@ -67,9 +67,8 @@ export class BodyFlow implements BodyScene {
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
-  #began = false;
-  /** Pieces of the body that came. */
   #pieceCount = 0;
+  #began = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;

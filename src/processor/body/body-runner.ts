@@ -28,8 +28,9 @@ import { BodyFlow, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
 import { grpcCall } from "./grpc-call.ts";
+import { LateScene } from "./late-scene.ts";
 import { after, type Soon } from "./soon.ts";
-import { type BodyScene, StageHost } from "./stage-host.ts";
+import { StageHost } from "./stage-host.ts";
 
 /** An answer that waits for the body: nothing is said yet. */
 export interface HeldAnswer {
@@ -328,44 +329,6 @@ interface FlowStart {
   readonly active: readonly ActiveClaim[];
   readonly scene: LateScene;
   readonly headers: PhaseWork | undefined;
-}
-
-/** A scene that is there only once it is known what is to be played. */
-class LateScene implements BodyScene {
-  scene: BodyScene | undefined;
-
-  get work(): BodyScene["work"] {
-    return this.#there.work;
-  }
-
-  get takesHeaderChanges(): boolean {
-    return this.#there.takesHeaderChanges;
-  }
-
-  get budget(): StreamBudget {
-    return this.#there.budget;
-  }
-
-  get messageCompressed(): boolean {
-    return this.#there.messageCompressed;
-  }
-
-  get closed(): boolean {
-    return this.#there.closed;
-  }
-
-  pending(index: number): void {
-    this.#there.pending(index);
-  }
-
-  changed(): void {
-    this.#there.changed();
-  }
-
-  get #there(): BodyScene {
-    if (this.scene === undefined) throw new Error("no body is under way");
-    return this.scene;
-  }
 }
 
 /** A body that replaces another is all there, and its headers still wait. */
