@@ -34,7 +34,7 @@ export interface BodyFlowOptions {
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
   pending(index: number): void;
-  readonly sendEarly: SendEarly;
+  readonly sendEarly: SendEarly | undefined;
   /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
   restUnseen(): StageEnd | undefined;
 }
@@ -207,14 +207,15 @@ export class BodyFlow implements BodyScene {
   /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
   #passOn(bytes: number): Soon<StageEnd | undefined> {
     const { plan, phase, sendEarly } = this.#options;
-    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !this.#watched) return this.#holdMore(bytes);
+    const leaves = plan.mode === "FULL_DUPLEX_STREAMED" ? sendEarly : undefined;
+    if (leaves === undefined && !this.#watched) return this.#holdMore(bytes);
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#beganToLeave = true;
     // Whoever only looks, or pretends, sends nothing.
-    if (this.#watched) return undefined;
-    return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
+    if (this.#watched || leaves === undefined) return undefined;
+    return after(leaves(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
   }
 
   #holdMore(bytes: number): StageEnd | undefined {

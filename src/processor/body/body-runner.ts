@@ -54,7 +54,8 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
-  readonly sendEarly: SendEarly;
+  /** Undefined: what is made of a piece is held until it is answered. */
+  readonly sendEarly: SendEarly | undefined;
 }
 
 const HELD: HeldAnswer = { kind: "held" };
