@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import type { Action, Rule } from "../scenarios/script.ts";
 import { envoyBinary } from "./envoy-rig.ts";
+import { isSince } from "./rows/envoy-release.ts";
 import { eventually } from "./rows/eventually.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "./rows/scene.ts";
 import { on, scripted } from "./rows/script-scenes.ts";
@@ -31,6 +32,10 @@ function piece(body: string): Action {
   return { send: { requestBody: { response: { bodyMutation: { streamedResponse } } } } as never };
 }
 
+const ended = {
+  send: { requestBody: { response: { bodyMutation: { streamedResponse: { endOfStream: true } } } } },
+} as const;
+
 /** Replaces a buffered body by one of twice the limit. */
 function grown(direction: "request" | "response"): readonly Rule[] {
   const response = {
@@ -51,6 +56,7 @@ const INITS = {
     filter: ALLOWED,
   },
   bodiless: { server: scripted(TO_DUPLEX), filter: ALLOWED },
+  emptyFrame: { server: scripted(TO_DUPLEX, on("requestBody", ended)), filter: ALLOWED },
   surplus: {
     server: scripted(on("requestTrailers", piece("made"), { send: { requestTrailers: {} } })),
     filter: DUPLEX,
@@ -96,6 +102,14 @@ describe.skipIf(envoyBinary === undefined)("bodies at their ends", () => {
     expect([408, 504]).toContain(status);
     const { kinds } = await scene("bodiless").server.call(0);
     expect(kinds.filter((kind) => kind.startsWith("request"))).toEqual(["requestHeaders"]);
+  });
+
+  test("an empty frame that an override to full duplex finds there is sent, but for 1.36", async () => {
+    const request = scene("emptyFrame").open({ method: "POST", headers: { "transfer-encoding": "chunked" } });
+    request.end();
+    const { status } = await request.outcome;
+    expect([408, 504].includes(status ?? 0)).toBe(!isSince("1.38"));
+    expect(status === 200).toBe(isSince("1.38"));
   });
 
   test("a piece in front of trailers is spurious in full duplex where no piece of the body came", async () => {
