@@ -13,7 +13,7 @@ import { arrivedOf } from "./wire.ts";
 export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
   const { port } = rig.scene(test.reader, test.setting);
   const received = await sendCase(port, test);
-  const expectation = expectationOf(test, !isSince("1.38"));
+  const expectation = expectationOf(test, !isSince("1.40"));
   const seen = rig.upstream.saw.get(test.id) ?? [];
   const title = `${titleOf(test)} (case ${test.id}, status ${received.status})`;
   expect(seen.length, `${title}: requests at the upstream`).toBeLessThanOrEqual(1);

@@ -15,7 +15,7 @@ export type Expectation =
 /**
  * What design and protocol have for a case, said anew here rather than taken from the code under test.
  *
- * @param emptyFrameHangs Before 1.38, an override to full duplex loses a body that is nothing but its end.
+ * @param emptyFrameHangs Before 1.40, an override to full duplex loses a body that is nothing but its end.
  */
 export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectation {
   const reader: Reader = READERS[test.reader];
