@@ -18,7 +18,7 @@ export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
   const title = `${titleOf(test)} (case ${test.id}, status ${received.status})`;
   expect(seen.length, `${title}: requests at the upstream`).toBeLessThanOrEqual(1);
   if (expectation.kind !== "passes") {
-    expect(passed(received), `${title}: is passed off as success`).toBe(false);
+    expect(passed(received, test), `${title}: is passed off as success`).toBe(false);
     if (expectation.kind === "fails") await expectFault(test.id, expectation.fault, title);
     return;
   }
@@ -36,9 +36,13 @@ export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
   await eventually(() => expect(inspected.get(test.id), title).toBe(arrivedOf(expectation.body).digest));
 }
 
-/** What a client takes for a good answer; gRPC has its own idea of what is none. */
-function passed({ status, complete, headers }: Received): boolean {
-  return (status === 200 || status === 204) && complete && (headers["grpc-status"] ?? "0") === "0";
+/**
+ * What a client takes for a good answer; gRPC has its own idea of what is none. Node's HTTP/2 client does not tell a reset
+ * by NO_ERROR, as 1.36 has it, from an end, but that has no trailers.
+ */
+function passed({ status, complete, headers, trailers }: Received, { direction, framing }: BodyCase): boolean {
+  const isCut = direction === "response" && framing.trailers && trailers["x-end"] === undefined;
+  return (status === 200 || status === 204) && complete && !isCut && (headers["grpc-status"] ?? "0") === "0";
 }
 
 async function expectFault(id: string, fault: string | undefined, title: string): Promise<void> {

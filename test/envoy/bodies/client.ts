@@ -108,7 +108,7 @@ function streamResponseOf(stream: ClientHttp2Stream): Promise<Received> {
         status,
         headers: others,
         trailers,
-        complete: complete && stream.rstCode === 0 && !stream.aborted,
+        complete: complete && stream.rstCode === 0,
         ...arrival.whole,
       });
     };
