@@ -104,7 +104,13 @@ function streamResponseOf(stream: ClientHttp2Stream): Promise<Received> {
     const settle = () => {
       const { ":status": status, ...rest } = headers;
       const others: NodeJS.Dict<string | string[]> = rest;
-      resolve({ status, headers: others, trailers, complete: complete && stream.rstCode === 0, ...arrival.whole });
+      resolve({
+        status,
+        headers: others,
+        trailers,
+        complete: complete && stream.rstCode === 0,
+        ...arrival.whole,
+      });
     };
     stream.on("response", (got) => {
       headers = got;

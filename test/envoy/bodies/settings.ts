@@ -18,7 +18,7 @@ export interface Setting {
 export const LARGE_BUFFER_BYTES = 48 << 20;
 export const DEFAULT_BUFFER_BYTES = 1 << 20;
 /** Envoy buffers what takes a body's place too, which is larger here than what came: above its limit that is a 413 or 500. */
-const ROOMY_BUFFER_BYTES = 2 << 20;
+const ROOMY_BUFFER_BYTES = 4 << 20;
 /** No test here is about time. */
 export const MESSAGE_TIMEOUT_MS = 60_000;
 
