@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
 import {
   appendChunk,
+  compose,
   continueAndReplace,
   defineProcessor,
   immediateResponse,
@@ -139,6 +140,45 @@ test("a state that cannot be made is its processor's fault, and its policy decid
   const { faults, request } = await sendIn(processor, "BUFFERED", { request: { body: "hello" } });
   expect([codes(faults), request?.body]).toEqual([["handler_threw"], "hello"]);
 });
+
+test.each(["middle", "end"] as const)(
+  "what has left before a handler failed, in the %s, is not followed by the original",
+  async (place) => {
+    const large = new Uint8Array(300 << 10).fill(65);
+    const processor = compose(
+      defineProcessor({ name: "a", onFault: "open", requestBody: manyPieces(large, place === "middle") }),
+      defineProcessor({ name: "b", onFault: "open", requestBody: throwsAtEnd() }),
+    );
+    const { faults, request, response } = await sendIn(processor, "FULL_DUPLEX_STREAMED", {
+      request: { body: "hello" },
+    });
+    expect(codes(faults)).toEqual(["handler_threw"]);
+    expect([request?.complete ?? false, response.status]).toEqual([false, 500]);
+  },
+);
+
+/** Makes a megabyte of the first piece. */
+function manyPieces(large: Uint8Array, fails: boolean) {
+  return {
+    read: "stream",
+    async *handle(chunks: AsyncIterable<Uint8Array>) {
+      for await (const _chunk of chunks) {
+        for (let count = 0; count < 4; count++) yield large;
+        if (fails) throw new Error("in the middle");
+      }
+    },
+  } as const;
+}
+
+function throwsAtEnd() {
+  return {
+    read: "chunks",
+    chunk: (bytes: Uint8Array) => bytes,
+    end() {
+      throw new Error("at the end");
+    },
+  } as const;
+}
 
 describe("many small pieces", () => {
   const empty = new Uint8Array(5);
