@@ -12,6 +12,27 @@ export type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+export type { BytePatternOptions } from "./bodies/byte-pattern.ts";
+export {
+  createJsonLineParser,
+  formatJsonLine,
+  type JsonLine,
+  type JsonLineOptions,
+  jsonLines,
+} from "./bodies/json-lines.ts";
+export type { LineEndsOptions } from "./bodies/line-ends.ts";
+export { createLineSplitter, formatLine, type Line, type LineOptions, lines } from "./bodies/lines.ts";
+export {
+  createReplacer,
+  type Replacement,
+  type ReplaceOptions,
+  type Replacer,
+  replacedChunks,
+} from "./bodies/replacer.ts";
+export { formatSseEvent, type ServerSentEvent, type SseEventFields } from "./bodies/server-sent-event.ts";
+export { createSseSplitter, type SseOptions, sseEvents } from "./bodies/server-sent-events.ts";
+export { type BodyChunks, SplitError, type SplitErrorCode, type Splitter } from "./bodies/splitter.ts";
+export { createUtf8Decoder, type Utf8Decoder, type Utf8Options, utf8Text } from "./bodies/utf8-text.ts";
 export type { BodyHandler, BodyOptions, GrpcHandlers, Outcome, WholeBody } from "./processor/body-handler.ts";
 export { compose } from "./processor/compose.ts";
 export {

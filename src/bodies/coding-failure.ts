@@ -13,6 +13,7 @@ import { hasCoding } from "./engine.ts";
  *   by some recipients and not by others.
  * - `unsupported_coding`: this Node does not have the coding.
  * - `engine_failed`: the library gave up, for want of memory.
+ * - `no_room`: the caller has no room for what comes out.
  * - `closed`: the caller closed it.
  */
 export type CodingFailureCode =
@@ -23,6 +24,7 @@ export type CodingFailureCode =
   | "trailing_data"
   | "unsupported_coding"
   | "engine_failed"
+  | "no_room"
   | "closed";
 
 /** A body that could not be decoded or encoded, and the coding at which that was noticed. Tells nothing of its bytes. */

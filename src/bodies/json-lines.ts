@@ -1,5 +1,5 @@
 import { createLineSplitter, type Line } from "./lines.ts";
-import { type Split, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, type Splitter, splitChunks } from "./splitter.ts";
 
 /**
  * A line of NDJSON (JSON Lines). All `raw` one after the other are the body, byte for byte.
@@ -22,20 +22,30 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 
 /**
- * Reads NDJSON: a JSON value on each line, in UTF-8. A longer line than allowed is failure `line_too_long`.
+ * Reads NDJSON: a JSON value on each line, in UTF-8, chunk by chunk. A longer line than allowed is a `SplitError`,
+ * `line_too_long`.
  *
  * @example
- * createJsonLineParser().push(utf8('{"a":1}\n[2]\n')).items.length; // 2
+ * createJsonLineParser().push(utf8('{"a":1}\n[2]\n')).length; // 2
  */
 export function createJsonLineParser(options: JsonLineOptions = {}): Splitter<JsonLine> {
   const splitter = createLineSplitter(options);
-  const parse = ({ items, failure }: Split<Line>): Split<JsonLine> => ({ items: items.map(parseLine), failure });
-  return { push: (chunk) => parse(splitter.push(chunk)), end: () => parse(splitter.end()) };
+  return { push: (chunk) => splitter.push(chunk).map(parseLine), end: () => splitter.end().map(parseLine) };
 }
 
-/** The values of an NDJSON body, line by line; throws a `SplitError`. */
+/**
+ * The values of an NDJSON body, line by line, as {@link createJsonLineParser} gives them.
+ *
+ * @throws {SplitError} `line_too_long`.
+ *
+ * @example
+ * async *handle(chunks) {
+ *   for await (const line of jsonLines(chunks))
+ *     yield line.kind === "value" ? formatJsonLine(changed(line.value)) : line.raw;
+ * }
+ */
 export function jsonLines(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  chunks: BodyChunks,
   options: JsonLineOptions = {},
 ): AsyncGenerator<JsonLine, void, undefined> {
   return splitChunks(chunks, createJsonLineParser(options));

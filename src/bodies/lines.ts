@@ -1,7 +1,6 @@
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds, type LineEndsOptions } from "./line-ends.ts";
-import { plainBytes } from "./owned-bytes.ts";
-import { type Split, type SplitFailure, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
 
 /** How a body is cut into lines. */
 export interface LineOptions extends LineEndsOptions {
@@ -10,6 +9,7 @@ export interface LineOptions extends LineEndsOptions {
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
 
 /** A line. All `raw` one after the other are the body, byte for byte. */
@@ -33,45 +33,73 @@ export class Line {
     return decoder.decode(this.bytes);
   }
 
-  /** What ends it. */
-  get terminator(): Uint8Array<ArrayBuffer> {
-    return this.raw.subarray(this.#length);
+  /** What ends it: empty at the end of a body that ends without. */
+  get terminator(): "\n" | "\r\n" | "\r" | "" {
+    const length = this.raw.length - this.#length;
+    if (length === 2) return "\r\n";
+    if (length === 0) return "";
+    return this.raw.at(-1) === 13 ? "\r" : "\n";
+  }
+
+  /**
+   * The line with another text and the same end.
+   *
+   * @throws {TypeError} As {@link formatLine}.
+   */
+  withText(text: string): Uint8Array<ArrayBuffer> {
+    return formatLine(text, this.terminator);
   }
 }
 
 /**
- * Cuts a body into lines. A longer one than allowed is failure `line_too_long`.
+ * Cuts a body into lines, chunk by chunk. A longer one than allowed is a {@link SplitError}, `line_too_long`.
  *
  * @example
  * const splitter = createLineSplitter();
- * splitter.push(utf8("a\r\nb")).items.map((line) => line.text); // ["a"]
- * splitter.end().items.map((line) => line.text); // ["b"]
+ * splitter.push(utf8("a\r\nb")).map((line) => line.text); // ["a"]
+ * splitter.end().map((line) => line.text); // ["b"]
  */
 export function createLineSplitter(options: LineOptions = {}): Splitter<Line> {
   return new LineSplitter(options);
 }
 
-/** The lines of a body; throws a `SplitError`. */
-export function lines(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  options: LineOptions = {},
-): AsyncGenerator<Line, void, undefined> {
+/**
+ * The lines of a body, as {@link createLineSplitter} gives them.
+ *
+ * @throws {SplitError} `line_too_long`.
+ *
+ * @example
+ * async *handle(chunks) {
+ *   for await (const line of lines(chunks)) yield line.text.startsWith("#") ? line.raw : line.withText(changed(line.text));
+ * }
+ */
+export function lines(chunks: BodyChunks, options: LineOptions = {}): AsyncGenerator<Line, void, undefined> {
   return splitChunks(chunks, createLineSplitter(options));
+}
+
+/**
+ * Writes a line in UTF-8, with LF or what else is said behind it.
+ *
+ * @throws {TypeError} For a text with LF in it: it would be several lines. A CR alone is a character like others.
+ */
+export function formatLine(text: string, terminator: "\n" | "\r\n" | "\r" | "" = "\n"): Uint8Array<ArrayBuffer> {
+  if (text.includes("\n")) throw new TypeError("text: a line has no LF in it");
+  return encoder.encode(text + terminator);
 }
 
 class LineSplitter implements Splitter<Line> {
   readonly #maxLineBytes: number;
   readonly #ends: LineEnds;
   readonly #held = new HeldBytes();
-  #failed = false;
+  readonly #failure = new SplitEnd();
 
   constructor({ maxLineBytes = 1 << 20, loneCarriageReturn }: LineOptions) {
     this.#maxLineBytes = maxLineBytes;
     this.#ends = new LineEnds({ loneCarriageReturn });
   }
 
-  push(chunk: Uint8Array): Split<Line> {
-    if (this.#failed) return { items: [], failure: tooLong(plainBytes(chunk)) };
+  push(chunk: Uint8Array): readonly Line[] {
+    this.#failure.check(chunk);
     const heldLength = this.#held.length;
     const bytes = this.#held.join(chunk);
     this.#ends.begin(bytes, heldLength, 0);
@@ -87,24 +115,21 @@ class LineSplitter implements Splitter<Line> {
     const heldContent = bytes.length - start - Number(bytes.at(-1) === 13 && bytes.length > start);
     if (heldContent > this.#maxLineBytes) return this.#fail(items, bytes.slice(start));
     this.#held.keep(bytes, start);
-    return { items, failure: undefined };
+    return items;
   }
 
-  end(): Split<Line> {
+  end(): readonly Line[] {
+    this.#failure.checkEnd();
     const bytes = this.#held.take();
-    if (bytes.length === 0) return { items: [], failure: undefined };
+    if (bytes.length === 0) return [];
     const length = this.#ends.contentLengthAtEnd(bytes);
     if (length > this.#maxLineBytes) return this.#fail([], bytes);
-    return { items: [new Line(bytes, length)], failure: undefined };
+    return [new Line(bytes, length)];
   }
 
-  #fail(items: readonly Line[], rest: Uint8Array<ArrayBuffer>): Split<Line> {
-    this.#failed = true;
+  #fail(items: readonly Line[], rest: Uint8Array<ArrayBuffer>): readonly Line[] {
     this.#held.keep(EMPTY, 0);
-    return { items, failure: tooLong(rest) };
+    this.#failure.fail("line_too_long", rest, items);
+    return items;
   }
-}
-
-function tooLong(rest: Uint8Array<ArrayBuffer>): SplitFailure {
-  return { code: "line_too_long", rest };
 }

@@ -39,6 +39,17 @@ export class ServerSentEvent {
     return this.#read().data;
   }
 
+  /** {@link data} as JSON. Undefined where there is none, or no JSON, such as `[DONE]`. */
+  get json(): unknown {
+    const { data } = this;
+    if (data === undefined) return undefined;
+    try {
+      return JSON.parse(data);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The `id` that it sets, also to nothing. What earlier ones set stays in force until then. */
   get id(): string | undefined {
     return this.#read().id;
@@ -52,6 +63,13 @@ export class ServerSentEvent {
   /** The texts behind the colons of its comment lines. */
   get comments(): readonly string[] {
     return this.#read().comments;
+  }
+
+  /** The same event with other data. Fields that no client knows are left out, and lines end with LF. */
+  withData(data: string): Uint8Array<ArrayBuffer> {
+    const { type, id, retry, comments } = this.#read();
+    const comment = comments.length === 0 ? undefined : comments.join("\n");
+    return formatSseEvent({ type, data, id, retryMs: retry, comment });
   }
 
   #read(): Fields {

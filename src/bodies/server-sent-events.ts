@@ -1,8 +1,7 @@
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds } from "./line-ends.ts";
-import { plainBytes } from "./owned-bytes.ts";
 import { ServerSentEvent } from "./server-sent-event.ts";
-import { type Split, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
 
 /** How an event stream is read. */
 export interface SseOptions {
@@ -15,33 +14,38 @@ const EMPTY = new Uint8Array(0);
 
 /**
  * Cuts a `text/event-stream` into events (WHATWG HTML section 9.2.6), each with its raw bytes: whoever passes those on
- * has changed nothing. A larger one than allowed is failure `event_too_large`.
+ * has changed nothing. A larger one than allowed is a `SplitError`, `event_too_large`.
  *
  * An item is a block of lines up to and with the empty one that ends it. Comment lines at the beginning of a block are
  * items of their own and come at once, since servers send them to keep connections alive. So does an empty line where
  * no block began. What the end of the body cuts off is an item that is not `complete`.
  *
  * @example
- * const splitter = createSseSplitter();
- * for (const event of splitter.push(chunk).items) {
- *   if (event.data !== undefined) count(event.data);
- *   output.push(event.raw);
- * }
+ * state: () => ({ events: createSseSplitter(), count: 0 }),
+ * responseBody: {
+ *   read: "inspect",
+ *   chunk(bytes, { state }) {
+ *     for (const event of state.events.push(bytes)) if (event.data !== undefined) state.count++;
+ *   },
+ * },
  */
 export function createSseSplitter(options: SseOptions = {}): Splitter<ServerSentEvent> {
   return new SseSplitter(options);
 }
 
 /**
- * The events of a body; throws a `SplitError`.
+ * The events of a body, as {@link createSseSplitter} gives them.
+ *
+ * @throws {SplitError} `event_too_large`.
  *
  * @example
  * async *handle(chunks) {
- *   for await (const event of sseEvents(chunks)) yield event.data === "[DONE]" ? event.raw : changed(event);
+ *   for await (const event of sseEvents(chunks))
+ *     yield event.data === undefined ? event.raw : event.withData(changed(event.data));
  * }
  */
 export function sseEvents(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  chunks: BodyChunks,
   options: SseOptions = {},
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
   return splitChunks(chunks, createSseSplitter(options));
@@ -54,14 +58,14 @@ class SseSplitter implements Splitter<ServerSentEvent> {
   /** How much of what is held belongs to lines that are complete. */
   #heldLinesLength = 0;
   #began = false;
-  #failed = false;
+  readonly #failure = new SplitEnd();
 
   constructor({ maxEventBytes = 1 << 20 }: SseOptions) {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  push(chunk: Uint8Array): Split<ServerSentEvent> {
-    if (this.#failed) return { items: [], failure: { code: "event_too_large", rest: plainBytes(chunk) } };
+  push(chunk: Uint8Array): readonly ServerSentEvent[] {
+    this.#failure.check(chunk);
     const heldLength = this.#held.length;
     const bytes = this.#held.join(chunk);
     const items: ServerSentEvent[] = [];
@@ -81,18 +85,19 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     if (bytes.length - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
     this.#heldLinesLength = lineStart - blockStart;
     this.#held.keep(bytes, blockStart);
-    return { items, failure: undefined };
+    return items;
   }
 
-  end(): Split<ServerSentEvent> {
+  end(): readonly ServerSentEvent[] {
+    this.#failure.checkEnd();
     const linesLength = this.#heldLinesLength;
     const bytes = this.#held.take();
-    if (bytes.length === 0) return { items: [], failure: undefined };
+    if (bytes.length === 0) return [];
     // A CR that waited for its LF ended a line after all, and perhaps the block.
     const last = bytes.subarray(this.#contentStart(bytes, linesLength, 0));
     const endsLine = last.at(-1) === 13;
     const isComplete = endsLine && (last.length === 1 || (linesLength === 0 && last[0] === COLON));
-    return { items: [this.#event(bytes, isComplete)], failure: undefined };
+    return [this.#event(bytes, isComplete)];
   }
 
   #event(raw: Uint8Array<ArrayBuffer>, complete: boolean): ServerSentEvent {
@@ -109,9 +114,9 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     return hasMark ? lineStart + 3 : lineStart;
   }
 
-  #fail(items: readonly ServerSentEvent[], rest: Uint8Array<ArrayBuffer>): Split<ServerSentEvent> {
-    this.#failed = true;
+  #fail(items: readonly ServerSentEvent[], rest: Uint8Array<ArrayBuffer>): readonly ServerSentEvent[] {
     this.#held.keep(EMPTY, 0);
-    return { items, failure: { code: "event_too_large", rest } };
+    this.#failure.fail("event_too_large", rest, items);
+    return items;
   }
 }

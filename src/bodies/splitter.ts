@@ -1,3 +1,5 @@
+import { joinBytes, plainBytes } from "./owned-bytes.ts";
+
 /**
  * Why a body could not be split any further.
  *
@@ -5,62 +7,95 @@
  * - `line_too_long`, `event_too_large`: one item alone has more bytes than the caller allows.
  * - `match_too_long`: a pattern matches more bytes than the caller said it would.
  */
-export type SplitFailureCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long";
+export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long";
 
-/** Where splitting ended. */
-export interface SplitFailure {
-  readonly code: SplitFailureCode;
+const SPLIT_ERROR: unique symbol = Symbol.for("ext-proc.split-error");
+
+/**
+ * Thrown where a body cannot be split any further, behind the last good item. A body handler that lets it through has
+ * fault `body_too_large` (`line_too_long`, `event_too_large`), `body_undecodable` (`invalid_utf8`) or `handler_threw`
+ * (`match_too_long`). Its message tells nothing of the bytes.
+ */
+export class SplitError extends Error {
+  override readonly name = "SplitError";
+  readonly code: SplitErrorCode;
+  readonly [SPLIT_ERROR] = true;
   /** What was taken and is in no item: whoever passes on every item's bytes and then these has lost nothing. */
   readonly rest: Uint8Array<ArrayBuffer>;
-}
 
-/** What a chunk brought: complete items, and what ended them, if anything did. */
-export interface Split<Item> {
-  readonly items: readonly Item[];
-  readonly failure: SplitFailure | undefined;
+  constructor(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>) {
+    super(`the body cannot be read on: ${code}`);
+    this.code = code;
+    this.rest = rest;
+  }
+
+  /** True for a SplitError of any copy of this library: a global command line may load a local processor. */
+  static is(value: unknown): value is SplitError {
+    return typeof value === "object" && value !== null && SPLIT_ERROR in value;
+  }
 }
 
 /**
  * Cuts a body that comes in chunks into items, the same ones wherever the chunks end. Synchronous; holds back no more
- * than its limit and a chunk.
+ * than its limit and a chunk. One for each body: make it in `state`.
  *
- * After a failure each chunk comes back in it, as `rest`. Items may be views of the chunk they came in: it must not
- * change while they are in use, and they keep it in memory.
+ * Items may be views of the chunk they came in: it must not change while they are in use, and they keep it in memory.
  */
 export interface Splitter<Item> {
-  push(chunk: Uint8Array): Split<Item>;
-  /** The last items: what the end of the body completes. */
-  end(): Split<Item>;
+  /**
+   * Takes a chunk, and gives the items that it completes.
+   *
+   * @throws {SplitError} Where splitting fails, once all good items were given. Each later chunk comes back in another.
+   */
+  push(chunk: Uint8Array): readonly Item[];
+  /**
+   * The last items: what the end of the body completes.
+   *
+   * @throws {SplitError} Where splitting failed and something has not been given back.
+   */
+  end(): readonly Item[];
 }
 
-/** A body that could not be split, thrown by what iterates over it. Its message tells nothing of the bytes. */
-export class SplitError extends Error {
-  override readonly name = "SplitError";
-  readonly failure: SplitFailure;
-
-  constructor(failure: SplitFailure) {
-    super(`the body cannot be read on: ${failure.code}`);
-    this.failure = failure;
-  }
-}
+/** Chunks of a body, as a `stream` handler gets them, or as a test has them. */
+export type BodyChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
  * Iterates over the items of a body as they come.
  *
  * @throws {SplitError} Where splitting fails, after the last good item.
- *
- * @example
- * for await (const line of splitChunks(chunks, createLineSplitter())) count(line.text);
  */
 export async function* splitChunks<Item>(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  chunks: BodyChunks,
   splitter: Splitter<Item>,
 ): AsyncGenerator<Item, void, undefined> {
-  for await (const chunk of chunks) yield* itemsOf(splitter.push(chunk));
-  yield* itemsOf(splitter.end());
+  for await (const chunk of chunks) yield* splitter.push(chunk);
+  yield* splitter.end();
 }
 
-function* itemsOf<Item>({ items, failure }: Split<Item>): Generator<Item, void, undefined> {
-  yield* items;
-  if (failure !== undefined) throw new SplitError(failure);
+const EMPTY = new Uint8Array(0);
+
+/** A failure that is told only once nothing good is left to give, so that a caller cannot miss either of them. */
+export class SplitEnd {
+  #code: SplitErrorCode | undefined;
+  #rest: Uint8Array<ArrayBuffer> = EMPTY;
+
+  /** Ends splitting. `given` is what the call under way gives besides: without anything the failure is told at once. */
+  fail(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>, given: { readonly length: number }): void {
+    this.#code = code;
+    this.#rest = rest;
+    if (given.length === 0) this.check(EMPTY);
+  }
+
+  /** To be called with each chunk: throws it back where splitting has failed. */
+  check(chunk: Uint8Array): void {
+    if (this.#code === undefined) return;
+    const rest = this.#rest.length === 0 ? plainBytes(chunk) : joinBytes([this.#rest, plainBytes(chunk)]);
+    this.#rest = EMPTY;
+    throw new SplitError(this.#code, rest);
+  }
+
+  /** To be called at the end: throws where something was kept back. */
+  checkEnd(): void {
+    if (this.#rest.length > 0) this.check(EMPTY);
+  }
 }

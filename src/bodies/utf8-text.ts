@@ -1,78 +1,98 @@
 import { HeldBytes } from "./held-bytes.ts";
-import { plainBytes } from "./owned-bytes.ts";
-import { type Split, type SplitFailure, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, SplitEnd } from "./splitter.ts";
 
 /** How bytes become text. */
 export interface Utf8Options {
-  /** What is not UTF-8 becomes U+FFFD (`replace`, default), or ends it with failure `invalid_utf8` (`fail`). */
+  /** What is not UTF-8 becomes U+FFFD (`replace`, default), or is a `SplitError`, `invalid_utf8` (`fail`). */
   readonly invalid?: "replace" | "fail" | undefined;
   /** A byte order mark at the beginning is dropped (`drop`, default), or is a character like others (`keep`). */
   readonly byteOrderMark?: "drop" | "keep" | undefined;
 }
 
+/** Text of a body that comes in chunks. One for each body: make it in `state`. */
+export interface Utf8Decoder {
+  /**
+   * Takes a chunk, and gives the text that it completes, which may be none.
+   *
+   * @throws {SplitError} `invalid_utf8`, with the chunk in its `rest`; so are later ones.
+   */
+  push(chunk: Uint8Array): string;
+  /**
+   * What is left: a character that the end of the body cuts off.
+   *
+   * @throws {SplitError} `invalid_utf8`.
+   */
+  end(): string;
+}
+
 /**
- * Text of a body in UTF-8, chunk by chunk: a character cut by a chunk's end comes with the next one. An item is the text
- * that a chunk completed, never an empty one.
+ * Decodes a body in UTF-8, chunk by chunk: a character cut by a chunk's end comes with the next one.
  *
  * @example
  * const decoder = createUtf8Decoder({ invalid: "fail" });
- * decoder.push(Uint8Array.of(0xc3)).items; // []
- * decoder.push(Uint8Array.of(0xa9)).items; // ["é"]
+ * decoder.push(Uint8Array.of(0xc3)); // ""
+ * decoder.push(Uint8Array.of(0xa9)); // "é"
  */
-export function createUtf8Decoder(options: Utf8Options = {}): Splitter<string> {
-  return new Utf8Decoder(options);
+export function createUtf8Decoder(options: Utf8Options = {}): Utf8Decoder {
+  return new ChunkDecoder(options);
 }
 
-/** The text of a body, as {@link createUtf8Decoder} gives it; throws a `SplitError`. */
-export function utf8Text(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+/**
+ * The text of a body, as {@link createUtf8Decoder} gives it: a piece for each chunk, never an empty one.
+ *
+ * @throws {SplitError} `invalid_utf8`.
+ */
+export async function* utf8Text(
+  chunks: BodyChunks,
   options: Utf8Options = {},
 ): AsyncGenerator<string, void, undefined> {
-  return splitChunks(chunks, createUtf8Decoder(options));
+  const decoder = createUtf8Decoder(options);
+  for await (const chunk of chunks) {
+    const text = decoder.push(chunk);
+    if (text !== "") yield text;
+  }
+  const rest = decoder.end();
+  if (rest !== "") yield rest;
 }
 
-class Utf8Decoder implements Splitter<string> {
+class ChunkDecoder implements Utf8Decoder {
   readonly #decoder: InstanceType<typeof TextDecoder>;
   readonly #dropsMark: boolean;
   readonly #held = new HeldBytes();
   #began = false;
-  #failed = false;
+  readonly #failure = new SplitEnd();
 
   constructor({ invalid = "replace", byteOrderMark = "drop" }: Utf8Options) {
     this.#decoder = new TextDecoder("utf-8", { fatal: invalid === "fail", ignoreBOM: true });
     this.#dropsMark = byteOrderMark === "drop";
   }
 
-  push(chunk: Uint8Array): Split<string> {
-    if (this.#failed) return { items: [], failure: invalidUtf8(plainBytes(chunk)) };
+  push(chunk: Uint8Array): string {
+    this.#failure.check(chunk);
     const bytes = this.#held.join(chunk);
     const end = completeLength(bytes);
     this.#held.keep(bytes, end);
     return this.#decode(bytes, end);
   }
 
-  end(): Split<string> {
+  end(): string {
     const bytes = this.#held.take();
     return this.#decode(bytes, bytes.length);
   }
 
-  #decode(bytes: Uint8Array<ArrayBuffer>, end: number): Split<string> {
-    if (end === 0) return { items: [], failure: undefined };
+  #decode(bytes: Uint8Array<ArrayBuffer>, end: number): string {
+    if (end === 0) return "";
+    let text = "";
     try {
-      let text = this.#decoder.decode(bytes.subarray(0, end));
-      if (!this.#began && this.#dropsMark && text.startsWith("\ufeff")) text = text.slice(1);
-      this.#began = true;
-      return { items: text === "" ? [] : [text], failure: undefined };
+      text = this.#decoder.decode(bytes.subarray(0, end));
     } catch {
-      this.#failed = true;
       this.#held.take();
-      return { items: [], failure: invalidUtf8(bytes) };
+      this.#failure.fail("invalid_utf8", bytes, text);
     }
+    const startsWithMark = !this.#began && this.#dropsMark && text.startsWith("\ufeff");
+    this.#began = true;
+    return startsWithMark ? text.slice(1) : text;
   }
-}
-
-function invalidUtf8(rest: Uint8Array<ArrayBuffer>): SplitFailure {
-  return { code: "invalid_utf8", rest };
 }
 
 /**

@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
+import { describeProcessor, type ProcessorDescription } from "../processor/describe-processor.ts";
 import { validateConfig } from "../processor/route-config.ts";
-import { type RunRule, type RunRules, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
+import { type RunRules, ruleWarnings, runRules } from "../processor/run-rules.ts";
 import { listenAddresses } from "../server/listen-addresses.ts";
 import { createLogger } from "../server/log.ts";
+import type { Settings } from "../server/settings.ts";
 import { readTlsOptions } from "../server/tls-options.ts";
 import {
   type CommandSettings,
@@ -13,6 +15,7 @@ import {
   SETTING_FLAGS,
   settingsHelp,
 } from "./command-settings.ts";
+import { descriptionText } from "./description-text.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { explainStart, startOptions } from "./start-options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -23,7 +26,7 @@ import { EXIT } from "./usage-error.ts";
  * run. Returns the exit code.
  */
 export async function checkCommand(args: readonly string[], terminal: Terminal): Promise<number> {
-  const options = { help: { type: "boolean", short: "h" }, ...SETTING_FLAGS } as const;
+  const options = { help: { type: "boolean", short: "h" }, json: { type: "boolean" }, ...SETTING_FLAGS } as const;
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
   if (values.help === true) {
     terminal.out(checkHelp());
@@ -40,7 +43,7 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
   const problems = schemaProblems(processor);
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   if (problems.length > 0) return EXIT.bad;
-  describeRun(read, processor, terminal);
+  describeRun(read, processor, { terminal, json: values.json === true });
   return EXIT.good;
 }
 
@@ -55,35 +58,57 @@ function refuseStart(read: CommandSettings): void {
   }
 }
 
-function describeRun(read: CommandSettings, processor: Processor, terminal: Terminal): void {
+function describeRun(read: CommandSettings, processor: Processor, { terminal, json }: Report): void {
   const { settings, processors } = read;
   const { onFault, shadow } = settings;
   const rules = runRules(processor, { declaration: envoyDeclaration(settings), onFault, shadow, processors });
+  const description = describeProcessor(rules);
+  const warnings = warningsOf({ rules, description, read });
+  if (json) {
+    terminal.out(JSON.stringify({ config: settings.config, ...description, warnings }, undefined, 2));
+    return;
+  }
   if (settings.config !== undefined) terminal.out(`${settings.config}: good`);
-  for (const rule of rules.rules) for (const line of describeRule(rule)) terminal.out(line);
-  for (const warning of warningsOf(rules, read)) terminal.out(`warning: ${warning}`);
+  for (const line of descriptionText(description)) terminal.out(line);
+  for (const warning of warnings) terminal.out(`warning: ${warning}`);
 }
 
-function warningsOf(rules: RunRules, { warnings, processors }: CommandSettings): string[] {
-  return [...warnings, ...ruleWarnings(rules, processors), ...unenforceable(rules)];
+interface Report {
+  readonly terminal: Terminal;
+  readonly json: boolean;
 }
 
-function describeRule({ definition, onFault, limit }: RunRule): string[] {
-  const phases = PHASES.filter((phase) => definition[phase] !== undefined);
-  const { timeoutMs, extension } = limit;
-  const hooks = HOOKS.filter((hook) => definition[hook] !== undefined);
+interface Described {
+  readonly rules: RunRules;
+  readonly description: ProcessorDescription;
+  readonly read: CommandSettings;
+}
+
+function warningsOf({ rules, description, read }: Described): string[] {
+  const { warnings, processors, settings } = read;
+  const limits = sizeWarnings(description, settings);
+  return [...warnings, ...ruleWarnings(rules, processors), ...limits, ...description.unenforceable];
+}
+
+/** What a handler would take, and the server would not. */
+function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings: Settings): string[] {
+  const { maxHeldBodyBytesPerStream: most, maxMessageBytes, envoyBufferLimitBytes } = settings;
+  const held = parts.flatMap(({ name, bodies }) =>
+    bodies
+      .filter(({ read, maxBytes = 0 }) => (read === "whole" || read === "text" || read === "json") && maxBytes > most)
+      .map(
+        ({ phase, maxBytes }) =>
+          `${name}.${phase}: maxBytes ${maxBytes} is above --max-held-body-bytes-per-stream ${most}`,
+      ),
+  );
+  const buffers = processingMode.some(({ mode }) => mode === "BUFFERED");
+  // A message has more in it than its body.
+  if (!buffers || envoyBufferLimitBytes < maxMessageBytes) return held;
   return [
-    `processor ${definition.name}`,
-    `  phases: ${phases.length > 0 ? phases.join(", ") : "none"}`,
-    `  onFault: ${onFault}${onFault === (definition.onFault ?? "envoy") ? "" : " (tightened)"}`,
-    `  timeoutMs: ${timeoutMs}${extension ? `, asking Envoy for more after ${extension.afterMs} ms` : ""}`,
-    ...(hooks.length > 0 ? [`  life cycle: ${hooks.join(", ")}`] : []),
-    ...(definition.config ? ["  config: takes routes without one"] : []),
+    ...held,
+    `--max-message-bytes ${maxMessageBytes} does not exceed --envoy-buffer-limit-bytes ${envoyBufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,
   ];
 }
-
-const PHASES = ["requestHeaders", "requestTrailers", "responseHeaders", "responseTrailers"] as const;
-const HOOKS = ["setup", "done", "close"] as const;
 
 /** A schema has to take `undefined`, for routes that give no configuration. */
 function schemaProblems(processor: Processor): string[] {
@@ -99,9 +124,12 @@ function checkHelp(): string {
     "",
     "Says whether `ext-proc serve` with the same processors, flags, environment and configuration file would start: reads",
     "the files, loads the processors, and tells of each its phases, its fault policy after the operator's word and its",
-    "time-out, and what Envoy, as declared, will not do. Whether ports are free it does not try.",
+    "time-out; which processing mode and settings Envoy's filter needs for all of them, and why; and what Envoy, as",
+    "declared, will not do. Whether ports are free it does not try.",
     `Built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
     "",
+    "  --json",
+    "      the same as JSON",
     ...settingsHelp(),
     "  -h, --help",
     "",

@@ -22,8 +22,9 @@ export interface BodyOptions<S, C> {
    */
   readonly maxBytes?: number | undefined;
   /**
-   * What becomes of a body above `maxBytes`, or above what Envoy buffers in BUFFERED_PARTIAL: `reject` is fault
-   * `body_too_large`, a 413 for a request, whatever the fault policy; `pass` lets it go on unseen. Default: `reject`.
+   * What becomes of a body above `maxBytes`, above what Envoy buffers in BUFFERED_PARTIAL, or above what its transaction
+   * or the server may hold: `reject` is fault `body_too_large`, a 413 for a request, or `body_memory_exceeded`, a 503,
+   * whatever the fault policy; `pass` lets it go on unseen. Default: `reject`.
    */
   readonly overLimit?: "reject" | "pass" | undefined;
   /**

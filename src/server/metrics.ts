@@ -1,6 +1,6 @@
 import type { Registry } from "prom-client";
 import type { Http2Totals } from "../http2/totals.ts";
-import type { BodyBudget } from "../processor/body/body-budget.ts";
+import { BODY_CAPS, type BodyBudget } from "../processor/body/body-budget.ts";
 import { FAULT_OUTCOMES } from "../processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
@@ -123,7 +123,7 @@ function registerFaults({ Counter }: Pick<Prometheus, "Counter">, registry: Regi
   });
 }
 
-function registerBodies({ Gauge }: Pick<Prometheus, "Gauge">, registry: Registry, bodies: BodyBudget): void {
+function registerBodies({ Counter, Gauge }: Prometheus, registry: Registry, bodies: BodyBudget): void {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -136,6 +136,18 @@ function registerBodies({ Gauge }: Pick<Prometheus, "Gauge">, registry: Registry
   gauge("ext_proc_held_body_bytes", "Bytes of bodies that handlers wait for the rest of", () => bodies.heldBytes);
   gauge("ext_proc_held_body_bytes_peak", "The most of them at a time since the start", () => bodies.peakBytes);
   gauge("ext_proc_held_body_bytes_max", "How many there may be", () => bodies.maxBytes);
+  gauge("ext_proc_held_body_bytes_stream_max", "How many one transaction may hold", () => bodies.maxStreamBytes);
+  new Counter({
+    name: "ext_proc_body_refusals_total",
+    help: `Bodies that were too large, by cap (${BODY_CAPS.join(", ")}) and answer (reject, pass)`,
+    labelNames: ["cap", "answer"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const cap of BODY_CAPS)
+        for (const [answer, count] of Object.entries(bodies.refusals[cap])) this.inc({ cap, answer }, count);
+    },
+  });
 }
 
 function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sources: MetricSources): void {

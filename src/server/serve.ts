@@ -46,6 +46,8 @@ export interface ServeOptions {
   readonly maxMessageBytes?: number | undefined;
   /** Most bytes of bodies that are held at the same time, of all transactions. Default 256 MiB. */
   readonly maxHeldBodyBytes?: number | undefined;
+  /** The same of one transaction, both directions and all handlers together. Default 64 MiB. */
+  readonly maxHeldBodyBytesPerStream?: number | undefined;
   /** Certificate and key for the main listener, which then speaks TLS 1.2 or later. Default: none, plain text. */
   readonly tls?: TlsFiles | undefined;
   /**
@@ -165,7 +167,10 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const faults = new FaultLog(log);
   const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;
   const setup = new ProcessorSetup(rules, observeSetup(counters, faults));
-  const bodyBudget = new BodyBudget(options.maxHeldBodyBytes ?? DEFAULT_BODY_BUDGET_BYTES);
+  const bodyBudget = new BodyBudget(
+    options.maxHeldBodyBytes ?? DEFAULT_BODY_BUDGET_BYTES,
+    options.maxHeldBodyBytesPerStream,
+  );
   return {
     rules,
     setup,

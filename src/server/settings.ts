@@ -1,3 +1,4 @@
+import { DEFAULT_BODY_BUDGET_BYTES, DEFAULT_STREAM_BUDGET_BYTES } from "../processor/body/body-budget.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { Direction } from "../protocol/phase.ts";
@@ -14,6 +15,8 @@ export interface Settings {
   readonly adminTokenFile: string | undefined;
   readonly debug: DebugExposure;
   readonly maxMessageBytes: number;
+  readonly maxHeldBodyBytes: number;
+  readonly maxHeldBodyBytesPerStream: number;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
   readonly tlsClientCa: string | undefined;
@@ -103,6 +106,16 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     ...integer(["maxMessageBytes"], 1024, 1 << 30),
     help: "largest message; it has to exceed the largest body that Envoy buffers",
     fallback: String(4 << 20),
+  },
+  maxHeldBodyBytes: {
+    ...integer(["maxHeldBodyBytes"], 1024, 2 ** 40),
+    help: "most bytes of bodies that are held at a time, of all transactions; beyond it clients get 503",
+    fallback: String(DEFAULT_BODY_BUDGET_BYTES),
+  },
+  maxHeldBodyBytesPerStream: {
+    ...integer(["maxHeldBodyBytesPerStream"], 1024, 2 ** 40),
+    help: "the same of one transaction, both directions and all processors; beyond it clients get 413",
+    fallback: String(DEFAULT_STREAM_BUDGET_BYTES),
   },
   tlsCert: {
     ...file("tlsCert"),

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { createJsonLineParser, formatJsonLine, jsonLines } from "../../src/bodies/json-lines.ts";
-import { createLineSplitter, lines } from "../../src/bodies/lines.ts";
+import { createLineSplitter, formatLine, lines } from "../../src/bodies/lines.ts";
 import { bounded, fc } from "../property/seed.ts";
-import { cutInto, cuts, splitAll, textOf, utf8 } from "./splitting.ts";
+import { codeOf, cutInto, cuts, splitAll, textOf, utf8 } from "./splitting.ts";
 
 const text = textOf("\n", "\r", "\r\n", "a", "longer", "é", " ");
 
@@ -18,8 +18,9 @@ describe("createLineSplitter", () => {
           body === ""
             ? []
             : body.split(between).map((line) => [line.replace(terminator, ""), terminator.exec(line)?.[0] ?? ""]);
-        expect(items.map((line) => [line.text, Buffer.from(line.terminator).toString()])).toEqual(wanted);
+        expect(items.map((line) => [line.text, line.terminator])).toEqual(wanted);
         expect(Buffer.concat(items.map(({ raw }) => raw)).toString()).toBe(body);
+        expect(Buffer.concat(items.map((line) => line.withText(line.text))).toString()).toBe(body);
         expect(failure).toBeUndefined();
       }),
       bounded(2000),
@@ -51,20 +52,32 @@ describe("createLineSplitter", () => {
   test("holds no more of an endless line than it may have", () => {
     const splitter = createLineSplitter({ maxLineBytes: 1000 });
     const chunk = new Uint8Array(300).fill(97);
-    const codes = Array.from({ length: 5 }, () => splitter.push(chunk).failure?.code);
+    const codes = Array.from({ length: 5 }, () => codeOf(() => splitter.push(chunk)));
     expect(codes).toEqual([undefined, undefined, undefined, "line_too_long", "line_too_long"]);
   });
 
   test("looks at each byte of a long line once, however short the chunks", () => {
     const splitter = createLineSplitter({ maxLineBytes: 1 << 20 });
     for (let n = 0; n < 1 << 19; n++) splitter.push(Uint8Array.of(97));
-    expect(splitter.end().items[0]?.raw.length).toBe(1 << 19);
+    expect(splitter.end()[0]?.raw.length).toBe(1 << 19);
   });
 
   test("iterates", async () => {
     const seen: string[] = [];
     for await (const { text: line } of lines([utf8("a\nb"), utf8("c\r\nd")])) seen.push(line);
     expect(seen).toEqual(["a", "bc", "d"]);
+  });
+
+  test("gives the lines before one that is too long, and then fails", () => {
+    const splitter = createLineSplitter({ maxLineBytes: 3 });
+    expect(splitter.push(utf8("a\nb\ntoo long\nc")).map((line) => line.text)).toEqual(["a", "b"]);
+    expect(() => splitter.end()).toThrow(expect.objectContaining({ code: "line_too_long", rest: utf8("too long\nc") }));
+    expect(splitter.end()).toEqual([]);
+  });
+
+  test("a line that is written has one line end", () => {
+    expect(Buffer.from(formatLine("é", "\r\n")).toString()).toBe("é\r\n");
+    expect(() => formatLine("a\nb")).toThrow(TypeError);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { formatSseEvent, type ServerSentEvent } from "../../src/bodies/server-sent-event.ts";
 import { createSseSplitter, sseEvents } from "../../src/bodies/server-sent-events.ts";
 import { bounded, fc } from "../property/seed.ts";
-import { cutInto, cuts, splitAll, textOf, utf8 } from "./splitting.ts";
+import { codeOf, cutInto, cuts, splitAll, textOf, utf8 } from "./splitting.ts";
 
 const body = textOf(
   "\n",
@@ -98,7 +98,7 @@ describe("createSseSplitter", () => {
   test("gives an event as soon as its last byte is there, and a comment likewise", () => {
     const splitter = createSseSplitter();
     const counts = [":", "\n", "data: 1\r", "\n\r\n", "data: 2\n", "\n"].map(
-      (chunk) => splitter.push(utf8(chunk)).items.length,
+      (chunk) => splitter.push(utf8(chunk)).length,
     );
     expect(counts).toEqual([0, 1, 0, 1, 0, 1]);
   });
@@ -131,8 +131,24 @@ describe("createSseSplitter", () => {
 
   test("ends at an event that is too large", () => {
     const splitter = createSseSplitter({ maxEventBytes: 100 });
-    const codes = Array.from({ length: 4 }, () => splitter.push(utf8("data: 6789012345678901234567\n")).failure?.code);
+    const codes = Array.from({ length: 4 }, () => codeOf(() => splitter.push(utf8("data: 6789012345678901234567\n"))));
     expect(codes).toEqual([undefined, undefined, undefined, "event_too_large"]);
+  });
+
+  test("reads JSON where there is any", () => {
+    const [number, none, done] = splitAll(createSseSplitter(), [
+      utf8("data: [1,\ndata: 2]\n\n:x\n\ndata: [DONE]\n\n"),
+    ]).items;
+    expect([number?.json, none?.json, done?.json]).toEqual([[1, 2], undefined, undefined]);
+  });
+
+  test("writes an event anew with other data", () => {
+    const [, event] = splitAll(createSseSplitter(), [
+      utf8(": a\nevent: add\r\nid: 1\ndata: x\nother: y\n: c\n\n"),
+    ]).items;
+    expect(Buffer.from(event?.withData("1\n2") ?? []).toString()).toBe(": c\nevent: add\nid: 1\ndata: 1\ndata: 2\n\n");
+    const [plain] = splitAll(createSseSplitter(), [utf8("data: x\n\n")]).items;
+    expect(Buffer.from(plain?.withData("y") ?? []).toString()).toBe("data: y\n\n");
   });
 
   test("iterates", async () => {

@@ -1,27 +1,58 @@
-import type { SplitFailure, Splitter } from "../../src/bodies/splitter.ts";
+import { SplitError, type SplitErrorCode } from "../../src/bodies/splitter.ts";
 import { fc } from "../property/seed.ts";
 
 /** What a splitter makes of some chunks. */
 export interface SplitAll<Item> {
   readonly items: Item[];
-  readonly failure: SplitFailure["code"] | undefined;
+  readonly failure: SplitErrorCode | undefined;
   /** What came back after the failure, one after the other. */
   readonly rest: Buffer;
 }
 
+/** What takes a body chunk by chunk. */
+interface Taker<Out> {
+  push(chunk: Uint8Array): Out;
+  end(): Out;
+}
+
 /** Feeds all chunks, also after a failure, and ends. */
-export function splitAll<Item>(splitter: Splitter<Item>, chunks: Iterable<Uint8Array>): SplitAll<Item> {
-  const items: Item[] = [];
+export function splitAll<Item>(splitter: Taker<readonly Item[]>, chunks: Iterable<Uint8Array>): SplitAll<Item> {
+  const { outputs, ...others } = feedAll(splitter, chunks);
+  return { items: outputs.flat(), ...others };
+}
+
+/** The same for what gives one thing for a chunk. */
+export function feedAll<Out>(
+  splitter: Taker<Out>,
+  chunks: Iterable<Uint8Array>,
+): Omit<SplitAll<never>, "items"> & { readonly outputs: Out[] } {
+  const outputs: Out[] = [];
   const rests: Uint8Array[] = [];
-  let failure: SplitFailure["code"] | undefined;
+  let failure: SplitErrorCode | undefined;
   const steps = [...chunks].map((chunk) => () => splitter.push(chunk));
   for (const step of [...steps, () => splitter.end()]) {
-    const split = step();
-    items.push(...split.items);
-    failure ??= split.failure?.code;
-    if (split.failure !== undefined) rests.push(split.failure.rest);
+    try {
+      const output = step();
+      // What fails gives nothing more than back.
+      if (failure === undefined) outputs.push(output);
+    } catch (error) {
+      if (!(error instanceof SplitError)) throw error;
+      failure ??= error.code;
+      rests.push(error.rest);
+    }
   }
-  return { items, failure, rest: Buffer.concat(rests) };
+  return { outputs, failure, rest: Buffer.concat(rests) };
+}
+
+/** The code of what a call throws; undefined where it throws nothing. */
+export function codeOf(call: () => unknown): SplitErrorCode | undefined {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof SplitError) return error.code;
+    throw error;
+  }
+  return undefined;
 }
 
 export function utf8(text: string): Uint8Array<ArrayBuffer> {

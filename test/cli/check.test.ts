@@ -32,8 +32,47 @@ describe("ext-proc check", () => {
         "  onFault: closed",
         "  timeoutMs: 1000, asking Envoy for more after 250 ms",
         "  life cycle: setup",
+        "Envoy's filter needs",
+        "  processing_mode:",
+        "    request_header_mode: SEND  # hello.requestHeaders; gatekeeper.requestHeaders",
+        "    response_header_mode: SEND  # hello.responseHeaders",
+        "    request_body_mode: NONE  # nobody handles it",
+        "    response_body_mode: NONE  # nobody handles it",
+        "    request_trailer_mode: SKIP  # nobody handles them",
+        "    response_trailer_mode: SKIP  # nobody handles them",
+        "  message_timeout: 1.05s  # gatekeeper: timeoutMs is 1000; or max_message_timeout of as much",
+        "  disable_immediate_response: false  # gatekeeper: onFault closed answers the client",
         "",
       ].join("\n"),
+    });
+  });
+
+  test("prints the processing mode that bodies need, and why", async () => {
+    const flags = ["--envoy-buffer-limit-bytes", "4194304", "--max-held-body-bytes-per-stream", "1024"];
+    const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), ...flags]);
+    expect(code).toBe(0);
+    for (const line of [
+      "  requestBody: json, where when says so, at most 2097152 bytes, more is rejected",
+      "    request_body_mode: BUFFERED  # body-reader.requestBody (json) waits for the whole body",
+      "    response_body_mode: STREAMED  # body-reader.responseBody (inspect) takes it piece by piece",
+      expect.stringMatching(/^ {2}allow_mode_override: true {2}# optional; body-reader\.requestBody/),
+      expect.stringMatching(/^ {2}per_connection_buffer_limit_bytes: 2097152 /),
+      "warning: body-reader.requestBody: maxBytes 2097152 is above --max-held-body-bytes-per-stream 1024",
+      expect.stringMatching(/^warning: --max-message-bytes 4194304 does not exceed --envoy-buffer-limit-bytes/),
+    ])
+      expect(stdout.split("\n")).toContainEqual(line);
+  });
+
+  test("says the same as JSON", async () => {
+    const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      name: "body-reader",
+      parts: [{ name: "body-reader", phases: ["requestBody", "responseBody"] }],
+      processingMode: expect.arrayContaining([
+        expect.objectContaining({ field: "response_body_mode", mode: "STREAMED" }),
+      ]),
+      warnings: expect.arrayContaining([expect.stringContaining("without required")]),
     });
   });
 

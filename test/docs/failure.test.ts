@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
+import { BODY_CAPS } from "../../src/processor/body/body-budget.ts";
 import { FAULT_OUTCOMES } from "../../src/processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../../src/processor/session-observer.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
@@ -35,6 +36,10 @@ describe("docs/failure.md", () => {
 
   test("lists every reason for which something is not enforced, and no other", () => {
     expect(table("reason")).toEqual(UNENFORCED_REASONS);
+  });
+
+  test("lists every cap of bodies, and no other", () => {
+    expect(table("cap")).toEqual(BODY_CAPS);
   });
 
   test("names only flags that there are", () => {

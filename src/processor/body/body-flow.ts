@@ -11,7 +11,7 @@ import { dropHeaders } from "../drop-headers.ts";
 import { BodyWork } from "../fold-body.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
 import type { PhaseWork } from "../phase-work.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { StreamBudget } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { after, type Soon } from "./soon.ts";
 import type { BodyScene } from "./stage-host.ts";
@@ -24,7 +24,7 @@ export interface BodyFlowOptions {
   readonly phase: BodyPhase;
   readonly plan: RunningBody;
   readonly exchange: Exchange;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
@@ -39,7 +39,7 @@ export class BodyFlow implements BodyScene {
   work: BodyWork;
   takesHeaderChanges: boolean;
   messageCompressed = false;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** True once handlers have seen the end: whatever comes passes. */
   ended = false;
   readonly #options: BodyFlowOptions;

@@ -20,7 +20,7 @@ import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
 import { ScopedTransaction } from "../transaction.ts";
-import { type BodyBudget, DEFAULT_BODY_BUDGET } from "./body-budget.ts";
+import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
 import { BodyFlow, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
@@ -58,12 +58,14 @@ const HELD: HeldAnswer = { kind: "held" };
 /** Runs the handlers of a transaction in which bodies have handlers too. */
 export class BodyRunner {
   readonly #options: BodyRunnerOptions;
+  readonly #budget: StreamBudget;
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
   readonly #closed: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
     this.#options = options;
+    this.#budget = new StreamBudget(options.budget ?? DEFAULT_BODY_BUDGET);
   }
 
   /** Runs the handlers of a message. */
@@ -153,7 +155,7 @@ export class BodyRunner {
   }
 
   #startFlow({ phase, plan, active, scene, headers }: FlowStart): StageEnd | undefined {
-    const { exchange, owner, budget = DEFAULT_BODY_BUDGET } = this.#options;
+    const { exchange, owner } = this.#options;
     const direction = directionOf(phase);
     const partial = this.#partialContent(phase, plan, active);
     if (partial !== undefined) return partial;
@@ -161,7 +163,7 @@ export class BodyRunner {
       phase,
       plan,
       exchange,
-      budget,
+      budget: this.#budget,
       bodyBytes: exchange.bodyBytes(direction),
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
@@ -189,12 +191,12 @@ export class BodyRunner {
     const active = this.#activeClaims(phase, scene);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) return work;
-    const { exchange, owner, budget = DEFAULT_BODY_BUDGET } = this.#options;
+    const { exchange, owner } = this.#options;
     const flow = new BodyFlow({
       phase,
       plan: REPLACED,
       exchange,
-      budget,
+      budget: this.#budget,
       bodyBytes: undefined,
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
@@ -306,7 +308,7 @@ class LateScene implements BodyScene {
     return this.#there.takesHeaderChanges;
   }
 
-  get budget(): BodyBudget {
+  get budget(): StreamBudget {
     return this.#there.budget;
   }
 

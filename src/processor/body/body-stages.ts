@@ -70,7 +70,9 @@ function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly C
   const inner = innerStage({ claim, host }, phase);
   if (codings.length === 0) return inner;
   const looks = handler.read === "inspect";
-  const decoder = createDecoder(codings, { maxBytes: handler.maxBytes ?? Number.MAX_SAFE_INTEGER });
+  // What may pass is counted behind the decoder, and goes on through it.
+  const maxBytes = "overLimit" in handler && handler.overLimit === "pass" ? undefined : handler.maxBytes;
+  const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER });
   const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
   return new CodedStage(host, { inner, decoder, encoder, looks });
 }

@@ -20,8 +20,8 @@ export class ByteLimit {
     const { maxBytes, overLimit } = this.#options;
     this.#bytes += bytes;
     if (maxBytes === undefined || (this.#bytes <= maxBytes && !this.exceeded)) return undefined;
-    if (overLimit !== "pass")
-      return this.#host.fault("body_too_large", `the body is larger than allowed: maxBytes is ${maxBytes}`);
+    if (overLimit !== "pass") return this.#host.overLimit("body", maxBytes);
+    if (!this.exceeded) this.#host.passes("body");
     this.exceeded = true;
     return "pass";
   }

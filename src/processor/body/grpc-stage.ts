@@ -6,6 +6,7 @@ import { effectData } from "../effect.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";
@@ -34,12 +35,14 @@ export class GrpcStage implements BodyStage {
   readonly #host: StageHost;
   readonly #options: GrpcStageOptions;
   readonly #maxBytes: number;
+  readonly #room: HeldRoom;
   #held: Bytes[] = [];
   #heldBytes = 0;
 
   constructor(host: StageHost, options: GrpcStageOptions) {
     this.#host = host;
     this.#options = options;
+    this.#room = new HeldRoom(host.budget);
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
@@ -51,6 +54,8 @@ export class GrpcStage implements BodyStage {
     if (this.#options.unframed)
       return this.#handle({ bytes: piece, compressed: this.#host.messageCompressed, framed: piece }, emit);
     if (piece.length === 0) return undefined;
+    const cap = this.#room.take(piece.length);
+    if (cap !== undefined) return this.#host.overLimit(cap, undefined);
     this.#held.push(piece);
     this.#heldBytes += piece.length;
     return this.#next(emit);
@@ -64,13 +69,17 @@ export class GrpcStage implements BodyStage {
   close(): void {
     this.#held = [];
     this.#heldBytes = 0;
+    this.#room.give();
   }
 
   /** Takes one message after the other out of what is there. */
   #next(emit: Emit): Soon<StageEnd | undefined> {
     const message = this.#takeMessage();
     if (message === undefined || "kind" in message) return message;
-    return after(this.#handle(message, emit), (end) => end ?? this.#next(emit));
+    return after(this.#handle(message, emit), (end) => {
+      this.#room.give(message.framed.length);
+      return end ?? this.#next(emit);
+    });
   }
 
   #takeMessage(): GrpcMessage | StageEnd | undefined {
@@ -80,8 +89,7 @@ export class GrpcStage implements BodyStage {
     const flag = all[0] ?? 0;
     const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
     if (flag > 1) return this.#host.fault("grpc_message_malformed", "a gRPC message has a flag that is none");
-    if (length > this.#maxBytes)
-      return this.#host.fault("body_too_large", `a gRPC message is larger than allowed: maxBytes is ${this.#maxBytes}`);
+    if (length > this.#maxBytes) return this.#host.overLimit("body", this.#maxBytes);
     const end = PREFIX_BYTES + length;
     if (this.#heldBytes < end) return undefined;
     all = this.#join();

@@ -1,4 +1,5 @@
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
+import { SplitError } from "../../bodies/splitter.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { isRouting } from "../../protocol/write-answer.ts";
@@ -6,7 +7,7 @@ import type { EffectPlace } from "../effect.ts";
 import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
 import { isThenable } from "../thenable.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { BodyCap, StreamBudget } from "./body-budget.ts";
 import type { StageEnd } from "./body-stage.ts";
 import type { Soon } from "./soon.ts";
 
@@ -16,7 +17,7 @@ export interface BodyScene {
   readonly work: BodyWork;
   /** False once the headers have left. */
   readonly takesHeaderChanges: boolean;
-  readonly budget: BodyBudget;
+  readonly budget: StreamBudget;
   /** In GRPC mode: the message under way is compressed. */
   readonly messageCompressed: boolean;
   /** A handler is at work that has not settled. */
@@ -59,7 +60,7 @@ export class StageHost {
     return this.#scene.messageCompressed;
   }
 
-  get budget(): BodyBudget {
+  get budget(): StreamBudget {
     return this.#scene.budget;
   }
 
@@ -101,6 +102,9 @@ export class StageHost {
   }
 
   threw(cause: unknown): Fault {
+    // What the body is like is not the handler's doing; that its pattern is too short is.
+    if (SplitError.is(cause) && cause.code !== "match_too_long")
+      return this.fault(cause.code === "invalid_utf8" ? "body_undecodable" : "body_too_large", cause.message, cause);
     return this.#chain.threw(this.#index, this.#phase, cause);
   }
 
@@ -118,15 +122,44 @@ export class StageHost {
     return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
   }
 
+  /** The fault of a body that is too large for something, and may not pass. */
+  overLimit(cap: BodyCap, maxBytes: number | undefined): Fault {
+    const { total } = this.budget;
+    total.refused(cap, "reject");
+    switch (cap) {
+      case "body":
+        return this.fault("body_too_large", `the body is larger than allowed: maxBytes is ${maxBytes}`);
+      case "envoy":
+        return this.fault("body_too_large", "Envoy buffers the beginning of the body only (BUFFERED_PARTIAL)");
+      case "stream":
+        return this.fault(
+          "body_too_large",
+          `the bodies of the transaction are more than it may hold: maxHeldBodyBytesPerStream is ${total.maxStreamBytes}`,
+        );
+      case "total":
+        return this.fault(
+          "body_memory_exceeded",
+          `the bodies of all transactions are more than the server may hold: maxHeldBodyBytes is ${total.maxBytes}`,
+        );
+    }
+  }
+
+  /** Counts a body that is too large for something, and passes. */
+  passes(cap: BodyCap): void {
+    this.budget.total.refused(cap, "pass");
+  }
+
   /** Why a body could not be decoded or encoded. */
   codingFault({ code, coding }: CodingFailure): Fault {
     switch (code) {
       case "too_large":
       case "ratio":
+        this.budget.total.refused("body", "reject");
         return this.fault("body_too_large", `the body, decoded (${coding}), is larger than allowed (${code})`);
       case "unsupported_coding":
         return this.fault("unknown_coding", `this Node cannot decode ${coding}`);
       case "engine_failed":
+      case "no_room":
       case "closed":
         return this.fault("internal_error", `coding failed (${coding}, ${code})`);
       default:

@@ -1,10 +1,11 @@
-import type { CodingFailure } from "../../bodies/coding-failure.ts";
 import type { Coding } from "../../bodies/content-encoding.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
-import { type CodedBody, decodeBody, encodeBody } from "../../bodies/whole-body.ts";
+import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
+import type { BodyCap } from "./body-budget.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
@@ -21,8 +22,8 @@ export class WholeStage implements BodyStage {
   readonly #handler: WholeHandler;
   readonly #phase: BodyPhase;
   readonly #codings: readonly Coding[];
+  readonly #held: HeldRoom;
   #parts: Bytes[] = [];
-  #heldBytes = 0;
   #passes = false;
 
   constructor(
@@ -34,79 +35,72 @@ export class WholeStage implements BodyStage {
     }: { readonly handler: WholeHandler; readonly phase: BodyPhase; readonly codings: readonly Coding[] },
   ) {
     this.#host = host;
+    this.#held = new HeldRoom(host.budget);
     this.#handler = handler;
     this.#phase = phase;
     this.#codings = codings;
   }
 
   get withholds(): boolean {
-    return this.#heldBytes > 0;
+    return this.#held.bytes > 0;
   }
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     if (this.#passes) return emit(piece);
     if (piece.length === 0) return undefined;
     this.#parts.push(piece);
-    if (this.#heldBytes + piece.length > this.#maxBytes) return this.#overLimit("the body is larger", emit);
-    if (!this.#host.budget.take(piece.length)) {
-      if (this.#handler.overLimit === "pass") return this.#pass(emit);
-      return this.#host.fault(
-        "body_memory_exceeded",
-        "the bodies that are held are as many bytes as the server may hold",
-      );
-    }
-    this.#heldBytes += piece.length;
-    return undefined;
+    const cap = this.#held.bytes + piece.length > this.#maxBytes ? "body" : this.#held.take(piece.length);
+    return cap && this.#overLimit(cap, emit);
   }
 
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
     if (this.#passes) return undefined;
     if (!complete && (this.#handler.read !== "whole" || this.#codings.length > 0))
-      return this.#overLimit("Envoy sent the beginning only (BUFFERED_PARTIAL)", emit);
+      return this.#overLimit("envoy", emit);
     const bytes = joinBytes(this.#parts);
     this.#parts = [];
-    const decoded = this.#codings.length === 0 ? bytes : this.#decode(bytes);
-    const ended = after(decoded, (body) => ("kind" in body ? body : this.#handle(body, { bytes, complete, emit })));
+    const ended =
+      this.#codings.length === 0 ? this.#handle(bytes, { bytes, complete, emit }) : this.#handleDecoded(bytes, emit);
     return after(ended, (end) => {
-      this.#release();
+      this.#held.give();
       return end;
     });
   }
 
   close(): void {
     this.#parts = [];
-    this.#release();
+    this.#held.give();
   }
 
   get #maxBytes(): number {
     return this.#handler.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
-  #overLimit(problem: string, emit: Emit): Soon<StageEnd | undefined> {
-    if (this.#handler.overLimit === "pass") return this.#pass(emit);
-    return this.#host.fault("body_too_large", `${problem} than allowed: maxBytes is ${this.#maxBytes}`);
-  }
-
-  #pass(emit: Emit): Soon<StageEnd | undefined> {
+  #overLimit(cap: BodyCap, emit: Emit): Soon<StageEnd | undefined> {
+    if (this.#handler.overLimit !== "pass") return this.#host.overLimit(cap, this.#maxBytes);
+    this.#host.passes(cap);
     this.#passes = true;
     const parts = this.#parts;
     this.close();
     return emitAll(parts, 0, emit);
   }
 
-  #release(): void {
-    this.#host.budget.give(this.#heldBytes);
-    this.#heldBytes = 0;
-  }
-
-  #decode(bytes: Bytes): Soon<Bytes | StageEnd> {
-    const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes });
+  #handleDecoded(bytes: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+    let cap: BodyCap = "body";
+    const hold = (count: number) => {
+      const full = this.#held.take(count);
+      cap = full ?? cap;
+      return full === undefined;
+    };
+    const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold });
     if (decoded instanceof Promise) this.#host.pending();
-    return after(decoded, (body) => this.#bytesOf(body));
-  }
-
-  #bytesOf(body: CodedBody | CodingFailure): Bytes | StageEnd {
-    return body.kind === "failed" ? this.#host.codingFault(body) : body.bytes;
+    return after(decoded, (body) => {
+      if (body.kind === "bytes") return this.#handle(body.bytes, { bytes, complete: true, emit });
+      const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
+      if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
+      this.#parts = [bytes];
+      return this.#overLimit(cap, emit);
+    });
   }
 
   #handle(

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { type ReplaceOptions, replaceAcross, replacedChunks } from "../../src/bodies/replace-across.ts";
+import { createReplacer, type ReplaceOptions, replacedChunks } from "../../src/bodies/replacer.ts";
 import { bounded, fc } from "../property/seed.ts";
-import { cutInto, cuts, splitAll, textOf, utf8 } from "./splitting.ts";
+import { cutInto, cuts, feedAll, textOf, utf8 } from "./splitting.ts";
 
 /** What it makes of a body in chunks of these sizes. */
 function replaced(body: Uint8Array, options: ReplaceOptions, sizes: readonly number[] = []): Buffer {
-  const { items, failure } = splitAll(replaceAcross(options), cutInto(body, sizes));
+  const { outputs, failure } = feedAll(createReplacer(options), cutInto(body, sizes));
   expect(failure).toBeUndefined();
-  return Buffer.concat(items);
+  return Buffer.concat(outputs);
 }
 
 /** Patterns whose longest match is known. */
@@ -27,7 +27,7 @@ const EXPRESSIONS: readonly (readonly [RegExp, number])[] = [
   [/(a)\1|[^ab]{2}/, 2],
 ];
 
-describe("replaceAcross", () => {
+describe("createReplacer", () => {
   test("finds what a chunk's end cuts in two", () => {
     const options = {
       pattern: /\b\d{13,19}\b/,
@@ -91,18 +91,22 @@ describe("replaceAcross", () => {
   });
 
   test("holds back no more than a match may have", () => {
-    const byExpression = replaceAcross({ pattern: /x\d{1,8}/, maxMatchBytes: 9, replacement: "" });
-    expect(Buffer.concat(byExpression.push(utf8("a".repeat(100))).items).length).toBe(91);
-    const byString = replaceAcross({ pattern: "secret", replacement: "" });
-    expect(Buffer.concat(byString.push(utf8("a sec")).items).toString()).toBe("a ");
-    expect(Buffer.concat(byString.push(utf8("ond")).items).toString()).toBe("second");
+    const byExpression = createReplacer({ pattern: /x\d{1,8}/, maxMatchBytes: 9, replacement: "" });
+    expect(Buffer.from(byExpression.push(utf8("a".repeat(100)))).length).toBe(91);
+    const byString = createReplacer({ pattern: "secret", replacement: "" });
+    expect(Buffer.from(byString.push(utf8("a sec"))).toString()).toBe("a ");
+    expect(Buffer.from(byString.push(utf8("ond"))).toString()).toBe("second");
   });
 
   test("fails where a match is longer than it may be, however it is cut", () => {
     for (const sizes of [[], [1, 1, 1, 1, 1, 1, 1, 1, 1], [5]]) {
-      const splitter = replaceAcross({ pattern: /\d+/, maxMatchBytes: 4, replacement: "#" });
-      const { items, failure, rest } = splitAll(splitter, cutInto(utf8("a1234b12345c6"), sizes));
-      expect([failure, Buffer.concat(items).toString(), rest.toString()]).toEqual(["match_too_long", "a#b", "12345c6"]);
+      const splitter = createReplacer({ pattern: /\d+/, maxMatchBytes: 4, replacement: "#" });
+      const { outputs, failure, rest } = feedAll(splitter, cutInto(utf8("a1234b12345c6"), sizes));
+      expect([failure, Buffer.concat(outputs).toString(), rest.toString()]).toEqual([
+        "match_too_long",
+        "a#b",
+        "12345c6",
+      ]);
     }
   });
 
@@ -116,7 +120,7 @@ describe("replaceAcross", () => {
     { pattern: [] },
     { pattern: "" },
   ])("refuses $pattern with maxMatchBytes $maxMatchBytes", (options) => {
-    expect(() => replaceAcross({ ...options, replacement: "" })).toThrow(TypeError);
+    expect(() => createReplacer({ ...options, replacement: "" })).toThrow(TypeError);
   });
 
   test("iterates", async () => {

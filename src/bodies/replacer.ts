@@ -1,7 +1,7 @@
 import { BytePattern, type BytePatternOptions } from "./byte-pattern.ts";
 import { HeldBytes } from "./held-bytes.ts";
-import { plainBytes } from "./owned-bytes.ts";
-import { type Split, type Splitter, splitChunks } from "./splitter.ts";
+import { joinBytes, plainBytes } from "./owned-bytes.ts";
+import { type BodyChunks, SplitEnd } from "./splitter.ts";
 
 /** What takes a match's place; a function gets it as UTF-8 text. A string is taken as it is, `$1` means nothing. */
 export type Replacement = string | Uint8Array | ((match: string) => string | Uint8Array);
@@ -15,62 +15,95 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const EMPTY = new Uint8Array(0);
 
+/** Replaces in a body that comes in chunks. One for each body: make it in `state`. */
+export interface Replacer {
+  /**
+   * Takes a chunk, and gives what is sure of the new body, which may be none. Mostly a view of the chunk.
+   *
+   * @throws {SplitError} `match_too_long`, once everything before it was given. Each later chunk comes back in another.
+   */
+  push(chunk: Uint8Array): Uint8Array<ArrayBuffer>;
+  /**
+   * What is left of the new body.
+   *
+   * @throws {SplitError} `match_too_long`.
+   */
+  end(): Uint8Array<ArrayBuffer>;
+}
+
 /**
  * Replaces in a body that comes in chunks, also what a chunk's end cuts in two: the same bytes as if it had been done in
- * the whole body. Items are pieces of the new body, mostly views of the chunks.
+ * the whole body.
  *
  * - Strings are found as their UTF-8 bytes, at one place the first of the list that fits. Held back is what may be the
  *   beginning of one, mostly nothing.
  * - A RegExp is matched against bytes, not characters: `.` is one byte, and letters beyond ASCII are several. It holds
  *   back `maxMatchBytes` bytes, and forgets what it looked at farther behind or ahead. Matches of nothing are left out.
- *   One that turns out longer is failure `match_too_long`; what has to be longer to match at all is not found. V8
+ *   One that turns out longer is a `SplitError`, `match_too_long`; what has to be longer to match at all is not found. V8
  *   backtracks: nested repetitions such as `(a+)+` cost time that grows exponentially, here as anywhere.
  *
  * @throws {TypeError} For a pattern that cannot be used, see `BytePatternOptions`.
  *
  * @example
- * const mask = replaceAcross({ pattern: /\b\d{13,19}\b/, maxMatchBytes: 19, replacement: "[card]" });
- * mask.push(utf8("card 41111111")).items; // what is sure already
- * mask.push(utf8("11111111, ok")).items; // "card [card]..."
+ * state: () => ({ mask: createReplacer({ pattern: /\b\d{13,19}\b/, maxMatchBytes: 19, replacement: "[card]" }) }),
+ * responseBody: {
+ *   read: "chunks",
+ *   chunk: (bytes, { state }) => state.mask.push(bytes),
+ *   end: ({ state }) => appendChunk(state.mask.end()),
+ * },
  */
-export function replaceAcross(options: ReplaceOptions): Splitter<Uint8Array<ArrayBuffer>> {
-  return new Replacer(options);
+export function createReplacer(options: ReplaceOptions): Replacer {
+  return new ChunkReplacer(options);
 }
 
-/** The new body, piece by piece, as {@link replaceAcross} makes it; throws a `SplitError`. */
-export function replacedChunks(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+/**
+ * The new body, piece by piece, as {@link createReplacer} makes it.
+ *
+ * @throws {SplitError} `match_too_long`.
+ *
+ * @example
+ * responseBody: { read: "stream", handle: (chunks) => replacedChunks(chunks, { pattern: "http://", replacement: "https://" }) },
+ */
+export async function* replacedChunks(
+  chunks: BodyChunks,
   options: ReplaceOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
-  return splitChunks(chunks, replaceAcross(options));
+  const replacer = createReplacer(options);
+  for await (const chunk of chunks) {
+    const bytes = replacer.push(chunk);
+    if (bytes.length > 0) yield bytes;
+  }
+  const rest = replacer.end();
+  if (rest.length > 0) yield rest;
 }
 
-class Replacer implements Splitter<Uint8Array<ArrayBuffer>> {
+class ChunkReplacer implements Replacer {
   readonly #pattern: BytePattern;
   readonly #replacement: Replacement;
   readonly #held = new HeldBytes();
   /** How much of what is held has gone out, and is there for what looks behind. */
   #sent = 0;
-  #failed = false;
+  readonly #failure = new SplitEnd();
 
   constructor({ replacement, ...pattern }: ReplaceOptions) {
     this.#pattern = new BytePattern(pattern);
     this.#replacement = typeof replacement === "string" ? encoder.encode(replacement) : replacement;
   }
 
-  push(chunk: Uint8Array): Split<Uint8Array<ArrayBuffer>> {
-    if (this.#failed) return { items: [], failure: { code: "match_too_long", rest: plainBytes(chunk) } };
+  push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#failure.check(chunk);
     return this.#replace(this.#held.join(chunk), false);
   }
 
-  end(): Split<Uint8Array<ArrayBuffer>> {
+  end(): Uint8Array<ArrayBuffer> {
+    this.#failure.checkEnd();
     return this.#replace(this.#held.take(), true);
   }
 
-  #replace(bytes: Uint8Array<ArrayBuffer>, isEnd: boolean): Split<Uint8Array<ArrayBuffer>> {
-    const items: Uint8Array<ArrayBuffer>[] = [];
+  #replace(bytes: Uint8Array<ArrayBuffer>, isEnd: boolean): Uint8Array<ArrayBuffer> {
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
     const send = (piece: Uint8Array<ArrayBuffer>) => {
-      if (piece.length > 0) items.push(piece);
+      if (piece.length > 0) pieces.push(piece);
     };
     // As latin1 each byte is one character.
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
@@ -80,7 +113,7 @@ class Replacer implements Splitter<Uint8Array<ArrayBuffer>> {
       const { start, end } = match;
       if (start >= sureEnd) break;
       send(bytes.subarray(at, start));
-      if (end - start > this.#pattern.maxMatchBytes) return this.#fail(items, bytes.slice(start));
+      if (end - start > this.#pattern.maxMatchBytes) return this.#fail(joinBytes(pieces), bytes.slice(start));
       send(this.#replaced(bytes.subarray(start, end)));
       at = end;
     }
@@ -93,7 +126,7 @@ class Replacer implements Splitter<Uint8Array<ArrayBuffer>> {
       this.#held.keep(bytes, keepFrom);
       this.#sent = at - keepFrom;
     }
-    return { items, failure: undefined };
+    return joinBytes(pieces);
   }
 
   #replaced(match: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
@@ -102,9 +135,9 @@ class Replacer implements Splitter<Uint8Array<ArrayBuffer>> {
     return typeof replacement === "string" ? encoder.encode(replacement) : plainBytes(replacement);
   }
 
-  #fail(items: Uint8Array<ArrayBuffer>[], rest: Uint8Array<ArrayBuffer>): Split<Uint8Array<ArrayBuffer>> {
-    this.#failed = true;
+  #fail(given: Uint8Array<ArrayBuffer>, rest: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     this.#held.keep(EMPTY, 0);
-    return { items, failure: { code: "match_too_long", rest } };
+    this.#failure.fail("match_too_long", rest, given);
+    return given;
   }
 }

@@ -1,0 +1,102 @@
+import type { BodyMode } from "../protocol/body-mode.ts";
+import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import type { Direction } from "../protocol/phase.ts";
+import { type BodyClaim, needsOf } from "./body/body-claims.ts";
+import { DEFAULT_MAX_BYTES } from "./body/whole-stage.ts";
+
+/** The body mode that serves every handler of a direction, and why. */
+export interface BodyModeNeed {
+  readonly mode: Exclude<BodyMode, "GRPC">;
+  readonly why: readonly string[];
+  /** Other modes that do, each with what has to hold. */
+  readonly alternatives: readonly { readonly mode: Exclude<BodyMode, "GRPC">; readonly where: string }[];
+}
+
+/** What names a handler of a body, for people: `tagger.requestBody (json)`. */
+export function claimName({ handler }: BodyClaim, processor: string, direction: Direction): string {
+  return handler.read === "grpc"
+    ? `${processor}.grpc (${direction})`
+    : `${processor}.${direction}Body (${handler.read})`;
+}
+
+/** Chooses the mode of a direction's body for all of its handlers. */
+export function bodyModeNeed(
+  claims: readonly BodyClaim[],
+  { bufferLimitBytes }: EnvoyDeclaration,
+  nameOf: (claim: BodyClaim) => string,
+): BodyModeNeed {
+  if (claims.length === 0) return { mode: "NONE", why: ["nobody handles it"], alternatives: [] };
+  const needs = needsOf(claims);
+  const because = (why: string, some: (claim: BodyClaim) => boolean) =>
+    claims.filter(some).map((claim) => `${nameOf(claim)} ${why}`);
+  const others = claims.some(({ handler }) => "when" in handler && handler.when !== undefined) ? [ON_DEMAND] : [];
+  if (needs.whole) {
+    const why = because("waits for the whole body", isWhole);
+    const most = Math.max(...claims.filter(isWhole).map(maxBytesOf));
+    if (fitsBuffer(claims, bufferLimitBytes))
+      return {
+        mode: "BUFFERED",
+        why,
+        alternatives: [
+          {
+            mode: "FULL_DUPLEX_STREAMED",
+            where: `bodies above Envoy's buffer limit (${bufferLimitBytes}) have to be seen`,
+          },
+          ...others,
+        ],
+      };
+    const where = `per_connection_buffer_limit_bytes is ${most} at least; Envoy refuses what is above it`;
+    return {
+      mode: "FULL_DUPLEX_STREAMED",
+      why: [...why, `and Envoy buffers ${bufferLimitBytes} bytes, as declared`],
+      alternatives: [{ mode: "BUFFERED", where }, ...others],
+    };
+  }
+  if (needs.tail)
+    return {
+      mode: "FULL_DUPLEX_STREAMED",
+      why: because("may add something behind the last chunk", hasTail),
+      alternatives: [
+        { mode: "STREAMED", where: "bodies have no trailers, or no more than metadata is added behind them" },
+        ...others,
+      ],
+    };
+  return {
+    mode: "STREAMED",
+    why: because("takes it piece by piece", () => true),
+    alternatives: [
+      { mode: "FULL_DUPLEX_STREAMED", where: "Envoy is to wait for no answer to a piece, and to have no time-out" },
+      ...others,
+    ],
+  };
+}
+
+/** True for a handler that needs the whole body at once. */
+export function isWhole({ handler: { read } }: BodyClaim): boolean {
+  return read === "whole" || read === "text" || read === "json";
+}
+
+/** The most that a handler holds, in bytes. */
+export function maxBytesOf({ handler }: BodyClaim): number {
+  return handler.maxBytes ?? DEFAULT_MAX_BYTES;
+}
+
+const ON_DEMAND = {
+  mode: "NONE",
+  where:
+    "allow_mode_override is set and declared, and no configured mode is FULL_DUPLEX_STREAMED: bodies are asked for",
+} as const;
+
+function hasTail({ handler }: BodyClaim): boolean {
+  return handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined);
+}
+
+/** An author who names no `maxBytes` takes what Envoy buffers; one who lets pass what is larger has to get it. */
+function fitsBuffer(claims: readonly BodyClaim[], bufferLimitBytes: number): boolean {
+  return claims
+    .filter(isWhole)
+    .every(
+      ({ handler }) =>
+        (handler.maxBytes ?? 0) <= bufferLimitBytes && !("overLimit" in handler && handler.overLimit === "pass"),
+    );
+}

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import {
+  createLineSplitter,
+  createReplacer,
+  createUtf8Decoder,
+  defineProcessor,
+  type Processor,
+  sseEvents,
+} from "../../../src/index.ts";
+import { sendIn } from "./upper.ts";
+
+async function codesOf(processor: Processor) {
+  const { faults, response } = await sendIn(processor, "STREAMED", {
+    request: { chunks: ["12345\xff"], headers: { "content-length": "7" } },
+  });
+  return [faults.map(({ code }) => code), response.status];
+}
+
+describe("what a body handler cannot read on", () => {
+  test("is fault body_too_large, a 413, where a line or an event is too long", async () => {
+    const lines = defineProcessor({
+      name: "p",
+      state: () => createLineSplitter({ maxLineBytes: 3 }),
+      requestBody: { read: "inspect", chunk: (bytes, { state }) => void state.push(bytes) },
+    });
+    expect(await codesOf(lines)).toEqual([["body_too_large"], 413]);
+    const events = defineProcessor({
+      name: "p",
+      requestBody: {
+        read: "stream",
+        async *handle(chunks) {
+          for await (const { raw } of sseEvents(chunks, { maxEventBytes: 3 })) yield raw;
+        },
+      },
+    });
+    expect(await codesOf(events)).toEqual([["body_too_large"], 413]);
+  });
+
+  test("is fault body_undecodable where it is not UTF-8", async () => {
+    const text = defineProcessor({
+      name: "p",
+      onFault: "closed",
+      state: () => createUtf8Decoder({ invalid: "fail" }),
+      requestBody: {
+        read: "chunks",
+        encoding: "raw",
+        chunk: (_bytes, { state }) => void state.push(Uint8Array.of(0xff, 0x41)),
+      },
+    });
+    expect((await codesOf(text))[0]).toEqual(["body_undecodable"]);
+  });
+
+  test("is fault handler_threw where a pattern matches more than its author said", async () => {
+    const mask = defineProcessor({
+      name: "p",
+      state: () => createReplacer({ pattern: /\d+/, maxMatchBytes: 3, replacement: "#" }),
+      requestBody: { read: "chunks", chunk: (bytes, { state }) => state.push(bytes) },
+    });
+    expect(await codesOf(mask)).toEqual([["handler_threw"], 500]);
+  });
+});

@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { defineProcessor } from "../../src/index.ts";
+import { bodyModes } from "../protocol/messages.ts";
+import { openProcess, processAll } from "../wire/grpc-js-client.ts";
+import { requestBody, requestHeaders } from "../wire/messages.ts";
+import { serverForTest } from "./start-server.ts";
+
+const holder = defineProcessor({
+  name: "holder",
+  onFault: "closed",
+  requestBody: { read: "whole", maxBytes: 3000, handle: () => undefined },
+});
+const head = requestHeaders([], false, bodyModes("FULL_DUPLEX_STREAMED"));
+const stalled = (bytes: number) => [head, requestBody(new Uint8Array(bytes), false)];
+
+test("what bodies hold, and what there was no room for, is shown in /metrics", async () => {
+  const { port, metric } = await serverForTest(holder, { maxHeldBodyBytes: 5000, maxHeldBodyBytesPerStream: 2000 });
+  const statuses: unknown[] = [];
+  for (const bytes of [3500, 2500]) {
+    const { answers } = await processAll(port, stalled(bytes));
+    statuses.push(answers[0]?.response.value);
+  }
+  expect(statuses).toMatchObject([{ status: { code: 413 } }, { status: { code: 413 } }]);
+  const calls = [0, 1].map(() => openProcess(port));
+  for (const call of calls) for (const message of stalled(2000)) call.send(message);
+  await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(4000);
+  const { answers } = await processAll(port, stalled(1500));
+  expect(answers[0]?.response.value).toMatchObject({ status: { code: 503 } });
+  for (const [cap, count] of [
+    ["body", 1],
+    ["stream", 1],
+    ["total", 1],
+    ["envoy", 0],
+  ] as const)
+    expect(await metric(`ext_proc_body_refusals_total{cap="${cap}",answer="reject"}`)).toBe(count);
+  expect(await metric("ext_proc_held_body_bytes_max")).toBe(5000);
+  expect(await metric("ext_proc_held_body_bytes_stream_max")).toBe(2000);
+  for (const call of calls) call.end();
+  await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(0);
+  expect(await metric("ext_proc_held_body_bytes_peak")).toBe(4000);
+});
