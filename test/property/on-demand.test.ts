@@ -118,6 +118,7 @@ describe("a message that is read on demand, whatever its bytes", () => {
   test(
     "is what protobuf-es makes of them, or is left to it",
     () => {
+      let tried = 0;
       let onDemandCount = 0;
       fc.assert(
         fc.property(requestBytes, (bytes) => {
@@ -128,6 +129,7 @@ describe("a message that is read on demand, whatever its bytes", () => {
             expect(() => readWhole(bytes)).toThrow();
             return;
           }
+          tried++;
           if (message === undefined) return;
           onDemandCount++;
           const whole = readWhole(bytes);
@@ -142,7 +144,7 @@ describe("a message that is read on demand, whatever its bytes", () => {
         bounds,
       );
       // Else this would prove nothing.
-      expect(onDemandCount).toBeGreaterThan(500);
+      expect(onDemandCount).toBeGreaterThan(tried / 20);
     },
     milliseconds + 20_000,
   );
