@@ -1,4 +1,5 @@
 // `npm run fuzz [-- --minutes N]` runs each fuzz test for N minutes, 10 by default, with seeds that no run had before.
+// `npm run fuzz -- --inputs N` gives N inputs to the message reader and to the answer encoder, however long it takes.
 // A failure names its seed: `FUZZ_SEED=SEED npx vitest run FILE` repeats it. Exit code 0: nothing was
 // found; 1: something was; 2: wrong usage.
 import { spawnSync } from "node:child_process";
@@ -8,33 +9,37 @@ import { parseArgs } from "node:util";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 const DEFAULT_MINUTES = "10";
-const FILES = [
-  "test/http2/fuzz.test.ts",
-  "test/grpc/fuzz.test.ts",
-  "test/property/on-demand.test.ts",
-  "test/property/answer-bytes.test.ts",
-];
+const EQUALITY = ["test/property/on-demand.test.ts", "test/property/answer-bytes.test.ts"];
+const FILES = ["test/http2/fuzz.test.ts", "test/grpc/fuzz.test.ts", ...EQUALITY];
 
-/** @returns {number} The minutes asked for; NaN where they are none. */
-function minutes() {
+/** @returns {{ readonly minutes: number, readonly inputs: number }} What was asked for; NaN where it is none. */
+function wanted() {
   try {
-    const { values } = parseArgs({ options: { minutes: { type: "string", default: DEFAULT_MINUTES } } });
-    return Number(values.minutes);
+    const options = /** @type {const} */ ({
+      minutes: { type: "string", default: DEFAULT_MINUTES },
+      inputs: { type: "string" },
+    });
+    const { minutes, inputs = "0" } = parseArgs({ options }).values;
+    return { minutes: Number(minutes), inputs: Number(inputs) };
   } catch {
-    return Number.NaN;
+    return { minutes: Number.NaN, inputs: Number.NaN };
   }
 }
 
-const length = minutes();
-if (!(length > 0 && length <= 24 * 60)) {
-  process.stderr.write(`usage: npm run fuzz [-- --minutes N], N up to 1440; default: ${DEFAULT_MINUTES}\n`);
+const { minutes, inputs } = wanted();
+if (!(minutes > 0 && minutes <= 24 * 60 && Number.isSafeInteger(inputs) && inputs >= 0)) {
+  process.stderr.write(
+    `usage: npm run fuzz [-- --minutes N | --inputs N], at most 1440 minutes; default: ${DEFAULT_MINUTES} minutes\n`,
+  );
   process.exitCode = 2;
 } else {
   const seed = process.env.FUZZ_SEED ?? String(Math.floor(Date.now() / 1000));
-  process.stdout.write(`fuzzing for ${length} minutes from FUZZ_SEED=${seed} on\n`);
-  const { status } = spawnSync(process.execPath, [vitest, "run", ...FILES], {
+  const bound = inputs > 0 ? { FUZZ_INPUTS: String(inputs) } : { FUZZ_MINUTES: String(minutes) };
+  const extent = inputs > 0 ? `with ${inputs} inputs each` : `for ${minutes} minutes`;
+  process.stdout.write(`fuzzing ${extent} from FUZZ_SEED=${seed} on\n`);
+  const { status } = spawnSync(process.execPath, [vitest, "run", ...(inputs > 0 ? EQUALITY : FILES)], {
     cwd: root,
-    env: { ...process.env, FUZZ_MINUTES: String(length), FUZZ_SEED: seed },
+    env: { ...process.env, ...bound, FUZZ_SEED: seed },
     stdio: ["ignore", "inherit", "inherit"],
   });
   process.exitCode = status === 0 ? 0 : 1;

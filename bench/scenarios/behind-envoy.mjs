@@ -94,7 +94,7 @@ const CONNECTION_MANAGER = {
   },
 };
 /** A second Envoy plays the upstream: it costs the least and answers every request alike. */
-const UPSTREAM = {
+export const UPSTREAM = {
   static_resources: {
     listeners: [
       {

@@ -64,10 +64,11 @@ function repairFields(bytes: Uint8Array, depth: number, repairFor: (number: numb
 }
 
 function repairOf(field: DescField): Repair | undefined {
-  if (field.fieldKind !== "map") return field.message ? repairOfMessage(field.message) : repairOfScalar(field.scalar);
-  const { mapKey, message, scalar } = field;
+  const { message, scalar } = field;
+  const repairValue = message ? repairOfMessage(message) : repairOfScalar(scalar);
+  if (field.fieldKind !== "map") return repairValue;
   // An entry of a map is a message with a key and a value.
-  const entry = [undefined, repairOfScalar(mapKey), message ? repairOfMessage(message) : repairOfScalar(scalar)];
+  const entry = [undefined, repairOfScalar(field.mapKey), repairValue];
   return (content, depth) => repairFields(content, depth, (number) => entry[number]);
 }
 

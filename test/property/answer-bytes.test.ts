@@ -11,11 +11,12 @@ import { writeAnswerBytes } from "../../src/protocol/write-answer-bytes.ts";
 import { fc } from "./seed.ts";
 
 /** `npm run fuzz` sets these, as in test/grpc/fuzz.test.ts. */
-const { FUZZ_MINUTES, FUZZ_SEED } = process.env;
-const milliseconds = FUZZ_MINUTES === undefined ? 6_000 : Number(FUZZ_MINUTES) * 60_000;
+const { FUZZ_INPUTS, FUZZ_MINUTES, FUZZ_SEED } = process.env;
+const minutes = FUZZ_INPUTS === undefined ? FUZZ_MINUTES : 24 * 60;
+const milliseconds = minutes === undefined ? 6_000 : Number(minutes) * 60_000;
 const bounds = {
   seed: FUZZ_SEED === undefined ? 20_261_123 : Number(FUZZ_SEED) | 0,
-  numRuns: FUZZ_MINUTES === undefined ? 4_000 : 2 ** 30,
+  numRuns: Number(FUZZ_INPUTS ?? (minutes === undefined ? 4_000 : 2 ** 30)),
   interruptAfterTimeLimit: milliseconds,
 };
 

@@ -10,8 +10,19 @@ describe("an index over headers", () => {
     const index = indexHeaderMap(CUT, 0, 6);
     expect(index?.has("a\0")).toBe(true);
     expect(index?.has("ab")).toBe(false);
+    expect(indexHeaderMap(Uint8Array.of(0x0a, 4, 0x0a, 0, 0x1a), 0, 6)).toBeUndefined();
     const value = new HeaderIndex(Uint8Array.of(0x0a, 7, 0x0a, 1, 0x61, 0x1a, 2, 0x62), 0, 9);
     expect(joinedText(value, "A")).toBe("b\0");
+  });
+
+  test("counts an entry of nothing at the very end", () => {
+    const index = indexHeaderMap(Uint8Array.of(0x0a, 0), 0, 2);
+    expect([index?.count, index?.size, index?.has("")]).toEqual([1, 0, true]);
+  });
+
+  test("gives the text of the first entry of a name", () => {
+    const index = indexHeaderMap(Uint8Array.of(0x0a, 6, 0x0a, 1, 0x61, 0x1a, 1, 0x62), 0, 8);
+    expect([index?.firstText("a"), index?.firstText("b")]).toEqual(["b", undefined]);
   });
 
   test.each([
