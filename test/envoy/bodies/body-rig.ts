@@ -32,7 +32,8 @@ export async function startBodyRig(cases: readonly BodyCase[], idleSeconds = 4):
       server: async () => ({ port: server.port, close: () => server.server.close() }),
       upstreamPort: upstream.port,
       filter: filterOf(SETTINGS[setting]),
-      manager: { stream_idle_timeout: `${idleSeconds}s` },
+      // A client that works out digests for a second is no reason to cut it off.
+      manager: { stream_idle_timeout: `${idleSeconds}s`, delayed_close_timeout: "60s" },
       bufferLimitBytes,
     });
   }
