@@ -16,9 +16,10 @@ export interface EarlyAnswersOptions {
 
 /**
  * Answers that do not wait for the end of their message, in FULL_DUPLEX_STREAMED. A handler's time begins anew with each,
- * and stands still while the peer does not read.
+ * and stands still while the peer does not read. Undefined for an outlet that keeps all answers and tells no end of its room.
  */
-export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions): SendEarly {
+export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions): SendEarly | undefined {
+  if (outlet.drained === undefined) return undefined;
   return (direction, first) => {
     for (const response of exchange.answerEarly(first, direction)) outlet.send(response);
     const queue = queues[direction];

@@ -55,7 +55,10 @@ export interface SessionOutlet {
   send(response: ProcessingResponse): void;
   /** The last call, made once: the stream ends, with an error where there is one. */
   ended(end: SessionEnd): void;
-  /** Resolves once there is room for more answers, or nobody is left to read them; undefined while there is room. */
+  /**
+   * Resolves once there is room for more answers, or nobody is left to read them; undefined while there is room. Absent:
+   * all answers are kept, so what is made of one piece of a body is limited as what is held is.
+   */
   drained?(): Promise<void> | undefined;
   /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
   settled?(): void;

@@ -29,6 +29,8 @@ export interface ContinueAnswer extends AnswerMetadata {
 export interface BodyChange {
   /** In place of what came, in order. */
   readonly pieces: readonly Uint8Array[];
+  /** In FULL_DUPLEX_STREAMED: an empty piece leaves where there is none, as a sign that this one has arrived. */
+  readonly answers?: boolean | undefined;
 }
 
 /** What was held back until now, of the same direction. */

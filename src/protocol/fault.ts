@@ -18,8 +18,9 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_end_unknowable`: the whole body is wanted, and in the mode of this stream nobody could say where it ends.
  * - `body_required_unseen`: a body handler is `required`, and Envoy does not send the body.
  * - `handler_unsupported_in_mode`: a body handler of a kind that the mode of this stream cannot serve.
- * - `body_partial_content`: a body that may be changed is a part of something larger (status 206).
- * - `body_too_large`: a body is above its handler's `maxBytes`, or what Envoy buffers.
+ * - `body_partial_content`: a body that may be changed is a part of something larger (status 206, or an upload's
+ *   `content-range`).
+ * - `body_too_large`: a body is above its handler's `maxBytes`, what Envoy buffers, or what its transaction may hold.
  * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold.
  * - `unknown_coding`: the body has a `content-encoding` that cannot be taken off.
  * - `body_undecodable`: the body is not what its `content-encoding` says.

@@ -48,6 +48,7 @@ export function bodyAnswers(
       ? grpcPieces(phase, value, bytes)
       : streamedPieces(phase, bytes, isEnd)
     : [...neutralBodyAnswers(phase, value, mode)];
+  if (responses.length === 0 && answer.body?.answers) responses.push(streamedBody(phase, {}));
   const [first] = responses;
   const carriesMore = answer.dynamicMetadata !== undefined || answer.typedDynamicMetadata !== undefined;
   if (first && carriesMore) addMetadata(first, answer);

@@ -40,6 +40,7 @@ export function recordSession(processor: Processor, options: Partial<SessionOpti
         answers.push(sent);
         log.push(sent.response.case ?? "empty");
       },
+      drained: () => undefined,
       ended(end) {
         ends.push(end);
         log.push(`ended: ${outcomeOf(end)}`);

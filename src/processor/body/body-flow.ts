@@ -27,14 +27,14 @@ export interface BodyFlowOptions {
   readonly plan: RunningBody;
   readonly exchange: Exchange;
   readonly budget: StreamBudget;
+  /** The answers count for nothing. */
+  readonly watched: boolean;
   /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
-  /** The answers count for nothing: the server pretends. */
-  readonly watched: boolean;
   pending(index: number): void;
-  readonly sendEarly: SendEarly;
+  readonly sendEarly: SendEarly | undefined;
   /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
   restUnseen(): StageEnd | undefined;
 }
@@ -67,9 +67,8 @@ export class BodyFlow implements BodyScene {
   /** Something of the body went on changed, of any message. */
   #everChanged = false;
   #bytes = 0;
+  #pieceCount = 0;
   #began = false;
-  /** A piece of the body came. */
-  #hasBody = false;
 
   constructor(options: BodyFlowOptions) {
     this.#options = options;
@@ -108,13 +107,14 @@ export class BodyFlow implements BodyScene {
     this.#open(message);
     this.messageCompressed = value.grpcMessageCompressed;
     this.#bytes += value.body.length;
-    this.#hasBody = true;
+    this.#pieceCount++;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
     const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
-    const unseen = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
-    const lost = unseen ?? (complete ? undefined : this.#cut());
+    const lost = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
     if (lost !== undefined) return lost;
+    const cut = complete ? undefined : this.#cut();
+    if (cut !== undefined) return cut;
     const piece = plainBytes(value.body);
     const passed = this.#push(0, piece);
     return after(
@@ -131,9 +131,7 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      // Envoy takes no body for a message that has trailers and none.
-      const hasPlace = returnsBody(mode) && this.#hasBody;
-      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
+      if (!this.#placesTail && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
           `${this.#options.phase}: trailers came, and there is no place behind the body`,
@@ -161,7 +159,7 @@ export class BodyFlow implements BodyScene {
   get lostTail(): Fault | undefined {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
-    if (this.ended || !this.#hasBody || !mayHideEnd || this.#watched) return undefined;
+    if (this.ended || this.#pieceCount === 0 || !mayHideEnd || this.#watched) return undefined;
     for (const stage of this.#stages) {
       const lost = stage.lostTail?.();
       if (lost !== undefined) return lost;
@@ -180,8 +178,14 @@ export class BodyFlow implements BodyScene {
     this.#held = undefined;
   }
 
+  /** Where no piece of a body came, Envoy takes none in front of its trailers either: it is spurious there. */
+  get #placesTail(): boolean {
+    const { mode } = this.#options.plan;
+    return mode === "FULL_DUPLEX_STREAMED" ? this.#pieceCount > 0 : returnsBody(mode);
+  }
+
   get #watched(): boolean {
-    return this.#options.watched || this.#options.exchange.observabilityMode;
+    return this.#options.watched;
   }
 
   #open(message: PhaseMessage): void {
@@ -207,15 +211,16 @@ export class BodyFlow implements BodyScene {
 
   /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
   #passOn(bytes: number): Soon<StageEnd | undefined> {
-    const { plan, phase, sendEarly } = this.#options;
-    if (plan.mode !== "FULL_DUPLEX_STREAMED" && !this.#watched) return this.#holdMore(bytes);
+    const { plan, phase, sendEarly, watched } = this.#options;
+    const leaves = plan.mode === "FULL_DUPLEX_STREAMED" ? sendEarly : undefined;
+    if (leaves === undefined && !watched) return this.#holdMore(bytes);
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#beganToLeave = true;
     // Whoever only looks, or pretends, sends nothing.
-    if (this.#watched) return undefined;
-    return after(sendEarly(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
+    if (watched || leaves === undefined) return undefined;
+    return after(leaves(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
   }
 
   #holdMore(bytes: number): StageEnd | undefined {
@@ -287,12 +292,18 @@ export class BodyFlow implements BodyScene {
   #streamed(isEnd: boolean): ContinueAnswer {
     const pieces = this.#pieces;
     if (this.#held === undefined) {
-      this.work.body = { pieces };
+      this.work.body = { pieces, answers: this.#owesSign };
       return this.work;
     }
     const body = { pieces };
     if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
     return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
+  get #owesSign(): boolean {
+    const { override, mode } = this.#options.plan;
+    return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
   }
 
   /** The answer to the headers, with what the body's handlers have to say of them. */

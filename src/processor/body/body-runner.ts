@@ -4,7 +4,7 @@ import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../.
 import type { Exchange } from "../../protocol/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
-import type { OverrideBodyMode } from "../../protocol/mode-override.ts";
+import type { ModeOverride, OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
   type Direction,
@@ -28,8 +28,9 @@ import { BodyFlow, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
 import { grpcCall } from "./grpc-call.ts";
+import { LateScene } from "./late-scene.ts";
 import { after, type Soon } from "./soon.ts";
-import { type BodyScene, StageHost } from "./stage-host.ts";
+import { StageHost } from "./stage-host.ts";
 
 /** An answer that waits for the body: nothing is said yet. */
 export interface HeldAnswer {
@@ -53,7 +54,8 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
-  readonly sendEarly: SendEarly;
+  /** Undefined: what is made of a piece is held until it is answered. */
+  readonly sendEarly: SendEarly | undefined;
 }
 
 const HELD: HeldAnswer = { kind: "held" };
@@ -178,12 +180,12 @@ export class BodyRunner {
       phase,
       plan,
       exchange,
+      watched: this.#watched,
       budget: this.#budget,
       bodyBytes: exchange.bodyBytes(direction),
       heldHeaders: plan.holdsHeaders ? headers : undefined,
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
-      watched: this.#watched,
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
@@ -215,12 +217,12 @@ export class BodyRunner {
       phase,
       plan: REPLACED,
       exchange,
+      watched: this.#watched,
       budget: this.#budget,
       bodyBytes: undefined,
       heldHeaders: undefined,
       pending: (index) => owner.handlerPending(direction, index),
       sendEarly: this.#options.sendEarly,
-      watched: this.#watched,
       restUnseen: () => this.#restUnseen(phase, active),
     });
     scene.scene = flow;
@@ -288,10 +290,15 @@ export class BodyRunner {
     });
   }
 
-  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined) {
+  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined): ModeOverride | string {
     if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
+    const { exchange } = this.#options;
+    const { case: answered } = headers.message;
     const wanted = { ...headers.modeOverride, [phase]: mode };
-    return this.#options.exchange.resolveModeOverride(wanted, headers.message.case) ?? "it changes nothing";
+    const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
+    const hidesEnd = mode === "STREAMED" && exchange.bodyBytes(directionOf(phase)) === undefined;
+    const told = hidesEnd ? resolve({ [trailersOf(phase)]: "SEND" }) : undefined;
+    return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
   }
 
   /** The body of nobody need not come at all. */
@@ -325,44 +332,6 @@ interface FlowStart {
   readonly headers: PhaseWork | undefined;
 }
 
-/** A scene that is there only once it is known what is to be played. */
-class LateScene implements BodyScene {
-  scene: BodyScene | undefined;
-
-  get work(): BodyScene["work"] {
-    return this.#there.work;
-  }
-
-  get takesHeaderChanges(): boolean {
-    return this.#there.takesHeaderChanges;
-  }
-
-  get budget(): StreamBudget {
-    return this.#there.budget;
-  }
-
-  get messageCompressed(): boolean {
-    return this.#there.messageCompressed;
-  }
-
-  get closed(): boolean {
-    return this.#there.closed;
-  }
-
-  pending(index: number): void {
-    this.#there.pending(index);
-  }
-
-  changed(): void {
-    this.#there.changed();
-  }
-
-  get #there(): BodyScene {
-    if (this.scene === undefined) throw new Error("no body is under way");
-    return this.scene;
-  }
-}
-
 /** A body that replaces another is all there, and its headers still wait. */
 const REPLACED: RunningBody = {
   kind: "run",
@@ -377,6 +346,11 @@ const REPLACED: RunningBody = {
 };
 
 const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
+
+/** Where trailers may hide the end of a streamed body, they have to be seen. */
+function trailersOf(phase: BodyPhase): "requestTrailers" | "responseTrailers" {
+  return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
+}
 
 function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
   return phase === "requestHeaders" ? "requestBody" : "responseBody";

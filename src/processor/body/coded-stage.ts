@@ -56,9 +56,7 @@ export class CodedStage implements BodyStage {
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
-    const { decoder, inner, encoder, looks } = this.#options;
-    // Coded anew, the beginning does not fit the rest.
-    if (!complete && !looks) return this.#host.overLimit("envoy", undefined);
+    const { decoder, inner, encoder } = this.#options;
     this.#begin();
     // The beginning of a body that Envoy cut has no end to be checked.
     const failure = complete ? await decoder.endTo(this.#inward(emit)) : undefined;

@@ -13,6 +13,8 @@ export interface SceneConfig {
   readonly filtersBefore?: readonly JsonObject[];
   /** Virtual hosts in place of the only one, whose only route leads to the upstream. */
   readonly virtualHosts?: (clusters: SceneClusters) => readonly JsonObject[];
+  /** How much of a body Envoy buffers, in bytes. Default: its own, 1 MiB. */
+  readonly bufferLimitBytes?: number | undefined;
   /** Fields of the access log's line, by name, as Envoy's format strings. */
   readonly logged?: Readonly<Record<string, string>>;
 }
@@ -96,16 +98,25 @@ function resourcesOf(scene: PlacedScene, accessLogPath: string): { listener: Jso
   const [network] = chain.filters;
   const manager = { ...network, typed_config: managerOf(network.typed_config, scene, accessLogPath) };
   const [extProc, upstream] = base.static_resources.clusters;
+  const { bufferLimitBytes } = scene;
+  const limit = bufferLimitBytes === undefined ? {} : { per_connection_buffer_limit_bytes: bufferLimitBytes };
   return {
-    listener: { ...listener, name, filter_chains: [{ ...chain, filters: [manager] }] },
-    clusters: [renamed(extProc, names.extProc), renamed(upstream, names.upstream)],
+    listener: { ...listener, ...limit, name, filter_chains: [{ ...chain, filters: [manager] }] },
+    clusters: [renamed(extProc, names.extProc), { ...renamed(upstream, names.upstream), ...limit }],
   };
 }
 
 function managerOf(base: Manager, scene: PlacedScene, accessLogPath: string): JsonObject {
-  const { name, manager = {}, filtersBefore = [], virtualHosts = onlyHost, logged = {} } = scene;
+  const { name, manager = {}, filtersBefore = [], virtualHosts = onlyHost, logged = {}, bufferLimitBytes } = scene;
   return {
     ...base,
+    // What Envoy buffers of an HTTP/2 stream is bounded by the stream's window.
+    ...(bufferLimitBytes !== undefined && {
+      http2_protocol_options: {
+        initial_stream_window_size: bufferLimitBytes,
+        initial_connection_window_size: bufferLimitBytes,
+      },
+    }),
     stat_prefix: name,
     stream_idle_timeout: "5s",
     http_filters: [...filtersBefore, ...base.http_filters],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { compose, defineProcessor, replaceBody } from "../../../src/index.ts";
 import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
+import type { SessionEnd } from "../../../src/processor/session-observer.ts";
 import type { SessionOptions } from "../../../src/processor/session-options.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../../protocol/messages.ts";
 import { ManualTimers } from "../manual-timers.ts";
@@ -164,6 +165,17 @@ describe("a handler that makes much of little where all of it has to leave at on
     expect(pulled.pieces).toBeLessThan(20);
     expect(budget.refusals.stream.reject).toBe(1);
     expect(budget.heldBytes).toBe(0);
+  });
+
+  test("is stopped in FULL_DUPLEX_STREAMED where all answers are kept", async () => {
+    const { processor, pulled } = expander(1000);
+    const budget = new BodyBudget(10_000_000, 1_000_000);
+    const ended: string[] = [];
+    const outlet = { send: () => undefined, ended: ({ fault }: SessionEnd) => void ended.push(fault?.code ?? "none") };
+    const { receive } = recordSession(processor, { bodyBudget: budget, outlet });
+    receive(DUPLEX, chunk());
+    await expect.poll(() => ended).toEqual(["body_too_large"]);
+    expect(pulled.pieces).toBeLessThan(20);
   });
 
   test("may make as much as may be held, and gives it back", async () => {

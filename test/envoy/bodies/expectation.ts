@@ -1,0 +1,99 @@
+import { type BodyCase, MIB } from "./cases.ts";
+import { bodyOf } from "./material.ts";
+import { READERS, type Reader } from "./readers.ts";
+import { DEFAULT_BUFFER_BYTES, SETTINGS, type Setting } from "./settings.ts";
+
+/** What has to come of a body. */
+export type Expectation =
+  /** `handled`: its handler saw the end. */
+  | { readonly kind: "passes"; readonly body: Buffer; readonly handled: boolean }
+  /** Nobody gets a whole message with status 200. */
+  | { readonly kind: "fails"; readonly fault: string }
+  /** Envoy waits for what does not come, until its idle time-out. */
+  | { readonly kind: "hangs" };
+
+/** What design and protocol have for a case, said anew here rather than taken from the code under test. */
+export function expectationOf(test: BodyCase): Expectation {
+  const reader: Reader = READERS[test.reader];
+  const setting: Setting = SETTINGS[test.setting];
+  const body = bodyOf(reader.material, test.size, test.direction);
+  const { length, trailers } = test.framing;
+  const isUnseen = setting.mode === "NONE" && !setting.overrides;
+  // With the headers the message may be at its end, so that there is no body for anybody.
+  const isBodiless = test.size === 0 && length && !trailers;
+  if (test.reader === "untouched" || isUnseen || isBodiless) return { kind: "passes", body, handled: false };
+  const mode = modeOf(test, reader, setting);
+  if (reader.whole && mode === "STREAMED" && !length) return { kind: "fails", fault: "body_end_unknowable" };
+  if (test.size === 0 && trailers) return withoutPiece(test, reader, { mode, setting });
+  if (mode === "BUFFERED_PARTIAL" && reader.needsAll && trailers && !length)
+    return { kind: "fails", fault: "body_too_large" };
+  const isHidden = trailers && !length && !tellsTrailers(test, mode, setting);
+  const refusal = refusalOf(test, reader);
+  // Nobody learns that the message has no end.
+  if (refusal !== undefined && reader.material === "grpc" && isHidden && mode === "STREAMED")
+    return { kind: "passes", body: body.subarray(0, 0), handled: false };
+  if (refusal !== undefined) return { kind: "fails", fault: refusal };
+  const expected = madeOf(test, reader);
+  if (mode !== "STREAMED" || !trailers || length) return { kind: "passes", body: expected, handled: true };
+  const { length: tailBytes = 0 } = reader.tail?.(body) ?? {};
+  if (isHidden) return { kind: "passes", body: expected.subarray(0, expected.length - tailBytes), handled: false };
+  return tailBytes > 0
+    ? { kind: "fails", fault: "tail_undeliverable" }
+    : { kind: "passes", body: expected, handled: true };
+}
+
+interface Situation {
+  readonly mode: Setting["mode"];
+  readonly setting: Setting;
+}
+
+/** Trailers follow the headers at once: there is no message of a body, and no place for one. */
+function withoutPiece(test: BodyCase, reader: Reader, { mode, setting }: Situation): Expectation {
+  const body = bodyOf(reader.material, 0, test.direction);
+  if (setting.overrides && mode === "FULL_DUPLEX_STREAMED") return { kind: "hangs" };
+  if (!tellsTrailers(test, mode, setting)) return { kind: "passes", body, handled: false };
+  const refusal = refusalOf(test, reader);
+  if (refusal !== undefined) return { kind: "fails", fault: refusal };
+  const expected = madeOf(test, reader);
+  return expected.length > 0
+    ? { kind: "fails", fault: "tail_undeliverable" }
+    : { kind: "passes", body: expected, handled: true };
+}
+
+const made = new Map<string, Buffer>();
+
+/** What the handler makes of the body; large ones take their time, and Envoy waits for whoever works it out. */
+function madeOf({ reader: name, size, direction }: BodyCase, reader: Reader): Buffer {
+  const key = `${name} ${size} ${direction}`;
+  const body = made.get(key) ?? reader.expected(bodyOf(reader.material, size, direction), direction);
+  made.set(key, body);
+  return body;
+}
+
+/** The mode in which the body comes, an override included. */
+function modeOf({ framing, size }: BodyCase, reader: Reader, { mode, overrides = false }: Setting): Setting["mode"] {
+  if (!overrides) return mode;
+  if (reader.whole) return framing.length && size <= DEFAULT_BUFFER_BYTES ? "BUFFERED" : "FULL_DUPLEX_STREAMED";
+  if (reader.tail && !framing.length) return "FULL_DUPLEX_STREAMED";
+  return "STREAMED";
+}
+
+/** Whether the server sees trailers, and with them the end; an override to STREAMED asks for them where it has to. */
+function tellsTrailers(
+  { framing }: BodyCase,
+  mode: Setting["mode"],
+  { mode: configured, trailers = false }: Setting,
+): boolean {
+  const asks = configured === "NONE" && mode === "STREAMED" && !framing.length;
+  return trailers || mode === "FULL_DUPLEX_STREAMED" || asks;
+}
+
+function refusalOf({ size }: BodyCase, { refuses }: Reader): string | undefined {
+  if (size === 0) return refuses?.empty;
+  return size === 1 ? refuses?.oneByte : undefined;
+}
+
+/** Bodies of which few can be under way at the same time. */
+export function isLarge({ size }: BodyCase): boolean {
+  return size > MIB;
+}

@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { appendChunk, defineProcessor, replaceBody } from "../../../src/index.ts";
+import { MODES, sendIn, upper, upperProcessor } from "./upper.ts";
+
+const TRAILERS = { "x-t": "1" };
+const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ code }) => code);
+
+describe("trailers that have come before the headers are answered", () => {
+  test.each([
+    ["NONE", "whole"],
+    ["NONE", "text"],
+    ["STREAMED", "whole"],
+    ["STREAMED", "text"],
+  ] as const)("do not hang a body that an override from %s brings to a handler that reads %s", async (mode, kind) => {
+    const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
+      envoy: { allowModeOverride: true },
+      request: { chunks: ["hello"], trailers: TRAILERS },
+      upstream: { chunks: ["world"], trailers: TRAILERS },
+    });
+    expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+    expect(request).toMatchObject({ body: "HELLO", complete: true, trailers: TRAILERS });
+    expect(response).toMatchObject({ body: "WORLD", end: "complete", trailers: TRAILERS });
+  });
+});
+
+describe("trailers behind headers, with no piece of a body between", () => {
+  const adding = defineProcessor({
+    name: "adding",
+    requestBody: { read: "whole", handle: () => replaceBody(new TextEncoder().encode("made")) },
+  });
+  const appending = defineProcessor({
+    name: "appending",
+    requestBody: { read: "chunks", chunk: upper, end: () => appendChunk("tail") },
+  });
+
+  test.each([
+    ["whole", adding],
+    ["chunks", appending],
+  ])("leave no place for what a handler that reads %s adds in FULL_DUPLEX_STREAMED", async (_read, processor) => {
+    const { request, response, faults } = await sendIn(processor, "FULL_DUPLEX_STREAMED", {
+      request: { chunks: [], trailers: TRAILERS },
+    });
+    expect(codes(faults)).toEqual(["tail_undeliverable"]);
+    expect(response.status).toBe(500);
+    expect(request?.complete).not.toBe(true);
+  });
+
+  test.each(MODES)("pass in %s where nothing is added", async (mode) => {
+    const { request, faults, warnings } = await sendIn(upperProcessor("chunks"), mode, {
+      request: { chunks: [], trailers: TRAILERS },
+    });
+    expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+    expect(request).toMatchObject({ body: "", complete: true, trailers: TRAILERS });
+  });
+});
+
+test("an override to STREAMED asks for trailers where they would hide the end of the body", async () => {
+  const ends: string[] = [];
+  const processor = defineProcessor({
+    name: "looking",
+    requestBody: {
+      read: "inspect",
+      end(tx) {
+        ends.push(`${tx.modes.requestBody}`);
+      },
+    },
+  });
+  const { request, faults } = await sendIn(processor, "NONE", {
+    envoy: { allowModeOverride: true },
+    request: { chunks: ["hello"], trailers: TRAILERS },
+  });
+  expect(faults).toEqual([]);
+  expect(ends).toEqual(["STREAMED"]);
+  expect(request).toMatchObject({ body: "hello", trailers: TRAILERS });
+});
+
+test("trailers in STREAMED end a body for handlers that only watch, in shadow mode too", async () => {
+  const { request, response, faults, warnings } = await sendIn(upperProcessor("whole"), "STREAMED", {
+    operator: { shadow: true, envoy: { trailers: ["request", "response"] } },
+    envoy: { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } },
+    request: { chunks: ["he", "llo"], chunkIntervalMs: 5, trailers: TRAILERS },
+    upstream: { chunks: ["world"], trailers: TRAILERS },
+  });
+  expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+  expect([request?.body, response.body]).toEqual(["hello", "world"]);
+});
