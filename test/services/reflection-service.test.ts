@@ -35,7 +35,7 @@ function findGrpcurl(): string | undefined {
 
 const grpcurl = findGrpcurl();
 if (grpcurl === undefined) {
-  const how = "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3, or set GRPCURL";
+  const how = "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4, or set GRPCURL";
   if (process.env.CI === "true") throw new Error(`grpcurl is missing: ${how}`);
   process.stderr.write(`The grpcurl test is skipped, grpcurl is missing: ${how}\n`);
 }
@@ -66,7 +66,6 @@ describe.each<[string, typeof ServerReflection | typeof ServerReflectionAlpha]>(
     const [answer] = await ask([{ case: "listServices", value: "" }]);
     const listed = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(listed.sort()).toEqual(SERVICES);
-  });
   });
 
   test("gives files by name, and by what they define, with all that they import", async () => {
