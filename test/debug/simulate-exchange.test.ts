@@ -9,6 +9,11 @@ async function play(processor: Processor, exchange: unknown, run = {}) {
   return exchangeJson(await playExchange(processor, exchange, run)) as Record<string, never>;
 }
 
+/** The part of a readable message that is looked at. */
+interface ReadableRequest {
+  readonly message: { readonly requestHeaders: { readonly headers: { readonly headers: readonly unknown[] } } };
+}
+
 const tagger = defineProcessor({
   name: "tagger",
   requestHeaders: () => setHeader("x-tag", "ünïcode"),
@@ -27,8 +32,7 @@ describe("an exchange", () => {
       bodyBase64: "/wA=",
     });
     expect(upstreamRequest).not.toHaveProperty("body");
-    const [first] = messages as never[];
-    const { headers } = first.message.requestHeaders.headers as { headers: unknown[] };
+    const { headers } = (messages as unknown as ReadableRequest[])[0]?.message.requestHeaders.headers ?? {};
     expect(headers).toContainEqual({ key: "x-raw", valueBase64: "/w==" });
     expect(headers).toContainEqual({ key: "x-two", value: "a" });
   });
