@@ -55,7 +55,7 @@ export function exchangeText({ asked, result }: PlayedExchange, isColored: boole
     ...Object.entries(metadata).map(([namespace, value]) => `Metadata ${namespace}: ${JSON.stringify(value)}`),
     ...faults.map(({ code, message }) => colors.bad(`Fault ${code}: ${message}`)),
     ...warnings.map(({ code, rule, wayOut }) => colors.bad(`Warning ${code}: ${rule} ${wayOut}`)),
-    `${messages.length} messages, ${handlerMs.toFixed(2)} ms in handlers`,
+    `${messages.length} message${messages.length === 1 ? "" : "s"}, ${handlerMs.toFixed(2)} ms in handlers`,
   ];
 }
 

@@ -7,6 +7,7 @@ import { ShellSession } from "./shell-session.ts";
 const DOCUMENTS = [
   "README.md",
   "docs/testing.md",
+  "docs/debugging.md",
   "examples/greeter/README.md",
   "examples/dynamic-forwarding/README.md",
 ];
@@ -60,6 +61,8 @@ function comparable(text: string): string {
     .replaceAll(/^date: .*$/gim, "date: DATE")
     .replaceAll(/\blocalhost:\d+/g, "localhost:PORT")
     .replaceAll(/"[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}"/g, '"ID"')
+    .replaceAll(/"durationMs":[\d.]+/g, '"durationMs":MS')
+    .replaceAll(/\b[\d.]+ ms in handlers/g, "MS ms in handlers")
     .replaceAll(/^(x-envoy-upstream-service-time): \d+$/gm, "$1: MS")
     .trim();
 }

@@ -7,10 +7,13 @@ import { EXCHANGES, editor } from "./exchanges.ts";
 import { asJson } from "./messages.ts";
 import { type Heard, STREAMING_WAYS, UNARY_WAYS, type WayIn } from "./ways-in.ts";
 
+/** Limits are not what these tests are about. */
+const debugLimits = { maxCallsPerSecond: 1_000_000, maxConcurrentCalls: 1_000 };
+
 describe("every way into the server gives the same", () => {
   test.each(EXCHANGES)("$name", async ({ processor, options, messages, answers, code = 0, ...rest }) => {
     const { debugCode = code, unordered } = rest;
-    const { port } = await serverForTest(processor, { ...options, debug: "on" });
+    const { port } = await serverForTest(processor, { ...options, debug: "on", debugLimits });
     const hear = async (ways: readonly WayIn[]) => {
       const heard: Record<string, Told> = {};
       for (const { name, run } of ways) heard[name] = told(await run(port, messages), unordered);
@@ -32,7 +35,7 @@ describe("every way into the server gives the same", () => {
   });
 
   test("whatever the transaction", { timeout: 60_000 }, async () => {
-    const { port } = await serverForTest(editor, { debug: "on" });
+    const { port } = await serverForTest(editor, { debug: "on", debugLimits });
     await fc.assert(
       fc.asyncProperty(transactionArbitrary, async ({ messages }) => {
         const [reference, ...others] = await Promise.all(

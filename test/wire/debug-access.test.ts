@@ -1,0 +1,177 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
+import { hello } from "../../src/builtin/hello.ts";
+import { defineProcessor } from "../../src/index.ts";
+import { deferred } from "../processor/deferred.ts";
+import { serverForTest } from "../server/start-server.ts";
+import { curl, hasCurl } from "./curl.ts";
+
+const SERVICE = "extproc.debug.v1.DebugService";
+const PAGE = "https://console.example";
+const VERSIONS = ["--http1.1", "--http2-prior-knowledge"];
+const JSON_TYPE = ["-H", "content-type: application/json"];
+
+function describeUrl(port: number): string {
+  return `http://127.0.0.1:${port}/${SERVICE}/Describe`;
+}
+
+describe.skipIf(!hasCurl).each(VERSIONS)("pages in browsers, curl %s", (version) => {
+  test("of an allowed origin are answered, preflight and call", async () => {
+    const { port } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [PAGE] });
+    const asked = ["-H", "access-control-request-method: POST", "-H", "access-control-request-private-network: true"];
+    const preflight = await curl(describeUrl(port), version, "-i", "-X", "OPTIONS", "-H", `origin: ${PAGE}`, ...asked);
+    expect(preflight.status).toBe(204);
+    expect(preflight.body).toMatch(/access-control-allow-origin: https:\/\/console\.example\r/);
+    expect(preflight.body).toMatch(/access-control-allow-methods: POST\r/);
+    expect(preflight.body).toMatch(/access-control-allow-headers: .*Content-Type.*X-Grpc-Web.*Authorization\r/);
+    expect(preflight.body).toMatch(/access-control-allow-private-network: true\r/);
+    const call = await curl(describeUrl(port), version, "-i", ...JSON_TYPE, "-d", "{}", "-H", `origin: ${PAGE}`);
+    expect(call.status).toBe(200);
+    expect(call.body).toMatch(/access-control-allow-origin: https:\/\/console\.example\r/);
+    expect(call.body).toMatch(/vary: Origin\r/);
+  });
+
+  test.each(["https://elsewhere.example", "null", `${PAGE}.evil.example`])("of %s are refused", async (origin) => {
+    const { port, adminPort } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [PAGE] });
+    for (const url of [describeUrl(port), describeUrl(adminPort)]) {
+      for (const method of ["OPTIONS", "POST"]) {
+        const args = ["-i", "-X", method, ...JSON_TYPE, "-d", "{}", "-H", `origin: ${origin}`];
+        const answer = await curl(url, version, ...args);
+        expect(answer.status).toBe(403);
+        expect(answer.body).not.toContain("access-control");
+      }
+    }
+  });
+
+  test("of the listener itself are answered by the admin listener, and not by the main one", async () => {
+    const { port, adminPort } = await serverForTest(hello, { debug: "on" });
+    const own = (at: number) => ["-H", `origin: http://127.0.0.1:${at}`, ...JSON_TYPE, "-d", "{}"];
+    expect((await curl(describeUrl(adminPort), version, ...own(adminPort))).status).toBe(200);
+    expect((await curl(describeUrl(port), version, ...own(port))).status).toBe(403);
+  });
+
+  test("ask without the token whether they may send it, and are not answered without it", async () => {
+    const token = "0123456789abcdef";
+    const { adminPort } = await serverForTest(hello, { adminToken: token, debugAllowOrigins: [PAGE] });
+    const url = describeUrl(adminPort);
+    const page = ["-H", `origin: ${PAGE}`, ...JSON_TYPE];
+    expect((await curl(url, version, "-X", "OPTIONS", ...page)).status).toBe(204);
+    expect((await curl(url, version, "-d", "{}", ...page)).status).toBe(401);
+    expect((await curl(url, version, "-d", "{}", ...page, "-H", `authorization: Bearer ${token}`)).status).toBe(200);
+  });
+
+  test("of a name that was rebound to the loopback are refused by the admin listener", async () => {
+    const { adminPort } = await serverForTest(hello);
+    const evil = ["-H", "host: evil.example", "-H", "origin: http://evil.example"];
+    expect((await curl(describeUrl(adminPort), version, ...JSON_TYPE, "-d", "{}", ...evil)).status).toBe(403);
+  });
+});
+
+describe("--debug", () => {
+  const PATHS = [
+    `/${SERVICE}/Simulate`,
+    `/${SERVICE}/Describe`,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+  ];
+  test.skipIf(!hasCurl).each(["on", "admin", "off"] as const)("%s decides where each service is", async (debug) => {
+    const { port, adminPort } = await serverForTest(hello, { debug, debugLimits: { maxCallsPerSecond: 1000 } });
+    for (const path of PATHS) {
+      const statusAt = async (at: number) =>
+        (await curl(`http://127.0.0.1:${at}${path}`, ...JSON_TYPE, "-d", "{}")).status;
+      const [main, admin] = [await statusAt(port), await statusAt(adminPort)];
+      expect([path, main !== 404, admin !== 404]).toEqual([path, debug === "on", debug !== "off"]);
+    }
+    const page = await curl(`http://127.0.0.1:${port}/http-service`, "-d", '{"requestHeaders":{}}');
+    expect(page.status).toBe(debug === "on" ? 200 : 404);
+  });
+});
+
+describe("bounds", () => {
+  test("calls beyond those at a time are resource_exhausted, in each protocol", async () => {
+    const held = deferred<undefined>();
+    const patient = defineProcessor({ name: "patient", timeoutMs: 60_000, requestHeaders: () => held.promise });
+    const debugLimits = { maxConcurrentCalls: 1, refusalDelayMs: 20 };
+    const envoy = { messageTimeoutMs: 60_100 };
+    const { port } = await serverForTest(patient, { debug: "on", debugLimits, envoy });
+    const baseUrl = `http://127.0.0.1:${port}`;
+    const transports = [
+      createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+      createConnectTransport({ baseUrl, httpVersion: "2" }),
+      createGrpcTransport({ baseUrl }),
+      createGrpcWebTransport({ baseUrl, httpVersion: "1.1" }),
+    ] as const;
+    const first = createClient(DebugService, transports[0]).process({ requests: [{ request: HEADERS }] });
+    // The first call is in once a second one is turned away.
+    for (const transport of transports) {
+      const client = createClient(DebugService, transport);
+      const refused = async () => {
+        for (;;) {
+          const error = await client.describe({}).then(
+            () => undefined,
+            (cause: unknown) => ConnectError.from(cause),
+          );
+          if (error) return error;
+        }
+      };
+      expect(await refused()).toMatchObject({
+        code: Code.ResourceExhausted,
+        rawMessage: "1 debug calls are under way, which is the limit; wait for one of them",
+      });
+    }
+    held.resolve(undefined);
+    expect((await first).responses).toHaveLength(1);
+  });
+
+  test.skipIf(!hasCurl)("calls beyond those of a second are resource_exhausted, and held back", async () => {
+    const { port } = await serverForTest(hello, {
+      debug: "on",
+      debugLimits: { maxCallsPerSecond: 1, refusalDelayMs: 300 },
+    });
+    for (let call = 0; call < 2; call++) {
+      expect((await curl(describeUrl(port), ...JSON_TYPE, "-d", "{}")).status).toBe(200);
+    }
+    const start = performance.now();
+    expect(await curl(describeUrl(port), ...JSON_TYPE, "-d", "{}")).toMatchObject({
+      status: 429,
+      body: '{"code":"resource_exhausted","message":"more than 1 debug calls a second, which is the limit; slow down"}',
+    });
+    expect(performance.now() - start).toBeGreaterThan(290);
+  });
+
+  test.skipIf(!hasCurl)("10 MiB of JSON and deep nesting are refused in one line", async () => {
+    const { port } = await serverForTest(hello, { debug: "on" });
+    const folder = await mkdtemp(join(tmpdir(), "ext-proc-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = join(folder, "body");
+    const simulate = async (text: string) => {
+      await writeFile(file, text);
+      const url = `http://127.0.0.1:${port}/${SERVICE}/Simulate`;
+      const { status, body } = await curl(url, ...JSON_TYPE, "--data-binary", `@${file}`);
+      return { status, ...JSON.parse(body) };
+    };
+    expect(await simulate(`{"request":{"body":"${"x".repeat(10 << 20)}"}}`)).toMatchObject({
+      status: 429,
+      message: "the request is larger than 1048576 bytes",
+    });
+    const depth = 200_000;
+    const deep = `{"config":${"[".repeat(depth)}${"]".repeat(depth)}}`;
+    expect(await simulate(deep)).toMatchObject({ status: 400, message: expect.stringMatching(/^config: .*depth/) });
+    expect(await simulate('{"envoy":{"forwardRules":{"allowedHeaders":[{"safeRegex":"(a+)+$"}]}}}')).toEqual({
+      status: 400,
+      code: "invalid_argument",
+      message: "envoy.forwardRules: safeRegex is taken by the command ext-proc simulate only",
+    });
+    expect(await simulate(JSON.stringify({ request: { chunks: Array(65).fill("x") } }))).toMatchObject({
+      status: 400,
+      message: "request.chunks: has 65 pieces, at most 64 are allowed",
+    });
+  });
+});
+
+const HEADERS = { case: "requestHeaders", value: {} } as const;
