@@ -94,7 +94,9 @@ test("every handler makes of a body what it has to, in every mode, however the b
         if (expectation.kind === "fails") expect(codes).toEqual([expectation.fault]);
         return;
       }
-      expect({ codes, isWhole }).toEqual({ codes: [], isWhole: true });
+      // An end that trailers hide is told of where something may have been left to say, and changes nothing.
+      const own = codes.filter((code) => expectation.handled || code !== "tail_undeliverable");
+      expect({ codes: own, isWhole }).toEqual({ codes: [], isWhole: true });
       expect(Buffer.from(got?.bytes ?? []).equals(expectation.body)).toBe(true);
       const { inspects = false }: Reader = READERS[test.reader];
       if (inspects && expectation.handled) expect(inspected.get(test.id)).toBe(arrivedOf(expectation.body).digest);

