@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { readsWhole } from "../processor/body/body-claims.ts";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
 import { describeProcessor, type ProcessorDescription } from "../processor/describe-processor.ts";
 import { validateConfig } from "../processor/route-config.ts";
@@ -10,10 +11,11 @@ import { readTlsOptions } from "../server/tls-options.ts";
 import {
   type CommandSettings,
   commandSettings,
-  envoyDeclaration,
   refuseUnknownProcessors,
+  runOptions,
   SETTING_FLAGS,
   settingsHelp,
+  tellProblems,
 } from "./command-settings.ts";
 import { descriptionText } from "./description-text.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
@@ -33,10 +35,7 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
     return EXIT.good;
   }
   const read = await commandSettings(values as Record<string, string | boolean | undefined>, process.env);
-  if ("problems" in read) {
-    for (const problem of read.problems) terminal.error(`ext-proc: ${problem}`);
-    return read.inFile ? EXIT.bad : EXIT.usage;
-  }
+  if ("problems" in read) return tellProblems(read, terminal);
   const processor = await loadProcessor(positionals, createLogger("silent"));
   refuseUnknownProcessors(processor, read);
   refuseStart(read);
@@ -59,9 +58,8 @@ function refuseStart(read: CommandSettings): void {
 }
 
 function describeRun(read: CommandSettings, processor: Processor, { terminal, json }: Report): void {
-  const { settings, processors } = read;
-  const { onFault, shadow } = settings;
-  const rules = runRules(processor, { declaration: envoyDeclaration(settings), onFault, shadow, processors });
+  const { settings } = read;
+  const rules = runRules(processor, runOptions(read));
   const description = describeProcessor(rules);
   const warnings = warningsOf({ rules, description, read });
   if (json) {
@@ -95,7 +93,7 @@ function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings:
   const { maxHeldBodyBytesPerStream: most, maxMessageBytes, envoyBufferLimitBytes } = settings;
   const held = parts.flatMap(({ name, bodies }) =>
     bodies
-      .filter(({ read, maxBytes = 0 }) => (read === "whole" || read === "text" || read === "json") && maxBytes > most)
+      .filter((body) => readsWhole(body) && (body.maxBytes ?? 0) > most)
       .map(
         ({ phase, maxBytes }) =>
           `${name}.${phase}: maxBytes ${maxBytes} is above --max-held-body-bytes-per-stream ${most}`,

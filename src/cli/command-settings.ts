@@ -1,10 +1,12 @@
 import type { parseArgs } from "node:util";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
+import type { RunOptions } from "../processor/run-rules.ts";
 import type { ProcessorSettings } from "../server/config-schema.ts";
 import { nearestName } from "../server/nearest-name.ts";
 import { givenText, readSettings, variableOf } from "../server/read-settings.ts";
 import type { ServeOptions } from "../server/serve.ts";
 import { SETTINGS, type Settings } from "../server/settings.ts";
+import type { Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
 /** What a command was told by flags, environment and configuration file. */
@@ -39,6 +41,18 @@ export async function commandSettings(
   return { settings, processors: file?.processors ?? {}, warnings };
 }
 
+/** Tells why there are no settings. Gives the exit code. */
+export function tellProblems({ problems, inFile }: CommandProblems, terminal: Terminal): number {
+  for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
+  return inFile ? EXIT.bad : EXIT.usage;
+}
+
+/** What the settings say of how processors run. */
+export function runOptions({ settings, processors }: CommandSettings): RunOptions {
+  const { onFault, shadow } = settings;
+  return { declaration: envoyDeclaration(settings), onFault, shadow, processors };
+}
+
 /** Settings as options of `serve()`, but for those that stand for files. */
 export function serveOptions({ settings, processors }: CommandSettings): ServeOptions {
   const { onFault, shadow, decisionLogSample: sample, decisionLogAttributes, decisionLogMaxPerSecond } = settings;
@@ -60,7 +74,7 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
 }
 
 /** What the operator declares of Envoy's side. */
-export function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]> {
+function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]> {
   return {
     messageTimeoutMs: settings.envoyMessageTimeoutMs,
     maxMessageTimeoutMs: settings.envoyMaxMessageTimeoutMs,

@@ -2,7 +2,13 @@ import { parseArgs } from "node:util";
 import { createLogger } from "../server/log.ts";
 import type { Logger } from "../server/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
-import { commandSettings, refuseUnknownProcessors, SETTING_FLAGS, settingsHelp } from "./command-settings.ts";
+import {
+  commandSettings,
+  refuseUnknownProcessors,
+  SETTING_FLAGS,
+  settingsHelp,
+  tellProblems,
+} from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { explainStart, startOptions } from "./start-options.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -20,10 +26,7 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   const flags = values as Record<string, string | undefined>;
   if (flags.port !== undefined) flags.listen = listenOnPort(flags.port, flags.listen);
   const read = await commandSettings(flags, process.env);
-  if ("problems" in read) {
-    for (const problem of read.problems) terminal.error(`ext-proc: ${problem}`);
-    return read.inFile ? EXIT.bad : EXIT.usage;
-  }
+  if ("problems" in read) return tellProblems(read, terminal);
   const { settings, warnings } = read;
   const log = createLogger(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);

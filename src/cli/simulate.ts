@@ -2,7 +2,13 @@ import { existsSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ExchangeProblem } from "../debug/read-exchange.ts";
 import { createLogger } from "../server/log.ts";
-import { commandSettings, envoyDeclaration, refuseUnknownProcessors, SETTING_FLAGS } from "./command-settings.ts";
+import {
+  commandSettings,
+  refuseUnknownProcessors,
+  runOptions,
+  SETTING_FLAGS,
+  tellProblems,
+} from "./command-settings.ts";
 import { readData } from "./data-file.ts";
 import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
 import { exchangeText, type PlayedExchange } from "./exchange-text.ts";
@@ -26,21 +32,16 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
   }
   const { path, names } = pathAndNames(positionals);
   const read = await commandSettings(values as Record<string, string | boolean | undefined>, process.env);
-  if ("problems" in read) {
-    for (const problem of read.problems) terminal.error(`ext-proc: ${problem}`);
-    return read.inFile ? EXIT.bad : EXIT.usage;
-  }
+  if ("problems" in read) return tellProblems(read, terminal);
   const base = values.file === undefined ? undefined : await readData("--file", values.file);
   const exchange = exchangeOfFlags(values, path, base);
   const processor = await loadProcessor(names, createLogger("silent"));
   refuseUnknownProcessors(processor, read);
-  const { onFault, shadow } = read.settings;
-  const run = { declaration: envoyDeclaration(read.settings), onFault, shadow, processors: read.processors };
   const [{ playExchange }, { exchangeJson }] = await Promise.all([
     import("../debug/play-exchange.ts"),
     import("../debug/parse-exchange.ts"),
   ]);
-  const response = await playExchange(processor, exchange, run).catch((error: unknown) => {
+  const response = await playExchange(processor, exchange, runOptions(read)).catch((error: unknown) => {
     if (!(error instanceof ExchangeProblem)) throw error;
     throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
   });

@@ -5,7 +5,8 @@ import {
   ProcessingRequestSchema,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { isBodyPhase, type Phase } from "../protocol/phase.ts";
+import { configuredBodyMode } from "../protocol/body-mode.ts";
+import { directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
 import { RequestQueue } from "../testing/request-queue.ts";
 import { jsonProblem } from "./json-problem.ts";
 import { readableJson, readableMessage } from "./readable-message.ts";
@@ -33,20 +34,23 @@ export class CallProblem extends Error {}
  */
 export function parseMessages(json: unknown): ProcessingRequest[] {
   const isList = Array.isArray(json);
-  const list: unknown = isList ? json : (json as { readonly requests?: unknown } | null)?.requests;
-  if (!Array.isArray(list)) throw new CallProblem('must be a list of ProcessingRequests, or {"requests": […]}');
-  return list.map((item: unknown, index) => {
+  return listIn(json, "requests", "ProcessingRequests").map((item: unknown, index) => {
     const problem = jsonProblem(ProcessingRequestSchema, item);
     if (problem === undefined) return fromJson(ProcessingRequestSchema, item as JsonValue);
     throw new CallProblem(`${isList ? "" : "requests"}[${index}]${/^[\w.[\]]+:/.test(problem) ? "." : ": "}${problem}`);
   });
 }
 
+/** A list, by itself or under a name. */
+function listIn(json: unknown, name: string, items: string): readonly unknown[] {
+  const list = Array.isArray(json) ? json : (json as Readonly<Record<string, unknown>> | null)?.[name];
+  if (!Array.isArray(list)) throw new CallProblem(`must be a list of ${items}, or {"${name}": […]}`);
+  return list;
+}
+
 /** Answers of a file, to compare with those that came. */
 export function parseAnswers(json: unknown): JsonValue[] {
-  const list: unknown = Array.isArray(json) ? json : (json as { readonly responses?: unknown } | null)?.responses;
-  if (!Array.isArray(list)) throw new CallProblem('must be a list of ProcessingResponses, or {"responses": […]}');
-  return list
+  return listIn(json, "responses", "ProcessingResponses")
     .map((item: unknown, index) => {
       const problem = jsonProblem(ProcessingResponseSchema, item);
       if (problem === undefined)
@@ -185,10 +189,7 @@ class SendPlan {
 
   /** In FULL_DUPLEX_STREAMED a server answers when it likes. */
   #isDuplex(phase: Phase): boolean {
-    const config = this.#messages[0]?.protocolConfig;
-    const mode = phase.startsWith("request") ? config?.requestBodyMode : config?.responseBodyMode;
-    return mode === FULL_DUPLEX_STREAMED && (isBodyPhase(phase) || phase.endsWith("Headers"));
+    const mode = configuredBodyMode(this.#messages[0]?.protocolConfig, directionOf(phase));
+    return mode === "FULL_DUPLEX_STREAMED" && (isBodyPhase(phase) || phase.endsWith("Headers"));
   }
 }
-
-const FULL_DUPLEX_STREAMED = 4;

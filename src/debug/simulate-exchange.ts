@@ -9,7 +9,6 @@ import { simulatedEnvoy } from "../testing/simulated-envoy.ts";
 import { simulatedTransaction } from "../testing/simulated-transaction.ts";
 import { envoyAsDeclared } from "./envoy-as-declared.ts";
 import { readExchange } from "./read-exchange.ts";
-
 import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
 

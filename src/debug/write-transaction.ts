@@ -1,12 +1,11 @@
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { type SimulateResponse, SimulateResponseSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
+import { utf8Only } from "../protocol/header-text.ts";
 import type { ReceivedHeader } from "../simulator/outcome.ts";
 import type { SimulatedTransaction } from "../testing/simulated-transaction.ts";
 import { readableMessage } from "./readable-message.ts";
 import type { HandlerTime } from "./timed-processor.ts";
-
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** What became of an exchange, for people. */
 export function writeTransaction(transaction: SimulatedTransaction, times: readonly HandlerTime[]): SimulateResponse {
@@ -60,11 +59,8 @@ function explained(code: Fault["code"], message: string, cause: unknown): string
 
 function body(bytes: Uint8Array): { readonly body?: string; readonly bodyBase64?: Uint8Array } {
   if (bytes.length === 0) return {};
-  try {
-    return { body: strictUtf8.decode(bytes) };
-  } catch {
-    return { bodyBase64: bytes };
-  }
+  const text = utf8Only(bytes);
+  return text === undefined ? { bodyBase64: bytes } : { body: text };
 }
 
 function optionalFields(lines: readonly ReceivedHeader[]): JsonObject | undefined {
@@ -81,9 +77,5 @@ function fields(lines: readonly ReceivedHeader[]): JsonObject {
 }
 
 function fieldValue(bytes: Uint8Array): string | JsonObject {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    return { base64: Buffer.from(bytes).toString("base64") };
-  }
+  return utf8Only(bytes) ?? { base64: Buffer.from(bytes).toString("base64") };
 }

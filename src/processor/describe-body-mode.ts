@@ -1,7 +1,7 @@
 import type { BodyMode } from "../protocol/body-mode.ts";
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 import type { Direction } from "../protocol/phase.ts";
-import { type BodyClaim, needsOf } from "./body/body-claims.ts";
+import { type BodyClaim, hasTail, needsOf, readsWhole } from "./body/body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "./body/whole-stage.ts";
 
 /** The body mode that serves every handler of a direction, and why. */
@@ -71,13 +71,13 @@ export function bodyModeNeed(
   };
 }
 
-/** True for a handler that needs the whole body at once. */
-export function isWhole({ handler: { read } }: BodyClaim): boolean {
-  return read === "whole" || read === "text" || read === "json";
+/** True for a claim whose handler needs the whole body at once. */
+export function isWhole({ handler }: BodyClaim): boolean {
+  return readsWhole(handler);
 }
 
 /** The most that a handler holds, in bytes. */
-export function maxBytesOf({ handler }: BodyClaim): number {
+function maxBytesOf({ handler }: BodyClaim): number {
   return handler.maxBytes ?? DEFAULT_MAX_BYTES;
 }
 
@@ -86,10 +86,6 @@ const ON_DEMAND = {
   where:
     "allow_mode_override is set and declared, and no configured mode is FULL_DUPLEX_STREAMED: bodies are asked for",
 } as const;
-
-function hasTail({ handler }: BodyClaim): boolean {
-  return handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined);
-}
 
 /** An author who names no `maxBytes` takes what Envoy buffers; one who lets pass what is larger has to get it. */
 function fitsBuffer(claims: readonly BodyClaim[], bufferLimitBytes: number): boolean {

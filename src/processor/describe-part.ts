@@ -1,5 +1,6 @@
 import { type BodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
 import type { OverLimit } from "./body/body-budget.ts";
+import { readsWhole } from "./body/body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "./body/whole-stage.ts";
 import type { AnyBodyHandler } from "./body-handler.ts";
 import type { AnyDefinition, FaultPolicy } from "./definition.ts";
@@ -71,13 +72,12 @@ function describeBody(definition: AnyDefinition, phase: BodyPhase): readonly Bod
   const handler = definition[phase] as AnyBodyHandler | undefined;
   if (handler === undefined) return [];
   const { read, when, maxBytes, overLimit = "reject", encoding = "decoded", required = false } = handler;
-  const holds = read === "whole" || read === "text" || read === "json";
   return [
     {
       phase,
       read,
       hasWhen: when !== undefined,
-      maxBytes: maxBytes ?? (holds ? DEFAULT_MAX_BYTES : undefined),
+      maxBytes: maxBytes ?? (readsWhole(handler) ? DEFAULT_MAX_BYTES : undefined),
       overLimit,
       encoding,
       required,

@@ -1,3 +1,4 @@
+import { ENVOY_DEFAULTS } from "../protocol/envoy-declaration.ts";
 import type { Direction } from "../protocol/phase.ts";
 import { DIRECTIONS } from "../protocol/phase.ts";
 import { type BodyModeNeed, isWhole } from "./describe-body-mode.ts";
@@ -15,9 +16,6 @@ export interface FilterSettingNeed {
   readonly why: string;
 }
 
-/** Envoy's own `message_timeout`, where its filter names none. */
-const ENVOY_MESSAGE_TIMEOUT_MS = 200;
-
 /** What Envoy's filter and listener have to be set to, besides the processing mode. */
 export function filterSettings(
   rules: RunRules,
@@ -29,7 +27,7 @@ export function filterSettings(
 function timeouts({ rules }: RunRules): readonly FilterSettingNeed[] {
   const slowest = rules.reduce((most, rule) => (rule.wantedTimeoutMs > most.wantedTimeoutMs ? rule : most));
   const neededMs = slowest.wantedTimeoutMs + MARGIN_MS;
-  if (neededMs <= ENVOY_MESSAGE_TIMEOUT_MS) return [];
+  if (neededMs <= ENVOY_DEFAULTS.messageTimeoutMs) return [];
   const why = `${slowest.definition.name}: timeoutMs is ${slowest.wantedTimeoutMs}; or max_message_timeout of as much`;
   return [{ setting: "message_timeout", value: `${neededMs / 1000}s`, required: true, why }];
 }

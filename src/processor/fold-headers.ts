@@ -51,15 +51,17 @@ function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undef
   // Envoy keeps one value under both names.
   const change =
     wanted.name === "host" && work.message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
-  if (kind === "addHeaderIfAbsent" && work.head.has(change.name)) return;
-  if (kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return;
-  work.change(change);
+  if (applies(kind, change.name, work)) work.change(change);
 }
 
 function foldKnown(kind: string, change: HeaderChange, work: PhaseWork): undefined {
-  if (kind === "addHeaderIfAbsent" && work.head.has(change.name)) return;
-  if (kind === "overwriteHeaderIfExists" && !work.head.has(change.name)) return;
-  work.changeKnown(change);
+  if (applies(kind, change.name, work)) work.changeKnown(change);
+}
+
+/** False for a conditional effect whose condition the headers, as they are by now, do not meet. */
+function applies(kind: string, name: string, work: PhaseWork): boolean {
+  if (kind === "addHeaderIfAbsent") return !work.head.has(name);
+  return kind !== "overwriteHeaderIfExists" || work.head.has(name);
 }
 
 function isPlainName(name: string): boolean {

@@ -67,13 +67,20 @@ export function textBetween(bytes: Uint8Array, start: number, end: number): stri
   return text;
 }
 
-function decode(bytes: Uint8Array): string {
+/** Bytes as text where they are valid UTF-8; undefined where they are not. */
+export function utf8Only(bytes: Uint8Array): string | undefined {
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    // The label "latin1" means windows-1252 to TextDecoder, which would change bytes 0x80 to 0x9F.
-    let text = "";
-    for (const byte of bytes) text += String.fromCharCode(byte);
-    return text;
+    return undefined;
   }
+}
+
+function decode(bytes: Uint8Array): string {
+  const decoded = utf8Only(bytes);
+  if (decoded !== undefined) return decoded;
+  // The label "latin1" means windows-1252 to TextDecoder, which would change bytes 0x80 to 0x9F.
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }

@@ -34,8 +34,8 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
   }
   const routed = routedMutation(phase, changes, answer.clearRouteCache);
   if (routed === undefined && isBare) return neutralAnswer(phase)[0] as ProcessingResponse;
-  if (answer.wholeBody) return addMetadata(replacingAnswer(phase, routed, answer), answer);
-  const written = newHeadersAnswer(phase, routed);
+  const { wholeBody } = answer;
+  const written = wholeBody ? replacingAnswer(phase, routed, wholeBody) : newHeadersAnswer(phase, routed);
   if (mayRepeat) rememberAnswer(phase, changes, written);
   if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
   return addMetadata(written, answer);
@@ -63,20 +63,14 @@ export interface RoutedMutation {
 }
 
 /** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
-function replacingAnswer(
-  phase: HeaderPhase,
-  routed: RoutedMutation | undefined,
-  { wholeBody = new Uint8Array(0), modeOverride }: ContinueAnswer,
-): ProcessingResponse {
-  const bodyMutation = { mutation: { case: "body" as const, value: wholeBody } };
+function replacingAnswer(phase: HeaderPhase, routed: RoutedMutation | undefined, body: Uint8Array): ProcessingResponse {
+  const bodyMutation = { mutation: { case: "body" as const, value: body } };
   const response = {
     status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
     bodyMutation,
     ...routed,
   };
-  const written = create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
-  if (modeOverride) written.modeOverride = toProcessingMode(modeOverride);
-  return written;
+  return create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
 }
 
 /** The answer to trailers. */

@@ -36,10 +36,9 @@ const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 /** The main listener's services, over every protocol that Connect speaks. */
 export function mainEndpoint(processor: Processor, options: EndpointOptions, log: Logger): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: false };
-  const { httpService, maxMessageBytes } = options;
   const routes = extProcRoutes(processor, { ...options, gate: access.gate });
-  const pages: [string, HttpHandler][] = httpService
-    ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, { ...options, maxMessageBytes })]]
+  const pages: [string, HttpHandler][] = options.httpService
+    ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, options)]]
     : [];
   return connectEndpoint(routes, { access, log, pages });
 }

@@ -2,11 +2,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
+import type { ConnectAnswer } from "../services/connect-handler.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Logger } from "./logger.ts";
-
-type Answer = Awaited<ReturnType<HttpHandler>>;
 
 /** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
 const MAX_WAITING_BYTES = 64 * 1024;
@@ -95,7 +94,7 @@ class ConnectCall implements StreamHandler {
     }
   }
 
-  async #answer({ status, header, body, trailer }: Answer): Promise<void> {
+  async #answer({ status, header, body, trailer }: ConnectAnswer): Promise<void> {
     const chunks = body?.[Symbol.asyncIterator]();
     try {
       // A handler may set headers until its first message is there, so that is waited for.

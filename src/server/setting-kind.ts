@@ -88,15 +88,19 @@ function readInteger(
   return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
 }
 
+function listItems(text: string): readonly string[] {
+  return text.split(",").map((item) => item.trim());
+}
+
 function readNames(text: string, known: readonly string[] | undefined): { readonly value: readonly string[] } | string {
-  const names = text.split(",").map((name) => name.trim());
+  const names = listItems(text);
   if (names.includes("")) return `${JSON.stringify(text)} has an empty name; separate names by commas`;
   const unknown = known && names.find((name) => !known.includes(name));
   return unknown === undefined ? { value: names } : `${JSON.stringify(unknown)} is none of ${known?.join(", ")}`;
 }
 
 function readOrigins(text: string): { readonly value: readonly string[] } | string {
-  const origins = text.split(",").map((origin) => origin.trim());
+  const origins = listItems(text);
   const bad = origins.find((origin) => !isOrigin(origin));
   return bad === undefined
     ? { value: origins }

@@ -1,14 +1,9 @@
-import { Code, type ConnectRouter, cors } from "@connectrpc/connect";
+import { Code, cors } from "@connectrpc/connect";
+import type { ConnectAnswer, ConnectHandler, ConnectRequest } from "./connect-handler.ts";
 import type { DebugGate } from "./debug-gate.ts";
 import { explained } from "./explained-json.ts";
 import { pause } from "./pause.ts";
 import { refusal } from "./refusal.ts";
-
-/** Connect's handler of one method. */
-export type ConnectHandler = ConnectRouter["handlers"][number];
-
-type Request = Parameters<ConnectHandler>[0];
-type Answer = Awaited<ReturnType<ConnectHandler>>;
 
 /** Who may debug. */
 export interface DebugAccess {
@@ -24,7 +19,7 @@ export interface DebugAccess {
  * too, before anything of them is read, and JSON that is no message is told with the path to the fault.
  */
 export function debugHandler(handler: ConnectHandler, access: DebugAccess): ConnectHandler {
-  const call = async (request: Request): Promise<Answer> => {
+  const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
     const origin = request.header.get("origin");
     if (origin === null) return await bounded(handler, request, access.gate);
     const isOwn = access.trustOwnOrigin && origin === new URL(request.url).origin;
@@ -38,7 +33,7 @@ export function debugHandler(handler: ConnectHandler, access: DebugAccess): Conn
 }
 
 /** The browser's question whether it may call. */
-function preflight(request: Request): Answer {
+function preflight(request: ConnectRequest): ConnectAnswer {
   const header = new Headers({
     "access-control-allow-methods": "POST",
     "access-control-allow-headers": [...cors.allowedHeaders, "Authorization"].join(", "),
@@ -58,7 +53,7 @@ function withOrigin(given: Headers | undefined, origin: string): Headers {
   return header;
 }
 
-async function bounded(handler: ConnectHandler, request: Request, gate: DebugGate): Promise<Answer> {
+async function bounded(handler: ConnectHandler, request: ConnectRequest, gate: DebugGate): Promise<ConnectAnswer> {
   const entered = gate.enter();
   if (typeof entered === "string") {
     await pause(gate.refusalDelayMs, request.signal);

@@ -1,15 +1,13 @@
-import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { jsonProblem } from "../debug/json-problem.ts";
 import { joinBytes } from "../protocol/join-bytes.ts";
+import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import { MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { readUpTo } from "./read-body.ts";
 import { refusal } from "./refusal.ts";
 
-type Handler = ConnectRouter["handlers"][number];
-type Request = Parameters<Handler>[0];
-
 /** Calls a unary handler; JSON that is no message of its method is answered with the path to the fault, which Connect would not name. */
-export async function explained(handler: Handler, request: Request): Promise<Awaited<ReturnType<Handler>>> {
+export async function explained(handler: ConnectHandler, request: ConnectRequest): Promise<ConnectAnswer> {
   const isJson = /^application\/json\s*(?:;|$)/i.test(request.header.get("content-type") ?? "");
   if (!isJson || request.method !== "POST" || request.header.has("content-encoding") || !isStream(request.body)) {
     return await handler(request);
@@ -20,10 +18,10 @@ export async function explained(handler: Handler, request: Request): Promise<Awa
   }
   const problem = textProblem(handler, chunks);
   if (problem !== undefined) return refusal(request, Code.InvalidArgument, problem);
-  return await handler({ ...request, body: each(chunks) });
+  return await handler({ ...request, body: bodyOf(...chunks) });
 }
 
-function textProblem(handler: Handler, chunks: readonly Uint8Array[]): string | undefined {
+function textProblem(handler: ConnectHandler, chunks: readonly Uint8Array[]): string | undefined {
   const text = new TextDecoder().decode(joinBytes(chunks));
   if (text.trim() === "") return "the body is empty; {} asks with every default";
   try {
@@ -33,10 +31,6 @@ function textProblem(handler: Handler, chunks: readonly Uint8Array[]): string | 
   }
 }
 
-async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks;
-}
-
-function isStream(body: Request["body"]): body is AsyncIterable<Uint8Array> {
+function isStream(body: ConnectRequest["body"]): body is AsyncIterable<Uint8Array> {
   return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }

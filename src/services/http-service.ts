@@ -8,7 +8,7 @@ import {
 import { jsonProblem } from "../debug/json-problem.ts";
 import type { Processor } from "../processor/definition.ts";
 import { joinBytes } from "../protocol/join-bytes.ts";
-import type { ConnectHandler } from "./debug-handler.ts";
+import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { faultError } from "./fault-error.ts";
 import { readUpTo } from "./read-body.ts";
@@ -17,11 +17,8 @@ import { replay } from "./replay.ts";
 /** Where Envoy's `http_service` finds it. */
 export const HTTP_SERVICE_PATH = "/http-service";
 
-type Request = Parameters<ConnectHandler>[0];
-type Answer = Awaited<ReturnType<ConnectHandler>>;
-
 /** What answers a request over HTTP; only its kind of method is looked at besides. */
-export type HttpHandler = ((request: Request) => Promise<Answer>) & {
+export type HttpHandler = ((request: ConnectRequest) => Promise<ConnectAnswer>) & {
   readonly method: { readonly methodKind: ConnectHandler["method"]["methodKind"] };
 };
 
@@ -37,7 +34,7 @@ export interface HttpServiceOptions extends ExternalProcessorOptions {
  * status 200, which Envoy takes for a failure of the service.
  */
 export function httpServiceHandler(processor: Processor, options: HttpServiceOptions): HttpHandler {
-  const call = async (request: Request): Promise<Answer> => {
+  const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
     // Browsers name the page that calls; no page has business here.
     if (request.header.has("origin")) return text(403, "pages may not call this");
     if (request.method !== "POST") return text(405, "POST a ProcessingRequest in JSON", { allow: "POST" });
@@ -54,8 +51,8 @@ const encoder = new TextEncoder();
 async function answer(
   processor: Processor,
   body: string,
-  { request, ...options }: HttpServiceOptions & { readonly request: Request },
-): Promise<Answer> {
+  { request, ...options }: HttpServiceOptions & { readonly request: ConnectRequest },
+): Promise<ConnectAnswer> {
   const message = read(body);
   if (typeof message === "string") return text(400, message);
   const metadataValues = (name: string) => {
@@ -89,17 +86,13 @@ function read(body: string) {
   }
 }
 
-function json(response: ProcessingResponse | undefined): Answer {
+function json(response: ProcessingResponse | undefined): ConnectAnswer {
   const value = response === undefined ? {} : toJson(ProcessingResponseSchema, response);
   const header = new Headers({ "content-type": "application/json" });
-  return { status: 200, header, body: once(JSON.stringify(value)) };
+  return { status: 200, header, body: bodyOf(encoder.encode(JSON.stringify(value))) };
 }
 
-function text(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Answer {
+function text(status: number, message: string, headers: Readonly<Record<string, string>> = {}): ConnectAnswer {
   const header = new Headers({ "content-type": "text/plain; charset=utf-8", ...headers });
-  return { status, header, body: once(`${message}\n`) };
-}
-
-async function* once(body: string): AsyncGenerator<Uint8Array> {
-  yield encoder.encode(body);
+  return { status, header, body: bodyOf(encoder.encode(`${message}\n`)) };
 }

@@ -1,6 +1,5 @@
-import { Code, type ConnectRouter } from "@connectrpc/connect";
-
-type Handler = ConnectRouter["handlers"][number];
+import { Code } from "@connectrpc/connect";
+import { bodyOf, type ConnectAnswer, type ConnectRequest } from "./connect-handler.ts";
 
 /** The codes of refusals: their names in Connect's JSON, and their HTTP statuses. */
 const REFUSALS = {
@@ -10,11 +9,7 @@ const REFUSALS = {
 } as const;
 
 /** A call's end with an error, in the protocol that it speaks, before a handler sees it. */
-export function refusal(
-  { header }: Parameters<Handler>[0],
-  code: keyof typeof REFUSALS,
-  message: string,
-): Awaited<ReturnType<Handler>> {
+export function refusal({ header }: ConnectRequest, code: keyof typeof REFUSALS, message: string): ConnectAnswer {
   const contentType = header.get("content-type") ?? "";
   const { name, status } = REFUSALS[code];
   if (/^application\/grpc/i.test(contentType)) {
@@ -24,10 +19,10 @@ export function refusal(
   }
   const error = { code: name, message };
   if (/^application\/connect\+/i.test(contentType)) {
-    return { status: 200, header: new Headers({ "content-type": contentType }), body: once(endOfStream({ error })) };
+    return { status: 200, header: new Headers({ "content-type": contentType }), body: bodyOf(endOfStream({ error })) };
   }
   const headers = new Headers({ "content-type": "application/json" });
-  return { status, header: headers, body: once(encoder.encode(JSON.stringify(error))) };
+  return { status, header: headers, body: bodyOf(encoder.encode(JSON.stringify(error))) };
 }
 
 const encoder = new TextEncoder();
@@ -41,8 +36,4 @@ function endOfStream(end: unknown): Uint8Array {
   new DataView(bytes.buffer).setUint32(1, json.length);
   bytes.set(json, 5);
   return bytes;
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }

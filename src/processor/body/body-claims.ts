@@ -28,12 +28,25 @@ export function bodyClaims(definitions: readonly AnyDefinition[]): BodyClaims | 
 export function needsOf(claims: readonly BodyClaim[]): BodyNeeds {
   const some = (test: (claim: BodyClaim) => boolean) => claims.some(test);
   return {
-    whole: some(({ handler }) => handler.read === "whole" || handler.read === "text" || handler.read === "json"),
-    tail: some(({ handler }) => handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined)),
+    whole: some(({ handler }) => readsWhole(handler)),
+    tail: some(hasTail),
     changes: some(({ handler }) => handler.read !== "inspect"),
     required: some(({ handler }) => handler.required === true),
     unfitForGrpc: some(({ handler }) => !["grpc", "chunks", "inspect"].includes(handler.read)),
   };
+}
+
+/** True for a handler that is given the whole body at once. */
+export function readsWhole<H extends { readonly read: string }>(
+  handler: H,
+): handler is H & { readonly read: "whole" | "text" | "json" } {
+  const { read } = handler;
+  return read === "whole" || read === "text" || read === "json";
+}
+
+/** True for a handler that may add something behind the last chunk. */
+export function hasTail({ handler }: BodyClaim): boolean {
+  return handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined);
 }
 
 function claimOf(definition: AnyDefinition, index: number, direction: Direction): readonly BodyClaim[] {

@@ -4,6 +4,7 @@ import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../.
 import type { Exchange } from "../../protocol/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
+import { headerFields } from "../../protocol/headers.ts";
 import type { ModeOverride, OverrideBodyMode } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
@@ -24,7 +25,7 @@ import { ScopedTransaction } from "../transaction.ts";
 import { blamePlan } from "./blame-plan.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
-import { BodyFlow, type BodyMessage } from "./body-flow.ts";
+import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type ActiveClaim, bodyStages } from "./body-stages.ts";
 import { grpcCall } from "./grpc-call.ts";
@@ -172,26 +173,16 @@ export class BodyRunner {
   }
 
   #startFlow({ phase, plan, active, scene, headers }: FlowStart): StageEnd | undefined {
-    const { exchange, owner } = this.#options;
+    const { exchange } = this.#options;
     const direction = directionOf(phase);
     const partial = this.#partialContent(phase, plan, active);
     if (partial !== undefined) return partial;
-    const flow = new BodyFlow({
-      phase,
-      plan,
-      exchange,
-      watched: this.#watched,
-      budget: this.#budget,
-      bodyBytes: exchange.bodyBytes(direction),
-      heldHeaders: plan.holdsHeaders ? headers : undefined,
-      pending: (index) => owner.handlerPending(direction, index),
-      sendEarly: this.#options.sendEarly,
-      restUnseen: () => this.#restUnseen(phase, active),
-    });
+    const heldHeaders = plan.holdsHeaders ? headers : undefined;
+    const flow = this.#newFlow({ phase, plan, active, bodyBytes: exchange.bodyBytes(direction), heldHeaders });
     scene.scene = flow;
     const message = exchange.headers(direction);
-    const entries = message?.headers?.headers ?? [];
-    const made = bodyStages(active, { phase, entries, endKnown: plan.endKnown, mode: plan.mode });
+    const fields = message ? headerFields(message) : [];
+    const made = bodyStages(active, { phase, fields, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
     flow.run(made.stages);
     this.#flows[direction] = flow;
@@ -204,6 +195,19 @@ export class BodyRunner {
     return undefined;
   }
 
+  #newFlow({ active, ...how }: NewFlow): BodyFlow {
+    const { exchange, owner, sendEarly } = this.#options;
+    return new BodyFlow({
+      ...how,
+      exchange,
+      watched: this.#watched,
+      budget: this.#budget,
+      pending: (index) => owner.handlerPending(directionOf(how.phase), index),
+      sendEarly,
+      restUnseen: () => this.#restUnseen(how.phase, active),
+    });
+  }
+
   #replace(message: HeaderMessage, work: PhaseWork, bytes: Uint8Array): Soon<RunResult> {
     const phase = bodyPhaseOf(message.case);
     const direction = directionOf(phase);
@@ -212,21 +216,9 @@ export class BodyRunner {
     const active = this.#activeClaims(phase, scene);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) return work;
-    const { exchange, owner } = this.#options;
-    const flow = new BodyFlow({
-      phase,
-      plan: REPLACED,
-      exchange,
-      watched: this.#watched,
-      budget: this.#budget,
-      bodyBytes: undefined,
-      heldHeaders: undefined,
-      pending: (index) => owner.handlerPending(direction, index),
-      sendEarly: this.#options.sendEarly,
-      restUnseen: () => this.#restUnseen(phase, active),
-    });
+    const flow = this.#newFlow({ phase, plan: REPLACED, active, bodyBytes: undefined, heldHeaders: undefined });
     scene.scene = flow;
-    const made = bodyStages(active, { phase, entries: [], endKnown: true, mode: "BUFFERED" });
+    const made = bodyStages(active, { phase, fields: [], endKnown: true, mode: "BUFFERED" });
     if ("kind" in made) return made;
     flow.run(made.stages);
     this.#flows[direction] = flow;
@@ -330,6 +322,11 @@ interface FlowStart {
   readonly active: readonly ActiveClaim[];
   readonly scene: LateScene;
   readonly headers: PhaseWork | undefined;
+}
+
+/** What differs from one body of a transaction to the next. */
+interface NewFlow extends Pick<BodyFlowOptions, "phase" | "plan" | "bodyBytes" | "heldHeaders"> {
+  readonly active: readonly ActiveClaim[];
 }
 
 /** A body that replaces another is all there, and its headers still wait. */

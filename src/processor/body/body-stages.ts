@@ -1,11 +1,10 @@
-import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import { type Coding, type ContentEncoding, parseContentEncoding } from "../../bodies/content-encoding.ts";
 import { createDecoder } from "../../bodies/decoder.ts";
 import { createEncoder } from "../../bodies/encoder.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
-import { allHeaders } from "../../protocol/headers.ts";
+import { allHeaders, type HeaderFields } from "../../protocol/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import type { BodyClaim } from "./body-claims.ts";
+import { type BodyClaim, readsWhole } from "./body-claims.ts";
 import type { BodyStage, StageEnd } from "./body-stage.ts";
 import { ChunkStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
@@ -28,7 +27,7 @@ export interface ActiveClaim {
 export interface StageOptions {
   readonly phase: BodyPhase;
   /** Headers of the body, as they came. */
-  readonly entries: readonly HeaderValue[];
+  readonly fields: HeaderFields;
   /** The end is sure to have a place for what codings put there. */
   readonly endKnown: boolean;
   readonly mode: BodyMode | undefined;
@@ -43,7 +42,7 @@ export interface BodyStages {
 
 /** Makes the stages of a body, or says why one of them cannot be. */
 export function bodyStages(active: readonly ActiveClaim[], options: StageOptions): BodyStages | StageEnd {
-  const encoding = parseContentEncoding(allHeaders(options.entries, "content-encoding"));
+  const encoding = parseContentEncoding(allHeaders(options.fields, "content-encoding"));
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
   const stages: BodyStage[] = [];
   let losesCodings = false;
@@ -65,16 +64,15 @@ function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly C
   const { phase, endKnown, mode } = options;
   const { handler } = claim;
   if (call) return new GrpcStage(host, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
-  if (handler.read === "whole" || handler.read === "text" || handler.read === "json")
-    return new WholeStage(host, { handler, phase, codings });
+  if (readsWhole(handler)) return new WholeStage(host, { handler, phase, codings });
   const inner = innerStage({ claim, host }, phase);
   if (codings.length === 0) return inner;
   const looks = handler.read === "inspect";
+  const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
   // What may pass is counted behind the decoder, and goes on through it.
-  const maxBytes = "overLimit" in handler && handler.overLimit === "pass" ? undefined : handler.maxBytes;
+  const maxBytes = overLimit === "pass" ? undefined : handler.maxBytes;
   const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER });
   const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
-  const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
   return new CodedStage(host, { inner, decoder, encoder, looks, overLimit });
 }
 
