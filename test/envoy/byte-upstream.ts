@@ -1,5 +1,4 @@
-import type { AddressInfo } from "node:net";
-import { createServer, type Socket } from "node:net";
+import { type BareUpstream, startBareUpstream } from "./bare-upstream.ts";
 
 /** A request, read from bytes as strictly as RFC 9112 has it. */
 export interface WireRequest {
@@ -12,13 +11,11 @@ export interface WireRequest {
 }
 
 /** An HTTP/1.1 upstream on bare sockets, which trusts nobody. */
-export interface ByteUpstream {
-  readonly port: number;
+export interface ByteUpstream extends BareUpstream {
   /** Complete requests in the order in which they came. */
   readonly requests: readonly WireRequest[];
   /** What is no request, one line each; a connection is closed behind it. */
   readonly problems: readonly string[];
-  close(): Promise<void>;
 }
 
 const RESPONSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
@@ -27,38 +24,22 @@ const RESPONSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
 export async function startByteUpstream(): Promise<ByteUpstream> {
   const requests: WireRequest[] = [];
   const problems: string[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    let waiting = "";
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-    socket.setEncoding("latin1").on("data", (text: string) => {
-      waiting += text;
-      for (;;) {
-        const read = readRequest(waiting);
-        if (read === undefined) return;
-        if (typeof read === "string") {
-          problems.push(read);
-          socket.destroy();
-          return;
-        }
-        waiting = waiting.slice(read.length);
-        requests.push(read.request);
-        socket.write(read.request.requestLine.startsWith("HEAD ") ? RESPONSE_HEAD : `${RESPONSE_HEAD}ok`);
+  const upstream = await startBareUpstream((waiting, socket) => {
+    let left = waiting;
+    for (;;) {
+      const read = readRequest(left);
+      if (read === undefined) return left;
+      if (typeof read === "string") {
+        problems.push(read);
+        socket.destroy();
+        return left;
       }
-    });
+      left = left.slice(read.length);
+      requests.push(read.request);
+      socket.write(read.request.requestLine.startsWith("HEAD ") ? RESPONSE_HEAD : `${RESPONSE_HEAD}ok`);
+    }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    requests,
-    problems,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
+  return { ...upstream, requests, problems };
 }
 
 interface Read {

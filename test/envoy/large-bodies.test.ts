@@ -8,13 +8,12 @@ import { envoyBootstrap, type JsonObject } from "../../src/cli/demo/envoy-bootst
 import { type EnvoyProcess, startEnvoy } from "../../src/cli/demo/envoy-process.ts";
 import { startEchoUpstream } from "./echo-upstream.ts";
 import { envoyBinary, misbehaviour, NO_MISBEHAVIOUR } from "./envoy-rig.ts";
+import { COLLECTING, growthDuring } from "./memory-growth.ts";
 import { type ServedProcessor, startServed } from "./served-processor.ts";
 
 const MIB = 1 << 20;
 const BODY = randomBytes(20 * MIB);
 const AT_ONCE = 6;
-/** So that garbage, which Node may leave lying about by the hundred MiB, is not taken for memory in use. */
-const COLLECTING = ["--expose-gc", "--import", "data:text/javascript,setInterval(gc, 50).unref()"];
 /** What comes on top of a first round: far less than the 240 MiB that pass. */
 const MEMORY_SLACK_MIB = 60;
 
@@ -77,22 +76,6 @@ function* pieces(body: Buffer): Generator<Buffer> {
   for (let at = 0; at < body.length; at += 64 * 1024) yield body.subarray(at, at + 64 * 1024);
 }
 
-/** Watches the server's memory while `work` runs; gives the highest value, in MiB above that at the start. */
-async function peakGrowthMiB(served: ServedProcessor, work: Promise<unknown>): Promise<number> {
-  const read = async () => (await served.metric("process_resident_memory_bytes")) / MIB;
-  const start = await read();
-  let peak = start;
-  let isDone = false;
-  const done = work.finally(() => {
-    isDone = true;
-  });
-  while (!isDone) {
-    peak = Math.max(peak, await read());
-    await Promise.race([delay(20), done]);
-  }
-  return Math.round(peak - start);
-}
-
 const WHOLE: Echoed = { status: 200, digest: createHash("sha256").update(BODY).digest("hex"), trailer: "kept" };
 
 describe.skipIf(envoyBinary === undefined)("bodies of 20 MiB behind a real Envoy", () => {
@@ -104,7 +87,7 @@ describe.skipIf(envoyBinary === undefined)("bodies of 20 MiB behind a real Envoy
       const { envoy, served } = await startRig({ processing_mode: FULL_DUPLEX });
       await Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port)));
       const echoes = Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port, bytesPerSecond)));
-      const growth = await peakGrowthMiB(served, echoes);
+      const { residentMiB: growth } = await growthDuring(served, echoes);
       process.stdout.write(
         `${AT_ONCE} x 20 MiB both ways, ${told}: ${growth} MiB more in the server than after a first round\n`,
       );
@@ -119,7 +102,7 @@ describe.skipIf(envoyBinary === undefined)("bodies of 20 MiB behind a real Envoy
     const { envoy, served } = await startRig(filter);
     await Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port)));
     const echoes = Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port)));
-    const growth = await peakGrowthMiB(served, echoes);
+    const { residentMiB: growth } = await growthDuring(served, echoes);
     process.stdout.write(
       `${AT_ONCE} x 20 MiB both ways, watched: ${growth} MiB more in the server than after a first round\n`,
     );

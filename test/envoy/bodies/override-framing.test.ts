@@ -3,12 +3,13 @@ import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { defineProcessor, overrideMode, type Processor, replaceBody } from "../../../src/index.ts";
 import type { ModeOverride } from "../../../src/protocol/mode-override.ts";
 import { type IncomingMessage, latin1 } from "../../differential/wire.ts";
+import type { BareUpstream } from "../bare-upstream.ts";
 import { type ByteUpstream, startByteUpstream } from "../byte-upstream.ts";
 import { envoyBinary } from "../envoy-rig.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "../rows/scene.ts";
 import type { ClientInit } from "../rows/scene-client.ts";
 import { served } from "../rows/served.ts";
-import { readResponses, type ScriptedUpstream, startScriptedUpstream } from "./raw-exchange.ts";
+import { readResponses, startScriptedUpstream } from "./raw-exchange.ts";
 
 // Read as a request, or as a response, were the body's end anywhere else.
 const BODY = "abcGET /smuggled HTTP/1.1\r\nhost: smuggled.test\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -103,7 +104,7 @@ const PATHS = Object.keys(RESPONSES) as (keyof typeof RESPONSES)[];
 
 describe.skipIf(envoyBinary === undefined)("the framing of a body whose mode is overridden", () => {
   let scenes: RunningScenes;
-  let responding: ScriptedUpstream;
+  let responding: BareUpstream;
   const upstreams = new Map<string, ByteUpstream>();
 
   beforeAll(async () => {

@@ -1,7 +1,7 @@
-import type { AddressInfo } from "node:net";
-import { connect, createServer, type Socket } from "node:net";
+import { connect } from "node:net";
 import { Http1Reader } from "../../differential/http1-reader.ts";
 import { type IncomingMessage, nothingReceived } from "../../differential/wire.ts";
+import { type BareUpstream, startBareUpstream } from "../bare-upstream.ts";
 
 /** Sends bytes on one connection, and reads so many responses off it, each as its framing headers say. */
 export async function readResponses(port: number, sent: string, count: number): Promise<readonly IncomingMessage[]> {
@@ -41,35 +41,19 @@ function open(responses: IncomingMessage[]): Http1Reader {
   return new Http1Reader(message, "response");
 }
 
-/** An upstream on bare sockets that answers each request, which may have no body, with the bytes that its path names. */
-export interface ScriptedUpstream {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** Starts it; `responses` has whole responses, as bytes, by path. */
-export async function startScriptedUpstream(responses: Readonly<Record<string, string>>): Promise<ScriptedUpstream> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    let waiting = "";
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-    socket.setEncoding("latin1").on("data", (text: string) => {
-      waiting += text;
-      for (let end = waiting.indexOf("\r\n\r\n"); end >= 0; end = waiting.indexOf("\r\n\r\n")) {
-        const [, path = ""] = waiting.slice(0, end).split(" ");
-        waiting = waiting.slice(end + 4);
-        socket.write(responses[path] ?? "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "latin1");
-      }
-    });
+/**
+ * Starts an upstream that answers each request, which may have no body, with the bytes that its path names.
+ *
+ * @param responses Whole responses, as bytes, by path.
+ */
+export function startScriptedUpstream(responses: Readonly<Record<string, string>>): Promise<BareUpstream> {
+  return startBareUpstream((waiting, socket) => {
+    let left = waiting;
+    for (let end = left.indexOf("\r\n\r\n"); end >= 0; end = left.indexOf("\r\n\r\n")) {
+      const [, path = ""] = left.slice(0, end).split(" ");
+      left = left.slice(end + 4);
+      socket.write(responses[path] ?? "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "latin1");
+    }
+    return left;
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
 }

@@ -7,15 +7,14 @@ import { envoyBootstrap } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { startEnvoy } from "../../../src/cli/demo/envoy-process.ts";
 import { fixture } from "../../fixtures/fixture.ts";
 import { envoyBinary, misbehaviour, NO_MISBEHAVIOUR } from "../envoy-rig.ts";
-import { type ServedProcessor, startServed } from "../served-processor.ts";
+import { COLLECTING, growthDuring } from "../memory-growth.ts";
+import { startServed } from "../served-processor.ts";
 import { drained } from "./wire.ts";
 
 const MIB = 1 << 20;
 const PIECE = randomBytes(MIB);
 const INVERTED = PIECE.map((byte) => byte ^ 0xff);
 const BYTES_PER_SECOND = 25 * MIB;
-/** So that garbage is not taken for memory in use. */
-const COLLECTING = ["--expose-gc", "--import", "data:text/javascript,setInterval(gc, 50).unref()"];
 /** What is on its way between Envoy, our server and the handler, and what Node takes for itself: far below 100 MiB. */
 const SLACK_MIB = 50;
 
@@ -68,37 +67,6 @@ function invertedDigest(mebibytes: number): string {
   const hash = createHash("sha256");
   for (let left = mebibytes; left > 0; left--) hash.update(INVERTED);
   return hash.digest("hex");
-}
-
-interface Growth {
-  readonly residentMiB: number;
-  readonly externalMiB: number;
-  readonly heapMiB: number;
-}
-
-const SAMPLES: Readonly<Record<keyof Growth, string>> = {
-  residentMiB: "process_resident_memory_bytes",
-  externalMiB: "nodejs_external_memory_bytes",
-  heapMiB: "nodejs_heap_size_used_bytes",
-};
-
-/** Watches the server's memory while `work` runs: the highest values above those at the start. */
-async function growthDuring(served: ServedProcessor, work: Promise<unknown>): Promise<Growth> {
-  const names = Object.keys(SAMPLES) as (keyof Growth)[];
-  const read = () => Promise.all(names.map(async (name) => (await served.metric(SAMPLES[name])) / MIB));
-  const start = await read();
-  let peak = start;
-  let isDone = false;
-  const done = work.finally(() => {
-    isDone = true;
-  });
-  while (!isDone) {
-    const now = await read();
-    peak = peak.map((value, index) => Math.max(value, now[index] ?? 0));
-    await Promise.race([delay(50), done]);
-  }
-  const grown = names.map((name, index) => [name, Math.round((peak[index] ?? 0) - (start[index] ?? 0))] as const);
-  return Object.fromEntries(grown) as unknown as Growth;
 }
 
 describe.skipIf(envoyBinary === undefined)("a response of 100 MiB that its client reads slowly", () => {
