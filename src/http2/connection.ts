@@ -11,6 +11,7 @@ import { MAX_STREAM_ID } from "./frames.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
+import { readThroughSharedBuffer } from "./shared-read-buffer.ts";
 import { StreamTable } from "./stream-table.ts";
 import { type ConnectionProgress, Timeouts } from "./timeouts.ts";
 import type { Http2Totals } from "./totals.ts";
@@ -160,7 +161,10 @@ export class Http2Connection {
     this.#sender.preface(this.#options.limits);
     // The frames of a turn leave together, so nothing is sent before the head has been read.
     if (head !== undefined) this.#onChunk(head);
-    socket.on("data", (chunk: Buffer) => this.#onChunk(chunk));
+    const onChunk = (chunk: Buffer) => this.#onChunk(chunk);
+    if (socket instanceof Socket) readThroughSharedBuffer(socket, onChunk);
+    // What the socket has read already, and where it cannot do that, everything.
+    socket.on("data", onChunk);
     socket.on("drain", () => this.#sender.onDrain());
     socket.on("error", (error) => this.#onSocketError(error));
     socket.on("end", () => this.#onSocketEnd());

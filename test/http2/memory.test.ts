@@ -1,18 +1,7 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
+import { usedBytes } from "../used-bytes.ts";
 import { headers, REQUEST, rstStream } from "./raw-frames.ts";
 import { TestServer } from "./test-server.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-/** Bytes in use, of everything there is. */
-function usedBytes(): number {
-  collectGarbage();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
 
 describe("memory", () => {
   test("an idle stream costs at most 8 KiB beside its headers", async () => {
