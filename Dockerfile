@@ -24,6 +24,7 @@ EXPOSE 9002 9003
 # No HEALTHCHECK: Kubernetes has its own probes (deploy/ext.yaml), and one here would start a Node process every few
 # seconds and declare a container sick that serves its status elsewhere. Ask http://localhost:9003/readyz.
 #
-# Node itself is process 1, so that SIGTERM reaches it.
-ENTRYPOINT ["/nodejs/bin/node", "/app/dist/cli/main.js"]
+# Node itself is process 1, so that SIGTERM reaches it. Its garbage collector works on the server's own thread, as with
+# `npm start`: docs/performance.md says why.
+ENTRYPOINT ["/nodejs/bin/node", "--single-threaded-gc", "/app/dist/cli/main.js"]
 CMD ["serve"]

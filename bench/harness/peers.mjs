@@ -70,7 +70,8 @@ export const PEERS = [
     tasks: [...BOTH, "chunks-seen", "chunks-changed"],
     build: OURS,
     command: (task) => [
-      ...[process.execPath, join(root, "dist", "cli", "main.js"), "serve"],
+      // The flag of Node that `npm start` and the image have too.
+      ...[process.execPath, "--single-threaded-gc", join(root, "dist", "cli", "main.js"), "serve"],
       ...[task === "hello" ? "hello" : join(peerFolder("ext-proc"), `${task}.mjs`)],
       ...["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
     ],
@@ -110,7 +111,7 @@ export const PEERS = [
     tasks: ["hello"],
     only: ["headers-50", "headers-5", "headers-1"],
     build: OURS,
-    command: () => [process.execPath, join(peerFolder("transport"), "server.mjs")],
+    command: () => [process.execPath, "--single-threaded-gc", join(peerFolder("transport"), "server.mjs")],
     version: () => NODE_VERSION,
   },
   {

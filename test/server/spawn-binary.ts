@@ -6,6 +6,8 @@ import type { LogLine } from "./start-server.ts";
 
 /** The program as it is shipped; `npm test` builds it first. */
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** As `npm start` and the image have it. */
+const NODE_FLAGS: readonly string[] = ["--single-threaded-gc"];
 
 export interface BinaryOptions {
   /** Beside PATH and HOME. */
@@ -39,7 +41,7 @@ export interface RunningBinary {
 /** Starts `ext-proc ARGS`. */
 export function spawnBinary(args: readonly string[], options: BinaryOptions = {}): RunningBinary {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), MAIN, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...(options.nodeArgs ?? []), MAIN, ...args], {
     env: { PATH, HOME, ...options.env },
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],
