@@ -1,4 +1,4 @@
-import { type EditablePlace, type Effect, effect } from "./effect.ts";
+import { type EditablePlace, type Effect, effect, headerValueEffect } from "./effect.ts";
 
 /**
  * Sets a header, in place of every value it has. In trailer phases it sets a trailer.
@@ -10,12 +10,12 @@ import { type EditablePlace, type Effect, effect } from "./effect.ts";
  * `invalid_effect`.
  */
 export function setHeader(name: string, value: string | Uint8Array): Effect<EditablePlace> {
-  return effect({ kind: "setHeader", name, value });
+  return headerValueEffect("setHeader", name, value);
 }
 
 /** Adds one more value to a header, behind those it has. Names and values as for {@link setHeader}. */
 export function appendHeader(name: string, value: string | Uint8Array): Effect<EditablePlace> {
-  return effect({ kind: "appendHeader", name, value });
+  return headerValueEffect("appendHeader", name, value);
 }
 
 /**
@@ -23,12 +23,12 @@ export function appendHeader(name: string, value: string | Uint8Array): Effect<E
  * since Envoy ignores `append_action`. Names and values as for {@link setHeader}.
  */
 export function addHeaderIfAbsent(name: string, value: string | Uint8Array): Effect<EditablePlace> {
-  return effect({ kind: "addHeaderIfAbsent", name, value });
+  return headerValueEffect("addHeaderIfAbsent", name, value);
 }
 
 /** Sets a header that is there, in place of every value it has; one that is not there is not added. */
 export function overwriteHeaderIfExists(name: string, value: string | Uint8Array): Effect<EditablePlace> {
-  return effect({ kind: "overwriteHeaderIfExists", name, value });
+  return headerValueEffect("overwriteHeaderIfExists", name, value);
 }
 
 /** Removes every value of a header. `host` and names that begin with `:` cannot be removed. */

@@ -161,6 +161,15 @@ export function effectData(value: unknown): EffectData | undefined {
   return typeof value === "object" && value !== null && EFFECT in value ? (value as unknown as EffectData) : undefined;
 }
 
+/** Makes an effect that gives a header a value. Nearly all are: these are not copied. */
+export function headerValueEffect<P extends EffectPlace>(
+  kind: HeaderValueData["kind"],
+  name: string,
+  value: string | Uint8Array,
+): Effect<P> {
+  return { [EFFECT]: true, kind, name, value } as unknown as Effect<P>;
+}
+
 /** Makes an effect of its data. Each function that does so says for which phases. */
 export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
   return { [EFFECT]: true, ...data } as unknown as Effect<P>;

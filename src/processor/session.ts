@@ -105,7 +105,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return false;
     const phase = phaseOf(message);
     const direction = phase === undefined ? "request" : directionOf(phase);
-    const queue = direction === "request" ? this.#queues.request : this.#queues.response;
+    const queue = this.#queueOf(direction);
     if (queue.awaited !== undefined && phase !== undefined) {
       queue.waiting.push(message);
       return false;
@@ -145,7 +145,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   handlerPending(direction: Direction, index: number): void {
-    const queue = this.#queues[direction];
+    const queue = this.#queueOf(direction);
     queue.at = index;
     const rule = this.#rules.rules[index];
     if (rule) queue.awaited?.continueWith(rule.limit);
@@ -156,7 +156,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
-    const queue = this.#queues[directionOf(message.case)];
+    const queue = this.#queueOf(directionOf(message.case));
     queue.awaited = undefined;
     this.#settle(message, answer);
     this.#takeWaiting(queue);
@@ -168,7 +168,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const { longestTimeoutMs, declaration } = this.#rules;
     // Envoy extends both directions by it, and each of them once: so for all that is waited for, and may be yet.
     const wanted = DIRECTIONS.map((direction) => {
-      const { awaited } = this.#queues[direction];
+      const { awaited } = this.#queueOf(direction);
       return awaited === undefined ? grantMs : longestTimeoutMs - awaited.passedMs + MARGIN_MS;
     });
     const most = Math.min(Math.max(...wanted), declaration.maxMessageTimeoutMs);
@@ -178,7 +178,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   timedOut(message: PhaseMessage): void {
     const direction = directionOf(message.case);
-    const queue = this.#queues[direction];
+    const queue = this.#queueOf(direction);
     const rule = this.#rules.rules[queue.at];
     this.#abandon(direction);
     const processor = rule?.definition.name ?? "";
@@ -326,7 +326,7 @@ export class Session implements AnswerOwner, BodyOwner {
     for (const direction of DIRECTIONS) {
       const awaited = this.#abandon(direction);
       if (awaited) this.#send(this.#exchange.answer(awaited, CONTINUE));
-      this.#takeWaiting(this.#queues[direction]);
+      this.#takeWaiting(this.#queueOf(direction));
     }
   }
 
@@ -339,7 +339,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** Waits no more for handlers at work; gives what they were to answer. */
   #abandon(direction: Direction): PhaseMessage | undefined {
-    const queue = this.#queues[direction];
+    const queue = this.#queueOf(direction);
     if (queue.awaited === undefined) return undefined;
     this.#late ??= new LateHandlers();
     this.#chain.abandon(direction);
@@ -360,26 +360,30 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#over = true;
     const lost = this.#bodies?.lostTail(ended === "completed");
     if (lost) this.#tellFault(lost, "passed");
-    for (const direction of DIRECTIONS) {
-      this.#queues[direction].waiting.length = 0;
-      this.#abandon(direction);
-      this.#bodies?.close(direction);
-    }
+    this.#endDirection("request");
+    this.#endDirection("response");
     this.#scope.end();
     this.#options.sessions?.delete(this);
     const { observer, outlet, origin } = this.#options;
     const result = this.#fault === undefined ? ended : "fault";
-    const end: SessionEnd = {
-      result,
-      ...(this.#fault && { fault: this.#fault }),
-      ...(error && { error }),
-      ...(this.#exchange.observabilityMode && { observed: true }),
-    };
+    const end: SessionEnd = { result, fault: this.#fault, error, observed: this.#exchange.observabilityMode };
     observer?.ended(end, origin);
     this.#tellEnd(result);
     outlet.ended(end);
     // A handler that never settles would keep it.
     if (this.late) this.#scope.forget();
+  }
+
+  #endDirection(direction: Direction): void {
+    const { waiting } = this.#queueOf(direction);
+    if (waiting.length > 0) waiting.length = 0;
+    this.#abandon(direction);
+    this.#bodies?.close(direction);
+  }
+
+  /** By name: with many names for one place in the code engines look each up in a table. */
+  #queueOf(direction: Direction): DirectionQueue {
+    return direction === "request" ? this.#queues.request : this.#queues.response;
   }
 
   /** To `done` of the processors, and to the decision log. */

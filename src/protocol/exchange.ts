@@ -9,7 +9,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
-import { DirectionState, endsDirection, RANK } from "./direction-state.ts";
+import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
 import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
@@ -98,27 +98,27 @@ export class Exchange {
 
   /** The body mode in force, an override of our own included; undefined where the peer did not tell. */
   bodyMode(direction: Direction): BodyMode | undefined {
-    return this.#directions[direction].mode;
+    return this.#state(direction).mode;
   }
 
   /** The headers of a direction as Envoy sent them, once it did. */
   headers(direction: Direction): HttpHeaders | undefined {
-    return this.#directions[direction].headers;
+    return this.#state(direction).headers;
   }
 
   /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
   framing(direction: Direction): MessageFraming | undefined {
-    return this.#directions[direction].framing;
+    return this.#state(direction).framing;
   }
 
   /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
   headerFields(direction: Direction): HeaderFields {
-    return this.#directions[direction].fields;
+    return this.#state(direction).fields;
   }
 
   /** Counts changes, which may still grow, in the headers of a direction from here on. Answers have to say them. */
   changeHead(direction: Direction, changes: readonly HeaderChange[]): WorkingHead {
-    return this.#directions[direction].changeHead(changes);
+    return this.#state(direction).changeHead(changes);
   }
 
   /**
@@ -158,20 +158,20 @@ export class Exchange {
 
   /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
   withhold(direction: Direction, withheld: boolean): void {
-    this.#directions[direction].withheld = withheld;
+    this.#state(direction).withheld = withheld;
   }
 
   /** Bytes of the body behind the headers: 0 where there is none, undefined where it is not known. */
   bodyBytes(direction: Direction): number | undefined {
-    return this.#directions[direction].bodyBytes;
+    return this.#state(direction).bodyBytes;
   }
 
   /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
   awaits(phase: Phase): boolean {
-    const { answeredRank, ended, rank, owed } = this.#directions[directionOf(phase)];
+    const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));
     // Of a body there may be one more piece to be answered.
-    if (isBodyPhase(phase)) return answeredRank <= RANK[phase] && (!ended || (rank === RANK[phase] && owed > 0));
-    return answeredRank < RANK[phase] && !(ended && rank < RANK[phase]);
+    if (isBodyPhase(phase)) return answeredRank <= rankOf(phase) && (!ended || (rank === rankOf(phase) && owed > 0));
+    return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
   }
 
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
@@ -180,6 +180,7 @@ export class Exchange {
     return !this.#observed && (holdsBody(request) || holdsBody(response));
   }
 
+  /** By name: with two names for one place in the code engines look each up in a table. */
   #state(direction: Direction): DirectionState {
     return direction === "request" ? this.#directions.request : this.#directions.response;
   }
@@ -195,8 +196,8 @@ export class Exchange {
     const state = this.#state(direction);
     // Envoy may repeat the end of a body; whatever follows an end is owed nothing.
     if (state.ended) return { kind: "ignored", reason: "ended" };
-    const rank = RANK[request.case];
-    if (rank < state.rank || (rank === state.rank && rank !== RANK.requestBody)) {
+    const rank = rankOf(request.case);
+    if (rank < state.rank || (rank === state.rank && rank !== RANK.body)) {
       return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
     }
     const ignored = this.#ignoredOverride(direction, rank);
@@ -239,7 +240,7 @@ export class Exchange {
     const state = this.#state(directionOf(message.case));
     this.owed--;
     state.owed--;
-    state.answeredRank = RANK[message.case];
+    state.answeredRank = rankOf(message.case);
     state.extended = false;
     switch (message.case) {
       case "requestHeaders":
@@ -281,7 +282,7 @@ export class Exchange {
       modes: this.modes,
       earlier: this.#override,
       sendsBodyAtOnce: this.#sendsBodyAtOnce,
-      bodyBytes: this.#directions[directionOf(phase)].bodyBytes,
+      bodyBytes: this.#state(directionOf(phase)).bodyBytes,
     });
   }
 
@@ -316,8 +317,8 @@ export class Exchange {
     if (config === undefined) return;
     for (const direction of DIRECTIONS) {
       const mode = configuredBodyMode(config, direction);
-      this.#directions[direction].configured = mode;
-      this.#directions[direction].mode = mode;
+      this.#state(direction).configured = mode;
+      this.#state(direction).mode = mode;
     }
   }
 
@@ -360,7 +361,7 @@ export class Exchange {
   #ignoredOverride(direction: Direction, rank: number): string | undefined {
     const { request, response } = this.#directions;
     const state = this.#state(direction);
-    if (state.overriddenToBuffered && rank === RANK.requestBody && state.rank === rank)
+    if (state.overriddenToBuffered && rank === RANK.body && state.rank === rank)
       return `Envoy sent a second piece of a ${direction} body that an override asked to be BUFFERED`;
     if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && awaitsBody(request))
       return "Envoy sent the response before the request body that an override asked to be BUFFERED";
@@ -375,7 +376,7 @@ function holdsBody(state: DirectionState): boolean {
 
 /** True where a body has to come: its length was named, and nothing of it is there. */
 function awaitsBody({ rank, bodyBytes }: DirectionState): boolean {
-  return rank === RANK.requestHeaders && bodyBytes !== undefined && bodyBytes > 0;
+  return rank === RANK.headers && bodyBytes !== undefined && bodyBytes > 0;
 }
 
 /** Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */
