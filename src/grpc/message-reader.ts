@@ -75,7 +75,7 @@ export class MessageReader {
       return at;
     }
     const message = messageMemory(length);
-    message.set(source.subarray(at, at + length));
+    message.set(part(source, at, length));
     this.#pass(message);
     return at + length;
   }
@@ -83,7 +83,7 @@ export class MessageReader {
   #readPrefix(source: Uint8Array, at: number, end: number): number {
     const taken = Math.min(PREFIX_BYTES - this.#prefixHave, end - at);
     this.#prefix ??= new Uint8Array(PREFIX_BYTES);
-    this.#prefix.set(source.subarray(at, at + taken), this.#prefixHave);
+    this.#prefix.set(part(source, at, taken), this.#prefixHave);
     this.#prefixHave += taken;
     if (this.#prefixHave < PREFIX_BYTES) return at + taken;
     this.#prefixHave = 0;
@@ -109,7 +109,7 @@ export class MessageReader {
       larger.set(message.subarray(0, this.#messageHave));
       message = larger;
     }
-    message.set(source.subarray(at, at + taken), this.#messageHave);
+    message.set(part(source, at, taken), this.#messageHave);
     this.#messageHave = have;
     this.#message = have < this.#messageLength ? message : undefined;
     if (have === this.#messageLength) this.#pass(message);
@@ -133,6 +133,11 @@ export class MessageReader {
     this.stop();
     this.#sink.onUnreadable(problem);
   }
+}
+
+/** Quicker than subarray() of a Buffer, which makes a Buffer. */
+function part(source: Uint8Array, at: number, length: number): Uint8Array {
+  return new Uint8Array(source.buffer, source.byteOffset + at, length);
 }
 
 function readUint32(source: Uint8Array, at: number): number {

@@ -169,8 +169,10 @@ function sizeOfAnyEntry(bytes: Uint8Array, start: number, end: number): number {
 }
 
 function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
-  return true;
+  // One look at all of them is quicker than one at each.
+  let bits = 0;
+  for (let at = start; at < end; at++) bits |= bytes[at] ?? 0;
+  return bits < 0x80;
 }
 
 /** The name at an offset, which is ASCII and as long as the lower-case name, is the same but for its case. */
