@@ -1,5 +1,5 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { PhaseMessage } from "../protocol/phase.ts";
+import type { Direction, PhaseMessage } from "../protocol/phase.ts";
 import type { AwaitedAnswer } from "./awaited-answer.ts";
 import type { LateHandlers } from "./late-handlers.ts";
 
@@ -18,5 +18,16 @@ export class DirectionQueue {
     this.awaited = undefined;
     awaited?.abandon(late);
     return message;
+  }
+}
+
+/** Those of a transaction. */
+export class DirectionQueues {
+  readonly request: DirectionQueue = new DirectionQueue();
+  readonly response: DirectionQueue = new DirectionQueue();
+
+  /** By name: with two names for one place in the code engines look each up in a table. */
+  of(direction: Direction): DirectionQueue {
+    return direction === "request" ? this.request : this.response;
   }
 }

@@ -21,7 +21,7 @@ export interface SessionEnd {
    * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
    * error would fail the transaction that Envoy merely copies to us.
    */
-  readonly observed?: boolean;
+  readonly observed?: boolean | undefined;
 }
 
 /**

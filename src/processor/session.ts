@@ -21,7 +21,7 @@ import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { decideFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
-import { DirectionQueue } from "./direction-queue.ts";
+import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
 import { earlyAnswers } from "./early-answers.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
@@ -51,10 +51,7 @@ export class Session implements AnswerOwner, BodyOwner {
   /** There where bodies have handlers. */
   readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
-  readonly #queues: Record<Direction, DirectionQueue> = {
-    request: new DirectionQueue(),
-    response: new DirectionQueue(),
-  };
+  readonly #queues = new DirectionQueues();
   /** Where answers go that Envoy does not get, in shadow and observability mode. */
   #imagined: ImaginedExchange | undefined;
   #record: SessionRecord | undefined;
@@ -105,7 +102,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return false;
     const phase = phaseOf(message);
     const direction = phase === undefined ? "request" : directionOf(phase);
-    const queue = this.#queueOf(direction);
+    const queue = this.#queues.of(direction);
     if (queue.awaited !== undefined && phase !== undefined) {
       queue.waiting.push(message);
       return false;
@@ -145,7 +142,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   handlerPending(direction: Direction, index: number): void {
-    const queue = this.#queueOf(direction);
+    const queue = this.#queues.of(direction);
     queue.at = index;
     const rule = this.#rules.rules[index];
     if (rule) queue.awaited?.continueWith(rule.limit);
@@ -156,7 +153,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
-    const queue = this.#queueOf(directionOf(message.case));
+    const queue = this.#queues.of(directionOf(message.case));
     queue.awaited = undefined;
     this.#settle(message, answer);
     this.#takeWaiting(queue);
@@ -168,7 +165,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const { longestTimeoutMs, declaration } = this.#rules;
     // Envoy extends both directions by it, and each of them once: so for all that is waited for, and may be yet.
     const wanted = DIRECTIONS.map((direction) => {
-      const { awaited } = this.#queueOf(direction);
+      const { awaited } = this.#queues.of(direction);
       return awaited === undefined ? grantMs : longestTimeoutMs - awaited.passedMs + MARGIN_MS;
     });
     const most = Math.min(Math.max(...wanted), declaration.maxMessageTimeoutMs);
@@ -178,7 +175,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   timedOut(message: PhaseMessage): void {
     const direction = directionOf(message.case);
-    const queue = this.#queueOf(direction);
+    const queue = this.#queues.of(direction);
     const rule = this.#rules.rules[queue.at];
     this.#abandon(direction);
     const processor = rule?.definition.name ?? "";
@@ -326,7 +323,7 @@ export class Session implements AnswerOwner, BodyOwner {
     for (const direction of DIRECTIONS) {
       const awaited = this.#abandon(direction);
       if (awaited) this.#send(this.#exchange.answer(awaited, CONTINUE));
-      this.#takeWaiting(this.#queueOf(direction));
+      this.#takeWaiting(this.#queues.of(direction));
     }
   }
 
@@ -339,7 +336,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** Waits no more for handlers at work; gives what they were to answer. */
   #abandon(direction: Direction): PhaseMessage | undefined {
-    const queue = this.#queueOf(direction);
+    const queue = this.#queues.of(direction);
     if (queue.awaited === undefined) return undefined;
     this.#late ??= new LateHandlers();
     this.#chain.abandon(direction);
@@ -366,7 +363,8 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#options.sessions?.delete(this);
     const { observer, outlet, origin } = this.#options;
     const result = this.#fault === undefined ? ended : "fault";
-    const end: SessionEnd = { result, fault: this.#fault, error, observed: this.#exchange.observabilityMode };
+    const observed = this.#exchange.observabilityMode || undefined;
+    const end: SessionEnd = { result, fault: this.#fault, error, observed };
     observer?.ended(end, origin);
     this.#tellEnd(result);
     outlet.ended(end);
@@ -375,15 +373,10 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   #endDirection(direction: Direction): void {
-    const { waiting } = this.#queueOf(direction);
+    const { waiting } = this.#queues.of(direction);
     if (waiting.length > 0) waiting.length = 0;
     this.#abandon(direction);
     this.#bodies?.close(direction);
-  }
-
-  /** By name: with many names for one place in the code engines look each up in a table. */
-  #queueOf(direction: Direction): DirectionQueue {
-    return direction === "request" ? this.#queues.request : this.#queues.response;
   }
 
   /** To `done` of the processors, and to the decision log. */
