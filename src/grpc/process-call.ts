@@ -6,7 +6,7 @@ import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
 import { Session } from "../processor/session.ts";
-import type { SessionEnd, SessionOutlet } from "../processor/session-observer.ts";
+import { CUT_OFF, type SessionEnd, type SessionOutlet } from "../processor/session-observer.ts";
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
@@ -39,6 +39,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   readonly #session: Session;
   #deadline: NodeJS.Timeout | undefined;
   #began = false;
+  #isReset = false;
   #writable = true;
   #whenDrained: (() => void)[] | undefined;
 
@@ -95,6 +96,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   onReset(): void {
+    this.#isReset = true;
     this.#session.cancel();
   }
 
@@ -122,10 +124,11 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     clearTimeout(this.#deadline);
     this.#reader.stop();
     this.#drain();
-    // A canceled call has no stream left to end, except by its own deadline, which has ended it already.
     if (error !== undefined)
       this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
     else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
+    // Reset, it has no stream left to end; its own deadline has ended it already.
+    else if (!this.#isReset) this.#reply.end(GrpcStatus.CANCELLED, CUT_OFF);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
     this.#session.late?.whenNone(this.#stream.hold());
   }

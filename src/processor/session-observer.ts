@@ -10,6 +10,9 @@ export type SessionResult = TransactionResult;
 /** Every result, for counters that start at zero. */
 export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
 
+/** What a peer is told that is still there at the end of a `canceled` transaction. */
+export const CUT_OFF = "the peer ended its messages while it was owed an answer that waits for more of them";
+
 /** The end of a transaction; `fault` is there where `result` is `fault`. */
 export interface SessionEnd {
   readonly result: SessionResult;

@@ -348,7 +348,10 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   #endIfDone(): void {
-    if (this.#halfClosed && !this.running) this.#end("completed");
+    if (!this.#halfClosed || this.running) return;
+    // Nothing more comes that it waits for: Envoy does so where its client went away.
+    const isCutOff = this.#owes || (this.#exchange.withholds && !this.#rules.shadow);
+    this.#end(isCutOff ? "canceled" : "completed");
   }
 
   /** `error` is what the stream ends with; a fault that was dealt with in another way leaves none. */

@@ -24,7 +24,7 @@ export interface Peer {
  * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
  * - `immediate_response`: a processor answered the client itself.
  * - `fault`: something failed, and the fault policy decided what became of the transaction.
- * - `canceled`: the peer went away while an answer was owed.
+ * - `canceled`: the peer went away, or ended its messages, while an answer was owed.
  */
 export type TransactionResult = "completed" | "immediate_response" | "fault" | "canceled";
 

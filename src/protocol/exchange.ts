@@ -7,11 +7,12 @@ import type {
   ProcessingResponse,
   ProtocolConfiguration,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Accepted } from "./accepted.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
-import { type Fault, fault } from "./fault.ts";
+import { fault } from "./fault.ts";
 import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import type { HeaderFields } from "./headers.ts";
@@ -30,15 +31,6 @@ import {
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.ts";
-
-/** What a message means to the exchange. */
-export type Accepted =
-  /** The message opens a phase: run its handlers, then call {@link Exchange.answer}, once and in order. */
-  | { readonly kind: "message"; readonly message: PhaseMessage }
-  /** No answer is owed, and none may be given. */
-  | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
-  /** The peer broke the protocol; the stream cannot go on. */
-  | Fault;
 
 /**
  * Why an immediate response would not reach the client.
@@ -154,6 +146,11 @@ export class Exchange {
   get canStillPass(): boolean {
     const { request, response } = this.#directions;
     return !this.#answeredImmediately && !request.withheld && !response.withheld;
+  }
+
+  /** True while bytes of a body are held back, or have begun to leave in another form, and the end is not there yet. */
+  get withholds(): boolean {
+    return !this.#observed && (this.#directions.request.withheld || this.#directions.response.withheld);
   }
 
   /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */

@@ -7,6 +7,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { jsonProblem } from "../debug/json-problem.ts";
 import type { Processor } from "../processor/definition.ts";
+import { CUT_OFF } from "../processor/session-observer.ts";
 import { joinBytes } from "../protocol/join-bytes.ts";
 import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
@@ -65,7 +66,10 @@ async function answer(
     const { code, rawMessage } = faultError(end.error);
     return text(code === Code.Unavailable ? 503 : 500, rawMessage);
   }
-  if (end.result === "canceled") return text(499, "the caller went away");
+  if (end.result === "canceled")
+    return request.signal.aborted
+      ? text(499, "the caller went away")
+      : text(500, `over HTTP no body comes: ${CUT_OFF}`);
   const answers = responses.filter(({ response }) => response.case !== undefined);
   if (answers.length > 1) return text(500, "the answer takes several messages, and over HTTP there is one");
   return json(answers[0]);

@@ -4,8 +4,9 @@ import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { upperProcessor } from "../processor/body/upper.ts";
 import { deferred, nextTurn } from "../processor/deferred.ts";
-import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
+import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { requestBytes } from "./fake-stream.ts";
 import { grpcFrame } from "./framing.ts";
 import { startCall } from "./started-call.ts";
@@ -56,6 +57,19 @@ describe("a call with synchronous handlers", () => {
     receive(headersOf("responseHeaders"));
     call.onReset();
     expect(stream.log.length).toBe(length);
+  });
+
+  test("ends with CANCELLED where the half-close leaves a body without its end, and an answer owed", () => {
+    const { call, stream, ends, receive } = startCall(upperProcessor("whole"));
+    receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "a piece"));
+    call.onEnd();
+    expect(stream.ending).toEqual({
+      ":status": "200",
+      "content-type": "application/grpc",
+      "grpc-status": "1",
+      "grpc-message": "the peer ended its messages while it was owed an answer that waits for more of them",
+    });
+    expect(ends).toEqual([{ result: "canceled" }]);
   });
 
   test("without a message is answered with headers and OK", () => {

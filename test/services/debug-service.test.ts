@@ -7,11 +7,13 @@ import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { CUT_OFF } from "../../src/processor/session-observer.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { MAX_DEBUG_MESSAGES } from "../../src/services/debug-service.ts";
 import type { ExternalProcessorOptions } from "../../src/services/external-processor.ts";
 import { debugRoutes } from "../../src/services/routes.ts";
+import { upperProcessor } from "../processor/body/upper.ts";
 import { deferred, nextTurn } from "../processor/deferred.ts";
 import { changesOf } from "../processor/recorded-session.ts";
 import { bodyModes, bodyOf, headersOf, plainMessage, trailersOf } from "../protocol/messages.ts";
@@ -214,6 +216,12 @@ describe("the end of a call", () => {
     abort.abort();
     expect((await call).code).toBe(Code.Canceled);
     await expect.poll(() => signal.aborted).toBe(true);
+  });
+
+  test("by messages that leave an answer owed says so", async () => {
+    const requests = [headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED"))];
+    const { code, rawMessage } = await errorOf(clientOf(upperProcessor("whole")).process({ requests }));
+    expect([code, rawMessage]).toEqual([Code.InvalidArgument, `requests: ${CUT_OFF}`]);
   });
 
   test("by a server that shuts down is UNAVAILABLE", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, setHeader, streamedImmediateResponse } from "../../src/index.ts";
+import { upperProcessor } from "../processor/body/upper.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { curl, hasCurl } from "../wire/curl.ts";
 
@@ -17,6 +18,13 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
       expect(answer.status).toBe(200);
       expect(Object.keys(JSON.parse(answer.body))).toEqual(["requestHeaders"]);
     }
+  });
+
+  test("says so where a body is waited for, which does not come over HTTP", async () => {
+    const { port } = await serverForTest(upperProcessor("whole"), { httpService: true });
+    const { status, body } = await post(port, '{"requestHeaders":{},"protocolConfig":{"requestBodyMode":4}}');
+    expect(status).toBe(500);
+    expect(body).toMatch(/^over HTTP no body comes: /);
   });
 
   test("is not there unless it is asked for", async () => {

@@ -5,12 +5,14 @@ import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ext
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { CUT_OFF } from "../../src/processor/session-observer.ts";
 import type { SessionOptions } from "../../src/processor/session-options.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { processStream } from "../../src/services/process-stream.ts";
+import { upperProcessor } from "../processor/body/upper.ts";
 import { deferred, nextTurn } from "../processor/deferred.ts";
-import { bodyOf, headersOf, plainMessage } from "../protocol/messages.ts";
+import { bodyModes, bodyOf, headersOf, plainMessage } from "../protocol/messages.ts";
 import { MessageQueue } from "./message-queue.ts";
 
 const SECRET = "s3cr3t";
@@ -75,6 +77,15 @@ describe("a stream that goes well", () => {
     peer.close();
     expect(await drain(stream)).toEqual({ members: PHASES });
     expect(ends).toEqual(["completed"]);
+  });
+
+  test("is CANCELLED where the half-close leaves a body without its end, and an answer owed", async () => {
+    const { peer, stream, ends } = open(upperProcessor("whole"));
+    peer.send(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "a piece"));
+    peer.close();
+    const { members, error } = await drain(stream);
+    expect([members, error?.code, error?.rawMessage]).toEqual([[], Code.Canceled, CUT_OFF]);
+    expect(ends).toEqual(["canceled"]);
   });
 
   test("answers each message before the next one comes", async () => {
