@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { grpcBody, headerMessages } from "./harness/messages.mjs";
+import { NODE_FLAGS } from "./harness/peers.mjs";
 
 const CALLERS = 50;
 const MOST = 0.1;
@@ -28,7 +29,7 @@ writeFileSync(bodyFile, grpcBody(headerMessages()));
 const off = ["--status-listen", "off", "--admin-listen", "off", "--log-level", "info"];
 const server = spawn(
   process.execPath,
-  [join(root, "dist/cli/main.js"), "serve", "--debug", "on", "--listen", "127.0.0.1:0", ...off],
+  [...NODE_FLAGS, join(root, "dist/cli/main.js"), "serve", "--debug", "on", "--listen", "127.0.0.1:0", ...off],
   { stdio: ["ignore", "pipe", "inherit"] },
 );
 try {

@@ -1,11 +1,14 @@
 // `npm run bench:latency` shows where the time goes that ext-proc adds behind a real Envoy: requests of 1, 8 and 64
 // HTTP/1.1 clients, none, one and two messages a stream, over TCP and over a Unix socket. It prints a table in Markdown.
-// Needs h2load and Envoy, as `npm run bench` does. Exit code 0: measured, 1: not.
+// Needs h2load and Envoy, as `npm run bench` does. Exit code 0: measured, 1: not, 2: wrong usage.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { NODE_FLAGS } from "./harness/peers.mjs";
+import { cpuSeconds } from "./harness/proc-files.mjs";
 import { run } from "./harness/processes.mjs";
 import { UPSTREAM } from "./scenarios/behind-envoy.mjs";
 
@@ -16,9 +19,10 @@ const { ensureEnvoy } = await import(new URL("../dist/cli/envoy-binary.js", impo
 
 const CLIENTS = [1, 8, 64];
 const MESSAGES = [0, 1, 2];
-const ROUNDS = Number(process.argv[2] ?? 3);
-const REQUESTS_OF_ONE = Number(process.argv[3] ?? 4000);
-const TICKS_PER_SECOND = 100;
+const USAGE = `usage: npm run bench:latency [-- --rounds N --requests N]
+  --rounds N    measurements of each case; default 3
+  --requests N  of one client in each, four times as many of several; default 4000
+`;
 
 /** @param {number} count Messages of a stream; 0: no stream. */
 function filterFor(count) {
@@ -26,16 +30,10 @@ function filterFor(count) {
   return { processing_mode: mode };
 }
 
-/** @param {number} pid */
-function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
 /** @param {string} listen @returns {Promise<{ pid: number, address: string, stop(): void }>} */
 async function startServer(listen) {
   const off = ["--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-  const args = [join(root, "dist", "cli", "main.js"), "serve", "hello", "--listen", listen, ...off];
+  const args = [...NODE_FLAGS, join(root, "dist", "cli", "main.js"), "serve", "hello", "--listen", listen, ...off];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   const address = await new Promise((resolve, reject) => {
@@ -107,7 +105,7 @@ function median(values) {
 
 /** @param {Front} one @param {number} clients @returns {Promise<Measured>} */
 async function measure({ front, server }, clients) {
-  const requests = REQUESTS_OF_ONE * (clients === 1 ? 1 : 4);
+  const requests = options.requests * (clients === 1 ? 1 : 4);
   const [envoyBefore, serverBefore] = [cpuSeconds(front.pid), cpuSeconds(server.pid)];
   const url = `http://127.0.0.1:${front.port}/`;
   const text = await run(["h2load", "--h1", "-c", String(clients), "-n", String(requests), url], { limitMs: 120_000 });
@@ -138,6 +136,11 @@ function table(fronts) {
   return `${lines.join("\n")}\n`;
 }
 
+const options = readOptions();
+if (options.help || !(options.rounds > 0 && options.requests > 0)) {
+  (options.help ? process.stdout : process.stderr).write(USAGE);
+  process.exit(options.help ? 0 : 2);
+}
 const binary = await findBinary();
 const folder = mkdtempSync(join(tmpdir(), "ext-proc-latency-"));
 /** @type {(() => unknown)[]} */
@@ -159,7 +162,7 @@ try {
     }
   }
   for (const one of fronts) for (const clients of [8, 8]) await measure(one, clients);
-  for (let round = 0; round < ROUNDS; round++)
+  for (let round = 0; round < options.rounds; round++)
     for (const one of round % 2 === 0 ? fronts : [...fronts].reverse())
       for (const clients of CLIENTS) one.measured.get(clients)?.push(await measure(one, clients));
   process.stdout.write(table(fronts));
@@ -169,6 +172,21 @@ try {
 } finally {
   for (const stop of stops.reverse()) await stop();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** @returns {{ readonly help: boolean, readonly rounds: number, readonly requests: number }} NaN for what is no number. */
+function readOptions() {
+  try {
+    const known = /** @type {const} */ ({
+      rounds: { type: "string", default: "3" },
+      requests: { type: "string", default: "4000" },
+      help: { type: "boolean", short: "h", default: false },
+    });
+    const { help, rounds, requests } = parseArgs({ options: known }).values;
+    return { help, rounds: Number(rounds), requests: Number(requests) };
+  } catch {
+    return { help: false, rounds: Number.NaN, requests: Number.NaN };
+  }
 }
 
 async function findBinary() {

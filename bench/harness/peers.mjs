@@ -46,6 +46,9 @@ export function peerFolder(peer) {
   return join(root, "bench", "peers", peer);
 }
 
+/** What `npm start` and the image give Node too. */
+export const NODE_FLAGS = ["--single-threaded-gc"];
+
 const NODE = { tool: process.execPath, hint: "", steps: [] };
 const NODE_VERSION = `Node ${process.versions.node}`;
 /** @type {Build} */
@@ -70,8 +73,7 @@ export const PEERS = [
     tasks: [...BOTH, "chunks-seen", "chunks-changed"],
     build: OURS,
     command: (task) => [
-      // The flag of Node that `npm start` and the image have too.
-      ...[process.execPath, "--single-threaded-gc", join(root, "dist", "cli", "main.js"), "serve"],
+      ...[process.execPath, ...NODE_FLAGS, join(root, "dist", "cli", "main.js"), "serve"],
       ...[task === "hello" ? "hello" : join(peerFolder("ext-proc"), `${task}.mjs`)],
       ...["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
     ],
@@ -111,7 +113,7 @@ export const PEERS = [
     tasks: ["hello"],
     only: ["headers-50", "headers-5", "headers-1"],
     build: OURS,
-    command: () => [process.execPath, "--single-threaded-gc", join(peerFolder("transport"), "server.mjs")],
+    command: () => [process.execPath, ...NODE_FLAGS, join(peerFolder("transport"), "server.mjs")],
     version: () => NODE_VERSION,
   },
   {
