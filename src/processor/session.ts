@@ -350,7 +350,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #endIfDone(): void {
     if (!this.#halfClosed || this.running) return;
     // Nothing more comes that it waits for: Envoy does so where its client went away.
-    const isCutOff = this.#owes || (this.#exchange.withholds && !this.#rules.shadow);
+    const isCutOff = this.#owes || (this.#exchange.lacksEnd && !this.#rules.shadow);
     this.#end(isCutOff ? "canceled" : "completed");
   }
 

@@ -9,6 +9,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Accepted } from "./accepted.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
+import { findAttribute, isEmpty, ownValue } from "./attributes.ts";
 import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
@@ -118,7 +119,8 @@ export class Exchange {
    * both directions have it, the response's value is the later one.
    */
   attribute(name: string): JsonValue | undefined {
-    return findAttribute(this.#directions.response, name) ?? findAttribute(this.#directions.request, name);
+    const { request, response } = this.#directions;
+    return findAttribute(response.attributes, name) ?? findAttribute(request.attributes, name);
   }
 
   /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
@@ -148,9 +150,11 @@ export class Exchange {
     return !this.#answeredImmediately && !request.withheld && !response.withheld;
   }
 
-  /** True while bytes of a body are held back, or have begun to leave in another form, and the end is not there yet. */
-  get withholds(): boolean {
-    return !this.#observed && (this.#directions.request.withheld || this.#directions.response.withheld);
+  /** True while a full-duplex body is held back, or has begun to leave in another form, and its end has not come. */
+  get lacksEnd(): boolean {
+    const { request, response } = this.#directions;
+    // Behind the end of the response nobody waits for that of the request.
+    return !this.#observed && !response.ended && (lacksEnd(request) || lacksEnd(response));
   }
 
   /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
@@ -371,26 +375,12 @@ function holdsBody(state: DirectionState): boolean {
   return state.holdsBody || state.withheld;
 }
 
+/** In other modes trailers that are not sent can hide the end of a body. */
+function lacksEnd({ withheld, mode }: DirectionState): boolean {
+  return withheld && mode === "FULL_DUPLEX_STREAMED";
+}
+
 /** True where a body has to come: its length was named, and nothing of it is there. */
 function awaitsBody({ rank, bodyBytes }: DirectionState): boolean {
   return rank === RANK.headers && bodyBytes !== undefined && bodyBytes > 0;
-}
-
-/** Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */
-function findAttribute({ attributes }: DirectionState, name: string): JsonValue | undefined {
-  for (const group in attributes) {
-    const value = ownValue(attributes[group], name);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function isEmpty(values: object): boolean {
-  for (const _name in values) return false;
-  return true;
-}
-
-/** A name may come from a processor's own input, and `constructor` is no attribute. */
-function ownValue<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
-  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }

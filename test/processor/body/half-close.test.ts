@@ -91,6 +91,19 @@ test.each(["whole", "chunks", "stream"] as const)(
   },
 );
 
+test.each(["STREAMED", "GRPC"] as const)(
+  "a peer that half-closes behind pieces in %s is done: trailers that it does not send may have hidden the end",
+  async (mode) => {
+    const open = headersOf("requestHeaders", [[":method", "POST"]], bodyModes(mode));
+    expect(await endBehind(upperProcessor("chunks"), [open, PIECE])).toBe("ended: completed");
+  },
+);
+
+test("a peer that half-closes behind an early response is done, whatever became of the request's body", async () => {
+  const early = [OPEN, PIECE, PIECE, headersOf("responseHeaders", [[":status", "413"]], { endOfStream: true })];
+  expect(await endBehind(lagging, early)).toBe("ended: completed");
+});
+
 test("a peer that only watches is done whenever it half-closes", async () => {
   const watched = headersOf("requestHeaders", [], { observabilityMode: true });
   expect(await endBehind(upperProcessor("whole"), [watched])).toBe("ended: completed");
