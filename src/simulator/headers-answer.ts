@@ -105,7 +105,7 @@ function sendBodySoFar(filter: FilterState, state: DirectionState): boolean {
     case "STREAMED":
     case "FULL_DUPLEX_STREAMED":
       sendHeldAsChunk(filter, state, false);
-      if (!holdsHeaders(filter, state)) state.resumeIfPaused();
+      if (!filter.config.release.holdsHeadersForFirstChunk) state.resumeIfPaused();
       return true;
     case "BUFFERED_PARTIAL":
       if (state.path.buffered) enqueue(filter, state, { bytes: state.path.takeBuffered(), endStream: false });
@@ -124,10 +124,6 @@ function sendHeldAsChunk(filter: FilterState, state: DirectionState, endStream: 
     sendBody(filter, state, { bytes, endStream, waitsFor: "streamed_body" });
   }
   if (isBelowLowLimit(filter, state)) state.clearWatermark();
-}
-
-function holdsHeaders({ config }: FilterState, { mode, direction }: DirectionState): boolean {
-  return config.release.holdsHeadersForFirstChunk && (mode.body === "STREAMED" || direction === "response");
 }
 
 function letGo(state: DirectionState): void {

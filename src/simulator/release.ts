@@ -13,7 +13,7 @@ export interface Release {
   readonly shortDetails: boolean;
   readonly streamedImmediateResponse: boolean;
   readonly allowContentLengthHeader: boolean;
-  /** In STREAMED the headers wait for the first answer to a chunk; FULL_DUPLEX_STREAMED responses too. */
+  /** In STREAMED and FULL_DUPLEX_STREAMED the headers wait for the first answer to a chunk. */
   readonly holdsHeadersForFirstChunk: boolean;
   /** An empty piece of a body that does not end it is sent to the server. */
   readonly sendsEmptyChunks: boolean;
