@@ -1,8 +1,7 @@
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadScenarios } from "../scenarios/load-scenarios.ts";
-import { prose, readDocument, root } from "./markdown.ts";
+import { prose, readDocument } from "./markdown.ts";
+import { isNamed, testNames } from "./test-names.ts";
 
 const document = readDocument("docs/envoy-behaviour.md");
 
@@ -16,22 +15,6 @@ const others = [...new Set(cited.filter((text) => !text.startsWith("row ")))];
 const rows = new Set(testNames("test/envoy/rows").flatMap(({ name }) => /^row (\d+\w?): /.exec(name)?.[1] ?? []));
 const scenarios = new Map(loadScenarios().map(({ topic, scenarios: list }) => [topic, list.map(({ name }) => name)]));
 const tests = testNames("test/envoy");
-
-/** The names of the tests of a folder, as they are written. */
-function testNames(folder: string): { readonly file: string; readonly name: string }[] {
-  const files = readdirSync(join(root, folder)).filter((file) => file.endsWith(".test.ts"));
-  return files.flatMap((file) => {
-    const names = [...readDocument(`${folder}/${file}`).matchAll(/^\s+(?:test[^"`]*\(\s*)?(["`])(.*?)\1,/gm)];
-    // What a name is told by `${…}`, `%s` or `%d` may be anything.
-    return names.map(([, , name = ""]) => ({ file, name: name.replaceAll(/\$\{[^}]*\}|%[sd]/g, "…") }));
-  });
-}
-
-/** Whether a name is the one that is cited, in which `…` stands for anything. */
-function isNamed(citedName: string, name: string): boolean {
-  const pattern = citedName.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${pattern.join(".*")}$`).test(name);
-}
 
 describe("docs/envoy-behaviour.md", () => {
   test("cites rows, scenarios and tests", () => {

@@ -9,6 +9,7 @@ import { variableOf } from "../../src/server/read-settings.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
+import { isNamed, testNames } from "./test-names.ts";
 
 const document = readDocument("docs/failure.md");
 
@@ -25,7 +26,24 @@ function section(head: string): string {
   return document.slice(start).split("\n\n", 1)[0] ?? "";
 }
 
+/** The tests that the table of ways past a handler names: a file, and a name in which `…` stands for anything. */
+const proofs = tableRows(section("way past a handler"))
+  .slice(2)
+  .map((cells) => ({ way: cells[0] ?? "", cited: /^\[(\S+\.test\.ts): (.+)\]$/.exec(cells.at(-1) ?? "") }));
+
 describe("docs/failure.md", () => {
+  test("has a table of ways past a handler in which every cell is filled", () => {
+    const rows = tableRows(section("way past a handler"));
+    expect(rows.length).toBeGreaterThan(7);
+    expect(rows.filter((cells) => cells.length !== 7 || cells.includes(""))).toEqual([]);
+  });
+
+  test.each(proofs)("names a test for the way past a handler: $way", ({ cited }) => {
+    const [, file = "", name = ""] = cited ?? [];
+    const named = testNames("test").filter((each) => each.file === file && isNamed(name, each.name));
+    expect(named.length, `tests of ${file} named ${name}`).toBeGreaterThan(0);
+  });
+
   test("lists every fault code, and no other", () => {
     expect(table("code")).toEqual(FAULT_CODES);
   });
