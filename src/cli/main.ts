@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import type { Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
@@ -83,7 +84,7 @@ function explain(error: unknown, command: string): number {
     terminal.error(`ext-proc: ${error.message.split(/\.?(?:\n|$)|\. /, 1)[0]}; see: ext-proc ${command} --help`);
     return EXIT.usage;
   }
-  terminal.error(`ext-proc: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`);
+  terminal.error(`ext-proc: this is a bug, please report it: ${inspect(error)}`);
   return EXIT.bug;
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { failureText } from "../processor/failure-text.ts";
 
 /** A way to run pip on this machine. */
 export interface Pip {
@@ -53,14 +54,9 @@ export function runCommand(command: readonly string[], options: CommandOptions):
       stderr = (stderr + text).slice(-MAX_STDERR_CHARS);
     });
     createInterface({ input: child.stdout }).on("line", (line) => onLine?.(line));
-    child.on("error", (cause) => resolve({ exitCode: undefined, stderr: errorLine(cause) }));
+    child.on("error", (cause) => resolve({ exitCode: undefined, stderr: failureText(cause) }));
     child.on("close", (exitCode) => resolve({ exitCode: exitCode ?? undefined, stderr }));
   });
-}
-
-/** The message of whatever was thrown, on one line. */
-export function errorLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).replaceAll(/\s+/g, " ");
 }
 
 function isAtLeast24Dot1([, major, minor]: RegExpExecArray): boolean {

@@ -44,13 +44,14 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   if (typeof server === "string") return server === BROKEN ? EXIT.bug : EXIT.good;
   const reason = await early;
   // Kubernetes sends SIGTERM before every peer has heard of it; a person who types Ctrl-C does not want to wait.
-  const { drainDelayMs: delayMs = reason === "SIGTERM" ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
+  const isAutomatic = reason === "SIGTERM" || reason === "SIGHUP";
+  const { drainDelayMs: delayMs = isAutomatic ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
   log.info({ reason, delayMs }, "Stopping: transactions under way may finish");
   await drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
   return reason === BROKEN ? EXIT.bug : EXIT.good;
 }
 
-/** How long the server goes on after SIGTERM unless it is told otherwise: what endpoints take to reach every Envoy. */
+/** How long the server serves on after SIGTERM or SIGHUP by default: what endpoints take to reach every Envoy. */
 export const SIGTERM_DRAIN_DELAY_MS = 5_000;
 
 /** Stands for the reason to stop that is no signal. */
@@ -91,7 +92,7 @@ function serveHelp(): string {
     "      short for --listen :N",
     "  -h, --help",
     "",
-    "SIGTERM and SIGINT let transactions under way finish; a second one ends at once.",
+    "SIGTERM, SIGHUP and SIGINT let transactions under way finish; a second one ends at once.",
     "Exit codes: 0 stopped as told, 1 an address in use or a processor that does not load, 2 wrong usage, 70 a bug.",
   ].join("\n");
 }

@@ -6,11 +6,28 @@ export interface StopSignal {
   readonly second: Promise<string>;
 }
 
-/** Listens for SIGTERM (Kubernetes, `docker stop`) and SIGINT (Ctrl-C). */
+/** Kubernetes and `docker stop` send SIGTERM, Ctrl-C is SIGINT, and a terminal that closes sends SIGHUP. */
+const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/**
+ * How soon the same signal may come again without being a second request to stop: Ctrl-C reaches every process of the
+ * terminal, and npm forwards what it gets, so that under `npm start` one key press arrives twice.
+ */
+const ECHO_MS = 250;
+
+/** Listens for SIGTERM, SIGINT and SIGHUP. */
 export function stopSignal(): StopSignal {
   const seen: ((name: string) => void)[] = [];
   const next = () => new Promise<string>((resolve) => seen.push(resolve));
   const stop = { first: next(), second: next() };
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => seen.shift()?.(name));
+  let last = { name: "", atMs: 0 };
+  for (const name of STOP_SIGNALS) {
+    process.on(name, () => {
+      const atMs = performance.now();
+      const isEcho = name === last.name && atMs - last.atMs < ECHO_MS;
+      last = { name, atMs };
+      if (!isEcho) seen.shift()?.(name);
+    });
+  }
   return stop;
 }

@@ -5,6 +5,7 @@ import {
   ProcessingRequestSchema,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { failureText } from "../processor/failure-text.ts";
 import { configuredBodyMode } from "../protocol/body-mode.ts";
 import { directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
 import { RequestQueue } from "../testing/request-queue.ts";
@@ -135,8 +136,8 @@ function exactJson(answer: Parameters<typeof readableMessage>[0]): JsonValue {
 }
 
 function reasonOf(error: Error): string {
-  const { cause } = error;
-  return cause instanceof Error ? cause.message : error.message;
+  // A connection that was refused for both addresses of localhost has its message in the first of these errors.
+  return failureText(error.cause ?? error);
 }
 
 /** Which messages may be sent. */

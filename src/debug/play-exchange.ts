@@ -1,5 +1,6 @@
 import type { SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Processor } from "../processor/definition.ts";
+import { failureText } from "../processor/failure-text.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
 import { ProcessorLife } from "../testing/processor-life.ts";
 import { parseExchange } from "./parse-exchange.ts";
@@ -18,8 +19,16 @@ export async function playExchange(processor: Processor, json: unknown, run: Run
   const life = new ProcessorLife(runRules(processor, run), SETUP_MS);
   await life.begin();
   try {
-    return await simulateExchange(processor, exchange, { run, setup: life.setup, allowPatterns: true });
+    const response = await simulateExchange(processor, exchange, { run, setup: life.setup, allowPatterns: true });
+    explainSetup(response, failureText(life.setup.unready?.cause));
+    return response;
   } finally {
     await life.setup.close();
   }
+}
+
+/** Says why `setup` failed. A server does not tell this to a client: the message may name hosts behind the server. */
+function explainSetup({ faults }: SimulateResponse, reason: string): void {
+  if (reason === "") return;
+  for (const fault of faults) if (fault.code === "not_ready") fault.message += `: ${reason}`;
 }

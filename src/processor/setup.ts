@@ -5,7 +5,7 @@ import type { RunRule, RunRules } from "./run-rules.ts";
 import { isThenable } from "./thenable.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 
-/** Hears what becomes of `setup` and `close`. Methods must not throw. */
+/** Is told what becomes of `setup` and `close` of processors. Its methods must not throw. */
 export interface SetupObserver {
   /** A `setup` is done. */
   ready(processor: string): void;

@@ -6,6 +6,7 @@ import type { ConnectAnswer } from "../services/connect-handler.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Logger } from "./logger.ts";
+import { describeThrown } from "./thrown.ts";
 
 /** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
 const MAX_WAITING_BYTES = 64 * 1024;
@@ -85,7 +86,8 @@ class ConnectCall implements StreamHandler {
       await this.#answer(answer);
     } catch (cause) {
       if (!this.#isReset) {
-        log.error({ path: headers.path, code: Code[ConnectError.from(cause).code] }, "a call failed in the transport");
+        const status = Code[ConnectError.from(cause).code];
+        log.error({ path: headers.path, status, ...describeThrown(cause) }, "a call failed in the transport");
         this.#stream.reset(INTERNAL_ERROR);
       }
     } finally {

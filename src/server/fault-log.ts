@@ -5,7 +5,7 @@ import type { Origin } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
-import { describeThrown } from "./thrown.ts";
+import { describeFailure, describeThrown } from "./thrown.ts";
 
 /** Why a processor's wish came to nothing, for the one line that warns of it. */
 const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
@@ -18,8 +18,9 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
 
 /**
  * Logs faults, those of the peer as warnings: their code, source, processor and what became of the transaction, and the
- * place in the code where a handler threw, but nothing that was thrown: its message may quote a header. Beyond ten lines a
- * second they are only counted, and the next line that is written says how many were left out.
+ * class, name, code and place of what a handler threw, but not its message, which may quote a header. The message of a
+ * failed `setup` or `close` is logged: these see no transaction. Above ten lines a second faults are only counted, and the
+ * next line says how many were left out.
  */
 export class FaultLog implements SessionObserver, SetupObserver {
   readonly #log: Logger;
@@ -44,8 +45,10 @@ export class FaultLog implements SessionObserver, SetupObserver {
     const line = this.#limiter.next();
     if (line === undefined) return;
     const fields = { fault: code, source, processor, outcome, origin, ...line };
-    if (source === "envoy") this.#log.warn(fields, message);
-    else this.#log.error({ ...fields, ...describeThrown(cause) }, message);
+    // A processor's schema that threw is the author's to mend; what else the peer causes has no place in any code.
+    const thrown = source !== "envoy" || processor !== undefined ? describeThrown(cause) : {};
+    if (source === "envoy") this.#log.warn({ ...fields, ...thrown }, message);
+    else this.#log.error({ ...fields, ...thrown }, message);
   }
 
   unenforced(reason: UnenforcedReason, wanted: string, origin: Origin): void {
@@ -68,13 +71,13 @@ export class FaultLog implements SessionObserver, SetupObserver {
 
   failed(processor: string, cause: unknown, retryMs: number): void {
     this.#log.error(
-      { processor, retryMs, ...describeThrown(cause) },
+      { processor, retryMs, ...describeFailure(cause) },
       "The setup of a processor failed; it is tried again",
     );
   }
 
   closeFailed(processor: string, cause: unknown): void {
     const failure = cause === undefined ? "took too long" : "failed";
-    this.#log.error({ processor, ...describeThrown(cause) }, `The close of a processor ${failure}`);
+    this.#log.error({ processor, ...describeFailure(cause) }, `The close of a processor ${failure}`);
   }
 }

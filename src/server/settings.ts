@@ -23,7 +23,7 @@ export interface Settings {
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
   readonly tlsClientCa: string | undefined;
-  /** Undefined: 5000 for SIGTERM, 0 for SIGINT. */
+  /** Undefined: 5000 for SIGTERM and SIGHUP, 0 for SIGINT. */
   readonly drainDelayMs: number | undefined;
   readonly drainGraceMs: number;
   readonly logLevel: LogLevel;
@@ -146,7 +146,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   drainDelayMs: {
     ...integer(["drainDelayMs"], 0, HOUR_MS),
-    help: "how long to serve on, with health checks saying no, when told to stop; 5000 for SIGTERM, 0 for SIGINT",
+    help: "how long to serve on when told to stop, while health checks say no; 5000, but 0 for SIGINT",
     fallback: undefined,
   },
   drainGraceMs: {

@@ -19,8 +19,8 @@ export async function restrictSocket(path: string): Promise<void> {
 export async function removeStaleSocket(path: string): Promise<void> {
   const file = await lstat(path).catch(() => undefined);
   if (file === undefined) {
-    await access(dirname(path)).catch(() => {
-      throw new Error("its folder does not exist");
+    await access(dirname(path)).catch(({ code }: NodeJS.ErrnoException) => {
+      throw new Error(code === "ENOENT" ? "its folder does not exist" : `its folder cannot be used (${code})`);
     });
   } else if (!file.isSocket()) {
     throw new Error("there is a file that is no socket");

@@ -6,8 +6,9 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
+import { failureText } from "../processor/failure-text.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
-import { ProcessorSetup } from "../processor/setup.ts";
+import { ProcessorSetup, type SetupObserver } from "../processor/setup.ts";
 import type { DebugGate } from "./debug-gate.ts";
 import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
 import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
@@ -19,6 +20,11 @@ import { ServingState } from "./serving-state.ts";
 export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
   /** What the operator says of how processors run, where there are no `rules`. Default: nothing. */
   readonly run?: RunOptions | undefined;
+  /**
+   * Told what becomes of the processors' `setup` and `close`, where `setup` is left to these routes. Default: each failure
+   * is a warning of the process, on standard error.
+   */
+  readonly setupObserver?: SetupObserver | undefined;
   /** Ends the processors' `setup` and calls their `close`, where `setup` is left to these routes. Default: never. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -65,10 +71,24 @@ export function extProcRoutes(
   };
 }
 
+const WARN_OF_SETUP: SetupObserver = {
+  ready: () => undefined,
+  failed: (processor, cause, retryMs) =>
+    warn(`the setup of processor "${processor}" failed and is tried again in ${retryMs} ms: ${failureText(cause)}`),
+  closeFailed: (processor, cause) =>
+    warn(
+      `the close of processor "${processor}" ${cause === undefined ? "took too long" : `failed: ${failureText(cause)}`}`,
+    ),
+};
+
+function warn(text: string): void {
+  process.emitWarning(text, "ExtProcWarning");
+}
+
 /** For routes whose caller does not do it: nobody else would set the processors up. */
 function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRoutesOptions {
   const rules = options.rules ?? runRules(processor, options.run);
-  const setup = new ProcessorSetup(rules);
+  const setup = new ProcessorSetup(rules, options.setupObserver ?? WARN_OF_SETUP);
   options.signal?.addEventListener("abort", () => void setup.close(), { once: true });
   if (setup.unready === undefined) return { ...options, rules, setup };
   const serving = options.serving ?? new ServingState();

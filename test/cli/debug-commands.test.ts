@@ -85,6 +85,18 @@ describe("ext-proc simulate", () => {
     expect(stdout).toMatch(/^Fault handler_threw: .*the handler threw: Error: always$/m);
   });
 
+  test("says why a setup failed", async () => {
+    const { code, stdout } = await runBinary(["simulate", fixture("unready.js"), "/"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^Fault not_ready: processor "keys": its setup is not done: no keys$/m);
+  });
+
+  test("says nothing behind the status of a processor's own answer, which has no details", async () => {
+    const { code, stdout } = await runBinary(["simulate", fixture("denying.js"), "/"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^The client got 401$/m);
+  });
+
   const big = () => file("big.json", `{"request":{"body":"${"x".repeat(10 << 20)}"}}`);
   const deep = () => file("deep.json", `{"config":${"[".repeat(200_000)}${"]".repeat(200_000)}}`);
   test.each<[string, () => string[], number, RegExp]>([

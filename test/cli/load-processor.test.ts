@@ -87,12 +87,17 @@ describe("ext-proc serve FILE", () => {
       "throw new Error('no\\n    at home (x.js:1:1)')",
       /^\.\/a\.mjs: does not load: Error: no at home \(x\.js:1:1\)$/,
     ],
-    ["throws nothing", "throw undefined", /^\.\/a\.mjs: does not load: undefined$/],
-    ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: does not load: it threw object$/],
+    ["throws nothing", "throw undefined", /^\.\/a\.mjs: does not load: it threw undefined$/],
+    ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: does not load: it threw an object$/],
     [
       "waits for what never comes",
       "await new Promise(() => {})",
       /^\.\/a\.mjs: does not load: it awaits something that never settles$/,
+    ],
+    [
+      "cannot reach what it fetches",
+      "await fetch('http://127.0.0.1:1/', { signal: AbortSignal.timeout(5_000) }).catch((error) => { throw new Error('no keys', { cause: error.cause }) })",
+      /^\.\/a\.mjs: does not load: Error: no keys: .*(?:bad port|ECONNREFUSED)/,
     ],
     ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: does not load: TypeError: later$/],
     [

@@ -129,7 +129,7 @@ describe("streams that Envoy resets and connections that are lost", () => {
   });
 });
 
-describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
+describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
   test("ends an idle server with exit code 0, and nothing listens after", async () => {
     const binary = spawnBinary(["serve", ...FREE]);
     const port = await binary.port();
@@ -205,16 +205,18 @@ describe("a server that is told to stop", () => {
     expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
   });
 
-  test("goes on for five seconds after SIGTERM, unless it is told otherwise, and not at all after SIGINT", async () => {
+  test("goes on for five seconds after SIGTERM and SIGHUP, unless it is told otherwise, and not at all after SIGINT", async () => {
     const args = ["serve", "--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
-    const [term, int] = [spawnBinary(args), spawnBinary(args)];
-    await Promise.all([term.port(), int.port()]);
+    const [term, hup, int] = [spawnBinary(args), spawnBinary(args), spawnBinary(args)];
+    await Promise.all([term.port(), hup.port(), int.port()]);
     term.kill("SIGTERM");
+    hup.kill("SIGHUP");
     int.kill("SIGINT");
     expect(await term.logged("Stopping")).toMatchObject({ delayMs: 5000 });
+    expect(await hup.logged("Stopping")).toMatchObject({ delayMs: 5000 });
     expect(await int.logged("Stopping")).toMatchObject({ delayMs: 0 });
     expect((await processAll(await term.port(), [requestHeaders()])).status.code).toBe(0);
-    expect((await Promise.all([term.ended, int.ended])).map(({ code }) => code)).toEqual([0, 0]);
+    expect((await Promise.all([term.ended, hup.ended, int.ended])).map(({ code }) => code)).toEqual([0, 0, 0]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { hello } from "../../src/builtin/hello.ts";
 import { BODY_CAPS } from "../../src/processor/body/body-budget.ts";
+import { defineProcessor } from "../../src/processor/definition.ts";
 import { FAULT_OUTCOMES } from "../../src/processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../../src/processor/session-observer.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
@@ -8,6 +8,9 @@ import { parseConfig } from "../../src/server/config-file.ts";
 import { variableOf } from "../../src/server/read-settings.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
+import { processAll } from "../wire/grpc-js-client.ts";
+import { requestHeaders } from "../wire/messages.ts";
+import { http2Session } from "../wire/raw-grpc.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
 import { isNamed, testNames } from "./test-names.ts";
 
@@ -67,10 +70,25 @@ describe("docs/failure.md", () => {
     expect(named.length).toBeGreaterThan(5);
   });
 
-  test("names only metrics that there are", async () => {
-    const { statusPort } = await serverForTest(hello, { decisionLog: { sample: 1 } });
-    const scraped = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
-    for (const name of table("metric")) expect(scraped).toContain(`# HELP ${name} `);
+  test("lists every metric that the server exports, with its labels, and no other", async () => {
+    // A setup that fails leaves samples of those metrics that have none before something goes wrong.
+    const broken = defineProcessor({ name: "broken", setup: () => Promise.reject(new Error("no keys")) });
+    const { port, statusPort } = await serverForTest(broken, { decisionLog: { sample: 1 } });
+    const session = http2Session(port);
+    expect((await processAll(port, [requestHeaders()])).status.code).toBe(14);
+    session.destroy();
+    const scrape = async () => (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+    await expect.poll(scrape).toMatch(/^ext_proc_http2_connections_ended_total\{/m);
+    const scraped = await scrape();
+    const exported = [...scraped.matchAll(/^# HELP (ext_proc_\w+) /gm)].map(([, name = ""]) => name);
+    const labelsOf = (name: string) => {
+      const [, labels = ""] = new RegExp(`^${name}(?:\\{(.*?)\\})? `, "m").exec(scraped) ?? [];
+      return [...labels.matchAll(/(\w+)="/g)].map(([, label]) => label).join(", ");
+    };
+    const documented = tableRows(section("metric")).slice(2);
+    expect(
+      documented.map(([name = "", labels = ""]) => [name, labels].map((cell) => cell.replaceAll("`", ""))),
+    ).toEqual(exported.map((name) => [name, labelsOf(name)]));
   });
 });
 

@@ -70,7 +70,10 @@ describe("FaultLog", () => {
       "a message that was changed later",
       () => Object.assign(new Error("s3cret\n at s3cret:1:2"), { message: "harmless" }),
     ],
-    ["a name", () => Object.assign(new Error("s3cret"), { name: "s3cret" })],
+    ["a name that does not look like one", () => Object.assign(new Error("s3cret"), { name: "Error: s3cret" })],
+    ["a code that does not look like one", () => Object.assign(new Error("x"), { code: "Bearer s3cret" })],
+    ["a code that is too long", () => Object.assign(new Error("x"), { code: `s3cret${"x".repeat(50)}` })],
+    ["a code that is an object", () => Object.assign(new Error("x"), { code: ["s3cret"] })],
     ["a cause", () => new Error("s3cret", { cause: new Error("s3cret") })],
     ["a stack that is not its own", () => Object.assign(new Error("x"), { stack: "s3cret\n    at s3cret:1:2" })],
     ["a string", () => "s3cret"],
@@ -101,6 +104,60 @@ describe("FaultLog", () => {
     const { lines, end } = logged();
     end(threw(thrown()));
     expect(lines).toMatchObject([{ level: "error", fields: { fault: "handler_threw" } }]);
+  });
+
+  test.each<[string, () => unknown, object]>([
+    ["its code", () => Object.assign(new Error("s3cret"), { code: "ECONNRESET" }), { code: "ECONNRESET" }],
+    ["a code that is a number", () => Object.assign(new Error("s3cret"), { code: 14 }), { code: 14 }],
+    ["the code of a database", () => Object.assign(new Error("s3cret"), { code: "23505" }), { code: "23505" }],
+    [
+      "the code of its cause, as fetch has it",
+      () => new TypeError("s3cret", { cause: Object.assign(new Error("s3cret"), { code: "ENOTFOUND" }) }),
+      { error: "TypeError", code: "ENOTFOUND" },
+    ],
+    [
+      "the code of the first of several errors",
+      () => new AggregateError([Object.assign(new Error("s3cret"), { code: "ECONNREFUSED" })], "s3cret"),
+      { error: "AggregateError", code: "ECONNREFUSED" },
+    ],
+    [
+      "the name of a DOMException",
+      () => AbortSignal.abort(new DOMException("s3cret", "TimeoutError")).reason,
+      { error: "DOMException", name: "TimeoutError" },
+    ],
+    [
+      "the code of what is not an Error",
+      () => ({ code: "ENOENT", message: "s3cret" }),
+      { error: "object", code: "ENOENT" },
+    ],
+  ])("tells of what a handler threw %s, and not its message", (_name, thrown, fields) => {
+    const { lines, end } = logged();
+    end(threw(thrown()));
+    expect(lines).toMatchObject([{ fields }]);
+    expect(JSON.stringify(lines)).not.toContain("s3cret");
+  });
+
+  test("names what a processor's schema threw, although the fault is Envoy's", () => {
+    const { lines, end } = logged();
+    end(fault("config_invalid", "the schema threw", { processor: "tenant", cause: new RangeError("s3cret") }));
+    expect(lines).toMatchObject([{ level: "warn", fields: { error: "RangeError" } }]);
+    expect(JSON.stringify(lines)).not.toContain("s3cret");
+  });
+
+  test("tells the message and the code of a setup and a close that failed, but no control characters and no password", () => {
+    const { lines, log } = logged();
+    const cause = Object.assign(new Error("getaddrinfo ENOTFOUND db\u001b[31m\nx"), { code: "ENOTFOUND" });
+    log.failed("keys", new TypeError("postgres://ada:s3cret@db failed", { cause }), 1000);
+    log.closeFailed("keys", cause);
+    expect(lines.map(({ fields }) => fields)).toMatchObject([
+      {
+        error: "TypeError",
+        code: "ENOTFOUND",
+        reason: "postgres://***@db failed: getaddrinfo ENOTFOUND db\\u{1b}[31m x",
+        retryMs: 1000,
+      },
+      { error: "Error", code: "ENOTFOUND", reason: "getaddrinfo ENOTFOUND db\\u{1b}[31m x" },
+    ]);
   });
 
   test("writes ten lines a second, and then how many were left out", () => {

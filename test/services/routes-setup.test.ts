@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   ExternalProcessor,
   type ProcessingRequest,
@@ -35,6 +36,27 @@ describe("routes whose caller leaves setup to them", () => {
     gate.resolve();
     await nextTurn();
     expect([await health(), await call()]).toEqual([ServingStatus.SERVING, ["requestHeaders"]]);
+  });
+
+  test("warn of a setup that fails, with its message and code, unless an observer is told", async () => {
+    const cause = Object.assign(new Error("no keys"), { code: "ENOTFOUND" });
+    const processor = defineProcessor({ name: "keys", setup: () => Promise.reject(cause) });
+    const stop = new AbortController();
+    onTestFinished(() => stop.abort());
+    const warned = once(process, "warning");
+    extProcRoutes(processor, { signal: stop.signal });
+    expect(String((await warned)[0])).toBe(
+      'ExtProcWarning: the setup of processor "keys" failed and is tried again in 1000 ms: no keys',
+    );
+    const told: unknown[] = [];
+    const setupObserver = {
+      ready: () => undefined,
+      failed: (...args: unknown[]) => void told.push(args),
+      closeFailed: () => undefined,
+    };
+    extProcRoutes(processor, { signal: stop.signal, setupObserver });
+    await nextTurn();
+    expect(told).toEqual([["keys", cause, 1000]]);
   });
 
   test("close the processor when their signal says so", async () => {
