@@ -263,7 +263,7 @@ describe("the exports", () => {
     },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],
-      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions", "ProcessorOverride", "RunOptions"],
+      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions", "ProcessorOverride", "RunOptions", "SetupObserver"],
     },
   };
 
