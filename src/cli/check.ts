@@ -101,7 +101,7 @@ function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings:
   );
   const buffers = processingMode.some(({ mode }) => mode === "BUFFERED");
   // A message has more in it than its body.
-  if (!buffers || envoyBufferLimitBytes < maxMessageBytes) return held;
+  if (!buffers || (envoyBufferLimitBytes ?? 0) < maxMessageBytes) return held;
   return [
     ...held,
     `--max-message-bytes ${maxMessageBytes} does not exceed --envoy-buffer-limit-bytes ${envoyBufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,

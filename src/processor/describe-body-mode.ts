@@ -1,5 +1,5 @@
 import type { BodyMode } from "../protocol/body-mode.ts";
-import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import { ENVOY_BUFFER_LIMIT_BYTES, type EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 import type { Direction } from "../protocol/phase.ts";
 import { type BodyClaim, hasTail, needsOf, readsWhole } from "./body/body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "./body/whole-stage.ts";
@@ -22,11 +22,12 @@ export function claimName({ handler }: BodyClaim, processor: string, direction: 
 /** Chooses the mode of a direction's body for all of its handlers. */
 export function bodyModeNeed(
   claims: readonly BodyClaim[],
-  { bufferLimitBytes }: EnvoyDeclaration,
+  { bufferLimitBytes: declaredBytes }: EnvoyDeclaration,
   nameOf: (claim: BodyClaim) => string,
 ): BodyModeNeed {
   if (claims.length === 0) return { mode: "NONE", why: ["nobody handles it"], alternatives: [] };
   const needs = needsOf(claims);
+  const bufferLimitBytes = declaredBytes ?? ENVOY_BUFFER_LIMIT_BYTES;
   const because = (why: string, some: (claim: BodyClaim) => boolean) =>
     claims.filter(some).map((claim) => `${nameOf(claim)} ${why}`);
   const others = claims.some(({ handler }) => "when" in handler && handler.when !== undefined) ? [ON_DEMAND] : [];
@@ -48,7 +49,7 @@ export function bodyModeNeed(
     const where = `per_connection_buffer_limit_bytes is ${most} at least; Envoy refuses what is above it`;
     return {
       mode: "FULL_DUPLEX_STREAMED",
-      why: [...why, `and Envoy buffers ${bufferLimitBytes} bytes, as declared`],
+      why: [...why, `and Envoy buffers ${bufferLimitBytes} bytes, ${declaredBytes === undefined ? "its default" : "as declared"}`],
       alternatives: [{ mode: "BUFFERED", where }, ...others],
     };
   }

@@ -1,4 +1,4 @@
-import { ENVOY_DEFAULTS } from "../protocol/envoy-declaration.ts";
+import { ENVOY_BUFFER_LIMIT_BYTES, ENVOY_DEFAULTS } from "../protocol/envoy-declaration.ts";
 import type { Direction } from "../protocol/phase.ts";
 import { DIRECTIONS } from "../protocol/phase.ts";
 import { type BodyModeNeed, isWhole } from "./describe-body-mode.ts";
@@ -55,7 +55,7 @@ function buffers(
   );
   if (holding.length === 0) return [];
   const largest = holding.reduce((most, other) => ((other.maxBytes ?? 0) > (most.maxBytes ?? 0) ? other : most));
-  const value = largest.maxBytes ?? declaration.bufferLimitBytes;
+  const value = largest.maxBytes ?? declaration.bufferLimitBytes ?? ENVOY_BUFFER_LIMIT_BYTES;
   const why = `${largest.name} waits for bodies so large; Envoy itself answers 413 or 500 above it`;
   return [{ setting: "per_connection_buffer_limit_bytes", value, required: largest.maxBytes !== undefined, why }];
 }

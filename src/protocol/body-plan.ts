@@ -1,4 +1,5 @@
 import { type BodyMode, returnsBody } from "./body-mode.ts";
+import { ENVOY_BUFFER_LIMIT_BYTES } from "./envoy-declaration.ts";
 import { type Fault, fault } from "./fault.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "./mode-override.ts";
 import { type BodyPhase, directionOf } from "./phase.ts";
@@ -29,8 +30,8 @@ export interface BodySituation {
   readonly answersHeaders: boolean;
   /** The answers count for nothing: Envoy only watches, or the server pretends. */
   readonly watched: boolean;
-  /** How much of a body Envoy buffers, in bytes. */
-  readonly bufferLimitBytes: number;
+  /** How much of a body Envoy buffers, in bytes; undefined if the operator did not declare it. */
+  readonly bufferLimitBytes: number | undefined;
   /** An override to a mode, as it has to be sent; a string says why Envoy would not obey it. */
   override(mode: OverrideBodyMode): ModeOverride | string;
 }
@@ -101,7 +102,8 @@ export function planBody(situation: BodySituation): BodyPlan {
 
 /** The modes that serve the needs where the one in force does not, the best first. */
 export function wantedModes({ needs, mode, bodyBytes, bufferLimitBytes }: BodySituation): readonly OverrideBodyMode[] {
-  const fits = bodyBytes !== undefined && bodyBytes <= bufferLimitBytes;
+  // After an override Envoy hangs on a body above its limit, so an assumed limit is not enough.
+  const fits = bodyBytes !== undefined && bufferLimitBytes !== undefined && bodyBytes <= bufferLimitBytes;
   if (needs.whole) return fits ? ["BUFFERED", "FULL_DUPLEX_STREAMED"] : ["FULL_DUPLEX_STREAMED"];
   const needsEnd = needs.tail && bodyBytes === undefined;
   if (mode === "STREAMED") return needsEnd ? ["FULL_DUPLEX_STREAMED"] : [];
@@ -144,7 +146,8 @@ function planStreamed(situation: BodySituation): BodyPlan {
 /** What is above Envoy's buffer limit comes as its beginning, so another mode is asked for where there is one. */
 function planPartial(situation: BodySituation): BodyPlan {
   const { needs, bodyBytes, bufferLimitBytes } = situation;
-  const isCut = bodyBytes === undefined ? needs.required : bodyBytes > bufferLimitBytes;
+  const isKnown = bodyBytes !== undefined && bufferLimitBytes !== undefined;
+  const isCut = isKnown ? bodyBytes > bufferLimitBytes : needs.required || (bodyBytes ?? 0) > ENVOY_BUFFER_LIMIT_BYTES;
   const chosen = isCut ? chooseOverride(situation) : undefined;
   return chosen?.kind === "run" ? chosen : running(situation, "BUFFERED_PARTIAL");
 }

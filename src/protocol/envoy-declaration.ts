@@ -19,8 +19,13 @@ export interface EnvoyDeclaration {
    * modes in each of its entries. Default: false.
    */
   readonly allowModeOverride: boolean | readonly ModeOverride[];
-  /** How much of a body Envoy buffers, in bytes: `per_connection_buffer_limit_bytes`. Default: 1 MiB, Envoy's own. */
-  readonly bufferLimitBytes: number;
+  /**
+   * The smallest limit of what Envoy buffers of a body, in bytes: `per_connection_buffer_limit_bytes` of the listener and
+   * of the clusters for HTTP/1 clients, `initial_stream_window_size` of the listener for HTTP/2 clients. Default: undefined,
+   * which means that the limit is not known: Envoy's own default is 1 MiB, Envoy Gateway sets 32 KiB. An override to
+   * BUFFERED is sent only if the limit is declared, because Envoy hangs on a larger body after such an override.
+   */
+  readonly bufferLimitBytes: number | undefined;
   /** The directions whose trailer mode is SEND. Default: none. */
   readonly trailers: readonly Direction[];
   /** `failure_mode_allow`: a failed stream lets the transaction pass. Default: false. */
@@ -46,12 +51,15 @@ export type EnvoyDeclarationInit = {
   readonly mutationRules?: { readonly [K in keyof MutationRules]?: boolean | undefined } | undefined;
 };
 
+/** Envoy's default for `per_connection_buffer_limit_bytes`. It serves recommendations only; no override relies on it. */
+export const ENVOY_BUFFER_LIMIT_BYTES: number = 1024 * 1024;
+
 /** What holds where the operator declares nothing: Envoy's own defaults. */
 export const ENVOY_DEFAULTS: EnvoyDeclaration = {
   messageTimeoutMs: 200,
   maxMessageTimeoutMs: 0,
   allowModeOverride: false,
-  bufferLimitBytes: 1024 * 1024,
+  bufferLimitBytes: undefined,
   trailers: [],
   failureModeAllow: false,
   disableImmediateResponse: false,

@@ -143,7 +143,7 @@ function inForce(field: keyof ModeOverride, { modes, earlier }: OverrideSituatio
 function refuseHere(
   wanted: ModeOverride,
   changed: readonly (keyof ModeOverride)[],
-  { phase, declaration, configured, modes, sendsBodyAtOnce, bodyBytes }: OverrideSituation,
+  { phase, declaration, configured, sendsBodyAtOnce, bodyBytes }: OverrideSituation,
 ): string | undefined {
   if (declaration.allowModeOverride === false)
     return "Envoy's allow_mode_override is not declared; if the filter has it, declare allowModeOverride";
@@ -157,14 +157,17 @@ function refuseHere(
   if (past !== undefined) return `${past} is past when response headers are answered`;
   for (const field of ["requestBody", "responseBody"] as const) {
     if (!changed.includes(field) || wanted[field] !== "BUFFERED") continue;
-    // A mode that Envoy did not tell may be NONE too.
-    if ((modes[field] ?? "NONE") !== "NONE") continue;
-    // Envoy answers 413 to a body above its limit only where BUFFERED is configured; after an override it hangs.
+    // Envoy answers 413 to a body above its limit only if BUFFERED is configured; after an override it hangs, whatever the
+    // mode was before.
     const bytes = field.startsWith(directionOf(phase)) ? bodyBytes : undefined;
+    const hangs = "above its buffer limit Envoy hangs after an override";
     if (bytes === undefined)
-      return `${field} cannot go from NONE to BUFFERED while the body's length is unknown: above its limit Envoy would hang`;
-    if (bytes > declaration.bufferLimitBytes)
-      return `${field} cannot go from NONE to BUFFERED for more than bufferLimitBytes (${declaration.bufferLimitBytes}): Envoy would hang`;
+      return `${field} cannot become BUFFERED while the length of the body is not known: ${hangs}`;
+    const { bufferLimitBytes } = declaration;
+    if (bufferLimitBytes === undefined)
+      return `${field} cannot become BUFFERED before bufferLimitBytes is declared: ${hangs}`;
+    if (bytes > bufferLimitBytes)
+      return `${field} cannot become BUFFERED for more than bufferLimitBytes (${bufferLimitBytes}): ${hangs}`;
   }
   return undefined;
 }

@@ -33,7 +33,8 @@ export interface Settings {
   readonly envoyMaxMessageTimeoutMs: number;
   /** A list stands in the configuration file only. */
   readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
-  readonly envoyBufferLimitBytes: number;
+  /** Undefined: not declared, so that no override to BUFFERED is sent. */
+  readonly envoyBufferLimitBytes: number | undefined;
   readonly envoyTrailers: readonly Direction[];
   readonly envoyFailureModeAllow: boolean;
   readonly envoyDisableImmediateResponse: boolean;
@@ -189,8 +190,8 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   envoyBufferLimitBytes: {
     ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
-    help: "largest body that Envoy buffers: per_connection_buffer_limit_bytes of its listener",
-    fallback: String(1 << 20),
+    help: "most bytes of a body that Envoy surely buffers; undeclared, no override to BUFFERED is sent",
+    fallback: undefined,
   },
   envoyTrailers: {
     flag: flagOf(["envoy", "trailers"]),

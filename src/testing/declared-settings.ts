@@ -2,6 +2,7 @@ import { declareEnvoy, type EnvoyDeclaration } from "../protocol/envoy-declarati
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { Direction } from "../protocol/phase.ts";
 import type { FilterSettings, ProcessingModeSettings } from "../simulator/filter-settings.ts";
+import { DEFAULT_BUFFER_LIMIT_BYTES } from "../simulator/receive-body.ts";
 
 /** What an operator would declare who knows Envoy's settings: all of them, and nothing else. */
 export function declaredSettings(settings: FilterSettings): EnvoyDeclaration {
@@ -15,7 +16,7 @@ export function declaredSettings(settings: FilterSettings): EnvoyDeclaration {
     messageTimeoutMs: settings.messageTimeoutMs,
     maxMessageTimeoutMs: settings.maxMessageTimeoutMs,
     allowModeOverride: allows && allowedOverrideModes.length > 0 ? allowedOverrideModes.map(modeOverride) : allows,
-    bufferLimitBytes: settings.bufferLimitBytes,
+    bufferLimitBytes: settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
     trailers,
     failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
     disableImmediateResponse: settings.disableImmediateResponse,
