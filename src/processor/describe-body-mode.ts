@@ -49,7 +49,10 @@ export function bodyModeNeed(
     const where = `per_connection_buffer_limit_bytes is ${most} at least; Envoy refuses what is above it`;
     return {
       mode: "FULL_DUPLEX_STREAMED",
-      why: [...why, `and Envoy buffers ${bufferLimitBytes} bytes, ${declaredBytes === undefined ? "its default" : "as declared"}`],
+      why: [
+        ...why,
+        `and Envoy buffers ${bufferLimitBytes} bytes, ${declaredBytes === undefined ? "its default" : "as declared"}`,
+      ],
       alternatives: [{ mode: "BUFFERED", where }, ...others],
     };
   }

@@ -8,6 +8,7 @@ import { BODY_CAPS } from "../../src/processor/body/body-budget.ts";
 import { DEFAULT_MAX_BYTES } from "../../src/processor/body/whole-stage.ts";
 import { refuseBodyHandler } from "../../src/processor/check-body-handler.ts";
 import { BODY_VALIDATORS } from "../../src/protocol/body-plan.ts";
+import { ENVOY_BUFFER_LIMIT_BYTES } from "../../src/protocol/envoy-declaration.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
 import { MAX_STREAMED_CHUNK_BYTES } from "../../src/protocol/neutral-answer.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
@@ -55,10 +56,7 @@ describe("docs/bodies.md", () => {
       String(256 << 20),
       String(64 << 20),
     ]);
-    expect([SETTINGS.maxMessageBytes.fallback, SETTINGS.envoyBufferLimitBytes.fallback]).toEqual([
-      String(4 << 20),
-      String(1 << 20),
-    ]);
+    expect([SETTINGS.maxMessageBytes.fallback, ENVOY_BUFFER_LIMIT_BYTES]).toEqual([String(4 << 20), 1 << 20]);
     expect([MAX_STREAMED_CHUNK_BYTES, MAX_CODINGS, BODY_CAPS.length]).toEqual([64 << 10, 4, 4]);
     for (const name of BODY_VALIDATORS) expect(document).toContain(`\`${name}\``);
   });

@@ -17,7 +17,9 @@ import { bodyModes, bodyOf, type Envelope, type HeaderPairs, headersOf, trailers
 
 const LENGTH: HeaderPairs = [["content-length", "4"]];
 
-function open(declared: Parameters<typeof declareEnvoy>[0] = { allowModeOverride: true }): Exchange {
+function open(
+  declared: Parameters<typeof declareEnvoy>[0] = { allowModeOverride: true, bufferLimitBytes: 1024 },
+): Exchange {
   return new Exchange({ declaration: declareEnvoy(declared) });
 }
 
@@ -135,9 +137,14 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
 
   test("and not where no body had to come", () => {
     const exchange = open();
-    overridden(exchange, "requestHeaders", headersOf("requestHeaders", [], bodyModes("STREAMED", "NONE")), {
-      requestBody: "BUFFERED",
-    });
+    overridden(
+      exchange,
+      "requestHeaders",
+      headersOf("requestHeaders", [["content-length", "0"]], bodyModes("STREAMED", "NONE")),
+      {
+        requestBody: "BUFFERED",
+      },
+    );
     expect(exchange.accept(headersOf("responseHeaders")).kind).toBe("message");
   });
 });

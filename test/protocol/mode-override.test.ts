@@ -115,28 +115,37 @@ describe("an override that Envoy would ignore is refused", () => {
   });
 });
 
-describe("NONE to BUFFERED", () => {
+describe("an override to BUFFERED", () => {
   const wanted: ModeOverride = { requestBody: "BUFFERED" };
   const limit = { declared: { allowModeOverride: true, bufferLimitBytes: 100 } };
 
-  test("is possible for a body whose length is known and within Envoy's buffer", () => {
+  test("is sent for a body whose length is known and within the declared buffer limit", () => {
     for (const bodyBytes of [0, 1, 100])
       expect(resolve(wanted, { ...limit, bodyBytes })).toMatchObject({ requestBody: "BUFFERED" });
   });
 
-  test("is refused for any other: Envoy would hang", () => {
+  test("is refused on an assumed buffer limit, however short the body is: above its limit Envoy hangs", () => {
+    const assumed = { declared: { allowModeOverride: true }, bodyBytes: 1 };
+    expect(resolve(wanted, assumed)).toContain("before bufferLimitBytes is declared");
+    const response: Situation = { ...assumed, phase: "responseHeaders" };
+    expect(resolve({ responseBody: "BUFFERED" }, response)).toContain("before bufferLimitBytes is declared");
+  });
+
+  test("is refused for a longer body, and for one whose length is not known: Envoy would hang", () => {
     expect(resolve(wanted, { ...limit, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
-    expect(resolve(wanted, limit)).toContain("while the body's length is unknown");
-    expect(resolve({ responseBody: "BUFFERED" }, { ...limit, bodyBytes: 5 })).toContain("length is unknown");
+    expect(resolve(wanted, limit)).toContain("while the length of the body is not known");
+    expect(resolve({ responseBody: "BUFFERED" }, { ...limit, bodyBytes: 5 })).toContain("is not known");
     const untold: Situation = { ...limit, modes: { requestBody: undefined, responseBody: "NONE" } };
-    expect(resolve({ ...wanted, responseBody: "NONE" }, untold)).toContain("length is unknown");
+    expect(resolve({ ...wanted, responseBody: "NONE" }, untold)).toContain("is not known");
     const response: Situation = { ...limit, phase: "responseHeaders", bodyBytes: 5 };
     expect(resolve({ responseBody: "BUFFERED" }, response)).toMatchObject({ responseBody: "BUFFERED" });
   });
 
-  test("is no matter where the body was sent before", () => {
-    const modes: Modes = { requestBody: "STREAMED", responseBody: "NONE" };
-    expect(resolve(wanted, { ...limit, modes })).toMatchObject({ requestBody: "BUFFERED" });
+  test.each(["STREAMED", "BUFFERED_PARTIAL"] as const)("has the same rules if the body was %s before", (before) => {
+    const modes: Modes = { requestBody: before, responseBody: "NONE" };
+    expect(resolve(wanted, { ...limit, modes, bodyBytes: 100 })).toMatchObject({ requestBody: "BUFFERED" });
+    expect(resolve(wanted, { ...limit, modes, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
+    expect(resolve(wanted, { ...limit, modes })).toContain("is not known");
   });
 });
 

@@ -54,14 +54,14 @@ describe("the route, where a body replaces another", () => {
 
 describe("a mode override beside a body that replaces another", () => {
   test.each([[0], [1]])("is said for the other direction, in either order (%d)", (first) => {
-    const effects = [continueAndReplace("new"), overrideMode({ responseBody: "BUFFERED" })];
+    const effects = [continueAndReplace("new"), overrideMode({ responseBody: "BUFFERED_PARTIAL" })];
     const { answer, common } = answered("requestHeaders", ...(first === 0 ? effects : effects.reverse()));
-    expect(answer?.modeOverride).toMatchObject({ responseBodyMode: 2, requestBodyMode: 1 });
+    expect(answer?.modeOverride).toMatchObject({ responseBodyMode: 3, requestBodyMode: 1 });
     expect(common?.bodyMutation?.mutation).toMatchObject({ case: "body" });
   });
 
   test.each([[0], [1]])("is a fault for its own direction, of which nothing more comes (%d)", (first) => {
-    const effects = [continueAndReplace("new"), overrideMode({ requestBody: "BUFFERED" })];
+    const effects = [continueAndReplace("new"), overrideMode({ requestBody: "NONE" })];
     const { fault } = answered("requestHeaders", ...(first === 0 ? effects : effects.reverse()));
     expect(fault).toMatchObject({ code: "invalid_effect", message: expect.stringContaining("nothing more comes") });
   });
