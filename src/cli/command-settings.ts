@@ -64,6 +64,7 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
     processors,
     decisionLog: { sample, attributes: decisionLogAttributes, maxPerSecond: decisionLogMaxPerSecond },
     http2: {
+      maxHeaderListBytes: settings.http2MaxHeaderListBytes,
       maxConnectionAgeMs: settings.http2MaxConnectionAgeMs,
       maxConnectionAgeGraceMs: settings.http2MaxConnectionAgeGraceMs,
       idleTimeoutMs: settings.http2IdleTimeoutMs,

@@ -1,4 +1,5 @@
 import type { TokenBucket } from "./budget.ts";
+import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
@@ -24,6 +25,10 @@ export interface ConnectionContext {
   readonly isTrusted: boolean;
   readonly peer: Http2Peer;
   readonly accept: AcceptStream;
+  /** More fields of the answer 431. */
+  readonly tooLargeFields?: HeaderFields | undefined;
+  /** A stream was refused because its header list is larger than maxHeaderListBytes. */
+  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Reports an exception out of application code. */
   readonly reportHandlerError: (error: unknown) => void;
 }

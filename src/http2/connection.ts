@@ -8,6 +8,7 @@ import { ReceiveWindow } from "./flow-control.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { MAX_STREAM_ID } from "./frames.ts";
+import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
@@ -38,14 +39,20 @@ export interface Http2ConnectionOptions {
   readonly limits: Http2Limits;
   /** Shared by the connections of a server; from createTotals. */
   readonly totals: Http2Totals;
-  /** The clock that tick() goes on with. */
-  readonly nowMs: number;
+  /** The clock that tick() goes on with, in milliseconds: read at the start, and when the last GOAWAY is sent. */
+  readonly now: () => number;
+  /** Asks for a tick() in so many milliseconds, for a time-out that must not wait for the next regular one. */
+  readonly tickIn?: ((delayMs: number) => void) | undefined;
   /** Bytes that were read from the socket already, the preface first. */
   readonly head?: Buffer | undefined;
   /** Known to mean well, by its client certificate perhaps: resetsBeforeWork is not counted. Default false. */
   readonly isTrusted?: boolean | undefined;
   /** 0 to 1, where in its ±10 % maxConnectionAgeMs falls. Default 0.5. */
   readonly ageJitter?: number | undefined;
+  /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
+  readonly tooLargeFields?: HeaderFields | undefined;
+  /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
+  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called once, when the socket has closed and all handlers know. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -70,7 +77,7 @@ export class Http2Connection {
   #lastTickMs: number;
   /** First GOAWAY sent; last one sent; over. */
   #state: "open" | "draining" | "last streams" | "ended" = "open";
-  #drainingSinceMs: number | undefined;
+  #drainingSinceMs = 0;
   #end: ConnectionEnd | undefined;
   #endedSinceMs: number | undefined;
   #flushedSinceMs: number | undefined;
@@ -80,8 +87,9 @@ export class Http2Connection {
     const { limits, totals, accept } = options;
     this.socket = socket;
     this.#options = options;
-    this.#lastTickMs = options.nowMs;
-    this.#timeouts = new Timeouts(limits, options.nowMs, options.ageJitter ?? 0.5);
+    const nowMs = options.now();
+    this.#lastTickMs = nowMs;
+    this.#timeouts = new Timeouts(limits, nowMs, options.ageJitter ?? 0.5);
     const receiveWindow = new ReceiveWindow(limits.connectionWindowBytes);
     const reportHandlerError = (error: unknown) => {
       totals.handlerErrors++;
@@ -95,7 +103,9 @@ export class Http2Connection {
     const isTrusted = options.isTrusted ?? false;
     const peer = peerOf(socket);
     const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
-    this.#dispatch = new FrameDispatch({ ...shared, reportHandlerError }, receiveWindow, {
+    const { tooLargeFields, onHeadersTooLarge } = options;
+    const context = { ...shared, tooLargeFields, onHeadersTooLarge, reportHandlerError };
+    this.#dispatch = new FrameDispatch(context, receiveWindow, {
       onSettingsAck: () => {
         this.#isSettingsAcked = true;
         this.#streams.onSettingsAck();
@@ -120,6 +130,7 @@ export class Http2Connection {
   drain(): void {
     if (this.#state !== "open") return;
     this.#state = "draining";
+    this.#drainingSinceMs = this.#options.now();
     this.#sender.goaway(MAX_STREAM_ID, NO_ERROR, "");
     this.#ping(DRAIN_PING);
   }
@@ -145,14 +156,20 @@ export class Http2Connection {
     }
     const { controlFrames, emptyFrames, resetsBeforeWork, streamErrors } = this.#budgets;
     for (const bucket of [controlFrames, emptyFrames, resetsBeforeWork, streamErrors]) bucket.refill(elapsedMs);
-    if (this.#state === "draining") {
-      this.#drainingSinceMs ??= nowMs;
-      if (nowMs - this.#drainingSinceMs >= this.#options.limits.drainPingTimeoutMs) this.#announceLastStream();
-    }
+    const { drainPingTimeoutMs } = this.#options.limits;
+    if (this.#state === "draining" && nowMs - this.#drainingSinceMs >= drainPingTimeoutMs) this.#announceLastStream();
     const due = this.#timeouts.check(this.#progress(), nowMs);
     if (due?.kind === "end") this.#endWith(due);
     else if (due?.kind === "drain") this.drain();
     else if (due?.kind === "ping") this.#ping(KEEP_ALIVE_PING);
+    this.#tickAtGrace(nowMs);
+  }
+
+  /** The grace may be shorter than the time between two ticks. */
+  #tickAtGrace(nowMs: number): void {
+    if (this.#state !== "last streams") return;
+    const leftMs = this.#timeouts.graceEndMs - nowMs;
+    if (leftMs > 0 && leftMs < this.#options.limits.tickIntervalMs) this.#options.tickIn?.(leftMs);
   }
 
   #attach(head: Buffer | undefined): void {
@@ -221,6 +238,9 @@ export class Http2Connection {
     this.#state = "last streams";
     this.#streams.maxAcceptedId = this.#streams.lastId;
     this.#sender.goaway(this.#streams.lastId, NO_ERROR, "");
+    const nowMs = this.#options.now();
+    this.#timeouts.lastGoawaySent(nowMs);
+    this.#tickAtGrace(nowMs);
     this.#endIfDrained();
   }
 

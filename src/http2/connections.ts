@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { type ConnectionEnd, Http2Connection } from "./connection.ts";
+import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { createTotals, type Http2Totals } from "./totals.ts";
@@ -9,6 +10,10 @@ export interface Http2ConnectionsOptions {
   readonly accept: AcceptStream;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
+  /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
+  readonly tooLargeFields?: HeaderFields | undefined;
+  /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
+  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called when a connection has closed. */
   readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -59,14 +64,17 @@ export class Http2Connections {
 
   /** Serves a socket that speaks HTTP/2: a net or tls socket, or any other Duplex of bytes. */
   adopt(socket: Duplex, { head, isTrusted }: AdoptOptions = {}): Http2Connection {
-    const { accept, limits, onConnectionEnd, onHandlerError, random = Math.random } = this.#options;
+    const { accept, limits, tooLargeFields, onHeadersTooLarge, onConnectionEnd, onHandlerError } = this.#options;
+    const { random = Math.random } = this.#options;
     this.#startTimer();
-    this.#advanceClock();
     const connection: Http2Connection = new Http2Connection(socket, {
       accept,
       limits,
       totals: this.totals,
-      nowMs: this.#clockMs,
+      now: () => this.#advanceClock(),
+      tickIn: (delayMs) => this.#tickIn(delayMs, connection),
+      tooLargeFields,
+      onHeadersTooLarge,
       head,
       isTrusted,
       ageJitter: random(),
@@ -100,15 +108,22 @@ export class Http2Connections {
 
   /** Looks at all time-outs: called by the timer, and by tests in its place. */
   tick(): void {
-    this.#advanceClock();
-    for (const connection of this.#open) connection.tick(this.#clockMs);
+    const nowMs = this.#advanceClock();
+    for (const connection of this.#open) connection.tick(nowMs);
   }
 
-  #advanceClock(): void {
+  #advanceClock(): number {
     const nowMs = this.#now();
     const longestMs = 2 * this.#options.limits.tickIntervalMs;
     this.#clockMs += Math.min(nowMs - this.#lastTickMs, longestMs);
     this.#lastTickMs = nowMs;
+    return this.#clockMs;
+  }
+
+  #tickIn(delayMs: number, connection: Http2Connection): void {
+    setTimeout(() => {
+      if (this.#open.has(connection)) connection.tick(this.#advanceClock());
+    }, Math.ceil(delayMs)).unref();
   }
 
   #startTimer(): void {

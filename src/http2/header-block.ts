@@ -2,30 +2,41 @@ import { ConnectionError } from "./end-reason.ts";
 import { ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR } from "./error-codes.ts";
 import { stripPadding } from "./frame-reader.ts";
 import { END_HEADERS, END_STREAM, type Frame, PADDED, PRIORITY_FLAG, readUint31 } from "./frames.ts";
+import type { HeaderList } from "./header-list.ts";
+import type { HpackDecoder } from "./hpack-decoder.ts";
+import type { FragmentedBlock } from "./hpack-fragments.ts";
 import type { Http2Limits } from "./limits.ts";
 
-/** A complete header block, `bytes[start..end)`, and what its HEADERS frame said. */
+/** A complete header block, decoded, and what its HEADERS frame said. */
 export interface HeaderBlock {
   readonly streamId: number;
   readonly endStream: boolean;
   /** The deprecated priority fields made the stream depend on itself (RFC 7540 section 5.3.1). */
   readonly isSelfDependent: boolean;
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
+  readonly headers: HeaderList;
 }
 
-/** Puts header blocks together from HEADERS and CONTINUATION (RFC 9113 sections 4.3, 6.2 and 6.10). */
-export class HeaderBlockAssembler {
+/** A block that lacks its end. */
+interface OpenBlock extends Omit<HeaderBlock, "headers"> {
+  readonly fragments: FragmentedBlock;
+}
+
+/**
+ * Decodes header blocks out of HEADERS and CONTINUATION (RFC 9113 sections 4.3, 6.2 and 6.10). Each block is decoded
+ * before anything else: the HPACK state is shared by all streams, refused ones included.
+ */
+export class HeaderBlockReader {
   /** Blocks completed so far. */
   completed = 0;
   readonly #limits: Http2Limits;
-  #open: HeaderBlock | undefined;
-  #parts: Buffer[] = [];
+  readonly #hpack: HpackDecoder;
+  #open: OpenBlock | undefined;
+  #continuations = 0;
   #bytes = 0;
 
-  constructor(limits: Http2Limits) {
+  constructor(limits: Http2Limits, hpack: HpackDecoder) {
     this.#limits = limits;
+    this.#hpack = hpack;
   }
 
   /** A block is unfinished: nothing but its CONTINUATION may come. */
@@ -35,27 +46,24 @@ export class HeaderBlockAssembler {
 
   /** The block, when this frame has all of it. */
   onHeaders(frame: Frame): HeaderBlock | undefined {
-    if ((frame.streamId & 1) === 0) {
-      throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", `HEADERS on stream ${frame.streamId}`);
+    const { streamId } = frame;
+    if ((streamId & 1) === 0) {
+      throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", `HEADERS on stream ${streamId}`);
     }
     if ((frame.flags & PADDED) !== 0) stripPadding(frame);
     const isSelfDependent = (frame.flags & PRIORITY_FLAG) !== 0 && takePriority(frame);
-    const block = {
-      streamId: frame.streamId,
-      endStream: (frame.flags & END_STREAM) !== 0,
-      isSelfDependent,
-      bytes: frame.bytes,
-      start: frame.start,
-      end: frame.end,
-    };
-    this.#checkSize(frame.end - frame.start);
+    const endStream = (frame.flags & END_STREAM) !== 0;
+    this.#bytes = 0;
+    this.#count(frame);
     if ((frame.flags & END_HEADERS) !== 0) {
+      const headers = this.#hpack.decode(frame.bytes, frame.start, frame.end);
       this.completed++;
-      return block;
+      return { streamId, endStream, isSelfDependent, headers };
     }
-    this.#open = block;
-    this.#parts = [copyOf(frame)];
-    this.#bytes = frame.end - frame.start;
+    const fragments = this.#hpack.begin();
+    this.#open = { streamId, endStream, isSelfDependent, fragments };
+    this.#continuations = 0;
+    fragments.add(frame.bytes, frame.start, frame.end);
     return undefined;
   }
 
@@ -64,30 +72,25 @@ export class HeaderBlockAssembler {
     if (open === undefined || open.streamId !== frame.streamId) {
       throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", "CONTINUATION without its HEADERS");
     }
-    this.#bytes += frame.end - frame.start;
-    this.#checkSize(this.#bytes);
-    this.#parts.push(copyOf(frame));
-    if (this.#parts.length - 1 > this.#limits.maxContinuations) {
+    this.#count(frame);
+    this.#continuations++;
+    if (this.#continuations > this.#limits.maxContinuations) {
       throw new ConnectionError(ENHANCE_YOUR_CALM, "header_block_flood", "too many CONTINUATION frames");
     }
+    const { fragments, ...block } = open;
+    fragments.add(frame.bytes, frame.start, frame.end);
     if ((frame.flags & END_HEADERS) === 0) return undefined;
-    const bytes = Buffer.concat(this.#parts);
     this.#open = undefined;
-    this.#parts = [];
     this.completed++;
-    return { ...open, bytes, start: 0, end: bytes.length };
+    return { ...block, headers: fragments.finish() };
   }
 
-  #checkSize(bytes: number): void {
-    if (bytes > this.#limits.maxHeaderBlockBytes) {
-      throw new ConnectionError(ENHANCE_YOUR_CALM, "header_block_flood", `a header block of over ${bytes} bytes`);
+  #count(frame: Frame): void {
+    this.#bytes += frame.end - frame.start;
+    if (this.#bytes > this.#limits.maxHeaderBlockBytes) {
+      throw new ConnectionError(ENHANCE_YOUR_CALM, "header_block_flood", `a header block of over ${this.#bytes} bytes`);
     }
   }
-}
-
-/** The rest of the block may be long in coming: the socket's buffer shall not wait for it. */
-function copyOf(frame: Frame): Buffer {
-  return Buffer.from(frame.bytes.subarray(frame.start, frame.end));
 }
 
 /** Takes the five bytes of the deprecated priority signal off; true when the stream depends on itself. */

@@ -31,7 +31,7 @@ const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const BREAK_OR_BLANK_AT_AN_END = /[\r\n]|^[ \t]|[ \t]$/;
 
 /** Entries of the HPACK tables carry this much on top of their two strings (RFC 7541 section 4.1). */
-const ENTRY_OVERHEAD_BYTES = 32;
+export const ENTRY_OVERHEAD_BYTES = 32;
 
 /** A header field as decoded: one character per byte (ISO 8859-1), so that no byte is lost or replaced. */
 export class HeaderField {

@@ -1,3 +1,5 @@
+import { ConnectionError } from "./end-reason.ts";
+import { ENHANCE_YOUR_CALM } from "./error-codes.ts";
 import type { HeaderField } from "./header-field.ts";
 
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
@@ -28,6 +30,8 @@ export class HeaderList {
   readonly trailerFault: string;
   /** The list is longer than maxHeaderListBytes, and `fields` end where it became so. */
   readonly isTooLarge: boolean;
+  /** Size of the whole list as RFC 7541 section 4.1 counts, fields that were dropped included. */
+  readonly sizeBytes: number;
 
   constructor(builder: HeaderListBuilder) {
     this.fields = builder.fields;
@@ -39,6 +43,7 @@ export class HeaderList {
     this.requestFault = builder.requestFault === "" ? missingPseudoHeader(builder) : builder.requestFault;
     this.trailerFault = builder.trailerFault;
     this.isTooLarge = builder.isTooLarge;
+    this.sizeBytes = builder.sizeBytes;
   }
 
   /** Every value of a field, in order, by its name in lower case. */
@@ -67,10 +72,37 @@ export class HeaderListBuilder {
   isTooLarge = false;
   seen = 0;
   readonly #maxBytes: number;
+  readonly #maxExpansionBytes: number;
+  #expansionBytes = 0;
   #sawRegular = false;
 
-  constructor(maxBytes: number) {
+  /** The limits `maxHeaderListBytes` and `maxHeaderExpansionBytes`. */
+  constructor(maxBytes: number, maxExpansionBytes: number) {
     this.#maxBytes = maxBytes;
+    this.#maxExpansionBytes = maxExpansionBytes;
+  }
+
+  /** A field of so many bytes more may still be part of the list. */
+  hasRoomFor(bytes: number): boolean {
+    return !this.isTooLarge && this.sizeBytes + bytes <= this.#maxBytes;
+  }
+
+  /**
+   * Counts bytes of a field that its representation did not carry itself.
+   *
+   * @throws ConnectionError for a block that expands too much, as an HPACK bomb does.
+   */
+  expand(bytes: number): void {
+    this.#expansionBytes += bytes;
+    if (this.#expansionBytes <= this.#maxExpansionBytes) return;
+    const message = `a header block that expands by over ${this.#maxExpansionBytes} bytes`;
+    throw new ConnectionError(ENHANCE_YOUR_CALM, "hpack_bomb", message);
+  }
+
+  /** Counts a field that was not decoded, because the list is too large with it. */
+  addDropped(sizeBytes: number): void {
+    this.sizeBytes += sizeBytes;
+    this.isTooLarge = true;
   }
 
   add(field: HeaderField): void {

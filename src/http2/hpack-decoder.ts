@@ -1,10 +1,8 @@
-import { ConnectionError } from "./end-reason.ts";
-import { COMPRESSION_ERROR, ENHANCE_YOUR_CALM } from "./error-codes.ts";
-import { HeaderField } from "./header-field.ts";
+import { ENTRY_OVERHEAD_BYTES, HeaderField } from "./header-field.ts";
 import { HeaderList, HeaderListBuilder } from "./header-list.ts";
-import { DynamicTable } from "./hpack-dynamic-table.ts";
+import { DynamicTable, invalidHpack } from "./hpack-dynamic-table.ts";
+import { FragmentedBlock } from "./hpack-fragments.ts";
 import { decodeHuffman } from "./hpack-huffman.ts";
-import { STATIC_TABLE } from "./hpack-static-table.ts";
 
 /** SETTINGS_HEADER_TABLE_SIZE until the peer has acknowledged ours (RFC 9113 section 6.5.2). */
 const INITIAL_TABLE_BYTES = 4096;
@@ -15,7 +13,7 @@ const NOTHING = Buffer.alloc(0);
 export interface HpackLimits {
   readonly headerTableBytes: number;
   readonly maxHeaderListBytes: number;
-  readonly maxDecodedHeaderBytes: number;
+  readonly maxHeaderExpansionBytes: number;
 }
 
 /**
@@ -27,8 +25,7 @@ export interface HpackLimits {
  */
 export class HpackDecoder {
   readonly #limits: HpackLimits;
-  readonly #table = new DynamicTable(INITIAL_TABLE_BYTES);
-  #maxTableBytes: number;
+  readonly #table: DynamicTable;
   #bytes: Buffer = NOTHING;
   #at = 0;
   #end = 0;
@@ -39,12 +36,18 @@ export class HpackDecoder {
 
   constructor(limits: HpackLimits) {
     this.#limits = limits;
-    this.#maxTableBytes = Math.max(limits.headerTableBytes, INITIAL_TABLE_BYTES);
+    this.#table = new DynamicTable(INITIAL_TABLE_BYTES, Math.max(limits.headerTableBytes, INITIAL_TABLE_BYTES));
   }
 
   /** The peer has acknowledged our SETTINGS: from now on its table is as large as we said, or smaller. */
   settingsAcknowledged(): void {
-    this.#maxTableBytes = this.#limits.headerTableBytes;
+    this.#table.limitTo(this.#limits.headerTableBytes);
+  }
+
+  /** Begins a block that comes in several frames. It must be complete before the next block. */
+  begin(): FragmentedBlock {
+    this.#memo = undefined;
+    return new FragmentedBlock(this.#table, this.#limits);
   }
 
   /** @throws ConnectionError with COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for an HPACK bomb. */
@@ -64,28 +67,29 @@ export class HpackDecoder {
   }
 
   #decodeFields(): HeaderList {
-    const list = new HeaderListBuilder(this.#limits.maxHeaderListBytes);
+    const { maxHeaderListBytes, maxHeaderExpansionBytes } = this.#limits;
+    const list = new HeaderListBuilder(maxHeaderListBytes, maxHeaderExpansionBytes);
     // Section 4.2: updates of the table's size come first in a block.
     while (this.#at < this.#end && ((this.#bytes[this.#at] ?? 0) & 0xe0) === 0x20) this.#resize(this.#integer(0x1f));
-    if (this.#table.capacityBytes > this.#maxTableBytes && this.#at < this.#end) {
-      throw invalid("the table was not reduced to SETTINGS_HEADER_TABLE_SIZE");
-    }
+    if (this.#at < this.#end) this.#table.requireWithinLimit();
     while (this.#at < this.#end) {
-      list.add(this.#field(this.#bytes[this.#at] ?? 0));
-      if (list.sizeBytes > this.#limits.maxDecodedHeaderBytes) {
-        throw new ConnectionError(ENHANCE_YOUR_CALM, "hpack_bomb", `a header block of over ${list.sizeBytes} bytes`);
-      }
+      list.add(this.#field(this.#bytes[this.#at] ?? 0, list));
     }
     return new HeaderList(list);
   }
 
   /** One representation, by its first byte (sections 6.1 and 6.2). */
-  #field(first: number): HeaderField {
-    if (first >= 0x80) return this.#entry(this.#integer(0x7f));
-    if ((first & 0xe0) === 0x20) throw invalid("a table size update after a field");
+  #field(first: number, list: HeaderListBuilder): HeaderField {
+    if (first >= 0x80) {
+      const entry = this.#table.entry(this.#integer(0x7f));
+      list.expand(entry.sizeBytes);
+      return entry;
+    }
+    if ((first & 0xe0) === 0x20) throw invalidHpack("a table size update after a field");
     const isIndexed = first >= 0x40;
     const nameIndex = this.#integer(isIndexed ? 0x3f : 0x0f);
-    const name = nameIndex === 0 ? this.#string() : this.#entry(nameIndex).name;
+    const name = nameIndex === 0 ? this.#string() : this.#table.entry(nameIndex).name;
+    list.expand(nameIndex === 0 ? ENTRY_OVERHEAD_BYTES : name.length + ENTRY_OVERHEAD_BYTES);
     const field = new HeaderField(name, this.#string());
     if (isIndexed) {
       this.#changedTable = true;
@@ -94,16 +98,8 @@ export class HpackDecoder {
     return field;
   }
 
-  /** Section 2.3.3: one address space, the static table first. */
-  #entry(index: number): HeaderField {
-    const field = STATIC_TABLE[index - 1] ?? this.#table.get(index - STATIC_TABLE.length - 1);
-    if (field === undefined || index === 0) throw invalid(`no entry ${index}`);
-    return field;
-  }
-
   /** Section 6.3. */
   #resize(capacityBytes: number): void {
-    if (capacityBytes > this.#maxTableBytes) throw invalid(`a table of ${capacityBytes} bytes`);
     this.#changedTable = true;
     this.#table.resize(capacityBytes);
   }
@@ -113,21 +109,21 @@ export class HpackDecoder {
     let value = (this.#bytes[this.#at++] ?? 0) & mask;
     if (value < mask) return value;
     for (let shift = 0; shift <= 21; shift += 7) {
-      if (this.#at >= this.#end) throw invalid("an integer ends early");
+      if (this.#at >= this.#end) throw invalidHpack("an integer ends early");
       const byte = this.#bytes[this.#at++] ?? 0;
       value += (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-    throw invalid("an integer is too large");
+    throw invalidHpack("an integer is too large");
   }
 
   /** Section 5.2. */
   #string(): string {
-    if (this.#at >= this.#end) throw invalid("a string is missing");
+    if (this.#at >= this.#end) throw invalidHpack("a string is missing");
     const isHuffman = (this.#bytes[this.#at] ?? 0) >= 0x80;
     const length = this.#integer(0x7f);
     const start = this.#at;
-    if (length > this.#end - start) throw invalid("a string ends early");
+    if (length > this.#end - start) throw invalidHpack("a string ends early");
     this.#at = start + length;
     return isHuffman ? decodeHuffman(this.#bytes, start, this.#at) : this.#bytes.toString("latin1", start, this.#at);
   }
@@ -143,8 +139,4 @@ export class HpackDecoder {
     this.#memoLength = block.length;
     this.#memo = list;
   }
-}
-
-function invalid(what: string): ConnectionError {
-  return new ConnectionError(COMPRESSION_ERROR, "invalid_hpack", `HPACK: ${what}`);
 }

@@ -1,4 +1,7 @@
+import { ConnectionError } from "./end-reason.ts";
+import { COMPRESSION_ERROR } from "./error-codes.ts";
 import { HeaderField } from "./header-field.ts";
+import { STATIC_TABLE } from "./hpack-static-table.ts";
 
 const NO_FIELD = new HeaderField("", "");
 const INITIAL_SLOTS = 16;
@@ -13,9 +16,12 @@ export class DynamicTable {
   #count = 0;
   #sizeBytes = 0;
   #capacityBytes: number;
+  /** The largest capacity that the peer may set. */
+  #maxCapacityBytes: number;
 
-  constructor(capacityBytes: number) {
+  constructor(capacityBytes: number, maxCapacityBytes = capacityBytes) {
     this.#capacityBytes = capacityBytes;
+    this.#maxCapacityBytes = maxCapacityBytes;
   }
 
   get capacityBytes(): number {
@@ -31,6 +37,17 @@ export class DynamicTable {
     return index < this.#count ? this.#ring[(this.#newest - index) & (this.#ring.length - 1)] : undefined;
   }
 
+  /**
+   * The field behind an index (section 2.3.3): one address space, the static table first.
+   *
+   * @throws ConnectionError for an index without a field.
+   */
+  entry(index: number): HeaderField {
+    const field = STATIC_TABLE[index - 1] ?? this.get(index - STATIC_TABLE.length - 1);
+    if (field === undefined || index === 0) throw invalidHpack(`no entry ${index}`);
+    return field;
+  }
+
   /** Section 4.4: older entries make room; one that is larger than the table empties it and is not kept. */
   insert(field: HeaderField): void {
     this.#evict(this.#capacityBytes - field.sizeBytes);
@@ -42,8 +59,30 @@ export class DynamicTable {
     this.#sizeBytes += field.sizeBytes;
   }
 
-  /** Section 4.3. */
+  /** Inserts a field that is larger than the table: the table is empty afterwards. */
+  insertOversized(): void {
+    this.#evict(0);
+  }
+
+  /** The largest capacity from now on. The peer must reduce a larger table at the start of its next block. */
+  limitTo(maxCapacityBytes: number): void {
+    this.#maxCapacityBytes = maxCapacityBytes;
+  }
+
+  /** @throws ConnectionError when the table is larger than the limit: fields may not follow yet (section 4.2). */
+  requireWithinLimit(): void {
+    if (this.#capacityBytes > this.#maxCapacityBytes) {
+      throw invalidHpack("the table was not reduced to SETTINGS_HEADER_TABLE_SIZE");
+    }
+  }
+
+  /**
+   * Sections 4.3 and 6.3.
+   *
+   * @throws ConnectionError for a capacity above the limit.
+   */
   resize(capacityBytes: number): void {
+    if (capacityBytes > this.#maxCapacityBytes) throw invalidHpack(`a table of ${capacityBytes} bytes`);
     this.#capacityBytes = capacityBytes;
     this.#evict(capacityBytes);
   }
@@ -63,4 +102,9 @@ export class DynamicTable {
     this.#ring = oldestFirst.concat(new Array(slots).fill(NO_FIELD));
     this.#newest = slots - 1;
   }
+}
+
+/** A connection error for bytes that are not HPACK. */
+export function invalidHpack(what: string): ConnectionError {
+  return new ConnectionError(COMPRESSION_ERROR, "invalid_hpack", `HPACK: ${what}`);
 }

@@ -105,6 +105,35 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number): st
   return out.toString("latin1", 0, length);
 }
 
+/** Checks a Huffman-coded string that comes in pieces, and counts its characters without keeping them. */
+export class HuffmanCounter {
+  /** Characters so far. */
+  length = 0;
+  #state = 0;
+
+  /** @throws ConnectionError as decodeHuffman does. */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    for (let i = start; i < end; i++) {
+      const byte = bytes[i] ?? 0;
+      this.#step(byte >>> 4);
+      this.#step(byte & 15);
+    }
+  }
+
+  /** The string is complete. */
+  finish(): void {
+    if (MAY_END[this.#state] !== 1) throw invalidCode();
+  }
+
+  #step(nibble: number): void {
+    const at = this.#state * 16 + nibble;
+    const emitted = EMITTED[at] ?? ERROR;
+    if (emitted === ERROR) throw invalidCode();
+    if (emitted >= 0) this.length++;
+    this.#state = NEXT_STATE[at] ?? 0;
+  }
+}
+
 function invalidCode(): ConnectionError {
   return new ConnectionError(COMPRESSION_ERROR, "invalid_hpack", "HPACK: invalid Huffman code");
 }

@@ -26,22 +26,24 @@ export interface Http2Limits {
    */
   readonly uncountedHolds: number;
   /**
-   * Size of a decoded header list, 32 bytes per field included (RFC 7541 section 4.1), announced. A longer list is
-   * answered 431. Default 32 KiB: twice what browsers and proxies send.
+   * Size of a decoded header list, 32 bytes per field included (RFC 7541 section 4.1), announced. A request with a longer
+   * list is answered 431; its header block is decoded to the end and not kept (RFC 9113 section 10.5.1). Default 256 KiB:
+   * Envoy accepts 60 KiB from a client, and `initial_metadata` can copy that several times.
    */
   readonly maxHeaderListBytes: number;
   /**
-   * Size of a header block as received, HEADERS and CONTINUATION together; a longer one ends the connection, since it
-   * can neither be kept nor skipped. Default 64 KiB: lists somewhat too large still get their 431.
+   * Size of a header block as received, HEADERS and CONTINUATION together; a longer one ends the connection. Default
+   * 32 MiB: no memory grows with it, and it is more than Envoy sends. Envoy's largest `max_request_headers_kb` is 8 MiB.
    */
   readonly maxHeaderBlockBytes: number;
-  /** CONTINUATION frames per header block; more end the connection. Default 16: enough for 64 KiB in 16 KiB frames. */
+  /** CONTINUATION frames per header block; more end the connection. Default 2,048: 32 MiB in frames of 16 KiB. */
   readonly maxContinuations: number;
   /**
-   * Size that one header block may decode to before it counts as an HPACK bomb, which ends the connection. Default
-   * 1 MiB: no mistake gets there, a block of references to one large table entry does.
+   * Bytes that one header block may decode to beyond what it carries itself: 32 for each field, and the table entries
+   * that it refers to. Above it the block is an HPACK bomb, which ends the connection. Default 1 MiB: a list of long
+   * values stays far below it, whatever its size; a block of references to one large table entry does not.
    */
-  readonly maxDecodedHeaderBytes: number;
+  readonly maxHeaderExpansionBytes: number;
   /**
    * Receive window of the connection, at least 65,535. Given back as soon as bytes arrive, so that a paused stream
    * stops nobody else. Default 16 MiB: many fast uploads at once.
@@ -95,7 +97,10 @@ export interface Http2Limits {
   readonly keepAliveTimeoutMs: number;
   /** After which a connection is drained, ±10 % so that clients do not all come back at once. Default 0, off. */
   readonly maxConnectionAgeMs: number;
-  /** From that moment until remaining streams are cut off. Default 0, never. */
+  /**
+   * From the last GOAWAY of such a connection until its remaining streams are cut off; not rounded up to a tick.
+   * Default 0, never.
+   */
   readonly maxConnectionAgeGraceMs: number;
   /** While draining, how long to wait for the PING that shows that the peer knows. Default 2 s: a slow round trip. */
   readonly drainPingTimeoutMs: number;
@@ -113,10 +118,10 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   maxConcurrentStreams: 500,
   maxEarlyStreams: 1024,
   uncountedHolds: 0,
-  maxHeaderListBytes: 32 * 1024,
-  maxHeaderBlockBytes: 64 * 1024,
-  maxContinuations: 16,
-  maxDecodedHeaderBytes: 1024 * 1024,
+  maxHeaderListBytes: 256 * 1024,
+  maxHeaderBlockBytes: 32 * 1024 * 1024,
+  maxContinuations: 2048,
+  maxHeaderExpansionBytes: 1024 * 1024,
   connectionWindowBytes: 16 * 1024 * 1024,
   streamWindowBytes: 256 * 1024,
   maxFrameBytes: 16_384,
@@ -153,7 +158,7 @@ const RANGES: Partial<Record<NumericLimit, readonly [min: number, max: number]>>
   maxConcurrentStreams: [1, MAX_UINT32],
   maxHeaderListBytes: [1024, MAX_UINT32],
   maxHeaderBlockBytes: [1024, MAX_UINT32],
-  maxDecodedHeaderBytes: [1024, MAX_UINT32],
+  maxHeaderExpansionBytes: [1024, MAX_UINT32],
   connectionWindowBytes: [DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES],
   streamWindowBytes: [DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES],
   maxFrameBytes: [16_384, 16_777_215],

@@ -1,27 +1,29 @@
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
-import { INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED } from "./error-codes.ts";
+import {
+  ENHANCE_YOUR_CALM,
+  INTERNAL_ERROR,
+  NO_ERROR,
+  PROTOCOL_ERROR,
+  REFUSED_STREAM,
+  STREAM_CLOSED,
+} from "./error-codes.ts";
 import type { Frame } from "./frames.ts";
-import { type HeaderBlock, HeaderBlockAssembler } from "./header-block.ts";
+import { type HeaderBlock, HeaderBlockReader } from "./header-block.ts";
 import type { HeaderList } from "./header-list.ts";
 import type { HpackDecoder } from "./hpack-decoder.ts";
 import { encodeHeaderBlock } from "./hpack-encoder.ts";
 import { failStream, rejectStream } from "./peer-faults.ts";
 import { ServerStream } from "./server-stream.ts";
 
-/** RFC 9113 section 10.5.1, RFC 6585 section 5. */
-const TOO_LARGE = encodeHeaderBlock([[":status", "431"]]);
-
 /** HEADERS and CONTINUATION: new streams and trailers (RFC 9113 sections 5.1, 8.1 and 8.3). */
 export class HeadersReceiver {
-  readonly blocks: HeaderBlockAssembler;
+  readonly blocks: HeaderBlockReader;
   readonly #context: ConnectionContext;
-  readonly #hpack: HpackDecoder;
 
   constructor(context: ConnectionContext, hpack: HpackDecoder) {
     this.#context = context;
-    this.#hpack = hpack;
-    this.blocks = new HeaderBlockAssembler(context.limits);
+    this.blocks = new HeaderBlockReader(context.limits, hpack);
   }
 
   onHeaders(frame: Frame): void {
@@ -34,11 +36,9 @@ export class HeadersReceiver {
     if (block !== undefined) this.#onBlock(block);
   }
 
-  /** Each block is decoded before anything else: the HPACK state is shared by all streams, refused ones included. */
   #onBlock(block: HeaderBlock): void {
-    const headers = this.#hpack.decode(block.bytes, block.start, block.end);
     const { streams, totals } = this.#context;
-    const { streamId } = block;
+    const { streamId, headers } = block;
     const stream = streams.get(streamId);
     if (stream !== undefined) {
       this.#onTrailers(stream, headers, block.endStream);
@@ -50,15 +50,15 @@ export class HeadersReceiver {
         totals.streamsRefused++;
         streams.refuse(streamId, REFUSED_STREAM);
       } else {
-        this.#onRequest(block, headers);
+        this.#onRequest(block);
       }
     }
   }
 
-  #onRequest(block: HeaderBlock, headers: HeaderList): void {
-    const { streamId, endStream } = block;
+  #onRequest(block: HeaderBlock): void {
+    const { streamId, endStream, headers } = block;
     if (headers.isTooLarge) {
-      this.#answerTooLarge(streamId, endStream);
+      this.#answerTooLarge(block);
     } else if (block.isSelfDependent || headers.requestFault !== "" || (endStream && headers.contentLength > 0)) {
       // RFC 9113 section 8.1.1: malformed.
       rejectStream(this.#context, streamId, PROTOCOL_ERROR);
@@ -82,18 +82,27 @@ export class HeadersReceiver {
   }
 
   /** Answered without the application, which would have to keep what it is too large to keep. */
-  #answerTooLarge(streamId: number, endStream: boolean): void {
-    const { sender, streams, totals } = this.#context;
-    totals.headerListsTooLarge++;
-    sender.headers(streamId, TOO_LARGE, true);
+  #answerTooLarge({ streamId, endStream, headers }: HeaderBlock): void {
+    const { sender, streams, tooLargeFields = [] } = this.#context;
+    this.#countTooLarge(headers);
+    // RFC 9113 section 10.5.1, RFC 6585 section 5.
+    sender.headers(streamId, encodeHeaderBlock([[":status", "431"], ...tooLargeFields]), true);
     if (endStream) streams.answered(streamId);
     else streams.refuse(streamId, NO_ERROR);
+  }
+
+  #countTooLarge({ sizeBytes }: HeaderList): void {
+    this.#context.totals.headerListsTooLarge++;
+    this.#context.onHeadersTooLarge?.(sizeBytes);
   }
 
   #onTrailers(stream: ServerStream, trailers: HeaderList, endStream: boolean): void {
     if (stream.isRemoteClosed) {
       failStream(this.#context, stream, STREAM_CLOSED);
-    } else if (!endStream || trailers.trailerFault !== "" || trailers.isTooLarge || stream.contentLeft > 0) {
+    } else if (trailers.isTooLarge) {
+      this.#countTooLarge(trailers);
+      failStream(this.#context, stream, ENHANCE_YOUR_CALM);
+    } else if (!endStream || trailers.trailerFault !== "" || stream.contentLeft > 0) {
       failStream(this.#context, stream, PROTOCOL_ERROR);
     } else {
       stream.receiveEnd(trailers);

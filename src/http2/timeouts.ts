@@ -56,6 +56,7 @@ export class Timeouts {
   readonly #idle: Unchanged;
   #pingedMs: number | undefined;
   #isDraining = false;
+  #lastGoawayMs: number | undefined;
 
   /** `jitter` from 0 to 1 spreads maxConnectionAgeMs over ±10 %. */
   constructor(limits: Http2Limits, nowMs: number, jitter: number) {
@@ -66,6 +67,19 @@ export class Timeouts {
     this.#partial = new Unchanged(nowMs);
     this.#taken = new Unchanged(nowMs);
     this.#idle = new Unchanged(nowMs);
+  }
+
+  /** The peer has been told which streams are its last ones: maxConnectionAgeGraceMs counts from here. */
+  lastGoawaySent(nowMs: number): void {
+    this.#lastGoawayMs = nowMs;
+  }
+
+  /** When the remaining streams of a connection that is too old are cut off; Infinity while that is not decided. */
+  get graceEndMs(): number {
+    const { maxConnectionAgeMs, maxConnectionAgeGraceMs } = this.#limits;
+    if (maxConnectionAgeMs === 0 || maxConnectionAgeGraceMs === 0 || this.#lastGoawayMs === undefined) return Infinity;
+    // A connection can be drained for another reason before it is too old.
+    return Math.max(this.#lastGoawayMs, this.#startedMs + this.#maxAgeMs) + maxConnectionAgeGraceMs;
   }
 
   /** What is due at `nowMs`; one thing at a time. */
@@ -107,12 +121,8 @@ export class Timeouts {
   }
 
   #checkAge(nowMs: number): DueAction | undefined {
-    const { maxConnectionAgeMs, maxConnectionAgeGraceMs } = this.#limits;
-    const ageMs = nowMs - this.#startedMs;
-    if (maxConnectionAgeMs === 0 || ageMs < this.#maxAgeMs) return undefined;
-    if (maxConnectionAgeGraceMs > 0 && ageMs >= this.#maxAgeMs + maxConnectionAgeGraceMs) {
-      return end("connection_age_grace", NO_ERROR, "the connection is too old");
-    }
+    if (this.#limits.maxConnectionAgeMs === 0 || nowMs - this.#startedMs < this.#maxAgeMs) return undefined;
+    if (nowMs >= this.graceEndMs) return end("connection_age_grace", NO_ERROR, "the connection is too old");
     return this.#drainOnce();
   }
 

@@ -17,7 +17,7 @@ export interface Http2Totals {
   streamsRefused: number;
   /** Reset by this server because the peer broke a rule, malformed requests included. */
   streamErrors: number;
-  /** Answered 431: over maxHeaderListBytes. */
+  /** Streams with headers or trailers over maxHeaderListBytes: answered 431, or reset. */
   headerListsTooLarge: number;
   /** RST_STREAM frames received for open streams, before and after the application had begun to work. */
   resetsBeforeWork: number;

@@ -1,3 +1,4 @@
+import { GrpcStatus } from "../grpc/status.ts";
 import type { ConnectionEnd } from "../http2/connection.ts";
 import type { EndReason } from "../http2/end-reason.ts";
 import { errorCodeName } from "../http2/error-codes.ts";
@@ -12,9 +13,22 @@ const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>([
   "socket_error",
 ]);
 
+const HEADER_LIST_FLAG = "--http2-max-header-list-bytes";
+
+/** The status that a gRPC client reads in the answer 431, with the setting to change. */
+export function headersTooLargeStatus(maxBytes: number): readonly (readonly [string, string])[] {
+  const message = `headers of the stream exceed ${HEADER_LIST_FLAG} (${maxBytes})`;
+  return [
+    ["grpc-status", String(GrpcStatus.RESOURCE_EXHAUSTED)],
+    ["grpc-message", message],
+  ];
+}
+
 /** What connections tell the log. */
 export interface ConnectionLog {
   onConnectionEnd(end: ConnectionEnd): void;
+  /** A stream was refused: its headers have `sizeBytes`, and `maxBytes` are allowed. */
+  onHeadersTooLarge(sizeBytes: number, maxBytes: number): void;
   onHandlerError(error: unknown): void;
   onTlsError(error: Error): void;
 }
@@ -22,10 +36,17 @@ export interface ConnectionLog {
 /** Logs connections that ended because their peer was slow, flooded us or broke the protocol, at most ten a second. */
 export function connectionLog(log: Logger): ConnectionLog {
   const limiter = new LineLimiter();
+  // Their number is up to Envoy's clients, so they must not use up the lines of other problems.
+  const headersLimiter = new LineLimiter();
   return {
     onConnectionEnd({ reason, code, message }) {
       const line = ORDINARY.has(reason) ? undefined : limiter.next();
       if (line) log.warn({ reason, http2Code: errorCodeName(code), ...line }, `HTTP/2 connection ended: ${message}`);
+    },
+    onHeadersTooLarge(sizeBytes, maxBytes) {
+      const line = headersLimiter.next();
+      const what = `A stream was refused: its headers have ${sizeBytes} bytes, and ${HEADER_LIST_FLAG} allows ${maxBytes}`;
+      if (line) log.warn({ sizeBytes, maxBytes, ...line }, `${what}. Raise it, or send less in initial_metadata`);
     },
     onHandlerError(error) {
       const line = limiter.next();

@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from
 import { getHeapStatistics } from "node:v8";
 import { Http2Connections, type Http2ConnectionsOptions } from "../http2/connections.ts";
 import { type Http2LimitsInit, resolveHttp2Limits } from "../http2/limits.ts";
+import { headersTooLargeStatus } from "./connection-log.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http1Server } from "./http1-server.ts";
 import type { ListenAddress } from "./listen-address.ts";
@@ -16,6 +17,8 @@ export interface ListenerOptions extends Pick<Http2ConnectionsOptions, "onConnec
   readonly tls?: TlsOptions | undefined;
   /** Where limits of its connections differ from the defaults. */
   readonly limits?: Http2LimitsInit | undefined;
+  /** Called for each stream that was refused because its headers are too large. */
+  readonly onHeadersTooLarge?: ((sizeBytes: number, maxBytes: number) => void) | undefined;
   /** Called for each handshake that failed. */
   readonly onTlsError?: ((error: Error) => void) | undefined;
 }
@@ -43,11 +46,19 @@ export class Listener {
   readonly #unknown = new Set<Socket>();
 
   constructor(options: ListenerOptions) {
-    const { endpoint, tls, onConnectionEnd, onHandlerError, onTlsError } = options;
+    const { endpoint, tls, onConnectionEnd, onHeadersTooLarge, onHandlerError, onTlsError } = options;
     this.#options = options;
     this.#http1 = new Http1Server(endpoint.http1);
     const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });
-    this.http2 = new Http2Connections({ accept: endpoint.http2, limits, onConnectionEnd, onHandlerError });
+    const { maxHeaderListBytes } = limits;
+    this.http2 = new Http2Connections({
+      accept: endpoint.http2,
+      limits,
+      tooLargeFields: headersTooLargeStatus(maxHeaderListBytes),
+      onHeadersTooLarge: (sizeBytes) => onHeadersTooLarge?.(sizeBytes, maxHeaderListBytes),
+      onConnectionEnd,
+      onHandlerError,
+    });
     // Half-open: a client may end its side behind the request and wait for the answer.
     if (tls === undefined) {
       this.#tcp = createTcpServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));

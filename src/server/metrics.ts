@@ -205,6 +205,11 @@ function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, total
     ({ streamErrors }) => streamErrors,
   );
   count(
+    "ext_proc_http2_header_lists_too_large_total",
+    "Streams whose headers exceed --http2-max-header-list-bytes",
+    ({ headerListsTooLarge }) => headerListsTooLarge,
+  );
+  count(
     "ext_proc_http2_early_resets_total",
     "Streams reset by the peer before they were worked on",
     ({ resetsBeforeWork }) => resetsBeforeWork,

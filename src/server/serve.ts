@@ -80,10 +80,15 @@ export interface ServeOptions {
   readonly log?: Logger | undefined;
 }
 
-/** Time limits of HTTP/2 connections, in milliseconds; 0 is never. */
+/** Limits of HTTP/2 connections: times in milliseconds, 0 = never; `maxHeaderListBytes` is 256 KiB by default. */
 export type Http2Settings = Pick<
   Http2LimitsInit,
-  "maxConnectionAgeMs" | "maxConnectionAgeGraceMs" | "idleTimeoutMs" | "keepAliveIntervalMs" | "keepAliveTimeoutMs"
+  | "maxHeaderListBytes"
+  | "maxConnectionAgeMs"
+  | "maxConnectionAgeGraceMs"
+  | "idleTimeoutMs"
+  | "keepAliveIntervalMs"
+  | "keepAliveTimeoutMs"
 >;
 
 /** A running server. */

@@ -1,3 +1,4 @@
+import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
 import { DEFAULT_BODY_BUDGET_BYTES, DEFAULT_STREAM_BUDGET_BYTES } from "../processor/body/body-budget.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
@@ -43,6 +44,7 @@ export interface Settings {
   readonly decisionLogSample: number;
   readonly decisionLogAttributes: readonly string[];
   readonly decisionLogMaxPerSecond: number;
+  readonly http2MaxHeaderListBytes: number;
   readonly http2MaxConnectionAgeMs: number;
   readonly http2MaxConnectionAgeGraceMs: number;
   readonly http2IdleTimeoutMs: number;
@@ -242,14 +244,19 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     help: "most such lines a second; further ones are counted",
     fallback: "100",
   },
+  http2MaxHeaderListBytes: {
+    ...integer(["http2", "maxHeaderListBytes"], 16 << 10, 16 << 20),
+    help: "largest headers of one stream, 32 bytes per field included; above it the stream gets 431, and no other does",
+    fallback: String(DEFAULT_HTTP2_LIMITS.maxHeaderListBytes),
+  },
   http2MaxConnectionAgeMs: {
     ...integer(["http2", "maxConnectionAgeMs"], 0, DAY_MS),
-    help: "after which a connection is drained, give or take a tenth, so that Envoys spread anew; 0 is never",
+    help: "drain each connection after this long (±10 %) so that Envoys rebalance; 0 = never",
     fallback: "0",
   },
   http2MaxConnectionAgeGraceMs: {
     ...integer(["http2", "maxConnectionAgeGraceMs"], 0, DAY_MS),
-    help: "from that moment until its remaining streams are cut off; 0 is never",
+    help: "cut off the remaining streams of such a connection this long after its last GOAWAY; 0 = never",
     fallback: "0",
   },
   http2IdleTimeoutMs: {

@@ -10,6 +10,7 @@ import {
   END_STREAM,
   frame,
   headers,
+  integer,
   literal,
   PREFACE,
   ping,
@@ -109,11 +110,16 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and nobody else", () =>
 
   test.each([
     ["empty", Buffer.alloc(0)],
-    ["large", Buffer.alloc(16_000, 0x82)],
+    ["large", Buffer.alloc(16_000, 0x61)],
   ])("a CONTINUATION flood of %s frames", async (_name, payload) => {
     await withAttacker(async (attacker, server) => {
-      attacker.send(frame(1, { id: 1, payload: headers(1).subarray(9) }));
-      await flood(attacker, () => continuation(1, payload), 40);
+      const before = usedBytes();
+      // A literal whose value of 256 MB never ends.
+      const endless = Buffer.concat([headers(1).subarray(9), Buffer.of(0, 1, 0x78), integer(2 ** 28, 0x7f)]);
+      attacker.send(frame(1, { id: 1, payload: endless }));
+      // Far more than the 2,048 frames that a block may have: 64 MB in the large case.
+      await flood(attacker, () => Buffer.concat(Array<Buffer>(10).fill(continuation(1, payload))), 400);
+      expect(usedBytes() - before).toBeLessThan(8 * 1024 * 1024);
       expect(await attacker.goaway()).toMatchObject({ code: 11, debug: "header_block_flood" });
       expect(server.totals.connectionsEnded.header_block_flood).toBe(1);
     });

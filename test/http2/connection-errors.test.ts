@@ -172,7 +172,7 @@ describe("the preface", () => {
       [3, 7],
       [4, 262_144],
       [5, 16_384],
-      [6, 32_768],
+      [6, 262_144],
     ]);
     expect((await client.until((f) => f.type === TYPE.windowUpdate)).payload.readUInt32BE(0)).toBe(16_777_216 - 65_535);
   });

@@ -155,7 +155,7 @@ function runCase(seed: number): void {
     accept: (stream) => anyHandler(stream, pick),
     limits: resolveHttp2Limits({ maxConcurrentStreams: 1 + pick(8) }),
     totals,
-    nowMs: 0,
+    now: () => 0,
     onHandlerError: (error) => {
       if (!(error instanceof Error && error.message === "on purpose")) throw error;
     },

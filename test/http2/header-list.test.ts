@@ -4,7 +4,7 @@ import { HeaderList, HeaderListBuilder } from "../../src/http2/header-list.ts";
 import type { Field } from "./raw-frames.ts";
 
 function listOf(...fields: readonly Field[]): HeaderList {
-  const builder = new HeaderListBuilder(16_384);
+  const builder = new HeaderListBuilder(16_384, 1 << 20);
   for (const [name, value] of fields) builder.add(new HeaderField(name, value));
   return new HeaderList(builder);
 }
@@ -133,7 +133,7 @@ test("get() finds the first value by name", () => {
 });
 
 test("a list counts 32 bytes for each field, and is too large beyond the limit only", () => {
-  const builder = new HeaderListBuilder(2 * (32 + 2));
+  const builder = new HeaderListBuilder(2 * (32 + 2), 1 << 20);
   builder.add(new HeaderField("a", "1"));
   builder.add(new HeaderField("b", "2"));
   expect(new HeaderList(builder)).toMatchObject({ isTooLarge: false });

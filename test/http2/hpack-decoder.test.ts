@@ -234,7 +234,7 @@ describe("size limits", () => {
     expect(decode(hpack, Buffer.of(0xbe))).toEqual(["a: 1"]);
   });
 
-  test("a block of references that decodes to over maxDecodedHeaderBytes is an HPACK bomb", () => {
+  test("a block of references that decodes to over maxHeaderExpansionBytes is an HPACK bomb", () => {
     const block = Buffer.concat([literal("x", "v".repeat(3900), 0x40), Buffer.alloc(1000, 0xbe)]);
     expect(() => decode(decoder(), block)).toThrow(expect.objectContaining({ code: 11, reason: "hpack_bomb" }));
   });

@@ -22,7 +22,7 @@ describe("resolveHttp2Limits", () => {
     ["maxHeaderListBytes", 1024, 0xffff_ffff],
     ["maxHeaderBlockBytes", 1024, 0xffff_ffff],
     ["maxContinuations", 0, 0x7fff_ffff],
-    ["maxDecodedHeaderBytes", 1024, 0xffff_ffff],
+    ["maxHeaderExpansionBytes", 1024, 0xffff_ffff],
     ["connectionWindowBytes", 65_535, 0x7fff_ffff],
     ["streamWindowBytes", 65_535, 0x7fff_ffff],
     ["maxFrameBytes", 16_384, 16_777_215],

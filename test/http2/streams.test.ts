@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
+import type { Http2Limits } from "../../src/http2/limits.ts";
 import {
   continuation,
   data,
@@ -20,8 +21,9 @@ import { TestServer } from "./test-server.ts";
 const OK = [[":status", "200"]] as const;
 
 /** Answers each request when it is complete, with its body. */
-const echo = () =>
+const echo = (limits: Partial<Http2Limits> = {}) =>
   new TestServer({
+    limits,
     handle: ({ stream, body }) => ({
       onEnd() {
         stream.respond(OK);
@@ -202,7 +204,7 @@ describe("requests that are wrong end alone", () => {
   });
 
   test("headers over maxHeaderListBytes are answered 431, and HPACK goes on", async () => {
-    const server = echo();
+    const server = echo({ maxHeaderListBytes: 32 * 1024 });
     const client = await server.client();
     const large = Buffer.concat([headers(1).subarray(9), literal("x", "v".repeat(16_000)), literal("y", "1", 0x40)]);
     const more = literal("z", "v".repeat(10_000));

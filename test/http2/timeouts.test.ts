@@ -1,6 +1,10 @@
+import { duplexPair } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { Http2Connections } from "../../src/http2/connections.ts";
 import type { EndReason } from "../../src/http2/end-reason.ts";
-import { continuation, data, frame, headers, PREFACE, ping, settings, TYPE } from "./raw-frames.ts";
+import { resolveHttp2Limits } from "../../src/http2/limits.ts";
+import { RawClient } from "./raw-client.ts";
+import { ACK, continuation, data, frame, headers, PREFACE, ping, settings, TYPE } from "./raw-frames.ts";
 import { TestServer } from "./test-server.ts";
 
 /** The last moment at which nothing happens, and the first at which it does. */
@@ -140,7 +144,9 @@ describe("connections that have served", () => {
     expect((await client.goaway()).lastId).toBe(0x7fffffff);
   });
 
-  test("an old one is drained, and cut off after its grace", async () => {
+  const goaways = (client: RawClient) => client.frames.filter(({ type }) => type === TYPE.goaway).length;
+
+  test("an old one is drained, and cut off when its grace after the last GOAWAY is over", async () => {
     const server = new TestServer({
       limits: { maxConnectionAgeMs: 100_000, maxConnectionAgeGraceMs: 10_000, keepAliveIntervalMs: 0 },
     });
@@ -149,12 +155,69 @@ describe("connections that have served", () => {
     await client.roundTrip();
     server.pass(99_999);
     await client.roundTrip();
-    expect(client.has(TYPE.goaway, 0)).toBe(false);
+    expect(goaways(client)).toBe(0);
     server.pass(1);
     await client.until((f) => f.type === TYPE.goaway);
+    server.pass(1_500);
+    client.send(ping("draining", ACK));
+    await client.roundTrip();
+    expect(goaways(client)).toBe(2);
     await expectEnd(server, 10_000, "connection_age_grace");
     expect(server.seen(1).resetCode).toBe(8);
   });
+
+  test("the grace of a client that does not acknowledge the drain starts after drainPingTimeoutMs", async () => {
+    const server = new TestServer({
+      limits: { maxConnectionAgeMs: 100_000, maxConnectionAgeGraceMs: 10_000, keepAliveIntervalMs: 0 },
+    });
+    const client = await server.client();
+    client.send(headers(1));
+    await client.roundTrip();
+    server.pass(100_000);
+    await client.until((f) => f.type === TYPE.goaway);
+    await expectEnd(server, 12_000, "connection_age_grace");
+  });
+
+  test("a connection that was drained before it was too old gets its whole grace from its age on", async () => {
+    const server = new TestServer({
+      limits: { maxConnectionAgeMs: 100_000, maxConnectionAgeGraceMs: 10_000, keepAliveIntervalMs: 0 },
+    });
+    const client = await server.client();
+    client.send(headers(1));
+    await client.roundTrip();
+    void server.connections.drain();
+    await client.until((f) => f.type === TYPE.goaway);
+    client.send(ping("draining", ACK));
+    await client.roundTrip();
+    expect(goaways(client)).toBe(2);
+    await expectEnd(server, 110_000, "connection_age_grace");
+  });
+
+  test.each([20, 100, 499])(
+    "a grace of %i ms is exact, though the server looks at its clock every 500 ms",
+    async (graceMs) => {
+      const connections = new Http2Connections({
+        accept: () => ({ onData() {}, onEnd() {}, onReset() {} }),
+        limits: resolveHttp2Limits({ maxConnectionAgeMs: 1, maxConnectionAgeGraceMs: graceMs }),
+      });
+      const [clientSide, serverSide] = duplexPair();
+      connections.adopt(serverSide);
+      const client = new RawClient(clientSide);
+      await client.handshake();
+      client.send(headers(1));
+      await client.until((f) => f.type === TYPE.goaway);
+      client.send(ping("draining", ACK));
+      await client.roundTrip();
+      const lastGoawayMs = performance.now();
+      await client.closed();
+      const tookMs = performance.now() - lastGoawayMs;
+      expect(tookMs).toBeGreaterThanOrEqual(graceMs - 5);
+      // A tick late would be up to 500 ms more; a busy machine is late too, but hardly that much.
+      expect(tookMs).toBeLessThan(graceMs + 250);
+      expect(connections.totals.connectionsEnded.connection_age_grace).toBe(1);
+      connections.destroy();
+    },
+  );
 
   test("all time-outs of 0 never fire", async () => {
     const off = Object.fromEntries(
