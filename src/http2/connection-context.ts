@@ -29,6 +29,8 @@ export interface ConnectionContext {
   readonly tooLargeFields?: HeaderFields | undefined;
   /** A stream was refused because its header list is larger than maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
+  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
+  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
   /** Reports an exception out of application code. */
   readonly reportHandlerError: (error: unknown) => void;
 }

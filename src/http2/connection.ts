@@ -53,6 +53,8 @@ export interface Http2ConnectionOptions {
   readonly tooLargeFields?: HeaderFields | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
+  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
+  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
   /** Called once, when the socket has closed and all handlers know. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -103,8 +105,8 @@ export class Http2Connection {
     const isTrusted = options.isTrusted ?? false;
     const peer = peerOf(socket);
     const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
-    const { tooLargeFields, onHeadersTooLarge } = options;
-    const context = { ...shared, tooLargeFields, onHeadersTooLarge, reportHandlerError };
+    const { tooLargeFields, onHeadersTooLarge, onMalformedRequest } = options;
+    const context = { ...shared, tooLargeFields, onHeadersTooLarge, onMalformedRequest, reportHandlerError };
     this.#dispatch = new FrameDispatch(context, receiveWindow, {
       onSettingsAck: () => {
         this.#isSettingsAcked = true;

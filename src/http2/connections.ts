@@ -14,6 +14,8 @@ export interface Http2ConnectionsOptions {
   readonly tooLargeFields?: HeaderFields | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
+  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
+  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
   /** Called when a connection has closed. */
   readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -65,7 +67,7 @@ export class Http2Connections {
   /** Serves a socket that speaks HTTP/2: a net or tls socket, or any other Duplex of bytes. */
   adopt(socket: Duplex, { head, isTrusted }: AdoptOptions = {}): Http2Connection {
     const { accept, limits, tooLargeFields, onHeadersTooLarge, onConnectionEnd, onHandlerError } = this.#options;
-    const { random = Math.random } = this.#options;
+    const { onMalformedRequest, random = Math.random } = this.#options;
     this.#startTimer();
     const connection: Http2Connection = new Http2Connection(socket, {
       accept,
@@ -75,6 +77,7 @@ export class Http2Connections {
       tickIn: (delayMs) => this.#tickIn(delayMs, connection),
       tooLargeFields,
       onHeadersTooLarge,
+      onMalformedRequest,
       head,
       isTrusted,
       ageJitter: random(),

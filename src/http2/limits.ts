@@ -79,7 +79,10 @@ export interface Http2Limits {
    * stream so.
    */
   readonly resetsBeforeWork: Budget;
-  /** Streams that this server has to reset because the peer broke a rule. Default 1,000 and 100 a second. */
+  /**
+   * Open streams that this server has to reset because the peer broke a rule. Default 1,000 and 100 a second. Malformed
+   * requests are reset too and cost no budget: clients can make a proxy send them.
+   */
   readonly streamErrors: Budget;
   /** From the start until the preface and first SETTINGS have arrived. Default 10 s. */
   readonly prefaceTimeoutMs: number;

@@ -1,6 +1,6 @@
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
-import { ENHANCE_YOUR_CALM } from "./error-codes.ts";
+import { ENHANCE_YOUR_CALM, PROTOCOL_ERROR } from "./error-codes.ts";
 import type { ServerStream } from "./server-stream.ts";
 
 /** Counts a frame that costs the peer less than us. */
@@ -19,10 +19,15 @@ export function failStream(context: ConnectionContext, stream: ServerStream, cod
   chargeStreamError(context);
 }
 
-/** The same for a stream that was never opened, because its headers are at fault. */
-export function rejectStream(context: ConnectionContext, streamId: number, code: number): void {
-  context.streams.refuse(streamId, code);
-  chargeStreamError(context);
+/**
+ * A malformed request (RFC 9113 section 8.1.1): the stream is reset and was never opened. It costs no budget. No work was
+ * begun for it, so it is as cheap as a request that is answered at once. And a client can make a proxy send it: Envoy
+ * passes header values on that begin or end with a blank. Such a client must not end the connection that it shares.
+ */
+export function rejectStream(context: ConnectionContext, streamId: number, fault: string): void {
+  context.totals.streamErrors++;
+  context.streams.refuse(streamId, PROTOCOL_ERROR);
+  context.onMalformedRequest?.(fault);
 }
 
 function chargeStreamError({ totals, budgets }: ConnectionContext): void {

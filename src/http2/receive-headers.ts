@@ -13,7 +13,7 @@ import { type HeaderBlock, HeaderBlockReader } from "./header-block.ts";
 import type { HeaderList } from "./header-list.ts";
 import type { HpackDecoder } from "./hpack-decoder.ts";
 import { encodeHeaderBlock } from "./hpack-encoder.ts";
-import { failStream, rejectStream } from "./peer-faults.ts";
+import { chargeControlFrame, failStream, rejectStream } from "./peer-faults.ts";
 import { ServerStream } from "./server-stream.ts";
 
 /** HEADERS and CONTINUATION: new streams and trailers (RFC 9113 sections 5.1, 8.1 and 8.3). */
@@ -59,9 +59,12 @@ export class HeadersReceiver {
     const { streamId, endStream, headers } = block;
     if (headers.isTooLarge) {
       this.#answerTooLarge(block);
-    } else if (block.isSelfDependent || headers.requestFault !== "" || (endStream && headers.contentLength > 0)) {
-      // RFC 9113 section 8.1.1: malformed.
-      rejectStream(this.#context, streamId, PROTOCOL_ERROR);
+    } else if (headers.requestFault !== "") {
+      rejectStream(this.#context, streamId, headers.requestFault);
+    } else if (block.isSelfDependent) {
+      rejectStream(this.#context, streamId, "the stream depends on itself");
+    } else if (endStream && headers.contentLength > 0) {
+      rejectStream(this.#context, streamId, "content-length without content");
     } else {
       this.#open(streamId, headers, endStream);
     }
@@ -114,7 +117,8 @@ export class HeadersReceiver {
     const state = this.#context.streams.closedState(streamId);
     if (state === "reset") return;
     if (state === "forgotten") {
-      rejectStream(this.#context, streamId, STREAM_CLOSED);
+      chargeControlFrame(this.#context);
+      this.#context.streams.refuse(streamId, STREAM_CLOSED);
       return;
     }
     const code = state === "ended" ? STREAM_CLOSED : PROTOCOL_ERROR;

@@ -29,6 +29,8 @@ export interface ConnectionLog {
   onConnectionEnd(end: ConnectionEnd): void;
   /** A stream was refused: its headers have `sizeBytes`, and `maxBytes` are allowed. */
   onHeadersTooLarge(sizeBytes: number, maxBytes: number): void;
+  /** A stream was refused: its headers break a rule of HTTP/2. */
+  onMalformedRequest(fault: string): void;
   onHandlerError(error: unknown): void;
   onTlsError(error: Error): void;
 }
@@ -47,6 +49,11 @@ export function connectionLog(log: Logger): ConnectionLog {
       const line = headersLimiter.next();
       const what = `A stream was refused: its headers have ${sizeBytes} bytes, and ${HEADER_LIST_FLAG} allows ${maxBytes}`;
       if (line) log.warn({ sizeBytes, maxBytes, ...line }, `${what}. Raise it, or send less in initial_metadata`);
+    },
+    onMalformedRequest(fault) {
+      const line = headersLimiter.next();
+      // A fault may name a field, and its length is up to the peer.
+      if (line) log.warn({ ...line }, `A stream was refused: its headers are malformed: ${fault.slice(0, 200)}`);
     },
     onHandlerError(error) {
       const line = limiter.next();

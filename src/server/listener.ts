@@ -10,7 +10,8 @@ import type { ListenAddress } from "./listen-address.ts";
 import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
 import { removeStaleSocket, restrictSocket } from "./unix-socket.ts";
 
-export interface ListenerOptions extends Pick<Http2ConnectionsOptions, "onConnectionEnd" | "onHandlerError"> {
+export interface ListenerOptions
+  extends Pick<Http2ConnectionsOptions, "onConnectionEnd" | "onMalformedRequest" | "onHandlerError"> {
   readonly address: Exclude<ListenAddress, { readonly kind: "off" }>;
   readonly endpoint: Endpoint;
   /** Certificate and key, where the listener speaks TLS. */
@@ -46,7 +47,8 @@ export class Listener {
   readonly #unknown = new Set<Socket>();
 
   constructor(options: ListenerOptions) {
-    const { endpoint, tls, onConnectionEnd, onHeadersTooLarge, onHandlerError, onTlsError } = options;
+    const { endpoint, tls, onConnectionEnd, onHeadersTooLarge, onMalformedRequest, onHandlerError, onTlsError } =
+      options;
     this.#options = options;
     this.#http1 = new Http1Server(endpoint.http1);
     const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });
@@ -56,6 +58,7 @@ export class Listener {
       limits,
       tooLargeFields: headersTooLargeStatus(maxHeaderListBytes),
       onHeadersTooLarge: (sizeBytes) => onHeadersTooLarge?.(sizeBytes, maxHeaderListBytes),
+      onMalformedRequest,
       onConnectionEnd,
       onHandlerError,
     });

@@ -246,7 +246,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   http2MaxHeaderListBytes: {
     ...integer(["http2", "maxHeaderListBytes"], 16 << 10, 16 << 20),
-    help: "largest headers of one stream, 32 bytes per field included; above it the stream gets 431, and no other does",
+    help: "largest headers of one stream, 32 bytes per field included; above it this stream alone gets 431",
     fallback: String(DEFAULT_HTTP2_LIMITS.maxHeaderListBytes),
   },
   http2MaxConnectionAgeMs: {
@@ -261,17 +261,17 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   http2IdleTimeoutMs: {
     ...integer(["http2", "idleTimeoutMs"], 0, DAY_MS),
-    help: "after which a connection without a stream is drained; 0 is never",
+    help: "drain a connection that has had no stream for this long; 0 = never",
     fallback: "0",
   },
   http2KeepAliveIntervalMs: {
     ...integer(["http2", "keepAliveIntervalMs"], 0, DAY_MS),
-    help: "without a received byte, until a connection is asked for a sign of life; 0 is never",
+    help: "send a PING after this long without receiving data; 0 = never",
     fallback: "30000",
   },
   http2KeepAliveTimeoutMs: {
     ...integer(["http2", "keepAliveTimeoutMs"], 1, DAY_MS),
-    help: "how long that sign may take; then the peer counts as gone",
+    help: "close the connection when nothing arrives for this long after that PING",
     fallback: "20000",
   },
 };
