@@ -34,7 +34,11 @@ interface Http2StreamOptions {
 class Http2Stream implements WireStream {
   readonly incoming = nothingReceived();
   readonly #socket: Socket;
-  readonly #decoder = new HpackDecoder({ headerTableBytes: 4096, maxHeaderListBytes: BIG, maxHeaderExpansionBytes: BIG });
+  readonly #decoder = new HpackDecoder({
+    headerTableBytes: 4096,
+    maxHeaderListBytes: BIG,
+    maxHeaderExpansionBytes: BIG,
+  });
   #bytes: Buffer = Buffer.alloc(0);
   #prefaceLeft: number;
   #block: Buffer[] = [];
