@@ -10,7 +10,7 @@ export interface MessageSink {
 
 /** Why a stream of gRPC messages cannot be read. */
 export type FramingProblem =
-  /** The compressed flag is set, and no coding was agreed on. */
+  /** The compressed flag is set. */
   | { readonly kind: "compressed" }
   /** The first byte of a frame is neither 0 nor 1. */
   | { readonly kind: "bad_flag"; readonly flag: number }

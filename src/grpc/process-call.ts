@@ -33,6 +33,7 @@ const MAX_WAITING_MESSAGES = 16;
  */
 export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   readonly #stream: Http2Stream;
+  readonly #headers: HeaderList;
   readonly #reply: GrpcReply;
   readonly #maxMessageBytes: number;
   readonly #reader: MessageReader;
@@ -45,6 +46,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
     this.#stream = stream;
+    this.#headers = headers;
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
@@ -87,7 +89,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   onUnreadable(problem: FramingProblem): void {
-    this.#session.fail(unreadable(problem, this.#maxMessageBytes));
+    this.#session.fail(unreadable(problem, this.#maxMessageBytes, this.#headers));
   }
 
   onEnd(): void {
@@ -161,7 +163,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 }
 
-function unreadable(problem: FramingProblem, maxMessageBytes: number): Fault {
+function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {
   switch (problem.kind) {
     case "too_large":
       return fault(
@@ -169,8 +171,19 @@ function unreadable(problem: FramingProblem, maxMessageBytes: number): Fault {
         `the peer sent a message of ${problem.length} bytes, and ${maxMessageBytes} are allowed`,
       );
     case "compressed":
-      return fault("compressed_message", "the peer sent a compressed message, and no coding was agreed on");
+      return compressed(headers.get("grpc-encoding"));
     case "bad_flag":
       return fault("malformed_message", `the peer sent a message with the flags ${problem.flag}`);
   }
+}
+
+/** gRPC's compression.md: a coding that the server lacks is UNIMPLEMENTED, a flag without a coding is INTERNAL. */
+function compressed(encoding: string | undefined): Fault {
+  if (encoding !== undefined && encoding !== "identity") {
+    return fault("compressed_message", "the peer sent a compressed message, and this server takes none");
+  }
+  return fault(
+    "compression_undeclared",
+    "the peer marked a message as compressed, and its grpc-encoding names no coding",
+  );
 }

@@ -97,6 +97,12 @@ export interface Http2Stream {
   /** Gives back what pause() has withheld. */
   resume(): void;
 
+  /**
+   * The rest of the request is received and dropped once the response has ended, instead of being declined with
+   * RST_STREAM(NO_ERROR): curl loses an answer that a reset follows. The stream stays open until the peer ends it.
+   */
+  receiveRest(): void;
+
   /** From here on the application works on this stream: its reset by the peer is normal and costs no budget. */
   beginWork(): void;
 

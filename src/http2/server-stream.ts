@@ -31,6 +31,8 @@ export class ServerStream implements Http2Stream {
   #queueStart = 0;
   /** What end() was called with, while DATA waits: trailers, or null. */
   #ending: Uint8Array | null | undefined;
+  #receivesRest = false;
+  #isLocalClosed = false;
   #isPaused = false;
   #withheldBytes = 0;
   #owesWritable = false;
@@ -109,6 +111,10 @@ export class ServerStream implements Http2Stream {
     this.#giveBackWithheld();
   }
 
+  receiveRest(): void {
+    this.#receivesRest = true;
+  }
+
   beginWork(): void {
     this.isWorkedOn = true;
   }
@@ -155,6 +161,7 @@ export class ServerStream implements Http2Stream {
     } catch (error) {
       this.fail(error);
     }
+    if (this.#isLocalClosed) this.#context.streams.end(this);
   }
 
   /** The handler threw. */
@@ -264,7 +271,9 @@ export class ServerStream implements Http2Stream {
 
   /** A response may be complete before the request is (RFC 9113 section 8.1). */
   #endLocal(): void {
+    this.#isLocalClosed = true;
     if (this.isRemoteClosed) this.#context.streams.end(this);
+    else if (this.#receivesRest) this.#ending = null;
     else this.#context.streams.resetSilently(this, NO_ERROR);
   }
 }

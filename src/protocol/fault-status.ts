@@ -2,7 +2,8 @@ import type { FaultCode } from "./fault.ts";
 
 /**
  * The gRPC status of each fault, by gRPC's own numbers, which Connect shares. A processor's failure is INTERNAL, or
- * DEADLINE_EXCEEDED where it took too long; what the peer got wrong is INVALID_ARGUMENT or names its limit, and
+ * DEADLINE_EXCEEDED where it took too long; what the peer got wrong is INVALID_ARGUMENT or names its limit (for
+ * compression it is what gRPC's compression.md demands: UNIMPLEMENTED and INTERNAL), and
  * FAILED_PRECONDITION where its configuration is not as declared; a server that has to go, or is not there yet, is
  * UNAVAILABLE, which a retry may mend. Never OK: Envoy takes that for "let it pass".
  */
@@ -35,6 +36,7 @@ const STATUS: Readonly<Record<FaultCode, number>> = {
   message_too_large: 8,
   malformed_message: 3,
   compressed_message: 12,
+  compression_undeclared: 13,
   server_draining: 14,
   internal_error: 13,
 };

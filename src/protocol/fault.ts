@@ -35,7 +35,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest.
- * - `compressed_message`: the peer sent a compressed message, and none is taken.
+ * - `compressed_message`: the peer sent a message in its `grpc-encoding`, and the server takes none.
+ * - `compression_undeclared`: the peer marked a message as compressed, and its `grpc-encoding` is missing or `identity`.
  * - `server_draining`: the server shut down before the answer was ready.
  * - `internal_error`: a defect of this library.
  */
@@ -68,6 +69,7 @@ export type FaultCode =
   | "message_too_large"
   | "malformed_message"
   | "compressed_message"
+  | "compression_undeclared"
   | "server_draining"
   | "internal_error";
 
@@ -116,6 +118,7 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   message_too_large: "envoy",
   malformed_message: "envoy",
   compressed_message: "envoy",
+  compression_undeclared: "envoy",
   server_draining: "internal",
   internal_error: "internal",
 };

@@ -1,6 +1,5 @@
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
-import { rejectUnknownMethod } from "../grpc/accept-grpc.ts";
 import type { Processor } from "../processor/definition.ts";
 import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
 import { HTTP_SERVICE_PATH, type HttpHandler, httpServiceHandler } from "../services/http-service.ts";
@@ -87,7 +86,7 @@ function connectEndpoint(
     http2(stream, headers) {
       const handler = handlers.get(pathOf(headers.path));
       if (handler !== undefined) return connectOverHttp2(handler, log)(stream, headers);
-      return rejectUnknownMethod(stream, headers) ?? NOT_FOUND.http2(stream, headers);
+      return NOT_FOUND.http2(stream, headers);
     },
   };
 }

@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { encodeGrpcMessage, GrpcStatus } from "../grpc/status.ts";
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 
@@ -19,6 +21,8 @@ export interface RequestHead {
   /** `Host`, or `:authority`; "" where there is none. */
   readonly authority: string;
   readonly authorization: string | undefined;
+  /** `content-type`; "" where there is none. */
+  readonly contentType: string;
 }
 
 /** A short answer in text. */
@@ -28,12 +32,27 @@ export interface Page {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An endpoint of pages: each request is answered once it is complete, since an earlier answer can be lost. */
+/**
+ * An endpoint of pages. They are sent at once, also while the request is still open. A gRPC call gets UNIMPLEMENTED in
+ * place of a page: no page is a method of gRPC.
+ */
 export function pagesEndpoint(pageFor: (head: RequestHead) => Page | Promise<Page>): Endpoint {
+  const answerTo = (head: RequestHead) => unimplemented(head) ?? pageFor(head);
   return {
-    http1: (request, response) => void sendPage(request, response, pageFor(http1Head(request))),
-    http2: (stream, headers) => new PageHandler(stream, headers.method === "HEAD", pageFor(http2Head(headers))),
+    http1: (request, response) => void sendPage(request, response, answerTo(http1Head(request))),
+    http2: (stream, headers) => new PageHandler(stream, headers.method === "HEAD", answerTo(http2Head(headers))),
   };
+}
+
+/** The media types of gRPC and gRPC-Web. */
+const GRPC = /^application\/grpc(?:-web(?:-text)?)?(?:\+[a-z]+)?(?=;|$)/;
+
+function unimplemented({ method, path, contentType }: RequestHead): Page | undefined {
+  const [type] = (method === "POST" && GRPC.exec(contentType)) || [];
+  if (type === undefined) return undefined;
+  const status = { "grpc-status": String(GrpcStatus.UNIMPLEMENTED), "grpc-accept-encoding": "identity" };
+  const message = encodeGrpcMessage(`unknown method ${path.slice(0, 256)}`);
+  return { status: 200, text: "", headers: { "content-type": type, ...status, "grpc-message": message } };
 }
 
 /** An endpoint behind a guard, which gives the page that refuses a request, or nothing where it may pass. */
@@ -67,13 +86,15 @@ async function sendPage(
   response: ServerResponse<IncomingMessage>,
   page: Page | Promise<Page>,
 ): Promise<void> {
-  await discardRest(request);
+  // A connection that closes behind the answer would take it along, if bytes of the request were still unread.
+  if (!response.shouldKeepAlive)
+    await Promise.race([discardRest(request), delay(LINGER_MS, undefined, { ref: false })]);
   const { status, text, headers } = await page;
   response.writeHead(status, { "content-type": TEXT, ...headers });
   response.end(text);
 }
 
-/** Answers a stream with a page at its end. */
+/** Answers a stream with a page: also while its request is still open. */
 class PageHandler implements StreamHandler {
   readonly #stream: Http2Stream;
   readonly #withoutBody: boolean;
@@ -83,6 +104,8 @@ class PageHandler implements StreamHandler {
     this.#stream = stream;
     this.#withoutBody = withoutBody;
     this.#page = page;
+    // Not before the stream has its handler.
+    process.nextTick(() => this.#answer());
   }
 
   onData(): void {
@@ -90,34 +113,46 @@ class PageHandler implements StreamHandler {
   }
 
   onEnd(): void {
-    if (this.#page instanceof Promise) void this.#page.then((page) => this.#send(page));
-    else this.#send(this.#page);
+    // Answered in any case.
   }
 
   onReset(): void {
     // There is nothing to stop.
   }
 
+  #answer(): void {
+    if (this.#page instanceof Promise) void this.#page.then((page) => this.#send(page));
+    else this.#send(this.#page);
+  }
+
   #send({ status, text, headers = {} }: Page): void {
+    if (this.#stream.isClosed) return;
     const body = Buffer.from(text);
-    const fields = { "content-type": TEXT, "content-length": String(body.length), ...headers };
+    const length = text === "" ? undefined : { "content-length": String(body.length) };
+    const fields = { "content-type": TEXT, ...length, ...headers };
     const block = encodeHeaderBlock([[":status", String(status)], ...Object.entries(fields)]);
-    this.#stream.respond(block, this.#withoutBody);
-    if (this.#withoutBody) return;
+    this.#stream.receiveRest();
+    const isOnlyHeaders = this.#withoutBody || text === "";
+    this.#stream.respond(block, isOnlyHeaders);
+    if (isOnlyHeaders) return;
     this.#stream.write(body);
     this.#stream.end();
   }
 }
 
 const TEXT = "text/plain; charset=utf-8";
+/** Longest that an answer waits for the rest of a request whose connection closes behind it. */
+const LINGER_MS = 250;
 
 function http1Head({ method = "", url = "", headers }: IncomingMessage): RequestHead {
-  return { method, path: pathOf(url), authority: headers.host ?? "", authorization: headers.authorization };
+  const { host: authority = "", authorization, "content-type": contentType = "" } = headers;
+  return { method, path: pathOf(url), authority, authorization, contentType };
 }
 
 function http2Head(headers: Parameters<AcceptStream>[1]): RequestHead {
   const { method, path, authority } = headers;
-  return { method, path: pathOf(path), authority, authorization: headers.get("authorization") };
+  const contentType = headers.get("content-type") ?? "";
+  return { method, path: pathOf(path), authority, authorization: headers.get("authorization"), contentType };
 }
 
 /** A request target without its query. */

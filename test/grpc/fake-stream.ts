@@ -95,6 +95,10 @@ export class FakeStream implements Http2Stream {
     this.isPaused = false;
   }
 
+  receiveRest(): void {
+    this.log.push("receiveRest");
+  }
+
   beginWork(): void {
     this.log.push("beginWork");
   }

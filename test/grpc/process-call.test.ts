@@ -102,7 +102,12 @@ describe("a call that fails", () => {
     ["bytes that are no protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
     ["a field of the wrong wire type", grpcFrame(Buffer.from("1201ff", "hex")), "3", "malformed_message: the peer"],
     ["a message above the limit", grpcFrame("", { length: 1001 }), "8", "message_too_large: the peer sent a message"],
-    ["a compressed message", grpcFrame("x", { flag: 1 }), "12", "compressed_message: the peer sent a compressed"],
+    [
+      "a compressed flag without a coding",
+      grpcFrame("x", { flag: 1 }),
+      "13",
+      "compression_undeclared: the peer marked",
+    ],
     ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: the peer sent a message with"],
   ])("%s, is ended with the status alone where nothing was answered before", (_name, bytes, status, message) => {
     const { stream, ends, receiveBytes, receive } = startCall(hello, { maxMessageBytes: 1000 });
@@ -124,7 +129,7 @@ describe("a call that fails", () => {
     receive(headersOf("requestHeaders"));
     receiveBytes(grpcFrame("x", { flag: 1 }));
     expect(stream.log).toEqual(["beginWork", "respond", "message", "end"]);
-    expect(stream.ending).toMatchObject({ "grpc-status": "12", "grpc-accept-encoding": "identity" });
+    expect(stream.ending).toMatchObject({ "grpc-status": "13", "ext-proc-fault": "compression_undeclared" });
   });
 
   test("by half a message at its end is INVALID_ARGUMENT", () => {

@@ -144,12 +144,29 @@ describe("a message that is none", () => {
   });
 });
 
-test("a compressed message is UNIMPLEMENTED, counted, and the peer is told what is taken", async () => {
-  const started = await serverForTest(hello);
-  const call = openRawCall(http2Session(started.port));
-  call.stream.end(Buffer.from("0100000003ffffff", "hex"));
-  expect(await call.status).toBe("12");
-  expect(await started.metric('ext_proc_faults_total{code="compressed_message",origin="envoy"}')).toBe(1);
+describe("a message with the compressed flag", () => {
+  test.each([
+    ["gzip", "12", "compressed_message", "identity"],
+    ["snappy", "12", "compressed_message", "identity"],
+    [undefined, "13", "compression_undeclared", undefined],
+    ["identity", "13", "compression_undeclared", undefined],
+  ])("and grpc-encoding %s ends with gRPC status %s, counted as %s", async (encoding, status, code, accepted) => {
+    const started = await serverForTest(hello);
+    const call = openRawCall(http2Session(started.port), encoding === undefined ? {} : { "grpc-encoding": encoding });
+    const answer = once(call.stream, "response");
+    call.stream.end(Buffer.from("0100000003ffffff", "hex"));
+    expect(await call.status).toBe(status);
+    const [headers] = (await answer) as [Record<string, string>];
+    expect(headers["grpc-accept-encoding"]).toBe(accepted);
+    expect(await started.metric(`ext_proc_faults_total{code="${code}",origin="envoy"}`)).toBe(1);
+  });
+
+  test("is not needed: a grpc-encoding without a compressed message is accepted", async () => {
+    const { port } = await serverForTest(hello);
+    const call = openRawCall(http2Session(port), { "grpc-encoding": "gzip" });
+    call.send(requestHeaders());
+    expect((await call.next())?.response.case).toBe("requestHeaders");
+  });
 });
 
 describe("an authority", () => {
