@@ -1,9 +1,9 @@
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { type SimulateResponse, SimulateResponseSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
-import { utf8Only } from "../protocol/header-text.ts";
 import type { ReceivedHeader } from "../simulator/outcome.ts";
 import type { SimulatedTransaction } from "../testing/simulated-transaction.ts";
+import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
 import type { HandlerTime } from "./timed-processor.ts";
 

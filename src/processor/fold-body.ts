@@ -1,8 +1,9 @@
+import { type JsonText, writeJson } from "../bodies/json-merge.ts";
 import type { AnswerPrelude, BodyChange } from "../protocol/answer.ts";
 import { BODY_VALIDATORS } from "../protocol/body-plan.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { hasNoBody, refuseReplacing } from "../protocol/framing-rules.ts";
-import { textToBytes } from "../protocol/header-text.ts";
+import { utf8Bytes } from "../protocol/header-text.ts";
 import { joinedText } from "../protocol/headers.ts";
 import { directionOf } from "../protocol/phase.ts";
 import { dropHeaders } from "./drop-headers.ts";
@@ -12,8 +13,10 @@ import { PhaseWork } from "./phase-work.ts";
 
 /** What body handlers want of one message, added up as they run; as it stands it is the answer. */
 export class BodyWork extends PhaseWork {
-  /** In place of the body that a handler was given. */
-  replacement: Uint8Array | undefined = undefined;
+  /** In place of the body that a handler was given. Text is encoded as the body was. */
+  replacement: Uint8Array | string | undefined = undefined;
+  /** Gives the text that a handler was given, to keep of it what a handler did not change. */
+  sourceText: (() => string | undefined) | undefined = undefined;
   /** Behind the body that a handler was given piece by piece. */
   readonly tail: Uint8Array[] = [];
   body: BodyChange | undefined = undefined;
@@ -22,6 +25,13 @@ export class BodyWork extends PhaseWork {
 
 /** Takes up a change of the body; a fault where it cannot be made. */
 export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault | undefined {
+  const replaced = replacedText(effect, work);
+  if (replaced !== undefined) {
+    if ("problem" in replaced) return fault("invalid_effect", `${effect.kind}: ${replaced.problem}`);
+    if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+    work.replacement = replaced.text;
+    return undefined;
+  }
   const bytes = bytesOf(effect);
   if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
   if (effect.kind === "continueAndReplace") {
@@ -56,6 +66,14 @@ export function refuseReplacedBody({ message, exchange, head, modeOverride }: Ph
   return problem === undefined ? undefined : fault("invalid_effect", `continueAndReplace: ${problem}`);
 }
 
+/** The text that takes the place of a body's; undefined for an effect that has bytes. */
+function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undefined {
+  if (effect.kind === "replaceJson")
+    return writeJson(effect.value, work instanceof BodyWork ? work.sourceText?.() : undefined);
+  if (effect.kind !== "replaceText") return undefined;
+  return typeof effect.text === "string" ? { text: effect.text } : { problem: `its text is ${nameKind(effect.text)}` };
+}
+
 function bytesOf(effect: BodyEffectData): Uint8Array | string {
   switch (effect.kind) {
     case "clearBody":
@@ -63,20 +81,10 @@ function bytesOf(effect: BodyEffectData): Uint8Array | string {
     case "replaceBody":
       return effect.bytes instanceof Uint8Array ? effect.bytes : `its bytes are ${nameKind(effect.bytes)}`;
     case "replaceText":
-      return typeof effect.text === "string" ? textToBytes(effect.text) : `its text is ${nameKind(effect.text)}`;
     case "replaceJson":
-      return jsonBytes(effect.value);
+      return "it has no bytes";
     default:
-      if (typeof effect.body === "string") return textToBytes(effect.body);
+      if (typeof effect.body === "string") return utf8Bytes(effect.body);
       return effect.body instanceof Uint8Array ? effect.body : `its body is ${nameKind(effect.body)}`;
-  }
-}
-
-function jsonBytes(value: unknown): Uint8Array | string {
-  try {
-    const text: string | undefined = JSON.stringify(value);
-    return text === undefined ? "its value cannot be written as JSON" : textToBytes(text);
-  } catch {
-    return "its value cannot be written as JSON";
   }
 }

@@ -1,7 +1,7 @@
 import type { ImmediateAnswer } from "../protocol/answer.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { refuseByMutationRules } from "../protocol/header-rules.ts";
-import { textToBytes } from "../protocol/header-text.ts";
+import { utf8Bytes } from "../protocol/header-text.ts";
 import { toImmediateResponse } from "../protocol/immediate-response.ts";
 import { toStreamedImmediateResponse } from "../protocol/streamed-immediate-response.ts";
 import type { ImmediateResponseData, StreamedImmediateResponseData } from "./effect.ts";
@@ -107,7 +107,7 @@ function contentType({ json, text }: { readonly json?: unknown; readonly text?: 
 
 function toBytes(body: unknown): Uint8Array | undefined | "refused" {
   if (body === undefined) return undefined;
-  if (typeof body === "string") return textToBytes(body);
+  if (typeof body === "string") return utf8Bytes(body);
   // A copy: handlers that still run may hold the buffer.
   return body instanceof Uint8Array ? new Uint8Array(body) : "refused";
 }

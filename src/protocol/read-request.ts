@@ -4,11 +4,12 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { utf8Only } from "../text/escaped-text.ts";
 import { readCanonicalRequest } from "./canonical-request.ts";
-import { bytesToText, textToBytes } from "./header-text.ts";
+import { utf8Bytes } from "./header-text.ts";
 
 /**
- * Reads a message of Envoy's. Text in it that is not UTF-8 becomes what {@link bytesToText} makes of it.
+ * Reads a message of Envoy's. Text in it that is not UTF-8 is read as latin1, one character a byte.
  *
  * protobuf-es rejects such text, as the specification of proto3 wants it, but Envoy writes it: a client's header bytes go
  * as they are into the strings of `attributes` (`request.useragent`) and of `metadata_context`. Were that malformed, any
@@ -36,7 +37,7 @@ type Repair = (content: Uint8Array, depth: number) => Uint8Array;
 /** As deep as protobuf-es reads. */
 const MAX_DEPTH = 100;
 
-const repairText: Repair = (content) => textToBytes(bytesToText(content));
+const repairText: Repair = (content) => utf8Bytes(utf8Only(content) ?? latin1Text(content));
 
 function repairMessage(message: DescMessage, bytes: Uint8Array, depth: number): Uint8Array {
   return repairFields(bytes, depth, (number) => {
@@ -78,4 +79,11 @@ function repairOfMessage(message: DescMessage): Repair {
 
 function repairOfScalar(scalar: ScalarType | undefined): Repair | undefined {
   return scalar === ScalarType.STRING ? repairText : undefined;
+}
+
+function latin1Text(bytes: Uint8Array): string {
+  // The label "latin1" means windows-1252 to TextDecoder, which would change bytes 0x80 to 0x9F.
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }

@@ -3,6 +3,7 @@ import type { Fault } from "../protocol/fault.ts";
 import { bytesToText } from "../protocol/header-text.ts";
 import type { Counters } from "../simulator/counters.ts";
 import type { ClientOutcome, Outcome, ReceivedHeader, UpstreamOutcome, Warning } from "../simulator/outcome.ts";
+import { utf8Only } from "../text/escaped-text.ts";
 
 /** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
 export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]>>;
@@ -105,7 +106,7 @@ export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
 
 function receivedMessage(received: UpstreamOutcome | ClientOutcome): ReceivedMessage {
   const headers = receivedHeaders(received.headers.filter((line) => !isPseudo(line)));
-  const body = bytesToText(received.body);
+  const body = utf8Only(received.body) ?? Buffer.from(received.body).toString("latin1");
   const { "content-type": type } = headers;
   return {
     headers,

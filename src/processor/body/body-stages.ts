@@ -2,8 +2,9 @@ import { type Coding, type ContentEncoding, parseContentEncoding } from "../../b
 import { createDecoder } from "../../bodies/decoder.ts";
 import { createEncoder } from "../../bodies/encoder.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
-import { allHeaders, type HeaderFields } from "../../protocol/headers.ts";
+import { allHeaders, type HeaderFields, joinedText } from "../../protocol/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
+import { BodyCharset } from "./body-charset.ts";
 import { type BodyClaim, readsWhole } from "./body-claims.ts";
 import type { BodyStage, StageEnd } from "./body-stage.ts";
 import { ChunkStage } from "./chunk-stage.ts";
@@ -44,6 +45,7 @@ export interface BodyStages {
 export function bodyStages(active: readonly ActiveClaim[], options: StageOptions): BodyStages | StageEnd {
   const encoding = parseContentEncoding(allHeaders(options.fields, "content-encoding"));
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
+  const charset = new BodyCharset(joinedText(options.fields, "content-type"));
   const stages: BodyStage[] = [];
   let losesCodings = false;
   for (const { claim, host, call } of active) {
@@ -51,7 +53,7 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
     const isDecoded = handler.read !== "grpc" && handler.encoding !== "raw";
     if (isDecoded && encoding.kind !== "codings") return unknownCoding(host, encoding);
     const own = isDecoded ? codings : [];
-    stages.push(stageOf({ claim, host, call }, options, own));
+    stages.push(stageOf({ claim, host, call }, { ...options, charset }, own));
     if (own.length === 0 || options.endKnown || (handler.read !== "chunks" && handler.read !== "stream")) continue;
     codings = [];
     losesCodings = true;
@@ -59,12 +61,16 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
   return { stages, losesCodings };
 }
 
-function stageOf(active: ActiveClaim, options: StageOptions, codings: readonly Coding[]): BodyStage {
+function stageOf(
+  active: ActiveClaim,
+  options: StageOptions & { readonly charset: BodyCharset },
+  codings: readonly Coding[],
+): BodyStage {
   const { claim, host, call } = active;
-  const { phase, endKnown, mode } = options;
+  const { phase, endKnown, mode, charset } = options;
   const { handler } = claim;
   if (call) return new GrpcStage(host, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
-  if (readsWhole(handler)) return new WholeStage(host, { handler, phase, codings });
+  if (readsWhole(handler)) return new WholeStage(host, { handler, phase, codings, charset });
   const inner = innerStage({ claim, host }, phase);
   if (codings.length === 0) return inner;
   const looks = handler.read === "inspect";

@@ -1,6 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
+import { utf8Bytes } from "../../protocol/header-text.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { effectData } from "../effect.ts";
 import { nameKind } from "../name-kind.ts";
@@ -154,7 +155,9 @@ export class GrpcStage implements BodyStage {
         const { replacement } = this.#host.work;
         this.#host.work.replacement = undefined;
         if (end !== undefined) return end;
-        return replacement ? this.#emitBytes(replacement, message, emit) : emit(message.framed);
+        if (replacement === undefined) return emit(message.framed);
+        const bytes = typeof replacement === "string" ? utf8Bytes(replacement) : replacement;
+        return this.#emitBytes(bytes, message, emit);
       },
     );
   }

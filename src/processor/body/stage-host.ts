@@ -1,6 +1,7 @@
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
 import { SplitError } from "../../bodies/splitter.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
+import { joinedText } from "../../protocol/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { isRouting } from "../../protocol/write-answer.ts";
 import type { EffectPlace } from "../effect.ts";
@@ -60,6 +61,16 @@ export class StageHost {
 
   get messageCompressed(): boolean {
     return this.#scene.messageCompressed;
+  }
+
+  /** False once the headers have left. */
+  get takesHeaderChanges(): boolean {
+    return this.#scene.takesHeaderChanges;
+  }
+
+  /** `content-type` of the body, with the changes made so far. */
+  get contentType(): string | undefined {
+    return joinedText(this.work.head.fields, "content-type");
   }
 
   get budget(): StreamBudget {

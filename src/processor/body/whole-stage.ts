@@ -2,8 +2,10 @@ import type { Coding } from "../../bodies/content-encoding.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
+import { decodeText, type TextEncoding } from "../../text/charset.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyCap } from "./body-budget.ts";
+import type { BodyCharset } from "./body-charset.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { emitAll } from "./emit-all.ts";
 import { HeldRoom } from "./held-room.ts";
@@ -15,7 +17,22 @@ export const DEFAULT_MAX_BYTES = 4 << 20;
 
 type WholeHandler = Extract<AnyBodyHandler, { read: "whole" | "text" | "json" }>;
 
-const decoder = new TextDecoder();
+/** What a {@link WholeStage} is made of. */
+interface WholeStageOptions {
+  readonly handler: WholeHandler;
+  readonly phase: BodyPhase;
+  readonly codings: readonly Coding[];
+  readonly charset: BodyCharset;
+}
+
+/** What a handler is given, and what goes on if the handler leaves the body as it is. */
+interface GivenBody {
+  readonly body: Bytes;
+  /** The same as it came, with its codings. */
+  readonly bytes: Bytes;
+  readonly complete: boolean;
+  readonly emit: Emit;
+}
 
 /** Holds a body until it is all there, and gives it to its handler as bytes, text or JSON. */
 export class WholeStage implements BodyStage {
@@ -23,24 +40,19 @@ export class WholeStage implements BodyStage {
   readonly #handler: WholeHandler;
   readonly #phase: BodyPhase;
   readonly #codings: readonly Coding[];
+  readonly #charset: BodyCharset;
   readonly #held: HeldRoom;
   #parts: Bytes[] = [];
   #passes = false;
   #closed = false;
 
-  constructor(
-    host: StageHost,
-    {
-      handler,
-      phase,
-      codings,
-    }: { readonly handler: WholeHandler; readonly phase: BodyPhase; readonly codings: readonly Coding[] },
-  ) {
+  constructor(host: StageHost, { handler, phase, codings, charset }: WholeStageOptions) {
     this.#host = host;
     this.#held = new HeldRoom(host.budget);
     this.#handler = handler;
     this.#phase = phase;
     this.#codings = codings;
+    this.#charset = charset;
   }
 
   get withholds(): boolean {
@@ -62,7 +74,9 @@ export class WholeStage implements BodyStage {
     const bytes = joinBytes(this.#parts);
     this.#parts = [];
     const ended =
-      this.#codings.length === 0 ? this.#handle(bytes, { bytes, complete, emit }) : this.#handleDecoded(bytes, emit);
+      this.#codings.length === 0
+        ? this.#handle({ body: bytes, bytes, complete, emit })
+        : this.#handleDecoded(bytes, emit);
     return after(ended, (end) => {
       this.#held.give();
       return end;
@@ -105,7 +119,7 @@ export class WholeStage implements BodyStage {
     if (decoded instanceof Promise) this.#host.pending();
     return after(decoded, (body) => {
       if (this.#closed) return undefined;
-      if (body.kind === "bytes") return this.#handle(body.bytes, { bytes, complete: true, emit });
+      if (body.kind === "bytes") return this.#handle({ body: body.bytes, bytes, complete: true, emit });
       const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
       if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
       this.#parts = [bytes];
@@ -113,32 +127,47 @@ export class WholeStage implements BodyStage {
     });
   }
 
-  #handle(
-    body: Bytes,
-    { bytes, complete, emit }: { readonly bytes: Bytes; readonly complete: boolean; readonly emit: Emit },
-  ): Soon<StageEnd | undefined> {
+  #handle(given: GivenBody): Soon<StageEnd | undefined> {
     const { tx } = this.#host;
-    const value = this.#read(body, complete);
+    const value = this.#read(given);
     if ("fault" in value) return value.fault;
     this.#host.work.replacement = undefined;
     const handle = this.#handler.handle as (value: unknown, tx: unknown) => unknown;
     return this.#host.call(
       () => handle.call(this.#handler, value.value, tx),
-      (outcome) => {
-        const end = this.#host.fold(outcome, this.#phase);
-        if (end !== undefined) return end;
-        const { replacement } = this.#host.work;
-        this.#host.work.replacement = undefined;
-        if (replacement === undefined) return bytes.length > 0 ? emit(bytes) : undefined;
-        return this.#replace(replacement, emit);
-      },
+      (outcome) => this.#handled(outcome, given),
     );
   }
 
-  #read(body: Bytes, complete: boolean): { readonly value: unknown } | { readonly fault: StageEnd } {
-    if (this.#handler.read === "whole") return { value: { bytes: body, complete } };
-    const text = decoder.decode(body);
-    if (this.#handler.read === "text") return { value: text };
+  #handled(outcome: unknown, given: GivenBody): Soon<StageEnd | undefined> {
+    const { work } = this.#host;
+    const source = new SourceText(given, this.#charset, this.#handler.read);
+    work.sourceText = () => source.json;
+    const end = this.#host.fold(outcome, this.#phase);
+    const { replacement } = work;
+    work.replacement = undefined;
+    work.sourceText = undefined;
+    if (end !== undefined) return end;
+    const { bytes, emit } = given;
+    if (replacement instanceof Uint8Array) {
+      this.#charset.replaced(this.#host);
+      return this.#replace(replacement, emit);
+    }
+    if (replacement === undefined || (replacement === source.text && this.#charset.isUnchanged(this.#host)))
+      return bytes.length > 0 ? emit(bytes) : undefined;
+    const change = { text: replacement, encoding: source.encoding, original: source.text };
+    const encoded = this.#charset.encode(change, this.#host);
+    return encoded instanceof Uint8Array ? this.#replace(encoded, emit) : encoded;
+  }
+
+  #read({ body, complete }: GivenBody): { readonly value: unknown } | { readonly fault: StageEnd } {
+    const { read } = this.#handler;
+    if (read === "whole") return { value: { bytes: body, complete } };
+    const encoding = this.#charset.encodingOf(body, read === "json");
+    const text = decodeText(body, encoding);
+    if (text === undefined)
+      return { fault: this.#host.fault("body_undecodable", `the body is not text in its charset (${encoding.name})`) };
+    if (read === "text") return { value: text };
     try {
       return { value: JSON.parse(text) };
     } catch {
@@ -152,5 +181,40 @@ export class WholeStage implements BodyStage {
     const encoded = encodeBody(replacement, this.#codings);
     if (encoded instanceof Promise) this.#host.pending();
     return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body) : emit(body.bytes)));
+  }
+}
+
+/**
+ * The text of the body that a handler was given. It is decoded again if it is needed, so that nothing but the bytes is
+ * held while a handler works.
+ */
+class SourceText {
+  readonly encoding: TextEncoding;
+  readonly #given: GivenBody;
+  readonly #isJson: boolean;
+  #text: { readonly decoded: string | undefined } | undefined;
+
+  constructor(given: GivenBody, charset: BodyCharset, read: WholeHandler["read"]) {
+    this.#given = given;
+    this.#isJson = read === "json";
+    this.encoding = charset.encodingOf(given.body, read !== "text");
+  }
+
+  /** Undefined if the bytes are not text. */
+  get text(): string | undefined {
+    this.#text ??= { decoded: decodeText(this.#given.body, this.encoding) };
+    return this.#text.decoded;
+  }
+
+  /** Undefined if the text is not JSON, or only the beginning of it is there. */
+  get json(): string | undefined {
+    if (this.#isJson) return this.text;
+    if (!this.#given.complete || this.text === undefined) return undefined;
+    try {
+      JSON.parse(this.text);
+      return this.text;
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -1,0 +1,198 @@
+import { equalNodes, type JsonNode, KIND } from "./json-node.ts";
+import { NONE, pairElements } from "./json-pairs.ts";
+import { AmbiguousNumber, JsonSource } from "./json-source.ts";
+import { stringEnd } from "./json-text.ts";
+import { readJsonValue } from "./json-value.ts";
+
+/** The text of a value, or why it has none, as the end of a sentence. */
+export type JsonText = { readonly text: string } | { readonly problem: string };
+
+const NO_TEXT = "its value cannot be written as JSON";
+
+/**
+ * Writes a value as JSON in place of a text that it was made of. What is equal to what stood there keeps its source text:
+ * digits that JavaScript does not hold, escapes, white space, the order of members, names that come several times. It takes
+ * time in proportion to both, and nothing is remembered between parsing and writing.
+ *
+ * @param source What was there. Undefined, or no JSON: the value is written as `JSON.stringify` does.
+ */
+export function writeJson(value: unknown, source: string | undefined): JsonText {
+  try {
+    if (source === undefined) {
+      const text: string | undefined = JSON.stringify(value);
+      return text === undefined ? { problem: NO_TEXT } : { text };
+    }
+    const node = readJsonValue(value);
+    if (node === undefined) return { problem: NO_TEXT };
+    const writer = new JsonWriter(new JsonSource(source));
+    writer.write(node, writer.source.root);
+    return { text: writer.text };
+  } catch (cause) {
+    if (!(cause instanceof AmbiguousNumber)) return { problem: NO_TEXT };
+    const problem =
+      "JavaScript cannot tell several numbers of the body apart (more than 15 digits), and which of them is meant cannot " +
+      "be known: change the elements at their places, or change the body as text";
+    return { problem };
+  }
+}
+
+class JsonWriter {
+  readonly source: JsonSource;
+  readonly #parts: string[] = [];
+
+  constructor(source: JsonSource) {
+    this.source = source;
+  }
+
+  get text(): string {
+    return this.#parts.join("");
+  }
+
+  /** Writes a value. `from` is the one of the text whose place it takes. */
+  write(node: JsonNode, from: JsonNode | undefined): void {
+    const { source } = this;
+    const isLike = from?.kind === node.kind && node.kind <= KIND.array;
+    const same = from !== undefined && equalNodes(node, from) ? from : isLike ? undefined : source.find(node);
+    if (same !== undefined) {
+      this.#parts.push(source.text.slice(same.start, same.end));
+      return;
+    }
+    if (node.items.length === 0) {
+      this.#writeNew(node);
+      return;
+    }
+    const origin = isLike ? from : source.closest(node);
+    if (origin === undefined) this.#writeNew(node);
+    else if (node.kind === KIND.array) this.#writeElements(node, origin, pairElements(node, origin, source));
+    else this.#writeMembers(node, origin);
+  }
+
+  #writeMembers(node: JsonNode, from: JsonNode): void {
+    const list = new ItemList(this.source.text, from, this.#parts);
+    const isKept = this.#keptNames(node, from);
+    for (let fromAt = 0; fromAt < from.keys.length; fromAt++) {
+      const name = from.keys[fromAt] as string;
+      const at = node.find(name, fromAt);
+      const isLast = !from.hasTwins || from.index.get(name) === fromAt;
+      if (at === undefined || (!isLast && !isKept(name))) continue;
+      list.begin(fromAt);
+      this.#parts.push(list.nameOf(fromAt));
+      const item = from.items[fromAt] as JsonNode;
+      // All of one name stay as they are.
+      if (isLast) this.write(node.items[at] as JsonNode, item);
+      else this.#parts.push(list.textOf(item));
+    }
+    for (let at = 0; at < node.keys.length; at++) {
+      const name = node.keys[at] as string;
+      if (from.find(name, at) !== undefined) continue;
+      list.begin(NONE);
+      this.#parts.push(JSON.stringify(name), list.colon);
+      this.write(node.items[at] as JsonNode, undefined);
+    }
+    list.end();
+  }
+
+  /** Of a name that comes several times all stay if the last one does; otherwise that one takes the place of all. */
+  #keptNames(node: JsonNode, from: JsonNode): (name: string) => boolean {
+    const known = new Map<string, boolean>();
+    return (name) => {
+      let isKept = known.get(name);
+      if (isKept === undefined) {
+        const at = node.index.get(name) ?? 0;
+        const fromAt = from.index.get(name) ?? 0;
+        isKept = equalNodes(node.items[at] as JsonNode, from.items[fromAt] as JsonNode);
+        known.set(name, isKept);
+      }
+      return isKept;
+    };
+  }
+
+  #writeElements(node: JsonNode, from: JsonNode, pairs: Int32Array): void {
+    const list = new ItemList(this.source.text, from, this.#parts);
+    for (const [at, item] of node.items.entries()) {
+      const fromAt = pairs[at] ?? NONE;
+      list.begin(fromAt);
+      this.write(item, from.items[fromAt]);
+    }
+    list.end();
+  }
+
+  /** Writes a value that takes no other's place, though things in it may. */
+  #writeNew(node: JsonNode): void {
+    const { kind, items, value } = node;
+    if (kind > KIND.array) {
+      this.#parts.push(JSON.stringify(value));
+      return;
+    }
+    const [open, close] = kind === KIND.object ? "{}" : "[]";
+    this.#parts.push(open ?? "");
+    for (const [at, item] of items.entries()) {
+      if (at > 0) this.#parts.push(",");
+      if (kind === KIND.object) this.#parts.push(JSON.stringify(node.keys[at]), ":");
+      this.write(item, undefined);
+    }
+    this.#parts.push(close ?? "");
+  }
+}
+
+/** The items of a container of a text, written again with the white space that is around them. */
+class ItemList {
+  readonly #text: string;
+  readonly #from: JsonNode;
+  readonly #parts: string[];
+  readonly #last: number;
+  /** White space between the item that was written last and what follows it. */
+  #tail = "";
+  #isFirst = true;
+
+  constructor(text: string, from: JsonNode, parts: string[]) {
+    this.#text = text;
+    this.#from = from;
+    this.#parts = parts;
+    this.#last = from.items.length - 1;
+    parts.push(from.kind === KIND.object ? "{" : "[");
+  }
+
+  /** Writes what stands before an item. One that is new has around it what the last one has. */
+  begin(fromAt: number): void {
+    this.#parts.push(this.#tail);
+    if (!this.#isFirst) this.#parts.push(",");
+    this.#isFirst = false;
+    const at = fromAt === NONE ? this.#last : fromAt;
+    if (at !== NONE) this.#parts.push(this.#text.slice(this.#separator(at - 1) + 1, this.#startOf(at)));
+    this.#tail =
+      fromAt === NONE || fromAt === this.#last
+        ? ""
+        : this.#text.slice(this.#from.items[fromAt]?.end, this.#separator(fromAt));
+  }
+
+  end(): void {
+    const { items, start, end, kind } = this.#from;
+    const close = this.#text.slice(items.at(-1)?.end ?? start + 1, end - 1);
+    this.#parts.push(this.#tail, close, kind === KIND.object ? "}" : "]");
+  }
+
+  /** The name of a member, and what stands between it and the value. */
+  nameOf(at: number): string {
+    return this.#text.slice(this.#startOf(at), this.#from.items[at]?.start);
+  }
+
+  textOf({ start, end }: JsonNode): string {
+    return this.#text.slice(start, end);
+  }
+
+  /** What stands between a name and a value. */
+  get colon(): string {
+    if (this.#last === NONE) return ":";
+    return this.#text.slice(stringEnd(this.#text, this.#startOf(this.#last)), this.#from.items[this.#last]?.start);
+  }
+
+  #startOf(at: number): number {
+    return this.#from.nameStarts[at] ?? this.#from.items[at]?.start ?? this.#from.start + 1;
+  }
+
+  /** Where the comma stands behind an item; the bracket for none. */
+  #separator(at: number): number {
+    return at === NONE ? this.#from.start : this.#text.indexOf(",", this.#from.items[at]?.end);
+  }
+}

@@ -1,0 +1,195 @@
+/** The windows-1252 characters of the bytes 0x80 to 0x9f (WHATWG Encoding). Node 20 to 23 decode them as ISO-8859-1. */
+const WINDOWS_1252 =
+  "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f" +
+  "\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
+/** Charsets of several bytes a character, which can be read. Some characters have several forms: those cannot be told apart. */
+const READ_ONLY: ReadonlySet<string> = new Set([
+  "gbk",
+  "gb18030",
+  "big5",
+  "euc-jp",
+  "euc-kr",
+  "shift_jis",
+  "iso-2022-jp",
+]);
+/** Labels of which the specification of the charset has fewer characters than windows-1252, which is read for them. */
+const ASCII_LABELS: ReadonlySet<string> = new Set(["ascii", "us-ascii", "ansi_x3.4-1968", "iso-ir-6"]);
+const LATIN1_LABEL = /^(?:iso[-_]?8859-?1(?::1987)?|iso-ir-100|l1|latin1|cp819|ibm819|csisolatin1)$/;
+/** A code unit that no byte stands for. */
+const NO_UNIT = 0xfffd;
+const PIECE_UNITS = 8192;
+
+const encoder = new TextEncoder();
+
+/** How the text of a body is encoded. */
+export interface TextEncoding {
+  /** The label as it came; undefined if there was none, which is UTF-8. */
+  readonly label: string | undefined;
+  /** Name of the encoding as the WHATWG Encoding Standard has it. */
+  readonly name: string;
+  /** The byte order mark in front of the text. It is no part of the text. */
+  readonly mark: Uint8Array;
+}
+
+const NO_MARK = new Uint8Array(0);
+const UTF8_MARK = Uint8Array.of(0xef, 0xbb, 0xbf);
+const UTF16LE_MARK = Uint8Array.of(0xff, 0xfe);
+const UTF16BE_MARK = Uint8Array.of(0xfe, 0xff);
+const MARKS = [
+  { mark: UTF8_MARK, name: "utf-8" },
+  { mark: UTF16LE_MARK, name: "utf-16le" },
+  { mark: UTF16BE_MARK, name: "utf-16be" },
+] as const;
+
+/** The charset parameter of a `content-type`, in lower case; undefined if there is none. */
+export function charsetOf(contentType: string | undefined): string | undefined {
+  const [, quoted, token] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(contentType ?? "") ?? [];
+  return (quoted ?? token)?.trim().toLowerCase() || undefined;
+}
+
+/** The same `content-type` with the charset UTF-8. */
+export function withUtf8Charset(contentType: string): string {
+  return contentType.replace(/(;\s*charset\s*=\s*)(?:"[^"]*"|[^\s;"]+)/i, "$1utf-8");
+}
+
+/**
+ * The encoding of a text, by its label. A byte order mark of UTF-8 or UTF-16 beats the label. A label that nobody knows
+ * is read as UTF-8, and so is text without a label.
+ *
+ * @param json JSON in UTF-16 is known without a label too: its first character is ASCII (RFC 4627 section 3).
+ */
+export function encodingOf(bytes: Uint8Array, label: string | undefined, { json }: { json: boolean }): TextEncoding {
+  for (const { mark, name } of MARKS) {
+    if (mark.every((byte, index) => bytes[index] === byte)) return { label, name, mark };
+  }
+  if (json && bytes.length > 1 && bytes[0] === 0 && bytes[1] !== 0) return { label, name: "utf-16be", mark: NO_MARK };
+  if (json && bytes.length > 1 && bytes[0] !== 0 && bytes[1] === 0) return { label, name: "utf-16le", mark: NO_MARK };
+  return { label, name: encodingName(label), mark: NO_MARK };
+}
+
+/** Decodes text, without its byte order mark; undefined if the bytes do not fit the encoding. */
+export function decodeText(bytes: Uint8Array, { name, mark }: TextEncoding): string | undefined {
+  const content = bytes.subarray(mark.length);
+  if (!isSingleByte(name)) {
+    try {
+      return new TextDecoder(name, { fatal: true, ignoreBOM: true }).decode(content);
+    } catch {
+      return undefined;
+    }
+  }
+  const { units } = singleByteTable(name);
+  const codes = new Uint16Array(content.length);
+  for (let at = 0; at < content.length; at++) {
+    const unit = units[content[at] ?? 0] ?? NO_UNIT;
+    if (unit === NO_UNIT) return undefined;
+    codes[at] = unit;
+  }
+  let text = "";
+  for (let at = 0; at < codes.length; at += PIECE_UNITS)
+    text += String.fromCharCode(...codes.subarray(at, at + PIECE_UNITS));
+  return text;
+}
+
+/**
+ * Encodes text, with the byte order mark of the encoding in front; undefined if the encoding lacks a character of it, or
+ * can only be read.
+ *
+ * @param original The text that was there before: its characters are in the charset, whatever the label says.
+ */
+export function encodeText(
+  text: string,
+  encoding: TextEncoding,
+  original: string | undefined,
+): Uint8Array<ArrayBuffer> | undefined {
+  const content = encodeContent(text, encoding, original);
+  if (content === undefined || encoding.mark.length === 0 || text === "" || text.startsWith("\ufeff")) return content;
+  const bytes = new Uint8Array(encoding.mark.length + content.length);
+  bytes.set(encoding.mark);
+  bytes.set(content, encoding.mark.length);
+  return bytes;
+}
+
+function encodeContent(
+  text: string,
+  { label, name }: TextEncoding,
+  original: string | undefined,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (name === "utf-8") return encoder.encode(text);
+  if (name === "utf-16le" || name === "utf-16be") return utf16Bytes(text, name === "utf-16be");
+  if (READ_ONLY.has(name)) return isAscii(text) ? encoder.encode(text) : undefined;
+  const { bytes } = singleByteTable(name);
+  const isOutside = strictLimit(label);
+  const encoded = new Uint8Array(text.length);
+  let known: ReadonlySet<string> | undefined;
+  for (let at = 0; at < text.length; at++) {
+    const byte = bytes.get(text.charCodeAt(at));
+    if (byte === undefined) return undefined;
+    if (isOutside?.(byte) === true) {
+      known ??= new Set(original);
+      if (!known.has(text.charAt(at))) return undefined;
+    }
+    encoded[at] = byte;
+  }
+  return encoded;
+}
+
+/** Bytes that a reader who takes the label at its word reads as something else. */
+function strictLimit(label: string | undefined): ((byte: number) => boolean) | undefined {
+  if (label === undefined) return undefined;
+  if (ASCII_LABELS.has(label)) return (byte) => byte >= 0x80;
+  return LATIN1_LABEL.test(label) ? (byte) => byte >= 0x80 && byte < 0xa0 : undefined;
+}
+
+function utf16Bytes(text: string, isBigEndian: boolean): Uint8Array<ArrayBuffer> {
+  // A lone surrogate has no form that a reader accepts: as in UTF-8 it becomes U+FFFD.
+  const wellFormed = text.replaceAll(/\p{Surrogate}/gu, "\ufffd");
+  const bytes = new Uint8Array(wellFormed.length * 2);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < wellFormed.length; at++) view.setUint16(at * 2, wellFormed.charCodeAt(at), !isBigEndian);
+  return bytes;
+}
+
+function encodingName(label: string | undefined): string {
+  if (label === undefined) return "utf-8";
+  try {
+    return new TextDecoder(label).encoding.toLowerCase();
+  } catch {
+    return "utf-8";
+  }
+}
+
+function isSingleByte(name: string): boolean {
+  return !name.startsWith("utf-") && !READ_ONLY.has(name);
+}
+
+interface SingleByteTable {
+  /** The code unit of each byte. */
+  readonly units: Uint16Array;
+  /** The byte of each code unit. */
+  readonly bytes: ReadonlyMap<number, number>;
+}
+
+const tables = new Map<string, SingleByteTable>();
+
+function singleByteTable(name: string): SingleByteTable {
+  const known = tables.get(name);
+  if (known !== undefined) return known;
+  const units = new Uint16Array(256);
+  const bytes = new Map<number, number>();
+  const decoder = new TextDecoder(name, { ignoreBOM: true });
+  for (let byte = 0; byte < 256; byte++) {
+    const isOwn = name === "windows-1252" && byte >= 0x80 && byte < 0xa0;
+    const unit =
+      (isOwn ? WINDOWS_1252.charCodeAt(byte - 0x80) : decoder.decode(Uint8Array.of(byte)).charCodeAt(0)) || 0;
+    units[byte] = unit;
+    if (unit !== NO_UNIT && !bytes.has(unit)) bytes.set(unit, byte);
+  }
+  const table = { units, bytes };
+  tables.set(name, table);
+  return table;
+}
+
+/** ASCII, and nothing of it that iso-2022-jp takes for a change of its state. */
+function isAscii(text: string): boolean {
+  return /^[\0-\x0d\x10-\x1a\x1c-\x7f]*$/.test(text);
+}

@@ -1,0 +1,79 @@
+const encoder = new TextEncoder();
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** A byte from 0x80 to 0xff stands for itself as the code unit 0xdc00 + byte, which well-formed text does not have. */
+const ESCAPE = 0xdc00;
+/** In Unicode mode this matches a unit only if it is not the second half of a pair. */
+const ESCAPES = /[\udc80-\udcff]+/gu;
+const HAS_ESCAPE = /[\udc80-\udcff]/u;
+
+/** Decodes bytes as UTF-8; undefined if they are not UTF-8. A byte order mark is a character like others. */
+export function utf8Only(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Decodes bytes that are expected to be UTF-8, without losing those that are not: each byte that is not part of a valid
+ * sequence becomes one lone surrogate, U+DC80 to U+DCFF (the scheme of PEP 383). {@link escapedBytes} gives the same bytes
+ * again, also for parts of the text and for several texts joined.
+ */
+export function escapedText(bytes: Uint8Array): string {
+  return utf8Only(bytes) ?? withEscapes(bytes);
+}
+
+/** Encodes text as UTF-8, and each lone surrogate from U+DC80 to U+DCFF as the byte that it stands for. */
+export function escapedBytes(text: string): Uint8Array<ArrayBuffer> {
+  if (!hasEscapes(text)) return encoder.encode(text);
+  const bytes = new Uint8Array(text.length * 3);
+  let length = 0;
+  let at = 0;
+  for (const { index, 0: escapes } of text.matchAll(ESCAPES)) {
+    length += encoder.encodeInto(text.slice(at, index), bytes.subarray(length)).written;
+    for (let unit = 0; unit < escapes.length; unit++) bytes[length++] = escapes.charCodeAt(unit) - ESCAPE;
+    at = index + escapes.length;
+  }
+  length += encoder.encodeInto(text.slice(at), bytes.subarray(length)).written;
+  return bytes.slice(0, length);
+}
+
+/** True for text that {@link escapedText} made of bytes that are not UTF-8. */
+export function hasEscapes(text: string): boolean {
+  return HAS_ESCAPE.test(text);
+}
+
+function withEscapes(bytes: Uint8Array): string {
+  let text = "";
+  let validFrom = 0;
+  let at = 0;
+  while (at < bytes.length) {
+    const length = sequenceLength(bytes, at);
+    if (length > 0) {
+      at += length;
+      continue;
+    }
+    if (at > validFrom) text += strictUtf8.decode(bytes.subarray(validFrom, at));
+    text += String.fromCharCode(ESCAPE + (bytes[at] ?? 0));
+    validFrom = ++at;
+  }
+  return at > validFrom ? text + strictUtf8.decode(bytes.subarray(validFrom, at)) : text;
+}
+
+/** Length of the valid sequence of UTF-8 (RFC 3629 section 4) that begins at an index; 0 if none does. */
+function sequenceLength(bytes: Uint8Array, at: number): number {
+  const lead = bytes[at] ?? 0;
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const second = bytes[at + 1] ?? 0;
+  const lowest = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
+  const highest = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
+  if (second < lowest || second > highest) return 0;
+  const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  for (let next = at + 2; next < at + length; next++) {
+    const byte = bytes[next] ?? 0;
+    if (byte < 0x80 || byte > 0xbf) return 0;
+  }
+  return length;
+}
