@@ -1,4 +1,6 @@
+import { writeJson } from "./json-merge.ts";
 import { createLineSplitter, type Line } from "./lines.ts";
+import { joinBytes } from "./owned-bytes.ts";
 import { type BodyChunks, type Splitter, splitChunks } from "./splitter.ts";
 
 /**
@@ -9,7 +11,18 @@ import { type BodyChunks, type Splitter, splitChunks } from "./splitter.ts";
  * - `invalid`: no JSON. The lines around it are not affected.
  */
 export type JsonLine =
-  | { readonly kind: "value"; readonly value: unknown; readonly raw: Uint8Array<ArrayBuffer> }
+  | {
+      readonly kind: "value";
+      readonly value: unknown;
+      readonly raw: Uint8Array<ArrayBuffer>;
+      /**
+       * The line with another value and the same end. What is equal to what was there keeps its source text, as with
+       * `replaceJson`.
+       *
+       * @throws {TypeError} As {@link formatJsonLine}.
+       */
+      withValue(value: unknown): Uint8Array<ArrayBuffer>;
+    }
   | { readonly kind: "blank" | "invalid"; readonly raw: Uint8Array<ArrayBuffer> };
 
 /** How NDJSON is read. */
@@ -20,6 +33,9 @@ export interface JsonLineOptions {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
+const EMPTY = new Uint8Array(0);
+/** Of the byte order mark, which the first line may have. */
+const MARK_BYTES = 3;
 
 /**
  * Reads NDJSON: a JSON value on each line, in UTF-8, chunk by chunk. A longer line than allowed is a `SplitError`,
@@ -41,7 +57,7 @@ export function createJsonLineParser(options: JsonLineOptions = {}): Splitter<Js
  * @example
  * async *handle(chunks) {
  *   for await (const line of jsonLines(chunks))
- *     yield line.kind === "value" ? formatJsonLine(changed(line.value)) : line.raw;
+ *     yield line.kind === "value" ? line.withValue(changed(line.value)) : line.raw;
  * }
  */
 export function jsonLines(
@@ -65,10 +81,40 @@ export function formatJsonLine(value: unknown): Uint8Array<ArrayBuffer> {
 function parseLine({ raw, bytes }: Line): JsonLine {
   if (bytes.every(isBlank)) return { kind: "blank", raw };
   try {
-    return { kind: "value", value: JSON.parse(decoder.decode(bytes)), raw };
+    return new ValueLine(raw, bytes.length, JSON.parse(decoder.decode(bytes)));
   } catch {
     return { kind: "invalid", raw };
   }
+}
+
+class ValueLine {
+  readonly kind = "value";
+  readonly value: unknown;
+  readonly raw: Uint8Array<ArrayBuffer>;
+  readonly #length: number;
+
+  constructor(raw: Uint8Array<ArrayBuffer>, length: number, value: unknown) {
+    this.raw = raw;
+    this.#length = length;
+    this.value = value;
+  }
+
+  withValue(value: unknown): Uint8Array<ArrayBuffer> {
+    const { raw } = this;
+    const mark = hasMark(raw) ? raw.subarray(0, MARK_BYTES) : EMPTY;
+    const text = textOf(value, decoder.decode(raw.subarray(0, this.#length)));
+    return joinBytes([mark, encoder.encode(text), raw.subarray(this.#length)]);
+  }
+}
+
+function hasMark([first, second, third]: Uint8Array): boolean {
+  return first === 0xef && second === 0xbb && third === 0xbf;
+}
+
+function textOf(value: unknown, source: string | undefined): string {
+  const written = writeJson(value, source);
+  if ("problem" in written) throw new TypeError(written.problem);
+  return written.text;
 }
 
 /** White space of JSON, RFC 8259 section 2. */

@@ -25,8 +25,7 @@ export function writeJson(value: unknown, source: string | undefined): JsonText 
     const node = readJsonValue(value);
     if (node === undefined) return { problem: NO_TEXT };
     const writer = new JsonWriter(new JsonSource(source));
-    writer.write(node, writer.source.root);
-    return { text: writer.text };
+    return { text: writer.text(node) };
   } catch (cause) {
     if (!(cause instanceof AmbiguousNumber)) return { problem: NO_TEXT };
     const problem =
@@ -36,20 +35,38 @@ export function writeJson(value: unknown, source: string | undefined): JsonText 
   }
 }
 
+/** A value that is still to be written, and the one of the text whose place it takes. */
+interface Unwritten {
+  readonly node: JsonNode;
+  readonly from: JsonNode | undefined;
+}
+
 class JsonWriter {
   readonly source: JsonSource;
-  readonly #parts: string[] = [];
+  /** What the value at hand comes to, in order. */
+  #parts: (string | Unwritten)[] = [];
 
   constructor(source: JsonSource) {
     this.source = source;
   }
 
-  get text(): string {
-    return this.#parts.join("");
+  /** Writes a value in place of the whole text. It takes no stack for the depth of the value. */
+  text(node: JsonNode): string {
+    const written: string[] = [];
+    const left: (string | Unwritten)[] = [{ node, from: this.source.root }];
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      if (typeof next === "string") {
+        written.push(next);
+        continue;
+      }
+      this.#parts = [];
+      this.#expand(next);
+      for (let at = this.#parts.length - 1; at >= 0; at--) left.push(this.#parts[at] as string | Unwritten);
+    }
+    return written.join("");
   }
 
-  /** Writes a value. `from` is the one of the text whose place it takes. */
-  write(node: JsonNode, from: JsonNode | undefined): void {
+  #expand({ node, from }: Unwritten): void {
     const { source } = this;
     const isLike = from?.kind === node.kind && node.kind <= KIND.array;
     const same = from !== undefined && equalNodes(node, from) ? from : isLike ? undefined : source.find(node);
@@ -57,11 +74,7 @@ class JsonWriter {
       this.#parts.push(source.text.slice(same.start, same.end));
       return;
     }
-    if (node.items.length === 0) {
-      this.#writeNew(node);
-      return;
-    }
-    const origin = isLike ? from : source.closest(node);
+    const origin = node.items.length === 0 ? undefined : isLike ? from : source.closest(node);
     if (origin === undefined) this.#writeNew(node);
     else if (node.kind === KIND.array) this.#writeElements(node, origin, pairElements(node, origin, source));
     else this.#writeMembers(node, origin);
@@ -79,7 +92,7 @@ class JsonWriter {
       this.#parts.push(list.nameOf(fromAt));
       const item = from.items[fromAt] as JsonNode;
       // All of one name stay as they are.
-      if (isLast) this.write(node.items[at] as JsonNode, item);
+      if (isLast) this.#parts.push({ node: node.items[at] as JsonNode, from: item });
       else this.#parts.push(list.textOf(item));
     }
     for (let at = 0; at < node.keys.length; at++) {
@@ -87,7 +100,7 @@ class JsonWriter {
       if (from.find(name, at) !== undefined) continue;
       list.begin(NONE);
       this.#parts.push(JSON.stringify(name), list.colon);
-      this.write(node.items[at] as JsonNode, undefined);
+      this.#parts.push({ node: node.items[at] as JsonNode, from: undefined });
     }
     list.end();
   }
@@ -112,7 +125,7 @@ class JsonWriter {
     for (const [at, item] of node.items.entries()) {
       const fromAt = pairs[at] ?? NONE;
       list.begin(fromAt);
-      this.write(item, from.items[fromAt]);
+      this.#parts.push({ node: item, from: from.items[fromAt] });
     }
     list.end();
   }
@@ -129,7 +142,7 @@ class JsonWriter {
     for (const [at, item] of items.entries()) {
       if (at > 0) this.#parts.push(",");
       if (kind === KIND.object) this.#parts.push(JSON.stringify(node.keys[at]), ":");
-      this.write(item, undefined);
+      this.#parts.push({ node: item, from: undefined });
     }
     this.#parts.push(close ?? "");
   }
@@ -139,13 +152,13 @@ class JsonWriter {
 class ItemList {
   readonly #text: string;
   readonly #from: JsonNode;
-  readonly #parts: string[];
+  readonly #parts: (string | Unwritten)[];
   readonly #last: number;
   /** White space between the item that was written last and what follows it. */
   #tail = "";
   #isFirst = true;
 
-  constructor(text: string, from: JsonNode, parts: string[]) {
+  constructor(text: string, from: JsonNode, parts: (string | Unwritten)[]) {
     this.#text = text;
     this.#from = from;
     this.#parts = parts;

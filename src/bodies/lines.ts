@@ -1,3 +1,4 @@
+import { escapedBytes, escapedText } from "../text/escaped-text.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds, type LineEndsOptions } from "./line-ends.ts";
 import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
@@ -8,8 +9,6 @@ export interface LineOptions extends LineEndsOptions {
   readonly maxLineBytes?: number | undefined;
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
 
 /** A line. All `raw` one after the other are the body, byte for byte. */
@@ -28,9 +27,12 @@ export class Line {
     return this.raw.subarray(0, this.#length);
   }
 
-  /** `bytes` as UTF-8, decoded at each call; what is none becomes U+FFFD. */
+  /**
+   * `bytes` as UTF-8, decoded at each call. A byte that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which
+   * `withText` and `formatLine` write as the same byte.
+   */
   get text(): string {
-    return decoder.decode(this.bytes);
+    return escapedText(this.bytes);
   }
 
   /** What ends it: empty at the end of a body that ends without. */
@@ -78,13 +80,14 @@ export function lines(chunks: BodyChunks, options: LineOptions = {}): AsyncGener
 }
 
 /**
- * Writes a line in UTF-8, with LF or what else is said behind it.
+ * Writes a line in UTF-8, with LF or what else is said behind it. Bytes that `Line.text` has as lone surrogates are written
+ * as they were.
  *
  * @throws {TypeError} For a text with LF in it: it would be several lines. A CR alone is a character like others.
  */
 export function formatLine(text: string, terminator: "\n" | "\r\n" | "\r" | "" = "\n"): Uint8Array<ArrayBuffer> {
   if (text.includes("\n")) throw new TypeError("text: a line has no LF in it");
-  return encoder.encode(text + terminator);
+  return escapedBytes(text + terminator);
 }
 
 class LineSplitter implements Splitter<Line> {

@@ -1,9 +1,13 @@
+import { escapedBytes, escapedText } from "../text/escaped-text.ts";
 import { BytePattern, type BytePatternOptions } from "./byte-pattern.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { joinBytes, plainBytes } from "./owned-bytes.ts";
 import { type BodyChunks, SplitEnd } from "./splitter.ts";
 
-/** What takes a match's place; a function gets it as UTF-8 text. A string is taken as it is, `$1` means nothing. */
+/**
+ * What takes a match's place; a function gets it as UTF-8 text, in which a byte that is not UTF-8 is a lone surrogate that
+ * is written as the same byte. A string is taken as it is, `$1` means nothing.
+ */
 export type Replacement = string | Uint8Array | ((match: string) => string | Uint8Array);
 
 /** What is replaced, and by what. */
@@ -12,7 +16,6 @@ export interface ReplaceOptions extends BytePatternOptions {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const EMPTY = new Uint8Array(0);
 
 /** Replaces in a body that comes in chunks. One for each body: make it in `state`. */
@@ -131,8 +134,8 @@ class ChunkReplacer implements Replacer {
 
   #replaced(match: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const replacement =
-      typeof this.#replacement === "function" ? this.#replacement(decoder.decode(match)) : this.#replacement;
-    return typeof replacement === "string" ? encoder.encode(replacement) : plainBytes(replacement);
+      typeof this.#replacement === "function" ? this.#replacement(escapedText(match)) : this.#replacement;
+    return typeof replacement === "string" ? escapedBytes(replacement) : plainBytes(replacement);
   }
 
   #fail(given: Uint8Array<ArrayBuffer>, rest: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

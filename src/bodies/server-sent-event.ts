@@ -1,5 +1,9 @@
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
+import { escapedBytes, escapedText } from "../text/escaped-text.ts";
+import { writeJson } from "./json-merge.ts";
+import { joinBytes } from "./owned-bytes.ts";
+
+/** Of the byte order mark, which only the first event may have. */
+const MARK_BYTES = 3;
 const LINE_END = /\r\n|\n|\r/;
 
 interface Fields {
@@ -65,11 +69,32 @@ export class ServerSentEvent {
     return this.#read().comments;
   }
 
-  /** The same event with other data. Fields that no client knows are left out, and lines end with LF. */
+  /**
+   * The same event with other data. Fields that no client knows are left out, and lines end with LF. A byte order mark and
+   * bytes that are not UTF-8 stay as they are.
+   */
   withData(data: string): Uint8Array<ArrayBuffer> {
     const { type, id, retry, comments } = this.#read();
     const comment = comments.length === 0 ? undefined : comments.join("\n");
-    return formatSseEvent({ type, data, id, retryMs: retry, comment });
+    const event = formatSseEvent({ type, data, id, retryMs: retry, comment });
+    return this.#hasMark ? joinBytes([this.raw.slice(0, MARK_BYTES), event]) : event;
+  }
+
+  /**
+   * The same event with another value as JSON in its `data`. What is equal to what was there keeps its source text, as with
+   * `replaceJson`.
+   *
+   * @throws {TypeError} If JSON has no text for the value.
+   */
+  withJson(value: unknown): Uint8Array<ArrayBuffer> {
+    const { data } = this;
+    const written = writeJson(value, this.json === undefined ? undefined : data);
+    if ("problem" in written) throw new TypeError(written.problem);
+    return this.withData(written.text);
+  }
+
+  get #hasMark(): boolean {
+    return this.#first && this.raw[0] === 0xef && this.raw[1] === 0xbb && this.raw[2] === 0xbf;
   }
 
   #read(): Fields {
@@ -109,12 +134,12 @@ export function formatSseEvent({ type, data, id, retryMs, comment }: SseEventFie
   if (id !== undefined) lines.push(`id: ${id}`);
   if (retryMs !== undefined) lines.push(`retry: ${retryMs}`);
   for (const line of data?.split(LINE_END) ?? []) lines.push(`data: ${line}`);
-  return encoder.encode(`${lines.join("\n")}\n\n`);
+  return escapedBytes(`${lines.join("\n")}\n\n`);
 }
 
 function readFields(raw: Uint8Array, first: boolean): Fields {
   const fields: Fields = { type: undefined, data: undefined, id: undefined, retry: undefined, comments: [] };
-  const text = decoder.decode(raw);
+  const text = escapedText(raw);
   for (const line of (first && text.startsWith("\ufeff") ? text.slice(1) : text).split(LINE_END))
     readLine(line, fields);
   return fields;

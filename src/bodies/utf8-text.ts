@@ -3,7 +3,10 @@ import { type BodyChunks, SplitEnd } from "./splitter.ts";
 
 /** How bytes become text. */
 export interface Utf8Options {
-  /** What is not UTF-8 becomes U+FFFD (`replace`, default), or is a `SplitError`, `invalid_utf8` (`fail`). */
+  /**
+   * What is not UTF-8 is a `SplitError`, `invalid_utf8` (`fail`, default), or becomes U+FFFD (`replace`): only for text that
+   * is looked at, and not written back.
+   */
   readonly invalid?: "replace" | "fail" | undefined;
   /** A byte order mark at the beginning is dropped (`drop`, default), or is a character like others (`keep`). */
   readonly byteOrderMark?: "drop" | "keep" | undefined;
@@ -29,7 +32,7 @@ export interface Utf8Decoder {
  * Decodes a body in UTF-8, chunk by chunk: a character cut by a chunk's end comes with the next one.
  *
  * @example
- * const decoder = createUtf8Decoder({ invalid: "fail" });
+ * const decoder = createUtf8Decoder();
  * decoder.push(Uint8Array.of(0xc3)); // ""
  * decoder.push(Uint8Array.of(0xa9)); // "é"
  */
@@ -62,8 +65,8 @@ class ChunkDecoder implements Utf8Decoder {
   #began = false;
   readonly #failure = new SplitEnd();
 
-  constructor({ invalid = "replace", byteOrderMark = "drop" }: Utf8Options) {
-    this.#decoder = new TextDecoder("utf-8", { fatal: invalid === "fail", ignoreBOM: true });
+  constructor({ invalid = "fail", byteOrderMark = "drop" }: Utf8Options) {
+    this.#decoder = new TextDecoder("utf-8", { fatal: invalid !== "replace", ignoreBOM: true });
     this.#dropsMark = byteOrderMark === "drop";
   }
 

@@ -53,12 +53,17 @@ type BodyReader<P extends BodyPhase, S, C> =
       handle(body: WholeBody, tx: Transaction<S, C>): HandlerResult<P>;
     }
   | {
-      /** The whole body as text, read as UTF-8. */
+      /**
+       * The whole body as text, read in the charset that `content-type` names, without its byte order mark. Default: UTF-8.
+       * Fault `body_undecodable` if the bytes do not fit the charset.
+       */
       readonly read: "text";
       handle(text: string, tx: Transaction<S, C>): HandlerResult<P>;
     }
   | {
-      /** The whole body as JSON; fault `body_not_json` where it is none. */
+      /**
+       * The whole body as JSON, its text read as for `text`. Fault `body_not_json` if it is not JSON.
+       */
       readonly read: "json";
       handle(value: unknown, tx: Transaction<S, C>): HandlerResult<P>;
     }

@@ -6,7 +6,8 @@ import { type EditablePlace, type Effect, effect, headerValueEffect } from "./ef
  * @param name Compared case-insensitively, sent in lower case. `host`, `:authority`, `:scheme`, `:method` and `x-envoy-*`
  * are fault `mutation_not_allowed` unless the operator declared that Envoy's `mutation_rules` allow them. Framing headers
  * (`content-length`, `transfer-encoding`, …) belong to the runtime and are fault `invalid_effect`.
- * @param value Text is sent as UTF-8, bytes exactly as they are. Control characters other than tab are fault
+ * @param value Text is sent as UTF-8, bytes exactly as they are. Text that `header()` or `tx.request` gave is sent with the
+ * bytes that it was read from, UTF-8 or not, also in a longer text. Control characters other than tab are fault
  * `invalid_effect`.
  */
 export function setHeader(name: string, value: string | Uint8Array): Effect<EditablePlace> {

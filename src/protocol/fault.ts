@@ -23,7 +23,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_too_large`: a body is above its handler's `maxBytes`, what Envoy buffers, or what its transaction may hold.
  * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold.
  * - `unknown_coding`: the body has a `content-encoding` that cannot be taken off.
- * - `body_undecodable`: the body is not what its `content-encoding` says, or a `SplitError` ended its handler.
+ * - `body_undecodable`: the body is not what its `content-encoding` or its charset says, or a `SplitError` ended its
+ *   handler.
  * - `body_not_json`: the body is no JSON.
  * - `grpc_message_malformed`: the body is no gRPC message of the method's type.
  * - `headers_already_sent`: a body handler changes headers, and they have left.

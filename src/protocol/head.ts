@@ -11,8 +11,8 @@ export interface Head {
   /** `:status` of a response as a number; undefined on a request, or where it is none. */
   readonly status: number | undefined;
   /**
-   * One value, or several joined with `, ` (`cookie` with `; `; of `set-cookie` the first). Text is UTF-8
-   * where the bytes are valid UTF-8, else latin1.
+   * One value, or several joined with `, ` (`cookie` with `; `; of `set-cookie` the first). Text is UTF-8. A byte that is
+   * not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which header effects write as the same byte.
    */
   get(name: string): string | undefined;
   /** Every value, in order. */

@@ -25,7 +25,8 @@ export function headerEntries(message: HttpHeaders | HttpTrailers): readonly Hea
 /**
  * One header as text: the value, or several values joined with `, ` (RFC 9110 5.3; `cookie` with `; `,
  * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, `Head.all` of the transaction has the rest.
- * Names are compared case-insensitively; undefined where the header is absent.
+ * Names are compared case-insensitively; undefined where the header is absent. A byte that is not UTF-8 becomes a lone
+ * surrogate, U+DC80 to U+DCFF, which header effects write as the same byte: a copied value keeps its bytes.
  */
 export function header(message: HttpHeaders | HttpTrailers, name: string): string | undefined {
   return joinedText(headerFields(message), name);

@@ -10,9 +10,9 @@ export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]
 
 /** A message as it was received. */
 export interface ReceivedMessage {
-  /** Without pseudo-headers. Text is UTF-8 where the bytes are valid UTF-8, else latin1. */
+  /** Without pseudo-headers. Text as `header()` reads it: a byte that is not UTF-8 is a lone surrogate. */
   readonly headers: ReceivedHeaders;
-  /** The body as text, read like a header's value. Empty where there is none. */
+  /** The body as text: UTF-8, or latin1 if the bytes are not UTF-8. Empty where there is none. */
   readonly body: string;
   /** The body's exact bytes. */
   readonly bytes: Uint8Array;

@@ -174,19 +174,17 @@ const tables = new Map<string, SingleByteTable>();
 function singleByteTable(name: string): SingleByteTable {
   const known = tables.get(name);
   if (known !== undefined) return known;
-  const units = new Uint16Array(256);
+  const units = Uint16Array.from({ length: 256 }, (_, byte) => unitOf(name, byte));
   const bytes = new Map<number, number>();
-  const decoder = new TextDecoder(name, { ignoreBOM: true });
-  for (let byte = 0; byte < 256; byte++) {
-    const isOwn = name === "windows-1252" && byte >= 0x80 && byte < 0xa0;
-    const unit =
-      (isOwn ? WINDOWS_1252.charCodeAt(byte - 0x80) : decoder.decode(Uint8Array.of(byte)).charCodeAt(0)) || 0;
-    units[byte] = unit;
-    if (unit !== NO_UNIT && !bytes.has(unit)) bytes.set(unit, byte);
-  }
+  for (const [byte, unit] of units.entries()) if (unit !== NO_UNIT && !bytes.has(unit)) bytes.set(unit, byte);
   const table = { units, bytes };
   tables.set(name, table);
   return table;
+}
+
+function unitOf(name: string, byte: number): number {
+  if (name !== "windows-1252") return new TextDecoder(name).decode(Uint8Array.of(byte)).charCodeAt(0);
+  return byte >= 0x80 && byte < 0xa0 ? WINDOWS_1252.charCodeAt(byte - 0x80) : byte;
 }
 
 /** ASCII, and nothing of it that iso-2022-jp takes for a change of its state. */

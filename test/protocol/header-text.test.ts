@@ -13,17 +13,13 @@ describe("valueText", () => {
     }
   });
 
-  test("reads bytes that are no UTF-8 as latin1, one character a byte", () => {
-    expect(text(0x63, 0x61, 0x66, 0xe9)).toBe("caf\u00e9");
-    expect(text(0xff)).toBe("\u00ff");
+  test("reads each byte that is not UTF-8 as the lone surrogate that stands for it", () => {
+    expect(text(0x63, 0x61, 0x66, 0xe9)).toBe("caf\udce9");
+    for (let byte = 0x80; byte <= 0xff; byte++) expect(text(byte)).toBe(String.fromCharCode(0xdc00 + byte));
   });
 
-  test("keeps bytes 0x80 to 0x9f, which windows-1252 would change", () => {
-    for (let byte = 0x80; byte <= 0x9f; byte++) expect(text(byte)).toBe(String.fromCharCode(byte));
-  });
-
-  test("takes a whole value as latin1 where one byte of it is no UTF-8", () => {
-    expect(text(0xc3, 0xa9, 0xff)).toBe("\u00c3\u00a9\u00ff");
+  test("reads the UTF-8 beside bytes that are not", () => {
+    expect(text(0xc3, 0xa9, 0xff, 0xf0, 0x9f, 0x98, 0x80)).toBe("\u00e9\udcff\u{1f600}");
   });
 
   test.each([
@@ -32,7 +28,7 @@ describe("valueText", () => {
     ["a character cut short", [0xe2, 0x82]],
     ["a code point above 10FFFF", [0xf4, 0x90, 0x80, 0x80]],
   ])("does not take %s for UTF-8", (_what, raw) => {
-    expect(text(...raw)).toBe(String.fromCharCode(...raw));
+    expect(text(...raw)).toBe(String.fromCharCode(...raw.map((byte) => (byte < 0x80 ? byte : 0xdc00 + byte))));
   });
 
   test("keeps a byte order mark", () => {
@@ -49,7 +45,7 @@ describe("valueText", () => {
             Uint8Array.from({ length: length + 1 }, () => 0xfe),
           ),
         ),
-      ).toBe("\u00fe".repeat(length + 1));
+      ).toBe("\udcfe".repeat(length + 1));
     }
   });
 });

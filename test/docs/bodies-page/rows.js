@@ -1,4 +1,4 @@
-import { defineProcessor, formatJsonLine, jsonLines } from "ext-proc";
+import { defineProcessor, jsonLines } from "ext-proc";
 
 export default defineProcessor({
   name: "rows",
@@ -8,7 +8,7 @@ export default defineProcessor({
     async *handle(chunks) {
       let n = 0;
       for await (const line of jsonLines(chunks)) {
-        yield line.kind === "value" ? formatJsonLine({ n: ++n, row: line.value }) : line.raw;
+        yield line.kind === "value" ? line.withValue({ n: ++n, row: line.value }) : line.raw;
       }
     },
   },
