@@ -189,5 +189,5 @@ function unitOf(name: string, byte: number): number {
 
 /** ASCII, and nothing of it that iso-2022-jp takes for a change of its state. */
 function isAscii(text: string): boolean {
-  return /^[\0-\x0d\x10-\x1a\x1c-\x7f]*$/.test(text);
+  return /^\p{ASCII}*$/u.test(text) && !text.includes("\x1b") && !text.includes("\x0e");
 }

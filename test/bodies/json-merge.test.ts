@@ -72,7 +72,7 @@ describe("writeJson", () => {
 
   test("refuses to guess which of several numbers is meant that look the same", () => {
     const source = '{"ids":[12345678901234567890,12345678901234567891]}';
-    expect(writeJson({ ids: [12345678901234567890] }, source)).toMatchObject({
+    expect(writeJson(JSON.parse('{"ids":[12345678901234567890]}'), source)).toMatchObject({
       problem: expect.stringContaining("more than 15 digits"),
     });
     expect(written(source, (v) => ({ ...v, ids: [...v.ids], n: 1 }))).toBe(`${source.slice(0, -1)},"n":1}`);
