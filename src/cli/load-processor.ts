@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createHeaderModifier } from "../builtin/header-modifier.ts";
 import { hello } from "../builtin/hello.ts";
@@ -9,6 +9,7 @@ import { failureName, failureText } from "../processor/failure-text.ts";
 import { nameKind } from "../processor/name-kind.ts";
 import { LineLimiter } from "../server/line-limiter.ts";
 import type { Logger } from "../server/logger.ts";
+import { offerOwnPackage } from "./own-package.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
 /** A processor that ships with this package. */
@@ -61,6 +62,7 @@ async function loadModule(name: string): Promise<Processor> {
   if (!/[\\/]|\.[cm]?[jt]s$/.test(name) || !existsSync(path)) throw new CliError(unknownProcessor(name));
   if (statSync(path).isDirectory()) throw new CliError(`${name}: is a folder; name a file in it`, EXIT.bad);
   let module: { readonly default?: unknown };
+  offerOwnPackage();
   try {
     module = await importSettled(pathToFileURL(path).href);
   } catch (error) {
@@ -92,12 +94,22 @@ function explainImportFailure(error: unknown, name: string): string {
   const message = messageOf(error);
   const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
   if (code === "ERR_UNKNOWN_FILE_EXTENSION" && /"\.[cm]?tsx?"/.test(message)) {
-    return `Node ${process.versions.node} runs no TypeScript; use Node 22.18 or later, or start with: node --import tsx`;
+    const command = shellCommand(["node", "--import", "tsx", ...process.argv.slice(1)]);
+    return `Node ${process.versions.node} does not run TypeScript; use Node 22.18 or later, or: npm install --no-save tsx && ${command}`;
   }
-  if (code === "ERR_MODULE_NOT_FOUND") return `${message}; install it beside the file`;
+  if (code === "ERR_MODULE_NOT_FOUND") {
+    const [, missing] = /Cannot find package '((?:@[^/']+\/)?[^/']+)/.exec(message) ?? [];
+    if (missing === undefined) return message;
+    return `${message}; to install it: ${shellCommand(["cd", dirname(resolve(name))])} && npm install ${missing}`;
+  }
   // Node tells the place of a syntax error to nobody but its own printer.
-  const wayOut = error instanceof SyntaxError ? `; to see where: node --check ${name}` : "";
+  const wayOut = error instanceof SyntaxError ? `; to see where: ${shellCommand(["node", "--check", name])}` : "";
   return `does not load: ${message}${wayOut}`;
+}
+
+/** A command to be pasted into a shell. */
+function shellCommand(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 }
 
 function messageOf(error: unknown): string {

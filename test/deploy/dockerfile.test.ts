@@ -1,12 +1,14 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { cp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { codeBlocks } from "../docs/markdown.ts";
 import { isIgnored, parseDockerfile, type ReplayedStage, replay } from "./dockerfile.ts";
 import { requireTool, runTool } from "./required-tool.ts";
 
@@ -24,6 +26,11 @@ async function buildContext(folder: string): Promise<void> {
     await cp(join(root, file), join(folder, file));
   }
 }
+
+const blocks = codeBlocks(read("docs/deploying.md"));
+const dockerfiles = blocks.filter(({ language }) => language === "dockerfile").map(({ text }) => text);
+const [configMap, patch] = blocks.filter(({ language }) => language === "yaml").map(({ text }) => parse(text));
+const mine: string = configMap.data["mine.mjs"];
 
 describe("Dockerfile", () => {
   test("has nothing to say for hadolint", async (context) => {
@@ -95,23 +102,7 @@ describe("the image, replayed without Docker", () => {
   });
 
   test("starts as its ENTRYPOINT and CMD say, answers on the status port, and ends with exit code 0 on SIGTERM", async () => {
-    const [program = "", ...args] = [...image.entrypoint, ...image.cmd];
-    expect(basename(program)).toBe("node");
-    container = spawn(
-      process.execPath,
-      args.map((arg) => (isAbsolute(arg) ? join(image.root, arg) : arg)),
-      {
-        cwd: image.workdir,
-        // The variables of the image alone, and other ports, since these may be used on this machine.
-        env: {
-          ...image.environment,
-          EXT_PROC_LISTEN: "127.0.0.1:0",
-          EXT_PROC_STATUS_LISTEN: "127.0.0.1:0",
-          EXT_PROC_ADMIN_LISTEN: "127.0.0.1:0",
-        },
-        stdio: ["ignore", "pipe", "inherit"],
-      },
-    );
+    container = start(image);
     const exit = once(container, "exit");
     const status = await statusAddress(container);
     for (const path of ["/healthz", "/readyz", "/metrics"]) {
@@ -120,16 +111,91 @@ describe("the image, replayed without Docker", () => {
     container.kill("SIGTERM");
     expect(await exit).toEqual([0, null]);
   });
+
+  async function served(stage: ReplayedStage, cmd: readonly string[]): Promise<unknown> {
+    const container = start({ ...stage, cmd });
+    onTestFinished(() => {
+      container.kill("SIGKILL");
+    });
+    const { processor } = JSON.parse((await logLine(container, "Starting gRPC server")) ?? "{}");
+    return processor;
+  }
+
+  test("the Dockerfiles of docs/deploying.md begin with the image that deploy/ext.yaml runs", () => {
+    const deployed = /image: (\S+)/.exec(read("deploy/ext.yaml"))?.[1];
+    for (const text of dockerfiles) expect(parseDockerfile(text).at(-1)?.image).toBe(deployed);
+  });
+
+  test.each(dockerfiles.map((text, index) => [index, text] as const))(
+    "serves the processor of Dockerfile %i of docs/deploying.md",
+    async (index, text) => {
+      const context = join(folder, `context-${index}`);
+      mkdirSync(context);
+      writeFileSync(join(context, "mine.mjs"), mine);
+      writeFileSync(join(context, "package.json"), '{ "name": "mine", "version": "1.0.0", "private": true }');
+      const root = { name: "mine", version: "1.0.0" };
+      writeFileSync(
+        join(context, "package-lock.json"),
+        JSON.stringify({ ...root, lockfileVersion: 3, packages: { "": root } }),
+      );
+      mkdirSync(join(folder, `own-${index}`));
+      // npm ci makes no folder where nothing is to be installed.
+      const built = parseDockerfile(text.replace("--no-fund", "--no-fund && mkdir -p node_modules"));
+      const own = await replay(built, context, join(folder, `own-${index}`), { "ext-proc:0.1.0": image });
+      expect(await served(own, own.cmd)).toBe("mine");
+    },
+  );
+
+  test("serves the processor of the ConfigMap of docs/deploying.md, mounted as its patch says", async () => {
+    const { containers, volumes } = patch.spec.template.spec;
+    const [{ args, volumeMounts }] = containers;
+    expect(volumes).toEqual([{ name: volumeMounts[0].name, configMap: { name: configMap.metadata.name } }]);
+    // Kubernetes mounts a folder of symbolic links.
+    const mount = join(image.root, volumeMounts[0].mountPath);
+    mkdirSync(join(mount, "..2026_11_30"), { recursive: true });
+    writeFileSync(join(mount, "..2026_11_30/mine.mjs"), mine);
+    symlinkSync("..2026_11_30", join(mount, "..data"));
+    symlinkSync("..data/mine.mjs", join(mount, "mine.mjs"));
+    expect(await served(image, args)).toBe("mine");
+  });
 });
 
-/** Reads the server's log until it tells where the status listener is. */
-async function statusAddress({ stdout }: ChildProcess): Promise<string> {
+/** Starts a container: paths of the image are below its root, and only the image's variables are set. */
+function start({ root: imageRoot, workdir, environment, entrypoint, cmd }: ReplayedStage): ChildProcess {
+  const [program = "", ...args] = [...entrypoint, ...cmd];
+  expect(basename(program)).toBe("node");
+  return spawn(
+    process.execPath,
+    args.map((arg) => (isAbsolute(arg) ? join(imageRoot, arg) : arg)),
+    {
+      cwd: workdir,
+      // Other ports, since the usual ones may be used on this machine.
+      env: {
+        ...environment,
+        EXT_PROC_LISTEN: "127.0.0.1:0",
+        EXT_PROC_STATUS_LISTEN: "127.0.0.1:0",
+        EXT_PROC_ADMIN_LISTEN: "127.0.0.1:0",
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+}
+
+/** The first line of the log with this text; undefined where the server ends without it. */
+async function logLine({ stdout }: ChildProcess, text: string): Promise<string | undefined> {
   if (stdout === null) throw new Error("standard output is not piped");
   for await (const line of createInterface({ input: stdout })) {
-    const { status } = JSON.parse(line);
+    if (!line.includes(text)) continue;
     // What it logs from here on nobody reads, but the pipe must not fill.
     stdout.resume();
-    if (status !== undefined) return status;
+    return line;
   }
-  throw new Error("the server ended without having opened its status listener");
+  return undefined;
+}
+
+/** Reads the server's log until it says where the status listener is. */
+async function statusAddress(container: ChildProcess): Promise<string> {
+  const line = await logLine(container, '"status":');
+  if (line === undefined) throw new Error("the server ended without having opened its status listener");
+  return JSON.parse(line).status;
 }

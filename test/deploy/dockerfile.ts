@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { cp, mkdir, stat } from "node:fs/promises";
-import { basename, isAbsolute, join } from "node:path";
+import { basename, isAbsolute, join, relative } from "node:path";
 import { promisify } from "node:util";
 
 /** One stage of a Dockerfile: what stands between a `FROM` and the next. */
@@ -53,13 +53,23 @@ export function isIgnored(path: string, dockerignore: string): boolean {
  * Does what `docker build` would, without Docker: each stage gets a folder of its own for `/`, and its RUN
  * instructions run on this machine, in their WORKDIR. Gives the last stage.
  */
-export async function replay(stages: readonly Stage[], contextFolder: string, folder: string): Promise<ReplayedStage> {
+export async function replay(
+  stages: readonly Stage[],
+  contextFolder: string,
+  folder: string,
+  /** Images that were built before, by the names that FROM has for them. */
+  images: Readonly<Record<string, ReplayedStage>> = {},
+): Promise<ReplayedStage> {
   const replayed = new Map<string, ReplayedStage>();
   let last: ReplayedStage | undefined;
   for (const [index, stage] of stages.entries()) {
     const root = join(folder, `stage-${index}`);
     await mkdir(root);
-    last = { root, workdir: root, environment: {}, user: undefined, entrypoint: [], cmd: [] };
+    const base = images[stage.image];
+    if (base) await cp(base.root, root, { recursive: true, verbatimSymlinks: true });
+    last = base
+      ? { ...base, root, workdir: join(root, relative(base.root, base.workdir)) }
+      : { root, workdir: root, environment: {}, user: undefined, entrypoint: [], cmd: [] };
     for (const instruction of stage.instructions)
       last = await perform(instruction, { stage: last, replayed, contextFolder });
     if (stage.name !== undefined) replayed.set(stage.name, last);
