@@ -45,9 +45,13 @@ export interface ProcessorDefinition<S, C = undefined, G extends DescService = D
   /** Makes the state of one HTTP transaction. Called once for each, before its first handler. Default: none. */
   readonly state?: (() => S) | undefined;
   /**
-   * Schema of `tx.config`, which a route gives as JSON in the gRPC initial metadata `x-ext-proc-config`. It must take
-   * `undefined` too, for routes that give none, and must not be asynchronous. Default: none, and `tx.config` is
-   * undefined.
+   * Schema of `tx.config`, which a route gives as JSON in the gRPC initial metadata `x-ext-proc-config`: keyed by the name
+   * of the processor, `{"tenant": {"limit": 7}}`, which is always accepted, or plain, `{"limit": 7}`, while exactly one of
+   * the processors that are served has a `config`. An object with a key that names a served processor is always the keyed
+   * form: a property of that name must be written `{"tenant": {"tenant": 7}}`.
+   *
+   * The schema must take `undefined` too, for routes that give none, and must not be asynchronous. Default: none, and
+   * `tx.config` is undefined.
    */
   readonly config?: StandardSchema<C> | undefined;
   /**

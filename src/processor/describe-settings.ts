@@ -70,6 +70,8 @@ function policies({ rules }: RunRules): readonly FilterSettingNeed[] {
 function configs({ definitions }: RunRules): readonly FilterSettingNeed[] {
   const configured = definitions.filter(({ config }) => config !== undefined).map(({ name }) => name);
   if (configured.length === 0) return [];
-  const why = `${configured.join(", ")}: a route may give its configuration there, as JSON`;
+  const keyed = `{${configured.map((name) => `"${name}": …`).join(", ")}}`;
+  const form = configured.length === 1 ? `plain, or keyed by name: ${keyed}` : `keyed by name: ${keyed}`;
+  const why = `${configured.join(", ")}: a route may give its configuration there, as JSON, ${form}`;
   return [{ setting: "grpc_initial_metadata", value: "x-ext-proc-config", required: false, why }];
 }

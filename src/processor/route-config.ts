@@ -14,8 +14,11 @@ const MAX_REMEMBERED = 256;
 const MAX_ISSUES = 3;
 
 /**
- * The configurations of one processor, by their text: each distinct one is parsed and validated once. Where the processor
- * is composed, the text is an object with a configuration for each part, by its name.
+ * The configurations of one processor, by their text: each distinct text is parsed and validated once.
+ *
+ * The text is keyed, an object with a configuration for each part by its name, or plain, the configuration itself. Keyed is
+ * always accepted, plain only while exactly one part has a schema. Which of the two a text is depends on its keys alone: an
+ * object with a key that names a part is keyed, and then each key must name a part with a schema.
  */
 export class RouteConfigs {
   readonly #definitions: readonly AnyDefinition[];
@@ -51,15 +54,13 @@ export class RouteConfigs {
       // The parser's own words quote the text.
       return this.#refuse(`${CONFIG_METADATA} is no JSON`);
     }
-    if (this.#definitions.length === 1) return this.#validate([value]);
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      return this.#refuse(`${CONFIG_METADATA} must be an object with a configuration for each processor, by its name`);
-    const stranger = Object.keys(value).find(
-      (key) => !this.#definitions.some(({ name, config }) => name === key && config !== undefined),
-    );
-    if (stranger !== undefined)
-      return this.#refuse(`${CONFIG_METADATA} has ${quoteName(stranger)}, which names no processor with a config`);
-    const byName = new Map<string, unknown>(Object.entries(value));
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    const byName = new Map<string, unknown>(isObject ? Object.entries(value as object) : []);
+    const configured = this.#definitions.filter(({ config }) => config !== undefined).map(({ name }) => name);
+    const named = this.#definitions.find(({ name }) => byName.has(name))?.name;
+    if (configured.length === 1 && named === undefined) return this.#validate(this.#definitions.map(() => value));
+    const stranger = [...byName.keys()].find((key) => !configured.includes(key));
+    if (!isObject || stranger !== undefined) return this.#refuse(keyProblem(configured, named, stranger));
     return this.#validate(this.#definitions.map(({ name }) => byName.get(name)));
   }
 
@@ -76,6 +77,16 @@ export class RouteConfigs {
   #refuse(problem: string): readonly ConfigResult[] {
     return this.#definitions.map(() => ({ problem }));
   }
+}
+
+/** What is wrong with a text that has to be keyed by the names of processors. */
+function keyProblem(configured: readonly string[], named: string | undefined, stranger: string | undefined): string {
+  const keyed = `{${configured.map((name) => `${JSON.stringify(name)}: …`).join(", ")}}`;
+  if (stranger === undefined)
+    return `${CONFIG_METADATA} must be an object with a configuration for each processor, by its name: ${keyed}`;
+  const problem = `${CONFIG_METADATA} has ${quoteName(stranger)}, which names no processor with a config`;
+  if (named === undefined || named === stranger) return `${problem}; write ${keyed}`;
+  return `${problem}, beside ${quoteName(named)}, which names a processor; write ${keyed}, also if ${quoteName(named)} is a property of the configuration`;
 }
 
 const CONFIGS = new WeakMap<readonly AnyDefinition[], RouteConfigs>();

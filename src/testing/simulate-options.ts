@@ -19,7 +19,7 @@ export interface EnvoyOptions {
   readonly envoy?: FilterSettings | undefined;
   /** What the upstream answers, or a function of the request. Default: 200 without a body. */
   readonly upstream?: SimulatedUpstream | undefined;
-  /** The route's configuration of the processor, sent as `x-ext-proc-config`. Default: none. */
+  /** The route's configuration, sent as `x-ext-proc-config`: plain, or keyed by the processor's name. Default: none. */
   readonly config?: JsonValue | undefined;
   /** Routes in order; the first that matches wins. Default: one, named `default`. */
   readonly routes?: readonly VirtualRoute[] | undefined;

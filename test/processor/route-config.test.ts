@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { compose } from "../../src/processor/compose.ts";
@@ -85,21 +86,72 @@ describe("the configuration of composed processors", () => {
   });
 
   test.each([
-    ["5", "must be an object with a configuration for each processor"],
+    ["5", 'must be an object with a configuration for each processor, by its name: {"a": …, "b": …}'],
     ["[]", "must be an object with a configuration for each processor"],
     ["null", "must be an object with a configuration for each processor"],
-    ['{"c":{}}', '"c", which names no processor with a config'],
-    ['{"plain":{}}', '"plain", which names no processor with a config'],
-    ['{"__proto__":{}}', '"__proto__", which names no processor with a config'],
+    ['{"c":{}}', 'has "c", which names no processor with a config; write {"a": …, "b": …}'],
+    ['{"limit":7}', 'has "limit", which names no processor with a config; write {"a": …, "b": …}'],
+    ['{"plain":{}}', 'has "plain", which names no processor with a config; write {"a": …, "b": …}'],
+    ['{"__proto__":{}}', 'has "__proto__", which names no processor with a config'],
+    ['{"a":{},"limit":7}', 'has "limit", which names no processor with a config, beside "a", which names a processor'],
     ['{"a":{"limit":"x"}}', 'for "a": limit: '],
-  ])("%s is fault config_invalid", (text, message) => {
-    expect(on(compose(teller("a"), plain), text)).toMatch(/^config_invalid: processor "a": x-ext-proc-config /);
-    expect(on(compose(teller("a"), plain), text)).toContain(message);
+  ])("where several have a schema %s is fault config_invalid", (text, message) => {
+    const chain = compose(teller("a"), plain, teller("b"));
+    expect(on(chain, text)).toMatch(/^config_invalid: processor "a": x-ext-proc-config /);
+    expect(on(chain, text)).toContain(message);
   });
 
   test("is a fault of the part whose it is, and of no other", () => {
     const chain = compose(teller("a"), teller("b"));
     expect(on(chain, '{"b":5}')).toContain('config_invalid: processor "b": x-ext-proc-config for "b": ');
+  });
+});
+
+describe("the configuration of the only processor that has a schema", () => {
+  const plain = defineProcessor({ name: "plain" });
+  const ANY = counting((value) => ({ value: value ?? null })).schema;
+
+  test.each<[string, Processor]>([
+    ["served alone", teller("a")],
+    ["served behind another processor", compose(plain, teller("a"))],
+  ])("is plain or keyed: %s", (_name, processor) => {
+    expect(on(processor, '{"limit":7}')).toEqual(['x-a = {"limit":7}']);
+    expect(on(processor, '{"a":{"limit":7}}')).toEqual(['x-a = {"limit":7}']);
+    expect(on(processor, "{}")).toEqual(['x-a = {"limit":3}']);
+  });
+
+  test("is keyed if the schema has a property of the processor's own name, too", () => {
+    const own = teller("a", z.object({ a: z.string().default("none") }).prefault({}));
+    expect(on(own, '{"a":{"a":"x"}}')).toEqual(['x-a = {"a":"x"}']);
+    expect(on(own, '{"a":"x"}')).toMatch(/^config_invalid: processor "a": x-ext-proc-config for "a": /);
+    expect(on(own, '{"a":"x","b":"y"}')).toBe(
+      'config_invalid: processor "a": x-ext-proc-config has "b", which names no processor with a config, beside "a", which names a processor; write {"a": …}, also if "a" is a property of the configuration',
+    );
+  });
+
+  test("is refused under the name of a processor without a schema, not taken for a plain one", () => {
+    expect(on(compose(plain, teller("a")), '{"plain":{"limit":7}}')).toContain(
+      'x-ext-proc-config has "plain", which names no processor with a config; write {"a": …}',
+    );
+  });
+
+  test("is the same, keyed, whatever processors are served beside it, and plain while it is the only one", () => {
+    const alone = teller("a", ANY);
+    const beside = [compose(alone, plain), compose(alone, teller("b", ANY)), compose(teller("b", ANY), plain, alone)];
+    const told = (processor: Processor, text: string) =>
+      [on(processor, text)].flat().find((line) => line.startsWith("x-a ="));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const expected = `x-a = ${JSON.stringify(JSON.parse(JSON.stringify(value)))}`;
+        const keyed = JSON.stringify({ a: value });
+        fc.pre(/^[\x20-\x7e]*$/.test(keyed) && expected.trimEnd() === expected);
+        expect(told(alone, keyed)).toBe(expected);
+        for (const chain of beside) expect(told(chain, keyed)).toBe(expected);
+        const isPlain = typeof value !== "object" || value === null || !("a" in value || "plain" in value);
+        if (isPlain)
+          for (const one of [alone, beside[0] ?? alone]) expect(told(one, JSON.stringify(value))).toBe(expected);
+      }),
+    );
   });
 });
 
