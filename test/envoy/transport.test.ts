@@ -21,10 +21,10 @@ interface Rig {
   readonly served: ServedProcessor;
 }
 
-async function startRig(options: Partial<ExtProcClusterOptions> = {}): Promise<Rig> {
+async function startRig(options: Partial<ExtProcClusterOptions> = {}, flags: readonly string[] = []): Promise<Rig> {
   const upstream: EchoUpstream = await startEchoUpstream();
   running.push({ stop: () => upstream.close() });
-  const served = await startServed("hello");
+  const served = await startServed("hello", { flags });
   const bootstrap = bootstrapWithCluster({ ports: [served.listenPort], upstreamPort: upstream.port, ...options });
   const envoy = await startEnvoy({ binary: envoyBinary ?? "", bootstrap, concurrency: WORKERS });
   running.push(envoy);
@@ -74,6 +74,16 @@ describe.skipIf(envoyBinary === undefined)("the transport behind a real Envoy", 
     await expect
       .poll(() => streamResults(rig))
       .toEqual({ completed: REQUESTS, immediate_response: 0, fault: 0, canceled: 0 });
+  }, 60_000);
+
+  test("no request is lost while connections live for 300 ms, with a grace of 400 ms", async () => {
+    const age = ["--http2-max-connection-age-ms", "300", "--http2-max-connection-age-grace-ms", "400"];
+    const rig = await startRig({}, age);
+    // Few at once: on a busy machine too, each is over long before the grace is.
+    expect(await sendLoad({ port: rig.envoy.port, requests: 3000, inFlight: 5 })).toEqual({ 200: 3000 });
+    expect(await rig.served.metric("ext_proc_http2_connections_opened_total")).toBeGreaterThan(2 * WORKERS);
+    const cutOff = 'ext_proc_http2_connections_ended_total{reason="connection_age_grace"}';
+    expect(await rig.served.metric(cutOff)).toBe(0);
   }, 60_000);
 
   for (const [told, authority] of [
