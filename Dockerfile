@@ -25,6 +25,6 @@ EXPOSE 9002 9003
 # seconds and declare a container sick that serves its status elsewhere. Ask http://localhost:9003/readyz.
 #
 # Node itself is process 1, so that SIGTERM reaches it. Its garbage collector works on the server's own thread, as with
-# `npm start`: docs/performance.md says why.
-ENTRYPOINT ["/nodejs/bin/node", "--single-threaded-gc", "/app/dist/cli/main.js"]
+# `npm start`: docs/performance.md says why. SIGUSR1 must not open the inspector.
+ENTRYPOINT ["/nodejs/bin/node", "--single-threaded-gc", "--disable-sigusr1", "/app/dist/cli/main.js"]
 CMD ["serve"]

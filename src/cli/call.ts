@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { type Answer, CallProblem, callServer, parseAnswers, parseMessages } from "../debug/call-server.ts";
+import { printableLine } from "../server/printable.ts";
 import { serverUrl } from "../testing/server-url.ts";
 import { readData } from "./data-file.ts";
 import { lineDiff } from "./line-diff.ts";
@@ -11,6 +12,7 @@ const FLAGS = {
   help: { type: "boolean", short: "h" },
   header: { type: "string", short: "H", multiple: true },
   json: { type: "boolean" },
+  raw: { type: "boolean" },
   "timeout-ms": { type: "string" },
   "no-wait": { type: "boolean" },
   save: { type: "string" },
@@ -42,14 +44,17 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
   try {
     for await (const answer of callServer(url, messages, options)) {
       answers.push(answer);
-      terminal.out(JSON.stringify(values.json === true ? answer.exact : answer.readable));
+      terminal.out(JSON.stringify(values.json === true ? answer.exact : answer.readable), {
+        isRaw: values.raw === true,
+      });
     }
   } catch (error) {
     if (!(error instanceof CallProblem)) throw error;
     problem = error;
   }
   if (values.save !== undefined) save(values.save, answers);
-  if (problem) throw new CliError(`${target}: ${problem.message}`, EXIT.bad);
+  // The server wrote a part of it.
+  if (problem) throw new CliError(`${target}: ${printableLine(problem.message)}`, EXIT.bad);
   return wanted === undefined ? EXIT.good : compare(wanted, answers, { terminal, file: values.expect ?? "" });
 }
 
@@ -123,6 +128,8 @@ const HELP = [
   "      metadata of the call, such as x-ext-proc-config; may be repeated",
   "  --json",
   "      print answers as protobuf's JSON has them, bytes in base64",
+  "  --raw",
+  "      do not escape control characters that JSON may hold as they are, such as U+009B",
   `  --timeout-ms N`,
   `      longest wait for an answer; default ${DEFAULT_TIMEOUT_MS}`,
   "  --no-wait",

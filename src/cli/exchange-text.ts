@@ -1,4 +1,4 @@
-import { styleText } from "node:util";
+import type { LineStyle } from "./terminal.ts";
 
 /** An exchange and what became of it, as the JSON of `DebugService.Simulate` has them. */
 export interface PlayedExchange {
@@ -16,66 +16,63 @@ export interface PlayedExchange {
 }
 
 type Message = Readonly<Record<string, unknown>>;
-type Paint = (text: string) => string;
 
-/** How changes look. */
-interface Colors {
-  readonly added: Paint;
-  readonly removed: Paint;
-  readonly bad: Paint;
-  readonly title: Paint;
+/** One line, and how it looks. */
+export interface StyledLine {
+  readonly text: string;
+  readonly style?: LineStyle | undefined;
 }
 
-const PLAIN: Colors = { added: String, removed: String, bad: String, title: String };
-const COLORED: Colors = {
-  added: (text) => styleText("green", text, { validateStream: false }),
-  removed: (text) => styleText("red", text, { validateStream: false }),
-  bad: (text) => styleText("yellow", text, { validateStream: false }),
-  title: (text) => styleText("bold", text, { validateStream: false }),
-};
-
 /** An exchange for a person to read: what upstream and client got, with what had been sent as a difference. */
-export function exchangeText({ asked, result }: PlayedExchange, isColored: boolean): string[] {
-  const colors = isColored ? COLORED : PLAIN;
+export function exchangeText({ asked, result }: PlayedExchange): StyledLine[] {
   const { upstreamRequest, clientResponse = {}, warnings = [], faults = [], metadata = {} } = result;
   const { messages = [], handlers = [], details = "" } = result;
   const handlerMs = handlers.reduce((sum, { durationMs = 0 }) => sum + durationMs, 0);
   const local = upstreamRequest === undefined || details !== "via_upstream";
   return [
     ...(upstreamRequest === undefined
-      ? [colors.title("The upstream was not asked")]
+      ? [title("The upstream was not asked")]
       : [
-          colors.title(`The upstream got ${upstreamRequest.method} ${upstreamRequest.path}${cut(upstreamRequest)}`),
-          ...changes(asked.request ?? {}, upstreamRequest, colors),
+          title(`The upstream got ${upstreamRequest.method} ${upstreamRequest.path}${cut(upstreamRequest)}`),
+          ...changes(asked.request ?? {}, upstreamRequest),
         ]),
-    colors.title(
+    title(
       `The client got ${clientResponse.status ?? "no response"}${cut(clientResponse)}${local && details !== "" ? `, ${details}` : ""}`,
     ),
-    ...changes(local ? {} : (asked.upstream ?? {}), clientResponse, colors),
-    ...Object.entries(metadata).map(([namespace, value]) => `Metadata ${namespace}: ${JSON.stringify(value)}`),
-    ...faults.map(({ code, message }) => colors.bad(`Fault ${code}: ${message}`)),
-    ...warnings.map(({ code, rule, wayOut }) => colors.bad(`Warning ${code}: ${rule} ${wayOut}`)),
-    `${messages.length} message${messages.length === 1 ? "" : "s"}, ${handlerMs.toFixed(2)} ms in handlers`,
+    ...changes(local ? {} : (asked.upstream ?? {}), clientResponse),
+    ...Object.entries(metadata).map(([namespace, value]) => ({
+      text: `Metadata ${namespace}: ${JSON.stringify(value)}`,
+    })),
+    ...faults.map(({ code, message }) => bad(`Fault ${code}: ${message}`)),
+    ...warnings.map(({ code, rule, wayOut }) => bad(`Warning ${code}: ${rule} ${wayOut}`)),
+    { text: `${messages.length} message${messages.length === 1 ? "" : "s"}, ${handlerMs.toFixed(2)} ms in handlers` },
   ];
+}
+
+function title(text: string): StyledLine {
+  return { text, style: "bold" };
+}
+
+function bad(text: string): StyledLine {
+  return { text, style: "yellow" };
 }
 
 function cut({ end }: Message): string {
   return end === "complete" || end === undefined ? "" : ` (${end})`;
 }
 
-function changes(before: Message, after: Message, colors: Colors): string[] {
+function changes(before: Message, after: Message): StyledLine[] {
   const lines = [
     ...compared(fieldLines(before.headers), fieldLines(after.headers)),
     ...compared(fieldLines(before.trailers, "trailer "), fieldLines(after.trailers, "trailer ")),
     ...bodyLines(before, after),
   ];
-  return lines.map(([mark, text]) => {
-    const line = `  ${mark} ${text}`;
-    return mark === "+" ? colors.added(line) : mark === "-" ? colors.removed(line) : line;
-  });
+  return lines.map(([mark, text]) => ({ text: `  ${mark} ${text}`, style: CHANGE_STYLES[mark] }));
 }
 
 type Line = readonly [mark: "+" | "-" | " ", text: string];
+
+const CHANGE_STYLES: Readonly<Record<Line[0], LineStyle | undefined>> = { "+": "green", "-": "red", " ": undefined };
 
 function compared(before: readonly string[], after: readonly string[]): Line[] {
   const gone = before.filter((line) => !after.includes(line));

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
-import type { Terminal } from "./terminal.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
@@ -34,15 +35,16 @@ const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: 
 // Whoever reads along may stop reading, as `head` does; that is no reason to stop working.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
-const terminal: Terminal = {
-  out: (line) => process.stdout.write(`${line}\n`),
-  error: (line) => process.stderr.write(`${line}\n`),
-  isTTY: process.stdout.isTTY,
-};
+const terminal = processTerminal;
+
+/** Longest that a service waits for readers of what processors printed. */
+const LAST_WORDS_MS = 250;
 
 process.exitCode = await run(process.argv.slice(2));
+const printed = Promise.all([process.stdout, process.stderr].map(written));
+// A person reads what a command printed, however slowly. A service must end even if its output is not read.
+await (process.argv[2] === "serve" ? Promise.race([printed, delay(LAST_WORDS_MS)]) : printed);
 // Timers and connections of a processor would keep a service alive that is done.
-await Promise.all([process.stdout, process.stderr].map(written));
 process.exit();
 
 function written(stream: NodeJS.WriteStream): Promise<void> {

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createLogger } from "../server/log.ts";
 import type { Logger } from "../server/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
 import {
+  type CommandSettings,
   commandSettings,
   refuseUnknownProcessors,
   SETTING_FLAGS,
@@ -11,8 +13,8 @@ import {
 } from "./command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { explainStart, startOptions } from "./start-options.ts";
-import { stopSignal } from "./stop-signal.ts";
-import { strayFailures } from "./stray-failures.ts";
+import { ignoreInspectorSignal, stopSignal } from "./stop-signal.ts";
+import { strayFailures, watchExit } from "./stray-failures.ts";
 import type { Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
@@ -30,6 +32,19 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   const { settings, warnings } = read;
   const log = createLogger(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);
+  ignoreInspectorSignal(log);
+  const exitIsWanted = watchExit(log);
+  try {
+    return await serveUntilStopped(positionals, { read, log });
+  } finally {
+    exitIsWanted();
+  }
+}
+
+async function serveUntilStopped(
+  positionals: readonly string[],
+  { read, log }: { readonly read: CommandSettings; readonly log: Logger },
+): Promise<number> {
   const stopped = stopSignal();
   const broken = strayFailures(log).then(() => BROKEN);
   const starting = loadProcessor(positionals, log).then((processor) => {
@@ -45,7 +60,7 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   const reason = await early;
   // Kubernetes sends SIGTERM before every peer has heard of it; a person who types Ctrl-C does not want to wait.
   const isAutomatic = reason === "SIGTERM" || reason === "SIGHUP";
-  const { drainDelayMs: delayMs = isAutomatic ? SIGTERM_DRAIN_DELAY_MS : 0 } = settings;
+  const { drainDelayMs: delayMs = isAutomatic ? SIGTERM_DRAIN_DELAY_MS : 0 } = read.settings;
   log.info({ reason, delayMs }, "Stopping: transactions under way may finish");
   await drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
   return reason === BROKEN ? EXIT.bug : EXIT.good;
@@ -53,6 +68,9 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
 
 /** How long the server serves on after SIGTERM or SIGHUP by default: what endpoints take to reach every Envoy. */
 export const SIGTERM_DRAIN_DELAY_MS = 5_000;
+
+/** Longest that the end takes after a second signal. */
+const HURRIED_CLOSE_MS = 500;
 
 /** Stands for the reason to stop that is no signal. */
 const BROKEN = "uncaught exception";
@@ -70,7 +88,8 @@ async function drainUnlessHurried(
   { server, hurry, log }: { readonly server: Server; readonly hurry: Promise<string>; readonly log: Logger },
 ): Promise<void> {
   const hurried = await Promise.race([drained.then(() => false), hurry.then(() => true)]);
-  if (hurried) await server.close();
+  // Streams are still told how they end. A `close` of a processor that hangs is not waited for.
+  if (hurried) await Promise.race([server.close(), delay(HURRIED_CLOSE_MS)]);
   log.info({ hurried }, "Stopped");
 }
 

@@ -2,6 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ExchangeProblem } from "../debug/read-exchange.ts";
 import { createLogger } from "../server/log.ts";
+import { printableLine } from "../server/printable.ts";
 import {
   commandSettings,
   refuseUnknownProcessors,
@@ -23,7 +24,12 @@ const RUN_FLAGS = Object.fromEntries(
 
 /** `ext-proc simulate [processor…] [PATH]`: plays one HTTP exchange through processors. Returns the exit code. */
 export async function simulateCommand(args: readonly string[], terminal: Terminal): Promise<number> {
-  const own = { help: { type: "boolean", short: "h" }, json: { type: "boolean" }, file: { type: "string" } } as const;
+  const own = {
+    help: { type: "boolean", short: "h" },
+    json: { type: "boolean" },
+    raw: { type: "boolean" },
+    file: { type: "string" },
+  } as const;
   const options = { ...RUN_FLAGS, ...own, ...EXCHANGE_FLAGS } as const;
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
   if (values.help === true) {
@@ -46,10 +52,13 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
   });
   const result = exchangeJson(response);
-  if (values.json === true) terminal.out(JSON.stringify(result, null, 2));
+  const isRaw = values.raw === true;
+  if (values.json === true) terminal.out(JSON.stringify(result, null, 2), { isRaw });
   else {
     const played = { asked: exchange, result } as PlayedExchange;
-    for (const line of exchangeText(played, terminal.isTTY === true)) terminal.out(line);
+    // Each is one line, whatever a header or a fault has in it.
+    for (const { text, style } of exchangeText(played))
+      terminal.out(isRaw ? text : printableLine(text), { style, isRaw });
   }
   return response.faults.length > 0 ? EXIT.bad : EXIT.good;
 }
@@ -84,6 +93,8 @@ const HELP = [
   "      the exchange in JSON or YAML, as DebugService.Simulate takes it; flags win over it",
   "  --json",
   "      print what DebugService.Simulate answers",
+  "  --raw",
+  "      print control characters of headers and bodies as they are; without it they are escaped, as in \\u001b",
   "  --config, --on-fault, --shadow, --envoy-…",
   "      as for ext-proc serve; what is declared of Envoy is what the simulated one is like",
   "  -h, --help",

@@ -1,3 +1,6 @@
+import { LineLimiter } from "../server/line-limiter.ts";
+import type { Logger } from "../server/logger.ts";
+
 /** The signals that ask this process to stop. From this call on they no longer end it by themselves. */
 export interface StopSignal {
   /** Resolves with the name of the first one. */
@@ -30,4 +33,16 @@ export function stopSignal(): StopSignal {
     });
   }
   return stop;
+}
+
+/**
+ * Ignores SIGUSR1, on which Node would open its inspector: a local process that may send signals could then run code in
+ * this one. `node --inspect` still works. The image also starts Node with `--disable-sigusr1`, which Node 20 does not have.
+ */
+export function ignoreInspectorSignal(log: Logger): void {
+  const limiter = new LineLimiter();
+  process.on("SIGUSR1", () => {
+    const line = limiter.next();
+    if (line) log.warn(line, "SIGUSR1 is ignored and opens no inspector; to debug, start with node --inspect");
+  });
 }

@@ -5,7 +5,10 @@ import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
 import { HTTP_SERVICE_PATH, type HttpHandler, httpServiceHandler } from "../services/http-service.ts";
 import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes, REFLECTION_SERVICES } from "../services/routes.ts";
 import { connectOverHttp2 } from "./connect-over-http2.ts";
+import { NOT_LOADED } from "./deferred-endpoint.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
+import { LazyPart, type LoadFailures } from "./lazy-part.ts";
+import { limitLines } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 
 /** What is served beside the processor, and to whom. */
@@ -15,11 +18,14 @@ export interface EndpointOptions extends ExtProcRoutesOptions {
   /** Envoy's variant over HTTP. */
   readonly httpService: boolean;
   readonly maxMessageBytes: number;
+  /** Counts parts that could not be loaded. */
+  readonly loadFailures: LoadFailures;
 }
 
 interface ServiceAccess {
   readonly access: DebugAccess;
   readonly log: Logger;
+  readonly loadFailures: LoadFailures;
   /** What is no service of Connect's, by its path. */
   readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
@@ -39,7 +45,7 @@ export function mainEndpoint(processor: Processor, options: EndpointOptions, log
   const pages: [string, HttpHandler][] = options.httpService
     ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, options)]]
     : [];
-  return connectEndpoint(routes, { access, log, pages });
+  return connectEndpoint(routes, { access, log, loadFailures: options.loadFailures, pages });
 }
 
 /** The admin listener's: debugging, unless it is off. */
@@ -52,6 +58,7 @@ export function adminEndpoint(
   return connectEndpoint(options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }), {
     access,
     log,
+    loadFailures: options.loadFailures,
   });
 }
 
@@ -62,8 +69,10 @@ export function adminEndpoint(
  */
 function connectEndpoint(
   routes: (router: ConnectRouter) => void,
-  { access, log, pages = [] }: ServiceAccess,
+  { access, log, loadFailures, pages = [] }: ServiceAccess,
 ): Endpoint {
+  // A client can make its calls fail as often as it likes.
+  const limitedLog = limitLines(log);
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
   const services = router.handlers.map((handler): [string, HttpHandler] => {
@@ -71,6 +80,8 @@ function connectEndpoint(
     return [handler.requestPath, isDebug ? debugHandler(handler, access) : handler];
   });
   const handlers = new Map([...services, ...pages]);
+  // Loaded by the first call that needs it: Envoy's never does.
+  const overHttp1 = new LazyPart("connect_http1", () => import("./connect-over-http1.ts"), loadFailures);
   return {
     http1(request, response) {
       const handler = handlers.get(pathOf(request.url ?? ""));
@@ -78,14 +89,14 @@ function connectEndpoint(
         NOT_FOUND.http1(request, response);
         return;
       }
-      // Loaded by the first call that needs it: Envoy's never does.
-      void import("./connect-over-http1.ts").then(({ connectOverHttp1 }) =>
-        connectOverHttp1(handler, log)(request, response),
+      void overHttp1.load().then(
+        ({ connectOverHttp1 }) => connectOverHttp1(handler, limitedLog)(request, response),
+        () => NOT_LOADED.http1(request, response),
       );
     },
     http2(stream, headers) {
       const handler = handlers.get(pathOf(headers.path));
-      if (handler !== undefined) return connectOverHttp2(handler, log)(stream, headers);
+      if (handler !== undefined) return connectOverHttp2(handler, limitedLog)(stream, headers);
       return NOT_FOUND.http2(stream, headers);
     },
   };

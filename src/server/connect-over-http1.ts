@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { HttpHandler } from "../services/http-service.ts";
-import { discardRest, type Http1Handler } from "./endpoint.ts";
+import { discardRest, type Http1Handler, pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 
 /** Serves one call of Connect over HTTP/1.1. */
@@ -20,7 +20,7 @@ export function connectOverHttp1(handler: HttpHandler, log: Logger): Http1Handle
         // Once the peer is gone every write fails, with a code that depends on Node's version.
         const isGone = response.socket?.destroyed ?? true;
         const { code } = ConnectError.from(cause);
-        if (!isGone) log.error({ path: request.url, code: Code[code] }, "a call failed in the transport");
+        if (!isGone) log.error({ path: pathOf(request.url ?? ""), code: Code[code] }, "a call failed in the transport");
         response.destroy();
       });
   };

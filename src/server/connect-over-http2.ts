@@ -5,6 +5,7 @@ import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-st
 import type { ConnectAnswer } from "../services/connect-handler.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
+import { pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
 import { describeThrown } from "./thrown.ts";
 
@@ -87,7 +88,7 @@ class ConnectCall implements StreamHandler {
     } catch (cause) {
       if (!this.#isReset) {
         const status = Code[ConnectError.from(cause).code];
-        log.error({ path: headers.path, status, ...describeThrown(cause) }, "a call failed in the transport");
+        log.error({ path: pathOf(headers.path), status, ...describeThrown(cause) }, "a call failed in the transport");
         this.#stream.reset(INTERNAL_ERROR);
       }
     } finally {

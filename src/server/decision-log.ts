@@ -15,6 +15,8 @@ export interface DecisionLogOptions {
 }
 
 const DEFAULT_MAX_PER_SECOND = 100;
+/** Share of these lines that is kept for transactions in which a handler or the server failed. */
+const KEPT_SHARE = 1 / 5;
 /** Longer paths are cut off. */
 const MAX_PATH_CHARACTERS = 256;
 
@@ -29,12 +31,15 @@ export class SampledDecisionLog implements DecisionLog {
   readonly #log: Logger;
   readonly #options: DecisionLogOptions;
   readonly #limiter: LineLimiter;
+  readonly #kept: number;
   #leftOut = 0;
 
   constructor(log: Logger, options: DecisionLogOptions, now?: () => number) {
     this.#log = log;
     this.#options = options;
-    this.#limiter = new LineLimiter(now, options.maxPerSecond ?? DEFAULT_MAX_PER_SECOND);
+    const maxPerSecond = options.maxPerSecond ?? DEFAULT_MAX_PER_SECOND;
+    this.#limiter = new LineLimiter(now, maxPerSecond);
+    this.#kept = Math.floor(maxPerSecond * KEPT_SHARE);
   }
 
   samples({ request }: ProcessingRequest): boolean {
@@ -48,7 +53,8 @@ export class SampledDecisionLog implements DecisionLog {
   }
 
   record(decision: Decision): void {
-    const line = this.#limiter.next();
+    const isOurs = decision.fault !== undefined && decision.fault.source !== "envoy";
+    const line = this.#limiter.next(isOurs ? 0 : this.#kept);
     if (line === undefined) {
       this.#leftOut++;
       return;

@@ -1,27 +1,38 @@
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { type Endpoint, pagesEndpoint } from "./endpoint.ts";
+import type { LazyPart } from "./lazy-part.ts";
+
+/** Answers while a part cannot be loaded. gRPC clients take status 503 for UNAVAILABLE. */
+export const NOT_LOADED: Endpoint = pagesEndpoint(() => ({
+  status: 503,
+  text: "This part of the server could not be loaded. The next request tries again.\n",
+}));
 
 /**
- * An endpoint that is still being loaded. What comes before it is there waits for it, within the flow control of its
- * own stream; afterwards there is no difference.
+ * One endpoint of a part that is loaded at its first request, or before. A request waits for the load, within the flow
+ * control of its own stream, and gets 503 if the load fails. Once the part is loaded there is no difference.
  */
-export function deferredEndpoint(loading: Promise<Endpoint>): Endpoint {
-  let loaded: Endpoint | undefined;
-  void loading.then((endpoint) => {
-    loaded = endpoint;
-  });
+export function deferredEndpoint<Name extends string>(
+  part: LazyPart<Readonly<Record<Name, Endpoint>>>,
+  name: Name,
+): Endpoint {
+  const load = () =>
+    part.load().then(
+      (endpoints) => endpoints[name],
+      () => NOT_LOADED,
+    );
   return {
     http1(request, response) {
-      if (loaded) loaded.http1(request, response);
-      else void loading.then(({ http1 }) => http1(request, response));
+      if (part.loaded) part.loaded[name].http1(request, response);
+      else void load().then(({ http1 }) => http1(request, response));
     },
     http2: (stream, headers) =>
-      loaded
-        ? loaded.http2(stream, headers)
+      part.loaded
+        ? part.loaded[name].http2(stream, headers)
         : new WaitingStream(
             stream,
-            loading.then(
+            load().then(
               ({ http2 }) =>
                 () =>
                   http2(stream, headers),

@@ -3,7 +3,7 @@ import type { SessionObserver, UnenforcedReason } from "../processor/session-obs
 import type { SetupObserver } from "../processor/setup.ts";
 import type { Origin } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { LineLimiter } from "./line-limiter.ts";
+import { LineLimiters } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 import { describeFailure, describeThrown } from "./thrown.ts";
 
@@ -24,13 +24,12 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
  */
 export class FaultLog implements SessionObserver, SetupObserver {
   readonly #log: Logger;
-  readonly #limiter: LineLimiter;
-  readonly #shadowLimiter = new LineLimiter();
+  readonly #limiters: LineLimiters;
   readonly #warned = new Set<UnenforcedReason>();
 
-  constructor(log: Logger, limiter = new LineLimiter()) {
+  constructor(log: Logger, limiters = new LineLimiters()) {
     this.#log = log;
-    this.#limiter = limiter;
+    this.#limiters = limiters;
   }
 
   message(): void {
@@ -42,7 +41,7 @@ export class FaultLog implements SessionObserver, SetupObserver {
   }
 
   fault({ code, source, processor, message, cause }: Fault, outcome: FaultOutcome, origin: Origin): void {
-    const line = this.#limiter.next();
+    const line = this.#limiters.next(code);
     if (line === undefined) return;
     const fields = { fault: code, source, processor, outcome, origin, ...line };
     // A processor's schema that threw is the author's to mend; what else the peer causes has no place in any code.
@@ -56,12 +55,12 @@ export class FaultLog implements SessionObserver, SetupObserver {
       this.#warned.add(reason);
       this.#log.warn({ reason, origin }, `${UNENFORCED[reason]}; this is said once, and counted`);
     }
-    const line = reason === "shadow" ? this.#shadowLimiter.next() : undefined;
+    const line = reason === "shadow" ? this.#limiters.next("shadow") : undefined;
     if (line) this.#log.info({ wanted, origin, ...line }, "Shadow mode: this would have happened");
   }
 
   doneFailed(processor: string, cause: unknown, origin: Origin): void {
-    const line = this.#limiter.next();
+    const line = this.#limiters.next("done failed");
     if (line) this.#log.error({ processor, origin, ...describeThrown(cause), ...line }, "A done of a processor failed");
   }
 

@@ -43,6 +43,8 @@ export class Listener {
   readonly #tcp: TcpServer;
   readonly #http1: Http1Server;
   readonly #sockets = new Set<Socket>();
+  /** Connections whose TLS handshake is not over, by the address of their peer. */
+  readonly #handshakes = new Map<string, Socket>();
   /** Connections that have not said yet what they speak. */
   readonly #unknown = new Set<Socket>();
 
@@ -69,8 +71,7 @@ export class Listener {
     }
     const secured = { ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ALPNProtocols: ["h2", "http/1.1"] };
     this.#tcp = createTlsServer(secured, (socket) => this.#acceptTls(socket));
-    // Sockets whose handshake is not over yet, so that they can be ended too.
-    this.#tcp.on("connection", (socket: Socket) => this.#hold(socket));
+    this.#tcp.on("connection", (socket: Socket) => this.#beginHandshake(socket));
     this.#tcp.on("tlsClientError", (error: Error, socket: TLSSocket) => {
       onTlsError?.(error);
       socket.destroy();
@@ -106,7 +107,7 @@ export class Listener {
   /** Takes no new connections and no new streams, and resolves when what was under way is done. */
   async drain(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
-    for (const socket of this.#unknown) socket.destroy();
+    for (const socket of [...this.#unknown, ...this.#handshakes.values()]) socket.destroy();
     this.#http1.drain();
     await Promise.all([closed, this.http2.drain()]);
   }
@@ -119,7 +120,20 @@ export class Listener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Node does not say which socket a TLS socket is made of, but both name the same peer. */
+  #beginHandshake(socket: Socket): void {
+    this.#hold(socket);
+    const peer = peerOf(socket);
+    // A client on a Unix socket has no address: its handshake may take until its timeout.
+    if (peer === undefined) return;
+    this.#handshakes.set(peer, socket);
+    socket.once("close", () => {
+      if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer);
+    });
+  }
+
   #acceptTls(socket: TLSSocket): void {
+    this.#handshakes.delete(peerOf(socket) ?? "");
     // Not from the start: whoever ends its side in the middle of the handshake waits for nothing.
     socket.allowHalfOpen = true;
     if (socket.alpnProtocol !== "h2") {
@@ -152,6 +166,10 @@ export class Listener {
     if (protocol === "http2") this.http2.adopt(socket, { isTrusted });
     else this.#http1.serve(socket);
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
+  return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;
 }
 
 function uncountedHolds(): number {

@@ -6,13 +6,19 @@ import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
 import { FAULT_CODES } from "../protocol/fault.ts";
 import type { ServingState } from "../services/serving-state.ts";
+import { LAZY_PARTS, LazyPart, type LoadFailures } from "./lazy-part.ts";
+import type { LogOutput } from "./log-output.ts";
 import { ORIGINS, type OriginCounts, type StreamCounters } from "./stream-counters.ts";
 
 /** Metrics in the text format of Prometheus. */
 export interface Metrics {
   /** The `content-type` of that format. */
   readonly contentType: string;
-  /** Everything as it stands. */
+  /**
+   * Everything as it stands.
+   *
+   * @throws {PartNotLoaded} If prom-client cannot be loaded.
+   */
   scrape(): Promise<string>;
 }
 
@@ -26,18 +32,20 @@ export interface MetricSources {
   readonly bodyBudget: BodyBudget;
   /** Lines of the decision log that were left out; undefined where there is no such log. */
   readonly decisionsLeftOut: (() => number) | undefined;
+  /** Where the process's log goes. */
+  readonly logOutput: Pick<LogOutput, "lost" | "waitingBytes">;
+  readonly loadFailures: LoadFailures;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
   readonly http2: () => Http2Totals | undefined;
 }
 
 /** Metrics for Prometheus, with Node's own process metrics. prom-client is loaded at the first scrape. */
 export function createMetrics(sources: MetricSources): Metrics {
-  let registry: Promise<Registry> | undefined;
+  const registry = new LazyPart("metrics", () => register(sources), sources.loadFailures);
   return {
     contentType: "text/plain; version=0.0.4; charset=utf-8",
     async scrape() {
-      registry ??= register(sources);
-      return (await registry).metrics();
+      return (await registry.load()).metrics();
     },
   };
 }
@@ -50,6 +58,8 @@ async function register(sources: MetricSources): Promise<Registry> {
   registerRunning(prometheus, registry, sources);
   registerBodies(prometheus, registry, sources.bodyBudget);
   registerHttp2(prometheus, registry, sources.http2);
+  registerLog(prometheus, registry, sources.logOutput);
+  registerLoadFailures(prometheus, registry, sources.loadFailures);
   return registry;
 }
 
@@ -176,6 +186,40 @@ function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sou
     collect() {
       this.reset();
       this.inc(decisionsLeftOut());
+    },
+  });
+}
+
+function registerLoadFailures({ Counter }: Prometheus, registry: Registry, { counts }: LoadFailures): void {
+  new Counter({
+    name: "ext_proc_load_failures_total",
+    help: `How often a part of the server could not be loaded, by part: ${LAZY_PARTS.join(", ")}`,
+    labelNames: ["part"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [part, count] of Object.entries(counts)) this.inc({ part }, count);
+    },
+  });
+}
+
+function registerLog({ Counter, Gauge }: Prometheus, registry: Registry, output: MetricSources["logOutput"]): void {
+  new Counter({
+    name: "ext_proc_log_lines_lost_total",
+    help: "Log lines that were not written, by reason: buffer_full (nothing reads the log), write_failed",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [reason, lines] of Object.entries(output.lost)) this.inc({ reason }, lines);
+    },
+  });
+  new Gauge({
+    name: "ext_proc_log_buffer_bytes",
+    help: "Bytes of log lines that wait for the log's reader",
+    registers: [registry],
+    collect() {
+      this.set(output.waitingBytes);
     },
   });
 }

@@ -14,9 +14,11 @@ import { connectionLog } from "./connection-log.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
 import { deferredEndpoint } from "./deferred-endpoint.ts";
 import { FaultLog } from "./fault-log.ts";
+import { LazyPart, LoadFailures } from "./lazy-part.ts";
 import { listenAddresses } from "./listen-addresses.ts";
 import { Listeners } from "./listeners.ts";
 import { createLogger } from "./log.ts";
+import { standardLogOutput } from "./log-output.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { observeSetup, observeWith } from "./observers.ts";
@@ -136,16 +138,26 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   const shared = runningParts(processor, options, log);
   const { serving, sessions, setup } = shared;
   const debugAccess = { gate: new DebugGate(options.debugLimits), allowOrigins: options.debugAllowOrigins ?? [] };
-  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess, httpService };
+  const loadFailures = new LoadFailures(log);
+  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess, httpService, loadFailures };
   let nowListening: () => void = () => undefined;
-  // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
-  const connecting = new Promise<void>((resolve) => {
+  const listening = new Promise<void>((resolve) => {
     nowListening = resolve;
-  }).then(() => import("./connect-endpoint.ts"));
-  const main = deferredEndpoint(connecting.then(({ mainEndpoint }) => mainEndpoint(processor, routes, log)));
-  const admin = deferredEndpoint(
-    connecting.then(({ adminEndpoint }) => adminEndpoint(processor, { ...routes, isOff: debug === "off" }, log)),
+  });
+  // Listening comes first: Envoy's calls do not need Connect, which takes a while to load.
+  const connect = new LazyPart(
+    "connect",
+    async () => {
+      await listening;
+      const { mainEndpoint, adminEndpoint } = await import("./connect-endpoint.ts");
+      return {
+        main: mainEndpoint(processor, routes, log),
+        admin: adminEndpoint(processor, { ...routes, isOff: debug === "off" }, log),
+      };
+    },
+    loadFailures,
   );
+  const [main, admin] = [deferredEndpoint(connect, "main"), deferredEndpoint(connect, "admin")];
   const process = { ...shared, processor, maxMessageBytes };
   const listeners = new Listeners(connectionLog(log));
   try {
@@ -154,6 +166,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
       ...shared.metrics,
       serving,
       sessions,
+      logOutput: standardLogOutput(),
+      loadFailures,
       http2: () => listeners.http2Totals("listen"),
     });
     const statusAddress = await listeners.open("statusListen", statusListen, {
@@ -168,8 +182,15 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
+    // What fails here is tried again by the first request.
+    connect.load().catch(() => undefined);
     setup.start(() => serving.begin());
-    return { address, statusAddress, adminAddress, ...endings({ ...shared, listeners, connecting }, options) };
+    return {
+      address,
+      statusAddress,
+      adminAddress,
+      ...endings({ ...shared, listeners, connect }, options),
+    };
   } catch (error) {
     setup.abort();
     listeners.destroy();
@@ -209,19 +230,19 @@ interface Running {
   readonly sessions: SessionSet;
   readonly setup: ProcessorSetup;
   readonly listeners: Listeners;
-  /** Connect while it loads. */
-  readonly connecting: Promise<unknown>;
+  /** May be loading. */
+  readonly connect: Pick<LazyPart<unknown>, "settled">;
 }
 
 function endings(
-  { serving, sessions, setup, listeners, connecting }: Running,
+  { serving, sessions, setup, listeners, connect }: Running,
   options: ServeOptions,
 ): Pick<Server, "drain" | "close"> {
   const end = async (graceMs: number) => {
     await listeners.drain(graceMs, () => sessions.shutDown());
     await setup.close();
     // Whoever waits for the end may take the ground from under a module that still loads.
-    await Promise.allSettled([connecting]);
+    await connect.settled();
   };
   return {
     async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {

@@ -1,6 +1,7 @@
 import type { ProcessorSetup } from "../processor/setup.ts";
 import type { ServingState } from "../services/serving-state.ts";
 import { type Endpoint, type Page, pagesEndpoint } from "./endpoint.ts";
+import { PartNotLoaded } from "./lazy-part.ts";
 import type { Metrics } from "./metrics.ts";
 
 /**
@@ -33,6 +34,9 @@ async function metricsPage(metrics: Metrics): Promise<Page> {
   try {
     return { status: 200, text: await metrics.scrape(), headers: { "content-type": metrics.contentType } };
   } catch (cause) {
-    return { status: 500, text: `${String(cause)}\n` };
+    // What was thrown may name a file of this machine.
+    return cause instanceof PartNotLoaded
+      ? { status: 503, text: `${cause.message}; the log says why\n` }
+      : { status: 500, text: "the metrics cannot be read\n" };
   }
 }

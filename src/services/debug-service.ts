@@ -32,9 +32,12 @@ export function debugService(
 ): ServiceImpl<typeof DebugService> {
   const { run, ...shared } = options;
   return {
-    describe: async () => (await import("../debug/describe-processors.ts")).describeProcessors(processor, run),
+    async describe() {
+      const { describeProcessors } = await loaded(() => import("../debug/describe-processors.ts"));
+      return describeProcessors(processor, run);
+    },
     async simulate(exchange) {
-      const { ExchangeProblem, simulateExchange } = await import("../debug/simulate-exchange.ts");
+      const { ExchangeProblem, simulateExchange } = await loaded(() => import("../debug/simulate-exchange.ts"));
       const { setup = READY, observer, sessions, bodyBudget } = shared;
       try {
         const how = { run, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
@@ -61,4 +64,17 @@ export function debugService(
       return { responses };
     },
   };
+}
+
+/**
+ * Loads a part of the debug service that few servers need. The next call tries a failed load again.
+ *
+ * @throws {ConnectError} If it cannot be loaded. What was thrown names a file of the server, so that it is not passed on.
+ */
+async function loaded<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch {
+    throw new ConnectError("this part of the server could not be loaded; the next call tries again", Code.Unavailable);
+  }
 }

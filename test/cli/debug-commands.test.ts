@@ -1,12 +1,17 @@
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer as createHttp2Server } from "node:http2";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { fixture } from "../fixtures/fixture.ts";
 import { type BinaryEnd, runBinary } from "../server/spawn-binary.ts";
 import { serverForTest } from "../server/start-server.ts";
+import { frame } from "../wire/raw-grpc.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ext-proc-debug-commands-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -229,5 +234,65 @@ describe("ext-proc call", () => {
     ],
   ])("says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
     expectOneLine(await runBinary(["call", ...args()]), exitCode, message);
+  });
+});
+
+describe("characters that a terminal obeys", () => {
+  const HOSTILE = "\u001b]0;evil\u0007\u009b31m\u202e\r";
+
+  /** An ext_proc server that says hostile things. */
+  async function hostileServer(): Promise<number> {
+    const answer = create(ProcessingResponseSchema, {
+      response: { case: "immediateResponse", value: { body: new TextEncoder().encode(HOSTILE), details: HOSTILE } },
+    });
+    const server = createHttp2Server().on("stream", (stream) => {
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () =>
+        stream.sendTrailers({ "grpc-status": "13", "grpc-message": encodeURIComponent(`${HOSTILE}\nsecond line`) }),
+      );
+      stream.end(frame(toBinary(ProcessingResponseSchema, answer)));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.close();
+    });
+    return (server.address() as AddressInfo).port;
+  }
+
+  test("in answers and errors of a server are escaped by call, unless it is told --raw", async () => {
+    const port = await hostileServer();
+    const messages = file("hostile.json", JSON.stringify([{ requestHeaders: {} }]));
+    const { code, stdout, stderr } = await runBinary(["call", `127.0.0.1:${port}`, messages]);
+    expect(code).toBe(1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+    expect(stdout + stderr).not.toMatch(/[\0-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect(stderr).toContain("\\u001b]0;evil\\u0007\\u009b31m\\u202e\\u000d\\u000asecond line");
+    expect(JSON.parse(stdout)).toMatchObject({ immediateResponse: { details: HOSTILE } });
+    const raw = await runBinary(["call", `127.0.0.1:${port}`, messages, "--raw"]);
+    expect(raw.stdout).toContain("\u009b31m\u202e");
+  });
+
+  test("in bodies are escaped by simulate, unless it is told --raw", async () => {
+    const args = ["simulate", "hello", "-X", "POST", "/", "-d", HOSTILE];
+    const { code, stdout } = await runBinary(args);
+    expect(code).toBe(0);
+    expect(stdout).toContain("| \\u001b]0;evil\\u0007\\u009b31m\\u202e\\u000d\n");
+    const raw = await runBinary([...args, "--raw"]);
+    expect(raw.stdout).toContain(HOSTILE);
+  });
+
+  test.each([
+    ["an unknown processor", ["serve", HOSTILE]],
+    ["an unknown command", [HOSTILE]],
+    ["an unknown flag", ["serve", `--${HOSTILE}`]],
+    ["a file that is not there", ["check", "--config", `/${HOSTILE}`]],
+    ["a server's name", ["call", HOSTILE, "messages.json"]],
+  ])("in %s are escaped in the error", async (_name, args) => {
+    const { code, stdout, stderr } = await runBinary(args);
+    expect([code === 0, stdout]).toEqual([false, ""]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+    expect(stderr).not.toMatch(/[\0-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
   });
 });

@@ -108,6 +108,15 @@ describe("ext-proc serve", () => {
   });
 });
 
+test("SIGUSR1 opens no inspector and is logged", async () => {
+  const binary = spawnBinary(["serve", ...MAIN_ONLY]);
+  await binary.port();
+  binary.kill("SIGUSR1");
+  expect(await binary.logged("SIGUSR1 is ignored")).toMatchObject({ level: "warn" });
+  binary.kill("SIGTERM");
+  expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+});
+
 describe("streams that Envoy resets and connections that are lost", () => {
   test("leave nothing on standard error, and nothing but the start in the log", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY]);
@@ -191,6 +200,19 @@ describe("a server that is told to stop", () => {
     expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
   });
 
+  test("ends at once when it is told twice, although the close of a processor hangs", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("hanging-close.js")]);
+    await binary.port();
+    binary.kill("SIGTERM");
+    await binary.logged("Stopping");
+    const startMs = performance.now();
+    binary.kill("SIGINT");
+    expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+    // Such a close is waited for 5 s after one signal.
+    expect(performance.now() - startMs).toBeLessThan(3_000);
+    expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
+  });
+
   test("ends although a processor keeps the event loop busy", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("ticking.js")]);
     await binary.port();
@@ -221,6 +243,21 @@ describe("a server that is told to stop", () => {
 });
 
 describe("a failure that belongs to no transaction", () => {
+  test("is logged with its place when a handler calls process.exit(), and a normal end is not", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("exiting.js")]);
+    void processAll(await binary.port(), [requestHeaders()]).catch(() => undefined);
+    expect(await binary.ended).toMatchObject({ code: 7, stderr: "" });
+    expect(await binary.logged("process.exit() was called")).toMatchObject({
+      level: "error",
+      code: 7,
+      at: expect.arrayContaining([expect.stringContaining("exiting.js:")]),
+    });
+    const other = spawnBinary(["serve", ...MAIN_ONLY]);
+    await other.port();
+    other.kill("SIGTERM");
+    expect((await other.ended).stdout).not.toContain("process.exit()");
+  });
+
   test("is logged without its message, and the service goes on, where a promise is rejected", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("floating.js")]);
     const port = await binary.port();

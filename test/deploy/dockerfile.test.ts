@@ -76,6 +76,9 @@ describe(".dockerignore", () => {
   });
 });
 
+/** Keeps a signal from opening Node's inspector. */
+const SIGUSR1_FLAG = "--disable-sigusr1";
+
 describe("the image, replayed without Docker", () => {
   let folder: string;
   let image: ReplayedStage;
@@ -164,9 +167,13 @@ describe("the image, replayed without Docker", () => {
 function start({ root: imageRoot, workdir, environment, entrypoint, cmd }: ReplayedStage): ChildProcess {
   const [program = "", ...args] = [...entrypoint, ...cmd];
   expect(basename(program)).toBe("node");
+  expect(args.slice(0, args.findIndex(isAbsolute))).toContain(SIGUSR1_FLAG);
   return spawn(
     process.execPath,
-    args.map((arg) => (isAbsolute(arg) ? join(imageRoot, arg) : arg)),
+    // The image has Node 24; an older Node that runs this test does not know the flag.
+    args
+      .filter((arg) => arg !== SIGUSR1_FLAG || process.allowedNodeEnvironmentFlags.has(SIGUSR1_FLAG))
+      .map((arg) => (isAbsolute(arg) ? join(imageRoot, arg) : arg)),
     {
       cwd: workdir,
       // Other ports, since the usual ones may be used on this machine.

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
+import { header } from "../../src/protocol/headers.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "../../src/server/decision-log.ts";
 import { recordSession } from "../processor/recorded-session.ts";
 import { headersOf } from "../protocol/messages.ts";
@@ -9,7 +10,10 @@ const SECRET = "s3cret";
 
 const editor = defineProcessor({
   name: "editor",
-  requestHeaders: () => setHeader("x-a", SECRET),
+  requestHeaders(headers) {
+    if (header(headers, "x-fail") !== undefined) throw new Error(SECRET);
+    return setHeader("x-a", SECRET);
+  },
   responseHeaders: () => undefined,
 });
 
@@ -66,6 +70,19 @@ describe("the decision log", () => {
       Array.from({ length: 10 }, () => []),
     );
     expect([lines.length, decisions.leftOut]).toEqual([3, 7]);
+  });
+
+  test("keeps a fifth of its lines for transactions in which a handler failed, within the limit of all", () => {
+    const { lines, decisions } = logged({ sample: 1, maxPerSecond: 10 }, [
+      ...Array.from({ length: 100 }, () => []),
+      ...Array.from({ length: 5 }, () => [["x-fail", "1"] as const]),
+    ]);
+    expect(lines.map(({ fault }) => fault)).toEqual([
+      ...Array.from({ length: 8 }, () => undefined),
+      "handler_threw",
+      "handler_threw",
+    ]);
+    expect(decisions.leftOut).toBe(95);
   });
 });
 

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { AcceptStream, StreamHandler } from "../../src/http2/http2-stream.ts";
 import { deferredEndpoint } from "../../src/server/deferred-endpoint.ts";
 import type { Endpoint } from "../../src/server/endpoint.ts";
+import { LazyPart, LoadFailures } from "../../src/server/lazy-part.ts";
+import { createLogger } from "../../src/server/log.ts";
 import { FakeStream, headerList } from "../grpc/fake-stream.ts";
 import { deferred, nextTurn } from "../processor/deferred.ts";
 
@@ -24,8 +26,11 @@ function recorded() {
     loading.resolve({ http1: (request) => log.push(`http1 ${request.url}`), http2: accept });
     await nextTurn();
   };
-  return { log, load, endpoint: deferredEndpoint(loading.promise) };
+  const part = new LazyPart("connect", async () => ({ main: await loading.promise }), new LoadFailures(QUIET));
+  return { log, load, endpoint: deferredEndpoint(part, "main") };
 }
+
+const QUIET = createLogger("silent");
 
 const HEADERS = headerList([":path", "/a"]);
 
@@ -89,5 +94,36 @@ describe("deferredEndpoint", () => {
     await load();
     request("/late");
     expect(log).toEqual(["http1 /early", "http1 /late"]);
+  });
+
+  test("answers 503 when the load fails, and the next request tries again", async () => {
+    const log: string[] = [];
+    let works = false;
+    const failures = new LoadFailures(QUIET);
+    const part = new LazyPart(
+      "connect",
+      async () => {
+        if (!works) throw new Error("EMFILE: too many open files, open '/secret/path.js'");
+        const http2: AcceptStream = (_stream, headers) => {
+          log.push(`accept ${headers.path}`);
+          return { onData: () => undefined, onEnd: () => undefined, onReset: () => undefined };
+        };
+        return { main: { http1: () => undefined, http2 } };
+      },
+      failures,
+    );
+    const endpoint = deferredEndpoint(part, "main");
+    const stream = new FakeStream();
+    const handler = endpoint.http2(stream, HEADERS);
+    handler.onEnd(undefined);
+    await nextTurn();
+    expect(stream.fields[0]).toMatchObject({ ":status": "503" });
+    expect(failures.counts.connect).toBe(1);
+    works = true;
+    endpoint.http2(new FakeStream(), HEADERS);
+    await nextTurn();
+    endpoint.http2(new FakeStream(), HEADERS);
+    expect(log).toEqual(["accept /a", "accept /a"]);
+    expect(failures.counts.connect).toBe(1);
   });
 });

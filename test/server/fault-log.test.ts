@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type Fault, fault } from "../../src/protocol/fault.ts";
+import { FAULT_CODES, type Fault, fault } from "../../src/protocol/fault.ts";
 import { FaultLog } from "../../src/server/fault-log.ts";
-import { LineLimiter } from "../../src/server/line-limiter.ts";
+import { LineLimiters } from "../../src/server/line-limiter.ts";
 
 interface Line {
   readonly level: string;
@@ -17,7 +17,7 @@ function logged() {
     lines.push({ level, fields: fields as Line["fields"], message });
   const log = new FaultLog(
     { info: keep("info"), warn: keep("warn"), error: keep("error") },
-    new LineLimiter(() => clock.ms),
+    new LineLimiters(() => clock.ms),
   );
   return { lines, clock, log, end: (failure: Fault) => log.fault(failure, "grpc_error", "envoy") };
 }
@@ -171,5 +171,26 @@ describe("FaultLog", () => {
     end(threw(new Error("x")));
     end(threw(new Error("x")));
     expect(lines.slice(10).map(({ fields }) => fields.leftOut)).toEqual([16, undefined]);
+  });
+
+  test("faults of a peer, however many, suppress no line of a handler's fault, nor one code another", () => {
+    const { lines, end, log } = logged();
+    for (const code of FAULT_CODES) {
+      if (code === "handler_threw") continue;
+      for (let index = 0; index < 1_000; index++) end(fault(code, "noise"));
+    }
+    lines.length = 0;
+    for (let index = 0; index < 10; index++) end(threw(new Error("x")));
+    log.doneFailed("broken", new Error("x"), "envoy");
+    expect(lines.map(({ fields }) => [fields.fault, fields.leftOut])).toEqual([
+      ...Array.from({ length: 10 }, () => ["handler_threw", undefined]),
+      [undefined, undefined],
+    ]);
+  });
+
+  test("the number of lines a second is bounded, whatever faults there are", () => {
+    const { lines, end } = logged();
+    for (let index = 0; index < 100; index++) for (const code of FAULT_CODES) end(fault(code, "noise"));
+    expect(lines).toHaveLength(10 * FAULT_CODES.length);
   });
 });

@@ -13,6 +13,8 @@ export interface BinaryOptions {
   /** Beside PATH and HOME. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
+  /** The program's main file. Default: the one that this package ships. */
+  readonly main?: string | undefined;
   /** Arguments of Node itself. */
   readonly nodeArgs?: readonly string[] | undefined;
 }
@@ -41,7 +43,7 @@ export interface RunningBinary {
 /** Starts `ext-proc ARGS`. */
 export function spawnBinary(args: readonly string[], options: BinaryOptions = {}): RunningBinary {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...(options.nodeArgs ?? []), MAIN, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args], {
     env: { PATH, HOME, ...options.env },
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],

@@ -29,6 +29,22 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
 
   const secure = () => serverForTest(hello, { tls: own });
 
+  test("drain() ends connections in the middle of their TLS handshake at once, and keeps those behind it", async () => {
+    const { server, port } = await serverForTest(hello, { tls: own, drainGraceMs: 3_600_000 });
+    const [silent, half, refused] = await Promise.all([tcp(port), tcp(port), tcp(port)]);
+    half.write(Buffer.from("16030100ff0100", "hex"));
+    refused.write("GET / HTTP/1.1\r\n\r\n");
+    await untilClosed(refused);
+    const closed = Promise.all([silent, half].map(untilClosed));
+    const answers = await processOverTls(port, own, [requestHeaders()]);
+    expect(answers).toHaveLength(1);
+    // The handshake's own timeout is 10 s.
+    const startMs = performance.now();
+    await server.drain();
+    await closed;
+    expect(performance.now() - startMs).toBeLessThan(3_000);
+  });
+
   test("the main listener serves gRPC over TLS, and only that listener", async () => {
     const { port, metric } = await secure();
     expect(await checkHealth(port, own)).toMatchObject({ status: 1 });

@@ -1,0 +1,171 @@
+import { writeSync } from "node:fs";
+import { printable } from "./printable.ts";
+
+/** Most bytes of lines that wait for a reader: about 4,000 lines. */
+const MAX_WAITING_BYTES = 1 << 20;
+/** How often a write is tried again while the reader takes nothing. */
+const RETRY_MS = 25;
+/** Longest that the end of the process waits for the reader. */
+const LAST_FLUSH_MS = 500;
+
+/** Why a line was lost: too many lines waited for the reader, or a write failed, for example on a full disk. */
+export type LogLoss = "buffer_full" | "write_failed";
+
+/** Where a {@link LogOutput} writes. */
+export interface LogOutputOptions {
+  readonly fd: number;
+  /** Called before each run of writes. It makes the descriptor non-blocking. Default: nothing. */
+  readonly unblock?: () => void;
+  /** Default: 1 MiB. */
+  readonly maxWaitingBytes?: number;
+}
+
+/** A line that was not written yet, or not to its end. */
+interface WaitingLine {
+  bytes: Buffer;
+  isBegun: boolean;
+  /** How many lost lines it tells of. */
+  readonly tells: number;
+}
+
+/**
+ * Writes log lines to a file descriptor and never waits for a reader.
+ *
+ * A line is written at once if the descriptor takes it. If not, it waits in a buffer of bounded size. A full buffer loses
+ * lines, and so does a write that fails (ENOSPC, EPIPE). Lost lines are counted, and the next line that is written follows
+ * a line that says how many were lost.
+ *
+ * It does not write in Node's thread pool: `process.exit()` waits for the threads of the pool, and so for a write that
+ * blocks in one of them.
+ */
+export class LogOutput {
+  /** Lines lost since the start. */
+  readonly lost: Readonly<Record<LogLoss, number>> = { buffer_full: 0, write_failed: 0 };
+  readonly #fd: number;
+  readonly #unblock: () => void;
+  readonly #maxWaitingBytes: number;
+  #waiting: WaitingLine[] = [];
+  #waitingBytes = 0;
+  #isDropping = false;
+  /** The last write failed in the middle of a line. */
+  #hasBrokenLine = false;
+  /** Lost lines that no line tells of yet. */
+  #untold = 0;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor({ fd, unblock = () => undefined, maxWaitingBytes = MAX_WAITING_BYTES }: LogOutputOptions) {
+    this.#fd = fd;
+    this.#unblock = unblock;
+    this.#maxWaitingBytes = maxWaitingBytes;
+  }
+
+  /** Bytes that wait for the reader. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Takes one line of JSON, with its line break. Characters that a terminal would obey are escaped. */
+  write(text: string): void {
+    // The buffer must be half empty before it takes lines again, or a slow reader would get a gap behind every line.
+    if (this.#isDropping && this.#waitingBytes > this.#maxWaitingBytes / 2) {
+      this.#lose("buffer_full", 1);
+      return;
+    }
+    const line = printable(text);
+    const tells = this.#untold;
+    const bytes = Buffer.from(tells > 0 ? lossLine(tells) + line : line);
+    this.#isDropping = this.#waitingBytes + bytes.length > this.#maxWaitingBytes;
+    if (this.#isDropping) {
+      this.#lose("buffer_full", 1);
+      return;
+    }
+    this.#untold = 0;
+    this.#waiting.push({ bytes, isBegun: false, tells });
+    this.#waitingBytes += bytes.length;
+    // While a retry is due the descriptor is full: an attempt for each line would be wasted.
+    if (this.#retry === undefined) this.#writeWaiting();
+  }
+
+  /** Writes what waits, in the calling thread, but waits no longer than `withinMs` for the reader. */
+  flush(withinMs: number = LAST_FLUSH_MS): void {
+    const deadlineMs = performance.now() + withinMs;
+    while (!this.#writeWaiting() && performance.now() < deadlineMs) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(RETRY_MS, withinMs));
+    }
+  }
+
+  /** Returns whether everything is written. */
+  #writeWaiting(): boolean {
+    this.#unblock();
+    let done = 0;
+    for (const line of this.#waiting) {
+      if (!this.#writeLine(line)) break;
+      done++;
+    }
+    this.#waiting = this.#waiting.slice(done);
+    if (this.#waiting.length === 0) {
+      clearTimeout(this.#retry);
+      this.#retry = undefined;
+      return true;
+    }
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#writeWaiting();
+    }, RETRY_MS).unref();
+    return false;
+  }
+
+  /** Returns whether the line is done with: it is written, or lost. */
+  #writeLine(line: WaitingLine): boolean {
+    try {
+      // The next line must stand by itself.
+      if (this.#hasBrokenLine && writeSync(this.#fd, "\n") === 1) this.#hasBrokenLine = false;
+      while (line.bytes.length > 0) {
+        const written = writeSync(this.#fd, line.bytes);
+        if (written === 0) return false;
+        this.#waitingBytes -= written;
+        line.bytes = line.bytes.subarray(written);
+        line.isBegun = true;
+      }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EAGAIN" || code === "EINTR") return false;
+      this.#waitingBytes -= line.bytes.length;
+      this.#hasBrokenLine ||= line.isBegun;
+      this.#untold += line.tells;
+      this.#lose("write_failed", 1);
+    }
+    return true;
+  }
+
+  #lose(why: LogLoss, lines: number): void {
+    (this.lost as Record<LogLoss, number>)[why] += lines;
+    this.#untold += lines;
+  }
+}
+
+function lossLine(lost: number): string {
+  const msg = "Log lines were lost: the log's reader was too slow, or a write failed";
+  return `${JSON.stringify({ level: "warn", time: new Date().toISOString(), lost, msg })}\n`;
+}
+
+let standardOutput: LogOutput | undefined;
+
+/** The log output of this process: one for all loggers, or two of them would write into each other's lines. */
+export function standardLogOutput(): LogOutput {
+  if (standardOutput === undefined) {
+    const output = new LogOutput({ fd: 1, unblock: unblockStandardOutput });
+    process.on("exit", () => output.flush());
+    standardOutput = output;
+  }
+  return standardOutput;
+}
+
+/**
+ * Makes a pipe, socket or terminal at standard output non-blocking. This is done before each run of writes: every child
+ * process that inherits standard output makes it blocking again, for this process too.
+ */
+function unblockStandardOutput(): void {
+  // Node has no public name for this. A file or a device has no such handle, and no reader that could stall.
+  (process.stdout as { _handle?: { setBlocking?(isBlocking: boolean): unknown } })._handle?.setBlocking?.(false);
+}
