@@ -3,7 +3,7 @@ import type { core } from "zod";
 import { configSchema, expectedAt, type ProcessorSettings } from "./config-schema.ts";
 import { nearestName } from "./nearest-name.ts";
 import { SETTINGS, type Settings } from "./settings.ts";
-import { parseYaml, type YamlSource } from "./yaml-source.ts";
+import { firstProblems, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 /** What a configuration file says; what is missing is left to the environment's and the flags' defaults. */
 export interface ConfigFile {
@@ -13,9 +13,6 @@ export interface ConfigFile {
 
 /** Larger files are none that a person wrote. */
 const MAX_CONFIG_CHARACTERS = 256 * 1024;
-/** Problems that are told; whoever has more has one reason for all of them. */
-const MAX_PROBLEMS = 20;
-
 /** Reads and checks a configuration file. Problems are lines for a person, each with its place: `FILE:LINE:COLUMN`. */
 export async function readConfigFile(path: string): Promise<ConfigFile | { readonly problems: readonly string[] }> {
   let text: string;
@@ -36,16 +33,25 @@ export function parseConfig(text: string, name: string): ConfigFile | { readonly
   if ("problems" in source) return source;
   // An empty file sets nothing.
   const { data, error } = configSchema.safeParse(source.value ?? {});
-  if (error === undefined) {
+  const unusable = unusableName(source);
+  if (error === undefined && unusable === undefined) {
     const { processors = {}, ...values } = data;
     return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
   }
   // A value may break several rules of one line.
-  const problems = [...new Set(error.issues.flatMap((issue) => explainIssue(issue, source)))];
+  const explained = (error?.issues ?? []).flatMap((issue) => explainIssue(issue, source));
+  const problems = [...new Set(unusable === undefined ? explained : [unusable, ...explained])];
   // In the order of the file: each begins with its line and column.
   problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
-  if (problems.length <= MAX_PROBLEMS) return { problems };
-  return { problems: [...problems.slice(0, MAX_PROBLEMS), `${name}: and ${problems.length - MAX_PROBLEMS} more`] };
+  return { problems: firstProblems(problems, name) };
+}
+
+/** The schema of a record drops this one name without a word. */
+function unusableName(source: YamlSource): string | undefined {
+  const path = ["processors", "__proto__"];
+  const names = source.at(["processors"]);
+  if (typeof names !== "object" || names === null || !Object.hasOwn(names, "__proto__")) return undefined;
+  return `${source.place(path, "key")}: ${path.join(".")}: no processor can have this name`;
 }
 
 function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {

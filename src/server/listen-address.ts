@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import { dirname } from "node:path";
 
 /** Where a listener listens. */
 export type ListenAddress =
@@ -11,6 +12,9 @@ const FORMS = 'write ":9002", "127.0.0.1:9002", "[::1]:9002", "unix:/run/ext-pro
 /** `sockaddr_un.sun_path` less its end mark. Node cuts a longer path off without a word, and listens elsewhere. */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 
+/** Bytes of the name under which a socket is bound in its folder, before it gets its path. */
+export const PRIVATE_NAME_BYTES = 9;
+
 /**
  * Reads an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any
  * free one. A string says what is wrong with it.
@@ -21,8 +25,12 @@ export function parseListenAddress(text: string): ListenAddress | string {
     const path = text.slice("unix:".length);
     if (path === "" || path.includes("\0")) return `${JSON.stringify(text)} names no path; ${FORMS}`;
     const bytes = Buffer.byteLength(path);
-    return bytes > MAX_SOCKET_PATH_BYTES
-      ? `${JSON.stringify(text)} has a path of ${bytes} bytes, and a socket takes ${MAX_SOCKET_PATH_BYTES} at most; ${FORMS}`
+    if (bytes > MAX_SOCKET_PATH_BYTES)
+      return `${JSON.stringify(text)} has a path of ${bytes} bytes, and a socket takes ${MAX_SOCKET_PATH_BYTES} at most; ${FORMS}`;
+    const folderBytes = Buffer.byteLength(dirname(path));
+    const mostFolderBytes = MAX_SOCKET_PATH_BYTES - 1 - PRIVATE_NAME_BYTES;
+    return folderBytes > mostFolderBytes
+      ? `${JSON.stringify(text)} has a folder with a path of ${folderBytes} bytes, and the folder of a socket takes ${mostFolderBytes} at most; ${FORMS}`
       : { kind: "unix", path };
   }
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);

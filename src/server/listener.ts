@@ -8,7 +8,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { Http1Server } from "./http1-server.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
-import { removeStaleSocket, restrictSocket } from "./unix-socket.ts";
+import { listenOnSocketFile, type SocketFile } from "./unix-socket.ts";
 
 export interface ListenerOptions
   extends Pick<Http2ConnectionsOptions, "onConnectionEnd" | "onMalformedRequest" | "onHandlerError"> {
@@ -43,6 +43,7 @@ export class Listener {
   readonly #tcp: TcpServer;
   readonly #http1: Http1Server;
   readonly #sockets = new Set<Socket>();
+  #socketFile: SocketFile | undefined;
   /** Connections whose TLS handshake is not over, by the address of their peer. */
   readonly #handshakes = new Map<string, Socket>();
   /** Connections that have not said yet what they speak. */
@@ -85,27 +86,30 @@ export class Listener {
    */
   async listen(): Promise<ListenAddress> {
     const { address } = this.#options;
-    if (address.kind === "unix") await removeStaleSocket(address.path);
-    await new Promise<void>((resolve, reject) => {
-      this.#tcp.once("error", reject);
-      const target =
-        address.kind === "unix"
-          ? { path: address.path }
-          : { port: address.port, ...(address.host && { host: address.host }) };
-      this.#tcp.listen(target, () => {
-        this.#tcp.off("error", reject);
-        resolve();
-      });
-    });
-    if (address.kind === "unix") await restrictSocket(address.path);
+    if (address.kind === "unix") {
+      this.#socketFile = await listenOnSocketFile(address.path, (path) => this.#bind({ path }));
+    } else {
+      await this.#bind({ port: address.port, ...(address.host && { host: address.host }) });
+    }
     // What fails later, as accept does for want of file descriptors, concerns one connection.
     this.#tcp.on("error", () => undefined);
     if (address.kind === "unix") return address;
     return { kind: "tcp", host: address.host, port: (this.#tcp.address() as AddressInfo).port };
   }
 
+  #bind(target: { readonly path: string } | { readonly port: number; readonly host?: string }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#tcp.once("error", reject);
+      this.#tcp.listen(target, () => {
+        this.#tcp.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
   /** Takes no new connections and no new streams, and resolves when what was under way is done. */
   async drain(): Promise<void> {
+    this.#socketFile?.remove();
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const socket of [...this.#unknown, ...this.#handshakes.values()]) socket.destroy();
     this.#http1.drain();
@@ -114,6 +118,7 @@ export class Listener {
 
   /** Ends every connection at once. */
   destroy(): void {
+    this.#socketFile?.remove();
     this.#tcp.close();
     this.#http1.drain();
     this.http2.destroy();

@@ -27,6 +27,13 @@ const MAX_ALIASED_NODES = 100;
 /** Nesting that no configuration needs; the reader recurses, and a few thousand end the process. */
 const MAX_DEPTH = 32;
 
+/** Anchors and aliases that no configuration needs: each alias looks for its anchor from the start of the text. */
+const MAX_ANCHORS = 100;
+/** Entries of maps and lists that no configuration needs: each name is compared with every other one of its map. */
+const MAX_ENTRIES = 2_000;
+/** Problems that are listed. A person who has more has one reason for all of them. */
+const MAX_PROBLEMS = 20;
+
 /** Plain values only, also behind a `%YAML 1.1`: a set, an ordered map or a date is an object without a setting in it. */
 const OPTIONS = { schema: "core", resolveKnownTags: false, prettyErrors: false, logLevel: "silent" } as const;
 
@@ -38,7 +45,8 @@ export function parseYaml(text: string, name: string): YamlSource | { readonly p
     return `${name}:${line}:${col}`;
   };
   try {
-    if (isTooDeep(text)) return { problems: [`${name}:1:1: is nested more than ${MAX_DEPTH} deep`] };
+    const excess = excessOf(text);
+    if (excess !== undefined) return { problems: [`${name}:1:1: ${excess}`] };
     const documents = parseAllDocuments(text, { ...OPTIONS, lineCounter: lines });
     const [document, second] = Array.isArray(documents) ? documents : [];
     if (document === undefined) return sourceOf(undefined, null, () => `${name}:1:1`);
@@ -47,7 +55,7 @@ export function parseYaml(text: string, name: string): YamlSource | { readonly p
     if (second !== undefined) problems.push(`${placeAt(second.range[0])}: holds several documents, must hold one`);
     for (const alias of document.errors.length === 0 ? strayAliases(document) : [])
       problems.push(`${placeAt(alias.range?.[0] ?? 0)}: *${alias.source} refers to no &${alias.source} before it`);
-    if (problems.length > 0) return { problems };
+    if (problems.length > 0) return { problems: firstProblems(problems, name) };
     return sourceOf(document, document.toJS({ maxAliasCount: MAX_ALIASED_NODES }), placeAt);
   } catch (error) {
     // Too many aliases.
@@ -55,18 +63,31 @@ export function parseYaml(text: string, name: string): YamlSource | { readonly p
   }
 }
 
-/** Counts brackets, and the marks of lists and keys that may stand behind each other in one line. */
-function isTooDeep(text: string): boolean {
+/** What a text has too much of to be parsed in reasonable time and memory. One pass, whose work grows with the text alone. */
+function excessOf(text: string): string | undefined {
   let brackets = 0;
+  // Marks of lists and keys that may stand behind each other in one line.
   let marks = 0;
+  let anchors = 0;
+  let entries = 0;
   for (const token of new Lexer().lex(text)) {
     if (token === "[" || token === "{") brackets++;
     else if (token === "]" || token === "}") brackets--;
     else if (token === "-" || token === "?") marks++;
     else if (token.startsWith("\n") || token.startsWith("\r")) marks = 0;
-    if (brackets > MAX_DEPTH || marks > MAX_DEPTH) return true;
+    if (/^[&*]./s.test(token)) anchors++;
+    if (/^[-:,?]$/.test(token)) entries++;
+    if (brackets > MAX_DEPTH || marks > MAX_DEPTH) return `is nested more than ${MAX_DEPTH} deep`;
+    if (anchors > MAX_ANCHORS) return `has more than ${MAX_ANCHORS} anchors and aliases`;
+    if (entries > MAX_ENTRIES) return `has more than ${MAX_ENTRIES} entries`;
   }
-  return false;
+  return undefined;
+}
+
+/** The first problems of a text, and how many more there are. */
+export function firstProblems(problems: readonly string[], name: string): readonly string[] {
+  if (problems.length <= MAX_PROBLEMS) return problems;
+  return [...problems.slice(0, MAX_PROBLEMS), `${name}: and ${problems.length - MAX_PROBLEMS} more`];
 }
 
 function strayAliases(document: Document): Alias[] {

@@ -124,6 +124,14 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     [`shadow: ${"x".repeat(300_000)}`, "c.yaml: has 300008 characters, at most"],
     ["[".repeat(100_000), "c.yaml:1:1: is nested more than 32 deep"],
     ["- ".repeat(50_000), "c.yaml:1:1: is nested more than 32 deep"],
+    [manyLines(10_000, (index) => `a${index}: &a${index} x`), "c.yaml:1:1: has more than 100 anchors and aliases"],
+    [manyLines(10_000, (index) => `a${index}: *a`), "c.yaml:1:1: has more than 100 anchors and aliases"],
+    [manyLines(20_000, (index) => `a${index}: 1`), "c.yaml:1:1: has more than 2000 entries"],
+    [`[${"x,".repeat(50_000)}]`, "c.yaml:1:1: has more than 2000 entries"],
+    [
+      "processors: { __proto__: { timeoutMs: 1 } }",
+      "c.yaml:1:15: processors.__proto__: no processor can have this name",
+    ],
   ])("case %#", (text, problem) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(1);
@@ -139,6 +147,27 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     const many = Array.from({ length: 200 }, (_, index) => `wrong${index}: 1`).join("\n");
     expect(problemsOf(many)).toHaveLength(21);
     expect(problemsOf(many).at(-1)).toBe("c.yaml: and 180 more");
+  });
+
+  test("no more than 20 problems of syntax, and how many more there are", () => {
+    const problems = problemsOf(manyLines(300, (index) => `a${index}: "`));
+    expect(problems).toHaveLength(21);
+    expect(problems.at(-1)).toMatch(/^c\.yaml: and \d+ more$/);
+    expect(problemsOf(manyLines(99, () => "- *missing"))).toHaveLength(21);
+  });
+
+  test.each([
+    ["anchors", (size: number) => manyLines(size, (index) => `a${index}: &a${index} x`)],
+    ["aliases", (size: number) => `a: &a x\n${manyLines(size, (index) => `b${index}: *a`)}`],
+    ["stray aliases", (size: number) => manyLines(size, () => "- *missing")],
+    ["names", (size: number) => manyLines(size, (index) => `a${index}: 1`)],
+    ["broken strings", (size: number) => manyLines(size, (index) => `a${index}: "`)],
+    ["list entries", (size: number) => `[${"x,".repeat(size * 5)}]`],
+    ["flow maps", (size: number) => `[${"{a: b},".repeat(size)}]`],
+  ])("a file of the largest size with nothing but %s within two seconds", (_name, text) => {
+    const startMs = performance.now();
+    problemsOf(text(15_000));
+    expect(performance.now() - startMs).toBeLessThan(2_000);
   });
 
   test("once, where one value breaks two rules", () => {
@@ -176,3 +205,7 @@ test("a file that is not there is a problem, one that is there is read", async (
   writeFileSync(path, "shadow: true");
   expect(await readConfigFile(path)).toEqual({ settings: { shadow: true }, processors: {} });
 });
+
+function manyLines(count: number, line: (index: number) => string): string {
+  return Array.from({ length: count }, (_, index) => line(index)).join("\n");
+}

@@ -1,17 +1,30 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, connect, createServer, type Server as TcpServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { ListenError } from "../../src/server/listen-error.ts";
+import { createLogger } from "../../src/server/log.ts";
 import { serve } from "../../src/server/serve.ts";
+import { listenOnSocketFile } from "../../src/server/unix-socket.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { requestHeaders } from "../wire/messages.ts";
 import { serverForTest } from "./start-server.ts";
 
+const SILENT = createLogger("silent");
 const OFF = { statusListen: "off", adminListen: "off" };
 const FREE = { listen: "127.0.0.1:0", statusListen: "127.0.0.1:0", adminListen: "127.0.0.1:0" };
 
@@ -137,11 +150,7 @@ describe("a socket file", () => {
 
   test("that a killed server left behind is replaced", async () => {
     const path = join(folderForTest(), "stale.sock");
-    const script = 'require("node:net").createServer().listen(process.argv[1], () => process.send("listening"))';
-    const killed = fork("-e", [], { execArgv: ["-e", script, path] });
-    await once(killed, "message");
-    killed.kill("SIGKILL");
-    await once(killed, "exit");
+    await leaveStaleSocket(path);
     expect(statSync(path).isSocket()).toBe(true);
     await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
@@ -155,6 +164,85 @@ describe("a socket file", () => {
     });
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
   });
+
+  test("that several servers want at once over a stale socket goes to one of them, and the others are refused", async () => {
+    for (let round = 0; round < 5; round++) {
+      const path = join(folderForTest(), "race.sock");
+      await leaveStaleSocket(path);
+      const results = await Promise.allSettled(
+        Array.from({ length: 8 }, () => serve(hello, { ...OFF, listen: `unix:${path}`, log: SILENT })),
+      );
+      const started = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+      onTestFinished(async () => {
+        for (const server of started) await server.close();
+      });
+      expect(started).toHaveLength(1);
+      for (const result of results)
+        if (result.status === "rejected") expect(String(result.reason)).toContain("is in use by another process");
+      expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
+      // Nothing else is left in the folder.
+      expect(readdirSync(dirname(path))).toEqual(["race.sock"]);
+    }
+  });
+
+  test("of a server that ends is left alone if a successor has put its own in its place", async () => {
+    const path = join(folderForTest(), "successor.sock");
+    const first = await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
+    unlinkSync(path);
+    await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
+    await first.server.close();
+    expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
+  });
+
+  test("has its mode before it has its path", async () => {
+    const folder = folderForTest();
+    const path = join(folder, "mode.sock");
+    const before = process.umask(0);
+    onTestFinished(() => {
+      process.umask(before);
+    });
+    const seen = new Set<string>();
+    // The bind and the look at the file are in one turn of the event loop.
+    await listenOnSocketFile(path, (privatePath) => {
+      const server = createServer().listen(privatePath);
+      onTestFinished(() => {
+        server.close();
+      });
+      expect([dirname(privatePath), existsSync(path)]).toEqual([folder, false]);
+      seen.add((statSync(privatePath).mode & 0o777).toString(8));
+      return once(server, "listening").then(() => undefined);
+    });
+    expect([...seen, (statSync(path).mode & 0o777).toString(8)]).toEqual(["660", "660"]);
+    expect(process.umask()).toBe(0);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "of another user that this user may not touch is refused with the name of its owner",
+    async () => {
+      const folder = folderForTest();
+      const path = join(folder, "foreign.sock");
+      await leaveStaleSocket(path);
+      chmodSync(path, 0o660);
+      chmodSync(folder, 0o1777);
+      const uid = 65_534;
+      // Another process, since the user of this one cannot come back.
+      const script = `
+        process.setgid(${uid}); process.setuid(${uid});
+        const { serve } = await import(${JSON.stringify(new URL("../../dist/server.js", import.meta.url).href)});
+        const { defineProcessor } = await import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)});
+        await serve(defineProcessor({ name: "a" }), ${JSON.stringify({ ...OFF, listen: `unix:${path}` })})
+          .then(() => "started", (error) => error.message)
+          .then((text) => process.send(text, () => process.exit()));`;
+      const program = join(folder, "start.mjs");
+      writeFileSync(program, script);
+      const child = fork(program, [], { execArgv: [], silent: true });
+      const [message] = await once(child, "message");
+      expect(message).toMatch(
+        /there is a socket of user 0, which this user may not connect to; remove it as that user$/,
+      );
+      expect(statSync(path).isSocket()).toBe(true);
+    },
+  );
 
   test("is not made over a file of another kind", async () => {
     const path = join(folderForTest(), "notes.txt");
@@ -180,6 +268,15 @@ describe("a socket file", () => {
     });
   });
 });
+
+/** A socket file that nothing listens on, as a killed server leaves it. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const script = 'require("node:net").createServer().listen(process.argv[1], () => process.send("listening"))';
+  const killed = fork("-e", [], { execArgv: ["-e", script, path] });
+  await once(killed, "message");
+  killed.kill("SIGKILL");
+  await once(killed, "exit");
+}
 
 /** A port that was free a moment ago. */
 async function freePort(): Promise<number> {
