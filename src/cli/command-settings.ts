@@ -87,6 +87,11 @@ function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]
     mutationRules: {
       allowAllRouting: settings.envoyMutationRulesAllowAllRouting,
       allowEnvoy: settings.envoyMutationRulesAllowEnvoy,
+      disallowSystem: settings.envoyMutationRulesDisallowSystem,
+      disallowAll: settings.envoyMutationRulesDisallowAll,
+      allowExpression: settings.envoyMutationRulesAllowExpression,
+      disallowExpression: settings.envoyMutationRulesDisallowExpression,
+      disallowIsError: settings.envoyMutationRulesDisallowIsError,
     },
   };
 }

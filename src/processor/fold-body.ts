@@ -43,8 +43,8 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
       return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);
     work.wholeBody = bytes;
     // What they say is true of the other body.
-    dropHeaders(work, [...BODY_VALIDATORS, "content-encoding"]);
-    return undefined;
+    dropHeaders(work, BODY_VALIDATORS);
+    return dropHeaders(work, ["content-encoding"]);
   }
   if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
   if (effect.kind === "appendChunk") work.tail.push(bytes);

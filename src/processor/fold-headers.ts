@@ -1,8 +1,10 @@
 import { type Fault, fault } from "../protocol/fault.ts";
-import { refuseFramingChange } from "../protocol/framing-rules.ts";
+import { outlivesLength, refuseFramingChange } from "../protocol/framing-rules.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
-import { quoteName, refuseByMutationRules, refuseHeaderChange } from "../protocol/header-rules.ts";
+import { quoteName, refuseHeaderChange } from "../protocol/header-rules.ts";
 import { textToBytes } from "../protocol/header-text.ts";
+import { refuseByMutationRules, refusesPlainNames } from "../protocol/mutation-rules.ts";
+import { refuseLengthRemoval } from "../protocol/protected-length.ts";
 import type { HeaderEffectData, HeaderValueData } from "./effect.ts";
 import { knownChange, rememberChange } from "./known-changes.ts";
 import { nameKind } from "./name-kind.ts";
@@ -28,7 +30,9 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
 function foldValue({ kind, name, value }: HeaderValueData, work: PhaseWork): Fault | undefined {
   if (typeof value !== "string" || typeof name !== "string")
     return foldChange(kind, valueChange({ kind, name, value }), work);
-  const known = knownChange(kind === "appendHeader" ? "append" : "set", name, value);
+  // A known change broke no rule under the declaration of another server in this process, which may differ.
+  const isProtected = refusesPlainNames(work.exchange.declaration.mutationRules);
+  const known = isProtected ? undefined : knownChange(kind === "appendHeader" ? "append" : "set", name, value);
   if (known !== undefined) return foldKnown(kind, known, work);
   const change = valueChange({ kind, name, value });
   const end = foldChange(kind, change, work);
@@ -42,9 +46,19 @@ function foldChange(kind: string, wanted: HeaderChange | string, work: PhaseWork
   const { exchange, message } = work;
   const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
   if (refusal !== undefined) return fault("invalid_effect", `${kind}: ${refusal}`);
-  const dropped = refuseByMutationRules(wanted.name, exchange.declaration.mutationRules);
+  const dropped = refuseByMutationRules(wanted, exchange.declaration.mutationRules);
   if (dropped !== undefined) return fault("mutation_not_allowed", `${kind}: ${dropped}`);
+  const kept = refuseKeptLength(wanted, work);
+  if (kept !== undefined) return fault("mutation_not_allowed", `${kind}: ${kept}`);
   return foldChecked(kind, wanted, work);
+}
+
+/** The length of a 304 or 204 is that of a body which does not come; with another status its client would wait for it. */
+function refuseKeptLength(wanted: HeaderChange, { exchange, message }: PhaseWork): string | undefined {
+  if (wanted.name !== ":status" || message.case !== "responseHeaders") return undefined;
+  const framing = exchange.framing("response");
+  const mustGo = framing?.isHeadersOnly === true && outlivesLength({ framing }, [wanted]);
+  return mustGo ? refuseLengthRemoval(exchange.bodyState("response"), exchange.declaration.mutationRules) : undefined;
 }
 
 function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undefined {

@@ -3,11 +3,13 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import { refuseByMutationRules } from "../protocol/header-rules.ts";
 import { utf8Bytes } from "../protocol/header-text.ts";
 import { toImmediateResponse } from "../protocol/immediate-response.ts";
+import { refuseByMutationRules } from "../protocol/mutation-rules.ts";
 import { toStreamedImmediateResponse } from "../protocol/streamed-immediate-response.ts";
 import type { ImmediateResponseData, StreamedImmediateResponseData } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
+const CONTENT_TYPE = { name: "content-type" };
 const KNOWN: readonly string[] = ["kind", "status", "json", "text", "bytes", "headers", "grpcStatus", "details"];
 const KNOWN_STREAMED: readonly string[] = ["kind", "status", "headers", "chunks", "trailers"];
 
@@ -22,10 +24,15 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
   if (body === undefined && json !== undefined) return invalid(kind, "json cannot be written as JSON");
   const data = toBytes(body);
   if (data === "refused") return invalid(kind, `its body is ${nameKind(body)}, must be a string or bytes`);
+  const type = contentType(effect);
+  const refusal = type && refuseByMutationRules(CONTENT_TYPE, work.exchange.declaration.mutationRules);
+  // Envoy's own content-type, text/plain, says the same of ASCII.
+  const isPlain = text !== undefined && data?.every((byte) => byte < 0x80) === true;
+  if (refusal !== undefined && !isPlain) return fault("mutation_not_allowed", `${kind}: ${refusal}`);
   const response = toImmediateResponse({
     status,
     body: data,
-    contentType: contentType(effect),
+    contentType: refusal === undefined ? type : undefined,
     headers,
     grpcStatus,
     details,
@@ -71,7 +78,7 @@ function refuseHere(
   if (disableImmediateResponse && !exchange.observabilityMode)
     return fault("immediate_response_disabled", `${kind}: the operator declared Envoy's disable_immediate_response`);
   for (const name of Object.keys(headers ?? {})) {
-    const dropped = refuseByMutationRules(name.toLowerCase(), mutationRules);
+    const dropped = refuseByMutationRules({ name: name.toLowerCase() }, mutationRules);
     if (dropped !== undefined) return fault("mutation_not_allowed", `${kind}: ${dropped}`);
   }
   return undefined;

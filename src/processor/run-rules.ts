@@ -5,7 +5,8 @@ import {
   type EnvoyDeclarationInit,
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { type Direction, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
+import { DIRECTIONS, type Direction, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
+import { protectsLength } from "../protocol/protected-length.ts";
 import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
 import {
   type AnyDefinition,
@@ -124,9 +125,10 @@ function handles({ grpc, ...definition }: AnyDefinition, phase: Phase): boolean 
 
 /** What of the operator's and the authors' wishes cannot be had, in a line each. */
 export function ruleWarnings(
-  { rules, declaration }: RunRules,
+  rulesOf: RunRules,
   processors: Readonly<Record<string, ProcessorOverride>> = {},
 ): string[] {
+  const { rules, declaration } = rulesOf;
   const warnings: string[] = [];
   for (const { definition, onFault, wantedTimeoutMs, limit } of rules) {
     const { name } = definition;
@@ -144,7 +146,22 @@ export function ruleWarnings(
       );
     }
   }
-  return warnings;
+  return [...warnings, ...protectedLengths(rulesOf)];
+}
+
+/** The body handlers that declared `mutation_rules` keep from changing a body's length in BUFFERED, in a line each. */
+function protectedLengths({ bodies, definitions, declaration }: RunRules): string[] {
+  const refusal = protectsLength(declaration.mutationRules);
+  if (refusal === undefined || bodies === undefined) return [];
+  return DIRECTIONS.flatMap((direction) =>
+    bodies[direction]
+      .filter(({ handler }) => handler.read !== "inspect" && handler.read !== "grpc")
+      .map(
+        ({ index }) =>
+          `processor "${definitions[index]?.name}": its ${direction}Body cannot change the length of a body in BUFFERED. ` +
+          `${refusal}; or configure STREAMED or FULL_DUPLEX_STREAMED`,
+      ),
+  );
 }
 
 /** What processors' policies cannot hold to under the declaration, in a line each. */

@@ -1,4 +1,5 @@
 import type { ModeOverride } from "./mode-override.ts";
+import { refuseNameExpression } from "./name-expression.ts";
 import type { Direction } from "./phase.ts";
 
 /**
@@ -36,19 +37,35 @@ export interface EnvoyDeclaration {
   readonly mutationRules: MutationRules;
 }
 
-/** The part of Envoy's `mutation_rules` that opens what is closed by default. */
+/**
+ * Envoy's `mutation_rules`: which headers its `ext_proc` filter lets a server change. Expressions are RE2's, and match a
+ * name in lower case as a whole.
+ */
 export interface MutationRules {
   /** `allow_all_routing`: `host`, `:authority`, `:scheme` and `:method` may be set. Default: false. */
   readonly allowAllRouting: boolean;
   /** `allow_envoy`: names that begin with `x-envoy-` may be set and removed. Default: false. */
   readonly allowEnvoy: boolean;
+  /** `disallow_system`: names that begin with `:` may not be set. Default: false. */
+  readonly disallowSystem: boolean;
+  /** `disallow_all`: only names that `allowExpression` matches may be changed. Default: false. */
+  readonly disallowAll: boolean;
+  /** `allow_expression`: names that may be changed, whatever the fields above say. Default: none. */
+  readonly allowExpression: string | undefined;
+  /** `disallow_expression`: names that may not be changed, whatever the other fields say. Default: none. */
+  readonly disallowExpression: string | undefined;
+  /**
+   * `disallow_is_error`: a change that the rules refuse fails the transaction instead of being dropped. Default: false.
+   * No such change is sent in either case.
+   */
+  readonly disallowIsError: boolean;
 }
 
 /** A declaration as it is written: what is left out has Envoy's default. */
 export type EnvoyDeclarationInit = {
   readonly [K in Exclude<keyof EnvoyDeclaration, "mutationRules">]?: EnvoyDeclaration[K] | undefined;
 } & {
-  readonly mutationRules?: { readonly [K in keyof MutationRules]?: boolean | undefined } | undefined;
+  readonly mutationRules?: { readonly [K in keyof MutationRules]?: MutationRules[K] | undefined } | undefined;
 };
 
 /** Envoy's default for `per_connection_buffer_limit_bytes`. It serves recommendations only; no override relies on it. */
@@ -63,12 +80,29 @@ export const ENVOY_DEFAULTS: EnvoyDeclaration = {
   trailers: [],
   failureModeAllow: false,
   disableImmediateResponse: false,
-  mutationRules: { allowAllRouting: false, allowEnvoy: false },
+  mutationRules: {
+    allowAllRouting: false,
+    allowEnvoy: false,
+    disallowSystem: false,
+    disallowAll: false,
+    allowExpression: undefined,
+    disallowExpression: undefined,
+    disallowIsError: false,
+  },
 };
 
-/** Fills in what a declaration leaves out. It checks nothing: whoever reads a file or flags does. */
+/**
+ * Fills in what a declaration leaves out. Of the values it checks the expressions alone: the code that reads a file or
+ * flags checks the rest.
+ *
+ * @throws {TypeError} Names an expression that RE2 would not accept.
+ */
 export function declareEnvoy(init: EnvoyDeclarationInit): EnvoyDeclaration {
   const { mutationRules = {} } = init;
+  for (const field of ["allowExpression", "disallowExpression"] as const) {
+    const problem = mutationRules[field] === undefined ? undefined : refuseNameExpression(mutationRules[field]);
+    if (problem !== undefined) throw new TypeError(`envoy.mutationRules.${field}: ${problem}`);
+  }
   return {
     messageTimeoutMs: init.messageTimeoutMs ?? ENVOY_DEFAULTS.messageTimeoutMs,
     maxMessageTimeoutMs: init.maxMessageTimeoutMs ?? ENVOY_DEFAULTS.maxMessageTimeoutMs,
@@ -77,9 +111,10 @@ export function declareEnvoy(init: EnvoyDeclarationInit): EnvoyDeclaration {
     trailers: init.trailers ?? ENVOY_DEFAULTS.trailers,
     failureModeAllow: init.failureModeAllow ?? ENVOY_DEFAULTS.failureModeAllow,
     disableImmediateResponse: init.disableImmediateResponse ?? ENVOY_DEFAULTS.disableImmediateResponse,
-    mutationRules: {
-      allowAllRouting: mutationRules.allowAllRouting ?? ENVOY_DEFAULTS.mutationRules.allowAllRouting,
-      allowEnvoy: mutationRules.allowEnvoy ?? ENVOY_DEFAULTS.mutationRules.allowEnvoy,
-    },
+    mutationRules: { ...ENVOY_DEFAULTS.mutationRules, ...definedOnly(mutationRules) },
   };
+}
+
+function definedOnly<T extends object>(fields: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

@@ -29,6 +29,7 @@ import {
   type Phase,
   type PhaseMessage,
 } from "./phase.ts";
+import { type BodyState, protectsLength } from "./protected-length.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.ts";
@@ -167,6 +168,11 @@ export class Exchange {
     return this.#state(direction).bodyBytes;
   }
 
+  /** The body modes of a direction, and its headers as they are by now. */
+  bodyState(direction: Direction): BodyState {
+    return this.#state(direction);
+  }
+
   /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
   awaits(phase: Phase): boolean {
     const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));
@@ -254,7 +260,11 @@ export class Exchange {
       case "responseBody":
         return isNeutralBody(answer)
           ? neutralBodyAnswers(message.case, message.value, state.mode)
-          : bodyAnswers(message, answer, { mode: state.mode, fields: state.fields });
+          : bodyAnswers(message, answer, {
+              mode: state.mode,
+              fields: state.fields,
+              maySetLength: protectsLength(this.declaration.mutationRules) === undefined,
+            });
       default:
         state.withheld = false;
         return [trailersAnswer(message.case, answer)];
@@ -353,9 +363,11 @@ export class Exchange {
 
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
   #dropsLength(state: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    if (state.isHeadersOnly) return outlivesLength(state, headerChanges);
     const { configured, mode } = state;
-    return streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
+    const drops = state.isHeadersOnly
+      ? outlivesLength(state, headerChanges)
+      : streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
+    return drops && protectsLength(this.declaration.mutationRules) === undefined;
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */

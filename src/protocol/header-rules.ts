@@ -1,4 +1,3 @@
-import type { MutationRules } from "./envoy-declaration.ts";
 import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
 import { bytesToText } from "./header-text.ts";
 import { directionOf, type Phase } from "./phase.ts";
@@ -26,8 +25,6 @@ const METHOD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 /** What has no place in a host and a port. Hosts of service meshes, such as `outbound|9002||x`, are fine. */
 const NO_AUTHORITY = /[\s/\\?#"<>^`{}]/;
 const SCHEMES: ReadonlySet<string> = new Set(["http", "https"]);
-/** Headers that choose the route; Envoy drops changes to them unless `allow_all_routing` is set. */
-const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
 /** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
 const MAX_BYTES = 60 * 1024;
 /** Envoy's default limit for the headers of a message, and for each of the two lists of a mutation. */
@@ -44,20 +41,6 @@ export function headerLimits(phase: Phase): HeaderLimits {
   return directionOf(phase) === "request" ? REQUEST_LIMITS : RESPONSE_LIMITS;
 }
 
-/**
- * Says why Envoy would silently drop a change of this header, and what to do about it; undefined where it would not.
- * `rules` are as the operator declared them.
- */
-export function refuseByMutationRules(name: string, rules: MutationRules): string | undefined {
-  if (!rules.allowAllRouting && ROUTING_HEADERS.has(name)) {
-    return `Envoy drops changes of header "${name}" unless its mutation_rules have allow_all_routing; if they do, declare mutationRules.allowAllRouting`;
-  }
-  if (!rules.allowEnvoy && name.startsWith("x-envoy-")) {
-    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_envoy; if they do, declare mutationRules.allowEnvoy`;
-  }
-  return undefined;
-}
-
 /** Says which list of the mutation that these changes come to is longer than Envoy takes; undefined where none is. */
 export function refuseListLengths(changes: readonly HeaderChange[]): string | undefined {
   if (changes.length <= MAX_REMOVED) return undefined;
@@ -71,7 +54,7 @@ export function refuseListLengths(changes: readonly HeaderChange[]): string | un
 
 /**
  * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined where
- * it is fine, or `mutation_rules` decide ({@link refuseByMutationRules}). The answer names the header and the rule, never the value.
+ * it is fine, or `mutation_rules` decide (`refuseByMutationRules`). The answer names the header and the rule, never the value.
  */
 export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
   const { name } = change;

@@ -20,6 +20,8 @@ export interface BodyAnswerSituation {
   readonly mode: BodyMode | undefined;
   /** The headers by now; none where Envoy did not send them. */
   readonly fields: HeaderFields;
+  /** False if Envoy's `mutation_rules`, as declared, protect `content-length`: the body has the same length as before. */
+  readonly maySetLength: boolean;
 }
 
 /** True where an answer to a piece of a body lets it pass, and says nothing besides. */
@@ -37,10 +39,11 @@ export function isNeutralBody(answer: ContinueAnswer): boolean {
 export function bodyAnswers(
   { case: phase, value }: { readonly case: BodyPhase; readonly value: HttpBody },
   answer: ContinueAnswer,
-  { mode, fields }: BodyAnswerSituation,
+  situation: BodyAnswerSituation,
 ): readonly ProcessingResponse[] {
+  const { mode } = situation;
   const bytes = answer.body?.pieces;
-  if (!returnsBody(mode)) return [addMetadata(mutatedBody(phase, answer, { mode, fields }), answer)];
+  if (!returnsBody(mode)) return [addMetadata(mutatedBody(phase, answer, situation), answer)];
   const { endOfStream, endOfStreamWithoutMessage } = value;
   const isEnd = endOfStream || endOfStreamWithoutMessage;
   const responses = bytes
@@ -91,13 +94,9 @@ function grpcPieces(phase: BodyPhase, value: HttpBody, pieces: readonly Uint8Arr
   return responses;
 }
 
-function mutatedBody(
-  phase: BodyPhase,
-  answer: ContinueAnswer,
-  { mode, fields }: BodyAnswerSituation,
-): ProcessingResponse {
+function mutatedBody(phase: BodyPhase, answer: ContinueAnswer, situation: BodyAnswerSituation): ProcessingResponse {
   const bytes = answer.body && joinBytes(answer.body.pieces);
-  const changes = bytes ? withLength(answer.headerChanges, bytes.length, { mode, fields }) : answer.headerChanges;
+  const changes = bytes ? withLength(answer.headerChanges, bytes.length, situation) : answer.headerChanges;
   const response: MessageInitShape<typeof CommonResponseSchema> = {
     ...routedMutation(phase, changes, answer.clearRouteCache),
     ...(bytes && { bodyMutation: bodyMutation(bytes) }),
@@ -113,13 +112,17 @@ function bodyMutation(bytes: Uint8Array): NonNullable<MessageInitShape<typeof Co
     : { mutation: { case: "body", value: bytes } };
 }
 
+/** True in the modes in which Envoy compares the length of a replaced body with `content-length`, as far as is known. */
+export function checksLength(mode: BodyMode | undefined): boolean {
+  return mode === "BUFFERED" || mode === undefined;
+}
+
 /** Envoy compares the length of a replaced body with `content-length` where it buffers, and removed it where it streams. */
 function withLength(
   changes: readonly HeaderChange[],
   length: number,
-  { mode, fields }: BodyAnswerSituation,
+  { mode, fields, maySetLength }: BodyAnswerSituation,
 ): readonly HeaderChange[] {
-  const isChecked = mode === "BUFFERED" || mode === undefined;
-  if (!isChecked || !hasHeader(fields, "content-length")) return changes;
+  if (!maySetLength || !checksLength(mode) || !hasHeader(fields, "content-length")) return changes;
   return [...changes, { op: "set", name: "content-length", value: textToBytes(String(length)) }];
 }

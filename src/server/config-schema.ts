@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
+import { refuseNameExpression } from "../protocol/name-expression.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";
@@ -94,6 +95,8 @@ function schemaOf(kind: SettingKind): z.ZodType {
       return z.boolean();
     case "names":
       return z.array(kind.names === undefined ? z.string().min(1) : z.enum(kind.names));
+    case "expression":
+      return z.string().refine((text) => refuseNameExpression(text) === undefined);
     case "origins":
       return z.array(z.string().refine(isOrigin));
     case "overrides":

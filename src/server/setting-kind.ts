@@ -1,4 +1,5 @@
 import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
+import { refuseNameExpression } from "../protocol/name-expression.ts";
 import { parseListenAddress } from "./listen-address.ts";
 
 /** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */
@@ -16,6 +17,8 @@ export type SettingKind =
   | { readonly kind: "switch" }
   /** Names, separated by commas in a flag, and a list of texts in the configuration file; some of these, or any. */
   | { readonly kind: "names"; readonly names: readonly string[] | undefined }
+  /** A regular expression in RE2's syntax, for header names. */
+  | { readonly kind: "expression" }
   /** Origins of web pages, separated by commas in a flag, and a list of texts in the configuration file. */
   | { readonly kind: "origins" }
   /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
@@ -38,6 +41,8 @@ export function mustBe(kind: SettingKind): string {
       return "true or false";
     case "names":
       return kind.names === undefined ? "a list of names" : `a list of ${kind.names.join(", ")}`;
+    case "expression":
+      return 'an RE2 expression as text, such as "x-internal-.*"';
     case "origins":
       return "a list of origins such as https://console.example";
     case "overrides":
@@ -69,6 +74,8 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
         : `${JSON.stringify(text)} is neither true nor false`;
     case "names":
       return readNames(text, kind.names);
+    case "expression":
+      return refuseNameExpression(text) ?? { value: text };
     case "origins":
       return readOrigins(text);
   }

@@ -41,6 +41,11 @@ export interface Settings {
   readonly envoyDisableImmediateResponse: boolean;
   readonly envoyMutationRulesAllowAllRouting: boolean;
   readonly envoyMutationRulesAllowEnvoy: boolean;
+  readonly envoyMutationRulesDisallowSystem: boolean;
+  readonly envoyMutationRulesDisallowAll: boolean;
+  readonly envoyMutationRulesAllowExpression: string | undefined;
+  readonly envoyMutationRulesDisallowExpression: string | undefined;
+  readonly envoyMutationRulesDisallowIsError: boolean;
   readonly decisionLogSample: number;
   readonly decisionLogAttributes: readonly string[];
   readonly decisionLogMaxPerSecond: number;
@@ -223,6 +228,31 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     help: "mutation_rules of Envoy's filter have allow_envoy",
     fallback: "false",
   },
+  envoyMutationRulesDisallowSystem: {
+    ...toggle(["envoy", "mutationRules", "disallowSystem"]),
+    help: "mutation_rules of Envoy's filter have disallow_system",
+    fallback: "false",
+  },
+  envoyMutationRulesDisallowAll: {
+    ...toggle(["envoy", "mutationRules", "disallowAll"]),
+    help: "mutation_rules of Envoy's filter have disallow_all",
+    fallback: "false",
+  },
+  envoyMutationRulesAllowExpression: {
+    ...expression(["envoy", "mutationRules", "allowExpression"]),
+    help: "allow_expression of the mutation_rules of Envoy's filter",
+    fallback: undefined,
+  },
+  envoyMutationRulesDisallowExpression: {
+    ...expression(["envoy", "mutationRules", "disallowExpression"]),
+    help: "disallow_expression of the mutation_rules of Envoy's filter",
+    fallback: undefined,
+  },
+  envoyMutationRulesDisallowIsError: {
+    ...toggle(["envoy", "mutationRules", "disallowIsError"]),
+    help: "mutation_rules of Envoy's filter have disallow_is_error",
+    fallback: "false",
+  },
   decisionLogSample: {
     flag: flagOf(["decisionLog", "sample"]),
     value: "SHARE",
@@ -298,6 +328,10 @@ function choice(path: Path, choices: readonly string[]): Placed {
 
 function integer(path: Path, least: number, most: number): Placed {
   return { flag: flagOf(path), value: "N", path, kind: { kind: "integer", least, most } };
+}
+
+function expression(path: Path): Placed {
+  return { flag: flagOf(path), value: "REGEX", path, kind: { kind: "expression" } };
 }
 
 function toggle(path: Path): Placed {

@@ -20,7 +20,7 @@ export function declaredSettings(settings: FilterSettings): EnvoyDeclaration {
     trailers,
     failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
     disableImmediateResponse: settings.disableImmediateResponse,
-    mutationRules: { allowAllRouting: mutationRules.allowAllRouting, allowEnvoy: mutationRules.allowEnvoy },
+    mutationRules,
   });
 }
 

@@ -47,6 +47,35 @@ describe("ext-proc check", () => {
     });
   });
 
+  test("takes every field of mutation_rules, and names the body handlers whose length they protect", async () => {
+    const config = file(
+      "rules.yaml",
+      "envoy: { mutationRules: { disallowAll: true, disallowSystem: true, allowExpression: 'x-.*', disallowIsError: true } }\n",
+    );
+    const flags = ["--config", config, "--envoy-mutation-rules-disallow-expression", "x-internal-.*"];
+    const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), ...flags]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      'warning: processor "body-reader": its requestBody cannot change the length of a body in BUFFERED. Envoy refuses ' +
+        'changes of header "content-length": its mutation_rules have disallow_all',
+    );
+  });
+
+  test("refuses an expression that RE2 does not accept, in a flag, a variable and the file", async () => {
+    const problem = '"(" is not an RE2 expression: "(" without ")" at index 0';
+    const flag = ["check", "hello", "--envoy-mutation-rules-allow-expression", "("];
+    expect(await runBinary(flag)).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
+    const variable = { EXT_PROC_ENVOY_MUTATION_RULES_DISALLOW_EXPRESSION: "(" };
+    expect(await runBinary(["check", "hello"], { env: variable })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(problem),
+    });
+    const config = file("bad-rules.yaml", "envoy: { mutationRules: { allowExpression: '(' } }\n");
+    const { code, stdout, stderr } = await runBinary(["check", "hello", "--config", config]);
+    expect(code).toBe(1);
+    expect(stdout + stderr).toContain('envoy.mutationRules.allowExpression: "(" must be an RE2 expression as text');
+  });
+
   test("prints the processing mode that bodies need, and why", async () => {
     const flags = ["--envoy-buffer-limit-bytes", "4194304", "--max-held-body-bytes-per-stream", "1024"];
     const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), ...flags]);

@@ -60,9 +60,11 @@ describe("simulate", () => {
     expect(() => simulate(processor, options as never)).toThrow(message);
   });
 
-  test("refuses an Envoy whose patterns are none", async () => {
-    const envoy = simulate(processor, { envoy: { mutationRules: { allowExpression: "(" } } });
-    await expect(envoy.get("/")).rejects.toThrow(SyntaxError);
+  test("refuses an Envoy whose mutation rules have an expression that RE2 does not accept", () => {
+    const envoy = { mutationRules: { allowExpression: "(" } };
+    expect(() => simulate(processor, { envoy })).toThrow(
+      'envoy.mutationRules.allowExpression: "(" is not an RE2 expression',
+    );
   });
 });
 

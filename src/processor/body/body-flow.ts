@@ -7,6 +7,7 @@ import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
+import { refuseLength } from "../../protocol/protected-length.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
 import { BodyWork } from "../fold-body.ts";
@@ -263,7 +264,10 @@ export class BodyFlow implements BodyScene {
     return this.work;
   }
 
-  #answer(message: BodyMessage, { piece, isEnd }: { readonly piece: Bytes; readonly isEnd: boolean }): ContinueAnswer {
+  #answer(
+    message: BodyMessage,
+    { piece, isEnd }: { readonly piece: Bytes; readonly isEnd: boolean },
+  ): ContinueAnswer | Fault {
     const { plan, exchange } = this.#options;
     const { work } = this;
     const [first] = this.#pieces;
@@ -278,6 +282,10 @@ export class BodyFlow implements BodyScene {
     if (isEnd) this.#settle();
     if (returnsBody(plan.mode)) return this.#streamed(isEnd);
     if (isSame) return work;
+    const bytes = this.#pieces.reduce((sum, { length }) => sum + length, 0);
+    const state = exchange.bodyState(directionOf(message.case));
+    const refusal = this.#watched ? undefined : refuseLength(state, bytes, exchange.declaration.mutationRules);
+    if (refusal !== undefined) return fault("mutation_not_allowed", `${this.#options.phase}: ${refusal}`);
     work.body = { pieces: this.#pieces };
     if (plan.mode !== "STREAMED") dropHeaders(work, BODY_VALIDATORS);
     return work;

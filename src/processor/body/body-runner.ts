@@ -5,7 +5,7 @@ import type { Exchange } from "../../protocol/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
 import { headerFields } from "../../protocol/headers.ts";
-import type { ModeOverride, OverrideBodyMode } from "../../protocol/mode-override.ts";
+import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
   type Direction,
@@ -15,6 +15,7 @@ import {
   isHeaderPhase,
   type PhaseMessage,
 } from "../../protocol/phase.ts";
+import { refuseLengthRemoval } from "../../protocol/protected-length.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
@@ -191,8 +192,7 @@ export class BodyRunner {
     if (plan.override) headers.modeOverride = plan.override;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
     if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, [...BODY_VALIDATORS, "content-length"]);
-    if (made.losesCodings && !this.#watched) dropHeaders(headers, ["content-encoding"]);
-    return undefined;
+    return made.losesCodings && !this.#watched ? dropHeaders(headers, ["content-encoding"]) : undefined;
   }
 
   #newFlow({ active, ...how }: NewFlow): BodyFlow {
@@ -278,8 +278,15 @@ export class BodyRunner {
       answersHeaders: headers !== undefined,
       watched: this.#watched,
       bufferLimitBytes: exchange.declaration.bufferLimitBytes,
-      override: (mode) => this.#override(phase, mode, headers),
+      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, headers),
     });
+  }
+
+  /** Envoy keeps the length of a body that it was configured to hold, or not to send, and is then told to stream. */
+  #lengthBars(phase: BodyPhase, mode: OverrideBodyMode, claims: readonly BodyClaim[]): string | undefined {
+    const { exchange } = this.#options;
+    if (!needsOf(claims).changes || !streamsBody(mode)) return undefined;
+    return refuseLengthRemoval(exchange.bodyState(directionOf(phase)), exchange.declaration.mutationRules);
   }
 
   #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined): ModeOverride | string {

@@ -18,7 +18,7 @@ import { recordSession } from "../recorded-session.ts";
 
 const RULES = {
   allowModeOverride: true,
-  mutationRules: { allowAllRouting: true, allowEnvoy: false },
+  mutationRules: { ...ENVOY.mutationRules, allowAllRouting: true },
 } as const;
 
 function answered(phase: "requestHeaders" | "responseHeaders", ...effects: Effect<"requestHeaders">[]) {

@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { nameExpression, refuseNameExpression } from "../../src/protocol/name-expression.ts";
+
+describe("an expression for header names", () => {
+  test.each([
+    ["x-a", ["x-a"], ["x-ab", "xx-a", ""]],
+    ["x-.*", ["x-", "x-a", "x-envoy-b"], ["y-a"]],
+    ["x-(?:int|env).*|host", ["x-int", "x-envoy", "host"], ["x-i", "hosts"]],
+    ["(?P<a>x)(y)?", ["x", "xy"], ["y", "xyy"]],
+    ["(?i)X-A", ["x-a", "X-a"], []],
+    ["(?i:X)-A", ["x-A"], ["x-a"]],
+    ["a(?i)B|C", ["ab", "aB", "c"], ["AB"]],
+    ["[[:alpha:]]{2}[^[:digit:]_]", ["ab-"], ["ab1", "ab_", "a1-"]],
+    ["[]a-]+", ["]", "a-]"], ["b"]],
+    ["\\w+\\-\\d\\D", ["x_1-2a"], ["x-12"]],
+    ["^x$", ["x"], ["xx"]],
+    ["\\Ax\\z", ["x"], ["ax"]],
+    ["x\\b-a", ["x-a"], []],
+    ["x\\Ba", ["xa"], []],
+    ["\\Qa.b\\E+", ["a.b"], ["axb"]],
+    ["\\x61\\x{62}\\143", ["abc"], ["abC"]],
+    ["\\pL+\\p{Nd}", ["ab1"], ["1a"]],
+    ["a{2}b{1,2}c{0,}", ["aab", "aabbcc"], ["ab", "aabbb"]],
+    ["a{,2}", ["a{,2}"], ["aa"]],
+    ["a*?b+?", ["b", "aab"], ["a"]],
+    ["", [""], ["a"]],
+    ["a||b", ["a", "", "b"], ["ab"]],
+  ] as const)("matches whole names only: %j", (pattern, matched, unmatched) => {
+    const expression = nameExpression(pattern);
+    for (const name of matched) expect([name, expression.matches(name)]).toEqual([name, true]);
+    for (const name of unmatched) expect([name, expression.matches(name)]).toEqual([name, false]);
+  });
+
+  test("means what JavaScript takes it for, as far as both have the syntax", () => {
+    const atom = fc.constantFrom("a", "b", "-", ".", "[ab]", "[^a]", "[a-c]", "\\w", "\\d", "(a|b)", "(?:ab)", "(b|)");
+    const repeated = fc.tuple(atom, fc.constantFrom("", "*", "+", "?", "{2}", "{1,2}", "*?")).map(([a, r]) => a + r);
+    const pattern = fc.array(
+      fc.array(repeated, { maxLength: 4 }).map((list) => list.join("")),
+      { minLength: 1, maxLength: 3 },
+    );
+    const name = fc.string({ unit: fc.constantFrom("a", "b", "c", "-", "1"), maxLength: 8 });
+    fc.assert(
+      fc.property(pattern, name, (alternatives, text) => {
+        const written = alternatives.join("|");
+        expect(nameExpression(written).matches(text)).toBe(new RegExp(`^(?:${written})$`).test(text));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("takes time linear in the name, where JavaScript's own takes exponential time", () => {
+    const started = performance.now();
+    expect(nameExpression("(a+)+b").matches("a".repeat(20_000))).toBe(false);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  test.each([
+    ["(", '"(" without ")" at index 0'],
+    ["a)", '")" without "(" at index 1'],
+    ["[a", '"[" without "]" at index 0'],
+    ["[b-a]", "a range that is not one at index 1"],
+    ["*a", "a repetition of nothing at index 0"],
+    ["a**", "a repetition of a repetition at index 2"],
+    ["a{1001}", "a repetition that RE2 does not accept (0 to 1000) at index 0"],
+    ["a{2,1}", "a repetition that RE2 does not accept (0 to 1000) at index 0"],
+    ["(?=a)", "RE2 has no such group at index 0"],
+    ["(?<!a)b", "RE2 has no such group at index 0"],
+    ["(a)\\1", "RE2 has no such escape at index 3"],
+    ["\\y", "RE2 has no such escape at index 0"],
+    ["a\\", "RE2 has no such escape at index 1"],
+    ["[[:no:]]", "RE2 has no class [:no:] at index 1"],
+    ["\\p{No1}", "RE2 has no class \\p{No1} at index 0"],
+    ["(a{100}){100}", "the expression is too large"],
+  ])("is refused if RE2 does not have it: %j", (pattern, problem) => {
+    expect(refuseNameExpression(pattern)).toBe(`${JSON.stringify(pattern)} is not an RE2 expression: ${problem}`);
+  });
+
+  test.each(["", undefined, 5])("has to be a text that is not empty: %j", (pattern) => {
+    expect(refuseNameExpression(pattern)).toContain("must be an RE2 expression that is not empty");
+  });
+});
