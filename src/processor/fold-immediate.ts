@@ -1,6 +1,5 @@
 import type { ImmediateAnswer } from "../protocol/answer.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { refuseByMutationRules } from "../protocol/header-rules.ts";
 import { utf8Bytes } from "../protocol/header-text.ts";
 import { toImmediateResponse } from "../protocol/immediate-response.ts";
 import { refuseByMutationRules } from "../protocol/mutation-rules.ts";
