@@ -40,7 +40,7 @@ export function removeHeader(name: string): Effect<EditablePlace> {
 /**
  * Sets `:path`, query included. Envoy chooses the route anew, since `clear_route_cache` goes along.
  *
- * @param path Begins with `/`, or is `*`. No blanks: percent-encode them.
+ * @param path Begins with `/`, or is `*`. Visible ASCII without `#`: percent-encode the rest, for example by `encodeURI()`.
  */
 export function setPath(path: string): Effect<"requestHeaders" | "requestBody"> {
   return effect({ kind: "setPath", value: path });
@@ -49,6 +49,8 @@ export function setPath(path: string): Effect<"requestHeaders" | "requestBody"> 
 /**
  * Sets `:authority`, the host and port that the client asked for. Envoy chooses the route anew. Fault
  * `mutation_not_allowed` unless the operator declared `mutationRules.allowAllRouting`.
+ *
+ * @param authority In ASCII: a host beyond it is written as punycode, for example by `new URL("http://" + host).host`.
  */
 export function setAuthority(authority: string): Effect<"requestHeaders" | "requestBody"> {
   return effect({ kind: "setAuthority", value: authority });

@@ -1,5 +1,13 @@
+import {
+  AUTHORITY_BYTES,
+  firstForbidden,
+  METHOD_BYTES,
+  NAME_BYTES,
+  PATH_BYTES,
+  VALUE_BYTES,
+} from "./allowed-characters.ts";
 import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
-import { bytesToText } from "./header-text.ts";
+import { textToBytes } from "./header-text.ts";
 import { directionOf, type Phase } from "./phase.ts";
 import type { HeaderLimits } from "./working-head.ts";
 
@@ -21,9 +29,7 @@ export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
 
 const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":scheme", ":authority", ":path"]);
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const METHOD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
-/** What has no place in a host and a port. Hosts of service meshes, such as `outbound|9002||x`, are fine. */
-const NO_AUTHORITY = /[\s/\\?#"<>^`{}]/;
+const MAX_METHOD_BYTES = 64;
 const SCHEMES: ReadonlySet<string> = new Set(["http", "https"]);
 /** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
 const MAX_BYTES = 60 * 1024;
@@ -65,7 +71,10 @@ export function refuseHeaderChange(change: HeaderChange, phase: Phase): string |
 /** Says why a name cannot stand among the headers of an immediate response; undefined where it can. */
 export function refuseName(name: string): string | undefined {
   if (name === "") return "a header name is empty";
-  if (!TOKEN.test(name)) return `header name ${quoteName(name)} is no lower-case token (RFC 9110 5.1)`;
+  if (!TOKEN.test(name)) {
+    const forbidden = firstForbidden(textToBytes(name), NAME_BYTES)?.text;
+    return `header name ${quoteName(name)} is not a lower-case token: ${forbidden} cannot stand in it (RFC 9110 5.1)`;
+  }
   if (name.length > MAX_BYTES) return `a header name is longer than ${MAX_BYTES} bytes`;
   if (FRAMING_HEADERS.has(name)) return `header "${name}" frames the message and belongs to the runtime`;
   return undefined;
@@ -74,14 +83,11 @@ export function refuseName(name: string): string | undefined {
 /** Says why bytes cannot be a header value: control characters other than tab, or too many of them. */
 export function refuseValueBytes(name: string, value: Uint8Array): string | undefined {
   if (value.length > MAX_BYTES) return `value of header ${quoteName(name)} is longer than ${MAX_BYTES} bytes`;
-  // By index: an iterator takes three times as long, and values are long.
-  for (let at = 0; at < value.length; at++) {
-    const byte = value[at] ?? 0;
-    if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) {
-      return `value of header ${quoteName(name)} has a control character (byte 0x${byte.toString(16).padStart(2, "0")})`;
-    }
-  }
-  return undefined;
+  const forbidden = firstForbidden(value, VALUE_BYTES);
+  return (
+    forbidden &&
+    `value of header ${quoteName(name)} has a control character, which Envoy does not take: ${forbidden.text}`
+  );
 }
 
 function refuseValue(change: HeaderChange): string | undefined {
@@ -91,7 +97,7 @@ function refuseValue(change: HeaderChange): string | undefined {
 function refuseHost(change: HeaderChange): string | undefined {
   if (change.op === "remove") return 'header "host" cannot be removed';
   if (change.op === "append") return 'header "host" has one value: set it instead of appending';
-  return isAuthority(change.value) ? undefined : 'header "host" must be a host, with a port if need be';
+  return refuseAuthority('header "host"', change.value);
 }
 
 function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefined {
@@ -103,31 +109,45 @@ function refusePseudoHeader(change: HeaderChange, phase: Phase): string | undefi
   if (!known) return `${phase} has no pseudo-header ${quoteName(name)}`;
   if (change.op === "remove") return `pseudo-header "${name}" cannot be removed`;
   if (change.op === "append") return `pseudo-header "${name}" has one value: set it instead of appending`;
-  if (name === ":path" && !isPath(change.value))
-    return 'pseudo-header ":path" must begin with "/" (or be "*") and have no blank';
-  if (name === ":authority" && !isAuthority(change.value))
-    return 'pseudo-header ":authority" must be a host, with a port if need be';
+  if (name === ":path") return refusePath(change.value);
+  if (name === ":authority") return refuseAuthority('pseudo-header ":authority"', change.value);
   if (name === ":scheme" && !SCHEMES.has(String.fromCharCode(...change.value.subarray(0, 8))))
-    return 'pseudo-header ":scheme" must be http or https';
-  if (name === ":method" && !isMethod(change.value)) return 'pseudo-header ":method" must be a token (RFC 9110 9.1)';
+    return 'pseudo-header ":scheme" must be http or https, in lower case';
+  if (name === ":method") return refuseMethod(change.value);
   if (name === ":status" && !isFinalStatus(change.value))
     return 'pseudo-header ":status" must be a number from 200 to 999';
   return undefined;
 }
 
-function isPath(value: Uint8Array): boolean {
-  // Envoy sends on whatever stands here, so a blank would end the request line of an HTTP/1.1 upstream early.
-  if (value.includes(0x20) || value.includes(0x09)) return false;
-  return value[0] === 0x2f || (value.length === 1 && value[0] === 0x2a);
+function refusePath(value: Uint8Array): string | undefined {
+  const rule = 'pseudo-header ":path" must begin with "/" or be "*"';
+  const isAsterisk = value.length === 1 && value[0] === 0x2a;
+  if (value[0] !== 0x2f && !isAsterisk) return `${rule}; an absolute URL goes to setPath() as its pathname and search`;
+  const forbidden = firstForbidden(value, PATH_BYTES);
+  if (forbidden === undefined) return undefined;
+  const wayOut =
+    forbidden.codePoint === 0x23
+      ? 'leave out the fragment, or write "#" as "%23"'
+      : "percent-encode the text first, for example by encodeURI()";
+  return `pseudo-header ":path" cannot have ${forbidden.text}: ${wayOut}`;
 }
 
-function isMethod(value: Uint8Array): boolean {
-  // As with a path: a blank would let the method rewrite the request line.
-  return METHOD.test(String.fromCharCode(...value.subarray(0, 64))) && value.length <= 64;
+function refuseMethod(value: Uint8Array): string | undefined {
+  const rule = 'pseudo-header ":method" must be a token (RFC 9110 9.1)';
+  if (value.length === 0 || value.length > MAX_METHOD_BYTES) return `${rule} of 1 to ${MAX_METHOD_BYTES} characters`;
+  const forbidden = firstForbidden(value, METHOD_BYTES);
+  return forbidden && `${rule} and cannot have ${forbidden.text}`;
 }
 
-function isAuthority(value: Uint8Array): boolean {
-  return value.length > 0 && !NO_AUTHORITY.test(bytesToText(value));
+function refuseAuthority(header: string, value: Uint8Array): string | undefined {
+  if (value.length === 0) return `${header} must be a host, with a port if need be, and is empty`;
+  const forbidden = firstForbidden(value, AUTHORITY_BYTES);
+  if (forbidden === undefined) return undefined;
+  const wayOut =
+    forbidden.codePoint >= 0x80
+      ? 'write the host as punycode: new URL("http://" + host).host'
+      : "it must be a host, with a port if need be";
+  return `${header} cannot have ${forbidden.text}, for which Envoy would drop the change: ${wayOut}`;
 }
 
 function isFinalStatus(value: Uint8Array): boolean {

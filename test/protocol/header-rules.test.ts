@@ -98,12 +98,9 @@ describe("pseudo-headers", () => {
     expect(refuseHeaderChange(append(":status", "200"), "responseHeaders")).toContain("set it instead of appending");
   });
 
-  test.each(["", "a", "http://a/", "**", "*a", " /a", "/a b", "/a\tb", "/a HTTP/1.1"])(
-    ":path cannot be %j",
-    (value) => {
-      expect(refuseHeaderChange(set(":path", value), "requestHeaders")).toContain('":path" must begin with "/"');
-    },
-  );
+  test.each(["", "a", "http://a/", "**", "*a", " /a"])(":path cannot be %j", (value) => {
+    expect(refuseHeaderChange(set(":path", value), "requestHeaders")).toContain('":path" must begin with "/"');
+  });
 
   test.each(["", "GET /admin", "GET\t", "GÉT", "a:b"])(":method cannot be %j, which is no token", (value) => {
     expect(refuseHeaderChange(set(":method", value), "requestHeaders")).toContain('":method" must be a token');
@@ -113,9 +110,38 @@ describe("pseudo-headers", () => {
     expect(refuseHeaderChange(set(":status", value), "responseHeaders")).toContain("number from 200 to 999");
   });
 
+  test.each([
+    ["/é", "character U+00E9 at index 1", encodeURI],
+    ["/a b", "character U+0020 at index 2", encodeURI],
+    ["/a\tb", "character U+0009 at index 2", encodeURI],
+    ["/a\u2028", "character U+2028 at index 2", encodeURI],
+    ["/a😀", "character U+1F600 at index 2", encodeURI],
+    ["/a\r\nx:y", "character U+000D at index 2", encodeURI],
+    ["/a#b", "character U+0023 at index 2", (path: string) => path.replace("#", "%23")],
+  ])(":path cannot be %j: the character is named, and the way out works", (path, character, wayOut) => {
+    const refusal = refuseHeaderChange(set(":path", path), "requestHeaders");
+    expect(refusal).toContain(`pseudo-header ":path" cannot have ${character}`);
+    expect(refusal).toContain(wayOut === encodeURI ? "encodeURI()" : '"%23"');
+    expect(refuseHeaderChange(set(":path", wayOut(path)), "requestHeaders")).toBeUndefined();
+  });
+
+  test.each([":authority", "host"])("%s takes a host beyond ASCII as punycode only", (name) => {
+    const refusal = refuseHeaderChange(set(name, "münchen.example"), "requestHeaders");
+    expect(refusal).toContain("cannot have character U+00FC at index 1, for which Envoy would drop the change");
+    expect(refusal).toContain('new URL("http://" + host).host');
+    const wayOut = new URL("http://münchen.example").host;
+    expect(refuseHeaderChange(set(name, wayOut), "requestHeaders")).toBeUndefined();
+    expect(refuseHeaderChange(set(name, "outbound|9002||x"), "requestHeaders")).toContain("U+007C at index 8");
+  });
+
+  test("a byte that is not UTF-8 is named as a byte", () => {
+    const change = set(":path", Uint8Array.of(0x2f, 0x61, 0xe9));
+    expect(refuseHeaderChange(change, "requestHeaders")).toContain("byte 0xe9 at index 2");
+  });
+
   test("values obey the rule on control characters too", () => {
-    expect(refuseHeaderChange(set(":path", "/a\r\nx:y"), "requestHeaders")).toContain("control character");
-    expect(refuseHeaderChange(set(":authority", "a\u0000"), "requestHeaders")).toContain("control character");
+    expect(refuseHeaderChange(set("x-a", "é\r\nx:y"), "requestHeaders")).toContain("character U+000D at index 1");
+    expect(refuseHeaderChange(set(":authority", "a\u0000"), "requestHeaders")).toContain("character U+0000 at index 1");
   });
 });
 
