@@ -7,6 +7,7 @@ import { driveTransaction } from "../testing/drive-transaction.ts";
 import { ProcessorPeer, type ProcessorPeerOptions } from "../testing/processor-peer.ts";
 import { simulatedEnvoy } from "../testing/simulated-envoy.ts";
 import { simulatedTransaction } from "../testing/simulated-transaction.ts";
+import { watchEffects } from "../testing/unreturned-effects.ts";
 import { envoyAsDeclared } from "./envoy-as-declared.ts";
 import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";
@@ -40,7 +41,8 @@ export async function simulateExchange(
   const envoy = simulatedEnvoy(read.options, {
     async drive(transaction) {
       const peer = new ProcessorPeer(timed.processor, { ...peerOptions, rules });
-      return simulatedTransaction(await driveTransaction(peer, transaction), peer.faults);
+      const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
+      return simulatedTransaction(result, peer.faults, warnings);
     },
     close: async () => undefined,
   });

@@ -3,6 +3,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderValues } from "../protocol/immediate-response.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { BodyPhase, HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
+import { effectWatch } from "./effect-watch.ts";
 
 /** Marks a value as an effect, whichever copy of this library made it. */
 const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
@@ -167,10 +168,14 @@ export function headerValueEffect<P extends EffectPlace>(
   name: string,
   value: string | Uint8Array,
 ): Effect<P> {
-  return { [EFFECT]: true, kind, name, value } as unknown as Effect<P>;
+  const made = { [EFFECT]: true, kind, name, value } as unknown as Effect<P>;
+  if (effectWatch.current !== undefined) effectWatch.current.made(made);
+  return made;
 }
 
 /** Makes an effect of its data. Each function that does so says for which phases. */
 export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
-  return { [EFFECT]: true, ...data } as unknown as Effect<P>;
+  const made = { [EFFECT]: true, ...data } as unknown as Effect<P>;
+  if (effectWatch.current !== undefined) effectWatch.current.made(made);
+  return made;
 }

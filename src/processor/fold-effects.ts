@@ -6,6 +6,7 @@ import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
 import { refuseModeOverride } from "../protocol/mode-override.ts";
 import { directionOf, isHeaderPhase } from "../protocol/phase.ts";
 import { EFFECT_PHASES, type EffectData, type EffectKind, type EffectPlace, effectData } from "./effect.ts";
+import { effectWatch } from "./effect-watch.ts";
 import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import { foldImmediateResponse, foldStreamedImmediateResponse } from "./fold-immediate.ts";
@@ -23,6 +24,7 @@ export type FoldEnd = Extract<Answer, { kind: "immediate" }> | Fault;
  */
 export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefined {
   if (outcome === undefined) return undefined;
+  if (effectWatch.current !== undefined) effectWatch.current.returned(outcome);
   const before = work.headerChanges.length;
   const end = Array.isArray(outcome) ? foldAll(outcome, work) : foldEffect(outcome, work);
   if (end !== undefined) return end;

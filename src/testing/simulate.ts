@@ -11,6 +11,7 @@ import { ProcessorPeer } from "./processor-peer.ts";
 import { patienceMsOf, SIMULATE_OPTIONS, type SimulateOptions } from "./simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
 import { simulatedTransaction } from "./simulated-transaction.ts";
+import { watchEffects } from "./unreturned-effects.ts";
 
 /**
  * A simulated Envoy in front of a processor: no sockets, no gRPC, Envoy's own rules. The processor's `setup` runs once,
@@ -43,7 +44,8 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
     async drive(transaction) {
       await life.begin();
       const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
-      return simulatedTransaction(await driveTransaction(peer, transaction), peer.faults);
+      const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
+      return simulatedTransaction(result, peer.faults, warnings);
     },
     close: () => life.setup.close(),
   });

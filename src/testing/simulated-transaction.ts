@@ -55,7 +55,10 @@ export interface SimulatedTransaction {
   readonly request: UpstreamRequest | undefined;
   /** What the client got. */
   readonly response: ClientResponse;
-  /** What Envoy dropped, or would be harmed by, with the rule and the way out. Empty for a sound processor. */
+  /**
+   * What Envoy dropped, or would be harmed by, and effects that no handler returned (`effect_not_returned`), with the rule
+   * and the way out. Empty for a sound processor.
+   */
   readonly warnings: readonly Warning[];
   /**
    * Why processors failed, in their `done` too; what became of that is their fault policy's. Empty for a server reached
@@ -74,13 +77,21 @@ export interface SimulatedTransaction {
   readonly outcome: Outcome;
 }
 
-/** What the simulator says, as plain values. */
-export function simulatedTransaction(outcome: Outcome, faults: readonly Fault[]): SimulatedTransaction {
+/**
+ * What the simulator says, as plain values.
+ *
+ * @param unreturned Warnings about effects that no handler returned. A fault stops what is behind it, and says so itself.
+ */
+export function simulatedTransaction(
+  outcome: Outcome,
+  faults: readonly Fault[],
+  unreturned: readonly Warning[] = [],
+): SimulatedTransaction {
   const { upstream, client, counters } = outcome;
   return {
     request: upstream && upstreamRequest(upstream),
     response: { status: client.status, ...receivedMessage(client), end: client.end },
-    warnings: outcome.warnings,
+    warnings: faults.length > 0 ? outcome.warnings : [...outcome.warnings, ...unreturned],
     faults,
     counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
     metadata: outcome.dynamicMetadata,

@@ -81,7 +81,11 @@ describe("pseudo-headers", () => {
     ["a path without a slash", setPath("a"), 'setPath: pseudo-header ":path" must begin with "/"'],
     ["a path with a blank", setPath("/a b"), 'setPath: pseudo-header ":path" cannot have character U+0020'],
     ["a path that is no text", setPath(5 as never), 'setPath: value of pseudo-header ":path" is a number'],
-    ["an authority with a path", setAuthority("a/b"), 'setAuthority: pseudo-header ":authority" cannot have character U+002F'],
+    [
+      "an authority with a path",
+      setAuthority("a/b"),
+      'setAuthority: pseudo-header ":authority" cannot have character U+002F',
+    ],
     ["an empty authority", setAuthority(""), 'setAuthority: pseudo-header ":authority" must be a host'],
     ["a method with a blank", setMethod("GET /x"), 'setMethod: pseudo-header ":method" must be a token'],
     [

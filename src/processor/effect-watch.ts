@@ -1,0 +1,8 @@
+/** Hears of effects that are made and of what handlers return. For simulations and debugging only. */
+export interface EffectWatch {
+  made(effect: object): void;
+  returned(outcome: unknown): void;
+}
+
+/** The watch in force. Undefined in a server that nobody debugs, where each effect costs one look at this field. */
+export const effectWatch: { current: EffectWatch | undefined } = { current: undefined };

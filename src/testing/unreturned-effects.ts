@@ -1,0 +1,66 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { effectData } from "../processor/effect.ts";
+import { type EffectWatch, effectWatch } from "../processor/effect-watch.ts";
+import type { Warning } from "../simulator/outcome.ts";
+
+/** Effects of one transaction that no handler has returned, with the place in the code where each was made. */
+type Unreturned = Map<object, string>;
+
+const storage = new AsyncLocalStorage<Unreturned>();
+let watched = 0;
+
+const WATCH: EffectWatch = {
+  made: (effect) => storage.getStore()?.set(effect, placeOf(new Error("a place in the code").stack)),
+  returned(outcome) {
+    const unreturned = storage.getStore();
+    if (unreturned !== undefined) forget(outcome, unreturned);
+  },
+};
+
+/**
+ * Plays a transaction and watches for effects that its handlers made and none of them returned: they do nothing. An effect
+ * that is kept in the state and returned by a later handler counts as returned, and one that was made before the
+ * transaction, such as a constant of the module, is not watched.
+ *
+ * @returns What `play` resolves to, and a warning for each such effect.
+ */
+export async function watchEffects<T>(
+  play: () => Promise<T>,
+): Promise<{ readonly result: T; readonly warnings: Warning[] }> {
+  const unreturned: Unreturned = new Map();
+  watched++;
+  effectWatch.current = WATCH;
+  try {
+    const result = await storage.run(unreturned, play);
+    return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, place)) };
+  } finally {
+    watched--;
+    // A server that has been debugged is as quick as before.
+    if (watched === 0) effectWatch.current = undefined;
+  }
+}
+
+function forget(outcome: unknown, unreturned: Unreturned): void {
+  if (Array.isArray(outcome)) for (const item of outcome) forget(item, unreturned);
+  else if (typeof outcome === "object" && outcome !== null) unreturned.delete(outcome);
+}
+
+function notReturned(effect: object, place: string): Warning {
+  return {
+    code: "effect_not_returned",
+    phase: undefined,
+    header: undefined,
+    rule: `an effect counts only if a handler returns it: the result of ${effectData(effect)?.kind}() was not returned${place}`,
+    wayOut: "return it, or make it only where it is returned",
+  };
+}
+
+/** The first place outside this package's own folder; empty if the stack does not name one. */
+function placeOf(stack = ""): string {
+  const frames = stack.split("\n").slice(1);
+  const own = frames.findIndex(
+    (frame) => !/[\\/]processor[\\/]effect(?:-\w+)?\.[jt]s|unreturned-effects\.[jt]s/.test(frame),
+  );
+  const [, place] = /([^\s()]+:\d+):\d+\)?$/.exec(frames[own] ?? "") ?? [];
+  return place === undefined ? "" : ` (${place})`;
+}
