@@ -4,11 +4,11 @@ import {
   continueAndReplace,
   defineProcessor,
   immediateResponse,
-  type ModeOverride,
   type Processor,
   replaceText,
   setStatus,
 } from "../../src/index.ts";
+import type { EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type SceneInit, startScenes } from "./rows/scene.ts";
 import type { ClientOutcome } from "./rows/scene-client.ts";
@@ -36,14 +36,17 @@ interface Row {
   readonly processor: Processor;
   readonly mode?: string;
   readonly respond?: Respond;
-  readonly declared?: { readonly allowModeOverride?: boolean | readonly ModeOverride[] };
+  readonly declared?: EnvoyDeclarationInit;
   readonly filter?: JsonObject;
   readonly expected: Partial<ClientOutcome>;
   /** The code of the fault that the server logs; undefined: none. */
   readonly fault?: string;
 }
 
-const OVERRIDE = { declared: { allowModeOverride: true }, filter: { allow_mode_override: true } };
+const OVERRIDE = {
+  declared: { allowModeOverride: true, bufferLimitBytes: 1 << 20 },
+  filter: { allow_mode_override: true },
+};
 const REFUSED = { expected: { status: 500 }, fault: "mutation_not_allowed" };
 
 const ROWS: Readonly<Record<string, Row>> = {
