@@ -140,7 +140,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy with disallow_al
     if (scene === undefined) throw new Error("the scene did not start");
     expect(await scene.send()).toMatchObject(expected);
     expect((await scene.counters()).rejected_header_mutations ?? 0).toBe(0);
-    const codes = (scene.server as ServedScene).logLines().flatMap((line) => line["fault"] ?? []);
+    const codes = (scene.server as ServedScene).logLines().flatMap((line) => line.fault ?? []);
     expect(codes).toEqual(fault === undefined ? [] : [fault]);
   });
 });
