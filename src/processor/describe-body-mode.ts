@@ -60,10 +60,7 @@ export function bodyModeNeed(
     return {
       mode: "FULL_DUPLEX_STREAMED",
       why: because("may add something behind the last chunk", hasTail),
-      alternatives: [
-        { mode: "STREAMED", where: "bodies have no trailers, or no more than metadata is added behind them" },
-        ...others,
-      ],
+      alternatives: [{ mode: "STREAMED", where: LATE_TAIL }, ...others],
     };
   return {
     mode: "STREAMED",
@@ -84,6 +81,9 @@ export function isWhole({ handler }: BodyClaim): boolean {
 function maxBytesOf({ handler }: BodyClaim): number {
   return handler.maxBytes ?? DEFAULT_MAX_BYTES;
 }
+
+const LATE_TAIL =
+  "bodies have no trailers, or no more than metadata is added behind them; and the trailer mode of the direction is SEND: with SKIP trailers hide the end of a body, and what a handler holds back is lost";
 
 const ON_DEMAND = {
   mode: "NONE",

@@ -1,6 +1,6 @@
 import type { Direction, Phase } from "../protocol/phase.ts";
 import { DIRECTIONS } from "../protocol/phase.ts";
-import type { BodyClaim } from "./body/body-claims.ts";
+import { type BodyClaim, hasTail } from "./body/body-claims.ts";
 import { type BodyModeNeed, bodyModeNeed, claimName, isWhole } from "./describe-body-mode.ts";
 import { describePart, type PartDescription } from "./describe-part.ts";
 import { type FilterSettingNeed, filterSettings } from "./describe-settings.ts";
@@ -125,6 +125,12 @@ function trailerReasons(rules: RunRules, direction: Direction, bodies: BodyNeedO
   const duplex = bodies[direction].mode === "FULL_DUPLEX_STREAMED";
   return [
     ...handlersOf(rules, `${direction}Trailers`),
+    ...claimsOf(rules, direction)
+      .filter(hasTail)
+      .map(
+        (claim) =>
+          `${nameIn(rules, direction)(claim)}: with SKIP trailers hide the end of a body, and its tail is lost`,
+      ),
     ...(duplex ? [`${direction}_body_mode FULL_DUPLEX_STREAMED demands it`] : []),
   ];
 }

@@ -16,6 +16,7 @@ export function stricterPolicy(policy: FaultPolicy, other: FaultPolicy | undefin
  * - `fail_closed_by_error`: the same was wanted, but Envoy takes no immediate response any more: a gRPC error.
  * - `passed`: the transaction goes on unchanged, without handlers.
  * - `fail_open_impossible`: the same was wanted, but the message has no answer that lets it pass: a gRPC error.
+ * - `bytes_lost`: the stream was over before the fault, and a body left without its last bytes. No policy changes that.
  * - `observed`: Envoy only watches (`observability_mode`), so nothing came of it.
  * - `shadow`: the server only pretends (`--shadow`), so the transaction went on unchanged, without handlers.
  */
@@ -25,6 +26,7 @@ export type FaultOutcome =
   | "fail_closed_by_error"
   | "passed"
   | "fail_open_impossible"
+  | "bytes_lost"
   | "observed"
   | "shadow";
 
@@ -35,6 +37,7 @@ export const FAULT_OUTCOMES: readonly FaultOutcome[] = [
   "fail_closed_by_error",
   "passed",
   "fail_open_impossible",
+  "bytes_lost",
   "observed",
   "shadow",
 ];

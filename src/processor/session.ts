@@ -62,6 +62,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #passes = false;
   #halfClosed = false;
   #over = false;
+  #isEnding = false; // A loop over chunks comes to its end a little later than the stream.
 
   constructor(processor: Processor, options: SessionOptions) {
     const { rules, declaration, timers = REAL_TIMERS } = options;
@@ -84,9 +85,9 @@ export class Session implements AnswerOwner, BodyOwner {
     return this.#queues.request.waiting.length + this.#queues.response.waiting.length;
   }
 
-  /** True while an answer waits for a handler. */
+  /** True while an answer, or the end, waits for a handler. */
   get running(): boolean {
-    return this.#queues.request.awaited !== undefined || this.#queues.response.awaited !== undefined;
+    return this.#isEnding || this.#queues.request.awaited !== undefined || this.#queues.response.awaited !== undefined;
   }
 
   /** Handlers that are at work for nobody: their time, or the transaction, is over. Undefined where there is none. */
@@ -359,12 +360,23 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return;
     this.#over = true;
     const lost = this.#bodies?.lostTail(ended === "completed");
-    if (lost) this.#tellFault(lost, "passed");
-    this.#endDirection("request");
-    this.#endDirection("response");
+    this.#isEnding = lost instanceof Promise;
+    if (lost instanceof Promise) lost.then((failure) => this.#ended(ended, error, failure)).catch(() => undefined);
+    else this.#ended(ended, error, lost);
+  }
+
+  #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
+    this.#isEnding = false;
+    if (lost) this.#tellFault(lost, "bytes_lost");
+    for (const direction of DIRECTIONS) {
+      const { waiting } = this.#queues.of(direction);
+      if (waiting.length > 0) waiting.length = 0;
+      this.#abandon(direction);
+      this.#bodies?.close(direction);
+    }
     this.#scope.end();
-    this.#options.sessions?.delete(this);
-    const { observer, outlet, origin } = this.#options;
+    const { observer, outlet, origin, sessions } = this.#options;
+    sessions?.delete(this);
     const result = this.#fault === undefined ? ended : "fault";
     const observed = this.#exchange.observabilityMode || undefined;
     const end: SessionEnd = { result, fault: this.#fault, error, observed };
@@ -375,13 +387,6 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.late) this.#scope.forget();
   }
 
-  #endDirection(direction: Direction): void {
-    const { waiting } = this.#queues.of(direction);
-    if (waiting.length > 0) waiting.length = 0;
-    this.#abandon(direction);
-    this.#bodies?.close(direction);
-  }
-
   /** To `done` of the processors, and to the decision log. */
   #tellEnd(result: SessionResult): void {
     if (this.#record === undefined) return;
@@ -389,8 +394,11 @@ export class Session implements AnswerOwner, BodyOwner {
     const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs };
     this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
     const observed = this.#exchange.observabilityMode ? "observability_mode" : undefined;
-    const pretended = this.#rules.shadow ? "shadow" : observed;
-    const decision = this.#record.decision({ ...ending, scope: this.#scope, pretended });
+    const decision = this.#record.decision({
+      ...ending,
+      scope: this.#scope,
+      pretended: this.#rules.shadow ? "shadow" : observed,
+    });
     if (decision) decisions?.record(decision);
   }
 }

@@ -158,15 +158,16 @@ export class BodyFlow implements BodyScene {
   }
 
   /** The fault of a body whose handlers did not see its end, and have something to say there. */
-  get lostTail(): Fault | undefined {
+  get lostTail(): Soon<Fault | undefined> {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
     if (this.ended || this.#pieceCount === 0 || !mayHideEnd || this.#watched) return undefined;
-    for (const stage of this.#stages) {
-      const lost = stage.lostTail?.();
-      if (lost !== undefined) return lost;
-    }
-    return undefined;
+    return this.#lostTailOf(this.#stages);
+  }
+
+  #lostTailOf([stage, ...others]: readonly BodyStage[]): Soon<Fault | undefined> {
+    if (stage === undefined) return undefined;
+    return after(stage.lostTail?.(), (lost) => lost ?? this.#lostTailOf(others));
   }
 
   /** Nobody waits for it any more. */

@@ -101,10 +101,12 @@ export class BodyRunner {
    * can tell that from a client that went away. Of a transaction that did not come to its end by itself, only a request
    * counts to which there is a response.
    */
-  lostTail(completed: boolean): Fault | undefined {
+  lostTail(completed: boolean): Soon<Fault | undefined> {
     const { request, response } = this.#flows;
     const isAnswered = completed || this.#options.exchange.headers("response") !== undefined;
-    return (isAnswered ? request?.lostTail : undefined) ?? (completed ? response?.lostTail : undefined);
+    const ofRequest = isAnswered ? request?.lostTail : undefined;
+    const ofResponse = completed ? response?.lostTail : undefined;
+    return after(ofRequest, (lost) => lost ?? ofResponse);
   }
 
   /** The headers of a direction whose answer is held back. */

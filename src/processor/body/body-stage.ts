@@ -24,8 +24,8 @@ export interface BodyStage {
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined>;
   /** Nothing more comes. `complete` is false where there is more, which passes unseen. */
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined>;
-  /** The fault of a body whose end this stage was never told of, where it has something to say there, as far as one knows. */
-  lostTail?(): Fault | undefined;
+  /** Ends a body whose end Envoy did not tell: the fault of what the handler adds there, which is lost. */
+  lostTail?(): Soon<Fault | undefined>;
   /** Frees what it holds; nobody waits for it any more. */
   close(): void;
 }

@@ -60,8 +60,14 @@ export class ChunkStage implements BodyStage {
     );
   }
 
-  lostTail(): Fault | undefined {
-    return this.#handler.end === undefined || this.#limit.exceeded ? undefined : this.#host.lostTail();
+  lostTail(): Soon<Fault | undefined> {
+    if (this.#limit.exceeded) return undefined;
+    let isLost = false;
+    const ended = this.#end(() => {
+      isLost = true;
+      return undefined;
+    });
+    return after(ended, (end) => (end !== undefined || isLost ? this.#host.lostTail() : undefined));
   }
 
   close(): void {}

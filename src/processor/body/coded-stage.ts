@@ -66,7 +66,7 @@ export class CodedStage implements BodyStage {
     return this.#ended(await encoder.endTo(this.#deliver(emit)));
   }
 
-  lostTail(): Fault | undefined {
+  lostTail(): Soon<Fault | undefined> {
     return this.#options.inner.lostTail?.();
   }
 

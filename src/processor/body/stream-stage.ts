@@ -5,6 +5,7 @@ import type { AnyBodyHandler } from "../body-handler.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
 import { emitTail, tailEmit } from "./chunk-stage.ts";
+import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
@@ -22,6 +23,8 @@ export class StreamStage implements BodyStage {
   #iterator: AsyncIterator<unknown> | undefined;
   #running: Promise<StageEnd | undefined> | undefined;
   #finished = false;
+  /** Nobody waits for it any more, but for what it has left. */
+  #isDraining = false;
   /** Bytes given to the handler, and not yielded by it. */
   #keptBytes = 0;
   #emit: Emit = () => undefined;
@@ -58,13 +61,29 @@ export class StreamStage implements BodyStage {
     return await this.#endLoop();
   }
 
-  /** What it would have yielded nobody knows; that it was given more than it yielded, one does. */
-  lostTail(): Fault | undefined {
-    return this.#finished || this.#keptBytes <= 0 ? undefined : this.#host.lostTail();
+  /**
+   * Lets the loop come to its end, to see whether it yields anything there. A loop that waits for something else than
+   * chunks is closed; it has something left if it was given more bytes than it yielded.
+   */
+  lostTail(): Soon<Fault | undefined> {
+    if (this.#running === undefined || this.#finished) return undefined;
+    let isLost = false;
+    this.#emit = () => {
+      isLost = true;
+      return undefined;
+    };
+    this.#isDraining = true;
+    const turn = new Promise<undefined>((resolve) => setImmediate(resolve, undefined));
+    return Promise.race([this.#endLoop(), turn]).then((end) => {
+      const hasMore = end !== undefined || (!this.#finished && this.#keptBytes > 0);
+      this.#isDraining = false;
+      this.close();
+      return isLost || hasMore ? this.#host.lostTail() : undefined;
+    });
   }
 
   close(): void {
-    if (this.#iterator === undefined || this.#finished) return;
+    if (this.#iterator === undefined || this.#finished || this.#isDraining) return;
     this.#finished = true;
     this.#emit = () => undefined;
     this.#source.fail();
