@@ -369,14 +369,13 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#isEnding = false;
     if (lost) this.#tellFault(lost, "bytes_lost");
     for (const direction of DIRECTIONS) {
-      const { waiting } = this.#queues.of(direction);
-      if (waiting.length > 0) waiting.length = 0;
+      this.#queues.of(direction).waiting.length = 0;
       this.#abandon(direction);
       this.#bodies?.close(direction);
     }
     this.#scope.end();
-    const { observer, outlet, origin, sessions } = this.#options;
-    sessions?.delete(this);
+    this.#options.sessions?.delete(this);
+    const { observer, outlet, origin } = this.#options;
     const result = this.#fault === undefined ? ended : "fault";
     const observed = this.#exchange.observabilityMode || undefined;
     const end: SessionEnd = { result, fault: this.#fault, error, observed };
@@ -394,11 +393,8 @@ export class Session implements AnswerOwner, BodyOwner {
     const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs };
     this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
     const observed = this.#exchange.observabilityMode ? "observability_mode" : undefined;
-    const decision = this.#record.decision({
-      ...ending,
-      scope: this.#scope,
-      pretended: this.#rules.shadow ? "shadow" : observed,
-    });
+    const pretended = this.#rules.shadow ? "shadow" : observed;
+    const decision = this.#record.decision({ ...ending, scope: this.#scope, pretended });
     if (decision) decisions?.record(decision);
   }
 }
