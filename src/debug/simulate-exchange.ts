@@ -42,7 +42,7 @@ export async function simulateExchange(
     async drive(transaction) {
       const peer = new ProcessorPeer(timed.processor, { ...peerOptions, rules });
       const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
-      return simulatedTransaction(result, peer.faults, warnings);
+      return simulatedTransaction(result, peer, warnings);
     },
     close: async () => undefined,
   });

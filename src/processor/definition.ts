@@ -65,6 +65,12 @@ export interface ProcessorDefinition<S, C = undefined, G extends DescService = D
    * its handlers are at work, or may still be called. Default: `envoy`.
    */
   readonly onFault?: FaultPolicy | undefined;
+  /**
+   * Whether handlers of trailers and of responses may read `tx.request`. `false` declares that none of them does: then
+   * `ext-proc check` recommends `request_header_mode: SKIP` if nothing else needs the request headers, which saves Envoy a
+   * message for each request. Default: true.
+   */
+  readonly readsRequest?: boolean | undefined;
   /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
   /** Called once when a transaction is over in which a handler of this processor ran. What it throws is only logged. */
@@ -114,6 +120,7 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
     FAULT_POLICIES.some((policy) => policy === value)
       ? undefined
       : `is ${shown(value)}, must be one of ${FAULT_POLICIES.map((policy) => `"${policy}"`).join(", ")}`,
+  readsRequest: (value) => (typeof value === "boolean" ? undefined : `is ${kindOf(value)}, must be true or false`),
   setup: isFunction,
   done: isFunction,
   close: isFunction,

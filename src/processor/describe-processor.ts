@@ -100,6 +100,18 @@ function handlersOf({ definitions }: RunRules, phase: Phase): string[] {
   return definitions.filter((definition) => definition[phase] !== undefined).map(({ name }) => `${name}.${phase}`);
 }
 
+/** Handlers that can read these headers in `tx`, of processors that have no handler for the headers themselves. */
+function headReaders({ definitions }: RunRules, direction: Direction, phases: readonly Phase[]): string[] {
+  return definitions
+    .filter((definition) => definition[`${direction}Headers`] === undefined)
+    .filter(({ readsRequest }) => direction === "response" || readsRequest !== false)
+    .flatMap((definition) =>
+      phases
+        .filter((phase) => definition[phase] !== undefined)
+        .map((phase) => `${definition.name}.${phase}: it can read tx.${direction}`),
+    );
+}
+
 function requestHeaderReasons(rules: RunRules): string[] {
   const request = claimsOf(rules, "request").map(nameIn(rules, "request"));
   const response = claimsOf(rules, "response").map(
@@ -108,6 +120,7 @@ function requestHeaderReasons(rules: RunRules): string[] {
   );
   return [
     ...handlersOf(rules, "requestHeaders"),
+    ...headReaders(rules, "request", ["requestTrailers", "responseHeaders", "responseTrailers"]),
     ...request.map((name) => `${name}: its length and coding stand there`),
     ...response,
   ];
@@ -117,6 +130,7 @@ function responseHeaderReasons(rules: RunRules): string[] {
   const claims = claimsOf(rules, "response").map(nameIn(rules, "response"));
   return [
     ...handlersOf(rules, "responseHeaders"),
+    ...headReaders(rules, "response", ["responseTrailers"]),
     ...claims.map((name) => `${name}: its length, coding and status stand there`),
   ];
 }

@@ -35,13 +35,15 @@ export interface SessionEnd {
  * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
  * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
  * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
+ * - `request_headers_not_sent`: a handler read `tx.request`, and Envoy did not send the request headers.
  */
 export type UnenforcedReason =
   | "observability_mode"
   | "shadow"
   | "immediate_response_disabled"
   | "immediate_response_too_late"
-  | "body_not_sent";
+  | "body_not_sent"
+  | "request_headers_not_sent";
 
 /** Every such reason, for counters that start at zero. */
 export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
@@ -50,6 +52,7 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "immediate_response_disabled",
   "immediate_response_too_late",
   "body_not_sent",
+  "request_headers_not_sent",
 ];
 
 /** Where a session's answers go. No method may throw. */

@@ -70,7 +70,7 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#rules = rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
     this.#timers = timers;
     this.#exchange = new Exchange(this.#rules);
-    this.#scope = new TransactionScope(this.#exchange, options);
+    this.#scope = new TransactionScope(this.#exchange, options, options.observer);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     if (this.#rules.bodies) {
       const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };

@@ -50,8 +50,8 @@ export interface Transaction<S = unknown, C = unknown> {
   /** The route's configuration, as the processor's schema made it; undefined without a schema. */
   readonly config: C;
   /**
-   * The request headers with what processors changed so far, this one included; empty where Envoy did not send them
-   * (`request_header_mode: SKIP`).
+   * The request headers with what processors changed so far, this one included. They are empty if Envoy did not send them
+   * (`request_header_mode: SKIP`); reading them then is counted and logged as `request_headers_not_sent`.
    */
   readonly request: Head;
   /** The response headers, likewise; undefined until Envoy sends them. */
@@ -87,19 +87,26 @@ export interface ScopeOptions {
   readonly peer?: Peer | undefined;
 }
 
+/** Is told that a handler read `tx.request` on a stream without request headers. A `SessionObserver` is one. */
+export interface UnseenHeadObserver {
+  unenforced?(reason: "request_headers_not_sent", wanted: string, origin: Origin): void;
+}
+
 /** What the transactions of a composed processor share: one exchange, one set of heads, one signal. */
 export class TransactionScope {
   exchange: Exchange;
   #options: ScopeOptions;
+  readonly #observer: UnseenHeadObserver | undefined;
   #grpcMetadata: GrpcMetadata | undefined;
   #request: Head | undefined;
   #response: Head | undefined;
   #abort: AbortController | undefined;
   #over = false;
 
-  constructor(exchange: Exchange, options: ScopeOptions) {
+  constructor(exchange: Exchange, options: ScopeOptions, observer?: UnseenHeadObserver) {
     this.exchange = exchange;
     this.#options = options;
+    this.#observer = observer;
   }
 
   get origin(): Origin {
@@ -121,8 +128,15 @@ export class TransactionScope {
   }
 
   get request(): Head {
-    this.#request ??= headOf(() => this.exchange.headerFields("request"));
+    this.#request ??= this.#requestHead();
     return this.#request;
+  }
+
+  /** Called once in a transaction, and only if a handler looks at its request. */
+  #requestHead(): Head {
+    const isUnseen = this.exchange.headers("request") === undefined && this.exchange !== NOTHING_LEFT;
+    if (isUnseen) this.#observer?.unenforced?.("request_headers_not_sent", "tx.request", this.origin);
+    return headOf(() => this.exchange.headerFields("request"));
   }
 
   get response(): Head | undefined {

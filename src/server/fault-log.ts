@@ -14,6 +14,8 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
   immediate_response_disabled: "a processor answered itself, and Envoy takes no immediate response",
   immediate_response_too_late: "a processor answered itself when response headers had left: Envoy resets the client",
   body_not_sent: "Envoy does not send a body that a body handler wants, so that it passes unseen",
+  request_headers_not_sent:
+    "a handler read tx.request, which is empty: Envoy does not send request headers; set request_header_mode: SEND",
 };
 
 /**

@@ -9,7 +9,17 @@ import type { Origin } from "../processor/transaction.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/fault-status.ts";
 import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
+import type { Warning } from "../simulator/outcome.ts";
 import type { LivePeer } from "./drive-transaction.ts";
+
+/** What the simulated Envoy cannot see: its own part of the exchange is all right. */
+const REQUEST_UNSEEN: Warning = {
+  code: "request_headers_not_sent",
+  phase: undefined,
+  header: undefined,
+  rule: "a handler read tx.request, which is empty: with request_header_mode SKIP Envoy does not send request headers",
+  wayOut: "set request_header_mode SEND",
+};
 
 /** How a processor runs in a simulation. */
 export interface ProcessorPeerOptions {
@@ -28,6 +38,8 @@ export interface ProcessorPeerOptions {
 export class ProcessorPeer implements LivePeer {
   /** Every fault there was, failures of `done` included. */
   readonly faults: Fault[] = [];
+  /** What only the processor's side notices. */
+  readonly warnings: Warning[] = [];
   readonly #processor: Processor;
   readonly #options: ProcessorPeerOptions;
   #session: Session | undefined;
@@ -56,7 +68,10 @@ export class ProcessorPeer implements LivePeer {
       observer: {
         message: (phase) => observer?.message(phase, origin),
         ended: (end) => observer?.ended(end, origin),
-        unenforced: (reason, wanted) => observer?.unenforced?.(reason, wanted, origin),
+        unenforced: (reason, wanted) => {
+          if (reason === "request_headers_not_sent") this.warnings.push(REQUEST_UNSEEN);
+          observer?.unenforced?.(reason, wanted, origin);
+        },
         fault: (failure, outcome) => {
           this.faults.push(failure);
           observer?.fault?.(failure, outcome, origin);

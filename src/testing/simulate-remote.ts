@@ -31,7 +31,7 @@ export function simulateRemote(target: string, options: EnvoyOptions = {}): Simu
       connection ??= connect(baseUrl);
       const { client, readStatus, isReachable } = await connection;
       const peer = (await isReachable()) ? new RemotePeer(client, readStatus) : NOBODY;
-      return simulatedTransaction(await driveTransaction(peer, transaction), []);
+      return simulatedTransaction(await driveTransaction(peer, transaction), { faults: [] });
     },
     async close() {
       const connected = await connection;

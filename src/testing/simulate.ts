@@ -45,7 +45,7 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
       await life.begin();
       const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
       const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
-      return simulatedTransaction(result, peer.faults, warnings);
+      return simulatedTransaction(result, peer, warnings);
     },
     close: () => life.setup.close(),
   });

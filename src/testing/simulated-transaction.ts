@@ -84,14 +84,14 @@ export interface SimulatedTransaction {
  */
 export function simulatedTransaction(
   outcome: Outcome,
-  faults: readonly Fault[],
+  { faults, warnings = [] }: { readonly faults: readonly Fault[]; readonly warnings?: readonly Warning[] },
   unreturned: readonly Warning[] = [],
 ): SimulatedTransaction {
   const { upstream, client, counters } = outcome;
   return {
     request: upstream && upstreamRequest(upstream),
     response: { status: client.status, ...receivedMessage(client), end: client.end },
-    warnings: faults.length > 0 ? outcome.warnings : [...outcome.warnings, ...unreturned],
+    warnings: [...outcome.warnings, ...warnings, ...(faults.length > 0 ? [] : unreturned)],
     faults,
     counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
     metadata: outcome.dynamicMetadata,

@@ -36,7 +36,7 @@ async function refusal(folder: string, ...args: readonly string[]): Promise<[num
 }
 
 const PROPERTIES =
-  "name, state, config, timeoutMs, onFault, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers";
+  "name, state, config, timeoutMs, onFault, readsRequest, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers";
 
 describe("loadProcessor", () => {
   test("makes hello of nothing", async () => {

@@ -50,7 +50,7 @@ describe("defineProcessor", () => {
   test("refuses a property that it does not know, and lists those it does", () => {
     expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
       new TypeError(
-        "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
+        "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, readsRequest, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
       ),
     );
     for (const property of ["requestBodies", "toString", "__proto_"])

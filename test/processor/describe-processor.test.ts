@@ -32,10 +32,30 @@ describe("the processing mode", () => {
       request_trailer_mode: "SKIP",
       response_trailer_mode: "SKIP",
     });
-    expect(modesOf(one("p", { responseTrailers: () => undefined }))).toMatchObject({
-      request_header_mode: "SKIP",
-      response_header_mode: "SKIP",
-      response_trailer_mode: "SEND",
+    expect(modesOf(one("p", {}))).toMatchObject({ request_header_mode: "SKIP", response_header_mode: "SKIP" });
+  });
+
+  test.each([
+    ["requestTrailers", "SKIP"],
+    ["responseHeaders", "SEND"],
+    ["responseTrailers", "SEND"],
+  ] as const)("sends the headers that a %s handler can read in tx", (phase, responseHeaders) => {
+    const handler = { [phase]: () => undefined };
+    expect(modesOf(one("p", handler))).toMatchObject({
+      request_header_mode: "SEND",
+      response_header_mode: responseHeaders,
+    });
+    expect(described(one("p", handler)).processingMode[0]?.why).toEqual([`p.${phase}: it can read tx.request`]);
+    expect(modesOf(one("p", { ...handler, readsRequest: true })).request_header_mode).toBe("SEND");
+    expect(modesOf(one("p", { ...handler, readsRequest: false })).request_header_mode).toBe("SKIP");
+  });
+
+  test("sends request headers if one of several processors may read them", () => {
+    const careless = one("a", { responseHeaders: () => undefined });
+    const careful = one("b", { responseHeaders: () => undefined, readsRequest: false });
+    expect(described(compose(careful, careless)).processingMode[0]).toMatchObject({
+      mode: "SEND",
+      why: ["a.responseHeaders: it can read tx.request"],
     });
   });
 
