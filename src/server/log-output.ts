@@ -166,6 +166,8 @@ export function standardLogOutput(): LogOutput {
  * process that inherits standard output makes it blocking again, for this process too.
  */
 function unblockStandardOutput(): void {
+  // On Windows, Node itself makes pipes blocking and relies on it.
+  if (process.platform === "win32") return;
   // Node has no public name for this. A file or a device has no such handle, and no reader that could stall.
   (process.stdout as { _handle?: { setBlocking?(isBlocking: boolean): unknown } })._handle?.setBlocking?.(false);
 }

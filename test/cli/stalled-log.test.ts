@@ -57,6 +57,35 @@ test.each(UNREAD)("a server whose log is not read answers and ends on SIGTERM: $
   expect(await once(child, "exit")).toEqual([0, null]);
 });
 
+test("lines that waited for the reader are written at the end of the process if it reads on", async () => {
+  const folder = await temporaryFolder();
+  const main = join(folder, "main.sock");
+  const args = ["--admin-listen", "off", "--status-listen", "off", "--drain-delay-ms", "0", "--listen", `unix:${main}`];
+  const child = spawn(process.execPath, [MAIN, "serve", fixture("stdout-filling.js"), ...args], {
+    stdio: ["ignore", "pipe", 2],
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  await vi.waitFor(() => expect(existsSync(main)).toBe(true), { timeout: 20_000 });
+  await failTransactions(main, 3);
+  const ended = once(child, "close");
+  child.kill("SIGTERM");
+  let text = "";
+  child.stdout?.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  expect(await ended).toEqual([0, null]);
+  const lines = text.replace(/^x+/, "").trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual([
+    expect.stringContaining("Starting gRPC server"),
+    expect.stringContaining("Status and admin listeners"),
+    ...Array.from({ length: 3 }, () => expect.any(String)),
+    expect.stringContaining("Stopping"),
+    "Stopped",
+  ]);
+});
+
 test("a server whose log goes to a full disk answers, counts lost lines and keeps none", async () => {
   const folder = await temporaryFolder();
   const [main, status] = [join(folder, "main.sock"), join(folder, "status.sock")];

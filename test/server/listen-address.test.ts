@@ -42,6 +42,8 @@ describe("parseListenAddress", () => {
     "tcp://10.0.0.1:9002",
     "unix:",
     "unix:a\0b",
+    // No room in the folder for the name under which the socket is bound first.
+    `unix:/${"f".repeat(100)}/a`,
     "OFF",
   ])("says what is wrong with %j and how to write one", (text) => {
     const problem = parseListenAddress(text);

@@ -216,13 +216,19 @@ describe("a socket file", () => {
     expect(process.umask()).toBe(0);
   });
 
-  test.skipIf(process.getuid?.() !== 0)(
-    "of another user that this user may not touch is refused with the name of its owner",
-    async () => {
+  test.skipIf(process.getuid?.() !== 0).each([
+    [0o660, /there is a socket of user 0, which this user may not connect to; remove it as that user$/],
+    [
+      0o666,
+      /a socket of user 0 that nothing listens on, and this user may not remove it \(E(?:PERM|ACCES)\); remove it/,
+    ],
+  ])(
+    "of another user that this user may not touch is refused with the id of its owner: mode %i",
+    async (mode, problem) => {
       const folder = folderForTest();
       const path = join(folder, "foreign.sock");
       await leaveStaleSocket(path);
-      chmodSync(path, 0o660);
+      chmodSync(path, mode);
       chmodSync(folder, 0o1777);
       const uid = 65_534;
       // Another process, since the user of this one cannot come back.
@@ -237,9 +243,7 @@ describe("a socket file", () => {
       writeFileSync(program, script);
       const child = fork(program, [], { execArgv: [], silent: true });
       const [message] = await once(child, "message");
-      expect(message).toMatch(
-        /there is a socket of user 0, which this user may not connect to; remove it as that user$/,
-      );
+      expect(message).toMatch(problem);
       expect(statSync(path).isSocket()).toBe(true);
     },
   );
