@@ -2,11 +2,12 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { INTERNAL_ERROR, NO_ERROR } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
 import { Session } from "../processor/session.ts";
-import { CUT_OFF, type SessionEnd, type SessionOutlet } from "../processor/session-observer.ts";
+import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../processor/session-observer.ts";
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
@@ -50,7 +51,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
-    const { processor, observer, sessions, rules, setup, bodyBudget, decisions } = options;
+    const { processor, observer, sessions, rules, setup, bodyBudget, decisions, threadWatch } = options;
     const metadataValues = (name: string) => headers.all(name);
     this.#session = new Session(processor, {
       origin: "envoy",
@@ -63,6 +64,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       setup,
       bodyBudget,
       decisions,
+      threadWatch,
     });
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
@@ -97,9 +99,9 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     else this.#session.fail(fault("malformed_message", "the request ends inside a message"));
   }
 
-  onReset(): void {
+  onReset(code: number): void {
     this.#isReset = true;
-    this.#session.cancel();
+    this.#session.cancel(code === NO_ERROR || code === INTERNAL_ERROR);
   }
 
   onWritable(): void {
@@ -128,7 +130,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#drain();
     if (error !== undefined)
       this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
-    else if (result !== "canceled") this.#reply.end(GrpcStatus.OK);
+    else if (!isCutOff(result)) this.#reply.end(GrpcStatus.OK);
     // Reset, it has no stream left to end; its own deadline has ended it already.
     else if (!this.#isReset) this.#reply.end(GrpcStatus.CANCELLED, CUT_OFF);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.

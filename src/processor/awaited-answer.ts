@@ -1,8 +1,9 @@
 import { type Fault, fault } from "../protocol/fault.ts";
-import type { PhaseMessage } from "../protocol/phase.ts";
+import type { Phase, PhaseMessage } from "../protocol/phase.ts";
 import { AnswerTimer, type AnswerTimerEvents } from "./answer-timer.ts";
 import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
+import type { RunRule } from "./run-rules.ts";
 import type { TimeLimit } from "./time-limit.ts";
 import type { Timers } from "./timers.ts";
 
@@ -99,6 +100,13 @@ export class AwaitedAnswer implements AnswerTimerEvents {
     waiting.timer.stop();
     waiting.owner.answered(waiting.message, answer);
   }
+}
+
+/** The fault of an answer that took too long. */
+export function timedOut(rule: RunRule | undefined, phase: Phase): Fault {
+  const processor = rule?.definition.name ?? "";
+  const text = `processor "${processor}", ${phase}: no answer within ${rule?.limit.timeoutMs} ms`;
+  return fault("handler_timeout", text, { processor });
 }
 
 /** A defect of this library, as a fault. */

@@ -1,7 +1,11 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
-import type { AwaitedAnswer } from "./awaited-answer.ts";
+import { type AnswerOwner, AwaitedAnswer } from "./awaited-answer.ts";
+import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
+import type { RunRule, RunRules } from "./run-rules.ts";
+import { MARGIN_MS } from "./time-limit.ts";
+import type { Timers } from "./timers.ts";
 
 /** The messages of one direction, which are answered in their order. */
 export class DirectionQueue {
@@ -10,6 +14,26 @@ export class DirectionQueue {
   /** Index of the definition whose handler is at work, where it is asynchronous. */
   at = 0;
   readonly waiting: ProcessingRequest[] = [];
+
+  /** The handler of the definition with this index is at work. */
+  work(index: number, rule: RunRule | undefined): void {
+    this.at = index;
+    if (rule) this.awaited?.continueWith(rule.limit);
+  }
+
+  /** Waits for handlers at work, which owe the answer to a message. */
+  await(
+    owner: AnswerOwner,
+    message: PhaseMessage,
+    {
+      answer,
+      timers,
+      rules,
+    }: { readonly answer: Promise<RunResult>; readonly timers: Timers; readonly rules: RunRules },
+  ): void {
+    const rule = rules.rules[this.at];
+    if (rule) this.awaited = new AwaitedAnswer(owner, message, { answer, timers, limit: rule.limit });
+  }
 
   /** Waits no more for handlers at work, which are late from here on; gives what they were to answer. */
   abandon(late: LateHandlers): PhaseMessage | undefined {
@@ -25,6 +49,26 @@ export class DirectionQueue {
 export class DirectionQueues {
   readonly request: DirectionQueue = new DirectionQueue();
   readonly response: DirectionQueue = new DirectionQueue();
+
+  /** Messages that wait for a handler to settle. */
+  get backlog(): number {
+    return this.request.waiting.length + this.response.waiting.length;
+  }
+
+  /** True while an answer waits for a handler. */
+  get running(): boolean {
+    return this.request.awaited !== undefined || this.response.awaited !== undefined;
+  }
+
+  /**
+   * For how long Envoy has to be asked to wait, in milliseconds, as it extends both directions by that, and each of them
+   * once: so for all that is waited for, and may be yet.
+   */
+  wantedTimeMs(grantMs: number, { longestTimeoutMs, declaration }: RunRules): number {
+    const wanted = ({ awaited }: DirectionQueue) =>
+      awaited === undefined ? grantMs : longestTimeoutMs - awaited.passedMs + MARGIN_MS;
+    return Math.min(Math.max(wanted(this.request), wanted(this.response)), declaration.maxMessageTimeoutMs);
+  }
 
   /** By name: with two names for one place in the code engines look each up in a table. */
   of(direction: Direction): DirectionQueue {

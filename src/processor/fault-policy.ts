@@ -19,6 +19,7 @@ export function stricterPolicy(policy: FaultPolicy, other: FaultPolicy | undefin
  * - `bytes_lost`: the stream was over before the fault, and a body left without its last bytes. No policy changes that.
  * - `observed`: Envoy only watches (`observability_mode`), so nothing came of it.
  * - `shadow`: the server only pretends (`--shadow`), so the transaction went on unchanged, without handlers.
+ * - `too_late`: Envoy had gone on before the fault was known, so the policy could not be applied.
  */
 export type FaultOutcome =
   | "grpc_error"
@@ -28,7 +29,8 @@ export type FaultOutcome =
   | "fail_open_impossible"
   | "bytes_lost"
   | "observed"
-  | "shadow";
+  | "shadow"
+  | "too_late";
 
 /** Every outcome, for counters that start at zero. */
 export const FAULT_OUTCOMES: readonly FaultOutcome[] = [
@@ -40,6 +42,7 @@ export const FAULT_OUTCOMES: readonly FaultOutcome[] = [
   "bytes_lost",
   "observed",
   "shadow",
+  "too_late",
 ];
 
 /** What a transaction allows at the moment of a fault. */

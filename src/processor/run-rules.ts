@@ -5,7 +5,7 @@ import {
   type EnvoyDeclarationInit,
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { DIRECTIONS, type Direction, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
+import { DIRECTIONS, type Direction, directionOf, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
 import { protectsLength } from "../protocol/protected-length.ts";
 import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
 import {
@@ -58,6 +58,8 @@ export interface RunRules {
   readonly longestTimeoutMs: number;
   /** For faults that no processor is to blame for: the strictest of all. */
   readonly strictest: FaultPolicy;
+  /** A definition has a handler of the response, of any phase. */
+  readonly handlesResponse: boolean;
   /** A definition wants to hear of the end of transactions. */
   readonly hasDone: boolean;
   /** The directions whose bodies have handlers. */
@@ -65,6 +67,8 @@ export interface RunRules {
   /** The handlers of bodies, in the order in which they run; undefined where there are none. */
   readonly bodies: BodyClaims | undefined;
 }
+
+const RESPONSE_PHASES = PHASES.filter((phase) => directionOf(phase) === "response");
 
 /** Works out the rules of a processor, once. */
 export function runRules(processor: Processor, options: RunOptions = {}): RunRules {
@@ -85,9 +89,21 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");
   const longestTimeoutMs = Math.max(...rules.map(({ limit }) => limit.timeoutMs));
   const hasDone = rules.some(({ definition }) => definition.done !== undefined);
+  const handlesResponse = definitions.some((definition) => RESPONSE_PHASES.some((phase) => handles(definition, phase)));
   const bodies = bodyClaims(definitions);
   const claims = { request: (bodies?.request.length ?? 0) > 0, response: (bodies?.response.length ?? 0) > 0 };
-  return { declaration, shadow, definitions, rules, longestTimeoutMs, strictest, hasDone, claims, bodies };
+  return {
+    declaration,
+    shadow,
+    definitions,
+    rules,
+    longestTimeoutMs,
+    strictest,
+    handlesResponse,
+    hasDone,
+    claims,
+    bodies,
+  };
 }
 
 const known = new WeakMap<Processor, RunRules>();
@@ -119,8 +135,15 @@ export function policyFor(
     .reduce((policy, { onFault }) => stricterPolicy(policy, onFault), blamed.onFault);
 }
 
-function handles({ grpc, ...definition }: AnyDefinition, phase: Phase): boolean {
-  return definition[phase] !== undefined || (grpc !== undefined && isBodyPhase(phase));
+/** True if a definition has a handler of a phase. */
+export function handles(definition: AnyDefinition, phase: Phase): boolean {
+  return definition[phase] !== undefined || (definition.grpc !== undefined && isBodyPhase(phase));
+}
+
+/** The processors that have a handler of a phase, by their names. */
+export function namesOfHandlers({ definitions }: RunRules, phase: Phase): string {
+  const handling = definitions.filter((definition) => handles(definition, phase));
+  return handling.map(({ name }) => name).join("+");
 }
 
 /** What of the operator's and the authors' wishes cannot be had, in a line each. */

@@ -2,15 +2,27 @@ import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ext
 import type { Fault } from "../protocol/fault.ts";
 import type { Phase } from "../protocol/phase.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
+import type { ThreadHold } from "./thread-watch.ts";
 import type { Origin, TransactionResult } from "./transaction.ts";
 
 /** How a transaction ended. */
 export type SessionResult = TransactionResult;
 
 /** Every result, for counters that start at zero. */
-export const SESSION_RESULTS: readonly SessionResult[] = ["completed", "immediate_response", "fault", "canceled"];
+export const SESSION_RESULTS: readonly SessionResult[] = [
+  "completed",
+  "immediate_response",
+  "fault",
+  "unanswered",
+  "canceled",
+];
 
-/** What a peer is told that is still there at the end of a `canceled` transaction. */
+/** True for a transaction that the peer left before it was over: its stream never ends with OK, which says "let it pass". */
+export function isCutOff(result: SessionResult): boolean {
+  return result === "unanswered" || result === "canceled";
+}
+
+/** What a peer is told that is still there at the end of an `unanswered` or `canceled` transaction. */
 export const CUT_OFF = "the peer ended its messages while it was owed an answer that waits for more of them";
 
 /** The end of a transaction; `fault` is there where `result` is `fault`. */
@@ -25,6 +37,8 @@ export interface SessionEnd {
    * error would fail the transaction that Envoy merely copies to us.
    */
   readonly observed?: boolean | undefined;
+  /** The handler that the transaction waited for, where `result` is `unanswered`. */
+  readonly waiting?: HandlerPlace | undefined;
 }
 
 /**
@@ -36,6 +50,8 @@ export interface SessionEnd {
  * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
  * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
  * - `request_headers_not_sent`: a handler read `tx.request`, and Envoy did not send the request headers.
+ * - `phase_not_sent`: Envoy skipped headers that a handler wants.
+ * - `answer_too_late`: the answer left after Envoy had stopped to wait for it.
  */
 export type UnenforcedReason =
   | "observability_mode"
@@ -43,7 +59,18 @@ export type UnenforcedReason =
   | "immediate_response_disabled"
   | "immediate_response_too_late"
   | "body_not_sent"
-  | "request_headers_not_sent";
+  | "request_headers_not_sent"
+  | "phase_not_sent"
+  | "answer_too_late";
+
+/** The handler that something is about. */
+export interface HandlerPlace {
+  /** Name of the processor. */
+  readonly processor: string;
+  readonly phase: Phase;
+  /** What to change so that it does not happen again, as an instruction. */
+  readonly setting: string;
+}
 
 /** Every such reason, for counters that start at zero. */
 export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
@@ -53,6 +80,8 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "immediate_response_too_late",
   "body_not_sent",
   "request_headers_not_sent",
+  "phase_not_sent",
+  "answer_too_late",
 ];
 
 /** Where a session's answers go. No method may throw. */
@@ -78,8 +107,13 @@ export interface SessionObserver {
   ended(end: SessionEnd, origin: Origin): void;
   /** Something failed: once for each fault, before what comes of it. */
   fault?(fault: Fault, outcome: FaultOutcome, origin: Origin): void;
-  /** A processor wanted something that did not happen; `wanted` says what, without any value. */
-  unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin): void;
+  /**
+   * A processor wanted something that did not happen; `wanted` says what, without any value. `place` names the handler
+   * where one handler is concerned.
+   */
+  unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void;
+  /** Something held the thread, and with it all answers. */
+  threadHeld?(hold: ThreadHold): void;
   /** A `done` of a processor threw. */
   doneFailed?(processor: string, cause: unknown, origin: Origin): void;
 }

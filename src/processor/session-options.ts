@@ -5,6 +5,7 @@ import type { RunRules } from "./run-rules.ts";
 import type { SessionObserver, SessionOutlet } from "./session-observer.ts";
 import type { SessionSet } from "./session-set.ts";
 import type { ProcessorSetup } from "./setup.ts";
+import type { ThreadWatch } from "./thread-watch.ts";
 import type { Timers } from "./timers.ts";
 import type { ScopeOptions } from "./transaction.ts";
 
@@ -20,6 +21,8 @@ export interface SharedSessionOptions {
   readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
   /** Counts the bytes of bodies that are held, of all sessions. Default: one for all servers of the process. */
   readonly bodyBudget?: BodyBudget | undefined;
+  /** Notices handlers that hold the thread. Default: nobody does. */
+  readonly threadWatch?: ThreadWatch | undefined;
   /** Told what was decided, of a sample of transactions. Default: nobody is. */
   readonly decisions?: DecisionLog | undefined;
 }

@@ -1,27 +1,32 @@
-import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Phase } from "../protocol/phase.ts";
 import { type AnswerSummary, summarizeAnswers } from "./answer-summary.ts";
-import { addToTrail, type Decision, type DecisionTrail } from "./decision.ts";
+import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
+import type { HandlerChain } from "./run-handlers.ts";
+import type { RunRules } from "./run-rules.ts";
+import type { SessionEnd } from "./session-observer.ts";
+import type { SessionOptions } from "./session-options.ts";
 import type { Timers } from "./timers.ts";
+import type { TransactionScope } from "./transaction.ts";
 
 /** What is remembered of one transaction for its end. Made only where a `done` or the decision log asks for it. */
 export class SessionRecord {
   readonly #timers: Timers;
   readonly #startMs: number;
   readonly #trail: DecisionTrail | undefined;
+  readonly #shadow: boolean;
   #faultOutcome: FaultOutcome | undefined;
 
   /** `sampled`: the transaction belongs to the sample of the decision log. */
-  constructor(timers: Timers, sampled: boolean) {
+  constructor(timers: Timers, { sampled, shadow }: { readonly sampled: boolean; readonly shadow: boolean }) {
     this.#timers = timers;
+    this.#shadow = shadow;
     this.#startMs = timers.now();
     this.#trail = sampled ? {} : undefined;
-  }
-
-  /** Since the first message. */
-  get durationMs(): number {
-    return this.#timers.now() - this.#startMs;
   }
 
   /** Answers that went out. */
@@ -39,8 +44,30 @@ export class SessionRecord {
     this.#faultOutcome ??= outcome;
   }
 
-  /** What was decided; undefined where the transaction belongs to no sample. */
-  decision(ending: Omit<Decision, "trail" | "faultOutcome">): Decision | undefined {
-    return this.#trail && { ...ending, trail: this.#trail, faultOutcome: this.#faultOutcome };
+  /** Tells `done` of the processors, and the decision log, that the transaction is over. */
+  tellEnd({ result, fault }: SessionEnd, { scope, chain, options }: RecordedParts): void {
+    const { observer, decisions, origin } = options;
+    const ending = { result, fault, durationMs: this.#timers.now() - this.#startMs };
+    chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
+    if (this.#trail === undefined) return;
+    const observed = scope.exchange.observabilityMode ? "observability_mode" : undefined;
+    const pretended = this.#shadow ? "shadow" : observed;
+    decisions?.record({ ...ending, scope, pretended, trail: this.#trail, faultOutcome: this.#faultOutcome });
   }
+}
+
+/** The record of a transaction that begins with this message; undefined if nobody asks for one. */
+export function sessionRecord(
+  message: ProcessingRequest,
+  { rules, timers, options }: { readonly rules: RunRules; readonly timers: Timers; readonly options: SessionOptions },
+): SessionRecord | undefined {
+  const sampled = options.decisions?.samples(message) === true;
+  return rules.hasDone || sampled ? new SessionRecord(timers, { sampled, shadow: rules.shadow }) : undefined;
+}
+
+/** What a transaction consists of. */
+interface RecordedParts {
+  readonly scope: TransactionScope;
+  readonly chain: HandlerChain;
+  readonly options: Pick<SessionOptions, "observer" | "decisions" | "origin">;
 }

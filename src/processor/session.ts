@@ -13,11 +13,12 @@ import {
   type Direction,
   directionOf,
   isBodyPhase,
+  type Phase,
   type PhaseMessage,
   phaseOf,
 } from "../protocol/phase.ts";
 import { describeSummary } from "./answer-summary.ts";
-import { type AnswerOwner, AwaitedAnswer, runningFailed } from "./awaited-answer.ts";
+import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { decideFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
@@ -26,13 +27,14 @@ import { earlyAnswers } from "./early-answers.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
+import { PassedHandlers, unsentPlace } from "./passed-handlers.ts";
 import { HandlerChain } from "./run-handlers.ts";
+import { runMessage } from "./run-message.ts";
 import { defaultRunRules, type RunRules, runRules } from "./run-rules.ts";
-import type { SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
+import type { HandlerPlace, SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { SessionRecord } from "./session-record.ts";
+import { type SessionRecord, sessionRecord } from "./session-record.ts";
 import type { SessionLinks } from "./session-set.ts";
-import { MARGIN_MS } from "./time-limit.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 import { TransactionScope } from "./transaction.ts";
 
@@ -58,6 +60,9 @@ export class Session implements AnswerOwner, BodyOwner {
   #late: LateHandlers | undefined;
   #fault: Fault | undefined;
   #begun = false;
+  /** The phase that was answered last, and the stretch of the thread's time in which it was. */
+  #answeredPhase: Phase | undefined;
+  #answeredIn = 0;
   /** No handler runs any more: everything passes. */
   #passes = false;
   #halfClosed = false;
@@ -82,12 +87,12 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
   get backlog(): number {
-    return this.#queues.request.waiting.length + this.#queues.response.waiting.length;
+    return this.#queues.backlog;
   }
 
   /** True while an answer, or the end, waits for a handler. */
   get running(): boolean {
-    return this.#isEnding || this.#queues.request.awaited !== undefined || this.#queues.response.awaited !== undefined;
+    return this.#isEnding || this.#queues.running;
   }
 
   /** Handlers that are at work for nobody: their time, or the transaction, is over. Undefined where there is none. */
@@ -105,7 +110,9 @@ export class Session implements AnswerOwner, BodyOwner {
     const direction = phase === undefined ? "request" : directionOf(phase);
     const queue = this.#queues.of(direction);
     if (queue.awaited !== undefined && phase !== undefined) {
-      queue.waiting.push(message);
+      if (this.#exchange.runsAhead(phase)) this.#ranAhead(queue.awaited.message, direction);
+      if (queue.awaited !== undefined) queue.waiting.push(message);
+      else if (!this.#over) this.#take(message, queue);
       return false;
     }
     this.#take(message, queue);
@@ -119,9 +126,14 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#endIfDone();
   }
 
-  /** The peer is gone: nothing can be answered any more. */
-  cancel(): void {
-    this.#end(this.#owes ? "canceled" : "completed");
+  /**
+   * The peer is gone: nothing can be answered any more. `isDone`: it says by that that it needs no more of the stream, as
+   * Envoy does by a reset without a half-close in front of it.
+   */
+  cancel(isDone = false): void {
+    if (this.#over) return;
+    if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#tellFault(this.#passed.neverSent(), "too_late");
+    this.#end(this.#owes ? "unanswered" : "completed");
   }
 
   /** The transport could not read on. Without a fault the peer is gone. */
@@ -132,25 +144,18 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
   shutDown(): void {
-    if (this.#over) return;
-    if (!this.#owes && !this.#exchange.holdsBody) {
-      this.#end("completed");
-      return;
-    }
-    this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
-    // Where everything passed, there is nothing more to be said.
+    if (this.#owes || this.#exchange.holdsBody)
+      this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
+    // If everything passed, or nothing was owed, there is nothing more to be said.
     this.#end("completed");
   }
 
   handlerPending(direction: Direction, index: number): void {
-    const queue = this.#queues.of(direction);
-    queue.at = index;
-    const rule = this.#rules.rules[index];
-    if (rule) queue.awaited?.continueWith(rule.limit);
+    this.#queues.of(direction).work(index, this.#rules.rules[index]);
   }
 
-  bodyUnseen(phase: BodyPhase): void {
-    this.#unenforced("body_not_sent", phase);
+  bodyUnseen(phase: BodyPhase, processors: readonly string[]): void {
+    for (const processor of processors) this.#unenforced("body_not_sent", phase, unsentPlace(processor, phase));
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
@@ -163,27 +168,25 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   needsTime(message: PhaseMessage, grantMs: number): void {
-    const { longestTimeoutMs, declaration } = this.#rules;
-    // Envoy extends both directions by it, and each of them once: so for all that is waited for, and may be yet.
-    const wanted = DIRECTIONS.map((direction) => {
-      const { awaited } = this.#queues.of(direction);
-      return awaited === undefined ? grantMs : longestTimeoutMs - awaited.passedMs + MARGIN_MS;
-    });
-    const most = Math.min(Math.max(...wanted), declaration.maxMessageTimeoutMs);
+    const most = this.#queues.wantedTimeMs(grantMs, this.#rules);
     const extension = this.#exchange.extendTimeout(directionOf(message.case), most);
     if (extension) this.#options.outlet.send(extension);
   }
 
   timedOut(message: PhaseMessage): void {
     const direction = directionOf(message.case);
-    const queue = this.#queues.of(direction);
-    const rule = this.#rules.rules[queue.at];
+    const failure = timedOut(this.#rules.rules[this.#queues.of(direction).at], message.case);
     this.#abandon(direction);
-    const processor = rule?.definition.name ?? "";
-    const text = `processor "${processor}", ${message.case}: no answer within ${rule?.limit.timeoutMs} ms`;
-    this.#failed(fault("handler_timeout", text, { processor }), message);
+    this.#failed(failure, message);
     this.#endIfDone();
     this.#options.outlet.settled?.();
+  }
+
+  /** Asked of every transaction, so it makes nothing. */
+  get #mayLackPhases(): boolean {
+    if (this.#owes || this.#passes) return false;
+    const lacksResponse = this.#rules.handlesResponse && this.#exchange.headers("response") === undefined;
+    return lacksResponse || (this.#bodies?.neverSent.length ?? 0) > 0;
   }
 
   get #owes(): boolean {
@@ -197,43 +200,31 @@ export class Session implements AnswerOwner, BodyOwner {
       this.#failed(accepted, undefined);
       return;
     }
-    const { message: opened } = accepted;
+    const { message: opened, passed } = accepted;
     this.#options.observer?.message(opened.case, this.#options.origin);
+    this.#options.threadWatch?.enter();
+    if (!this.#begun && !this.#passes) this.#begin(message);
+    const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
+    if (left !== undefined) {
+      this.#failed(left, opened);
+      return;
+    }
     if (this.#passes) {
       this.#send(this.#exchange.answer(opened, CONTINUE));
       return;
     }
-    if (!this.#begun) this.#begin(message);
     this.#imagined?.accept(message);
     const unready = this.#options.setup?.unready;
-    const answer = unready ?? this.#run(opened);
-    if (answer instanceof Promise) this.#await(opened, answer, queue);
+    const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#options.threadWatch);
+    if (answer instanceof Promise) queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
     else this.#settle(opened, answer);
   }
 
   /** What is needed by few transactions, and known from the first message on. */
   #begin(message: ProcessingRequest): void {
     this.#begun = true;
-    const { decisions } = this.#options;
-    const { shadow, hasDone } = this.#rules;
-    if (shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
-    const sampled = decisions?.samples(message) === true;
-    if (hasDone || sampled) this.#record = new SessionRecord(this.#timers, sampled);
-  }
-
-  /** The chain neither throws nor rejects; were it to happen, it must not end the process. */
-  #run(message: PhaseMessage): RunResult | Promise<RunResult> {
-    try {
-      return (this.#bodies ?? this.#chain).run(message);
-    } catch (cause) {
-      return runningFailed(cause);
-    }
-  }
-
-  #await(message: PhaseMessage, answer: Promise<RunResult>, queue: DirectionQueue): void {
-    const rule = this.#rules.rules[queue.at];
-    if (rule === undefined) return;
-    queue.awaited = new AwaitedAnswer(this, message, { answer, timers: this.#timers, limit: rule.limit });
+    if (this.#rules.shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
+    this.#record = sessionRecord(message, { rules: this.#rules, timers: this.#timers, options: this.#options });
   }
 
   #takeWaiting(queue: DirectionQueue): void {
@@ -259,6 +250,8 @@ export class Session implements AnswerOwner, BodyOwner {
       return;
     }
     if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
+    // Behind an immediate response nothing shows whether Envoy took it.
+    if (this.#options.threadWatch?.isHeld) this.#tellFault(this.#passed.tooLate(message.case), "too_late");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
@@ -276,7 +269,11 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
-    if (message) this.#record?.sent(message.case, responses);
+    if (message) {
+      this.#record?.sent(message.case, responses);
+      this.#answeredPhase = message.case;
+      this.#answeredIn = this.#options.threadWatch?.stretch ?? 0;
+    }
     for (const response of responses) this.#options.outlet.send(response);
   }
 
@@ -301,15 +298,26 @@ export class Session implements AnswerOwner, BodyOwner {
         this.#send(exchange.answerImmediately(faultResponse(failure.code, message && directionOf(message.case))));
         this.#end("fault");
         break;
-      case "observed":
-        this.#end("fault");
-        break;
       default:
-        this.#end("fault", failure);
+        this.#end("fault", outcome === "observed" ? undefined : failure);
     }
   }
 
-  #tellFault(failure: Fault, outcome: FaultOutcome): void {
+  /** Envoy sent another message of a direction whose answer it must wait for. */
+  #ranAhead(message: PhaseMessage | undefined, direction: Direction): void {
+    if (message === undefined) return;
+    const failure = this.#passed.notAwaited(message.case);
+    this.#abandon(direction);
+    this.#failed(failure, message);
+  }
+
+  get #passed(): PassedHandlers {
+    const [rules, exchange, queues, bodies] = [this.#rules, this.#exchange, this.#queues, this.#bodies];
+    return new PassedHandlers({ rules, exchange, queues, bodies, options: this.#options });
+  }
+
+  #tellFault(failure: Fault | undefined, outcome: FaultOutcome): void {
+    if (failure === undefined) return;
     this.#fault ??= failure;
     this.#record?.failed(outcome);
     this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
@@ -344,15 +352,17 @@ export class Session implements AnswerOwner, BodyOwner {
     return queue.abandon(this.#late);
   }
 
-  #unenforced(reason: UnenforcedReason, wanted: string): void {
-    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin);
+  #unenforced(reason: UnenforcedReason, wanted: string, place?: HandlerPlace): void {
+    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin, place);
   }
 
   #endIfDone(): void {
     if (!this.#halfClosed || this.running) return;
     // Nothing more comes that it waits for: Envoy does so where its client went away.
-    const isCutOff = this.#owes || (this.#exchange.lacksEnd && !this.#rules.shadow);
-    this.#end(isCutOff ? "canceled" : "completed");
+    const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
+    if (this.#options.threadWatch?.isTiming && this.#answeredPhase && !this.#owes)
+      this.#tellFault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
+    this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
   }
 
   /** `error` is what the stream ends with; a fault that was dealt with in another way leaves none. */
@@ -367,7 +377,8 @@ export class Session implements AnswerOwner, BodyOwner {
 
   #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
     this.#isEnding = false;
-    if (lost) this.#tellFault(lost, "bytes_lost");
+    this.#tellFault(lost, "bytes_lost");
+    const waiting = ended === "unanswered" ? this.#passed.waiting() : undefined;
     for (const direction of DIRECTIONS) {
       this.#queues.of(direction).waiting.length = 0;
       this.#abandon(direction);
@@ -378,23 +389,11 @@ export class Session implements AnswerOwner, BodyOwner {
     const { observer, outlet, origin } = this.#options;
     const result = this.#fault === undefined ? ended : "fault";
     const observed = this.#exchange.observabilityMode || undefined;
-    const end: SessionEnd = { result, fault: this.#fault, error, observed };
+    const end: SessionEnd = { result, fault: this.#fault, error, observed, waiting };
     observer?.ended(end, origin);
-    this.#tellEnd(result);
+    this.#record?.tellEnd(end, { scope: this.#scope, chain: this.#chain, options: this.#options });
     outlet.ended(end);
     // A handler that never settles would keep it.
     if (this.late) this.#scope.forget();
-  }
-
-  /** To `done` of the processors, and to the decision log. */
-  #tellEnd(result: SessionResult): void {
-    if (this.#record === undefined) return;
-    const { observer, decisions, origin } = this.#options;
-    const ending = { result, fault: this.#fault, durationMs: this.#record.durationMs };
-    this.#chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
-    const observed = this.#exchange.observabilityMode ? "observability_mode" : undefined;
-    const pretended = this.#rules.shadow ? "shadow" : observed;
-    const decision = this.#record.decision({ ...ending, scope: this.#scope, pretended });
-    if (decision) decisions?.record(decision);
   }
 }

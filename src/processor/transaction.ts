@@ -24,9 +24,11 @@ export interface Peer {
  * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
  * - `immediate_response`: a processor answered the client itself.
  * - `fault`: something failed, and the fault policy decided what became of the transaction.
- * - `canceled`: the peer went away, or ended its messages, while an answer was owed.
+ * - `unanswered`: the stream ended while an answer was owed. Envoy stopped waiting for it, or its client went away.
+ * - `canceled`: the stream ended in the middle of a body that a handler held back, and no answer was owed: the client
+ *   went away.
  */
-export type TransactionResult = "completed" | "immediate_response" | "fault" | "canceled";
+export type TransactionResult = "completed" | "immediate_response" | "fault" | "unanswered" | "canceled";
 
 /** What `done` is told. */
 export interface TransactionOutcome {

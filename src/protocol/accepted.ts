@@ -1,10 +1,16 @@
 import type { Fault } from "./fault.ts";
+import type { PassedOver } from "./passed-over.ts";
 import type { PhaseMessage } from "./phase.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
   /** The message opens a phase: run its handlers, then call `Exchange.answer`, once and in order. */
-  | { readonly kind: "message"; readonly message: PhaseMessage }
+  | {
+      readonly kind: "message";
+      readonly message: PhaseMessage;
+      /** What Envoy left behind; undefined in an exchange that goes as it should. */
+      readonly passed: PassedOver | undefined;
+    }
   /** No answer is owed, and none may be given. */
   | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
   /** The peer broke the protocol; the stream cannot go on. */

@@ -130,7 +130,8 @@ function planUnsent(situation: BodySituation): BodyPlan {
   const chosen = chooseOverride(situation);
   if (chosen.kind === "run") return chosen;
   if (!situation.needs.required) return { kind: "unseen" };
-  return lacking(situation, { code: "body_required_unseen", why: "Envoy does not send the body (NONE)" }, chosen.why);
+  const why = "Envoy does not send the body (NONE, or GRPC and it is not gRPC)";
+  return lacking(situation, { code: "body_required_unseen", why }, chosen.why);
 }
 
 function planStreamed(situation: BodySituation): BodyPlan {

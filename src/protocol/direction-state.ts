@@ -3,7 +3,7 @@ import { type BodyMode, returnsBody } from "./body-mode.ts";
 import { framingOf, type MessageFraming } from "./framing-rules.ts";
 import { HeaderIndex } from "./header-index.ts";
 import type { HeaderChange } from "./header-mutation.ts";
-import { type HeaderFields, header, headerFields } from "./headers.ts";
+import { type HeaderFields, header, headerFields, isGrpc } from "./headers.ts";
 import type { Direction, Phase, PhaseMessage } from "./phase.ts";
 import { WorkingHead } from "./working-head.ts";
 
@@ -26,17 +26,27 @@ export function rankOf(phase: Phase): number {
 
 const NO_FIELDS: HeaderFields = [];
 
+const UNSENT: Readonly<Record<Direction, { readonly headers: readonly Phase[]; readonly withBody: readonly Phase[] }>> =
+  {
+    request: { headers: ["requestHeaders"], withBody: ["requestHeaders", "requestBody"] },
+    response: { headers: ["responseHeaders"], withBody: ["responseHeaders", "responseBody"] },
+  };
+
 /** What the exchange knows of one direction. */
 export class DirectionState {
   /** Rank of the last phase seen; 0 before the first. */
   rank = 0;
   /** Rank of the last phase answered. */
   answeredRank = 0;
+  /** The headers have their answer: it may be held back while pieces of the body have theirs. */
+  hasAnsweredHeaders = false;
   /** Messages that wait for their answer. */
   owed = 0;
   ended = false;
   /** True while bytes of the body are with us that Envoy has no copy of, or that have begun to leave in another form. */
   withheld = false;
+  /** True once the phases that Envoy skipped have been reported. */
+  isSkipReported = false;
   /** True once the message that waits has had its time-out extended; Envoy grants one each. */
   extended = false;
   /** The mode that the stream began with. */
@@ -75,6 +85,8 @@ export class DirectionState {
   /** Takes the headers. */
   open(direction: Direction, headers: HttpHeaders): void {
     this.headers = headers;
+    // In GRPC mode Envoy sends no body of another kind, and takes no pieces in its place.
+    if (this.mode === "GRPC" && !isGrpc(headerFields(headers))) this.mode = "NONE";
     this.#direction = direction;
     this.#isHeadersOnly = headers.endOfStream;
     const fields = headerFields(headers);
@@ -114,9 +126,30 @@ export class DirectionState {
     return this.rank > 0 && !this.ended && returnsBody(this.mode);
   }
 
+  /** True while the server may have bytes that Envoy has no copy of: an end with OK would lose them. */
+  get isWithUs(): boolean {
+    return this.holdsBody || this.withheld;
+  }
+
+  /** True while a held body has no end. In other modes trailers that are not sent can hide the end of a body. */
+  get lacksEnd(): boolean {
+    return this.withheld && this.mode === "FULL_DUPLEX_STREAMED";
+  }
+
+  /** True if a body has to come: the headers named its length, and nothing of it is there. */
+  get awaitsBody(): boolean {
+    const { bodyBytes } = this;
+    return this.rank === RANK.headers && bodyBytes !== undefined && bodyBytes > 0;
+  }
+
+  /** The phases that Envoy sends nothing of, if it sent nothing of this direction; trailers are left out: few messages have any. */
+  unsentPhases(direction: Direction): readonly Phase[] {
+    return this.mode === "NONE" ? UNSENT[direction].withBody : UNSENT[direction].headers;
+  }
+
   /** True where Envoy still holds the headers back: it has no answer to them, or waits for that to a whole body. */
   get holdsHeaders(): boolean {
-    if (this.rank === 0 || (this.headers !== undefined && this.answeredRank === 0)) return true;
+    if (this.rank === 0 || (this.headers !== undefined && !this.hasAnsweredHeaders)) return true;
     if (this.ended && this.rank === RANK.headers) return false;
     const buffered = this.mode === "BUFFERED" || this.mode === "BUFFERED_PARTIAL";
     return buffered && this.rank <= RANK.body && this.answeredRank < RANK.body;

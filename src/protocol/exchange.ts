@@ -19,6 +19,7 @@ import type { HeaderChange } from "./header-mutation.ts";
 import type { HeaderFields } from "./headers.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
+import { passedOver, runsAhead } from "./passed-over.ts";
 import {
   DIRECTIONS,
   type Direction,
@@ -45,6 +46,7 @@ import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.
 export type ImmediateObstacle = "observed" | "answered" | "disabled" | "response_begun";
 
 const NOTHING: readonly ProcessingResponse[] = [];
+const NO_PHASES: readonly Phase[] = [];
 
 /** What an exchange goes by. */
 export interface ExchangeOptions {
@@ -155,7 +157,7 @@ export class Exchange {
   get lacksEnd(): boolean {
     const { request, response } = this.#directions;
     // Behind the end of the response nobody waits for that of the request.
-    return !this.#observed && !response.ended && (lacksEnd(request) || lacksEnd(response));
+    return !this.#observed && !response.ended && (request.lacksEnd || response.lacksEnd);
   }
 
   /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
@@ -184,7 +186,7 @@ export class Exchange {
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
   get holdsBody(): boolean {
     const { request, response } = this.#directions;
-    return !this.#observed && (holdsBody(request) || holdsBody(response));
+    return !this.#observed && (request.isWithUs || response.isWithUs);
   }
 
   /** By name: with two names for one place in the code engines look each up in a table. */
@@ -209,6 +211,7 @@ export class Exchange {
     }
     const ignored = this.#ignoredOverride(direction, rank);
     if (ignored !== undefined) return fault("override_ignored", ignored);
+    const passed = state.rank === 0 && !this.#observed ? passedOver(request, this.#directions) : undefined;
     state.rank = rank;
     state.ended = endsDirection(request);
     if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
@@ -217,7 +220,19 @@ export class Exchange {
       this.owed++;
       state.owed++;
     }
-    return { kind: "message", message: request };
+    return { kind: "message", message: request, passed };
+  }
+
+  /** True for a message that Envoy sends although it must wait for an answer of the same direction first. */
+  runsAhead(phase: Phase): boolean {
+    return !this.#sendsBodyAtOnce && runsAhead(phase, this.#state(directionOf(phase)));
+  }
+
+  /** The phases of the response that Envoy did not send, where it needs no more of the stream. */
+  get responseNotSent(): readonly Phase[] {
+    const { request, response } = this.#directions;
+    const isSkipped = request.rank > 0 && response.rank === 0 && !this.#observed && !this.#answeredImmediately;
+    return isSkipped && this.#override?.responseHeaders !== "SKIP" ? response.unsentPhases("response") : NO_PHASES;
   }
 
   /**
@@ -252,6 +267,7 @@ export class Exchange {
     switch (message.case) {
       case "requestHeaders":
       case "responseHeaders":
+        state.hasAnsweredHeaders = true;
         if (answer.modeOverride) this.#obey(answer.modeOverride);
         // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
         if (answer.wholeBody) state.end();
@@ -376,23 +392,8 @@ export class Exchange {
     const state = this.#state(direction);
     if (state.overriddenToBuffered && rank === RANK.body && state.rank === rank)
       return `Envoy sent a second piece of a ${direction} body that an override asked to be BUFFERED`;
-    if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && awaitsBody(request))
+    if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && request.awaitsBody)
       return "Envoy sent the response before the request body that an override asked to be BUFFERED";
     return undefined;
   }
-}
-
-/** True while bytes are somewhere that Envoy has no copy of: an end with OK would lose them. */
-function holdsBody(state: DirectionState): boolean {
-  return state.holdsBody || state.withheld;
-}
-
-/** In other modes trailers that are not sent can hide the end of a body. */
-function lacksEnd({ withheld, mode }: DirectionState): boolean {
-  return withheld && mode === "FULL_DUPLEX_STREAMED";
-}
-
-/** True where a body has to come: its length was named, and nothing of it is there. */
-function awaitsBody({ rank, bodyBytes }: DirectionState): boolean {
-  return rank === RANK.headers && bodyBytes !== undefined && bodyBytes > 0;
 }

@@ -32,6 +32,9 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `handler_timeout`: a handler took longer than the processor's `timeoutMs`.
  * - `not_ready`: a message came before the processor's `setup` was done.
  * - `config_invalid`: the route's `x-ext-proc-config` is no JSON, or the processor's schema refuses it.
+ * - `phase_not_sent`: Envoy skipped headers for which a processor with the policy `closed` has a handler.
+ * - `answer_not_awaited`: Envoy went on to a later phase, or to the response, without an answer that it must wait for.
+ * - `answer_too_late`: an answer of a processor with the policy `closed` left after Envoy had stopped to wait for it.
  * - `override_ignored`: Envoy visibly did not obey a mode override that was declared allowed.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
@@ -65,6 +68,9 @@ export type FaultCode =
   | "handler_timeout"
   | "not_ready"
   | "config_invalid"
+  | "phase_not_sent"
+  | "answer_not_awaited"
+  | "answer_too_late"
   | "override_ignored"
   | "phase_out_of_order"
   | "message_too_large"
@@ -114,6 +120,9 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   handler_timeout: "handler",
   not_ready: "handler",
   config_invalid: "envoy",
+  phase_not_sent: "envoy",
+  answer_not_awaited: "envoy",
+  answer_too_late: "handler",
   override_ignored: "envoy",
   phase_out_of_order: "envoy",
   message_too_large: "envoy",

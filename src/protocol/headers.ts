@@ -96,6 +96,12 @@ export function pseudoHeader(fields: HeaderFields, name: `:${string}`): string |
   return undefined;
 }
 
+/** True for the headers of a gRPC message, as Envoy tells it: by their `content-type`. */
+export function isGrpc(fields: HeaderFields): boolean {
+  const type = joinedText(fields, "content-type");
+  return type !== undefined && /^application\/grpc(?:$|[+; ])/i.test(type);
+}
+
 /** True where an entry has this lower-case name. */
 export function hasName(entry: HeaderValue, lowerCaseName: string): boolean {
   // Envoy writes lower-case names; other peers and hand-written JSON may not.

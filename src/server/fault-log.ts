@@ -1,6 +1,7 @@
 import type { FaultOutcome } from "../processor/fault-policy.ts";
-import type { SessionObserver, UnenforcedReason } from "../processor/session-observer.ts";
+import type { HandlerPlace, SessionEnd, SessionObserver, UnenforcedReason } from "../processor/session-observer.ts";
 import type { SetupObserver } from "../processor/setup.ts";
+import type { ThreadHold } from "../processor/thread-watch.ts";
 import type { Origin } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { LineLimiters } from "./line-limiter.ts";
@@ -16,6 +17,8 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
   body_not_sent: "Envoy does not send a body that a body handler wants, so that it passes unseen",
   request_headers_not_sent:
     "a handler read tx.request, which is empty: Envoy does not send request headers; set request_header_mode: SEND",
+  phase_not_sent: "Envoy does not send headers that a handler wants, so that they pass unseen",
+  answer_too_late: "an answer left after Envoy had stopped to wait for it, so that it does not count",
 };
 
 /**
@@ -27,7 +30,8 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
 export class FaultLog implements SessionObserver, SetupObserver {
   readonly #log: Logger;
   readonly #limiters: LineLimiters;
-  readonly #warned = new Set<UnenforcedReason>();
+  /** Reasons with the handler that they were about, each of which is warned of once. */
+  readonly #warned = new Set<string>();
 
   constructor(log: Logger, limiters = new LineLimiters()) {
     this.#log = log;
@@ -38,8 +42,16 @@ export class FaultLog implements SessionObserver, SetupObserver {
     // Messages are counted, not logged.
   }
 
-  ended(): void {
-    // What failed has been told.
+  ended({ waiting }: SessionEnd, origin: Origin): void {
+    if (waiting === undefined) return;
+    const { processor, phase, setting } = waiting;
+    const kind = ["unanswered", processor, phase].join(" ");
+    if (this.#warned.has(kind)) return;
+    this.#warned.add(kind);
+    this.#log.info(
+      { result: "unanswered", processor, phase, origin },
+      `processor "${processor}", ${phase}: the stream ended before the answer, because the client left or Envoy stopped waiting; if no client left, ${setting}; this is said once, and counted`,
+    );
   }
 
   fault({ code, source, processor, message, cause }: Fault, outcome: FaultOutcome, origin: Origin): void {
@@ -52,13 +64,35 @@ export class FaultLog implements SessionObserver, SetupObserver {
     else this.#log.error({ ...fields, ...thrown }, message);
   }
 
-  unenforced(reason: UnenforcedReason, wanted: string, origin: Origin): void {
-    if (!this.#warned.has(reason)) {
-      this.#warned.add(reason);
-      this.#log.warn({ reason, origin }, `${UNENFORCED[reason]}; this is said once, and counted`);
+  unenforced(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void {
+    const { processor, phase, setting } = place ?? {};
+    const kind = [reason, processor, phase].join(" ");
+    if (!this.#warned.has(kind)) {
+      this.#warned.add(kind);
+      const where = place ? `processor "${processor}", ${phase}: ` : "";
+      const hint = setting ? `; ${setting}` : "";
+      this.#log.warn(
+        { reason, processor, phase, origin },
+        `${where}${UNENFORCED[reason]}${hint}; this is said once, and counted`,
+      );
     }
     const line = reason === "shadow" ? this.#limiters.next("shadow") : undefined;
     if (line) this.#log.info({ wanted, origin, ...line }, "Shadow mode: this would have happened");
+  }
+
+  threadHeld({ heldMs, processor, phase }: ThreadHold): void {
+    const line = this.#limiters.next("thread held");
+    if (line === undefined) return;
+    const who = processor === undefined ? "Something" : `A handler of processor "${processor}", ${phase},`;
+    const hint =
+      processor === undefined
+        ? "handlers are timed for a minute now, so that the next one is named"
+        : "make it asynchronous, or move the work into a worker thread";
+    // Without a handler's name the cause may be another one, such as a machine without time for us.
+    this.#log[processor === undefined ? "info" : "warn"](
+      { heldMs: Math.round(heldMs), processor, phase, ...line },
+      `${who} held the thread for ${Math.round(heldMs)} ms, and no answer left meanwhile; ${hint}`,
+    );
   }
 
   doneFailed(processor: string, cause: unknown, origin: Origin): void {

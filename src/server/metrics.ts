@@ -100,6 +100,15 @@ function registerTransactions(
     ({ unenforced }) => unenforced,
   );
   registerFaults({ Counter }, registry, counters);
+  new Counter({
+    name: "ext_proc_thread_holds_total",
+    help: "How often something held the thread for longer than Envoy waits for an answer",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(counters.threadHolds);
+    },
+  });
   new Gauge({
     name: "ext_proc_streams_active",
     help: "Transactions under way",

@@ -16,9 +16,13 @@ export function observeWith(first: SessionObserver, second: SessionObserver): Se
       first.fault?.(fault, outcome, origin);
       second.fault?.(fault, outcome, origin);
     },
-    unenforced(reason, wanted, origin) {
-      first.unenforced?.(reason, wanted, origin);
-      second.unenforced?.(reason, wanted, origin);
+    unenforced(reason, wanted, origin, place) {
+      first.unenforced?.(reason, wanted, origin, place);
+      second.unenforced?.(reason, wanted, origin, place);
+    },
+    threadHeld(hold) {
+      first.threadHeld?.(hold);
+      second.threadHeld?.(hold);
     },
     doneFailed(processor, cause, origin) {
       first.doneFailed?.(processor, cause, origin);

@@ -6,6 +6,7 @@ import { type FaultPolicy, isProcessor, type Processor } from "../processor/defi
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { SessionSet } from "../processor/session-set.ts";
 import { ProcessorSetup } from "../processor/setup.ts";
+import { ThreadWatch } from "../processor/thread-watch.ts";
 import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import { DebugGate, type DebugLimits } from "../services/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
@@ -212,15 +213,18 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
     options.maxHeldBodyBytes ?? DEFAULT_BODY_BUDGET_BYTES,
     options.maxHeldBodyBytesPerStream,
   );
+  const observer = observeWith(counters, faults);
+  const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadHeld?.(hold));
   return {
     run,
     rules,
+    threadWatch,
     setup,
     bodyBudget,
     decisions,
     serving: new ServingState(setup.unready === undefined),
     sessions: new SessionSet(),
-    observer: observeWith(counters, faults),
+    observer,
     metrics: { counters, bodyBudget, shadow: rules.shadow, decisionsLeftOut: decisions && (() => decisions.leftOut) },
   };
 }
@@ -229,17 +233,19 @@ interface Running {
   readonly serving: ServingState;
   readonly sessions: SessionSet;
   readonly setup: ProcessorSetup;
+  readonly threadWatch: ThreadWatch;
   readonly listeners: Listeners;
   /** May be loading. */
   readonly connect: Pick<LazyPart<unknown>, "settled">;
 }
 
 function endings(
-  { serving, sessions, setup, listeners, connect }: Running,
+  { serving, sessions, setup, threadWatch, listeners, connect }: Running,
   options: ServeOptions,
 ): Pick<Server, "drain" | "close"> {
   const end = async (graceMs: number) => {
     await listeners.drain(graceMs, () => sessions.shutDown());
+    threadWatch.stop();
     await setup.close();
     // Whoever waits for the end may take the ground from under a module that still loads.
     await connect.settled();

@@ -45,6 +45,8 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     simulation: zeros(),
     http_service: zeros(),
   };
+  /** How often something held the thread for long. */
+  threadHolds = 0;
   readonly #faults = new Map<string, FaultCount>();
   readonly #hooks = new Map<string, number>();
 
@@ -79,6 +81,10 @@ export class StreamCounters implements SessionObserver, SetupObserver {
 
   unenforced(reason: UnenforcedReason, _wanted: string, origin: Origin): void {
     this.#counts[origin].unenforced[reason]++;
+  }
+
+  threadHeld(): void {
+    this.threadHolds++;
   }
 
   doneFailed(processor: string): void {

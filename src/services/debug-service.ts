@@ -2,7 +2,7 @@ import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import type { RunOptions } from "../processor/run-rules.ts";
-import { CUT_OFF } from "../processor/session-observer.ts";
+import { CUT_OFF, isCutOff } from "../processor/session-observer.ts";
 import { FAULT_METADATA } from "../protocol/fault-status.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { explainedFaultError } from "./fault-error.ts";
@@ -57,8 +57,8 @@ export function debugService(
       // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
       const told = error ?? (observed ? fault : undefined);
       if (told) throw explainedFaultError(told);
-      if (result === "canceled" && signal.aborted) throw new ConnectError("the caller went away", Code.Canceled);
-      if (result === "canceled") throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
+      if (isCutOff(result) && signal.aborted) throw new ConnectError("the caller went away", Code.Canceled);
+      if (isCutOff(result)) throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
       // The answers alone do not tell an author's 500 from that of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
       return { responses };

@@ -7,7 +7,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { jsonProblem } from "../debug/json-problem.ts";
 import type { Processor } from "../processor/definition.ts";
-import { CUT_OFF } from "../processor/session-observer.ts";
+import { CUT_OFF, isCutOff } from "../processor/session-observer.ts";
 import { joinBytes } from "../protocol/join-bytes.ts";
 import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
@@ -66,7 +66,7 @@ async function answer(
     const { code, rawMessage } = faultError(end.error);
     return text(code === Code.Unavailable ? 503 : 500, rawMessage);
   }
-  if (end.result === "canceled")
+  if (isCutOff(end.result))
     return request.signal.aborted
       ? text(499, "the caller went away")
       : text(500, `over HTTP no body comes: ${CUT_OFF}`);

@@ -5,7 +5,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { Session } from "../processor/session.ts";
-import { CUT_OFF, type SessionEnd } from "../processor/session-observer.ts";
+import { CUT_OFF, isCutOff, type SessionEnd } from "../processor/session-observer.ts";
 import type { SessionOptions } from "../processor/session-options.ts";
 import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
@@ -80,7 +80,7 @@ export async function* processStream(
     }
     if (end.error !== undefined) throw faultError(end.error);
     // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
-    if (end.result === "canceled" || readError !== undefined)
+    if (isCutOff(end.result) || readError !== undefined)
       throw ConnectError.from(readError ?? (signal.aborted ? signal.reason : CUT_OFF), Code.Canceled);
   } finally {
     // Reached too where Connect gives up on the generator, as when the peer reset the stream.

@@ -1,7 +1,7 @@
 import type { Processor } from "../processor/definition.ts";
 import type { RunRules } from "../processor/run-rules.ts";
 import { Session } from "../processor/session.ts";
-import { CUT_OFF, type SessionObserver } from "../processor/session-observer.ts";
+import { CUT_OFF, isCutOff, type SessionObserver } from "../processor/session-observer.ts";
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import type { ProcessorSetup } from "../processor/setup.ts";
 import type { Timers } from "../processor/timers.ts";
@@ -85,7 +85,7 @@ export class ProcessorPeer implements LivePeer {
         send: (response) => stream.message(response),
         ended: ({ result, error }) => {
           if (error !== undefined) stream.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`);
-          else if (result !== "canceled") stream.end(0);
+          else if (!isCutOff(result)) stream.end(0);
           else stream.end(1, CUT_OFF);
           this.#changed();
         },

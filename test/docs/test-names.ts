@@ -31,7 +31,7 @@ function readTestNames(folder: string): TestName[] {
     .filter((file) => file.endsWith(".test.ts"))
     .flatMap((file) => {
       const names = readDocument(`${folder}/${file}`).matchAll(
-        /(?:^\s*(?:(?:test|row)[^"`]*\(\s*)?|\)\(\s*)(["`])(.*?)\1,/gm,
+        /(?:^\s*(?:(?:test|row)[^"`]*\(\s*)?|\)\(\s*)(["`])((?:(?!\1).)*)\1,/gm,
       );
       return [...names].map(([, , name = ""]) => ({
         file: basename(file),

@@ -40,7 +40,7 @@ async function transportCounters({ served }: Rig): Promise<Record<string, number
 }
 
 async function streamResults({ served }: Rig): Promise<Record<string, number>> {
-  const results = ["completed", "immediate_response", "fault", "canceled"];
+  const results = ["completed", "immediate_response", "fault", "unanswered", "canceled"];
   const counts = results.map((result) =>
     served
       .metric(`ext_proc_streams_total{result="${result}",origin="envoy"}`)

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { CANCEL } from "../../src/http2/error-codes.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { type Deferred, deferred, nextTurn } from "../processor/deferred.ts";
@@ -122,7 +123,7 @@ describe("a handler that outlives its stream", () => {
     const { call, stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"));
     stream.close();
-    call.onReset();
+    call.onReset(CANCEL);
     expect(stream.holds).toBe(1);
     request.resolve();
     await nextTurn();
@@ -163,7 +164,7 @@ describe("a handler that outlives its stream", () => {
     expect(stream.holds).toBe(0);
     receive(headersOf("responseHeaders"));
     stream.close();
-    call.onReset();
+    call.onReset(CANCEL);
     expect(stream.holds).toBe(1);
     response.reject(new Error("nobody hears this"));
     await nextTurn();
@@ -180,7 +181,7 @@ describe("a handler that outlives its stream", () => {
     };
     receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
     stream.close();
-    call.onReset();
+    call.onReset(CANCEL);
     expect(held).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { fail } from "node:assert";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
+import { CANCEL } from "../../src/http2/error-codes.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
@@ -55,7 +56,7 @@ describe("a call with synchronous handlers", () => {
     expect([ends, sessions.size]).toEqual([[{ result: "completed" }], 0]);
     const { length } = stream.log;
     receive(headersOf("responseHeaders"));
-    call.onReset();
+    call.onReset(CANCEL);
     expect(stream.log.length).toBe(length);
   });
 
@@ -69,7 +70,7 @@ describe("a call with synchronous handlers", () => {
       "grpc-status": "1",
       "grpc-message": "the peer ended its messages while it was owed an answer that waits for more of them",
     });
-    expect(ends).toEqual([{ result: "canceled" }]);
+    expect(ends).toMatchObject([{ result: "unanswered" }]);
   });
 
   test("without a message is answered with headers and OK", () => {
@@ -91,7 +92,7 @@ describe("a call with synchronous handlers", () => {
     const { call, stream, ends, sessions, receive } = startCall(hello);
     receive(headersOf("requestHeaders"));
     stream.close();
-    call.onReset();
+    call.onReset(CANCEL);
     expect(stream.log).toEqual(["beginWork", "respond", "message"]);
     expect([ends, sessions.size]).toEqual([[{ result: "completed" }], 0]);
   });
@@ -149,7 +150,7 @@ describe("a call that fails", () => {
     const { call, stream, ends, receiveBytes } = startCall(hello);
     receiveBytes(requestBytes(headersOf("requestHeaders")).subarray(0, 6));
     stream.close();
-    call.onReset();
+    call.onReset(CANCEL);
     expect([stream.log, ends]).toEqual([[], [{ result: "completed" }]]);
   });
 
@@ -205,7 +206,7 @@ describe("a call with a grpc-timeout", () => {
     expect([stream.isClosed, signal?.aborted]).toEqual([false, false]);
     vi.advanceTimersByTime(1);
     expect(stream.ending).toMatchObject({ "grpc-status": "4" });
-    expect([ends, signal?.aborted]).toEqual([[{ result: "canceled" }], true]);
+    expect([ends, signal?.aborted]).toMatchObject([[{ result: "unanswered" }], true]);
   });
 
   test("ends with DEADLINE_EXCEEDED when it passes while nothing is owed", () => {
@@ -222,7 +223,7 @@ describe("a call with a grpc-timeout", () => {
     failed.receive(headersOf("requestHeaders"));
     const reset = startCall(hello, { timeout: "1S" });
     reset.stream.close();
-    reset.call.onReset();
+    reset.call.onReset(CANCEL);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -257,7 +258,7 @@ describe("a handler that settles when its call is over", () => {
     receive(headersOf("requestHeaders"));
     if (how === "reset") {
       stream.close();
-      call.onReset();
+      call.onReset(CANCEL);
     } else if (how === "deadline") vi.advanceTimersByTime(1000);
     else if (how === "fault") receive(headersOf("responseHeaders"));
     else sessions.shutDown();

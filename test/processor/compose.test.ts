@@ -160,7 +160,7 @@ describe("once the peer is gone", () => {
     first.resolve();
     await nextTurn();
     expect(calls).toEqual([]);
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 });
 

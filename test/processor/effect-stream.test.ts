@@ -53,7 +53,10 @@ describe("immediateResponse", () => {
 
 describe("streamedImmediateResponse", () => {
   const asked = (mode: Parameters<typeof bodyModes>[0], method = "GET"): AnsweredTo => ({
-    headers: [[":method", method]],
+    headers: [
+      [":method", method],
+      ["content-type", "application/grpc"],
+    ],
     ...bodyModes(mode),
   });
   const members = (effect: unknown, mode: Parameters<typeof bodyModes>[0] = "NONE") =>

@@ -24,6 +24,11 @@ export class ManualTimers implements Timers {
     this.#pending.delete(timer as Pending);
   }
 
+  /** Time passes while something holds the thread: nothing is called meanwhile. */
+  hold(ms: number): undefined {
+    this.#nowMs += ms;
+  }
+
   /** Timers that have not fired. */
   get count(): number {
     return this.#pending.size;

@@ -42,7 +42,7 @@ describe("done", () => {
   test.each([
     ["immediate_response", [headersOf("requestHeaders", [["x-guard", "1"]])]],
     ["fault", [headersOf("requestHeaders"), headersOf("responseHeaders")]],
-    ["canceled", [headersOf("requestHeaders", [["x-wait", "1"]])]],
+    ["unanswered", [headersOf("requestHeaders", [["x-wait", "1"]])]],
   ] as const)("is told of %s", (result, messages) => {
     const { processor, outcomes } = counting();
     const { session, receive } = recordSession(processor, { timers: new ManualTimers() });

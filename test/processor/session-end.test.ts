@@ -74,16 +74,16 @@ describe("finish", () => {
 });
 
 describe("cancel", () => {
-  test("while an answer is owed ends as canceled, and drops the late answer", async () => {
+  test("while an answer is owed ends as unanswered, and drops the late answer", async () => {
     const { processor, handler } = slow();
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     recorded.session.cancel();
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
     expect(recorded.session.backlog).toBe(0);
     handler.resolve();
     await nextTurn();
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 
   test("while nothing is owed is no failure: Envoy resets every stream that it needs no more", () => {
@@ -138,7 +138,7 @@ describe("cancel", () => {
     recorded.session.cancel();
     handler.resolve();
     await nextTurn();
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 });
 
@@ -186,7 +186,7 @@ describe("fail", () => {
     const recorded = recordSession(slow().processor);
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.fail(undefined);
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 });
 

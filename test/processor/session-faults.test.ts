@@ -180,7 +180,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.cancel();
     await nextTurn();
-    expect(recorded.log).toEqual(["ended: canceled"]);
+    expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 });
 

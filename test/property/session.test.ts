@@ -3,7 +3,7 @@ import { defineProcessor, type Processor } from "../../src/processor/definition.
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { directionOf, PHASES, type Phase } from "../../src/protocol/phase.ts";
-import { changesOf, recordSession } from "../processor/recorded-session.ts";
+import { changesOf, type RecordedSession, recordSession } from "../processor/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 import { type ScriptedTransaction, transactionArbitrary } from "./transactions.ts";
 
@@ -41,6 +41,29 @@ function ofDirection(log: readonly string[], direction: string): string[] {
   );
 }
 
+/**
+ * Sends a transaction as Envoy does: a message waits for the answers that are owed, but for the pieces and trailers of a
+ * body in the full-duplex modes; a response begins when its request has left.
+ */
+async function deliver(
+  { session, receive }: RecordedSession,
+  { messages, modes }: ScriptedTransaction,
+  scheduler: fc.Scheduler,
+): Promise<void> {
+  const begun = new Set<string>();
+  for (const message of messages) {
+    const { case: phase } = message.request;
+    if (phase !== undefined) {
+      const direction = directionOf(phase);
+      const isWaitedFor = !/^(?:FULL_DUPLEX_STREAMED|GRPC|unknown)$/.test(modes[direction] ?? "unknown");
+      const beginsResponse = direction === "response" && !begun.has(direction);
+      begun.add(direction);
+      if (isWaitedFor || beginsResponse) while (session.running) await scheduler.waitNext(1);
+    }
+    receive(message);
+  }
+}
+
 /** Several answers to one piece of a full-duplex body count as one. */
 function withoutRepeatedBodies(phases: readonly string[]): string[] {
   return phases.filter((phase, index) => !phase.endsWith("Body") || phases[index - 1] !== phase);
@@ -55,7 +78,7 @@ describe("a session of any handlers, synchronous or not", () => {
         fc.scheduler(),
         async (transaction, handlers, scheduler) => {
           const recorded = recordSession(processorOf(handlers, scheduler));
-          recorded.receive(...transaction.messages);
+          await deliver(recorded, transaction, scheduler);
           recorded.session.finish();
           await scheduler.waitIdle();
           const phases = transaction.observabilityMode ? [] : phasesOf(transaction);
@@ -81,7 +104,7 @@ describe("a session of any handlers, synchronous or not", () => {
         fc.scheduler(),
         async (transaction, handlers, scheduler) => {
           const recorded = recordSession(processorOf(handlers, scheduler));
-          recorded.receive(...transaction.messages);
+          await deliver(recorded, transaction, scheduler);
           await scheduler.waitIdle();
           for (const answer of recorded.answers) {
             const phase = answer.response.case as Phase;
@@ -120,14 +143,14 @@ describe("a session of any handlers, synchronous or not", () => {
         fc.tuple(fc.nat(8), act),
         async (transaction, handlers, scheduler, [at, how]) => {
           const recorded = recordSession(processorOf(handlers, scheduler));
-          recorded.receive(...transaction.messages.slice(0, at));
+          await deliver(recorded, { ...transaction, messages: transaction.messages.slice(0, at) }, scheduler);
           const owed = recorded.session.running && !transaction.observabilityMode;
           // An end with OK would lose what Envoy has handed over meanwhile.
           const fails = owed || (how === "shutDown" && isInsideBody(transaction, at));
           recorded.session[how]();
           const log = [...recorded.log];
           expect(log.at(-1)).toBe(
-            `ended: ${fails ? { cancel: "canceled", shutDown: "server_draining" }[how] : "completed"}`,
+            `ended: ${fails ? { cancel: "unanswered", shutDown: "server_draining" }[how] : "completed"}`,
           );
           recorded.receive(...transaction.messages.slice(at));
           recorded.session.finish();

@@ -41,9 +41,10 @@ const chunkArbitrary = fc
   .map(([length, first]) => NOISE.subarray(first, first + length));
 
 const valueArbitrary = fc.oneof(fc.string({ maxLength: 8 }), fc.uint8Array({ maxLength: 8 }));
-const headersArbitrary = fc.array(fc.tuple(fc.constantFrom(":path", "x-a", "cookie", "X-B"), valueArbitrary), {
-  maxLength: 4,
-});
+/** All of them are gRPC, or GRPC mode would be as NONE. */
+const headersArbitrary = fc
+  .array(fc.tuple(fc.constantFrom(":path", "x-a", "cookie", "X-B"), valueArbitrary), { maxLength: 4 })
+  .map((pairs) => [["content-type", "application/grpc"] as const, ...pairs]);
 
 /** What one direction may say: headers, chunks, and one of the ends of a message, or none. */
 function directionArbitrary(direction: Direction): fc.Arbitrary<readonly ProcessingRequest[]> {

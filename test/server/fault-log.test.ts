@@ -29,7 +29,7 @@ function threw(cause: unknown): Fault {
 describe("FaultLog", () => {
   test("logs nothing where there is no fault", () => {
     const { lines, log } = logged();
-    log.ended();
+    log.ended({ result: "completed" }, "envoy");
     expect(lines).toEqual([]);
   });
 

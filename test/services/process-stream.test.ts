@@ -85,7 +85,7 @@ describe("a stream that goes well", () => {
     peer.close();
     const { members, error } = await drain(stream);
     expect([members, error?.code, error?.rawMessage]).toEqual([[], Code.Canceled, CUT_OFF]);
-    expect(ends).toEqual(["canceled"]);
+    expect(ends).toEqual(["unanswered"]);
   });
 
   test("answers each message before the next one comes", async () => {
@@ -205,7 +205,7 @@ describe("messages that cannot be read", () => {
     peer.send(headersOf("requestHeaders"));
     peer.fail(reason);
     const { members, error } = await drain(stream);
-    expect([members, ends]).toEqual([[], ["canceled"]]);
+    expect([members, ends]).toEqual([[], ["unanswered"]]);
     expect(error).toBeInstanceOf(ConnectError);
   });
 
@@ -230,7 +230,7 @@ describe("a peer that goes away", () => {
     await nextTurn();
     abort.abort();
     const { members, error } = await drained;
-    expect([members, error?.code, ends]).toEqual([[], Code.Canceled, ["canceled"]]);
+    expect([members, error?.code, ends]).toEqual([[], Code.Canceled, ["unanswered"]]);
     expect(signals[0]?.aborted).toBe(true);
   });
 
@@ -260,7 +260,7 @@ describe("a peer that goes away", () => {
     peer.send(headersOf("requestHeaders"), headersOf("responseHeaders"));
     await stream.next();
     await stream.return(undefined);
-    expect(ends).toEqual(["canceled"]);
+    expect(ends).toEqual(["unanswered"]);
     expect(signals[0]?.aborted).toBe(true);
   });
 });

@@ -107,6 +107,6 @@ test("a handler that throws long after its stream was reset disturbs nobody", as
   fail(new Error("too late"));
   other.stream.end();
   expect(await other.status).toBe("0");
-  expect(await started.metric('ext_proc_streams_total{result="canceled",origin="envoy"}')).toBe(1);
+  expect(await started.metric('ext_proc_streams_total{result="unanswered",origin="envoy"}')).toBe(1);
   expect(await started.metric('ext_proc_streams_total{result="fault",origin="envoy"}')).toBe(0);
 });

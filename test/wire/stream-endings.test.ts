@@ -41,7 +41,7 @@ afterEach(() => {
 
 /** Resolves with the counts of ended streams once there are as many, so that nothing has to sleep. */
 async function ended(started: StartedServer, streams: number): Promise<Readonly<Record<string, number>>> {
-  const results = ["completed", "immediate_response", "fault", "canceled"];
+  const results = ["completed", "immediate_response", "fault", "unanswered", "canceled"];
   for (;;) {
     const samples = results.map((result) => `ext_proc_streams_total{result="${result}",origin="envoy"}`);
     const counts = await Promise.all(samples.map((sample) => started.metric(sample)));

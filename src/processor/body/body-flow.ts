@@ -170,6 +170,11 @@ export class BodyFlow implements BodyScene {
     return after(stage.lostTail?.(), (lost) => lost ?? this.#lostTailOf(others));
   }
 
+  /** Nothing of it came, in GRPC mode, in which Envoy sends a body only if all of it is there when its headers are answered. */
+  get isUnseen(): boolean {
+    return this.#options.plan.mode === "GRPC" && this.#pieceCount === 0 && !this.ended && !this.#watched;
+  }
+
   /** Nobody waits for it any more. */
   close(): void {
     this.ended = true;

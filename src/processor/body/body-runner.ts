@@ -44,8 +44,8 @@ export type RunResult = Answer | HeldAnswer | Fault;
 
 /** Whoever runs bodies. */
 export interface BodyOwner extends ChainOwner {
-  /** Envoy does not send a body that handlers want. */
-  bodyUnseen(phase: BodyPhase): void;
+  /** Envoy does not send a body that handlers of these processors want, or only its beginning. */
+  bodyUnseen(phase: BodyPhase, processors: readonly string[]): void;
 }
 
 /** What a {@link BodyRunner} works with. */
@@ -60,6 +60,7 @@ export interface BodyRunnerOptions {
   readonly sendEarly: SendEarly | undefined;
 }
 
+const NO_BODIES: readonly BodyPhase[] = [];
 const HELD: HeldAnswer = { kind: "held" };
 
 /** Runs the handlers of a transaction in which bodies have handlers too. */
@@ -107,6 +108,16 @@ export class BodyRunner {
     const ofRequest = isAnswered ? request?.lostTail : undefined;
     const ofResponse = completed ? response?.lostTail : undefined;
     return after(ofRequest, (lost) => lost ?? ofResponse);
+  }
+
+  /** Bodies in GRPC mode of which Envoy sent nothing, though it announced the mode. */
+  get neverSent(): readonly BodyPhase[] {
+    const { request, response } = this.#flows;
+    if (!request?.isUnseen && !response?.isUnseen) return NO_BODIES;
+    return [
+      ...(request?.isUnseen ? ["requestBody" as const] : []),
+      ...(response?.isUnseen ? ["responseBody" as const] : []),
+    ];
   }
 
   /** The headers of a direction whose answer is held back. */
@@ -169,7 +180,7 @@ export class BodyRunner {
     const plan = this.#plan(phase, claims, headers);
     if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "unseen") {
-      this.#options.owner.bodyUnseen(phase);
+      this.#tellUnseen(phase, claims);
       return undefined;
     }
     return this.#startFlow({ phase, plan, active, scene, headers });
@@ -245,8 +256,19 @@ export class BodyRunner {
         "body_required_unseen",
         "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
       );
-    if (deceived.length > 0) this.#options.owner.bodyUnseen(phase);
+    this.#tellUnseen(
+      phase,
+      deceived.map(({ claim }) => claim),
+    );
     return undefined;
+  }
+
+  #tellUnseen(phase: BodyPhase, claims: readonly BodyClaim[]): void {
+    const { chain, owner } = this.#options;
+    owner.bodyUnseen(
+      phase,
+      claims.map(({ index }) => chain.nameOf(index)),
+    );
   }
 
   #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {

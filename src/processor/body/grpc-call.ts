@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { type Coding, parseContentEncoding } from "../../bodies/content-encoding.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import { header } from "../../protocol/headers.ts";
+import { header, headerFields, isGrpc } from "../../protocol/headers.ts";
 import { type BodyPhase, directionOf } from "../../protocol/phase.ts";
 import type { AnyGrpcHandlers } from "./body-claims.ts";
 
@@ -14,15 +14,12 @@ export interface GrpcCall {
   readonly codings: readonly Coding[];
 }
 
-const GRPC = /^application\/grpc(?:$|[+; ])/i;
-
 /** The handler of a direction's messages; undefined where the request is no call of a method that has one. */
 export function grpcCall(handlers: AnyGrpcHandlers, exchange: Exchange, phase: BodyPhase): GrpcCall | undefined {
   const direction = directionOf(phase);
   const request = exchange.headers("request");
   const headers = exchange.headers(direction);
-  if (request === undefined || headers === undefined || !GRPC.test(header(headers, "content-type") ?? ""))
-    return undefined;
+  if (request === undefined || headers === undefined || !isGrpc(headerFields(headers))) return undefined;
   const path = header(request, ":path") ?? "";
   const { service, methods } = handlers;
   const found = Object.entries(service.method).find(([, { name }]) => path === `/${service.typeName}/${name}`);

@@ -147,8 +147,8 @@ envoyRows("the end of a stream", (row) => {
       request.abort();
       await aborted.opened;
       expect(performance.now() - leftAt).toBeLessThan(1_000);
-      const canceled = 'ext_proc_streams_total{result="canceled",origin="envoy"}';
-      await eventually(async () => expect(await ours.server.metric(canceled)).toBe(1));
+      const unanswered = 'ext_proc_streams_total{result="unanswered",origin="envoy"}';
+      await eventually(async () => expect(await ours.server.metric(unanswered)).toBe(1));
       process.off("unhandledRejection", keep);
       expect(unhandled).toEqual([]);
       expect(ours.server.logLines().filter(({ level }) => level === "error")).toEqual([]);

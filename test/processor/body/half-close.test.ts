@@ -41,10 +41,10 @@ async function endBehind(processor: Processor, messages: readonly ProcessingRequ
 
 describe("a peer that half-closes in the middle of a full-duplex body", () => {
   test.each(["whole", "text"] as const)(
-    "has canceled where headers wait for all of it, which a handler reads as %s",
+    "leaves an answer unanswered where headers wait for all of the body, which a handler reads as %s",
     async (kind) => {
-      expect(await endBehind(upperProcessor(kind), [OPEN])).toBe("ended: canceled");
-      expect(await endBehind(upperProcessor(kind), [OPEN, PIECE])).toBe("ended: canceled");
+      expect(await endBehind(upperProcessor(kind), [OPEN])).toBe("ended: unanswered");
+      expect(await endBehind(upperProcessor(kind), [OPEN, PIECE])).toBe("ended: unanswered");
     },
   );
 

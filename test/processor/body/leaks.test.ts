@@ -78,7 +78,7 @@ test("a handler is not called any more once the peer has left, though one before
   session.cancel();
   goOn(undefined);
   await settle();
-  expect([calls, ends.map(({ result }) => result)]).toEqual([0, ["canceled"]]);
+  expect([calls, ends.map(({ result }) => result)]).toEqual([0, ["unanswered"]]);
 });
 
 test("a chunk that a loop asked for ahead, and nobody waits for, does not end the process", async () => {

@@ -1,0 +1,122 @@
+import type { Phase } from "../protocol/phase.ts";
+import { REAL_TIMERS, type Timers } from "./timers.ts";
+
+/** A handler that held the thread. */
+export interface ThreadHold {
+  /** For how long, in milliseconds. */
+  readonly heldMs: number;
+  /** The processors whose handlers ran; undefined for a hold that came before handlers were timed. */
+  readonly processor?: string | undefined;
+  /** Likewise. */
+  readonly phase?: Phase | undefined;
+}
+
+/** How often the clock is looked at while messages come. */
+const LOOK_MS = 50;
+/** A handler that takes so long is worth a line while handlers are timed: all transactions of the process wait for it. */
+const LONG_MS = 100;
+/** For how long handlers are timed behind a hold. */
+const TIMING_MS = 60_000;
+/** Looks at the clock behind a hold until everything that came meanwhile has been read. */
+const BACKLOG_LOOKS = 2;
+
+/**
+ * Notices that something held the thread, and with it the answers of all transactions. Synchronous handlers have no
+ * timeout, and a clock that is read for each message would cost more than the message: so a timer looks whether it is
+ * late itself, and only behind a hold are handlers timed, one by one, so that the next one can be named.
+ *
+ * One for a server. While no messages come, no timer runs.
+ */
+export class ThreadWatch {
+  /** Handlers are timed: behind a hold. */
+  isTiming = false;
+  readonly #timers: Timers;
+  readonly #report: (hold: ThreadHold) => void;
+  readonly #timeoutMs: number;
+  #looks = 0;
+  #isArmed = false;
+  #sawMessages = false;
+  #dueMs = 0;
+  #timingUntilMs = 0;
+  /** The look that a hold delayed. */
+  #heldLook = Number.NEGATIVE_INFINITY;
+  #timer: unknown;
+
+  /** @param timeoutMs How long Envoy waits for an answer: a hold of this length is reported. */
+  constructor(timeoutMs: number, report: (hold: ThreadHold) => void, timers: Timers = REAL_TIMERS) {
+    this.#timeoutMs = timeoutMs;
+    this.#report = report;
+    this.#timers = timers;
+  }
+
+  /** The stretch of time between two looks at the clock, as a number that rises. */
+  get stretch(): number {
+    return this.#looks;
+  }
+
+  /** Handlers are about to run. */
+  enter(): void {
+    this.#sawMessages = true;
+    if (!this.#isArmed) this.#arm(this.#timers.now());
+  }
+
+  /** True while the thread is held, for longer than Envoy waits. It reads the clock. */
+  get isHeld(): boolean {
+    return this.#isArmed && this.#timers.now() - this.#dueMs >= this.#timeoutMs;
+  }
+
+  /** Times handlers, and tells of those that take long. */
+  time<T>(run: () => T, place: { readonly processor: string; readonly phase: Phase }): T {
+    const startMs = this.#timers.now();
+    try {
+      return run();
+    } finally {
+      const heldMs = this.#timers.now() - startMs;
+      if (heldMs >= Math.min(LONG_MS, this.#timeoutMs)) this.#report({ heldMs, ...place });
+    }
+  }
+
+  /**
+   * True if what was answered in a stretch of time may have left after Envoy had stopped to wait for it: the thread was held
+   * for so long then, or just before.
+   */
+  wasHeld(stretch: number): boolean {
+    return this.#looks - this.#heldLook <= BACKLOG_LOOKS && stretch >= this.#heldLook;
+  }
+
+  /** Ends it. */
+  stop(): void {
+    this.#timers.clear(this.#timer);
+  }
+
+  #arm(nowMs: number): void {
+    this.#isArmed = true;
+    this.#sawMessages = false;
+    this.#dueMs = nowMs + LOOK_MS;
+    this.#timer = this.#timers.set(() => this.#look(), LOOK_MS);
+    // It must not keep a process alive that is done.
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  #look(): void {
+    const nowMs = this.#timers.now();
+    const heldMs = nowMs - this.#dueMs;
+    const isHold = heldMs >= this.#timeoutMs;
+    if (isHold) this.#held(nowMs, heldMs);
+    else if (this.isTiming && nowMs >= this.#timingUntilMs) this.isTiming = false;
+    this.#looks++;
+    if (this.#sawMessages || isHold) this.#arm(nowMs);
+    else {
+      this.#isArmed = false;
+      this.#looks += BACKLOG_LOOKS;
+    }
+  }
+
+  #held(nowMs: number, heldMs: number): void {
+    this.#heldLook = this.#looks;
+    // Once handlers are timed, the handler tells by itself.
+    if (!this.isTiming) this.#report({ heldMs });
+    this.isTiming = true;
+    this.#timingUntilMs = nowMs + TIMING_MS;
+  }
+}
