@@ -1,18 +1,20 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import type { AsyncLocalStorage } from "node:async_hooks";
 import { effectData } from "../processor/effect.ts";
 import { type EffectWatch, effectWatch } from "../processor/effect-watch.ts";
 import type { Warning } from "../simulator/outcome.ts";
 
 /** Effects of one transaction that no handler has returned, with the place in the code where each was made. */
-type Unreturned = Map<object, string>;
+type Unreturned = Map<object, Error>;
 
-const storage = new AsyncLocalStorage<Unreturned>();
+/** Made for the first transaction: the module is loaded by nothing else. */
+let storage: AsyncLocalStorage<Unreturned> | undefined;
 let watched = 0;
 
 const WATCH: EffectWatch = {
-  made: (effect) => storage.getStore()?.set(effect, placeOf(new Error("a place in the code").stack)),
+  // Its stack is written when it is read, which takes long and is seldom needed.
+  made: (effect) => storage?.getStore()?.set(effect, new Error("a place in the code")),
   returned(outcome) {
-    const unreturned = storage.getStore();
+    const unreturned = storage?.getStore();
     if (unreturned !== undefined) forget(outcome, unreturned);
   },
 };
@@ -28,11 +30,13 @@ export async function watchEffects<T>(
   play: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly warnings: Warning[] }> {
   const unreturned: Unreturned = new Map();
+  const { AsyncLocalStorage: Storage } = await import("node:async_hooks");
+  storage ??= new Storage();
   watched++;
   effectWatch.current = WATCH;
   try {
     const result = await storage.run(unreturned, play);
-    return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, place)) };
+    return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, placeOf(place.stack))) };
   } finally {
     watched--;
     // A server that has been debugged is as quick as before.
