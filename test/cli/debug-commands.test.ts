@@ -199,6 +199,12 @@ describe("ext-proc call", () => {
       1,
       /^ext-proc: 127\.0\.0\.1:1: cannot be reached: .*ECONNREFUSED/,
     ],
+    [
+      "a name with two addresses where no server is",
+      () => ["localhost:1", messages],
+      1,
+      /^ext-proc: localhost:1: cannot be reached: connect ECONNREFUSED /,
+    ],
     ["what is no server", () => ["nowhere", messages], 2, /^ext-proc: nowhere: is no server; write HOST:PORT/],
     ["no file", () => ["127.0.0.1:1"], 2, /^ext-proc: call takes a server and a file/],
     [
