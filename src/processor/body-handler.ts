@@ -84,6 +84,11 @@ type BodyReader<P extends BodyPhase, S, C> =
   | {
       /** Each chunk, to look at it: the body stays as it is. */
       readonly read: "inspect";
+      /**
+       * The handler also sees the bytes of a tunnel: of an upgrade (101, such as a WebSocket), and of CONNECT, in both
+       * directions. Default: false, since they are not a body.
+       */
+      readonly upgrades?: boolean | undefined;
       chunk?(bytes: Bytes, tx: Transaction<S, C>): void | Promise<void>;
       end?(tx: Transaction<S, C>): HandlerResult<"inspectEnd">;
     };

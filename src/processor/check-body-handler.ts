@@ -10,6 +10,11 @@ const OPTIONS: Readonly<Record<string, (value: unknown) => string | undefined>> 
   required: (value) => (typeof value === "boolean" ? undefined : "must be true or false"),
 };
 
+/** The properties that handlers of one kind may have besides. */
+const OPTIONS_OF: Readonly<Record<string, typeof OPTIONS>> = {
+  inspect: { upgrades: (value) => (typeof value === "boolean" ? undefined : "must be true or false") },
+};
+
 /** The functions of each kind of handler, and which of them it must have. */
 const FUNCTIONS: Readonly<Record<string, readonly { readonly name: string; readonly required: boolean }[]>> = {
   whole: [{ name: "handle", required: true }],
@@ -34,14 +39,15 @@ export function refuseBodyHandler(value: unknown): string | undefined {
   const kinds = Object.keys(FUNCTIONS).map((kind) => `"${kind}"`);
   if (typeof read !== "string" || !Object.hasOwn(FUNCTIONS, read)) return `read must be one of ${kinds.join(", ")}`;
   const functions = FUNCTIONS[read] ?? [];
+  const options = { ...OPTIONS, ...OPTIONS_OF[read] };
   for (const [property, given] of Object.entries(handler)) {
     if (property === "read" || given === undefined) continue;
     if (functions.some(({ name }) => name === property)) {
       if (typeof given !== "function") return `${property} must be a function`;
       continue;
     }
-    const check = Object.hasOwn(OPTIONS, property) ? OPTIONS[property] : undefined;
-    const known = ["read", ...functions.map(({ name }) => name), ...Object.keys(OPTIONS)].join(", ");
+    const check = Object.hasOwn(options, property) ? options[property] : undefined;
+    const known = ["read", ...functions.map(({ name }) => name), ...Object.keys(options)].join(", ");
     const problem = check ? check(given) : `is no property of a handler that reads "${read}", which has ${known}`;
     if (problem !== undefined) return `${property} ${problem}`;
   }

@@ -41,7 +41,7 @@ export function bodyModeNeed(
         alternatives: [
           {
             mode: "FULL_DUPLEX_STREAMED",
-            where: `bodies above Envoy's buffer limit (${bufferLimitBytes}) have to be seen`,
+            where: `bodies above Envoy's buffer limit (${bufferLimitBytes}) have to be seen, or tunnels (WebSocket, CONNECT) opened: Envoy opens none in BUFFERED`,
           },
           ...others,
         ],

@@ -2,7 +2,7 @@ import { type JsonText, writeJson } from "../bodies/json-merge.ts";
 import type { AnswerPrelude, BodyChange } from "../protocol/answer.ts";
 import { BODY_VALIDATORS } from "../protocol/body-plan.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { hasNoBody, refuseReplacing } from "../protocol/framing-rules.ts";
+import { contentOf, refuseReplacing } from "../protocol/framing-rules.ts";
 import { utf8Bytes } from "../protocol/header-text.ts";
 import { joinedText } from "../protocol/headers.ts";
 import { directionOf } from "../protocol/phase.ts";
@@ -10,6 +10,11 @@ import { dropHeaders } from "./drop-headers.ts";
 import type { BodyEffectData } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
 import { PhaseWork } from "./phase-work.ts";
+
+const NO_BODY = {
+  none: "a response to HEAD, or with status 204 or 304, has no body",
+  tunnel: "a request for a tunnel (CONNECT, upgrade), and the response that opens it, have no body",
+};
 
 /** What body handlers want of one message, added up as they run; as it stands it is the answer. */
 export class BodyWork extends PhaseWork {
@@ -36,8 +41,8 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
   if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
   if (effect.kind === "continueAndReplace") {
     const { exchange, message } = work;
-    if (message.case === "responseHeaders" && hasNoBody(exchange))
-      return fault("invalid_effect", `${effect.kind}: a response to HEAD, or with status 204 or 304, has no body`);
+    const content = contentOf(directionOf(message.case), exchange);
+    if (content !== "body") return fault("invalid_effect", `${effect.kind}: ${NO_BODY[content]}`);
     if (exchange.observabilityMode) return undefined;
     if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
       return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);

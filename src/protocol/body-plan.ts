@@ -126,6 +126,9 @@ export const BODY_VALIDATORS: readonly string[] = [
   "accept-ranges",
 ];
 
+/** All headers that are wrong once a body is changed: its validators, and its length. */
+export const BODY_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
+
 function planUnsent(situation: BodySituation): BodyPlan {
   const chosen = chooseOverride(situation);
   if (chosen.kind === "run") return chosen;

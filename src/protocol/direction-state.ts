@@ -115,9 +115,12 @@ export class DirectionState {
 
   /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
   get bodyBytes(): number | undefined {
-    if (this.headers === undefined) return undefined;
-    if (this.#isHeadersOnly) return 0;
-    const text = header(this.headers, "content-length");
+    return this.headers !== undefined && this.#isHeadersOnly ? 0 : this.declaredBytes;
+  }
+
+  /** What `content-length` says, in bytes, whether a body follows or not; undefined without a valid one. */
+  get declaredBytes(): number | undefined {
+    const text = this.headers && header(this.headers, "content-length");
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }
 

@@ -175,6 +175,11 @@ export class Exchange {
     return this.#state(direction);
   }
 
+  /** What `content-length` of a direction says, in bytes, whether a body follows or not; undefined without a valid one. */
+  declaredBytes(direction: Direction): number | undefined {
+    return this.#state(direction).declaredBytes;
+  }
+
   /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
   awaits(phase: Phase): boolean {
     const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));

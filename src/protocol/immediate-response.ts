@@ -4,6 +4,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { isBodilessStatus } from "./framing-rules.ts";
 import { headerValueOption } from "./header-mutation.ts";
 import { quoteName, refuseName, refuseValueBytes } from "./header-rules.ts";
 import { textToBytes } from "./header-text.ts";
@@ -27,8 +28,6 @@ export interface ImmediateResponseInit {
   readonly details?: string | undefined;
 }
 
-/** Statuses whose responses have no body (RFC 9110); Envoy would send a `content-length` for one all the same. */
-const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 /** Envoy overrules these, so setting them is a mistake worth hearing of. */
 const OVERRULED: ReadonlySet<string> = new Set(["host"]);
 const CONTROL_CHARACTER = /\p{Cc}/u;
@@ -65,7 +64,8 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
 /** Says why a response cannot have this status; undefined where it can. */
 export function refuseStatus(status: number, hasBody: boolean): string | undefined {
   if (!Number.isInteger(status) || status < 200 || status > 999) return "status must be a whole number from 200 to 999";
-  return hasBody && BODILESS.has(status) ? `status ${status} has no body` : undefined;
+  // Envoy would send such a body with its `content-length`.
+  return hasBody && isBodilessStatus(String(status)) ? `status ${status} has no body` : undefined;
 }
 
 /** The headers of a response as Envoy's options, or, as a string, why they cannot be sent. */

@@ -49,12 +49,25 @@ export interface PhaseMessages {
 /** A message together with the phase it belongs to: the `request` oneof once it is known to be set. */
 export type PhaseMessage = { readonly [P in Phase]: { readonly case: P; readonly value: PhaseMessages[P] } }[Phase];
 
+/** A message that carries headers. */
+export type HeaderMessage = Extract<PhaseMessage, { readonly case: HeaderPhase }>;
+
 const LETTER_Q = 0x71;
 
 /** The half of the transaction that a phase belongs to. */
 export function directionOf(phase: Phase): Direction {
   // A table would be asked with six names, for which engines have no quick way: the third letter of two words decides.
   return phase.charCodeAt(2) === LETTER_Q ? "request" : "response";
+}
+
+/** The body phase of the direction whose headers these are. */
+export function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
+  return phase === "requestHeaders" ? "requestBody" : "responseBody";
+}
+
+/** The trailer phase of the direction whose body this is. */
+export function trailerPhaseOf(phase: BodyPhase): TrailerPhase {
+  return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
 }
 
 /**
@@ -73,4 +86,9 @@ export function isBodyPhase(phase: Phase | undefined): phase is BodyPhase {
 /** True for the two phases that carry headers. */
 export function isHeaderPhase(phase: Phase | undefined): phase is HeaderPhase {
   return phase === "requestHeaders" || phase === "responseHeaders";
+}
+
+/** True for a message that carries headers. */
+export function isHeaderMessage(message: PhaseMessage): message is HeaderMessage {
+  return isHeaderPhase(message.case);
 }

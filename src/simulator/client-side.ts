@@ -32,7 +32,7 @@ export class ClientSide implements PathEnd {
 
   headers(headers: HeaderMap, endStream: boolean): void {
     this.#headers = withoutConnectionHeaders(headers.clone());
-    this.#framing = new Framing(this.#headers, endStream, this.#protocol);
+    this.#framing = new Framing(this.#headers, endStream, { protocol: this.#protocol, isToHead: this.#readsNoBody });
     if (endStream) this.#onEnd();
   }
 

@@ -37,6 +37,8 @@ export class DirectionState {
   bodyReplaced = false;
   /** Part of a body came, empty or not. */
   bodyReceived = false;
+  /** Part of a body was sent to the server. */
+  bodySent = false;
   /** BUFFERED_PARTIAL has had its answer: the rest passes by. */
   partialBodyProcessed = false;
   attributesSent = false;

@@ -3,6 +3,13 @@ import type { HeaderEntry, HeaderMap } from "./header-map.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
+/** What decides about the end of a message, besides its headers. */
+export interface FramingOptions {
+  readonly protocol: "http1" | "http2";
+  /** A response whose request is HEAD. Default: false. */
+  readonly isToHead?: boolean;
+}
+
 /**
  * How a peer finds the end of a message. Over HTTP/1 that is `content-length` where there is one, whatever Envoy sends;
  * over HTTP/2 the end of the stream.
@@ -12,9 +19,10 @@ export class Framing {
   readonly announcedLength: number | undefined;
   readonly #endsItself: boolean;
 
-  /** Looks at headers as they leave Envoy, and adds what its HTTP/1 codec adds. */
-  constructor(headers: HeaderMap, endStream: boolean, protocol: "http1" | "http2") {
-    if (protocol === "http1" && endStream && mayHaveBody(headers) && !headers.has("content-length"))
+  /** Looks at headers as they leave Envoy, and adds what its HTTP/1 codec adds, which is nothing to a response to HEAD. */
+  constructor(headers: HeaderMap, endStream: boolean, { protocol, isToHead = false }: FramingOptions) {
+    const isEmpty = endStream && mayHaveBody(headers) && !isToHead;
+    if (protocol === "http1" && isEmpty && !headers.has("content-length"))
       headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
     if (protocol === "http1") this.announcedLength = isBodiless(headers) ? 0 : lengthOf(announced);

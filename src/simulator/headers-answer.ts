@@ -119,7 +119,8 @@ function sendBodySoFar(filter: FilterState, state: DirectionState): boolean {
 
 function sendHeldAsChunk(filter: FilterState, state: DirectionState, endStream: boolean): void {
   const bytes = state.path.takeBuffered();
-  if (bytes.length > 0) {
+  const isHeldEnd = endStream && !state.bodySent && filter.config.release.sendsHeldEmptyEnd;
+  if (bytes.length > 0 || isHeldEnd) {
     if (state.mode.body === "STREAMED") enqueue(filter, state, { bytes, endStream });
     sendBody(filter, state, { bytes, endStream, waitsFor: "streamed_body" });
   }

@@ -17,6 +17,8 @@ export interface Release {
   readonly holdsHeadersForFirstChunk: boolean;
   /** An empty piece of a body that does not end it is sent to the server. */
   readonly sendsEmptyChunks: boolean;
+  /** The empty end of a body that is there when an override to FULL_DUPLEX_STREAMED comes is sent; before, it hangs. */
+  readonly sendsHeldEmptyEnd: boolean;
   /** A message with nothing but `mode_override` may come before the answer to request headers. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
@@ -36,6 +38,7 @@ const RELEASE_1_38: Release = {
   allowContentLengthHeader: true,
   holdsHeadersForFirstChunk: false,
   sendsEmptyChunks: true,
+  sendsHeldEmptyEnd: false,
   directModeOverride: false,
   typedDynamicMetadata: false,
   endsBodyWithoutTrailers: false,
@@ -61,6 +64,7 @@ const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
     ...RELEASE_1_38,
     closesStream: "with_both_last_answers",
     sendsEmptyChunks: false,
+    sendsHeldEmptyEnd: true,
     directModeOverride: true,
     typedDynamicMetadata: true,
   },

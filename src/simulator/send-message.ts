@@ -31,6 +31,7 @@ export function sendBody(
 ): void {
   const value = { body: chunk.bytes, endOfStream: chunk.endStream };
   const member = state.direction === "request" ? "requestBody" : "responseBody";
+  state.bodySent = true;
   if (chunk.waitsFor !== undefined) startCall(filter, state, chunk.waitsFor);
   send(filter, state, create(ProcessingRequestSchema, { request: { case: member, value } }).request);
 }

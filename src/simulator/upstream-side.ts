@@ -58,7 +58,7 @@ export class UpstreamSide implements PathEnd {
       return;
     }
     this.#headers = headers.clone();
-    this.#framing = new Framing(this.#headers, endStream, this.#exchange.protocol ?? "http1");
+    this.#framing = new Framing(this.#headers, endStream, { protocol: this.#exchange.protocol ?? "http1" });
     this.#clock.soon(() => this.#connect());
     if (endStream) this.#pass();
   }

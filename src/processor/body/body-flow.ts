@@ -3,7 +3,7 @@ import { type HttpBody, HttpBodySchema } from "../../../gen/envoy/service/ext_pr
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import type { ContinueAnswer } from "../../protocol/answer.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
-import { BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
+import { BODY_HEADERS, BODY_VALIDATORS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
@@ -42,8 +42,6 @@ export interface BodyFlowOptions {
 
 /** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
 const EARLY_BYTES = 256 << 10;
-
-const CHANGED_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
 /** One body on its way through its handlers: messages in, answers out. */
 export class BodyFlow implements BodyScene {
@@ -111,7 +109,7 @@ export class BodyFlow implements BodyScene {
     this.#pieceCount++;
     if (this.ended) return this.#afterEnd(value);
     const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
-    const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes;
+    const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes || this.#bytes === 0;
     const unseen = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
     const lost = unseen ?? (complete ? undefined : this.#cut());
     if (lost !== undefined) return lost;
@@ -322,7 +320,7 @@ export class BodyFlow implements BodyScene {
     this.#held = undefined;
     this.takesHeaderChanges = false;
     const { work } = this;
-    if (this.#everChanged || (!isEnd && this.#options.plan.changes)) dropHeaders(work, CHANGED_HEADERS);
+    if (this.#everChanged || (!isEnd && this.#options.plan.changes)) dropHeaders(work, BODY_HEADERS);
     const answer: ContinueAnswer = {
       kind: "continue",
       headerChanges: [...held.headerChanges, ...work.headerChanges],

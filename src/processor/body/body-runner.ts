@@ -1,19 +1,23 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
-import { BODY_VALIDATORS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
+import type { BodyMode } from "../../protocol/body-mode.ts";
+import { BODY_HEADERS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
-import type { Fault } from "../../protocol/fault.ts";
-import { hasNoBody, isPartOfMore } from "../../protocol/framing-rules.ts";
-import { headerFields } from "../../protocol/headers.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { contentOf, tellsOfBody } from "../../protocol/framing-rules.ts";
+import { type HeaderFields, headerFields } from "../../protocol/headers.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
+  bodyPhaseOf,
   type Direction,
   directionOf,
-  type HeaderPhase,
+  type HeaderMessage,
   isBodyPhase,
+  isHeaderMessage,
   isHeaderPhase,
   type PhaseMessage,
+  trailerPhaseOf,
 } from "../../protocol/phase.ts";
 import { refuseLengthRemoval } from "../../protocol/protected-length.ts";
 import { dropHeaders } from "../drop-headers.ts";
@@ -22,17 +26,17 @@ import { mergeMetadata } from "../merge-metadata.ts";
 import { PhaseWork } from "../phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../run-handlers.ts";
 import type { RunRules } from "../run-rules.ts";
-import { ScopedTransaction } from "../transaction.ts";
+import { type ActiveClaim, activeClaims, refuseBeginning, refusePart } from "./active-claims.ts";
 import { blamePlan } from "./blame-plan.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
 import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
 import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts";
 import type { StageEnd } from "./body-stage.ts";
-import { type ActiveClaim, bodyStages } from "./body-stages.ts";
-import { grpcCall } from "./grpc-call.ts";
+import { bodyStages, losesCodings } from "./body-stages.ts";
 import { LateScene } from "./late-scene.ts";
+import { REPLACED, RefusingStage, refusingPlan } from "./refusing-stage.ts";
 import { after, type Soon } from "./soon.ts";
-import { StageHost } from "./stage-host.ts";
+import { hasBodyBeforeTunnel, refuseBodyBeforeTunnel, tunnelClaims } from "./tunnel-claims.ts";
 
 /** An answer that waits for the body: nothing is said yet. */
 export interface HeldAnswer {
@@ -142,60 +146,141 @@ export class BodyRunner {
 
   #runBody(message: BodyMessage): Soon<RunResult> {
     const direction = directionOf(message.case);
-    if (this.#opened[direction]) return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
     // Envoy sends the body without its headers where their mode is SKIP.
-    const opened = this.#openFlow(message.case, undefined);
-    if (opened !== undefined) return opened;
+    const ended = this.#opened[direction] ? undefined : this.#openFlow(message.case, undefined);
+    if (ended !== undefined) return ended;
     return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
   }
 
   #open(message: HeaderMessage, answer: ContinueAnswer): Soon<RunResult> {
     const phase = bodyPhaseOf(message.case);
     const { exchange, claims } = this.#options;
+    const direction = directionOf(phase);
     // A handler that nobody waits for any more has come to its end after all.
-    if (claims[directionOf(phase)].length === 0 || this.#closed[directionOf(phase)]) return answer;
+    if (claims[direction].length === 0 || this.#closed[direction]) return answer;
     const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
     if (work.wholeBody !== undefined) return this.#replace(message, work, work.wholeBody);
-    if (message.value.endOfStream || isBodiless(message, exchange)) {
-      this.#opened[directionOf(phase)] = true;
-      return answer;
+    const content = contentOf(direction, exchange);
+    if (message.value.endOfStream || content === "none") {
+      this.#opened[direction] = true;
+      return phase === "responseBody" && tellsOfBody(exchange) ? this.#correctUnsent(phase, work) : answer;
     }
-    const ended = this.#openFlow(phase, work);
+    const ended = content === "tunnel" ? this.#openTunnel(phase, work) : this.#openFlow(phase, work);
     if (ended !== undefined) return ended;
-    return this.heldHeaders(directionOf(phase)) === undefined ? work : HELD;
+    return this.heldHeaders(direction) === undefined ? work : HELD;
   }
 
   /** Makes the flow of a body, where there is one to be; a value where there cannot be. */
   #openFlow(phase: BodyPhase, headers: PhaseWork | undefined): StageEnd | undefined {
+    const { exchange, chain } = this.#options;
     const direction = directionOf(phase);
     this.#opened[direction] = true;
+    const bodyBytes = exchange.bodyBytes(direction);
     const scene = new LateScene();
-    const active = this.#activeClaims(phase, scene);
+    const active = activeClaims(phase, scene, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) {
       if (headers) this.#askForNone(phase, headers);
       return undefined;
     }
+    if (bodyBytes === 0) {
+      const problem = fault("body_end_unknowable", `${phase}: the body has bytes, and its content-length is 0`);
+      return this.#refuse(problem, { phase, headers, mode: exchange.bodyMode(direction) });
+    }
     const claims = active.map(({ claim }) => claim);
-    const plan = this.#plan(phase, claims, headers);
-    if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
+    const plan = this.#plan(phase, claims, { headers, bodyBytes });
+    if (plan.kind === "fault") {
+      const problem = blamePlan(plan, claims, (index) => chain.nameOf(index));
+      // A body that Envoy does not send, or whose pieces are messages, does not show that it is empty.
+      if (plan.code !== "body_end_unknowable") return problem;
+      return this.#refuse(problem, { phase, headers, mode: exchange.bodyMode(direction) });
+    }
     if (plan.kind === "unseen") {
       this.#tellUnseen(phase, claims);
       return undefined;
     }
-    return this.#startFlow({ phase, plan, active, scene, headers });
+    const start = { phase, plan, active, scene, headers, bodyBytes, fields: this.#fieldsOf(direction) };
+    const part = plan.changes ? refusePart(active, direction, exchange) : undefined;
+    const problem = part ?? this.#startFlow(start);
+    return problem && this.#refuse(problem, { phase, headers, ...plan });
   }
 
-  #startFlow({ phase, plan, active, scene, headers }: FlowStart): StageEnd | undefined {
+  /**
+   * Only handlers that ask for upgrades see a tunnel, and Envoy need not send it for the others. A tunnel that is asked for
+   * has no body before it, unless its request has a `content-length`: an upstream that ignores the upgrade would take that for
+   * the body.
+   */
+  #openTunnel(phase: BodyPhase, headers: PhaseWork): StageEnd | undefined {
     const { exchange } = this.#options;
     const direction = directionOf(phase);
-    const partial = this.#partialContent(phase, plan, active);
-    if (partial !== undefined) return partial;
+    this.#opened[direction] = true;
+    const scene = new LateScene();
+    const active = activeClaims(phase, scene, this.#options);
+    if (!Array.isArray(active)) return active as StageEnd;
+    const { watching, blind } = tunnelClaims(active);
+    if (phase === "requestBody" && blind.length > 0 && hasBodyBeforeTunnel(exchange)) {
+      const refusal = refuseBodyBeforeTunnel(blind, exchange.bodyMode(direction) !== "NONE");
+      if (refusal !== undefined) return refusal;
+      this.#tellUnseen(
+        phase,
+        blind.map(({ claim }) => claim),
+      );
+    }
+    if (watching.length === 0) {
+      this.#askForNone(phase, headers);
+      return undefined;
+    }
+    const claims = watching.map(({ claim }) => claim);
+    // Envoy would wait for the end of a tunnel that it buffers.
+    const isBuffered = exchange.bodyMode(direction)?.startsWith("BUFFERED");
+    const plan = this.#plan(phase, claims, { headers, bodyBytes: undefined, ...(isBuffered && { mode: "NONE" }) });
+    if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
+    if (plan.kind === "run")
+      return this.#startFlow({ phase, plan, active: watching, scene, headers, bodyBytes: undefined, fields: [] });
+    this.#tellUnseen(phase, claims);
+    return undefined;
+  }
+
+  /** A body that handlers cannot have: the problem is there with its first byte, unless it is known that one comes. */
+  #refuse(problem: StageEnd, { phase, headers, mode, override }: Refusal): StageEnd | undefined {
+    const direction = directionOf(phase);
+    const isFull = (this.#options.exchange.bodyBytes(direction) ?? 0) > 0;
+    if (isFull || problem.kind !== "fault") return problem;
+    const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.#watched;
+    const heldHeaders = holds ? headers : undefined;
+    const plan = refusingPlan(mode, { holdsHeaders: heldHeaders !== undefined, override });
+    const flow = this.#newFlow({ phase, plan, active: [], bodyBytes: undefined, heldHeaders });
+    flow.run([new RefusingStage(problem)]);
+    this.#flows[direction] = flow;
+    if (headers && override) headers.modeOverride = override;
+    return undefined;
+  }
+
+  /** Headers that tell of the body that a GET would have brought do not tell of what handlers would have made of it. */
+  #correctUnsent(phase: BodyPhase, headers: PhaseWork): RunResult {
+    const { exchange } = this.#options;
+    const direction = directionOf(phase);
+    const active = activeClaims(phase, new LateScene(), this.#options);
+    if (!Array.isArray(active)) return active as StageEnd;
+    if (active.length === 0 || this.#watched) return headers;
+    const claims = active.map(({ claim }) => claim);
+    const plan = this.#plan(phase, claims, { headers, bodyBytes: exchange.declaredBytes(direction) });
+    if (plan.kind !== "run" || !plan.changes) return headers;
+    const loses = losesCodings(active, { fields: this.#fieldsOf(direction), endKnown: plan.endKnown });
+    dropHeaders(headers, loses ? [...BODY_HEADERS, "content-encoding"] : BODY_HEADERS);
+    return headers;
+  }
+
+  #fieldsOf(direction: Direction): HeaderFields {
+    const message = this.#options.exchange.headers(direction);
+    return message ? headerFields(message) : [];
+  }
+
+  #startFlow({ phase, plan, active, scene, headers, bodyBytes, fields }: FlowStart): StageEnd | undefined {
+    const direction = directionOf(phase);
     const heldHeaders = plan.holdsHeaders ? headers : undefined;
-    const flow = this.#newFlow({ phase, plan, active, bodyBytes: exchange.bodyBytes(direction), heldHeaders });
+    const flow = this.#newFlow({ phase, plan, active, bodyBytes, heldHeaders });
     scene.scene = flow;
-    const message = exchange.headers(direction);
-    const fields = message ? headerFields(message) : [];
     const made = bodyStages(active, { phase, fields, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
     flow.run(made.stages);
@@ -204,7 +289,7 @@ export class BodyRunner {
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
-    if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, [...BODY_VALIDATORS, "content-length"]);
+    if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, BODY_HEADERS);
     return made.losesCodings && !this.#watched ? dropHeaders(headers, ["content-encoding"]) : undefined;
   }
 
@@ -217,7 +302,7 @@ export class BodyRunner {
       budget: this.#budget,
       pending: (index) => owner.handlerPending(directionOf(how.phase), index),
       sendEarly,
-      restUnseen: () => this.#restUnseen(how.phase, active),
+      restUnseen: () => refuseBeginning(active, (unseen) => this.#tellUnseen(how.phase, unseen)),
     });
   }
 
@@ -226,7 +311,7 @@ export class BodyRunner {
     const direction = directionOf(phase);
     this.#opened[direction] = true;
     const scene = new LateScene();
-    const active = this.#activeClaims(phase, scene);
+    const active = activeClaims(phase, scene, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) return work;
     const flow = this.#newFlow({ phase, plan: REPLACED, active, bodyBytes: undefined, heldHeaders: undefined });
@@ -247,22 +332,6 @@ export class BodyRunner {
     });
   }
 
-  /** A handler of a whole body is told; the others would take the beginning for all of it. */
-  #restUnseen(phase: BodyPhase, active: readonly ActiveClaim[]): StageEnd | undefined {
-    const deceived = active.filter(({ claim }) => claim.handler.read !== "whole");
-    const required = deceived.find(({ claim }) => claim.handler.required === true);
-    if (required)
-      return required.host.fault(
-        "body_required_unseen",
-        "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
-      );
-    this.#tellUnseen(
-      phase,
-      deceived.map(({ claim }) => claim),
-    );
-    return undefined;
-  }
-
   #tellUnseen(phase: BodyPhase, claims: readonly BodyClaim[]): void {
     const { chain, owner } = this.#options;
     owner.bodyUnseen(
@@ -271,34 +340,13 @@ export class BodyRunner {
     );
   }
 
-  #activeClaims(phase: BodyPhase, scene: LateScene): readonly ActiveClaim[] | StageEnd {
-    const { chain, claims } = this.#options;
-    const active: ActiveClaim[] = [];
-    for (const claim of claims[directionOf(phase)]) {
-      const { index, handler } = claim;
-      let tx: ReturnType<HandlerChain["transaction"]>;
-      try {
-        tx = chain.transaction(index);
-        if (!(tx instanceof ScopedTransaction)) return tx;
-        if (handler.read !== "grpc" && handler.when !== undefined && handler.when(tx) !== true) continue;
-      } catch (cause) {
-        return chain.threw(index, phase, cause);
-      }
-      const call = handler.read === "grpc" ? grpcCall(handler, this.#options.exchange, phase) : undefined;
-      if (handler.read === "grpc" && call === undefined) continue;
-      active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx }) });
-    }
-    return active;
-  }
-
-  #plan(phase: BodyPhase, claims: readonly BodyClaim[], headers: PhaseWork | undefined): BodyPlan {
+  #plan(phase: BodyPhase, claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
     const { exchange } = this.#options;
-    const direction = directionOf(phase);
     return planBody({
       phase,
       needs: needsOf(claims),
-      mode: exchange.bodyMode(direction),
-      bodyBytes: exchange.bodyBytes(direction),
+      mode: mode ?? exchange.bodyMode(directionOf(phase)),
+      bodyBytes,
       answersHeaders: headers !== undefined,
       watched: this.#watched,
       bufferLimitBytes: exchange.declaration.bufferLimitBytes,
@@ -320,7 +368,7 @@ export class BodyRunner {
     const wanted = { ...headers.modeOverride, [phase]: mode };
     const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
     const hidesEnd = mode === "STREAMED" && exchange.bodyBytes(directionOf(phase)) === undefined;
-    const told = hidesEnd ? resolve({ [trailersOf(phase)]: "SEND" }) : undefined;
+    const told = hidesEnd ? resolve({ [trailerPhaseOf(phase)]: "SEND" }) : undefined;
     return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
   }
 
@@ -336,23 +384,32 @@ export class BodyRunner {
   get #watched(): boolean {
     return this.#options.rules.shadow || this.#options.exchange.observabilityMode;
   }
-
-  #partialContent(phase: BodyPhase, plan: RunningBody, active: readonly ActiveClaim[]): StageEnd | undefined {
-    const part = plan.changes ? isPartOfMore(directionOf(phase), this.#options.exchange) : undefined;
-    if (part === undefined) return undefined;
-    const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
-    return blamed?.host.fault("body_partial_content", part);
-  }
 }
 
-type HeaderMessage = Extract<PhaseMessage, { case: HeaderPhase }>;
+/** What a body is planned by. */
+interface Planned {
+  readonly headers: PhaseWork | undefined;
+  /** Bytes of the body, where they are known. */
+  readonly bodyBytes: number | undefined;
+  /** Default: the mode in force. */
+  readonly mode?: BodyMode | undefined;
+}
 
-interface FlowStart {
+interface FlowStart extends Planned {
   readonly phase: BodyPhase;
   readonly plan: RunningBody;
   readonly active: readonly ActiveClaim[];
   readonly scene: LateScene;
+  /** Headers that say which codings the body has. */
+  readonly fields: HeaderFields;
+}
+
+/** Where a body that handlers cannot have would come. */
+interface Refusal {
+  readonly phase: BodyPhase;
   readonly headers: PhaseWork | undefined;
+  readonly mode: BodyMode | undefined;
+  readonly override?: ModeOverride | undefined;
 }
 
 /** What differs from one body of a transaction to the next. */
@@ -360,38 +417,8 @@ interface NewFlow extends Pick<BodyFlowOptions, "phase" | "plan" | "bodyBytes" |
   readonly active: readonly ActiveClaim[];
 }
 
-/** A body that replaces another is all there, and its headers still wait. */
-const REPLACED: RunningBody = {
-  kind: "run",
-  mode: "BUFFERED",
-  override: undefined,
-  holdsHeaders: false,
-  takesHeaderChanges: true,
-  end: "message",
-  endKnown: true,
-  needsWhole: false,
-  changes: true,
-};
-
 const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
-
-/** Where trailers may hide the end of a streamed body, they have to be seen. */
-function trailersOf(phase: BodyPhase): "requestTrailers" | "responseTrailers" {
-  return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
-}
-
-function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
-  return phase === "requestHeaders" ? "requestBody" : "responseBody";
-}
-
-function isHeaderMessage(message: PhaseMessage): message is HeaderMessage {
-  return isHeaderPhase(message.case);
-}
 
 function isBodyMessage(message: PhaseMessage): message is BodyMessage {
   return isBodyPhase(message.case);
-}
-
-function isBodiless(message: HeaderMessage, exchange: Exchange): boolean {
-  return message.case === "responseHeaders" && hasNoBody(exchange);
 }

@@ -4,25 +4,17 @@ import { createEncoder } from "../../bodies/encoder.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
 import { allHeaders, type HeaderFields, joinedText } from "../../protocol/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
+import type { ActiveClaim } from "./active-claims.ts";
 import { BodyCharset } from "./body-charset.ts";
 import { type BodyClaim, readsWhole } from "./body-claims.ts";
 import type { BodyStage, StageEnd } from "./body-stage.ts";
 import { ChunkStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
-import type { GrpcCall } from "./grpc-call.ts";
 import { GrpcStage } from "./grpc-stage.ts";
 import { InspectStage } from "./inspect-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 import { StreamStage } from "./stream-stage.ts";
 import { WholeStage } from "./whole-stage.ts";
-
-/** Handlers that take part in a body, each with its way to the transaction. */
-export interface ActiveClaim {
-  readonly claim: BodyClaim;
-  readonly host: StageHost;
-  /** The call whose messages gRPC handlers handle. */
-  readonly call?: GrpcCall | undefined;
-}
 
 /** What stages are made for. */
 export interface StageOptions {
@@ -47,18 +39,35 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
   const charset = new BodyCharset(joinedText(options.fields, "content-type"));
   const stages: BodyStage[] = [];
-  let losesCodings = false;
+  let loses = false;
   for (const { claim, host, call } of active) {
     const { handler } = claim;
     const isDecoded = handler.read !== "grpc" && handler.encoding !== "raw";
     if (isDecoded && encoding.kind !== "codings") return unknownCoding(host, encoding);
     const own = isDecoded ? codings : [];
     stages.push(stageOf({ claim, host, call }, { ...options, charset }, own));
-    if (own.length === 0 || options.endKnown || (handler.read !== "chunks" && handler.read !== "stream")) continue;
+    if (own.length === 0 || options.endKnown || !changesPieces(claim)) continue;
     codings = [];
-    losesCodings = true;
+    loses = true;
   }
-  return { stages, losesCodings };
+  return { stages, losesCodings: loses };
+}
+
+/** True for a body that leaves without its codings: a coding's end would have no place behind it. */
+export function losesCodings(
+  active: readonly ActiveClaim[],
+  { fields, endKnown }: Pick<StageOptions, "fields" | "endKnown">,
+): boolean {
+  if (endKnown) return false;
+  const encoding = parseContentEncoding(allHeaders(fields, "content-encoding"));
+  if (encoding.kind !== "codings" || encoding.codings.length === 0) return false;
+  return active.some(
+    ({ claim }) => changesPieces(claim) && !("encoding" in claim.handler && claim.handler.encoding === "raw"),
+  );
+}
+
+function changesPieces({ handler }: BodyClaim): boolean {
+  return handler.read === "chunks" || handler.read === "stream";
 }
 
 function stageOf(

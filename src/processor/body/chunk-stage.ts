@@ -19,6 +19,7 @@ export class ChunkStage implements BodyStage {
   readonly #handler: ChunksHandler;
   readonly #phase: BodyPhase;
   readonly #limit: ByteLimit;
+  #began = false;
 
   constructor(host: StageHost, handler: ChunksHandler, phase: BodyPhase) {
     this.#host = host;
@@ -29,6 +30,7 @@ export class ChunkStage implements BodyStage {
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
+    this.#began = true;
     const { exceeded } = this.#limit;
     const excess = this.#limit.take(piece.length);
     // What the handler has kept so far comes before what passes.
@@ -48,7 +50,7 @@ export class ChunkStage implements BodyStage {
   }
 
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
-    return this.#limit.exceeded ? undefined : this.#end(tailEmit(this.#host, emit, complete));
+    return this.#limit.exceeded || !this.#began ? undefined : this.#end(tailEmit(this.#host, emit, complete));
   }
 
   #end(emit: Emit): Soon<StageEnd | undefined> {
@@ -61,7 +63,7 @@ export class ChunkStage implements BodyStage {
   }
 
   lostTail(): Soon<Fault | undefined> {
-    if (this.#limit.exceeded) return undefined;
+    if (this.#limit.exceeded || !this.#began) return undefined;
     let isLost = false;
     const ended = this.#end(() => {
       isLost = true;

@@ -57,6 +57,8 @@ export class CodedStage implements BodyStage {
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
     const { decoder, inner, encoder } = this.#options;
+    // An empty body has no coding, whatever its headers say.
+    if (!this.#began) return undefined;
     this.#begin();
     // The beginning of a body that Envoy cut has no end to be checked.
     const failure = complete ? await decoder.endTo(this.#inward(emit)) : undefined;

@@ -12,6 +12,7 @@ export class InspectStage implements BodyStage {
   readonly #host: StageHost;
   readonly #handler: InspectHandler;
   readonly #limit: ByteLimit;
+  #began = false;
 
   constructor(host: StageHost, handler: InspectHandler) {
     this.#host = host;
@@ -21,6 +22,7 @@ export class InspectStage implements BodyStage {
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
     const { chunk } = this.#handler;
+    this.#began ||= piece.length > 0;
     const excess = this.#limit.take(piece.length);
     if (excess !== undefined) return excess === "pass" ? emit(piece) : excess;
     if (piece.length === 0 || chunk === undefined) return emit(piece);
@@ -33,7 +35,7 @@ export class InspectStage implements BodyStage {
 
   end(): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
-    if (end === undefined || this.#limit.exceeded) return undefined;
+    if (end === undefined || this.#limit.exceeded || !this.#began) return undefined;
     return this.#host.call(
       () => end.call(this.#handler, this.#host.tx as never),
       (outcome) => this.#host.fold(outcome, "inspectEnd"),

@@ -55,9 +55,9 @@ export class StreamStage implements BodyStage {
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
+    if (this.#running === undefined) return undefined;
     this.#emit = tailEmit(this.#host, emit, complete);
     this.#host.pending();
-    this.#start();
     return await this.#endLoop();
   }
 

@@ -73,6 +73,7 @@ export class WholeStage implements BodyStage {
       return this.#overLimit("envoy", emit);
     const bytes = joinBytes(this.#parts);
     this.#parts = [];
+    if (bytes.length === 0) return undefined;
     const ended =
       this.#codings.length === 0
         ? this.#handle({ body: bytes, bytes, complete, emit })
@@ -128,6 +129,7 @@ export class WholeStage implements BodyStage {
   }
 
   #handle(given: GivenBody): Soon<StageEnd | undefined> {
+    if (given.body.length === 0) return given.emit(given.bytes);
     const { tx } = this.#host;
     const value = this.#read(given);
     if ("fault" in value) return value.fault;

@@ -23,14 +23,15 @@ export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectat
   const body = bodyOf(reader.material, test.size, test.direction);
   const { length, trailers } = test.framing;
   const isUnseen = setting.mode === "NONE" && !setting.overrides;
-  // With the headers the message may be at its end, so that there is no body for anybody.
-  const isBodiless = test.size === 0 && length && !trailers;
-  if (test.reader === "untouched" || isUnseen || isBodiless) return { kind: "passes", body, handled: false };
+  if (test.reader === "untouched" || isUnseen) return { kind: "passes", body, handled: false };
   const mode = modeOf(test, reader, setting);
+  if (test.size === 0) {
+    const isOverridden = setting.overrides === true && mode === "FULL_DUPLEX_STREAMED";
+    if (isOverridden && (trailers || (emptyFrameHangs && !length))) return { kind: "hangs" };
+    // An empty body has no handler call, however it is framed.
+    return { kind: "passes", body, handled: false };
+  }
   if (reader.whole && mode === "STREAMED" && !length) return { kind: "fails", fault: "body_end_unknowable" };
-  const isOverridden = setting.overrides === true && mode === "FULL_DUPLEX_STREAMED";
-  if (test.size === 0 && !trailers && isOverridden && emptyFrameHangs) return { kind: "hangs" };
-  if (test.size === 0 && trailers) return withoutPiece(test, reader, { mode, setting });
   // With trailers behind it, a body that is all there looks like the beginning of one, and a tail may stand in its middle.
   const looksCut = mode === "BUFFERED_PARTIAL" && trailers && !length;
   const needsEnd = reader.needsAll === true || (reader.tail?.(body).length ?? 0) > 0;
@@ -48,24 +49,6 @@ export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectat
   const { length: tailBytes = 0 } = reader.tail?.(body) ?? {};
   if (isHidden) return { kind: "passes", body: expected.subarray(0, expected.length - tailBytes), handled: false };
   return tailBytes > 0
-    ? { kind: "fails", fault: "tail_undeliverable" }
-    : { kind: "passes", body: expected, handled: true };
-}
-
-interface Situation {
-  readonly mode: Setting["mode"];
-  readonly setting: Setting;
-}
-
-/** Trailers follow the headers at once: there is no message of a body, and no place for one. */
-function withoutPiece(test: BodyCase, reader: Reader, { mode, setting }: Situation): Expectation {
-  const body = bodyOf(reader.material, 0, test.direction);
-  if (setting.overrides && mode === "FULL_DUPLEX_STREAMED") return { kind: "hangs" };
-  if (!tellsTrailers(test, mode, setting)) return { kind: "passes", body, handled: false };
-  const refusal = refusalOf(test, reader);
-  if (refusal !== undefined) return { kind: "fails", fault: refusal };
-  const expected = madeOf(test, reader);
-  return expected.length > 0
     ? { kind: "fails", fault: "tail_undeliverable" }
     : { kind: "passes", body: expected, handled: true };
 }
@@ -98,9 +81,8 @@ function tellsTrailers(
   return trailers || mode === "FULL_DUPLEX_STREAMED" || asks;
 }
 
-function refusalOf({ size }: BodyCase, { refuses }: Reader): string | undefined {
-  if (size === 0) return refuses?.empty;
-  return size === 1 ? refuses?.oneByte : undefined;
+function refusalOf({ size }: BodyCase, { refusesOneByte }: Reader): string | undefined {
+  return size === 1 ? refusesOneByte : undefined;
 }
 
 /** Bodies of which few can be under way at the same time. */

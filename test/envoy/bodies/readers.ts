@@ -22,8 +22,8 @@ export interface Reader {
   readonly whole?: boolean;
   /** What it adds at the end, behind the last chunk. */
   readonly tail?: (body: Buffer) => Buffer;
-  /** Fault where the body is empty, or is one byte. */
-  readonly refuses?: Readonly<Record<"empty" | "oneByte", string | undefined>>;
+  /** Fault where the body is one byte. */
+  readonly refusesOneByte?: string;
   /** A body without its end is no use. */
   readonly needsAll?: boolean;
   readonly inspects?: boolean;
@@ -198,7 +198,6 @@ export const READERS = {
     expected: (body) => Buffer.from(JSON.stringify({ value: JSON.parse(body.toString()), seen: true })),
     whole: true,
     needsAll: true,
-    refuses: { empty: "body_not_json", oneByte: undefined },
   },
   chunks: {
     material: "bytes",
@@ -222,7 +221,7 @@ export const READERS = {
     material: "grpc",
     processor: grpc,
     expected: editedMessages,
-    refuses: { empty: undefined, oneByte: "grpc_message_malformed" },
+    refusesOneByte: "grpc_message_malformed",
   },
   "three in a row": {
     material: "bytes",

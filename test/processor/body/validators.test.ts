@@ -70,28 +70,114 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("a part of something larg
 });
 
 describe("a response without a body", () => {
-  test.each([
+  const DECLARED = { allowModeOverride: true };
+  const HEADERS = {
+    etag: '"1"',
+    digest: "x",
+    "content-digest": "x",
+    "repr-digest": "x",
+    "content-md5": "x",
+    "accept-ranges": "bytes",
+    "content-length": "8",
+    "last-modified": "Mon, 30 Nov 2026 00:00:00 GMT",
+  };
+  const TELLING = [
     ["HEAD", 200],
-    ["GET", 204],
+    ["HEAD", 404],
     ["GET", 304],
-  ] as const)("to %s with status %d keeps its headers and calls no handler, in every mode", async (method, status) => {
+    ["HEAD", 304],
+  ] as const;
+
+  test.each(TELLING)(
+    "to %s with status %d says nothing of a body that its handler would have changed, in every mode",
+    async (method, status) => {
+      for (const mode of MODES) {
+        for (const kind of ["whole", "text", "chunks", "stream"] as const) {
+          for (const envoy of [{}, DECLARED]) {
+            const { response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
+              envoy,
+              request: { method, response: { status, headers: HEADERS } },
+            });
+            const context = `${mode}, ${kind}, ${JSON.stringify(envoy)}`;
+            expect({ faults, warnings, status: response.status }, context).toEqual({
+              faults: [],
+              warnings: [],
+              status,
+            });
+            // In NONE, without an override, Envoy would not send the body, and no handler would change it.
+            const kept = mode === "NONE" && envoy !== DECLARED ? Object.keys(HEADERS) : ["last-modified"];
+            const names = Object.keys(response.headers).filter((name) => name in HEADERS);
+            expect(names.sort(), context).toEqual(kept.sort());
+          }
+        }
+      }
+    },
+  );
+
+  test.each(TELLING)(
+    "to %s with status %d keeps its headers if no handler would change a body",
+    async (method, status) => {
+      const looking = defineProcessor({ name: "looking", responseBody: { read: "inspect" } });
+      const choosy = defineProcessor({
+        name: "choosy",
+        responseBody: {
+          read: "json",
+          when: (tx) => tx.response?.get("content-type") === "text/html",
+          handle: () => undefined,
+        },
+      });
+      const requests = defineProcessor({ name: "requests", requestBody: { read: "json", handle: () => undefined } });
+      for (const mode of MODES) {
+        for (const processor of [looking, choosy, requests]) {
+          const { response, faults } = await sendIn(processor, mode, {
+            envoy: DECLARED,
+            request: { method, response: { status, headers: HEADERS } },
+          });
+          expect(faults).toEqual([]);
+          expect(response.headers, `${mode}, ${processor.name}`).toMatchObject({
+            etag: '"1"',
+            "accept-ranges": "bytes",
+          });
+        }
+      }
+    },
+  );
+
+  test("to HEAD loses its content-encoding where the body of a GET leaves without it", async () => {
+    for (const [encoding, kept] of [
+      ["decoded", undefined],
+      ["raw", "gzip"],
+    ] as const) {
+      const processor = defineProcessor({
+        name: "p",
+        responseBody: { read: "chunks", encoding, chunk: (bytes) => bytes },
+      });
+      const { response } = await sendIn(processor, "STREAMED", {
+        request: { method: "HEAD", response: { headers: { "content-encoding": "gzip" } } },
+      });
+      expect(response.headers["content-encoding"]).toBe(kept);
+    }
+  });
+
+  test("with status 204 keeps its headers, and its handler is not called, in every mode", async () => {
     for (const mode of MODES) {
       for (const kind of ["whole", "chunks", "stream"] as const) {
         const headers = { etag: '"1"' };
         const { response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
-          request: { method, response: { status, headers } },
+          request: { method: "GET", response: { status: 204, headers } },
         });
-        expect({ faults, warnings, status: response.status }).toEqual({ faults: [], warnings: [], status });
+        expect({ faults, warnings, status: response.status }).toEqual({ faults: [], warnings: [], status: 204 });
         expect(response.headers).toMatchObject(headers);
       }
     }
   });
 
-  test("gets none", async () => {
+  test("cannot be given a body by continueAndReplace", async () => {
     const processor = defineProcessor({ name: "p", responseHeaders: () => continueAndReplace("body") });
     for (const [method, status] of [
       ["HEAD", 200],
       ["GET", 204],
+      ["GET", 205],
       ["GET", 304],
       ["GET", 206],
     ] as const) {
