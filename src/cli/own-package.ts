@@ -38,7 +38,11 @@ interface SyncHooks {
   readonly registerHooks?: (hooks: { readonly resolve: typeof resolveSync }) => unknown;
 }
 
-/** The hook of module.register, which loads this very module into its thread. */
+/**
+ * The hook of module.register, which loads this very module into its thread.
+ *
+ * @public Node calls it by its name.
+ */
 export async function resolve(
   specifier: string,
   context: Context,

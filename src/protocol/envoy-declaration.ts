@@ -1,5 +1,5 @@
+import { refuseNameExpression } from "../text/name-expression.ts";
 import type { ModeOverride } from "./mode-override.ts";
-import { refuseNameExpression } from "./name-expression.ts";
 import type { Direction } from "./phase.ts";
 
 /**

@@ -1,7 +1,7 @@
+import { type NameExpression, nameExpression } from "../text/name-expression.ts";
 import type { MutationRules } from "./envoy-declaration.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { quoteName } from "./header-rules.ts";
-import { type NameExpression, nameExpression } from "./name-expression.ts";
 
 /** Headers that choose the route; Envoy drops changes to them unless `allow_all_routing` is set. */
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
-import { refuseNameExpression } from "../protocol/name-expression.ts";
+import { refuseNameExpression } from "../text/name-expression.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
 import { SETTINGS, type SettingSpec } from "./settings.ts";

@@ -1,5 +1,5 @@
 import { OVERRIDE_MODES } from "../protocol/mode-override.ts";
-import { refuseNameExpression } from "../protocol/name-expression.ts";
+import { refuseNameExpression } from "../text/name-expression.ts";
 import { parseListenAddress } from "./listen-address.ts";
 
 /** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */

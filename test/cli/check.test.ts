@@ -62,7 +62,7 @@ describe("ext-proc check", () => {
   });
 
   test("refuses an expression that RE2 does not accept, in a flag, a variable and the file", async () => {
-    const problem = '"(" is not an RE2 expression: "(" without ")" at index 0';
+    const problem = '"(" is not an RE2 expression: error parsing regexp: missing closing ): `(`';
     const flag = ["check", "hello", "--envoy-mutation-rules-allow-expression", "("];
     expect(await runBinary(flag)).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
     const variable = { EXT_PROC_ENVOY_MUTATION_RULES_DISALLOW_EXPRESSION: "(" };
@@ -73,7 +73,7 @@ describe("ext-proc check", () => {
     const config = file("bad-rules.yaml", "envoy: { mutationRules: { allowExpression: '(' } }\n");
     const { code, stdout, stderr } = await runBinary(["check", "hello", "--config", config]);
     expect(code).toBe(1);
-    expect(stdout + stderr).toContain('envoy.mutationRules.allowExpression: "(" must be an RE2 expression as text');
+    expect(stdout + stderr).toContain('envoy.mutationRules.allowExpression: is the text "(", must be an RE2 expression as text');
   });
 
   test("prints the processing mode that bodies need, and why", async () => {

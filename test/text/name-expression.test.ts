@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { nameExpression, refuseNameExpression } from "../../src/protocol/name-expression.ts";
+import { nameExpression, refuseNameExpression } from "../../src/text/name-expression.ts";
 
 describe("an expression for header names", () => {
   test.each([
@@ -56,24 +56,24 @@ describe("an expression for header names", () => {
   });
 
   test.each([
-    ["(", '"(" without ")" at index 0'],
-    ["a)", '")" without "(" at index 1'],
-    ["[a", '"[" without "]" at index 0'],
-    ["[b-a]", "a range that is not one at index 1"],
-    ["*a", "a repetition of nothing at index 0"],
-    ["a**", "a repetition of a repetition at index 2"],
-    ["a{1001}", "a repetition that RE2 does not accept (0 to 1000) at index 0"],
-    ["a{2,1}", "a repetition that RE2 does not accept (0 to 1000) at index 0"],
-    ["(?=a)", "RE2 has no such group at index 0"],
-    ["(?<!a)b", "RE2 has no such group at index 0"],
-    ["(a)\\1", "RE2 has no such escape at index 3"],
-    ["\\y", "RE2 has no such escape at index 0"],
-    ["a\\", "RE2 has no such escape at index 1"],
-    ["[[:no:]]", "RE2 has no class [:no:] at index 1"],
-    ["\\p{No1}", "RE2 has no class \\p{No1} at index 0"],
-    ["(a{100}){100}", "the expression is too large"],
+    ["(", "missing closing )"],
+    ["a)", "unexpected )"],
+    ["[a", "missing closing ]"],
+    ["[b-a]", "invalid character class range"],
+    ["*a", "missing argument to repetition operator"],
+    ["a**", "invalid nested repetition operator"],
+    ["a{1001}", "invalid repeat count"],
+    ["a{2,1}", "invalid repeat count"],
+    ["(?=a)", "invalid or unsupported Perl syntax"],
+    ["(a)\\1", "invalid escape sequence"],
+    ["\\y", "invalid escape sequence"],
+    ["a\\", "trailing backslash at end of expression"],
+    ["[[:no:]]", "invalid character class range"],
+    ["(a{100}){100}", "invalid repeat count"],
   ])("is refused if RE2 does not have it: %j", (pattern, problem) => {
-    expect(refuseNameExpression(pattern)).toBe(`${JSON.stringify(pattern)} is not an RE2 expression: ${problem}`);
+    expect(refuseNameExpression(pattern)).toContain(
+      `${JSON.stringify(pattern)} is not an RE2 expression: error parsing regexp: ${problem}`,
+    );
   });
 
   test.each(["", undefined, 5])("has to be a text that is not empty: %j", (pattern) => {
