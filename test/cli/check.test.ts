@@ -73,7 +73,9 @@ describe("ext-proc check", () => {
     const config = file("bad-rules.yaml", "envoy: { mutationRules: { allowExpression: '(' } }\n");
     const { code, stdout, stderr } = await runBinary(["check", "hello", "--config", config]);
     expect(code).toBe(1);
-    expect(stdout + stderr).toContain('envoy.mutationRules.allowExpression: is the text "(", must be an RE2 expression as text');
+    expect(stdout + stderr).toContain(
+      'envoy.mutationRules.allowExpression: is the text "(", must be an RE2 expression as text',
+    );
   });
 
   test("prints the processing mode that bodies need, and why", async () => {
