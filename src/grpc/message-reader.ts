@@ -1,9 +1,12 @@
 import { messageMemory, recycleMessage } from "./message-memory.ts";
+import { OversizedMessage } from "./oversized-message.ts";
 
 /** Takes what a {@link MessageReader} finds. */
 export interface MessageSink {
   /** One message. The bytes are the sink's own; true gives them back, when neither they nor a part of them are kept. */
   onMessage(message: Uint8Array): boolean;
+  /** A message above the limit that carries a body: the message without the body's bytes. `length` is its own length. */
+  onOversized(message: Uint8Array, length: number): void;
   /** The stream cannot be read on; nothing follows. */
   onUnreadable(problem: FramingProblem): void;
 }
@@ -14,9 +17,12 @@ export type FramingProblem =
   | { readonly kind: "compressed" }
   /** The first byte of a frame is neither 0 nor 1. */
   | { readonly kind: "bad_flag"; readonly flag: number }
-  | { readonly kind: "too_large"; readonly length: number };
+  /** A message above the limit. `tag` is its first byte, which says which member it has. */
+  | { readonly kind: "too_large"; readonly length: number; readonly tag: number };
 
 const PREFIX_BYTES = 5;
+/** In place of a length: the message is above the limit. */
+const OVERSIZED = -1;
 /**
  * What a message gets at first, however long it says it is: a promised length alone buys little memory. A chunk of
  * 64 KiB and what comes around it fit in, so that it is not copied a second time.
@@ -37,6 +43,8 @@ export class MessageReader {
   #message: Uint8Array<ArrayBuffer> | undefined;
   #messageHave = 0;
   #messageLength = 0;
+  /** A message above the limit. */
+  #oversized: OversizedMessage | undefined;
   #stopped = false;
 
   constructor(sink: MessageSink, maxMessageBytes: number) {
@@ -46,13 +54,14 @@ export class MessageReader {
 
   /** True between two messages: the one place where a body may end. */
   get idle(): boolean {
-    return this.#message === undefined && this.#prefixHave === 0;
+    return this.#message === undefined && this.#prefixHave === 0 && this.#oversized === undefined;
   }
 
   /** Drops what is left, and everything that still comes. */
   stop(): void {
     this.#stopped = true;
     this.#message = undefined;
+    this.#oversized = undefined;
   }
 
   /** Takes the next piece of the body, `source` from `start` to `end`. */
@@ -60,6 +69,7 @@ export class MessageReader {
     let at = start;
     while (at < end && !this.#stopped) {
       if (this.#message !== undefined) at = this.#fill(source, at, end);
+      else if (this.#oversized !== undefined) at = this.#skim(this.#oversized, source, at, end);
       else if (this.#prefixHave > 0 || end - at < PREFIX_BYTES) at = this.#readPrefix(source, at, end);
       else at = this.#begin(source, at, end);
     }
@@ -70,6 +80,7 @@ export class MessageReader {
     const length = this.#lengthAt(source, prefixAt);
     if (length === undefined) return end;
     const at = prefixAt + PREFIX_BYTES;
+    if (length === OVERSIZED) return at;
     if (end - at < length) {
       this.#open(length);
       return at;
@@ -89,6 +100,7 @@ export class MessageReader {
     this.#prefixHave = 0;
     const length = this.#lengthAt(this.#prefix, 0);
     if (length === undefined) return end;
+    if (length === OVERSIZED) return at + taken;
     if (length === 0) this.#pass(new Uint8Array(0));
     else this.#open(length);
     return at + taken;
@@ -116,6 +128,20 @@ export class MessageReader {
     return at + taken;
   }
 
+  /** Reads a message above the limit, without the bytes of its body. */
+  #skim(oversized: OversizedMessage, source: Uint8Array, start: number, end: number): number {
+    const at = oversized.take(source, start, end);
+    const { length, tag, message } = oversized;
+    if (at === undefined) {
+      this.#refuse({ kind: "too_large", length, tag });
+      return end;
+    }
+    if (message === undefined) return at;
+    this.#oversized = undefined;
+    this.#sink.onOversized(message, length);
+    return at;
+  }
+
   #pass(message: Uint8Array<ArrayBuffer>): void {
     if (this.#sink.onMessage(message)) recycleMessage(message);
   }
@@ -124,8 +150,11 @@ export class MessageReader {
     const flag = source[at] ?? 0;
     const length = readUint32(source, at + 1);
     if (flag !== 0) this.#refuse(flag === 1 ? { kind: "compressed" } : { kind: "bad_flag", flag });
-    else if (length > this.#maxMessageBytes) this.#refuse({ kind: "too_large", length });
-    else return length;
+    else if (length <= this.#maxMessageBytes) return length;
+    else {
+      this.#oversized = new OversizedMessage(length, this.#maxMessageBytes);
+      return OVERSIZED;
+    }
     return undefined;
   }
 

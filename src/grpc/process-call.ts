@@ -11,7 +11,9 @@ import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../proce
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
+import { type Phase, phaseByTag } from "../protocol/phase.ts";
 import { readRequest } from "../protocol/read-request.ts";
+import { markUnread } from "../protocol/unread-body.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
 import { sendAnswer } from "./send-answer.ts";
@@ -90,6 +92,21 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     return isSpent;
   }
 
+  onOversized(bytes: Uint8Array, length: number): void {
+    let request: ProcessingRequest;
+    try {
+      request = readRequest(bytes);
+    } catch (cause) {
+      this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
+      return;
+    }
+    const { case: phase, value } = request.request;
+    if (phase === "requestBody" || phase === "responseBody")
+      markUnread(value, tooLarge(length, this.#maxMessageBytes, phase));
+    this.#session.receive(request);
+    if (this.#session.backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+  }
+
   onUnreadable(problem: FramingProblem): void {
     this.#session.fail(unreadable(problem, this.#maxMessageBytes, this.#headers));
   }
@@ -165,13 +182,15 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 }
 
+function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefined): Fault {
+  const text = `the peer sent a message of ${bytes} bytes, and --max-message-bytes allows ${maxMessageBytes}`;
+  return fault("message_too_large", phase === undefined ? text : `${phase}: ${text}`, { phase });
+}
+
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {
   switch (problem.kind) {
     case "too_large":
-      return fault(
-        "message_too_large",
-        `the peer sent a message of ${problem.length} bytes, and ${maxMessageBytes} are allowed`,
-      );
+      return tooLarge(problem.length, maxMessageBytes, phaseByTag(problem.tag));
     case "compressed":
       return compressed(headers.get("grpc-encoding"));
     case "bad_flag":

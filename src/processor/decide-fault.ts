@@ -1,6 +1,6 @@
 import type { Exchange } from "../protocol/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
-import type { PhaseMessage } from "../protocol/phase.ts";
+import { type Direction, directionOf, type PhaseMessage } from "../protocol/phase.ts";
 import { type FaultOutcome, faultOutcome } from "./fault-policy.ts";
 import { policyFor, type RunRules } from "./run-rules.ts";
 
@@ -10,6 +10,14 @@ export interface FaultPlace {
   readonly exchange: Exchange;
   /** What the fault is about: without a message nothing can be said that would let it pass. */
   readonly message: PhaseMessage | undefined;
+}
+
+/** The direction that a fault is about: of a message that could not be read, the one that is due. */
+export function directionOfFault({ code, phase }: Fault, { exchange, message }: FaultPlace): Direction | undefined {
+  const known = message?.case ?? phase;
+  if (known !== undefined) return directionOf(known);
+  if (code !== "message_too_large") return undefined;
+  return exchange.headers("response") === undefined ? "request" : "response";
 }
 
 /** What comes of a fault, as policies have it and the transaction still allows. */

@@ -122,10 +122,12 @@ export function defaultRunRules(processor: Processor): RunRules {
  * @param mayRun Whether handlers of a phase are at work, or may still be called.
  */
 export function policyFor(
-  { rules, strictest }: RunRules,
-  { processor, code }: Fault,
+  runs: RunRules,
+  { processor, code, phase }: Fault,
   mayRun: (phase: Phase) => boolean,
 ): FaultPolicy {
+  const { rules, strictest } = runs;
+  if (code === "message_too_large" && mustSee(runs, phase, mayRun)) return "closed";
   // Its author chose `reject` over `pass`, and that is the policy.
   if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
   const blamed = rules.find(({ definition }) => definition.name === processor);
@@ -133,6 +135,16 @@ export function policyFor(
   return rules
     .filter(({ definition }) => PHASES.some((phase) => handles(definition, phase) && mayRun(phase)))
     .reduce((policy, { onFault }) => stricterPolicy(policy, onFault), blamed.onFault);
+}
+
+/**
+ * True if a handler must see a message that is too large to be read. A message of which nothing is known is taken for a
+ * body, or for the request headers if those did not come.
+ */
+function mustSee({ rules, claims }: RunRules, phase: Phase | undefined, mayRun: (phase: Phase) => boolean): boolean {
+  if (phase !== undefined) return rules.some(({ definition }) => handles(definition, phase));
+  if (claims.request || claims.response) return true;
+  return mayRun("requestHeaders") && rules.some(({ definition }) => handles(definition, "requestHeaders"));
 }
 
 /** True if a definition has a handler of a phase. */

@@ -20,7 +20,7 @@ import {
 import { describeSummary } from "./answer-summary.ts";
 import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
-import { decideFault } from "./decide-fault.ts";
+import { decideFault, directionOfFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
 import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
 import { earlyAnswers } from "./early-answers.ts";
@@ -284,7 +284,8 @@ export class Session implements AnswerOwner, BodyOwner {
   #failed(failure: Fault, message: PhaseMessage | undefined): void {
     if (this.#over) return;
     const exchange = this.#exchange;
-    const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
+    const place = { rules: this.#rules, exchange, message };
+    const outcome = decideFault(failure, place);
     this.#tellFault(failure, outcome);
     if (exchange.observabilityMode) this.#unenforced("observability_mode", `fault ${failure.code}`);
     else if (this.#rules.shadow) this.#unenforced("shadow", `fault ${failure.code}`);
@@ -295,7 +296,7 @@ export class Session implements AnswerOwner, BodyOwner {
         this.#pass(message);
         break;
       case "immediate_response":
-        this.#send(exchange.answerImmediately(faultResponse(failure.code, message && directionOf(message.case))));
+        this.#send(exchange.answerImmediately(faultResponse(failure.code, directionOfFault(failure, place))));
         this.#end("fault");
         break;
       default:

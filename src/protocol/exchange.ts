@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
+  HttpBody,
   HttpHeaders,
   ProcessingRequest,
   ProcessingResponse,
@@ -10,7 +11,7 @@ import type {
 import type { Accepted } from "./accepted.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
 import { findAttribute, isEmpty, ownValue } from "./attributes.ts";
-import { type BodyMode, configuredBodyMode } from "./body-mode.ts";
+import { type BodyMode, configuredBodyMode, returnsBody } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { fault } from "./fault.ts";
@@ -31,6 +32,7 @@ import {
   type PhaseMessage,
 } from "./phase.ts";
 import { type BodyState, protectsLength } from "./protected-length.ts";
+import { unreadFault } from "./unread-body.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
 import { bodyAnswers, isNeutralBody, streamedPieces } from "./write-body-answer.ts";
@@ -214,6 +216,9 @@ export class Exchange {
     if (rank < state.rank || (rank === state.rank && rank !== RANK.body)) {
       return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
     }
+    // Envoy keeps no copy of such a piece, and what was not read cannot go back.
+    const unread = isBodyPhase(request.case) ? unreadFault(request.value as HttpBody) : undefined;
+    if (unread !== undefined && returnsBody(state.mode)) return unread;
     const ignored = this.#ignoredOverride(direction, rank);
     if (ignored !== undefined) return fault("override_ignored", ignored);
     const passed = state.rank === 0 && !this.#observed ? passedOver(request, this.#directions) : undefined;

@@ -16,6 +16,7 @@ const STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
 };
 const REQUEST_STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
   body_too_large: 413,
+  message_too_large: 413,
   unknown_coding: 415,
   body_undecodable: 400,
   body_not_json: 400,

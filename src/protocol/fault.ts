@@ -1,3 +1,5 @@
+import type { Phase } from "./phase.ts";
+
 /**
  * Who is to blame: the peer broke the protocol, or its configuration does not fit (`envoy`), a processor failed
  * (`handler`), or this library did (`internal`).
@@ -92,6 +94,8 @@ export interface Fault {
   readonly message: string;
   /** Name of the processor whose handler failed; undefined where no handler had a part in it. */
   readonly processor?: string | undefined;
+  /** The phase of the message that is to blame, if the message itself could not be read. */
+  readonly phase?: Phase | undefined;
   /** What was thrown. It may hold data of the transaction, so it is never logged. */
   readonly cause?: unknown;
 }
@@ -140,7 +144,11 @@ export const FAULT_CODES = Object.keys(SOURCES) as readonly FaultCode[];
 export function fault(
   code: FaultCode,
   message: string,
-  details: { readonly processor?: string | undefined; readonly cause?: unknown } = {},
+  details: {
+    readonly processor?: string | undefined;
+    readonly phase?: Phase | undefined;
+    readonly cause?: unknown;
+  } = {},
 ): Fault {
   return { kind: "fault", code, source: SOURCES[code], message, ...details };
 }

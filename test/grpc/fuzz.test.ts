@@ -61,7 +61,7 @@ describe("a Process call, whatever bytes it gets in whatever pieces", () => {
             expect(ends).toHaveLength(1);
             expect(sessions.size).toBe(0);
             // Where a peer only watches, as mutated bytes may say, even a fault ends with OK.
-            const isOk = ends[0]?.fault === undefined || ends[0].observed === true;
+            const isOk = ends[0]?.error === undefined || ends[0].observed === true;
             expect(stream.ending["grpc-status"] === "0").toBe(isOk);
             expect(stream.answers.every(({ response }) => response.case !== undefined)).toBe(true);
           },

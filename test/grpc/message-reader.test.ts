@@ -9,6 +9,7 @@ const MAX_BYTES = 1 << 20;
 function recorded({ maxBytes = MAX_BYTES, onMessage = (_reader: MessageReader) => {} } = {}) {
   const messages: Uint8Array[] = [];
   const problems: FramingProblem[] = [];
+  const oversized: [message: Buffer, length: number][] = [];
   const reader: MessageReader = new MessageReader(
     {
       onMessage(message) {
@@ -16,6 +17,7 @@ function recorded({ maxBytes = MAX_BYTES, onMessage = (_reader: MessageReader) =
         onMessage(reader);
         return false;
       },
+      onOversized: (message, length) => oversized.push([Buffer.from(message), length]),
       onUnreadable: (problem) => problems.push(problem),
     },
     maxBytes,
@@ -29,7 +31,7 @@ function recorded({ maxBytes = MAX_BYTES, onMessage = (_reader: MessageReader) =
       buffer.fill(0xdd);
     }
   };
-  return { reader, messages, problems, read };
+  return { reader, messages, problems, oversized, read };
 }
 
 function noise(length: number): Buffer {
@@ -96,18 +98,18 @@ describe("MessageReader", () => {
     }
   });
 
-  test("takes a message of exactly the largest length, and none above, on its prefix alone", () => {
+  test("takes a message of exactly the largest length, and refuses a longer one at its first byte if that is not a body's", () => {
     const fits = recorded({ maxBytes: 1000 });
     fits.read(grpcFrame(noise(1000)));
     expect([fits.messages.length, fits.problems]).toEqual([1, []]);
     for (const length of [1001, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
-      const prefix = grpcFrame("", { length });
+      const prefix = grpcFrame("\x12", { length });
       const whole = recorded({ maxBytes: 1000 });
       whole.read(prefix);
       const split = recorded({ maxBytes: 1000 });
       split.read(prefix.subarray(0, 3), prefix.subarray(3));
       for (const { problems, messages } of [whole, split])
-        expect([problems, messages]).toEqual([[{ kind: "too_large", length }], []]);
+        expect([problems, messages]).toEqual([[{ kind: "too_large", length, tag: 0x12 }], []]);
     }
   });
 

@@ -18,6 +18,8 @@ const broken = defineProcessor({
     throw new Error("s3cret");
   },
 });
+/** Without a handler that must see a message which cannot be read, the fault policy decides. */
+const responseOnly = defineProcessor({ name: "response", responseHeaders: () => undefined });
 const hung = defineProcessor({ name: "hung", requestHeaders: () => new Promise<undefined>(() => undefined) });
 
 describe("a call with synchronous handlers", () => {
@@ -102,7 +104,7 @@ describe("a call that fails", () => {
   test.each<[string, Uint8Array, string, string]>([
     ["bytes that are no protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
     ["a field of the wrong wire type", grpcFrame(Buffer.from("1201ff", "hex")), "3", "malformed_message: the peer"],
-    ["a message above the limit", grpcFrame("", { length: 1001 }), "8", "message_too_large: the peer sent a message"],
+    ["a message above the limit", grpcFrame("\0", { length: 1001 }), "8", "message_too_large: the peer sent a message"],
     [
       "a compressed flag without a coding",
       grpcFrame("x", { flag: 1 }),
@@ -111,7 +113,7 @@ describe("a call that fails", () => {
     ],
     ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: the peer sent a message with"],
   ])("%s, is ended with the status alone where nothing was answered before", (_name, bytes, status, message) => {
-    const { stream, ends, receiveBytes, receive } = startCall(hello, { maxMessageBytes: 1000 });
+    const { stream, ends, receiveBytes, receive } = startCall(responseOnly, { maxMessageBytes: 1000 });
     receiveBytes(Buffer.concat([bytes, requestBytes(headersOf("requestHeaders"))]));
     receive(headersOf("requestHeaders"));
     expect(stream.log.filter((entry) => entry !== "beginWork")).toEqual(["respond and end"]);

@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { ClientHttp2Session } from "node:http2";
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
+import { defineProcessor } from "../../src/processor/definition.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { processAll } from "./grpc-js-client.ts";
 import { requestBody, requestHeaders } from "./messages.ts";
@@ -86,14 +87,30 @@ describe("a path that is no method", () => {
   });
 });
 
+const readsBodies = defineProcessor({ name: "p", requestBody: { read: "inspect", chunk: () => undefined } });
+const respondsOnly = defineProcessor({ name: "p", responseHeaders: () => undefined });
+
 describe("a message over the limit", () => {
-  test("is RESOURCE_EXHAUSTED above 4 MiB, counted and logged, and the peer's next stream is served", async () => {
+  test("is a body that no handler reads: it passes", async () => {
     const started = await serverForTest(hello);
+    const { answers, status } = await processAll(started.port, [
+      requestHeaders(),
+      requestBody(new Uint8Array(4 << 20)),
+    ]);
+    expect([answers.length, status.code]).toEqual([2, 0]);
+    expect(await started.metric('ext_proc_faults_total{code="message_too_large",origin="envoy"}')).toBe(0);
+  });
+
+  test("is 413 above 4 MiB if a handler reads the body, counted and logged, and the peer's next stream is served", async () => {
+    const started = await serverForTest(readsBodies);
     const body = new Uint8Array(4 << 20);
     const { answers, status } = await processAll(started.port, [requestHeaders(), requestBody(body)]);
-    expect(answers).toHaveLength(1);
-    expect(status.code).toBe(8);
-    expect(decodeURIComponent(status.details)).toMatch(/^message_too_large: .*4194304/);
+    expect(answers.map(({ response }) => response.case)).toEqual(["requestHeaders", "immediateResponse"]);
+    expect(answers[1]?.response.value).toMatchObject({
+      status: { code: 413 },
+      details: "ext_proc_fault_message_too_large",
+    });
+    expect(status.code).toBe(0);
     expect(await started.metric('ext_proc_faults_total{code="message_too_large",origin="envoy"}')).toBe(1);
     expect(started.logLines()).toContainEqual(expect.objectContaining({ level: "warn", fault: "message_too_large" }));
     const after = await processAll(started.port, [requestHeaders(), requestBody(body.subarray(100))]);
@@ -101,27 +118,28 @@ describe("a message over the limit", () => {
   });
 
   test("is measured by maxMessageBytes", async () => {
-    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
-    expect((await processAll(port, [requestBody("x".repeat(2000))])).status.code).toBe(0);
-    expect((await processAll(port, [requestBody("x".repeat(2048))])).status.code).toBe(8);
+    const { port } = await serverForTest(readsBodies, { maxMessageBytes: 2048 });
+    const answerTo = async (bytes: number) =>
+      (await processAll(port, [requestBody("x".repeat(bytes))])).answers[0]?.response.case;
+    expect([await answerTo(2000), await answerTo(2048)]).toEqual(["requestBody", "immediateResponse"]);
   });
 
   test("ends its stream while the peer still writes, and no other", async () => {
-    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
+    const { port } = await serverForTest(respondsOnly, { maxMessageBytes: 2048 });
     const session = http2Session(port);
     const other = openRawCall(session);
     const call = openRawCall(session);
-    // The length is announced, the bytes never come.
-    call.stream.write(Buffer.from("007fffffff", "hex"));
+    // The length is announced and the first byte says that it is no body; the other bytes never come.
+    call.stream.write(Buffer.from("007fffffff12", "hex"));
     expect(await call.status).toBe("8");
     other.send(requestHeaders());
     expect((await other.next())?.response.case).toBe("requestHeaders");
   });
 
   test("is read to its end when its stream is over, so that the peer can close it", async () => {
-    const { port } = await serverForTest(hello, { maxMessageBytes: 2048 });
+    const { port } = await serverForTest(respondsOnly, { maxMessageBytes: 2048 });
     const call = openRawCall(http2Session(port));
-    call.stream.write(Buffer.from("007fffffff", "hex"));
+    call.stream.write(Buffer.from("007fffffff12", "hex"));
     expect(await call.status).toBe("8");
     const closed = once(call.stream, "close");
     call.stream.end(Buffer.alloc(1 << 20));

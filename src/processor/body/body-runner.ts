@@ -20,6 +20,7 @@ import {
   trailerPhaseOf,
 } from "../../protocol/phase.ts";
 import { refuseLengthRemoval } from "../../protocol/protected-length.ts";
+import { unreadFault } from "../../protocol/unread-body.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
 import { mergeMetadata } from "../merge-metadata.ts";
@@ -146,10 +147,31 @@ export class BodyRunner {
 
   #runBody(message: BodyMessage): Soon<RunResult> {
     const direction = directionOf(message.case);
+    const unread = unreadFault(message.value);
+    if (unread !== undefined) return this.#runUnread(message, unread);
     // Envoy sends the body without its headers where their mode is SKIP.
     const ended = this.#opened[direction] ? undefined : this.#openFlow(message.case, undefined);
     if (ended !== undefined) return ended;
     return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
+  }
+
+  /** A piece of a body whose bytes were too many to be read: it passes only if no handler has to see it. */
+  #runUnread({ case: phase }: BodyMessage, unread: Fault): Soon<RunResult> {
+    const direction = directionOf(phase);
+    const opened = this.#opened[direction] ? undefined : this.#openFlow(phase, undefined);
+    if (opened !== undefined) return opened;
+    const flow = this.#flows[direction];
+    if (flow === undefined || flow.ended) return CONTINUE_UNSEEN;
+    const mayPass = this.#options.claims[direction].every(
+      ({ handler }) => "overLimit" in handler && handler.overLimit === "pass" && handler.required !== true,
+    );
+    // Where the body comes in one message, nothing of it was held before.
+    const mode = this.#options.exchange.bodyMode(direction);
+    if (!mayPass || (mode !== "BUFFERED" && mode !== "BUFFERED_PARTIAL")) return unread;
+    this.close(direction);
+    const names = this.#options.claims[direction].map(({ index }) => this.#options.chain.nameOf(index));
+    this.#options.owner.bodyUnseen(phase, names);
+    return CONTINUE_UNSEEN;
   }
 
   #open(message: HeaderMessage, answer: ContinueAnswer): Soon<RunResult> {

@@ -118,8 +118,11 @@ export class StageHost {
 
   threw(cause: unknown): Fault {
     // What the body is like is not the handler's doing; that its pattern is too short is.
-    if (SplitError.is(cause) && cause.code !== "match_too_long")
-      return this.fault("body_undecodable", cause.message, cause);
+    if (SplitError.is(cause) && cause.code !== "match_too_long") {
+      // One line or event above its limit is a body too large for its handler, whatever the fault policy.
+      if (cause.code !== "invalid_utf8") this.budget.total.refused("body", "reject");
+      return this.fault(cause.code === "invalid_utf8" ? "body_undecodable" : "body_too_large", cause.message, cause);
+    }
     return this.#chain.threw(this.#index, this.#phase, cause);
   }
 

@@ -17,17 +17,17 @@ async function codesOf(processor: Processor) {
 }
 
 describe("what a body handler cannot read on", () => {
-  test("is fault body_undecodable, by policy, where a line or an event is too long", async () => {
+  test("is fault body_too_large, whatever the fault policy, if a line or an event is too long", async () => {
     const lines = defineProcessor({
       name: "p",
-      onFault: "closed",
+      onFault: "open",
       state: () => createLineSplitter({ maxLineBytes: 3 }),
       requestBody: { read: "inspect", chunk: (bytes, { state }) => void state.push(bytes) },
     });
-    expect(await codesOf(lines)).toEqual([["body_undecodable"], 400]);
+    expect(await codesOf(lines)).toEqual([["body_too_large"], 413]);
     const events = defineProcessor({
       name: "p",
-      onFault: "closed",
+      onFault: "open",
       requestBody: {
         read: "stream",
         async *handle(chunks) {
@@ -35,7 +35,7 @@ describe("what a body handler cannot read on", () => {
         },
       },
     });
-    expect(await codesOf(events)).toEqual([["body_undecodable"], 400]);
+    expect(await codesOf(events)).toEqual([["body_too_large"], 413]);
   });
 
   test("is fault body_undecodable where it is not UTF-8", async () => {
