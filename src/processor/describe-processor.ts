@@ -76,7 +76,15 @@ function nameIn({ definitions }: RunRules, direction: Direction): (claim: BodyCl
 }
 
 function needOf(rules: RunRules, direction: Direction): BodyModeNeed {
-  return bodyModeNeed(claimsOf(rules, direction), rules.declaration, nameIn(rules, direction));
+  const need = bodyModeNeed(claimsOf(rules, direction), rules.declaration, nameIn(rules, direction));
+  if (need.mode !== "FULL_DUPLEX_STREAMED" || rules.declaration.allowModeOverride === false) return need;
+  // Envoy ignores overrides beside a configured FULL_DUPLEX_STREAMED, and gets there from STREAMED by one.
+  const where = "allow_mode_override is neither set nor declared";
+  return {
+    mode: "STREAMED",
+    why: [...need.why, "FULL_DUPLEX_STREAMED is asked for by an override, as declared"],
+    alternatives: [{ mode: "FULL_DUPLEX_STREAMED", where }],
+  };
 }
 
 function processingMode(rules: RunRules, bodies: BodyNeedOf): readonly ModeNeed[] {

@@ -21,7 +21,13 @@ export function filterSettings(
   rules: RunRules,
   bodies: Readonly<Record<Direction, BodyModeNeed>>,
 ): readonly FilterSettingNeed[] {
-  return [...timeouts(rules), ...overrides(rules), ...buffers(rules, bodies), ...policies(rules), ...configs(rules)];
+  return [
+    ...timeouts(rules),
+    ...overrides(rules, bodies),
+    ...buffers(rules, bodies),
+    ...policies(rules),
+    ...configs(rules),
+  ];
 }
 
 function timeouts({ rules }: RunRules): readonly FilterSettingNeed[] {
@@ -32,7 +38,16 @@ function timeouts({ rules }: RunRules): readonly FilterSettingNeed[] {
   return [{ setting: "message_timeout", value: `${neededMs / 1000}s`, required: true, why }];
 }
 
-function overrides({ bodies, definitions }: RunRules): readonly FilterSettingNeed[] {
+/** Envoy ignores overrides beside a configured FULL_DUPLEX_STREAMED, so the setting is of no use there. */
+function overrides(
+  { bodies, definitions, declaration }: RunRules,
+  needs: Readonly<Record<Direction, BodyModeNeed>>,
+): readonly FilterSettingNeed[] {
+  if (DIRECTIONS.some((direction) => needs[direction].mode === "FULL_DUPLEX_STREAMED")) return [];
+  if (declaration.allowModeOverride !== false) {
+    const why = "it is declared as allowModeOverride, so the server asks for other modes";
+    return [{ setting: "allow_mode_override", value: true, required: true, why }];
+  }
   const asking = DIRECTIONS.flatMap((direction) =>
     (bodies?.[direction] ?? [])
       .filter(({ handler }) => "when" in handler && handler.when !== undefined)

@@ -3,8 +3,8 @@ import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import type { Answer } from "../protocol/answer.ts";
 import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
 import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
-import { refuseModeOverride } from "../protocol/mode-override.ts";
-import { directionOf, isHeaderPhase } from "../protocol/phase.ts";
+import { type ModeOverride, refuseModeOverride } from "../protocol/mode-override.ts";
+import { isHeaderPhase } from "../protocol/phase.ts";
 import { EFFECT_PHASES, type EffectData, type EffectKind, type EffectPlace, effectData } from "./effect.ts";
 import { effectWatch } from "./effect-watch.ts";
 import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
@@ -98,19 +98,20 @@ function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
   const { message, exchange } = work;
   // Where Envoy only watches it takes no override, and tells no modes to go by.
   if (!isHeaderPhase(message.case) || exchange.observabilityMode) return undefined;
-  const wanted = Object.fromEntries(Object.entries(modes as object).filter(([, mode]) => mode !== undefined));
-  const claimed = (["requestBody", "responseBody"] as const).find(
-    (phase) => phase in wanted && exchange.claims[directionOf(phase)],
+  const wanted: ModeOverride = Object.fromEntries(
+    Object.entries(modes as object).filter(([, mode]) => mode !== undefined),
   );
-  if (claimed !== undefined)
+  // In its own direction the choice is weighed once it is known which handlers want the body.
+  if (message.case === "requestHeaders" && wanted.responseBody === "NONE" && exchange.claims.response)
     return refused(
       "mode_override_not_allowed",
       "overrideMode",
-      `a body handler claims ${claimed}, and chooses its mode`,
+      "responseBody NONE would skip the handlers of the response body; let their `when` return false in place of it",
     );
   const resolved = exchange.resolveModeOverride({ ...work.modeOverride, ...wanted }, message.case);
   if (typeof resolved === "string") return refused("mode_override_not_allowed", "overrideMode", resolved);
   work.modeOverride = resolved;
+  work.chosenModes = { ...work.chosenModes, ...wanted };
   return undefined;
 }
 

@@ -23,6 +23,8 @@ export class PhaseWork implements ContinueAnswer {
   wholeBody: Uint8Array | undefined = undefined;
   clearRouteCache = false;
   modeOverride: ModeOverride | undefined = undefined;
+  /** The modes that effects named, whether or not those change anything. */
+  chosenModes: ModeOverride | undefined = undefined;
   dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
   typedDynamicMetadata: Record<string, Any> | undefined = undefined;
   /** How many changes are constants. */

@@ -14,6 +14,8 @@ export interface BodyNeeds {
   readonly changes: boolean;
   /** One of them must see the body. */
   readonly required: boolean;
+  /** All of them take the body piece by piece, and none can change headers: a buffered body serves them no better. */
+  readonly piecewise: boolean;
   /** One of them is none for GRPC mode, in which a piece of the body is a gRPC message. */
   readonly unfitForGrpc: boolean;
 }
@@ -32,6 +34,8 @@ export interface BodySituation {
   readonly watched: boolean;
   /** How much of a body Envoy buffers, in bytes; undefined if the operator did not declare it. */
   readonly bufferLimitBytes: number | undefined;
+  /** The mode that an effect of a header handler chose; undefined if the choice is free. */
+  readonly chosen?: OverrideBodyMode | undefined;
   /** An override to a mode, as it has to be sent; a string says why Envoy would not obey it. */
   override(mode: OverrideBodyMode): ModeOverride | string;
 }
@@ -79,13 +83,35 @@ type Lack = { readonly code: "body_end_unknowable" | "body_required_unseen"; rea
  * not at all, or that it cannot be, before any byte of it is held.
  */
 export function planBody(situation: BodySituation): BodyPlan {
-  const { mode, needs, watched } = situation;
+  const { mode, watched, chosen } = situation;
   if (watched) return mode === "NONE" ? { kind: "unseen" } : running(situation, mode ?? "STREAMED");
+  return chosen === undefined ? planFreely(situation) : planChosen(situation, chosen);
+}
+
+/** The mode that an effect chose is obeyed if the handlers can run in it. */
+function planChosen(situation: BodySituation, chosen: OverrideBodyMode): BodyPlan {
+  const isFixed = () => "overrideMode chose the mode";
+  const plan = planFreely({ ...situation, mode: chosen, override: isFixed });
+  if (plan.kind === "run") {
+    const override = situation.override(chosen);
+    return typeof override === "string" ? plan : overriding(plan, override);
+  }
+  const why = plan.kind === "fault" ? plan.message : "in NONE they do not run";
+  return fault(
+    "mode_override_not_allowed",
+    `overrideMode: ${situation.phase} ${chosen} does not serve the body's handlers: ${why}; leave the mode to the handlers, or let their when return false`,
+  );
+}
+
+function planFreely(situation: BodySituation): BodyPlan {
+  const { mode, needs } = situation;
   switch (mode) {
     case "NONE":
       return planUnsent(situation);
     case "STREAMED":
       return planStreamed(situation);
+    case "BUFFERED":
+      return planBuffered(situation);
     case "BUFFERED_PARTIAL":
       return planPartial(situation);
     case "GRPC":
@@ -107,6 +133,8 @@ export function wantedModes({ needs, mode, bodyBytes, bufferLimitBytes }: BodySi
   if (needs.whole) return fits ? ["BUFFERED", "FULL_DUPLEX_STREAMED"] : ["FULL_DUPLEX_STREAMED"];
   const needsEnd = needs.tail && bodyBytes === undefined;
   if (mode === "STREAMED") return needsEnd ? ["FULL_DUPLEX_STREAMED"] : [];
+  // If Envoy ignores the override, it still obeys the answers of STREAMED, and drops those of FULL_DUPLEX_STREAMED.
+  if (mode === "BUFFERED") return ["STREAMED", "FULL_DUPLEX_STREAMED"];
   const modes: OverrideBodyMode[] = needsEnd
     ? ["FULL_DUPLEX_STREAMED", "STREAMED"]
     : ["STREAMED", "FULL_DUPLEX_STREAMED"];
@@ -145,6 +173,14 @@ function planStreamed(situation: BodySituation): BodyPlan {
   if (!needs.whole || bodyBytes !== undefined) return running(situation, "STREAMED");
   const why = "in STREAMED, without a content-length, the end of a body may be hidden by trailers";
   return lacking(situation, { code: "body_end_unknowable", why }, chosen.why);
+}
+
+/** Handlers that take pieces leave BUFFERED, which holds an event stream back, unless the body surely fits the buffer. */
+function planBuffered(situation: BodySituation): BodyPlan {
+  const { needs, bodyBytes, bufferLimitBytes } = situation;
+  const fits = bodyBytes !== undefined && bufferLimitBytes !== undefined && bodyBytes <= bufferLimitBytes;
+  const chosen = needs.piecewise && !fits ? chooseOverride(situation) : undefined;
+  return chosen?.kind === "run" ? chosen : running(situation, "BUFFERED");
 }
 
 /** What is above Envoy's buffer limit comes as its beginning, so another mode is asked for where there is one. */

@@ -178,6 +178,7 @@ export function askedTable(): string[][] {
     ["STREAMED, fits the buffer", "STREAMED", LIMIT],
     ["STREAMED, longer", "STREAMED", LIMIT + 1],
     ["STREAMED, unknown", "STREAMED", undefined],
+    ["BUFFERED, longer or unknown", "BUFFERED", undefined],
     ["BUFFERED_PARTIAL, longer", "BUFFERED_PARTIAL", LIMIT + 1],
   ];
   const rows = Object.entries(HANDLERS).map(([name, processor]) => [

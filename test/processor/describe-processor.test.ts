@@ -165,6 +165,33 @@ describe("settings of Envoy's filter", () => {
   });
 });
 
+describe("a declared allowModeOverride", () => {
+  const declaration = { allowModeOverride: true };
+  const settings = (processor: Processor, options: RunOptions) =>
+    described(processor, options).filterSettings.filter(({ setting }) => setting === "allow_mode_override");
+
+  test("is printed as a setting that Envoy must have", () => {
+    const processor = one("p", { requestHeaders: () => undefined });
+    expect(settings(processor, { declaration })).toMatchObject([{ value: true, required: true }]);
+    expect(settings(processor, {})).toEqual([]);
+  });
+
+  test("never stands beside FULL_DUPLEX_STREAMED, in which Envoy ignores overrides", () => {
+    const large = { read: "text", maxBytes: 8 << 20, handle: () => undefined, when: () => true } as const;
+    for (const processor of [
+      one("p", { requestBody: large }),
+      one("p", { responseBody: large }),
+      one("p", { responseBody: { read: "chunks", chunk: () => undefined, end: () => appendChunk("!") } }),
+    ]) {
+      const declared = described(processor, { declaration });
+      expect(declared.processingMode.map(({ mode }) => mode)).not.toContain("FULL_DUPLEX_STREAMED");
+      expect(settings(processor, { declaration })).toMatchObject([{ value: true }]);
+      expect(described(processor).processingMode.map(({ mode }) => mode)).toContain("FULL_DUPLEX_STREAMED");
+      expect(settings(processor, {})).toEqual([]);
+    }
+  });
+});
+
 describe("what cannot be enforced", () => {
   test("is said of bodies that need not be seen, and of faults that come too late", () => {
     const chunks = one("p", { onFault: "closed", responseBody: { read: "chunks", chunk: () => undefined } });

@@ -1,12 +1,20 @@
 import { describe, expect, test } from "vitest";
 import { type BodyNeeds, type BodySituation, planBody } from "../../src/protocol/body-plan.ts";
 
-const LOOKS: BodyNeeds = { whole: false, tail: false, changes: false, required: false, unfitForGrpc: false };
+const LOOKS: BodyNeeds = {
+  whole: false,
+  tail: false,
+  changes: false,
+  required: false,
+  piecewise: true,
+  unfitForGrpc: false,
+};
 const CHUNKS: BodyNeeds = { ...LOOKS, changes: true };
 const TAILED: BodyNeeds = { ...CHUNKS, tail: true };
 const STREAM: BodyNeeds = { ...TAILED, unfitForGrpc: true };
-const WHOLE: BodyNeeds = { ...CHUNKS, whole: true, unfitForGrpc: true };
-const NEEDS = { LOOKS, CHUNKS, TAILED, STREAM, WHOLE };
+const WHOLE: BodyNeeds = { ...CHUNKS, whole: true, piecewise: false, unfitForGrpc: true };
+const GRPC: BodyNeeds = { ...CHUNKS, piecewise: false };
+const NEEDS = { GRPC, LOOKS, CHUNKS, TAILED, STREAM, WHOLE };
 
 /** What is planned, in a few words: the mode, `<-` where it is asked for, held headers, how the end is known, or a code. */
 function planned(needs: BodyNeeds, situation: Partial<BodySituation> & { readonly allowed?: boolean }): string {
@@ -76,6 +84,12 @@ const ALLOWED: readonly Case[] = [
   ["WHOLE", "STREAMED", 10, "BUFFERED message <- BUFFERED headers known"],
   ["WHOLE", "STREAMED", 2000, `${DUPLEX} eos <- ${DUPLEX} known`],
   ["WHOLE", "BUFFERED", undefined, "BUFFERED message headers known"],
+  ...(["LOOKS", "CHUNKS", "TAILED", "STREAM"] as const).flatMap((needs): Case[] => [
+    [needs, "BUFFERED", 1000, "BUFFERED message headers known"],
+    [needs, "BUFFERED", 1001, "STREAMED count <- STREAMED known"],
+    [needs, "BUFFERED", undefined, "STREAMED eos <- STREAMED"],
+  ]),
+  ["GRPC", "BUFFERED", undefined, "BUFFERED message headers known"],
   ["WHOLE", DUPLEX, undefined, `${DUPLEX} eos held headers known`],
 ];
 
@@ -86,6 +100,41 @@ describe("a body is handled", () => {
 
   test.each(ALLOWED)("%s in %s, of %s bytes, with overrides: %s", (needs, mode, bodyBytes, plan) => {
     expect(planned(NEEDS[needs], { mode, bodyBytes, allowed: true })).toBe(plan);
+  });
+
+  test.each<Case>([
+    ["WHOLE", "NONE", 10, `${DUPLEX} eos <- ${DUPLEX} known`],
+    ["WHOLE", "STREAMED", 10, `${DUPLEX} eos <- ${DUPLEX} known`],
+    ["WHOLE", "BUFFERED_PARTIAL", 10, "BUFFERED_PARTIAL message headers known"],
+    ["WHOLE", "BUFFERED_PARTIAL", 2 << 20, `${DUPLEX} eos <- ${DUPLEX} known`],
+    ["CHUNKS", "NONE", 10, "STREAMED count <- STREAMED known"],
+    ["CHUNKS", "BUFFERED", 10, "STREAMED count <- STREAMED known"],
+  ])(
+    "%s in %s, of %s bytes, never by an override to BUFFERED if the buffer limit is assumed: %s",
+    (needs, mode, bodyBytes, plan) => {
+      expect(planned(NEEDS[needs], { mode, bodyBytes, allowed: true, bufferLimitBytes: undefined })).toBe(plan);
+    },
+  );
+
+  test.each<
+    readonly [keyof typeof NEEDS, chosen: NonNullable<BodySituation["chosen"]>, bytes: number | undefined, plan: string]
+  >([
+    ["CHUNKS", "BUFFERED", 10, "BUFFERED message <- BUFFERED headers known"],
+    ["CHUNKS", "STREAMED", undefined, "STREAMED eos <- STREAMED"],
+    ["WHOLE", DUPLEX, 10, `${DUPLEX} eos <- ${DUPLEX} known`],
+    ["WHOLE", "STREAMED", 10, "STREAMED count <- STREAMED known"],
+    ["WHOLE", "STREAMED", undefined, "mode_override_not_allowed"],
+    ["LOOKS", "NONE", 10, "mode_override_not_allowed"],
+  ])(
+    "%s in the mode that overrideMode chose, if that serves it: %s, of %s bytes: %s",
+    (needs, chosen, bodyBytes, plan) => {
+      expect(planned(NEEDS[needs], { mode: "BUFFERED_PARTIAL", chosen, bodyBytes, allowed: true })).toBe(plan);
+    },
+  );
+
+  test("in a configured BUFFERED that overrideMode names, and Envoy is asked for nothing", () => {
+    const override = () => "it changes nothing";
+    expect(planned(STREAM, { mode: "BUFFERED", chosen: "BUFFERED", override })).toBe("BUFFERED message headers known");
   });
 
   test("not at all where it is required and cannot be had", () => {

@@ -104,6 +104,9 @@ test("a body of 64 MiB passes through a slow reader intact, and keeps memory fla
         bytes += mutation.value.body.length;
         return true;
       },
+      onOversized() {
+        throw new Error("a message is above the limit");
+      },
       onUnreadable(problem) {
         throw new Error(problem.kind);
       },

@@ -44,6 +44,9 @@ async function sendBody(port: number, mode: BodyMode, chunks: number) {
         if (mutation?.case === "streamedResponse") told.bytes += mutation.value.body.length;
         return true;
       },
+      onOversized() {
+        throw new Error("a message is above the limit");
+      },
       onUnreadable(problem) {
         throw new Error(problem.kind);
       },

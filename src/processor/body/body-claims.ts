@@ -32,6 +32,7 @@ export function needsOf(claims: readonly BodyClaim[]): BodyNeeds {
     tail: some(hasTail),
     changes: some(({ handler }) => handler.read !== "inspect"),
     required: some(({ handler }) => handler.required === true),
+    piecewise: claims.every(({ handler }) => !readsWhole(handler) && handler.read !== "grpc"),
     unfitForGrpc: some(({ handler }) => !["grpc", "chunks", "inspect"].includes(handler.read)),
   };
 }

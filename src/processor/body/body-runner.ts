@@ -75,6 +75,8 @@ export class BodyRunner {
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
   readonly #closed: Record<Direction, boolean> = { request: false, response: false };
+  /** The body modes that effects of header handlers chose. */
+  readonly #chosen: Record<Direction, OverrideBodyMode | undefined> = { request: undefined, response: undefined };
   readonly #looked: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
@@ -178,6 +180,7 @@ export class BodyRunner {
     const phase = bodyPhaseOf(message.case);
     const { exchange, claims } = this.#options;
     const direction = directionOf(phase);
+    if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#choose(answer.chosenModes);
     // A handler that nobody waits for any more has come to its end after all.
     if (claims[direction].length === 0 || this.#closed[direction]) return answer;
     const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
@@ -190,6 +193,11 @@ export class BodyRunner {
     const ended = content === "tunnel" ? this.#openTunnel(phase, work) : this.#openFlow(phase, work);
     if (ended !== undefined) return ended;
     return this.heldHeaders(direction) === undefined ? work : HELD;
+  }
+
+  #choose({ requestBody, responseBody }: ModeOverride): void {
+    this.#chosen.request = requestBody ?? this.#chosen.request;
+    this.#chosen.response = responseBody ?? this.#chosen.response;
   }
 
   /** Makes the flow of a body, where there is one to be; a value where there cannot be. */
@@ -368,6 +376,7 @@ export class BodyRunner {
       phase,
       needs: needsOf(claims),
       mode: mode ?? exchange.bodyMode(directionOf(phase)),
+      chosen: this.#chosen[directionOf(phase)],
       bodyBytes,
       answersHeaders: headers !== undefined,
       watched: this.#watched,
@@ -398,7 +407,8 @@ export class BodyRunner {
   #askForNone(phase: BodyPhase, headers: PhaseWork): void {
     const { exchange } = this.#options;
     const mode = exchange.bodyMode(directionOf(phase));
-    if (this.#watched || mode === undefined || mode === "NONE" || mode === "GRPC") return;
+    if (this.#watched || this.#chosen[directionOf(phase)] !== undefined) return;
+    if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
     const override = this.#override(phase, "NONE", headers);
     if (typeof override !== "string") headers.modeOverride = override;
   }

@@ -22,7 +22,7 @@ import { defineProcessor } from "../../../src/processor/definition.ts";
 import { mirroredFiles, type UpstreamTable } from "../../protos/descriptor-table.mjs";
 import { sampleMessage, sampleRegistry } from "../../protos/sample-json.ts";
 import { serverForTest } from "../../server/start-server.ts";
-import { headersSet, requestBody, requestHeaders, responseHeaders } from "../../wire/messages.ts";
+import { requestBody, requestHeaders, responseHeaders } from "../../wire/messages.ts";
 import { http2Session, openRawCall } from "../../wire/raw-grpc.ts";
 
 test("row 117: a request without a member of its oneof is ignored, wherever it comes", async () => {
