@@ -1,7 +1,12 @@
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
-import { type SimulateResponse, SimulateResponseSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
+import {
+  type SimulateResponse,
+  SimulateResponseSchema,
+  type Warning as WarningMessage,
+  WarningSchema,
+} from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
-import type { ReceivedHeader } from "../simulator/outcome.ts";
+import type { ReceivedHeader, Warning } from "../simulator/outcome.ts";
 import type { SimulatedTransaction } from "../testing/simulated-transaction.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
@@ -18,13 +23,7 @@ export function writeTransaction(transaction: SimulatedTransaction, times: reado
       ...body(client.body),
     },
     messages: messages.map(({ from, atMs, message }) => ({ from, atMs, message: readableMessage(message) })),
-    warnings: warnings.map(({ code, phase = "", header = "", rule, wayOut }) => ({
-      code,
-      phase,
-      header,
-      rule,
-      wayOut,
-    })),
+    warnings: warnings.map(writeWarning),
     faults: faults.map(({ code, source, message, cause }) => ({
       code,
       source,
@@ -44,6 +43,11 @@ export function writeTransaction(transaction: SimulatedTransaction, times: reado
     ...body(upstream.body),
   };
   return create(SimulateResponseSchema, { ...init, upstreamRequest });
+}
+
+/** A warning as a message of the debug service. */
+export function writeWarning({ code, phase, header, rule, wayOut }: Warning): WarningMessage {
+  return create(WarningSchema, { code, phase: phase ?? "", header: header ?? "", rule, wayOut });
 }
 
 /** What a handler threw is told here: the data that it may quote is the caller's own. */

@@ -52,7 +52,9 @@ export function debugService(
         const message = `requests: has ${requests.length} messages, at most ${MAX_DEBUG_MESSAGES} are allowed`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
-      const { responses, end } = await replay(processor, requests, { signal, ...shared, origin: "debug" });
+      const { watchMessages } = await loaded(() => import("../debug/watch-messages.ts"));
+      const watched = await watchMessages(() => replay(processor, requests, { signal, ...shared, origin: "debug" }));
+      const { responses, end } = watched.result;
       const { result, error, fault, observed } = end;
       // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
       const told = error ?? (observed ? fault : undefined);
@@ -61,7 +63,8 @@ export function debugService(
       if (isCutOff(result)) throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
       // The answers alone do not tell an author's 500 from that of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
-      return { responses };
+      // A fault stops what is behind it, and says so itself.
+      return { responses, warnings: fault ? [] : watched.warnings };
     },
   };
 }

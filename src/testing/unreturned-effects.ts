@@ -4,15 +4,23 @@ import { type EffectWatch, effectWatch } from "../processor/effect-watch.ts";
 import type { Warning } from "../simulator/outcome.ts";
 
 /** Effects of one transaction that no handler has returned, with the place in the code where each was made. */
-type Unreturned = Map<object, Error>;
+type Unreturned = Map<object, Place>;
+
+/** A stack that is written when it is read, which takes long and is seldom needed. */
+interface Place {
+  readonly stack?: string;
+}
+
+/** The functions of this package that make an effect, and the line that calls them. V8 takes longer for each more. */
+const PLACE_FRAMES = 4;
 
 /** Made for the first transaction: the module is loaded by nothing else. */
 let storage: AsyncLocalStorage<Unreturned> | undefined;
 let watched = 0;
+let stopsSoon = false;
 
 const WATCH: EffectWatch = {
-  // Its stack is written when it is read, which takes long and is seldom needed.
-  made: (effect) => storage?.getStore()?.set(effect, new Error("a place in the code")),
+  made: (effect) => storage?.getStore()?.set(effect, placeInCode()),
   returned(outcome) {
     const unreturned = storage?.getStore();
     if (unreturned !== undefined) forget(outcome, unreturned);
@@ -39,9 +47,30 @@ export async function watchEffects<T>(
     return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, placeOf(place.stack))) };
   } finally {
     watched--;
-    // A server that has been debugged is as quick as before.
-    if (watched === 0) effectWatch.current = undefined;
+    if (watched === 0) {
+      effectWatch.current = undefined;
+      if (!stopsSoon) setImmediate(stopStorage).unref();
+      stopsSoon = true;
+    }
   }
+}
+
+/**
+ * On Node 20 and 22 a storage that was used has a hook on each promise of the process. To set and remove it takes longer than
+ * a transaction, so that it stays while one transaction follows another, and leaves the server that was debugged.
+ */
+function stopStorage(): void {
+  stopsSoon = false;
+  if (watched === 0) storage?.disable();
+}
+
+function placeInCode(): Place {
+  const place: Place = {};
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = PLACE_FRAMES;
+  Error.captureStackTrace(place, WATCH.made);
+  Error.stackTraceLimit = limit;
+  return place;
 }
 
 function forget(outcome: unknown, unreturned: Unreturned): void {

@@ -72,6 +72,43 @@ describe("a transaction by hand", () => {
     expect(responses.map(({ response }) => response.case)).toEqual(["requestHeaders", "requestBody", "requestBody"]);
   });
 
+  test("warns of effects that were made and not returned, with their place, and of no others", async () => {
+    const careless = defineProcessor({
+      name: "careless",
+      requestHeaders: async () => {
+        await nextTurn();
+        immediateResponse(403);
+      },
+      responseHeaders: () => setHeader("x-a", "1"),
+    });
+    const requests = [headersOf("requestHeaders"), headersOf("responseHeaders")];
+    const { responses, warnings } = await clientOf(careless).process({ requests });
+    expect(responses.map(({ response }) => response.case)).toEqual(["requestHeaders", "responseHeaders"]);
+    expect(warnings).toMatchObject([
+      {
+        code: "effect_not_returned",
+        rule: expect.stringMatching(
+          /the result of immediateResponse\(\) was not returned \(.*debug-service\.test\.ts:\d+\)$/,
+        ),
+        wayOut: expect.stringContaining("return it"),
+      },
+    ]);
+  });
+
+  test("has no warnings of effects when a fault has ended it", async () => {
+    const failing = defineProcessor({
+      name: "failing",
+      onFault: "closed",
+      requestHeaders: () => {
+        setHeader("x-a", "1");
+        throw new Error("no");
+      },
+    });
+    const { responses, warnings } = await clientOf(failing).process({ requests: [headersOf("requestHeaders")] });
+    expect(responses.map(({ response }) => response.case)).toEqual(["immediateResponse"]);
+    expect(warnings).toEqual([]);
+  });
+
   test("ends at an immediate response", async () => {
     const no = defineProcessor({ name: "no", requestHeaders: () => immediateResponse(403) });
     const responses = await replay(no, [headersOf("requestHeaders"), headersOf("responseHeaders")]);

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ProcessingRequest, ProcessingResponse } from "../../../envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { SimulateRequestSchema, SimulateResponseSchema } from "./simulate_pb.js";
+import type { SimulateRequestSchema, SimulateResponseSchema, Warning } from "./simulate_pb.js";
 import type { DescribeRequestSchema, DescribeResponseSchema } from "./describe_pb.js";
 
 /**
@@ -47,6 +47,13 @@ export declare type ProcessResponse = Message<"extproc.debug.v1.ProcessResponse"
    * @generated from field: repeated envoy.service.ext_proc.v3.ProcessingResponse responses = 1;
    */
   responses: ProcessingResponse[];
+
+  /**
+   * Effects that handlers made and no handler returned: they do nothing. Empty for a sound processor.
+   *
+   * @generated from field: repeated extproc.debug.v1.Warning warnings = 2;
+   */
+  warnings: Warning[];
 };
 
 /**
