@@ -1,4 +1,4 @@
-import { escapedBytes, escapedText } from "../text/escaped-text.ts";
+import { checkedBytes, escapedText } from "../text/escaped-text.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds, type LineEndsOptions } from "./line-ends.ts";
 import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
@@ -87,7 +87,7 @@ export function lines(chunks: BodyChunks, options: LineOptions = {}): AsyncGener
  */
 export function formatLine(text: string, terminator: "\n" | "\r\n" | "\r" | "" = "\n"): Uint8Array<ArrayBuffer> {
   if (text.includes("\n")) throw new TypeError("text: a line has no LF in it");
-  return escapedBytes(text + terminator);
+  return checkedBytes(text + terminator);
 }
 
 class LineSplitter implements Splitter<Line> {

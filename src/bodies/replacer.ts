@@ -1,4 +1,4 @@
-import { escapedBytes, escapedText } from "../text/escaped-text.ts";
+import { checkedBytes, escapedText } from "../text/escaped-text.ts";
 import { BytePattern, type BytePatternOptions } from "./byte-pattern.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { joinBytes, plainBytes } from "./owned-bytes.ts";
@@ -15,7 +15,6 @@ export interface ReplaceOptions extends BytePatternOptions {
   readonly replacement: Replacement;
 }
 
-const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
 
 /** Replaces in a body that comes in chunks. One for each body: make it in `state`. */
@@ -90,7 +89,7 @@ class ChunkReplacer implements Replacer {
 
   constructor({ replacement, ...pattern }: ReplaceOptions) {
     this.#pattern = new BytePattern(pattern);
-    this.#replacement = typeof replacement === "string" ? encoder.encode(replacement) : replacement;
+    this.#replacement = typeof replacement === "string" ? checkedBytes(replacement) : replacement;
   }
 
   push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -135,7 +134,7 @@ class ChunkReplacer implements Replacer {
   #replaced(match: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const replacement =
       typeof this.#replacement === "function" ? this.#replacement(escapedText(match)) : this.#replacement;
-    return typeof replacement === "string" ? escapedBytes(replacement) : plainBytes(replacement);
+    return typeof replacement === "string" ? checkedBytes(replacement) : plainBytes(replacement);
   }
 
   #fail(given: Uint8Array<ArrayBuffer>, rest: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

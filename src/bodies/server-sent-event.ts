@@ -1,4 +1,4 @@
-import { escapedBytes, escapedText } from "../text/escaped-text.ts";
+import { checkedBytes, escapedText } from "../text/escaped-text.ts";
 import { writeJson } from "./json-merge.ts";
 import { joinBytes } from "./owned-bytes.ts";
 
@@ -134,7 +134,7 @@ export function formatSseEvent({ type, data, id, retryMs, comment }: SseEventFie
   if (id !== undefined) lines.push(`id: ${id}`);
   if (retryMs !== undefined) lines.push(`retry: ${retryMs}`);
   for (const line of data?.split(LINE_END) ?? []) lines.push(`data: ${line}`);
-  return escapedBytes(`${lines.join("\n")}\n\n`);
+  return checkedBytes(`${lines.join("\n")}\n\n`);
 }
 
 function readFields(raw: Uint8Array, first: boolean): Fields {

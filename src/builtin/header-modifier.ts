@@ -2,7 +2,7 @@ import { defineProcessor, type Processor } from "../processor/definition.ts";
 import type { EditablePhase, Effect } from "../processor/effect.ts";
 import { removeHeader, setHeader } from "../processor/effect-headers.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/header-rules.ts";
-import { textToBytes } from "../protocol/header-text.ts";
+import { refuseHeaderText, textToBytes } from "../protocol/header-text.ts";
 
 /** The request header that tells header-modifier what to set. */
 export const CONTROL_HEADER = "request-header-modifier";
@@ -92,7 +92,9 @@ function problemOf(name: string, value: unknown): HeaderModifierProblem | undefi
   const readAs = name.replaceAll("_", "-");
   if (REFUSED_NAMES.has(readAs) || REFUSED_PREFIXES.some((prefix) => readAs.startsWith(prefix))) return "name_refused";
   if (typeof value !== "string") return "value_not_a_string";
-  const refusal = refuseHeaderChange({ op: "set", name, value: textToBytes(value) }, "requestHeaders");
+  const bytes = textToBytes(value);
+  const refusal =
+    refuseHeaderText(value, bytes) ?? refuseHeaderChange({ op: "set", name, value: bytes }, "requestHeaders");
   return refusal === undefined ? undefined : "invalid_header";
 }
 

@@ -6,6 +6,7 @@ import { contentOf, refuseReplacing } from "../protocol/framing-rules.ts";
 import { utf8Bytes } from "../protocol/header-text.ts";
 import { joinedText } from "../protocol/headers.ts";
 import { directionOf } from "../protocol/phase.ts";
+import { refuseLoneSurrogate } from "../text/escaped-text.ts";
 import { dropHeaders } from "./drop-headers.ts";
 import type { BodyEffectData } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
@@ -76,7 +77,10 @@ function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undef
   if (effect.kind === "replaceJson")
     return writeJson(effect.value, work instanceof BodyWork ? work.sourceText?.() : undefined);
   if (effect.kind !== "replaceText") return undefined;
-  return typeof effect.text === "string" ? { text: effect.text } : { problem: `its text is ${nameKind(effect.text)}` };
+  const { text } = effect;
+  if (typeof text !== "string") return { problem: `its text is ${nameKind(text)}` };
+  const refusal = refuseLoneSurrogate(text, { escapes: false });
+  return refusal === undefined ? { text } : { problem: `its text ${refusal}` };
 }
 
 function bytesOf(effect: BodyEffectData): Uint8Array | string {
@@ -89,7 +93,12 @@ function bytesOf(effect: BodyEffectData): Uint8Array | string {
     case "replaceJson":
       return "it has no bytes";
     default:
-      if (typeof effect.body === "string") return utf8Bytes(effect.body);
-      return effect.body instanceof Uint8Array ? effect.body : `its body is ${nameKind(effect.body)}`;
+      return bodyBytes(effect.body);
   }
+}
+
+function bodyBytes(body: string | Uint8Array): Uint8Array | string {
+  if (typeof body !== "string") return body instanceof Uint8Array ? body : `its body is ${nameKind(body)}`;
+  const refusal = refuseLoneSurrogate(body, { escapes: false });
+  return refusal === undefined ? utf8Bytes(body) : `its text ${refusal}`;
 }

@@ -5,6 +5,7 @@ import { type Fault, type FaultCode, fault } from "../protocol/fault.ts";
 import { headerLimits, refuseListLengths } from "../protocol/header-rules.ts";
 import { type ModeOverride, refuseModeOverride } from "../protocol/mode-override.ts";
 import { isHeaderPhase } from "../protocol/phase.ts";
+import { refuseLoneSurrogate } from "../text/escaped-text.ts";
 import { EFFECT_PHASES, type EffectData, type EffectKind, type EffectPlace, effectData } from "./effect.ts";
 import { effectWatch } from "./effect-watch.ts";
 import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
@@ -119,7 +120,8 @@ function foldDynamicMetadata(
   { kind, namespace, value }: Extract<EffectData, { kind: "setDynamicMetadata" }>,
   work: PhaseWork,
 ): Fault | undefined {
-  if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
+  const problem = refuseNamespace(namespace);
+  if (problem !== undefined) return refused("invalid_effect", kind, `its namespace ${problem}`);
   const copy = copyJsonObject(value);
   if (typeof copy === "string") return refused("invalid_effect", kind, `its value ${copy}`);
   work.dynamicMetadata = addNamespace(work.dynamicMetadata, namespace, copy);
@@ -130,10 +132,13 @@ function foldTypedMetadata(
   { kind, namespace, value }: Extract<EffectData, { kind: "setTypedDynamicMetadata" }>,
   work: PhaseWork,
 ): Fault | undefined {
-  if (!isNamespace(namespace)) return refused("invalid_effect", kind, NO_NAMESPACE);
+  const problem = refuseNamespace(namespace);
+  if (problem !== undefined) return refused("invalid_effect", kind, `its namespace ${problem}`);
   const copy = copyAny(value);
   if (copy === undefined)
     return refused("invalid_effect", kind, "its value must be a google.protobuf.Any; make it with anyPack()");
+  const lone = refuseLoneSurrogate(copy.typeUrl, { escapes: false });
+  if (lone !== undefined) return refused("invalid_effect", kind, `its typeUrl ${lone}`);
   work.typedDynamicMetadata = { ...work.typedDynamicMetadata, [namespace]: copy };
   return undefined;
 }
@@ -160,10 +165,9 @@ function metadataOf({ dynamicMetadata, typedDynamicMetadata }: PhaseWork) {
   return { dynamicMetadata, typedDynamicMetadata };
 }
 
-const NO_NAMESPACE = "its namespace must be a string that is not empty";
-
-function isNamespace(namespace: unknown): boolean {
-  return typeof namespace === "string" && namespace !== "";
+function refuseNamespace(namespace: unknown): string | undefined {
+  if (typeof namespace !== "string" || namespace === "") return "must be a string that is not empty";
+  return refuseLoneSurrogate(namespace, { escapes: false });
 }
 
 /** A fault that names the effect and the rule. */

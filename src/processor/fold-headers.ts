@@ -2,7 +2,7 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import { outlivesLength, refuseFramingChange } from "../protocol/framing-rules.ts";
 import type { HeaderChange } from "../protocol/header-mutation.ts";
 import { quoteName, refuseHeaderChange } from "../protocol/header-rules.ts";
-import { textToBytes } from "../protocol/header-text.ts";
+import { refuseHeaderText, textToBytes } from "../protocol/header-text.ts";
 import { refuseByMutationRules, refusesPlainNames } from "../protocol/mutation-rules.ts";
 import { refuseLengthRemoval } from "../protocol/protected-length.ts";
 import type { HeaderEffectData, HeaderValueData } from "./effect.ts";
@@ -102,7 +102,11 @@ function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): Hea
 function setPseudoHeader(name: string, value: unknown): HeaderChange | string {
   if (typeof value !== "string")
     return `value of pseudo-header ${quoteName(name)} is ${nameKind(value)}, must be a string`;
-  return { op: "set", name, value: textToBytes(value) };
+  const bytes = textToBytes(value);
+  const refusal = refuseHeaderText(value, bytes);
+  return refusal === undefined
+    ? { op: "set", name, value: bytes }
+    : `value of pseudo-header ${quoteName(name)} ${refusal}`;
 }
 
 function removal(name: unknown): HeaderChange | string {
@@ -114,7 +118,11 @@ function valueChange({ kind, name: givenName, value }: HeaderValueData): HeaderC
   if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
   const name = givenName.toLowerCase();
   const op = kind === "appendHeader" ? "append" : "set";
-  if (typeof value === "string") return { op, name, value: textToBytes(value) };
+  if (typeof value === "string") {
+    const bytes = textToBytes(value);
+    const refusal = refuseHeaderText(value, bytes);
+    return refusal === undefined ? { op, name, value: bytes } : `value of header ${quoteName(name)} ${refusal}`;
+  }
   if (!(value instanceof Uint8Array))
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
   // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.

@@ -4,6 +4,7 @@ import { utf8Bytes } from "../protocol/header-text.ts";
 import { toImmediateResponse } from "../protocol/immediate-response.ts";
 import { refuseByMutationRules } from "../protocol/mutation-rules.ts";
 import { toStreamedImmediateResponse } from "../protocol/streamed-immediate-response.ts";
+import { refuseLoneSurrogate } from "../text/escaped-text.ts";
 import type { ImmediateResponseData, StreamedImmediateResponseData } from "./effect.ts";
 import { nameKind } from "./name-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
@@ -21,6 +22,8 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
     return invalid(kind, "give one of json, text and bytes");
   const body = json === undefined ? (text === undefined ? bytes : text) : toJson(json);
   if (body === undefined && json !== undefined) return invalid(kind, "json cannot be written as JSON");
+  const lone = refuseText(text);
+  if (lone !== undefined) return invalid(kind, `its text ${lone}`);
   const data = toBytes(body);
   if (data === "refused") return invalid(kind, `its body is ${nameKind(body)}, must be a string or bytes`);
   const type = contentType(effect);
@@ -51,6 +54,8 @@ export function foldStreamedImmediateResponse(
   if (!Array.isArray(chunks)) return invalid(kind, `its chunks are ${nameKind(chunks)}, must be an array`);
   const pieces: Uint8Array[] = [];
   for (const chunk of chunks) {
+    const lone = refuseText(chunk);
+    if (lone !== undefined) return invalid(kind, `chunk ${pieces.length} ${lone}`);
     const piece = toBytes(chunk);
     if (piece === undefined || piece === "refused")
       return invalid(kind, `a chunk is ${nameKind(chunk)}, must be a string or bytes`);
@@ -116,6 +121,10 @@ function toBytes(body: unknown): Uint8Array | undefined | "refused" {
   if (typeof body === "string") return utf8Bytes(body);
   // A copy: handlers that still run may hold the buffer.
   return body instanceof Uint8Array ? new Uint8Array(body) : "refused";
+}
+
+function refuseText(text: unknown): string | undefined {
+  return typeof text === "string" ? refuseLoneSurrogate(text, { escapes: false }) : undefined;
 }
 
 function toJson(value: unknown): string | undefined {

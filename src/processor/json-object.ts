@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { refuseLoneSurrogate } from "../text/escaped-text.ts";
 
 /** As deep as protobuf-es reads a Struct; it also ends the walk through a cycle. */
 const MAX_DEPTH = 32;
@@ -25,21 +26,30 @@ function copyObject(value: object, depth: number): JsonObject {
   if (!isPlainObject(value)) throw new NotJson("has an object that is not plain");
   const entries: [string, JsonValue][] = [];
   for (const [key, item] of Object.entries(value)) {
-    if (item !== undefined) entries.push([key, copyValue(item, depth + 1)]);
+    if (item === undefined) continue;
+    const problem = refuseLoneSurrogate(key, { escapes: false });
+    if (problem !== undefined) throw new NotJson(`has a key that ${problem}`);
+    entries.push([key, copyValue(item, depth + 1, key)]);
   }
   // Not by assignment: a key may be `__proto__`.
   return Object.fromEntries(entries);
 }
 
-function copyValue(value: unknown, depth: number): JsonValue {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+/** @param key Names the nearest member of an object, for an error. */
+function copyValue(value: unknown, depth: number, key: string): JsonValue {
+  if (value === null || typeof value === "boolean") return value;
+  if (typeof value === "string") {
+    const problem = refuseLoneSurrogate(value, { escapes: false });
+    if (problem !== undefined) throw new NotJson(`has under ${JSON.stringify(key)} a text that ${problem}`);
+    return value;
+  }
   if (typeof value === "number") {
     if (!Number.isFinite(value)) throw new NotJson("has a number that is not finite");
     return value;
   }
   if (Array.isArray(value)) {
     if (depth > MAX_DEPTH) throw new NotJson(`is nested more than ${MAX_DEPTH} deep`);
-    return Array.from(value, (item) => copyValue(item, depth + 1));
+    return Array.from(value, (item) => copyValue(item, depth + 1, key));
   }
   if (typeof value === "object") return copyObject(value, depth);
   throw new NotJson(`has a ${typeof value}, which JSON does not have`);

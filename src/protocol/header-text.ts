@@ -1,5 +1,5 @@
 import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
-import { escapedBytes, escapedText, hasEscapes } from "../text/escaped-text.ts";
+import { escapedBytes, escapedText, hasEscapes, refuseLoneSurrogate } from "../text/escaped-text.ts";
 
 const encoder = new TextEncoder();
 /** Up to here a loop beats a decoder, which costs a call into C++. */
@@ -39,6 +39,15 @@ export function textToBytes(text: string): Uint8Array {
     bytes[at] = unit;
   }
   return bytes;
+}
+
+/**
+ * Says why header text cannot be written: it has a lone surrogate that stands for no byte. Undefined if it can.
+ *
+ * @param bytes What {@link textToBytes} made of it. Such a surrogate makes them longer than the text, and ASCII does not.
+ */
+export function refuseHeaderText(text: string, bytes: Uint8Array): string | undefined {
+  return bytes.length === text.length ? undefined : refuseLoneSurrogate(text, { escapes: true });
 }
 
 function encodeHeader(text: string): Uint8Array {

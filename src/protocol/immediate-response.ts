@@ -4,10 +4,11 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { refuseLoneSurrogate } from "../text/escaped-text.ts";
 import { isBodilessStatus } from "./framing-rules.ts";
 import { headerValueOption } from "./header-mutation.ts";
 import { quoteName, refuseName, refuseValueBytes } from "./header-rules.ts";
-import { textToBytes } from "./header-text.ts";
+import { refuseHeaderText, textToBytes } from "./header-text.ts";
 
 /** Text is sent as UTF-8, bytes as they are; an array gives the header once for each of its values. */
 export type HeaderValues = string | Uint8Array | readonly (string | Uint8Array)[];
@@ -45,6 +46,8 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
   }
   if (details !== undefined && typeof details !== "string") return "details must be a string";
   if (details !== undefined && CONTROL_CHARACTER.test(details)) return "details has a control character";
+  const lone = details && refuseLoneSurrogate(details, { escapes: false });
+  if (lone) return `details ${lone}`;
   const setHeaders = replyHeaders(init.headers, init.contentType);
   if (typeof setHeaders === "string") return setHeaders;
   return create(ProcessingResponseSchema, {
@@ -98,6 +101,8 @@ function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | s
       return `value of header ${quoteName(name)} is neither a string nor bytes`;
     // A copy, whatever sort of array it is: what was checked is what is sent.
     const bytes = typeof item === "string" ? textToBytes(item) : new Uint8Array(item);
+    const lone = typeof item === "string" ? refuseHeaderText(item, bytes) : undefined;
+    if (lone !== undefined) return `value of header ${quoteName(name)} ${lone}`;
     const refusal = refuseValueBytes(name, bytes);
     if (refusal !== undefined) return refusal;
     values.push(headerValueOption(name, bytes, values.length === 0 ? "set" : "append"));

@@ -1,18 +1,22 @@
+import { nameExpression } from "../text/name-expression.ts";
 import type { StringMatcher } from "./filter-settings.ts";
 
 /** Whether a name is meant. */
 export type NamePredicate = (name: string) => boolean;
 
 /**
- * A pattern of Envoy's configuration, which has to match a name as a whole. Envoy's patterns are RE2's; what RE2 shares
- * with JavaScript, and flags in front such as `(?i)`, is understood.
+ * A pattern of Envoy's configuration in RE2's syntax, which has to match a name as a whole.
  *
- * @throws SyntaxError where it is no pattern, as Envoy refuses such a configuration.
+ * @throws {SyntaxError} If RE2 does not accept the pattern: Envoy refuses such a configuration.
  */
 export function wholeNamePattern(pattern: string): NamePredicate {
-  const [, flags = "", rest = pattern] = /^\(\?([ims]+)\)(.*)$/s.exec(pattern) ?? [];
-  const regex = new RegExp(`^(?:${rest})$`, flags);
-  return (name) => regex.test(name);
+  try {
+    const expression = nameExpression(pattern);
+    return (name) => expression.matches(name);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SyntaxError(`${JSON.stringify(pattern)} is not an RE2 expression: ${reason}`, { cause });
+  }
 }
 
 /** A matcher of Envoy's configuration as a function. One without a pattern matches nothing. */

@@ -39,6 +39,17 @@ export function escapedBytes(text: string): Uint8Array<ArrayBuffer> {
   return bytes.slice(0, length);
 }
 
+/**
+ * {@link escapedBytes} of a text that an author gives.
+ *
+ * @throws {TypeError} For a lone surrogate that stands for no byte: U+FFFD would be written for it.
+ */
+export function checkedBytes(text: string): Uint8Array<ArrayBuffer> {
+  const problem = refuseLoneSurrogate(text, { escapes: true });
+  if (problem !== undefined) throw new TypeError(`text: ${problem}`);
+  return escapedBytes(text);
+}
+
 /** True for text that {@link escapedText} made of bytes that are not UTF-8. */
 export function hasEscapes(text: string): boolean {
   return HAS_ESCAPE.test(text);
@@ -76,4 +87,24 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
     if (byte < 0x80 || byte > 0xbf) return 0;
   }
   return length;
+}
+
+/** A unit that is half of a pair alone. In Unicode mode the halves of a pair do not match. */
+const LONE_SURROGATE = /[\ud800-\udfff]/u;
+const LONE_UNESCAPED = /[\ud800-\udc7f\udd00-\udfff]/u;
+
+/**
+ * Says why a text cannot be written as UTF-8: it has a surrogate that is not part of a pair, for which an encoder would write
+ * U+FFFD. Undefined if it can. The answer names the place and the way out.
+ *
+ * @param escapes True if {@link escapedBytes} writes the text: then a surrogate that stands for a byte is fine.
+ */
+export function refuseLoneSurrogate(text: string, { escapes }: { readonly escapes: boolean }): string | undefined {
+  const { 0: unit, index } = (escapes ? LONE_UNESCAPED : LONE_SURROGATE).exec(text) ?? {};
+  if (unit === undefined) return undefined;
+  const wayOut = HAS_ESCAPE.test(unit)
+    ? "it stands for a byte of a header value that is not UTF-8: take the bytes, as by tx.request.bytes(name), or value.toWellFormed()"
+    : "take text.toWellFormed()";
+  const name = `U+${unit.charCodeAt(0).toString(16).toUpperCase()}`;
+  return `has the lone surrogate ${name} at index ${index}, which UTF-8 does not have; ${wayOut}`;
 }

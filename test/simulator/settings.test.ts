@@ -38,8 +38,25 @@ describe("namePredicate", () => {
   });
 });
 
-test("wholeNamePattern understands flags in front", () => {
-  expect(wholeNamePattern("(?i)X-A")("x-a")).toBe(true);
+describe("wholeNamePattern", () => {
+  test.each([
+    ["(?i)X-A", "x-a", "x-b"],
+    ["x-[[:alpha:]]{2}", "x-ab", "x-[:"],
+    ["x-(?P<kind>a|b)", "x-b", "x-c"],
+    ["(?U)x-a+", "x-aa", "x-"],
+    ["\\Ax-a\\z", "x-a", "x-az"],
+    ["\\Qx.a\\E", "x.a", "x-a"],
+    ["(?-s)x-.", "x-a", "x-\n"],
+    ["x-\\pL", "x-a", "x-1"],
+  ])("reads %s as RE2 does", (pattern, matching, other) => {
+    const matches = wholeNamePattern(pattern);
+    expect([matches(matching), matches(other)]).toEqual([true, false]);
+  });
+
+  test.each(["(", "x(?=a)", "(a)\\1", "a{1001}"])("refuses %s, which RE2 does not accept", (pattern) => {
+    expect(() => wholeNamePattern(pattern)).toThrow(SyntaxError);
+    expect(() => wholeNamePattern(pattern)).toThrow(/is not an RE2 expression: /);
+  });
 });
 
 describe("directionMode", () => {

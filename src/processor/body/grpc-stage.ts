@@ -3,6 +3,7 @@ import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import { utf8Bytes } from "../../protocol/header-text.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
+import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import { effectData } from "../effect.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
@@ -29,6 +30,7 @@ interface GrpcMessage {
   readonly framed: Bytes;
 }
 
+const REPLACEMENT = Buffer.from("\ufffd");
 const PREFIX_BYTES = 5;
 /** A megabyte holds 200,000 empty messages. So many cost a millisecond or two, besides their handler's time. */
 const TURN_MESSAGES = 1000;
@@ -169,11 +171,19 @@ export class GrpcStage implements BodyStage {
         "invalid_effect",
         `returned ${nameKind(outcome)}, must be a message, an effect or nothing`,
       );
+    let bytes: Uint8Array;
     try {
-      return this.#emitBytes(toBinary(schema, outcome as never), message, emit);
+      bytes = toBinary(schema, outcome as never);
     } catch {
       return this.#host.fault("invalid_effect", `returned what cannot be written as ${schema.typeName}`);
     }
+    // An encoder writes U+FFFD for what UTF-8 does not have.
+    const problem = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(REPLACEMENT)
+      ? refuseTextsOf(outcome)
+      : undefined;
+    if (problem !== undefined)
+      return this.#host.fault("invalid_effect", `returned a ${schema.typeName} whose ${problem}`);
+    return this.#emitBytes(bytes, message, emit);
   }
 
   #emitBytes(bytes: Uint8Array, { compressed }: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
@@ -194,4 +204,18 @@ export class GrpcStage implements BodyStage {
     framed.set(bytes, PREFIX_BYTES);
     return framed;
   }
+}
+
+/** Says which text of a message cannot be written as UTF-8; undefined if all can. */
+function refuseTextsOf(value: unknown, name = "text"): string | undefined {
+  if (typeof value === "string") {
+    const problem = refuseLoneSurrogate(value, { escapes: false });
+    return problem && `${name} ${problem}`;
+  }
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const problem = refuseTextsOf(key, "key") ?? refuseTextsOf(item, Array.isArray(value) ? name : key);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
