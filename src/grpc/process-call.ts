@@ -118,7 +118,8 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   onReset(code: number): void {
     this.#isReset = true;
-    this.#session.cancel(code === NO_ERROR || code === INTERNAL_ERROR);
+    // A message that is cut in two shows that Envoy had more to send: its client left.
+    this.#session.cancel(this.#reader.idle && (code === NO_ERROR || code === INTERNAL_ERROR));
   }
 
   onWritable(): void {

@@ -124,6 +124,11 @@ export class DirectionState {
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   }
 
+  /** True once Envoy has sent what it sends of this direction; trailers that are not sent can hide the end of a body. */
+  get isSent(): boolean {
+    return this.ended || (this.rank > 0 && this.mode === "NONE");
+  }
+
   /** True while pieces of a body come that Envoy keeps no copy of. */
   get holdsBody(): boolean {
     return this.rank > 0 && !this.ended && returnsBody(this.mode);

@@ -238,10 +238,13 @@ export class Exchange {
     return !this.#sendsBodyAtOnce && runsAhead(phase, this.#state(directionOf(phase)));
   }
 
-  /** The phases of the response that Envoy did not send, where it needs no more of the stream. */
+  /**
+   * The phases of the response that Envoy did not send, if it needs no more of the stream. None while the request has a body
+   * to come: then the stream ends because the client left, and Envoy drops what it had not sent by then.
+   */
   get responseNotSent(): readonly Phase[] {
     const { request, response } = this.#directions;
-    const isSkipped = request.rank > 0 && response.rank === 0 && !this.#observed && !this.#answeredImmediately;
+    const isSkipped = request.isSent && response.rank === 0 && !this.#observed && !this.#answeredImmediately;
     return isSkipped && this.#override?.responseHeaders !== "SKIP" ? response.unsentPhases("response") : NO_PHASES;
   }
 

@@ -7,7 +7,7 @@ import { isSince } from "./rows/envoy-release.ts";
 import { eventually } from "./rows/eventually.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "./rows/scene.ts";
 import type { SceneConfig } from "./rows/scene-bootstrap.ts";
-import { type ServedScene, served } from "./rows/served.ts";
+import { countedBy, type ServedScene, served } from "./rows/served.ts";
 
 /** Refuses every request, 100 ms after its headers. */
 function gate(onFault: FaultPolicy): Processor {
@@ -141,21 +141,8 @@ describe.skipIf(envoyBinary === undefined)("handlers that Envoy passes over", ()
   afterAll(() => running?.stop());
 
   const scene = (name: keyof typeof inits) => running.scenes.get(name) as Scene<ServedScene>;
-  /** What a server counted that should not happen: faults by code and outcome, reasons, and results, where they are not 0. */
-  const told = async ({ server }: Scene<ServedScene>) => {
-    const { port } = new URL(`http://${server.server.statusAddress}`);
-    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    const wanted = /^ext_proc_(?:fault_outcomes|unenforced|streams)_total\{(.*)\} ([1-9]\d*)$/gm;
-    return [...text.matchAll(wanted)]
-      .flatMap(([, labels = "", count = ""]) => {
-        const label = (name: string) => new RegExp(`(?:^|,)${name}="([^"]*)"`).exec(labels)?.[1];
-        const parts = [label("code"), label("processor"), label("outcome"), label("reason"), label("result")];
-        return `${parts.filter(Boolean).join(" ")}: ${count}`;
-      })
-      .sort();
-  };
   const tells = (name: keyof typeof inits, expected: readonly string[]) =>
-    eventually(async () => expect(await told(scene(name))).toEqual([...expected].sort()));
+    eventually(async () => expect(await countedBy(scene(name))).toEqual([...expected].sort()));
   const warnings = (name: keyof typeof inits) =>
     scene(name)
       .server.logLines()
@@ -268,7 +255,7 @@ describe.skipIf(envoyBinary === undefined)("handlers that Envoy passes over", ()
     const hold = { headers: { "x-hold-ms": "1200" } };
     const outcomes = await Promise.all([send(hold), send(), send(), send()]);
     expect(outcomes.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-    const late = async () => (await told(scene("held"))).find((line) => line.startsWith("answer_too_late"));
+    const late = async () => (await countedBy(scene("held"))).find((line) => line.startsWith("answer_too_late"));
     await eventually(async () => expect(await late()).toBe(`answer_too_late: ${(await counters()).message_timeouts}`));
     await send(hold);
     await eventually(() => {

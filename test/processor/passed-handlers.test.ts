@@ -217,6 +217,16 @@ describe("a stream that Envoy needs no more", () => {
     expect([...left.told, ...lost.told, ...other.told]).toEqual([]);
   });
 
+  test.each(["STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"] as const)(
+    "shows nothing about the response while the request body in %s lacks its end: its client may have left",
+    (mode) => {
+      const definition = { onFault: "closed", requestBody: { read: "inspect" }, responseHeaders: nothing } as const;
+      const { session, told } = begin(definition, bodyModes(mode, "NONE"));
+      session.cancel(true);
+      expect(told).toEqual([]);
+    },
+  );
+
   test("passes nobody over where the processor itself asked for no response headers", () => {
     const recorded = recordSession(
       defineProcessor({
