@@ -2,7 +2,7 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { INTERNAL_ERROR, NO_ERROR } from "../http2/error-codes.ts";
+import { INTERNAL_ERROR } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { Processor } from "../processor/definition.ts";
@@ -118,8 +118,9 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   onReset(code: number): void {
     this.#isReset = true;
-    // A message that is cut in two shows that Envoy had more to send: its client left.
-    this.#session.cancel(this.#reader.idle && (code === NO_ERROR || code === INTERNAL_ERROR));
+    // Envoy 1.36 sends NO_ERROR, and only once the transaction is over: it may have answered the client itself. A message
+    // that is cut in two shows that Envoy had more to send: the client left.
+    this.#session.cancel(code === INTERNAL_ERROR && this.#reader.idle);
   }
 
   onWritable(): void {
