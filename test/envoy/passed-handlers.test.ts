@@ -34,6 +34,14 @@ function marker(phases: "requestHeaders" | "responseHeaders" | "both", onFault: 
   });
 }
 
+/** Marks trailers, of the request and of the response. */
+const trailerMarker: Processor = defineProcessor({
+  name: "trailer-marker",
+  onFault: "closed",
+  requestTrailers: () => setHeader("x-marked", "request"),
+  responseTrailers: () => setHeader("x-marked", "response"),
+});
+
 /** Holds the thread for as long as the request says. */
 function holder(onFault: FaultPolicy): Processor {
   return defineProcessor({
@@ -81,6 +89,12 @@ function perRoute(modes: JsonObject): SceneConfig {
 const modes = (processing_mode: JsonObject): SceneConfig => ({ filter: { processing_mode } });
 const DUPLEX = { request_body_mode: "FULL_DUPLEX_STREAMED" };
 const WITH_TRAILERS = { method: "POST", body: "x", trailers: { "x-trailer": "sent" } };
+const withTrailers: SceneInit["respond"] = (response) => {
+  response.writeHead(200, { trailer: "x-trailer" });
+  response.write("from upstream");
+  response.addTrailers({ "x-trailer": "sent" });
+  response.end();
+};
 const DENY_ALL = {
   name: "envoy.filters.http.rbac",
   typed_config: {
@@ -113,6 +127,12 @@ const inits = {
   allSkipped: {
     server: served(marker("both", "closed")),
     ...modes({ request_header_mode: "SKIP", response_header_mode: "SKIP" }),
+  },
+  trailersSkipped: { server: served(trailerMarker), respond: withTrailers },
+  trailersSent: {
+    server: served(trailerMarker),
+    respond: withTrailers,
+    ...modes({ request_trailer_mode: "SEND", response_trailer_mode: "SEND" }),
   },
   held: {
     server: served(holder("envoy"), { envoy: { messageTimeoutMs: 300 } }),
@@ -243,6 +263,17 @@ describe.skipIf(envoyBinary === undefined)("handlers that Envoy passes over", ()
       "responseClosed",
       isSince("1.38") ? ["fault: 1", "phase_not_sent marker too_late: 1"] : ["completed: 1"],
     );
+  });
+
+  test("trailers that are skipped leave no trace: their handlers do not run, and nothing is counted", async () => {
+    for (const [name, marked] of [["trailersSkipped", false] as const, ["trailersSent", true] as const]) {
+      const { status, trailers } = await scene(name).send({ ...WITH_TRAILERS, headers: { te: "trailers" } });
+      const received = { "x-trailer": "sent" };
+      expect([status, trailers]).toEqual([200, marked ? { ...received, "x-marked": "response" } : received]);
+      expect(scene(name).upstream.at(-1)?.trailers).toEqual(marked ? { ...received, "x-marked": "request" } : received);
+      await tells(name, ["completed: 1"]);
+      expect(warnings(name)).toEqual([]);
+    }
   });
 
   test("a filter that skips everything opens no stream, so nothing is counted", async () => {

@@ -346,3 +346,18 @@ test("an immediate response where Envoy takes none is a fault, counted as not en
     "immediate_response_disabled: immediateResponse",
   ]);
 });
+
+test("an immediate response to a held full-duplex body is not too late, whatever pieces came before its end", () => {
+  const processor = defineProcessor({
+    name: "guard",
+    responseBody: { read: "whole", handle: () => immediateResponse(502) },
+  });
+  for (const pieces of [[], ["a"], ["a", "b", "c"]]) {
+    const { receive, log, told } = run(processor);
+    receive(headersOf("responseHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")));
+    receive(...pieces.map((piece) => bodyOf("responseBody", piece)));
+    receive(bodyOf("responseBody", "end", { endOfStream: true }));
+    expect(log).toEqual(["immediateResponse", "ended: immediate_response"]);
+    expect(told).toEqual([]);
+  }
+});

@@ -233,6 +233,15 @@ describe("an immediate response", () => {
     expect(exchange.immediateObstacle).toBe("response_begun");
   });
 
+  test("reaches the client behind the answer to a piece of a full-duplex body, until the headers have their answer", () => {
+    const exchange = open();
+    const headers = exchange.accept(response(bodyModes("FULL_DUPLEX_STREAMED")));
+    answered(exchange, bodyOf("responseBody", "x"));
+    expect(exchange.immediateObstacle).toBeUndefined();
+    if (headers.kind === "message") exchange.answer(headers.message, CONTINUE);
+    expect(exchange.immediateObstacle).toBe("response_begun");
+  });
+
   test("does not reach him behind a response without a body, or where headers were skipped", () => {
     const bodiless = headersOf("responseHeaders", [], { endOfStream: true, ...bodyModes("BUFFERED") });
     expect(obstacleAfter(open(), bodiless)).toBe("response_begun");
