@@ -21,18 +21,17 @@ const compiled = new WeakMap<MutationRules, Expressions>();
  */
 export function refuseByMutationRules({ name }: Pick<HeaderChange, "name">, rules: MutationRules): string | undefined {
   const { allow, disallow } = expressionsOf(rules);
-  const header = quoteName(name);
   if (disallow?.matches(name))
-    return `Envoy refuses changes of header ${header}: disallow_expression of its mutation_rules matches the name`;
+    return `Envoy refuses changes of header ${quoteName(name)}: disallow_expression of its mutation_rules matches the name`;
   if (allow?.matches(name)) return undefined;
   if (rules.disallowAll)
-    return `Envoy refuses changes of header ${header}: its mutation_rules have disallow_all; add the name to their allow_expression, and to mutationRules.allowExpression`;
+    return `Envoy refuses changes of header ${quoteName(name)}: its mutation_rules have disallow_all; add the name to their allow_expression, and to mutationRules.allowExpression`;
   if (!rules.allowAllRouting && ROUTING_HEADERS.has(name))
-    return `Envoy drops changes of header ${header} unless its mutation_rules have allow_all_routing; if they do, declare mutationRules.allowAllRouting`;
+    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_all_routing; if they do, declare mutationRules.allowAllRouting`;
   if (rules.disallowSystem && name.startsWith(":"))
-    return `Envoy refuses changes of header ${header}: its mutation_rules have disallow_system; add the name to their allow_expression, and to mutationRules.allowExpression`;
+    return `Envoy refuses changes of header ${quoteName(name)}: its mutation_rules have disallow_system; add the name to their allow_expression, and to mutationRules.allowExpression`;
   if (!rules.allowEnvoy && name.startsWith("x-envoy-"))
-    return `Envoy drops changes of header ${header} unless its mutation_rules have allow_envoy; if they do, declare mutationRules.allowEnvoy`;
+    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_envoy; if they do, declare mutationRules.allowEnvoy`;
   return undefined;
 }
 
