@@ -361,7 +361,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (!this.#halfClosed || this.running) return;
     // Nothing more comes that it waits for: Envoy does so where its client went away.
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
-    if (this.#options.threadWatch?.isTiming && this.#answeredPhase && !this.#owes)
+    if (this.#options.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
       this.#tellFault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
     this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
   }

@@ -5,6 +5,8 @@ import { REAL_TIMERS, type Timers } from "./timers.ts";
 export interface ThreadHold {
   /** For how long, in milliseconds. */
   readonly heldMs: number;
+  /** True if handlers are timed from now on, so that the next one can be named. */
+  readonly isTimedNext: boolean;
   /** The processors whose handlers ran; undefined for a hold that came before handlers were timed. */
   readonly processor?: string | undefined;
   /** Likewise. */
@@ -17,6 +19,11 @@ const LOOK_MS = 50;
 const LONG_MS = 100;
 /** For how long handlers are timed behind a hold. */
 const TIMING_MS = 60_000;
+/**
+ * For how long they are not timed again if none was found. On a crowded machine the process loses its core for longer than
+ * Envoy waits, and no handler is to blame: a clock that is read twice for each message would cost a tenth more CPU for ever.
+ */
+const REST_MS = 600_000;
 /** Looks at the clock behind a hold until everything that came meanwhile has been read. */
 const BACKLOG_LOOKS = 2;
 
@@ -38,6 +45,8 @@ export class ThreadWatch {
   #sawMessages = false;
   #dueMs = 0;
   #timingUntilMs = 0;
+  #restsUntilMs = 0;
+  #hasNamed = false;
   /** The look that a hold delayed. */
   #heldLook = Number.NEGATIVE_INFINITY;
   #timer: unknown;
@@ -60,6 +69,11 @@ export class ThreadWatch {
     if (!this.#isArmed) this.#arm(this.#timers.now());
   }
 
+  /** True for a moment behind a hold: answers that left meanwhile may have come too late. */
+  get isBehindHold(): boolean {
+    return this.#looks - this.#heldLook <= BACKLOG_LOOKS;
+  }
+
   /** True while the thread is held, for longer than Envoy waits. It reads the clock. */
   get isHeld(): boolean {
     return this.#isArmed && this.#timers.now() - this.#dueMs >= this.#timeoutMs;
@@ -72,7 +86,10 @@ export class ThreadWatch {
       return run();
     } finally {
       const heldMs = this.#timers.now() - startMs;
-      if (heldMs >= Math.min(LONG_MS, this.#timeoutMs)) this.#report({ heldMs, ...place });
+      if (heldMs >= Math.min(LONG_MS, this.#timeoutMs)) {
+        this.#hasNamed = true;
+        this.#report({ heldMs, isTimedNext: true, ...place });
+      }
     }
   }
 
@@ -81,7 +98,7 @@ export class ThreadWatch {
    * for so long then, or just before.
    */
   wasHeld(stretch: number): boolean {
-    return this.#looks - this.#heldLook <= BACKLOG_LOOKS && stretch >= this.#heldLook;
+    return this.isBehindHold && stretch >= this.#heldLook;
   }
 
   /** Ends it. */
@@ -103,7 +120,7 @@ export class ThreadWatch {
     const heldMs = nowMs - this.#dueMs;
     const isHold = heldMs >= this.#timeoutMs;
     if (isHold) this.#held(nowMs, heldMs);
-    else if (this.isTiming && nowMs >= this.#timingUntilMs) this.isTiming = false;
+    else if (this.isTiming && nowMs >= this.#timingUntilMs) this.#rest(nowMs);
     this.#looks++;
     if (this.#sawMessages || isHold) this.#arm(nowMs);
     else {
@@ -114,9 +131,19 @@ export class ThreadWatch {
 
   #held(nowMs: number, heldMs: number): void {
     this.#heldLook = this.#looks;
-    // Once handlers are timed, the handler tells by itself.
-    if (!this.isTiming) this.#report({ heldMs });
-    this.isTiming = true;
+    if (this.isTiming) {
+      // The handler tells by itself. One that was found keeps the clock running.
+      if (this.#hasNamed) this.#timingUntilMs = nowMs + TIMING_MS;
+      return;
+    }
+    this.isTiming = nowMs >= this.#restsUntilMs;
     this.#timingUntilMs = nowMs + TIMING_MS;
+    this.#report({ heldMs, isTimedNext: this.isTiming });
+  }
+
+  #rest(nowMs: number): void {
+    this.isTiming = false;
+    if (!this.#hasNamed) this.#restsUntilMs = nowMs + REST_MS;
+    this.#hasNamed = false;
   }
 }

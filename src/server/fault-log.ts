@@ -80,14 +80,14 @@ export class FaultLog implements SessionObserver, SetupObserver {
     if (line) this.#log.info({ wanted, origin, ...line }, "Shadow mode: this would have happened");
   }
 
-  threadHeld({ heldMs, processor, phase }: ThreadHold): void {
+  threadHeld({ heldMs, processor, phase, isTimedNext }: ThreadHold): void {
     const line = this.#limiters.next("thread held");
     if (line === undefined) return;
     const who = processor === undefined ? "Something" : `A handler of processor "${processor}", ${phase},`;
-    const hint =
-      processor === undefined
-        ? "handlers are timed for a minute now, so that the next one is named"
-        : "make it asynchronous, or move the work into a worker thread";
+    const unnamed = isTimedNext
+      ? "handlers are timed for a minute now, so that the next one is named"
+      : "no handler held it in the minute behind an earlier hold: does the process get too little CPU time?";
+    const hint = processor === undefined ? unnamed : "make it asynchronous, or move the work into a worker thread";
     // Without a handler's name the cause may be another one, such as a machine without time for us.
     this.#log[processor === undefined ? "info" : "warn"](
       { heldMs: Math.round(heldMs), processor, phase, ...line },

@@ -85,6 +85,33 @@ describe("a handler that holds the thread for longer than Envoy waits", () => {
   });
 });
 
+test("handlers are not timed again for ten minutes if none of them held the thread for a minute", () => {
+  const timers = new ManualTimers();
+  const holds: ThreadHold[] = [];
+  const watch = new ThreadWatch(200, (hold) => holds.push(hold), timers);
+  const holdWithoutHandler = () => {
+    watch.enter();
+    timers.hold(500);
+    timers.advance(0);
+  };
+  const workFor = (ms: number) => {
+    for (let passedMs = 0; passedMs < ms; passedMs += 50) {
+      watch.enter();
+      timers.advance(50);
+    }
+  };
+  holdWithoutHandler();
+  expect([holds.length, holds.at(-1)?.isTimedNext, watch.isTiming]).toEqual([1, true, true]);
+  workFor(60_100);
+  expect(watch.isTiming).toBe(false);
+  holdWithoutHandler();
+  expect([holds.length, holds.at(-1)?.isTimedNext, watch.isTiming]).toEqual([2, false, false]);
+  expect(watch.isBehindHold).toBe(true);
+  workFor(600_000);
+  holdWithoutHandler();
+  expect([holds.at(-1)?.isTimedNext, watch.isTiming]).toEqual([true, true]);
+});
+
 test("a handler that Envoy waits for is not noticed", () => {
   const { timers, holds, ask, told } = held();
   const session = ask(150);
