@@ -2,6 +2,7 @@ import { textToBytes } from "../protocol/header-text.ts";
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import { HeaderMap } from "./header-map.ts";
 import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-exchange.ts";
+import { isUpgrade, requestsTunnel } from "./tunnel.ts";
 
 /**
  * The client's headers as the filter finds them. Over HTTP/1 `transfer-encoding` is not among them: Envoy takes off what
@@ -12,11 +13,14 @@ export function requestHeadersOf(request: ClientRequest, protocol: "http1" | "ht
   const map = new HeaderMap("request", [
     [":authority", authority],
     [":path", path],
-    [":method", method ?? (chunks.length > 0 ? "POST" : "GET")],
+    [":method", method ?? (chunks.length > 0 && !requestsTunnel(request) ? "POST" : "GET")],
     [":scheme", scheme],
     ...headers,
   ]);
   if (protocol === "http2") joinCookies(map);
+  if (map.get(":method") === "CONNECT") map.remove(":path");
+  if (isUpgrade(map)) return map;
+  map.remove("upgrade");
   return withoutConnectionHeaders(map);
 }
 
@@ -39,17 +43,24 @@ function joinCookies(map: HeaderMap): void {
  */
 export function responseHeadersOf(
   { status = 200, headers = [] }: UpstreamResponse,
-  { protocol, body }: { readonly protocol: "http1" | "http2"; readonly body: HttpBodyInit },
+  { protocol, body, isTunnel }: ResponseFraming,
 ): HeaderMap {
   const map = new HeaderMap("response", [[":status", String(status)], ...headers]);
   const hasBody = (body.chunks ?? []).length > 0 || (body.trailers ?? []).length > 0;
-  if (protocol === "http1" && hasBody && !map.has("content-length"))
+  if (protocol === "http1" && hasBody && !isTunnel && !map.has("content-length"))
     map.add("transfer-encoding", textToBytes("chunked"));
   return map;
 }
 
+interface ResponseFraming {
+  readonly protocol: "http1" | "http2";
+  readonly body: HttpBodyInit;
+  /** The response opens a tunnel: what follows is not a body. */
+  readonly isTunnel: boolean;
+}
+
 /** Takes off what belongs to the connection it came on. */
-export function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
+function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
   for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) map.remove(name);
   return map;
 }

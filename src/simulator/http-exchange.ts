@@ -62,7 +62,7 @@ export interface UpstreamResponse extends HttpBodyInit {
 export interface VirtualRoute {
   /** Name of the upstream, as in `Outcome.upstream.route`. */
   readonly name: string;
-  /** Default "/". */
+  /** Default "/", and CONNECT, which has no path. */
   readonly pathPrefix?: string | undefined;
   /** Default: any. */
   readonly authority?: string | undefined;

@@ -8,14 +8,18 @@ import type { FilterHost, LocalReply } from "./filter-state.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange, UpstreamResponse } from "./http-exchange.ts";
 import { prepareLocalReply } from "./local-reply.ts";
-import { MessageSource } from "./message-source.ts";
+import { MessageSource, toBytes } from "./message-source.ts";
 import type { ClientOutcome } from "./outcome.ts";
 import { DEFAULT_BUFFER_LIMIT_BYTES } from "./receive-body.ts";
+import { asksForTunnel, opensTunnel } from "./tunnel.ts";
 import { UpstreamSide } from "./upstream-side.ts";
 import type { Timer, VirtualClock } from "./virtual-clock.ts";
 
 /** Envoy's default `stream_idle_timeout`. */
 const STREAM_IDLE_TIMEOUT_MS = 300_000;
+/** Envoy's words for an upstream that closes its connection before its headers have reached the client. */
+const TERMINATED =
+  "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 /** Envoy's default `timeout` of a route. */
 const ROUTE_TIMEOUT_MS = 15_000;
 
@@ -47,6 +51,9 @@ export class HttpTransaction implements FilterHost {
   readonly #requestSource: MessageSource;
   readonly #responseSource: MessageSource;
   #requestHeaders: HeaderMap | undefined;
+  /** The request headers as the client sent them. */
+  #asked: HeaderMap | undefined;
+  #upstreamSentAll = false;
   #responseHeaders: HeaderMap | undefined;
   #idleTimer: Timer | undefined;
   #routeTimer: Timer | undefined;
@@ -56,12 +63,17 @@ export class HttpTransaction implements FilterHost {
     this.#exchange = exchange;
     this.#config = parts.config;
     this.#filter = parts.filter;
-    this.client = new ClientSide(exchange, () => this.#finish("complete"));
+    this.client = new ClientSide(exchange, {
+      request: () => this.#asked,
+      tunnelOpened: () => this.#clock.soon(() => this.#sendThroughTunnel()),
+      ended: () => this.#finish("complete"),
+    });
     this.upstream = new UpstreamSide(clock, exchange, {
       noRoute: () => this.#replyForEnvoy(404, "", "route_not_found"),
       headersArrived: () => this.#respondIf("request_headers"),
       requestArrived: () => this.#respondIf("request_end"),
       requestPassed: () => this.#startRouteTimer(),
+      bytesArrived: () => this.#endTunnelIfDone(),
     });
     this.requestPath = new FilterPath({
       filter: parts.filter.request,
@@ -88,8 +100,10 @@ export class HttpTransaction implements FilterHost {
     const { request = {} } = this.#exchange;
     if (request.abortAfterMs !== undefined) this.#clock.after(request.abortAfterMs, () => this.#abort());
     this.#requestHeaders = requestHeadersOf(request, this.#protocol);
+    this.#asked = this.#requestHeaders.clone();
     this.upstream.chooseRoute(this.#requestHeaders);
-    this.#requestSource.play(this.#requestHeaders, request, this.#codec);
+    if (asksForTunnel(this.#asked)) this.#requestSource.playHead(this.#requestHeaders, { protocol: this.#protocol, isFollowed: false });
+    else this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }
 
   localReply(reply: LocalReply): boolean {
@@ -160,7 +174,9 @@ export class HttpTransaction implements FilterHost {
   }
 
   #respondIf(moment: UpstreamResponse["startsAfter"]): void {
-    const { startsAfter = "request_end", delayMs = 0 } = this.#exchange.response ?? {};
+    const { startsAfter: wanted = "request_end", delayMs = 0 } = this.#exchange.response ?? {};
+    // A request that asks for a tunnel has no end that the upstream could wait for.
+    const startsAfter = this.#asked && asksForTunnel(this.#asked) ? "request_headers" : wanted;
     // A timer even where it takes no time: the ext_proc server is nearer than the upstream.
     if (startsAfter === moment) this.#clock.after(delayMs, () => this.#respond());
   }
@@ -172,8 +188,43 @@ export class HttpTransaction implements FilterHost {
     const hasNoBody =
       this.#requestHeaders?.get(":method") === "HEAD" || response.status === 204 || response.status === 304;
     const body = hasNoBody ? {} : response;
-    this.#responseHeaders = responseHeadersOf(response, { protocol: this.#protocol, body });
-    this.#responseSource.play(this.#responseHeaders, body, this.#codec);
+    const isTunnel = opensTunnel(this.#asked, String(response.status ?? 200));
+    this.#responseHeaders = responseHeadersOf(response, { protocol: this.#protocol, body, isTunnel });
+    if (!isTunnel) {
+      this.#responseSource.play(this.#responseHeaders, body, this.#codec);
+      return;
+    }
+    const isFollowed = (body.chunks ?? []).length > 0 && (body.chunkIntervalMs ?? 0) === 0;
+    this.#responseSource.playHead(this.#responseHeaders, { protocol: this.#protocol, isFollowed });
+    const onSent = () => {
+      this.#upstreamSentAll = true;
+      this.#endTunnelIfDone();
+    };
+    this.#responseSource.playTunnel(body, { protocol: this.#protocol, onSent });
+  }
+
+  #sendThroughTunnel(): void {
+    this.#requestSource.playTunnel(this.#exchange.request ?? {}, { protocol: this.#protocol, onSent: () => {} });
+  }
+
+  /** The upstream ends the tunnel once it has sent all it has, and got as many bytes as the client sends. */
+  #endTunnelIfDone(): void {
+    if (!this.#upstreamSentAll) return;
+    const { chunks = [] } = this.#exchange.request ?? {};
+    const sentBytes = chunks.reduce((total, chunk) => total + toBytes(chunk).length, 0);
+    if (this.upstream.receivedBytes < sentBytes) return;
+    this.#upstreamSentAll = false;
+    // After everything that needs no time, such as answers about what was sent.
+    this.#clock.after(0, () => this.#endTunnel());
+  }
+
+  #endTunnel(): void {
+    this.#responseSource.endTunnel(this.#protocol);
+    if (this.#protocol === "http2" || this.end !== undefined) return;
+    const details = "upstream_reset_after_response_started{connection_termination}";
+    this.details = details;
+    if (this.client.hasHeaders) this.#finish("reset");
+    else this.localReply({ status: 503, body: textToBytes(TERMINATED), details });
   }
 
   /** A response of Envoy's own making. Where there is no other yet, it passes the filter like an upstream's. */

@@ -10,6 +10,8 @@ type Frame =
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }
   | { readonly kind: "trailers"; readonly trailers: HeaderMap };
 
+const NO_DATA = { kind: "data", bytes: NO_BYTES, endStream: false } as const;
+
 /** Plays a message, headers first, onto a path as a codec would, and waits where the path wants it to. */
 export class MessageSource {
   readonly #clock: VirtualClock;
@@ -36,6 +38,41 @@ export class MessageSource {
       if (intervalMs === 0) this.#arrive(frames);
       else this.#clock.after(intervalMs * (index + 1), () => this.#arrive(frames));
     });
+  }
+
+  /**
+   * Sends headers that a tunnel may follow: they do not end the message. Envoy's HTTP/1 codec then passes on what it has read
+   * behind them, even if that is nothing.
+   */
+  playHead(headers: HeaderMap, { protocol, isFollowed }: { protocol: "http1" | "http2"; isFollowed: boolean }): void {
+    this.#onActivity();
+    this.#path.receiveHeaders(headers, false);
+    if (protocol === "http1" && !isFollowed) this.#arrive([NO_DATA]);
+  }
+
+  /** Sends what goes through a tunnel, without an end; `onSent` is called after the last of it. */
+  playTunnel(
+    { chunks = [], chunkIntervalMs = 0 }: HttpBodyInit,
+    { protocol, onSent }: { protocol: "http1" | "http2"; onSent: () => void },
+  ): void {
+    const pieces = chunks.map(toBytes).filter(({ length }) => length > 0);
+    const isOne = protocol === "http1" && chunkIntervalMs === 0 && pieces.length > 0;
+    const sent = isOne ? [joinBytes(pieces)] : pieces;
+    sent.forEach((bytes, index) => {
+      const frame: Frame = { kind: "data", bytes, endStream: false };
+      const arrive = () => {
+        this.#arrive([frame]);
+        if (index === sent.length - 1) onSent();
+      };
+      if (chunkIntervalMs === 0) arrive();
+      else this.#clock.after(chunkIntervalMs * (index + 1), arrive);
+    });
+    if (sent.length === 0) onSent();
+  }
+
+  /** Ends a tunnel. Over HTTP/1 its connection is closed, which Envoy's codec reads as no bytes at first. */
+  endTunnel(protocol: "http1" | "http2"): void {
+    this.#arrive([protocol === "http1" ? NO_DATA : { ...NO_DATA, endStream: true }]);
   }
 
   /** Goes on where the path had made it wait. */

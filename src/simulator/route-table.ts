@@ -11,8 +11,10 @@ export function chooseRoute(
   return routes.find((route) => matches(route, headers));
 }
 
-function matches({ pathPrefix = "/", authority, headers: wanted = {} }: VirtualRoute, headers: HeaderMap): boolean {
-  if (!(headers.get(":path") ?? "").startsWith(pathPrefix)) return false;
+function matches({ pathPrefix, authority, headers: wanted = {} }: VirtualRoute, headers: HeaderMap): boolean {
+  // CONNECT has no path: a `connect_matcher` finds it.
+  const prefix = pathPrefix ?? (headers.get(":method") === "CONNECT" ? "" : "/");
+  if (!(headers.get(":path") ?? "").startsWith(prefix)) return false;
   if (authority !== undefined && headers.get(":authority")?.toLowerCase() !== authority.toLowerCase()) return false;
   return Object.entries(wanted).every(([name, value]) => headers.get(name) === value);
 }

@@ -5,6 +5,7 @@ import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
 import type { UpstreamOutcome } from "./outcome.ts";
 import { chooseRoute } from "./route-table.ts";
+import { requestOnWire } from "./tunnel.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 /** What an upstream's side tells the transaction. */
@@ -17,6 +18,8 @@ export interface UpstreamEvents {
   requestArrived(): void;
   /** Envoy's router has passed all of it on. */
   requestPassed(): void;
+  /** The upstream has more bytes of it. */
+  bytesArrived(): void;
 }
 
 /** The router and the upstream behind it: the end of the request's way. */
@@ -57,8 +60,9 @@ export class UpstreamSide implements PathEnd {
       this.#events.noRoute();
       return;
     }
-    this.#headers = headers.clone();
-    this.#framing = new Framing(this.#headers, endStream, { protocol: this.#exchange.protocol ?? "http1" });
+    const protocol = this.#exchange.protocol ?? "http1";
+    this.#headers = requestOnWire(headers, protocol).clone();
+    this.#framing = new Framing(this.#headers, endStream, { protocol });
     this.#clock.soon(() => this.#connect());
     if (endStream) this.#pass();
   }
@@ -67,11 +71,17 @@ export class UpstreamSide implements PathEnd {
     this.#body.push(bytes);
     if (this.#framing?.isComplete(this.#body.length)) this.#arrive();
     if (endStream) this.#pass();
+    this.#events.bytesArrived();
   }
 
   trailers(trailers: HeaderMap): void {
     this.#trailers = trailers.clone();
     this.#pass();
+  }
+
+  /** Bytes of the request, or of the client through a tunnel, that the upstream has. */
+  get receivedBytes(): number {
+    return this.#body.length;
   }
 
   /** The transaction is over: what has not reached the upstream by now never will. */

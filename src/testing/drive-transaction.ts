@@ -4,6 +4,7 @@ import { filterConfig } from "../simulator/filter-config.ts";
 import type { FilterSettings } from "../simulator/filter-settings.ts";
 import type { HttpExchange, UpstreamResponse } from "../simulator/http-exchange.ts";
 import type { Outcome } from "../simulator/outcome.ts";
+import { requestsTunnel } from "../simulator/tunnel.ts";
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
 import { upstreamRequest } from "./simulated-transaction.ts";
 import { waitFor } from "./wait-for.ts";
@@ -61,7 +62,7 @@ function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => Outcome
     get response() {
       if (response !== undefined) return response;
       const request = soFar().upstream;
-      if (request?.end !== "complete") return {};
+      if (request === undefined || (request.end !== "complete" && !requestsTunnel(exchange.request ?? {}))) return {};
       response = { ...upstreamResponse(upstream(upstreamRequest(request))), startsAfter: "request_end" };
       return response;
     },

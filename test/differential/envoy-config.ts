@@ -14,6 +14,8 @@ export interface EnvoyLane {
   readonly settings: FilterSettings;
   readonly protocol: "http1" | "http2";
   readonly routes: readonly VirtualRoute[];
+  /** The request asks for a tunnel. */
+  readonly hasTunnel: boolean;
   readonly dynamicMetadata: Readonly<Record<string, unknown>>;
   /** Namespaces that the access log tells. */
   readonly namespaces: readonly string[];
@@ -75,6 +77,10 @@ function connectionManager(
     codec_type: protocol === "http2" ? "HTTP2" : "HTTP1",
     http_protocol_options: { enable_trailers: true },
     generate_request_id: false,
+    ...(lane.hasTunnel && {
+      upgrade_configs: [{ upgrade_type: "websocket" }, { upgrade_type: "CONNECT" }],
+      http2_protocol_options: { allow_connect: true },
+    }),
     server_header_transformation: "PASS_THROUGH",
     stream_idle_timeout: seconds(patience(settings.streamIdleTimeoutMs, timeScale) ?? 6000),
     access_log: [accessLog(lane, accessLogFile)],
@@ -91,10 +97,29 @@ function connectionManager(
     ],
     route_config: {
       virtual_hosts: [
-        { name: "all", domains: ["*"], routes: lane.routes.map((route) => routeConfig(lane, route, timeScale)) },
+        { name: "all", domains: ["*"], routes: [...connectRoutes(lane), ...plainRoutes(lane, timeScale)] },
       ],
     },
   };
+}
+
+function plainRoutes(lane: EnvoyLane, timeScale: number): JsonObject[] {
+  return lane.routes.map((route) => routeConfig(lane, route, timeScale));
+}
+
+/** CONNECT has no path that a prefix could match. */
+function connectRoutes({ id, hasTunnel, routes: [first] }: EnvoyLane): JsonObject[] {
+  if (!hasTunnel || first === undefined) return [];
+  return [
+    {
+      name: first.name,
+      match: { connect_matcher: {} },
+      route: { cluster: id, upgrade_configs: [{ upgrade_type: "CONNECT" }] },
+      request_headers_to_add: [
+        { header: { key: ROUTE_HEADER, value: first.name }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" },
+      ],
+    },
+  ];
 }
 
 function routeConfig({ id, settings }: EnvoyLane, route: VirtualRoute, timeScale: number): JsonObject {
@@ -145,7 +170,7 @@ interface ClusterOptions {
 
 function cluster({ name, port, http2, bufferLimitBytes }: ClusterOptions): JsonObject {
   const type = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-  const explicit = http2 ? { http2_protocol_options: {} } : { http_protocol_options: { enable_trailers: true } };
+  const explicit = http2 ? { http2_protocol_options: { allow_connect: true } } : { http_protocol_options: { enable_trailers: true } };
   return {
     name,
     type: "STATIC",

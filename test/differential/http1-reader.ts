@@ -31,7 +31,9 @@ export class Http1Reader {
 
   /** The connection is gone. */
   close(): void {
-    if (this.#state === "until close") this.#complete();
+    // A request has an end, or none.
+    const isOpen = this.#message.end === "open";
+    if (isOpen && this.#state === "until close" && this.#kind === "response") this.#complete();
     if (this.#message.end === "open") this.#message.end = "cut";
   }
 
@@ -82,6 +84,11 @@ export class Http1Reader {
   #pseudoHeaders(parts: readonly string[], fields: readonly WireField[]): WireField[] {
     if (this.#kind === "response") return [[":status", parts[1] ?? ""]];
     const host = fields.find(([name]) => name === "host")?.[1] ?? "";
+    if (parts[0] === "CONNECT")
+      return [
+        [":method", "CONNECT"],
+        [":authority", parts[1] ?? ""],
+      ];
     // A path with blanks in it, which Envoy does not check.
     const path = parts.slice(1, -1).join(" ");
     return [
@@ -95,11 +102,20 @@ export class Http1Reader {
     const value = (name: string) => fields.find(([candidate]) => candidate === name)?.[1];
     const bodyless = this.#kind === "response" && (this.#method === "HEAD" || /^(204|304)$/.test(status));
     const length = value("content-length");
-    if (bodyless) this.#complete();
+    if (this.#isTunnel(fields, status)) this.#state = "until close";
+    else if (bodyless) this.#complete();
     else if (value("transfer-encoding") !== undefined) this.#state = "chunk size";
     else if (length !== undefined) this.#expect("sized", Number(length));
     else if (this.#kind === "response") this.#state = "until close";
     else this.#complete();
+  }
+
+  /** What follows has no end but that of the connection. */
+  #isTunnel(fields: readonly WireField[], status: string): boolean {
+    if (this.#kind === "response") return status === "101" || (this.#method === "CONNECT" && /^2\d\d$/.test(status));
+    const value = (wanted: string) => fields.find(([name]) => name === wanted)?.[1] ?? "";
+    const isConnect = this.#message.fields?.some(([name, text]) => name === ":method" && text === "CONNECT") ?? false;
+    return isConnect || (value("upgrade") !== "" && /\bupgrade\b/i.test(value("connection")));
   }
 
   #expect(state: "sized" | "chunk", length: number): void {

@@ -50,17 +50,20 @@ class Http1Stream implements WireStream {
     this.#socket.uncork();
   }
 
-  head(fields: readonly WireField[], endStream: boolean): void {
+  head(
+    fields: readonly WireField[],
+    { endStream, isTunnel = false }: { readonly endStream: boolean; readonly isTunnel?: boolean },
+  ): void {
     const value = (name: string) => fields.find(([candidate]) => candidate === name)?.[1];
     const plain = fields.filter(([name]) => !name.startsWith(":"));
     const lines = plain.map(([name, text]) => `${name}: ${text}`);
     const status = value(":status");
     const first =
       this.#side === "client"
-        ? [`${value(":method")} ${value(":path")} HTTP/1.1`, `host: ${value(":authority")}`]
+        ? [`${value(":method")} ${value(":path") ?? value(":authority")} HTTP/1.1`, `host: ${value(":authority")}`]
         : [`HTTP/1.1 ${status} Scripted`];
     if (this.#side === "client") this.#reader.expectAnswerTo(value(":method") ?? "GET");
-    this.#chunked = !endStream && value("content-length") === undefined;
+    this.#chunked = !endStream && !isTunnel && value("content-length") === undefined;
     if (this.#chunked) lines.push("transfer-encoding: chunked");
     this.#write([...first, ...lines, "", ""].join(CRLF));
   }

@@ -7,6 +7,8 @@ import { listenForSockets, type WireListener } from "./wire-listener.ts";
 const STREAM_ID = 1;
 const BIG = 1 << 20;
 const INITIAL_WINDOW_SIZE = 4;
+/** RFC 8441: an upgrade may come as an extended CONNECT. */
+const ENABLE_CONNECT_PROTOCOL = 8;
 const WINDOW_BYTES = 1 << 26;
 const FRAME_HEADER_BYTES = 9;
 const DATA_FRAME_BYTES = 16_384;
@@ -49,7 +51,8 @@ class Http2Stream implements WireStream {
     this.#socket = socket;
     this.#prefaceLeft = side === "upstream" ? raw.PREFACE.length : 0;
     if (side === "client") socket.write(raw.PREFACE);
-    socket.write(raw.settings([INITIAL_WINDOW_SIZE, WINDOW_BYTES]));
+    const window = [INITIAL_WINDOW_SIZE, WINDOW_BYTES] as const;
+    socket.write(side === "upstream" ? raw.settings(window, [ENABLE_CONNECT_PROTOCOL, 1]) : raw.settings(window));
     socket.write(raw.windowUpdate(0, WINDOW_BYTES));
     socket.on("data", (bytes: Buffer) => {
       this.#read(bytes);
@@ -68,7 +71,7 @@ class Http2Stream implements WireStream {
     this.#socket.uncork();
   }
 
-  head(fields: readonly WireField[], endStream: boolean): void {
+  head(fields: readonly WireField[], { endStream }: { readonly endStream: boolean }): void {
     this.#write(raw.headers(STREAM_ID, fields, endStream ? raw.END_STREAM : 0));
   }
 

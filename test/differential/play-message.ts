@@ -62,7 +62,7 @@ export async function playMessage(stream: WireStream, init: HttpBodyInit, option
     else if (last && !ends) stream.data(new Uint8Array(), true);
   };
   stream.batch(() => {
-    stream.head(fields, !hasBody);
+    stream.head(fields, { endStream: !hasBody });
     if (hasBody && intervalMs === 0) for (let index = 0; index < Math.max(1, chunks.length); index++) send(index);
   });
   if (!hasBody || intervalMs === 0) return;

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { HttpExchange } from "../../src/simulator/http-exchange.ts";
+import { requestsTunnel } from "../../src/simulator/tunnel.ts";
 import type { ScriptedCall } from "../envoy/scripted.ts";
 import { listenHttp1, openHttp1Client } from "./http1-wire.ts";
 import { listenHttp2, openHttp2Client } from "./http2-wire.ts";
 import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "./play-message.ts";
+import { playTunnelClient, playTunnelUpstream, tunnelFields, tunnelPlan } from "./play-tunnel.ts";
 import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
 
 /** Whatever hangs is given up here; no time-out of a scenario is that long. */
@@ -39,17 +41,25 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
   const streams: WireStream[] = [];
   let answered: Promise<void> | undefined;
   const { response = {} } = exchange;
-  const fields: WireField[] = [[":status", String(response.status ?? 200)], ...(response.headers ?? []).map(wireField)];
+  const tunnel = tunnelPlan(exchange);
+  const status = String(response.status ?? 200);
+  const head: WireField[] = [[":status", status], ...(response.headers ?? []).map(wireField)];
+  const fields = tunnel.isAccepted ? tunnelFields(head, exchange.protocol) : head;
   const answer = async (stream: WireStream) => {
     if (response.delayMs !== undefined) await pace(response.delayMs, activity, () => true);
-    await playMessage(stream, response, { fields, activity, isThrough, isOver: () => stream.incoming.end === "cut" });
+    const options = { fields, activity, isThrough, isOver: () => stream.incoming.end === "cut" };
+    const { clientBytes } = tunnel;
+    const endsWithFrame = exchange.protocol === "http2";
+    if (tunnel.isAccepted) await playTunnelUpstream(stream, response, { ...options, clientBytes, endsWithFrame });
+    else await playMessage(stream, response, options);
   };
   const onActivity = () => {
     activity.lastMs = performance.now();
     for (const stream of streams) {
       const { incoming } = stream;
       const ready =
-        response.startsAfter === "request_headers" ? incoming.fields !== undefined : incoming.end === "complete";
+        tunnel.isAsked || response.startsAfter === "request_headers"
+          ? incoming.fields !== undefined : incoming.end === "complete";
       if (!ready || answered !== undefined || incoming.end === "cut") continue;
       answered = answer(stream);
     }
@@ -84,10 +94,16 @@ export async function playExchange(
   const isThrough = () => upstream.stream() !== undefined;
   upstream.answerIsThrough = () => client.incoming.fields !== undefined;
   const isOver = () => aborted || client.incoming.end !== "open";
-  const sent = playMessage(client, request, { fields: requestFields(exchange), activity, isThrough, isOver });
+  const options = { activity, isThrough, isOver };
+  const fields = requestFields(exchange);
+  const sent = tunnelPlan(exchange).isAsked
+    ? playTunnelClient(client, request, { ...options, fields: tunnelFields(fields, exchange.protocol) })
+    : playMessage(client, request, { ...options, fields });
   if (request.abortAfterMs !== undefined) {
     await delay(request.abortAfterMs * TIME_SCALE);
     aborted = client.incoming.end === "open";
+    // Not by Envoy, as a reader of a tunnel would take it.
+    if (aborted) client.incoming.end = "cut";
     client.destroy();
   }
   const giveUpMs = performance.now() + GIVE_UP_MS;
@@ -106,7 +122,7 @@ export async function playExchange(
 
 function requestFields({ request = {} }: HttpExchange): WireField[] {
   const hasBody = (request.chunks ?? []).length > 0 || request.trailers !== undefined;
-  const method = request.method ?? (hasBody ? "POST" : "GET");
+  const method = request.method ?? (hasBody && !requestsTunnel(request) ? "POST" : "GET");
   return [
     [":method", method],
     [":scheme", request.scheme ?? "http"],

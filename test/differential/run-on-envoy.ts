@@ -11,6 +11,7 @@ import type { Action, Script } from "../scenarios/script.ts";
 import { differentialBootstrap, type EnvoyLane } from "./envoy-config.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { TIME_SCALE } from "./play-message.ts";
+import { tunnelPlan } from "./play-tunnel.ts";
 import { playExchange, type RealExchange, type RealUpstream, startRealUpstream } from "./real-exchange.ts";
 import { type AccessLogLine, realOutcome } from "./real-outcome.ts";
 
@@ -76,6 +77,7 @@ async function openLanes(scenarios: readonly Scenario[], server: ScriptedServer)
         id: `s${index}`,
         settings: scenario.settings ?? {},
         protocol: scenario.protocol ?? "http1",
+        hasTunnel: tunnelPlan(exchange).isAsked,
         routes: scenario.routes ?? [{ name: "default" }],
         dynamicMetadata: scenario.dynamicMetadata ?? {},
         namespaces: namespacesOf(scenario),

@@ -9,7 +9,10 @@ const RUN_MS = 170_000;
 
 const binary = envoyBinary ?? "";
 const version = envoyBinary === undefined ? "1.40" : envoyRelease(binary);
-const topics = loadScenarios().map(({ topic, scenarios }) => ({
+/** Only this topic, a file of test/scenarios without its ending. Default: all. */
+const onlyTopic = process.env.EXT_PROC_DIFFERENTIAL_TOPIC;
+const chosen = loadScenarios().filter(({ topic }) => onlyTopic === undefined || topic === onlyTopic);
+const topics = chosen.map(({ topic, scenarios }) => ({
   topic,
   scenarios: scenarios.filter((scenario) => runsOn(scenario, version)),
 }));

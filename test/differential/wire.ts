@@ -18,7 +18,8 @@ export interface WireStream {
   readonly incoming: IncomingMessage;
   /** Writes go out together at the end of `batch`, so that the peer reads them at once. */
   batch(write: () => void): void;
-  head(fields: readonly WireField[], endStream: boolean): void;
+  /** `isTunnel`: what follows is not a body, and HTTP/1 does not frame it. */
+  head(fields: readonly WireField[], how: { readonly endStream: boolean; readonly isTunnel?: boolean }): void;
   data(bytes: Uint8Array, endStream: boolean): void;
   trailers(fields: readonly WireField[]): void;
   /** Goes away without a word. */

@@ -54,7 +54,7 @@ export interface Scenario {
   readonly server?: "up" | "down" | undefined;
 }
 
-const BODYLESS_STATUS = new Set([204, 304]);
+const BODYLESS_STATUS = new Set([101, 204, 304]);
 
 /**
  * The exchange of a scenario. Two headers are made explicit in it, since real peers send them: `x-forwarded-proto`,
@@ -65,7 +65,7 @@ export function scenarioExchange(scenario: Scenario): HttpExchange {
   const answer = message(response);
   const hasLength = (response.headers ?? []).some(([name]) => name === "content-length");
   const isEmpty = (response.chunks ?? []).length === 0 && response.trailers === undefined;
-  const bodyless = BODYLESS_STATUS.has(response.status ?? 200) || request.method === "HEAD";
+  const bodyless = BODYLESS_STATUS.has(response.status ?? 200) || ["HEAD", "CONNECT"].includes(request.method ?? "");
   const length: [string, string][] =
     protocol === "http1" && isEmpty && !hasLength && !bodyless ? [["content-length", "0"]] : [];
   const asked = message(request);
