@@ -59,8 +59,8 @@ export function readExchange(exchange: SimulateRequest, options: ReadOptions): R
   try {
     const read = readParts(exchange, options);
     // Both are read again when they are played; then what they throw is a bug.
-    httpExchange(read.request);
-    upstreamResponse(read.options.upstream ?? {});
+    const { request = {} } = httpExchange(read.request);
+    upstreamResponse(read.options.upstream ?? {}, request);
     filterConfig(read.options.envoy);
     return read;
   } catch (error) {

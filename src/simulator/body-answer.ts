@@ -89,7 +89,8 @@ function applyToStreamed(filter: FilterState, state: DirectionState, common: Com
   if (common?.headerMutation) filter.warn("header_mutation_too_late", phaseOf(state));
   if (mutation?.case === "streamedResponse") {
     const { body, endOfStream } = mutation.value;
-    if (body.length > 0 || endOfStream) path.inject(body, endOfStream);
+    const opensHeaders = filter.config.release.holdsHeadersForFirstChunk;
+    if (body.length > 0 || endOfStream || opensHeaders) path.inject(body, endOfStream);
     // From then on only the server can end the body: should it end the stream instead, the peer waits in vain.
     const endsAlone = filter.config.release.endsBodyWithoutTrailers;
     if (path.complete && path.trailers === undefined && !endsAlone) state.paused = false;

@@ -9,7 +9,8 @@ export type HeaderLine = readonly [name: string, value: Bytes];
 /** A message body as it comes over the wire. */
 export interface HttpBodyInit {
   /**
-   * The body, cut as it arrives. Absent or an empty list: no body, the headers end the message. An empty piece is an
+   * The body, cut as it arrives; or, of an exchange with a tunnel, what goes through it. The client sends its part once the
+   * tunnel is open, and the upstream ends the tunnel when it has sent its own and received as many bytes as the client sends. Absent or an empty list: no body, the headers end the message. An empty piece is an
    * empty DATA frame, which only HTTP/2 has.
    */
   readonly chunks?: readonly Bytes[] | undefined;
@@ -39,7 +40,8 @@ export interface ClientRequest extends HttpBodyInit {
   /** Path and query. Default "/". */
   readonly path?: string | undefined;
   /**
-   * Further headers. Over HTTP/1 a body without `content-length` is chunked. What Envoy itself adds before the filter
+   * Further headers. `connection: upgrade` and `upgrade` ask for a tunnel, as method CONNECT does; over HTTP/2 they are
+   * written as an extended CONNECT. Every upgrade counts as configured in Envoy (`upgrade_configs`). Over HTTP/1 a body without `content-length` is chunked. What Envoy itself adds before the filter
    * (`x-forwarded-proto`, `x-request-id`) is not added here.
    */
   readonly headers?: readonly HeaderLine[] | undefined;
@@ -49,7 +51,7 @@ export interface ClientRequest extends HttpBodyInit {
 
 /** What the upstream answers. */
 export interface UpstreamResponse extends HttpBodyInit {
-  /** Default 200. */
+  /** Default 200. 101 accepts an upgrade; over HTTP/2 it is written as 200. */
   readonly status?: number | undefined;
   readonly headers?: readonly HeaderLine[] | undefined;
   /** When it answers: once it has the whole request, or as soon as it has its headers. Default `request_end`. */

@@ -18,8 +18,7 @@ import type { Timer, VirtualClock } from "./virtual-clock.ts";
 /** Envoy's default `stream_idle_timeout`. */
 const STREAM_IDLE_TIMEOUT_MS = 300_000;
 /** Envoy's words for an upstream that closes its connection before its headers have reached the client. */
-const TERMINATED =
-  "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+const TERMINATED = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 /** Envoy's default `timeout` of a route. */
 const ROUTE_TIMEOUT_MS = 15_000;
 
@@ -102,7 +101,8 @@ export class HttpTransaction implements FilterHost {
     this.#requestHeaders = requestHeadersOf(request, this.#protocol);
     this.#asked = this.#requestHeaders.clone();
     this.upstream.chooseRoute(this.#requestHeaders);
-    if (asksForTunnel(this.#asked)) this.#requestSource.playHead(this.#requestHeaders, { protocol: this.#protocol, isFollowed: false });
+    if (asksForTunnel(this.#asked))
+      this.#requestSource.playHead(this.#requestHeaders, { protocol: this.#protocol, isFollowed: false });
     else this.#requestSource.play(this.#requestHeaders, request, this.#codec);
   }
 

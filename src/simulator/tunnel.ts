@@ -17,7 +17,9 @@ export function asksForTunnel(request: HeaderMap): boolean {
 export function requestsTunnel({ method, headers = [] }: ClientRequest): boolean {
   const value = (wanted: string) =>
     headers.flatMap(([name, bytes]) =>
-      name.toLowerCase() === wanted ? [typeof bytes === "string" ? bytes : new TextDecoder("latin1").decode(bytes)] : [],
+      name.toLowerCase() === wanted
+        ? [typeof bytes === "string" ? bytes : new TextDecoder("latin1").decode(bytes)]
+        : [],
     );
   return method === "CONNECT" || (value("upgrade").length > 0 && value("connection").some(namesUpgrade));
 }

@@ -55,15 +55,16 @@ export async function driveTransaction(peer: LivePeer, options: DriveOptions): P
 
 /** The exchange with its response, which a function makes once the upstream has the whole request. */
 function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => Outcome): HttpExchange {
-  if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream) };
+  const { request: sent = {} } = exchange;
+  if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream, sent) };
   let response: UpstreamResponse | undefined;
   return {
     ...exchange,
     get response() {
       if (response !== undefined) return response;
       const request = soFar().upstream;
-      if (request === undefined || (request.end !== "complete" && !requestsTunnel(exchange.request ?? {}))) return {};
-      response = { ...upstreamResponse(upstream(upstreamRequest(request))), startsAfter: "request_end" };
+      if (request === undefined || (request.end !== "complete" && !requestsTunnel(sent))) return {};
+      response = { ...upstreamResponse(upstream(upstreamRequest(request)), sent), startsAfter: "request_end" };
       return response;
     },
   };

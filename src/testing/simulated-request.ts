@@ -1,6 +1,13 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { textToBytes } from "../protocol/header-text.ts";
-import type { HttpBodyInit, HttpExchange, UpstreamResponse, VirtualRoute } from "../simulator/http-exchange.ts";
+import type {
+  ClientRequest,
+  HttpBodyInit,
+  HttpExchange,
+  UpstreamResponse,
+  VirtualRoute,
+} from "../simulator/http-exchange.ts";
+import { requestsTunnel } from "../simulator/tunnel.ts";
 import { type HeaderFields, type HeaderLine, headerLines } from "./header-lines.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { toBytes } from "./messages.ts";
@@ -12,7 +19,12 @@ export interface SimulatedBody {
   readonly body?: string | Uint8Array | undefined;
   /** The body as a value, sent as JSON with its `content-type`, unless `headers` names another. */
   readonly json?: unknown;
-  /** The body in pieces, as they arrive, without a `content-length`. */
+  /**
+   * The body in pieces, as they arrive, without a `content-length`. If the request asks for a tunnel (CONNECT, or
+   * `connection: upgrade` with `upgrade`), the request's pieces are what the client sends through the tunnel once it is open,
+   * and the pieces of the response that opens it (101, or 2xx to CONNECT) are what the upstream sends. The upstream closes the
+   * tunnel when it has sent its pieces and received as many bytes as the client sends.
+   */
   readonly chunks?: readonly (string | Uint8Array)[] | undefined;
   /** Time before each piece, in milliseconds of the simulated clock. Default 0: all is there with the headers. */
   readonly chunkIntervalMs?: number | undefined;
@@ -24,7 +36,7 @@ export interface SimulatedBody {
 
 /** What the upstream answers. */
 export interface SimulatedResponse extends SimulatedBody {
-  /** Default 200. */
+  /** 101, if the request asks for an upgrade, or 200 to 999. Default 200. Over HTTP/2 the client gets a 101 as 200. */
   readonly status?: number | undefined;
   /** Time that it takes, in milliseconds of the simulated clock. Default 0. */
   readonly delayMs?: number | undefined;
@@ -100,9 +112,11 @@ export function httpExchange(request: SimulatedRequestLine): HttpExchange {
   if (typeof path !== "string" || !(path.startsWith("/") || path === "*")) {
     throw new TypeError(`path: ${JSON.stringify(path)} must begin with "/"; a host goes under authority`);
   }
+  const body = bodyInit("request", request);
+  if (requestsTunnel({ method, headers: body.headers })) checkTunnelBody("request", request);
   return {
     protocol,
-    request: { method, scheme, authority, path, abortAfterMs, ...bodyInit("request", request) },
+    request: { method, scheme, authority, path, abortAfterMs, ...body },
     routes,
     dynamicMetadata: metadata,
     attributes,
@@ -110,17 +124,35 @@ export function httpExchange(request: SimulatedRequestLine): HttpExchange {
 }
 
 /**
- * The upstream's answer.
+ * The upstream's answer to a request.
  *
- * @throws {TypeError} Where it is none.
+ * @throws {TypeError} If it is none, or opens a tunnel that the request does not ask for.
  */
-export function upstreamResponse(response: SimulatedResponse): UpstreamResponse {
+export function upstreamResponse(response: SimulatedResponse, request: ClientRequest): UpstreamResponse {
   checkProperties("response", response, RESPONSE);
   const { status, delayMs, startsAfter } = response;
-  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 999)) {
-    throw new TypeError(`response.status: ${String(status)} must be a whole number from 200 to 999`);
+  if (status !== undefined && !isFinalStatus(status)) {
+    throw new TypeError(`response.status: ${String(status)} must be 101 or a whole number from 200 to 999`);
   }
+  const isConnect = request.method === "CONNECT";
+  if (status === 101 && (isConnect || !requestsTunnel(request))) {
+    throw new TypeError(
+      'response.status: 101 needs a request that asks for an upgrade: headers { connection: "upgrade", upgrade: "websocket" }',
+    );
+  }
+  const opensTunnel = status === 101 || (isConnect && (status ?? 200) < 300);
+  if (opensTunnel) checkTunnelBody("response", response);
   return { status, delayMs, startsAfter, ...bodyInit("response", response) };
+}
+
+function isFinalStatus(status: number): boolean {
+  return Number.isInteger(status) && (status === 101 || (status >= 200 && status <= 999));
+}
+
+function checkTunnelBody(where: string, init: SimulatedBody): void {
+  const given = (["body", "json", "trailers"] as const).find((property) => init[property] !== undefined);
+  if (given === undefined) return;
+  throw new TypeError(`${where}.${given}: a tunnel has no body and no trailers; put what goes through it under chunks`);
 }
 
 function bodyInit(where: string, init: SimulatedBody): HttpBodyInit & { readonly headers: readonly HeaderLine[] } {

@@ -170,7 +170,9 @@ interface ClusterOptions {
 
 function cluster({ name, port, http2, bufferLimitBytes }: ClusterOptions): JsonObject {
   const type = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-  const explicit = http2 ? { http2_protocol_options: { allow_connect: true } } : { http_protocol_options: { enable_trailers: true } };
+  const explicit = http2
+    ? { http2_protocol_options: { allow_connect: true } }
+    : { http_protocol_options: { enable_trailers: true } };
   return {
     name,
     type: "STATIC",

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { HttpBodyInit, HttpExchange } from "../../src/simulator/http-exchange.ts";
 import { requestsTunnel } from "../../src/simulator/tunnel.ts";
 import { type PlayOptions, pace, quiet } from "./play-message.ts";
-import { type WireField, type WireStream } from "./wire.ts";
+import type { WireField, WireStream } from "./wire.ts";
 
 const LOOK_EVERY_MS = 5;
 

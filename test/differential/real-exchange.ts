@@ -59,7 +59,8 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
       const { incoming } = stream;
       const ready =
         tunnel.isAsked || response.startsAfter === "request_headers"
-          ? incoming.fields !== undefined : incoming.end === "complete";
+          ? incoming.fields !== undefined
+          : incoming.end === "complete";
       if (!ready || answered !== undefined || incoming.end === "cut") continue;
       answered = answer(stream);
     }

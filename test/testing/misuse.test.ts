@@ -79,8 +79,16 @@ describe("a request", () => {
     [{ headers: { a: 1 } }, 'request.headers: "a" is number, must be a string, a Uint8Array, or an array of them'],
     [{ trailers: "x" }, "request.trailers: must be an object of names and values"],
     [{ response: { code: 200 } }, /^response\.code: no such property; there are status, /],
-    [{ response: { status: "200" } }, "response.status: 200 must be a whole number from 200 to 999"],
-    [{ response: { status: 100 } }, "response.status: 100 must be a whole number from 200 to 999"],
+    [{ response: { status: "200" } }, "response.status: 200 must be 101 or a whole number from 200 to 999"],
+    [{ response: { status: 100 } }, "response.status: 100 must be 101 or a whole number from 200 to 999"],
+    [
+      { response: { status: 101 } },
+      'response.status: 101 needs a request that asks for an upgrade: headers { connection: "upgrade", upgrade: "websocket" }',
+    ],
+    [
+      { headers: { connection: "upgrade", upgrade: "websocket" }, json: {} },
+      "request.json: a tunnel has no body and no trailers; put what goes through it under chunks",
+    ],
   ])("%j is refused", async (request, message) => {
     const envoy = simulate(processor);
     await expect(envoy.send(request as never)).rejects.toThrow(TypeError);
