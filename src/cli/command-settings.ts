@@ -81,6 +81,7 @@ function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]
     maxMessageTimeoutMs: settings.envoyMaxMessageTimeoutMs,
     allowModeOverride: settings.envoyAllowModeOverride,
     bufferLimitBytes: settings.envoyBufferLimitBytes,
+    overriddenBodyTimeoutMs: settings.envoyOverriddenBodyTimeoutMs,
     trailers: settings.envoyTrailers,
     failureModeAllow: settings.envoyFailureModeAllow,
     disableImmediateResponse: settings.envoyDisableImmediateResponse,

@@ -3,7 +3,7 @@ import type { FilterSettings } from "../simulator/filter-settings.ts";
 
 /** The settings of an Envoy that is as it was declared to be. */
 export function envoyAsDeclared(declaration: EnvoyDeclaration): FilterSettings {
-  const { allowModeOverride, trailers, mutationRules, ...same } = declaration;
+  const { allowModeOverride, trailers, mutationRules, overriddenBodyTimeoutMs: _, ...same } = declaration;
   const mode = (direction: "request" | "response") => (trailers.includes(direction) ? "SEND" : "SKIP");
   return {
     ...same,

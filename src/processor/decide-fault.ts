@@ -13,7 +13,10 @@ export interface FaultPlace {
 }
 
 /** The direction that a fault is about: of a message that could not be read, the one that is due. */
-export function directionOfFault({ code, phase }: Fault, { exchange, message }: FaultPlace): Direction | undefined {
+export function directionOfFault(
+  { code, phase }: Fault,
+  { exchange, message }: Pick<FaultPlace, "exchange" | "message">,
+): Direction | undefined {
   const known = message?.case ?? phase;
   if (known !== undefined) return directionOf(known);
   if (code !== "message_too_large") return undefined;

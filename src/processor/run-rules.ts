@@ -130,6 +130,8 @@ export function policyFor(
   if (code === "message_too_large" && mustSee(runs, phase, mayRun)) return "closed";
   // Its author chose `reject` over `pass`, and that is the policy.
   if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
+  // Under failure_mode_allow a gRPC error would let the body pass unseen.
+  if (code === "body_stalled") return "closed";
   const blamed = rules.find(({ definition }) => definition.name === processor);
   if (blamed === undefined) return strictest;
   return rules

@@ -20,6 +20,7 @@ import {
 import { describeSummary } from "./answer-summary.ts";
 import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
+import { BodyWait } from "./body-wait.ts";
 import { decideFault, directionOfFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
 import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
@@ -58,6 +59,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #imagined: ImaginedExchange | undefined;
   #record: SessionRecord | undefined;
   #late: LateHandlers | undefined;
+  #bodyWait: BodyWait | undefined;
   #fault: Fault | undefined;
   #begun = false;
   /** The phase that was answered last, and the stretch of the thread's time in which it was. */
@@ -247,6 +249,10 @@ export class Session implements AnswerOwner, BodyOwner {
     }
     if (answer.kind !== "immediate") {
       this.#send(this.#exchange.answer(message, answer), message);
+      if (answer.modeOverride !== undefined) {
+        this.#bodyWait ??= new BodyWait(this.#timers);
+        this.#bodyWait.start(this, this.#exchange);
+      }
       return;
     }
     if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
@@ -284,8 +290,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #failed(failure: Fault, message: PhaseMessage | undefined): void {
     if (this.#over) return;
     const exchange = this.#exchange;
-    const place = { rules: this.#rules, exchange, message };
-    const outcome = decideFault(failure, place);
+    const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
     this.#tellFault(failure, outcome);
     if (exchange.observabilityMode) this.#unenforced("observability_mode", `fault ${failure.code}`);
     else if (this.#rules.shadow) this.#unenforced("shadow", `fault ${failure.code}`);
@@ -296,7 +301,9 @@ export class Session implements AnswerOwner, BodyOwner {
         this.#pass(message);
         break;
       case "immediate_response":
-        this.#send(exchange.answerImmediately(faultResponse(failure.code, directionOfFault(failure, place))));
+        this.#send(
+          exchange.answerImmediately(faultResponse(failure.code, directionOfFault(failure, { exchange, message }))),
+        );
         this.#end("fault");
         break;
       default:
@@ -371,6 +378,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return;
     this.#over = true;
     const lost = this.#bodies?.lostTail(ended === "completed");
+    this.#bodyWait?.stop();
     this.#isEnding = lost instanceof Promise;
     if (lost instanceof Promise) lost.then((failure) => this.#ended(ended, error, failure)).catch(() => undefined);
     else this.#ended(ended, error, lost);

@@ -129,6 +129,19 @@ export class DirectionState {
     return this.ended || (this.rank > 0 && this.mode === "NONE");
   }
 
+  /** True while nothing has come of a body that an override asked to be BUFFERED, and that has bytes. */
+  get awaitsBuffered(): boolean {
+    return this.overriddenToBuffered && !this.ended && this.awaitsBody;
+  }
+
+  /** True for a part of a body that an override asked to be BUFFERED: shorter than `content-length`, or not the first. */
+  splitsBuffered({ case: phase, value }: PhaseMessage): boolean {
+    if (!this.overriddenToBuffered || rankOf(phase) !== RANK.body) return false;
+    if (this.rank === RANK.body) return true;
+    const { bodyBytes } = this;
+    return bodyBytes !== undefined && "body" in value && value.body.length < bodyBytes;
+  }
+
   /** True while pieces of a body come that Envoy keeps no copy of. */
   get holdsBody(): boolean {
     return this.rank > 0 && !this.ended && returnsBody(this.mode);

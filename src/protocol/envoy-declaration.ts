@@ -27,6 +27,11 @@ export interface EnvoyDeclaration {
    * BUFFERED is sent only if the limit is declared, because Envoy hangs on a larger body after such an override.
    */
   readonly bufferLimitBytes: number | undefined;
+  /**
+   * Longest wait for a body that an override asked to be BUFFERED, in milliseconds. If the body is above Envoy's limit, Envoy
+   * sends nothing. Default: 30000, enough for 1 MiB at 35 KiB/s.
+   */
+  readonly overriddenBodyTimeoutMs: number;
   /** The directions whose trailer mode is SEND. Default: none. */
   readonly trailers: readonly Direction[];
   /** `failure_mode_allow`: a failed stream lets the transaction pass. Default: false. */
@@ -77,6 +82,7 @@ export const ENVOY_DEFAULTS: EnvoyDeclaration = {
   maxMessageTimeoutMs: 0,
   allowModeOverride: false,
   bufferLimitBytes: undefined,
+  overriddenBodyTimeoutMs: 30_000,
   trailers: [],
   failureModeAllow: false,
   disableImmediateResponse: false,
@@ -108,6 +114,7 @@ export function declareEnvoy(init: EnvoyDeclarationInit): EnvoyDeclaration {
     maxMessageTimeoutMs: init.maxMessageTimeoutMs ?? ENVOY_DEFAULTS.maxMessageTimeoutMs,
     allowModeOverride: init.allowModeOverride ?? ENVOY_DEFAULTS.allowModeOverride,
     bufferLimitBytes: init.bufferLimitBytes ?? ENVOY_DEFAULTS.bufferLimitBytes,
+    overriddenBodyTimeoutMs: init.overriddenBodyTimeoutMs ?? ENVOY_DEFAULTS.overriddenBodyTimeoutMs,
     trailers: init.trailers ?? ENVOY_DEFAULTS.trailers,
     failureModeAllow: init.failureModeAllow ?? ENVOY_DEFAULTS.failureModeAllow,
     disableImmediateResponse: init.disableImmediateResponse ?? ENVOY_DEFAULTS.disableImmediateResponse,

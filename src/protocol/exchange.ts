@@ -190,6 +190,11 @@ export class Exchange {
     return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
   }
 
+  /** The direction whose body an override asked to be BUFFERED, while that body has yet to come. */
+  get bufferedBodyDue(): Direction | undefined {
+    return DIRECTIONS.find((direction) => this.#state(direction).awaitsBuffered);
+  }
+
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
   get holdsBody(): boolean {
     const { request, response } = this.#directions;
@@ -219,7 +224,7 @@ export class Exchange {
     // Envoy keeps no copy of such a piece, and what was not read cannot go back.
     const unread = isBodyPhase(request.case) ? unreadFault(request.value as HttpBody) : undefined;
     if (unread !== undefined && returnsBody(state.mode)) return unread;
-    const ignored = this.#ignoredOverride(direction, rank);
+    const ignored = this.#ignoredOverride(direction, request, unread !== undefined);
     if (ignored !== undefined) return fault("override_ignored", ignored);
     const passed = state.rank === 0 && !this.#observed ? passedOver(request, this.#directions) : undefined;
     state.rank = rank;
@@ -400,12 +405,11 @@ export class Exchange {
   }
 
   /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */
-  #ignoredOverride(direction: Direction, rank: number): string | undefined {
+  #ignoredOverride(direction: Direction, message: PhaseMessage, isUnread: boolean): string | undefined {
     const { request, response } = this.#directions;
-    const state = this.#state(direction);
-    if (state.overriddenToBuffered && rank === RANK.body && state.rank === rank)
-      return `Envoy sent a second piece of a ${direction} body that an override asked to be BUFFERED`;
-    if (direction === "response" && response.rank === 0 && request.overriddenToBuffered && request.awaitsBody)
+    if (!isUnread && this.#state(direction).splitsBuffered(message))
+      return `Envoy sent a part of a ${direction} body that an override asked to be BUFFERED`;
+    if (direction === "response" && response.rank === 0 && request.awaitsBuffered)
       return "Envoy sent the response before the request body that an override asked to be BUFFERED";
     return undefined;
   }

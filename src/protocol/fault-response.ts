@@ -13,9 +13,11 @@ const STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
   not_ready: 503,
   server_draining: 503,
   body_memory_exceeded: 503,
+  body_stalled: 504,
 };
 const REQUEST_STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
   body_too_large: 413,
+  body_stalled: 408,
   message_too_large: 413,
   unknown_coding: 415,
   body_undecodable: 400,
@@ -29,7 +31,7 @@ const REQUEST_STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
  * `%RESPONSE_CODE_DETAILS%`.
  */
 export function faultResponse(code: FaultCode, direction?: Direction): ImmediateAnswer {
-  const status = STATUS[code] ?? (direction === "request" ? REQUEST_STATUS[code] : undefined) ?? 500;
+  const status = (direction === "request" ? REQUEST_STATUS[code] : undefined) ?? STATUS[code] ?? 500;
   const response = create(ProcessingResponseSchema, {
     response: {
       case: "immediateResponse",

@@ -35,6 +35,7 @@ const STATUS: Readonly<Record<FaultCode, number>> = {
   answer_not_awaited: 9,
   answer_too_late: 4,
   override_ignored: 9,
+  body_stalled: 4,
   phase_out_of_order: 3,
   message_too_large: 8,
   malformed_message: 3,

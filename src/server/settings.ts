@@ -36,6 +36,7 @@ export interface Settings {
   readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
   /** Undefined: not declared, so that no override to BUFFERED is sent. */
   readonly envoyBufferLimitBytes: number | undefined;
+  readonly envoyOverriddenBodyTimeoutMs: number;
   readonly envoyTrailers: readonly Direction[];
   readonly envoyFailureModeAllow: boolean;
   readonly envoyDisableImmediateResponse: boolean;
@@ -199,6 +200,11 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
     help: "most bytes of a body that Envoy surely buffers; undeclared, no override to BUFFERED is sent",
     fallback: undefined,
+  },
+  envoyOverriddenBodyTimeoutMs: {
+    ...integer(["envoy", "overriddenBodyTimeoutMs"], 1, HOUR_MS),
+    help: "longest wait for a body that an override asks to buffer; then 408 or 504",
+    fallback: "30000",
   },
   envoyTrailers: {
     flag: flagOf(["envoy", "trailers"]),

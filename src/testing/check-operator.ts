@@ -9,6 +9,7 @@ const DECLARATION: PropertiesOf<EnvoyDeclarationInit> = {
   maxMessageTimeoutMs: true,
   allowModeOverride: true,
   bufferLimitBytes: true,
+  overriddenBodyTimeoutMs: true,
   trailers: true,
   failureModeAllow: true,
   disableImmediateResponse: true,

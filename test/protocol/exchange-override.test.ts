@@ -122,10 +122,14 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
 
   test("where a second piece of the body comes", () => {
     const exchange = toBuffered();
-    answered(exchange, bodyOf("requestBody", "ab"));
-    expect(exchange.accept(bodyOf("requestBody", "cd", { endOfStream: true }))).toMatchObject({
+    answered(exchange, bodyOf("requestBody", "abcd"));
+    expect(exchange.accept(bodyOf("requestBody", "", { endOfStream: true }))).toMatchObject({
       code: "override_ignored",
     });
+  });
+
+  test("where the first piece of the body is shorter than its content-length", () => {
+    expect(toBuffered().accept(bodyOf("requestBody", "ab"))).toMatchObject({ code: "override_ignored" });
   });
 
   test("but not where it obeyed", () => {
