@@ -1,6 +1,6 @@
 import { returnsBody } from "./body-mode.ts";
 import { type DirectionState, RANK } from "./direction-state.ts";
-import { hasHeader, headerFields, isGrpc } from "./headers.ts";
+import { hasHeader, headerFields, isGrpc, joinedText } from "./headers.ts";
 import { type Direction, directionOf, isBodyPhase, isHeaderPhase, type Phase, type PhaseMessage } from "./phase.ts";
 
 /** What Envoy left behind when it sent a message. */
@@ -18,8 +18,9 @@ const HEADERS: Readonly<Record<Direction, readonly Phase[]>> = {
 };
 
 /**
- * Headers that an upstream or Envoy's router puts into a response. Envoy's own replies (404, 413, timeouts) and those of
- * other filters pass the ext_proc filter before any of them is added.
+ * Headers that an upstream or Envoy's router adds to a response. Envoy's own replies (404, 413, timeouts) pass the ext_proc
+ * filter before Envoy adds any of these headers. A reply of a filter in front can have all of them: `ext_authz` copies the
+ * headers of its authorization service.
  */
 const UPSTREAM_HEADERS: readonly string[] = ["x-envoy-upstream-service-time", "date", "server"];
 
@@ -69,11 +70,19 @@ function skipped(state: DirectionState, direction: Direction): readonly Phase[] 
   return HEADERS[direction];
 }
 
-/** True for a response that shows a sign of its upstream. One whose headers were skipped shows none. */
+/**
+ * True for a response that only an upstream can have sent. False for a response whose headers were skipped. A filter in
+ * front refuses or redirects a request, so only a successful response can show that the request reached an upstream.
+ */
 function comesFromUpstream(message: PhaseMessage): boolean {
   if (message.case !== "responseHeaders") return false;
   const fields = headerFields(message.value);
-  if (UPSTREAM_HEADERS.some((name) => hasHeader(fields, name))) return true;
-  // Few gRPC servers send a date. A gRPC reply of Envoy itself ends with its headers.
-  return !message.value.endOfStream && isGrpc(fields);
+  // All gRPC replies have the status 200, and few gRPC servers send a date. A refusal ends with its headers.
+  if (isGrpc(fields)) return !message.value.endOfStream;
+  return isSuccess(joinedText(fields, ":status")) && UPSTREAM_HEADERS.some((name) => hasHeader(fields, name));
+}
+
+/** True for 2xx, for a switch of protocols, and for the answer to a conditional request. */
+function isSuccess(status: string | undefined): boolean {
+  return status?.startsWith("2") === true || status === "101" || status === "304";
 }

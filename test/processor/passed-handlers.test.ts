@@ -11,6 +11,11 @@ const FROM_UPSTREAM: HeaderPairs = [
   [":status", "200"],
   ["date", "Mon, 30 Nov 2026 12:00:00 GMT"],
 ];
+const SIGNS: HeaderPairs = [
+  ["x-envoy-upstream-service-time", "1"],
+  ["date", "Mon, 30 Nov 2026 12:00:00 GMT"],
+  ["server", "auth"],
+];
 const FROM_ENVOY: HeaderPairs = [
   [":status", "403"],
   ["content-length", "19"],
@@ -58,10 +63,42 @@ describe("a response whose request headers were skipped", () => {
     "shows by %s that it comes from an upstream",
     (name) => {
       const { receive, told } = watched({ requestHeaders: nothing });
-      receive(headersOf("responseHeaders", [...FROM_ENVOY, [name, "1"]], bodyModes("NONE")));
+      receive(
+        headersOf(
+          "responseHeaders",
+          [
+            [":status", "200"],
+            [name, "1"],
+          ],
+          bodyModes("NONE"),
+        ),
+      );
       expect(told).toHaveLength(1);
     },
   );
+
+  test.each([
+    ...[200, 201, 204, 206, 299, 101, 304].map((status) => [status, true] as const),
+    ...[300, 301, 302, 303, 307, 308, 400, 401, 403, 407, 413, 429, 500, 502, 503, 599].map((s) => [s, false] as const),
+  ])("comes from an upstream only with a status that no filter refuses with: %d", (status, isTold) => {
+    const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
+    receive(headersOf("responseHeaders", [[":status", String(status)], ...SIGNS], bodyModes("NONE")));
+    const early = watched({ onFault: "closed", requestHeaders: pending });
+    early.receive(headersOf("requestHeaders", [], DUPLEX));
+    early.receive(headersOf("responseHeaders", [[":status", String(status)], ...SIGNS]));
+    expect([...told, ...early.told]).toHaveLength(isTold ? 2 : 0);
+  });
+
+  test("may come from a filter in front if it is a gRPC reply without a body", () => {
+    const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
+    const refusal: HeaderPairs = [
+      [":status", "200"],
+      ["content-type", "application/grpc"],
+      ["grpc-status", "7"],
+    ];
+    receive(headersOf("responseHeaders", [...refusal, ...SIGNS], { ...bodyModes("NONE"), endOfStream: true }));
+    expect(told).toEqual([]);
+  });
 
   test("shows by its type that it comes from a gRPC server", () => {
     const { receive, told } = watched({ requestHeaders: nothing });
