@@ -103,9 +103,9 @@ function timeoutOf(text: string | undefined): number {
 
 function headersOf(lines: readonly string[]): Readonly<Record<string, string>> {
   const headers = lines.map((line) => {
-    const [, name, value = ""] = /^([\w-]+):\s*(.*)$/.exec(line) ?? [];
+    const [, name, value = ""] = /^([\w-]+):(.*)$/.exec(line) ?? [];
     if (name === undefined) throw new CliError(`--header: ${JSON.stringify(line)} is no header; write 'name: value'`);
-    return [name.toLowerCase(), value] as const;
+    return [name.toLowerCase(), value.trimStart()] as const;
   });
   return Object.fromEntries(headers);
 }

@@ -28,5 +28,7 @@ export function metadataFields(metadata: ReplyMetadata): [name: string, value: s
 
 /** Without padding, as gRPC wants it sent. */
 function encodeBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64").replace(/=+$/, "");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    .toString("base64")
+    .replace(/={1,2}$/, "");
 }

@@ -75,7 +75,7 @@ function read(from: unknown, property: string): unknown {
 }
 
 function withoutPassword(text: string): string {
-  return text.replace(/(\b[a-z][a-z0-9+.-]*:\/\/)[^/?#\s@]*@/gi, "$1***@");
+  return text.replace(/:\/\/[^/?#\s@]*@/g, "://***@");
 }
 
 /** One space for line breaks and other space; control characters and what changes the direction of text as `\u{1b}`. */

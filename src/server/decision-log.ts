@@ -1,6 +1,8 @@
-import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Decision, DecisionLog } from "../processor/decision.ts";
 import { header } from "../protocol/headers.ts";
+import { shortened } from "./bounded-log.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 
@@ -17,8 +19,8 @@ export interface DecisionLogOptions {
 const DEFAULT_MAX_PER_SECOND = 100;
 /** Share of these lines that is kept for transactions in which a handler or the server failed. */
 const KEPT_SHARE = 1 / 5;
-/** Longer paths are cut off. */
-const MAX_PATH_CHARACTERS = 256;
+/** Longer texts out of traffic are cut off. */
+const MAX_CHARACTERS = 256;
 
 /**
  * Writes one line for each transaction of the sample: names of what was changed, never a value; the path without its
@@ -64,15 +66,15 @@ export class SampledDecisionLog implements DecisionLog {
     const [request, response] = [exchange.headers("request"), exchange.headers("response")];
     const attributes = (this.#options.attributes ?? []).flatMap((name) => {
       const value = exchange.attribute(name);
-      return value === undefined ? [] : [[name, value] as const];
+      return value === undefined ? [] : [[name, shortValue(value)] as const];
     });
     const fields = {
       origin,
       result,
       ...(pretended && { pretended }),
-      method: request && header(request, ":method"),
+      method: request && shortHeader(request, ":method"),
       path: request && pathOf(header(request, ":path")),
-      status: response && header(response, ":status"),
+      status: response && shortHeader(response, ":status"),
       durationMs: Math.round(durationMs * 1000) / 1000,
       answers: trail,
       ...(fault && { fault: fault.code, processor: fault.processor, outcome: faultOutcome }),
@@ -84,7 +86,16 @@ export class SampledDecisionLog implements DecisionLog {
 }
 
 function pathOf(path: string | undefined): string | undefined {
-  return path?.replace(/[?#].*$/s, "").slice(0, MAX_PATH_CHARACTERS);
+  return path?.replace(/[?#].*$/s, "").slice(0, MAX_CHARACTERS);
+}
+
+function shortValue(value: JsonValue): JsonValue {
+  return typeof value === "string" ? shortened(value, MAX_CHARACTERS) : value;
+}
+
+function shortHeader(headers: HttpHeaders, name: string): string | undefined {
+  const value = header(headers, name);
+  return value === undefined ? undefined : shortened(value, MAX_CHARACTERS);
 }
 
 /** Where an id falls between 0 and 1, the same everywhere (FNV-1a, and its bits mixed so that similar ids part). */

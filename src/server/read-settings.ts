@@ -9,7 +9,7 @@ const PREFIX = "EXT_PROC_";
  * `EXT_PROC_PORT=tcp://10.0.0.1:9002`. They are not meant for us, which is why no setting ends like them.
  */
 const SERVICE_LINK =
-  /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+  /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]{1,64})?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 
 /** The environment variable of a flag: `--status-listen` is `EXT_PROC_STATUS_LISTEN`. */
 export function variableOf(flag: string): string {

@@ -11,6 +11,7 @@ import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import { DebugGate, type DebugLimits } from "../services/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { guardAdmin } from "./admin-access.ts";
+import { boundedLog } from "./bounded-log.ts";
 import { connectionLog } from "./connection-log.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
 import { deferredEndpoint } from "./deferred-endpoint.ts";
@@ -131,8 +132,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     httpService = debug === "on",
     adminToken,
     maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES,
-    log = createLogger(),
   } = options;
+  const log = boundedLog(options.log ?? createLogger());
   const { listen, statusListen, adminListen } = listenAddresses(options);
   const tls = options.tls && readTlsOptions(options.tls);
 

@@ -94,6 +94,6 @@ function placeOf(stack = ""): string {
   const own = frames.findIndex(
     (frame) => !/[\\/]processor[\\/]effect(?:-\w+)?\.[jt]s|unreturned-effects\.[jt]s/.test(frame),
   );
-  const [, place] = /([^\s()]+:\d+):\d+\)?$/.exec(frames[own] ?? "") ?? [];
+  const [, place] = /(?:^|[\s(])([^\s()]+:\d+):\d+\)?$/.exec(frames[own] ?? "") ?? [];
   return place === undefined ? "" : ` (${place})`;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseContentEncoding, supportedCodings } from "../../src/bodies/content-encoding.ts";
+import { isSuperLinear } from "../property/growth.ts";
 import { bounded, fc } from "../property/seed.ts";
 
 describe("parseContentEncoding", () => {
@@ -41,6 +42,19 @@ describe("parseContentEncoding", () => {
   test("takes four codings and no fifth", () => {
     expect(parseContentEncoding("gzip,gzip,gzip,identity,gzip")).toMatchObject({ codings: { length: 4 } });
     expect(parseContentEncoding("gzip,gzip,gzip,gzip,gzip")).toEqual({ kind: "too_many" });
+  });
+
+  test.each([
+    ["blanks in the middle", (count: number) => `a${" ".repeat(count)}b`],
+    ["tabs in front of a name", (count: number) => `${"\t".repeat(count)}gzip`],
+    ["commas", (count: number) => ",".repeat(count)],
+    ["one long name", (count: number) => "x".repeat(count)],
+  ])("takes time in proportion to the length: %s", (_name, value) => {
+    const work = (count: number) => {
+      const text = value(count);
+      return () => void parseContentEncoding(text);
+    };
+    expect(isSuperLinear(work)).toBe(false);
   });
 
   test("throws at nothing", () => {

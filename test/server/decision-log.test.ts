@@ -17,15 +17,19 @@ const editor = defineProcessor({
   responseHeaders: () => undefined,
 });
 
-function logged(options: DecisionLogOptions, requests: readonly (readonly [string, string])[][] = [[]]) {
+function logged(
+  options: DecisionLogOptions,
+  requests: readonly (readonly [string, string])[][] = [[]],
+  { id = "id-1", status = "201" } = {},
+) {
   const lines: Record<string, unknown>[] = [];
   const log = { info: (fields: object) => lines.push({ ...fields }), warn: () => undefined, error: () => undefined };
   const decisions = new SampledDecisionLog(log, options, () => 0);
   for (const headers of requests) {
     const { receive, session } = recordSession(editor, { decisions });
-    const attributes = { "envoy.filters.http.ext_proc": { "request.id": "id-1", "source.address": SECRET } };
+    const attributes = { "envoy.filters.http.ext_proc": { "request.id": id, "source.address": SECRET } };
     const first = headersOf("requestHeaders", [...headers, ["authorization", SECRET]], { attributes });
-    receive(first, headersOf("responseHeaders", [[":status", "201"]]));
+    receive(first, headersOf("responseHeaders", [[":status", status]]));
     session.finish();
   }
   return { lines, decisions };
@@ -62,6 +66,16 @@ describe("the decision log", () => {
   test("cuts a long path", () => {
     const { lines } = logged({ sample: 1 }, [[[":path", `/${"x".repeat(10_000)}`]]]);
     expect(lines[0]?.path).toHaveLength(256);
+  });
+
+  test("cuts a long method, status and attribute", () => {
+    const long = "x".repeat(50_000);
+    const { lines } = logged({ sample: 1, attributes: ["request.id"] }, [[[":method", long]]], {
+      id: long,
+      status: long,
+    });
+    const cut = `${"x".repeat(256)}…`;
+    expect(lines[0]).toMatchObject({ method: cut, status: cut, attributes: { "request.id": cut } });
   });
 
   test("writes so many lines a second, and counts the others", () => {

@@ -1,0 +1,47 @@
+/** Work on an input of a size: what comes back is timed, what happens before is not. */
+export type SizedWork = (size: number) => () => void;
+
+/** Shortest time that is compared, in microseconds: below it the clock and a compiler decide. */
+const MIN_MICROS = 1_000;
+/** The compared inputs differ by this factor, that is by three doublings. */
+const FACTOR = 8;
+/** Linear work takes 8 times as long for an input 8 times as long, quadratic work 64 times. */
+const MAX_GROWTH = 24;
+const ROUNDS = 5;
+const ATTEMPTS = 3;
+
+/**
+ * How much longer work takes for an input 8 times as long, in CPU time of this process. 0 for work that takes less than a
+ * millisecond at every size up to `maxSize`.
+ */
+export function growthOf(work: SizedWork, maxSize: number): number {
+  // Most work is quick at any size.
+  if (cpuMicros(work(maxSize), 1) < MIN_MICROS) return 0;
+  for (let size = 64; size <= maxSize; size *= 2) {
+    const run = work(size);
+    if (cpuMicros(run, 1) < MIN_MICROS) continue;
+    const micros = cpuMicros(run, ROUNDS);
+    if (micros >= MIN_MICROS) return cpuMicros(work(size * FACTOR), ROUNDS) / micros;
+  }
+  return 0;
+}
+
+/** True if no measurement finds the work in proportion to its input. Another process can make one look slow, not each. */
+export function isSuperLinear(work: SizedWork, maxSize = 1 << 16): boolean {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (growthOf(work, maxSize) <= MAX_GROWTH) return false;
+  return true;
+}
+
+/** The least of several rounds: what else the machine does only adds to it. */
+function cpuMicros(run: () => void, rounds: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < rounds; round++) {
+    const before = process.cpuUsage();
+    run();
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, user + system);
+    // Long work needs no second look.
+    if (least > 100 * MIN_MICROS) break;
+  }
+  return least;
+}
