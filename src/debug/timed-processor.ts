@@ -1,5 +1,6 @@
 import type { AnyBodyHandler } from "../processor/body-handler.ts";
 import { type AnyDefinition, definitionsOf, type Processor, processorOf } from "../processor/definition.ts";
+import { iteratorResult } from "../processor/iteration.ts";
 import { isThenable } from "../processor/thenable.ts";
 
 /** How long a handler took, all its calls together. */
@@ -69,8 +70,8 @@ async function* timedIteration(
   try {
     while (true) {
       const start = performance.now();
-      const next = await iterator.next().finally(() => count(performance.now() - start));
-      isOver = next.done ?? false;
+      const next = iteratorResult(await awaited(iterator).finally(() => count(performance.now() - start)));
+      isOver = Boolean(next.done);
       if (isOver) return;
       yield next.value;
     }
@@ -80,6 +81,11 @@ async function* timedIteration(
   } finally {
     if (!isOver) await iterator.return?.();
   }
+}
+
+/** An author's `next()` may return its result as it is, or throw. */
+async function awaited(iterator: AsyncIterator<unknown>): Promise<unknown> {
+  return iterator.next();
 }
 
 function timedDefinition(definition: AnyDefinition, wrap: Wrap): AnyDefinition {

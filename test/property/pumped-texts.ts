@@ -24,7 +24,7 @@ export function pumpedTexts(pattern: string, flags: string): PumpedText[] {
       const pumps = [...taken, ...taken.map((one) => before + one), ...pairsOf(taken.slice(0, 4))];
       for (const pump of new Set(pumps.filter((text) => text !== "")))
         for (const start of new Set(["", before, `\u0000${before}`]))
-          for (const after of ["\u0000", "\n\u0000"])
+          for (const after of ["\u0000", "\u0000\n", "\n\u0000"])
             texts.set(JSON.stringify([start, pump, after]), { before: start, pump, after });
     },
   });

@@ -2,11 +2,15 @@ import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
+import { endIteration, iteratorResult } from "../iteration.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { ByteLimit } from "./byte-limit.ts";
 import { emitTail, tailEmit } from "./chunk-stage.ts";
 import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
+
+/** An iterator that waits for nothing lets the process read from its sockets after so many steps. */
+const STEPS_PER_TURN = 1_000;
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
 
@@ -88,7 +92,7 @@ export class StreamStage implements BodyStage {
     this.#emit = () => undefined;
     this.#source.fail();
     // A generator that waits for a chunk ends by itself; one that waits for something else may never.
-    Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+    endIteration(this.#iterator);
   }
 
   async #endLoop(): Promise<StageEnd | undefined> {
@@ -109,9 +113,11 @@ export class StreamStage implements BodyStage {
       const iterable = this.#handler.handle(this.#source, this.#host.tx as never) as AsyncIterable<unknown>;
       const iterator = iterable[Symbol.asyncIterator]();
       this.#iterator = iterator;
-      while (true) {
-        const { done, value } = await iterator.next();
-        if (done === true) return undefined;
+      for (let steps = 1; ; steps++) {
+        const { done, value } = iteratorResult(await iterator.next());
+        // Once the transaction is over, an iterator without return() would go on for ever.
+        if (done || this.#finished) return undefined;
+        if (steps % STEPS_PER_TURN === 0) await nextTurn();
         const end = await this.#yielded(value);
         if (end === undefined) continue;
         this.close();
@@ -130,6 +136,10 @@ export class StreamStage implements BodyStage {
     if (value instanceof Uint8Array) return value.length > 0 ? await this.#emit(plainBytes(value)) : undefined;
     return this.#host.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#host, this.#emit));
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 type Next = IteratorResult<Bytes, undefined>;
