@@ -11,6 +11,7 @@ import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../proce
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
+import { TooManyParts } from "../protocol/message-limits.ts";
 import { type Phase, phaseByTag } from "../protocol/phase.ts";
 import { readRequest } from "../protocol/read-request.ts";
 import { markUnread } from "../protocol/unread-body.ts";
@@ -84,7 +85,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
+      this.#session.fail(unread(cause));
       return false;
     }
     const isSpent = this.#session.receive(request);
@@ -97,7 +98,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#session.fail(fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause }));
+      this.#session.fail(unread(cause));
       return;
     }
     const { case: phase, value } = request.request;
@@ -187,6 +188,12 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefined): Fault {
   const text = `the peer sent a message of ${bytes} bytes, and --max-message-bytes allows ${maxMessageBytes}`;
   return fault("message_too_large", phase === undefined ? text : `${phase}: ${text}`, { phase });
+}
+
+/** Why a message was not read. */
+function unread(cause: unknown): Fault {
+  if (cause instanceof TooManyParts) return fault("malformed_message", cause.message);
+  return fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause });
 }
 
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {

@@ -41,7 +41,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_stalled`: an override asked for a BUFFERED body, and Envoy did not send it in time.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
- * - `malformed_message`: the peer sent bytes that are no ProcessingRequest.
+ * - `malformed_message`: the peer sent bytes that are no ProcessingRequest, or one with more than 10,000 headers or
+ *   50,000 fields.
  * - `compressed_message`: the peer sent a message in its `grpc-encoding`, and the server takes none.
  * - `compression_undeclared`: the peer marked a message as compressed, and its `grpc-encoding` is missing or `identity`.
  * - `server_draining`: the server shut down before the answer was ready.

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type HeaderMap, HeaderMapSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
 import { textBetween } from "./header-text.ts";
+import { MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
 import { lengthAt, varintBytes } from "./varint.ts";
 
 /** Tag of `HeaderMap.headers`, and of `HeaderValue.key` in it. */
@@ -113,6 +114,8 @@ export const SEVERAL: unique symbol = Symbol("several");
  * An index over `bytes[start..end)`, which are to be a `HeaderMap`. Undefined where they are not written as Envoy writes
  * it, and have to be read by protobuf-es: entries of a name in ASCII and one of `raw_value` and, in ASCII, `value`,
  * nothing beside it, nothing beyond its bounds.
+ *
+ * @throws TooManyParts If there are more than {@link MAX_MESSAGE_HEADERS}.
  */
 export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): HeaderIndex | undefined {
   let at = start;
@@ -127,7 +130,7 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
     const entrySize = sizeOfEntry(bytes, at, at + length);
     if (entrySize < 0) return undefined;
     at += length;
-    count++;
+    if (++count > MAX_MESSAGE_HEADERS) refuseHeaders();
     size += entrySize;
   }
   const index = new HeaderIndex(bytes, start, end);

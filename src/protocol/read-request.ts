@@ -7,6 +7,7 @@ import {
 import { utf8Only } from "../text/escaped-text.ts";
 import { readCanonicalRequest } from "./canonical-request.ts";
 import { utf8Bytes } from "./header-text.ts";
+import { checkFieldCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
 
 /**
  * Reads a message of Envoy's. Text in it that is not UTF-8 is read as latin1, one character a byte.
@@ -17,18 +18,32 @@ import { utf8Bytes } from "./header-text.ts";
  *
  * The headers of a message refer to its bytes, and are made when somebody reads them; all of it is checked at once.
  *
- * @throws Where the bytes are no ProcessingRequest.
+ * @throws TooManyParts If it has more than {@link MAX_MESSAGE_HEADERS} headers, or 50,000 fields.
+ * @throws Error If the bytes are not a ProcessingRequest.
  */
 export function readRequest(bytes: Uint8Array): ProcessingRequest {
   return readCanonicalRequest(bytes, readWhole) ?? readWhole(bytes);
 }
 
 function readWhole(bytes: Uint8Array): ProcessingRequest {
+  checkFieldCount(ProcessingRequestSchema, bytes);
+  const request = readAnyText(bytes);
+  if (headerCount(request) > MAX_MESSAGE_HEADERS) refuseHeaders();
+  return request;
+}
+
+function readAnyText(bytes: Uint8Array): ProcessingRequest {
   try {
     return fromBinary(ProcessingRequestSchema, bytes);
   } catch {
     return fromBinary(ProcessingRequestSchema, repairMessage(ProcessingRequestSchema, bytes, 0));
   }
+}
+
+function headerCount({ request: { value } }: ProcessingRequest): number {
+  if (value === undefined) return 0;
+  if ("headers" in value) return value.headers?.headers.length ?? 0;
+  return "trailers" in value ? (value.trailers?.headers.length ?? 0) : 0;
 }
 
 /** Writes the content of a length-delimited field anew. */

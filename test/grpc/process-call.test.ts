@@ -101,6 +101,17 @@ describe("a call with synchronous handlers", () => {
 });
 
 describe("a call that fails", () => {
+  test("by a message of more than 10,000 headers names the limit", () => {
+    const { stream, ends, receiveBytes } = startCall(hello, { maxMessageBytes: 1 << 20 });
+    const headers = Array.from({ length: 10_001 }, () => ["", ""] as const);
+    receiveBytes(requestBytes(headersOf("requestHeaders", headers)));
+    expect(stream.ending).toMatchObject({
+      "grpc-status": "3",
+      "grpc-message": "malformed_message: the peer sent a message with more than 10000 headers",
+    });
+    expect(ends).toMatchObject([{ result: "fault", error: { code: "malformed_message" } }]);
+  });
+
   test.each<[string, Uint8Array, string, string]>([
     ["bytes that are no protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
     ["a field of the wrong wire type", grpcFrame(Buffer.from("1201ff", "hex")), "3", "malformed_message: the peer"],
