@@ -1,4 +1,3 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Decision, DecisionLog } from "../processor/decision.ts";
 import { header } from "../protocol/headers.ts";
@@ -89,7 +88,7 @@ function pathOf(path: string | undefined): string | undefined {
   return path?.replace(/[?#].*$/s, "").slice(0, MAX_CHARACTERS);
 }
 
-function shortValue(value: JsonValue): JsonValue {
+function shortValue(value: unknown): unknown {
   return typeof value === "string" ? shortened(value, MAX_CHARACTERS) : value;
 }
 
