@@ -85,7 +85,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#session.fail(unread(cause));
+      this.#blamePeer(unread(cause));
       return false;
     }
     const isSpent = this.#session.receive(request);
@@ -98,7 +98,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#session.fail(unread(cause));
+      this.#blamePeer(unread(cause));
       return;
     }
     const { case: phase, value } = request.request;
@@ -109,12 +109,12 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   onUnreadable(problem: FramingProblem): void {
-    this.#session.fail(unreadable(problem, this.#maxMessageBytes, this.#headers));
+    this.#blamePeer(unreadable(problem, this.#maxMessageBytes, this.#headers));
   }
 
   onEnd(): void {
     if (this.#reader.idle) this.#session.finish();
-    else this.#session.fail(fault("malformed_message", "the request ends inside a message"));
+    else this.#blamePeer(fault("malformed_message", "the request ends inside a message"));
   }
 
   onReset(code: number): void {
@@ -174,14 +174,21 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   #setDeadline(timeoutMs: number | undefined): void {
     if (timeoutMs === undefined) return;
     if (Number.isNaN(timeoutMs)) {
-      this.#session.fail(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
+      this.#blamePeer(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
       return;
     }
     this.#deadline = setTimeout(() => {
       // First the status: Envoy takes an end without one for a failure of the transport.
       this.#reply.end(GrpcStatus.DEADLINE_EXCEEDED, "the caller's deadline passed");
       this.#session.cancel();
+      this.#stream.chargeReset();
     }, timeoutMs);
+  }
+
+  /** The stream ends, and its handlers may go on: a peer that does so again and again must not start them without limit. */
+  #blamePeer(failure: Fault): void {
+    this.#session.fail(failure);
+    this.#stream.chargeReset();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { TokenBucket } from "./budget.ts";
+import type { ConnectionError } from "./end-reason.ts";
 import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -31,6 +32,8 @@ export interface ConnectionContext {
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
+  /** Ends the connection for a reason that came up outside of the frame reader. */
+  readonly endConnection: (error: ConnectionError) => void;
   /** Reports an exception out of application code. */
   readonly reportHandlerError: (error: unknown) => void;
 }

@@ -106,7 +106,15 @@ export class Http2Connection {
     const peer = peerOf(socket);
     const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
     const { tooLargeFields, onHeadersTooLarge, onMalformedRequest } = options;
-    const context = { ...shared, tooLargeFields, onHeadersTooLarge, onMalformedRequest, reportHandlerError };
+    const endConnection = (error: ConnectionError) => this.#endWith(error);
+    const context = {
+      ...shared,
+      endConnection,
+      tooLargeFields,
+      onHeadersTooLarge,
+      onMalformedRequest,
+      reportHandlerError,
+    };
     this.#dispatch = new FrameDispatch(context, receiveWindow, {
       onSettingsAck: () => {
         this.#isSettingsAcked = true;

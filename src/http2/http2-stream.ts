@@ -39,7 +39,7 @@ export interface Http2Peer {
 
 /**
  * One request and its response (RFC 9113 sections 5 and 8.1). All methods may be called at any time, also between turns:
- * when the stream is over, or its response has been ended, all but hold() do nothing and write() returns true.
+ * when the stream is over, or its response has been ended, all but chargeReset() and hold() do nothing and write() returns true.
  */
 export interface Http2Stream {
   /** Odd, rising within a connection. */
@@ -105,6 +105,12 @@ export interface Http2Stream {
 
   /** From here on the application works on this stream: its reset by the peer is normal and costs no budget. */
   beginWork(): void;
+
+  /**
+   * The stream ends because its peer broke the application's protocol, or gave it no time. Costs the peer what a reset
+   * before any work costs it, resetsBeforeWork, or it could start more work than maxConcurrentStreams allows.
+   */
+  chargeReset(): void;
 
   /**
    * Keeps the stream's place among maxConcurrentStreams when the stream is over before its handler, also if it is over

@@ -75,7 +75,8 @@ export interface Http2Limits {
   readonly emptyFrames: Budget;
   /**
    * Resets by the peer before the application has begun to work on the stream ("rapid reset"). Default 10,000 and 2,000
-   * a second; not counted on trusted connections. Resets of streams that are worked on are free: proxies end every
+   * a second; not counted on trusted connections. Streams that break gRPC's rules or whose deadline passes
+   * (Http2Stream.chargeReset) cost the same; Envoy sends neither. Resets of streams that are worked on are free: proxies end every
    * stream so.
    */
   readonly resetsBeforeWork: Budget;

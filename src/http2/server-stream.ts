@@ -1,5 +1,6 @@
 import type { ConnectionContext } from "./connection-context.ts";
-import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
+import { ConnectionError } from "./end-reason.ts";
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
 import type { HeaderList } from "./header-list.ts";
 import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
@@ -117,6 +118,14 @@ export class ServerStream implements Http2Stream {
 
   beginWork(): void {
     this.isWorkedOn = true;
+  }
+
+  chargeReset(): void {
+    const { totals, budgets, isTrusted, endConnection } = this.#context;
+    totals.streamErrors++;
+    if (isTrusted || budgets.resetsBeforeWork.take()) return;
+    const message = "too many streams that broke the application's protocol or had no time";
+    endConnection(new ConnectionError(ENHANCE_YOUR_CALM, "reset_flood", message));
   }
 
   hold(): () => void {

@@ -15,7 +15,7 @@ export interface Http2Totals {
   streamsHeld: number;
   /** Answered REFUSED_STREAM: over maxConcurrentStreams. */
   streamsRefused: number;
-  /** Reset by this server because the peer broke a rule, malformed requests included. */
+  /** Ended by this server because the peer broke a rule of HTTP/2 or gRPC, malformed requests included. */
   streamErrors: number;
   /** Streams with headers or trailers over maxHeaderListBytes: answered 431, or reset. */
   headerListsTooLarge: number;

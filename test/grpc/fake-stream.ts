@@ -25,6 +25,8 @@ export class FakeStream implements Http2Stream {
   takesMore = true;
   isPaused = false;
   holds = 0;
+  /** How often the peer was charged for a reset. */
+  charges = 0;
   /** Headers and trailers sent. */
   readonly fields: Record<string, string>[] = [];
   readonly #body: Buffer[] = [];
@@ -97,6 +99,10 @@ export class FakeStream implements Http2Stream {
 
   receiveRest(): void {
     this.log.push("receiveRest");
+  }
+
+  chargeReset(): void {
+    this.charges++;
   }
 
   beginWork(): void {

@@ -25,6 +25,8 @@ import {
 import { connectRaw, TestServer } from "./test-server.ts";
 
 const OK = [[":status", "200"]] as const;
+/** Stands for bytes that the application cannot read. */
+const BROKEN = 0xff;
 
 /** An application that answers at once, over TCP, with an honest client beside the attacker. */
 async function withAttacker(attack: (attacker: RawClient, server: TestServer) => Promise<void>, limits = {}) {
@@ -63,6 +65,31 @@ async function flood(client: RawClient, bytes: (i: number) => Buffer, bursts = 4
 }
 
 const many = (bytes: Buffer) => Buffer.concat(Array<Buffer>(100).fill(bytes));
+
+test("streams that break the application's protocol end the flooder with ENHANCE_YOUR_CALM, and nobody else", async () => {
+  const server = new TestServer({
+    limits: { resetsBeforeWork: { burst: 1_000, perSecond: 0 } },
+    handle: ({ stream }) => ({
+      onData(bytes, start) {
+        stream.beginWork();
+        if (bytes[start] !== BROKEN) return;
+        stream.respond(OK, true);
+        stream.chargeReset();
+      },
+      onEnd: () => stream.respond(OK, true),
+    }),
+  });
+  const honest = await server.client();
+  honest.send(headers(1));
+  const attacker = await server.client();
+  await flood(attacker, (i) => Buffer.concat(ids(i).flatMap((id) => [headers(id), data(id, Buffer.of(BROKEN))])));
+  expect(await attacker.goaway()).toMatchObject({ code: 11, debug: "reset_flood" });
+  expect(server.streams.length).toBeLessThan(1_010);
+  expect(server.totals.streamErrors).toBe(1_001);
+  honest.send(data(1, "still here", END_STREAM));
+  await honest.ended(1);
+  expect(server.totals.connectionsEnded).toMatchObject({ reset_flood: 1, stream_error_flood: 0 });
+});
 
 describe("floods end the flooder with ENHANCE_YOUR_CALM, and nobody else", () => {
   test.each<[string, EndReason, (i: number) => Buffer]>([
