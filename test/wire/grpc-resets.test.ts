@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
+import type { Http2LimitsInit } from "../../src/http2/limits.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { requestBytes } from "../grpc/fake-stream.ts";
 import { grpcFrame } from "../grpc/framing.ts";
@@ -19,6 +20,7 @@ const PROCESS: readonly Field[] = [
 const MESSAGE = requestBytes(headersOf("requestHeaders"));
 /** Streams that may break gRPC's rules: fewer than the default, so that the test does not depend on the machine's speed. */
 const BURST = 500;
+const LIMITS: Http2LimitsInit = { resetsBeforeWork: { burst: BURST, perSecond: 0 } };
 const STREAMS = 5_000;
 
 async function clientOf(port: number): Promise<RawClient> {
@@ -52,9 +54,7 @@ describe("5,000 streams on one connection, each with a message and then", () => 
           return new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
         },
       });
-      const { port, metric } = await serverForTest(slow, {
-        http2: { resetsBeforeWork: { burst: BURST, perSecond: 0 } },
-      });
+      const { port, metric } = await serverForTest(slow, { http2: LIMITS });
       const attacker = await clientOf(port);
       const message = Buffer.concat([MESSAGE, bad]);
       for (let burst = 0; burst < STREAMS / 100 && !attacker.isClosed; burst++) {

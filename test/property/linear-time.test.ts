@@ -1,0 +1,171 @@
+import { describe, expect, test, vi } from "vitest";
+import { parseContentEncoding } from "../../src/bodies/content-encoding.ts";
+import { createJsonLineParser } from "../../src/bodies/json-lines.ts";
+import { writeJson } from "../../src/bodies/json-merge.ts";
+import { createLineSplitter } from "../../src/bodies/lines.ts";
+import { createReplacer } from "../../src/bodies/replacer.ts";
+import { createSseSplitter } from "../../src/bodies/server-sent-events.ts";
+import { createUtf8Decoder } from "../../src/bodies/utf8-text.ts";
+import { MessageReader } from "../../src/grpc/message-reader.ts";
+import { parseGrpcTimeout } from "../../src/grpc/timeout.ts";
+import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
+import { resolveHttp2Limits } from "../../src/http2/limits.ts";
+import { failureText } from "../../src/processor/failure-text.ts";
+import { bytesToText, textToBytes } from "../../src/protocol/header-text.ts";
+import { readRequest } from "../../src/protocol/read-request.ts";
+import { boundedLog } from "../../src/server/bounded-log.ts";
+import { charsetOf, decodeText, encodingOf, withUtf8Charset } from "../../src/text/charset.ts";
+import { escapedBytes, escapedText } from "../../src/text/escaped-text.ts";
+import { isSuperLinear } from "./growth.ts";
+
+/** What a hostile client repeats, behind what may have to stand before it. */
+const REPEATED: readonly (readonly [before: string, repeated: string])[] = [
+  ...[" ", "\t", ",", ";", ":", "=", "a", "0", "\\", '"', "[", "{", "\n", "\r", "\u0000", "\u00e9", "\ud83d\ude00"].map(
+    (repeated) => ["", repeated] as const,
+  ),
+  ["a", " "],
+  ['"', '\\"'],
+  ["", "a, "],
+  ["", "; charset="],
+  ["; charset", " "],
+  ["", "://"],
+  ["", "data: a\n"],
+  ["", ": a\r"],
+  ["data: ", "a\r"],
+  ["", "http:/"],
+  ["", "1234567890123"],
+  ["\u00ef\u00bb\u00bf", "\u00ef\u00bb\u00bf"],
+];
+const MAX_SIZE = 1 << 12;
+const PIECE_BYTES = 7;
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const textsOf = ([before, repeated]: (typeof REPEATED)[number]) => {
+  return (count: number) => Buffer.from(before + repeated.repeat(count), "latin1").toString("latin1");
+};
+
+function expectLinear(parse: (text: string) => unknown): void {
+  const slow = REPEATED.filter((row) => {
+    const textOf = textsOf(row);
+    const work = (count: number) => {
+      const text = textOf(count);
+      return () => void tried(() => parse(text));
+    };
+    return isSuperLinear(work, MAX_SIZE);
+  });
+  expect(slow).toEqual([]);
+}
+
+/** What a parser refuses, it may refuse by throwing. */
+function tried(parse: () => unknown): void {
+  try {
+    parse();
+  } catch {
+    // Refused.
+  }
+}
+
+test("the measurement finds work that grows with the square of its input", () => {
+  const work = (count: number) => {
+    const text = `a${" ".repeat(count)}b`;
+    return () => void text.replace(/^[ \t]+|[ \t]+$/g, "");
+  };
+  expect(isSuperLinear(work, MAX_SIZE)).toBe(true);
+});
+
+describe("takes time in proportion to what a client sends, as text:", () => {
+  test.each<[string, (text: string) => unknown]>([
+    ["content-encoding", parseContentEncoding],
+    ["the charset of content-type", charsetOf],
+    ["a new charset in content-type", withUtf8Charset],
+    ["text to bytes of a header", textToBytes],
+    ["text with escapes to bytes", escapedBytes],
+    ["grpc-timeout", parseGrpcTimeout],
+    ["the text of a failure", (text) => failureText(new Error(text))],
+    ["a log line", (text) => boundedLog({ info() {}, warn() {}, error() {} }).info({ path: text, text: [text] }, text)],
+  ])("%s", (_name, parse) => expectLinear(parse));
+});
+
+interface Splitting {
+  push(bytes: Uint8Array): unknown;
+  end(): unknown;
+}
+
+const splitters: readonly [string, () => Splitting][] = [
+  ["lines", () => createLineSplitter({ maxLineBytes: 1 << 30 })],
+  ["lines that a CR may end", () => createLineSplitter({ maxLineBytes: 1 << 30, loneCarriageReturn: true })],
+  ["JSON lines", () => createJsonLineParser({ maxLineBytes: 1 << 30 })],
+  ["server-sent events", readEvents],
+  ["UTF-8", () => createUtf8Decoder({ invalid: "replace" })],
+  ["replaced strings", () => createReplacer({ pattern: ["http://", "aaaab", "; charset=;"], replacement: "x" })],
+  ["a replaced RegExp", () => createReplacer({ pattern: /\b\d{13,19}\b/, maxMatchBytes: 19, replacement: "x" })],
+  ["gRPC messages", grpcMessages],
+];
+
+/** Reads the fields of each event too. */
+function readEvents(): Splitting {
+  const events = createSseSplitter({ maxEventBytes: 1 << 30 });
+  return {
+    push: (bytes) => events.push(bytes).map(({ data, comments }) => [data, comments]),
+    end: () => events.end().map(({ data, comments }) => [data, comments]),
+  };
+}
+
+function grpcMessages(): Splitting {
+  const sink = { onMessage: () => true, onOversized() {}, onUnreadable() {} };
+  const reader = new MessageReader(sink, 1 << 30);
+  return { push: (bytes) => reader.read(bytes, 0, bytes.length), end: () => reader.stop() };
+}
+
+describe.each(splitters)("takes time in proportion to a body: %s", (_name, create) => {
+  test.each([
+    ["in one piece", Number.POSITIVE_INFINITY],
+    ["in pieces of 7 bytes", PIECE_BYTES],
+  ])("%s", (_cut, pieceBytes) => {
+    expectLinear((text) => {
+      const bytes = Buffer.from(text, "latin1");
+      const splitter = create();
+      for (let at = 0; at < bytes.length; at += pieceBytes) splitter.push(bytes.subarray(at, at + pieceBytes));
+      splitter.end();
+    });
+  });
+});
+
+describe("takes time in proportion to bytes:", () => {
+  const json = { json: true };
+  test.each<[string, (bytes: Buffer) => unknown]>([
+    ["text of a header", bytesToText],
+    ["text with escapes", escapedText],
+    ["text in UTF-8", (bytes) => decodeText(bytes, encodingOf(bytes, "utf-8", json))],
+    ["text in windows-1252", (bytes) => decodeText(bytes, encodingOf(bytes, "windows-1252", json))],
+    ["text in Shift JIS", (bytes) => decodeText(bytes, encodingOf(bytes, "shift_jis", json))],
+    ["a message of Envoy's", readRequest],
+    ["a header block", (bytes) => new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length)],
+  ])("%s", (_name, parse) => expectLinear((text) => parse(Buffer.from(text, "latin1"))));
+});
+
+describe("replaceJson takes time in proportion to a body of", () => {
+  test.each<[string, (count: number) => string]>([
+    ["nested arrays", (count) => "[".repeat(count) + "]".repeat(count)],
+    ["nested objects", (count) => `${'{"a":'.repeat(count)}1${"}".repeat(count)}`],
+    ["one name over and over", (count) => `{${Array(count).fill('"a":1').join()}}`],
+    ["many names", (count) => `{${Array.from({ length: count }, (_, at) => `"a${at}":${at}`).join()}}`],
+    ["equal elements", (count) => `[${Array(count).fill('{"a":[1]}').join()}]`],
+    ["escaped quotes", (count) => `["${'\\"'.repeat(count)}"]`],
+    ["escaped backslashes", (count) => `["${"\\\\".repeat(count)}"]`],
+    ["strings of a quote each", (count) => `[${Array(count).fill('"\\""').join()}]`],
+    ["a long number", (count) => `[1${"0".repeat(count)}1]`],
+    ["long fractions", (count) => `[0.${"0".repeat(count)}1]`],
+    ["blanks", (count) => `[1${" ".repeat(count)},2]`],
+  ])("%s", (_name, textOf) => {
+    const work = (count: number) => {
+      const text = textOf(count);
+      const value = JSON.parse(text) as unknown;
+      const changed = Array.isArray(value) ? [...(value as unknown[]), "new"] : { ...(value as object), new: 1 };
+      return () => void writeJson(changed, text);
+    };
+    // JSON.parse itself takes stack for the depth.
+    expect(isSuperLinear(work, 512)).toBe(false);
+  });
+});
