@@ -32,6 +32,8 @@ const SETTINGS: Readonly<Record<Phase, string>> = {
 const WAIT_LONGER = "make the handler faster or asynchronous, or raise message_timeout";
 const SEND_TRAILERS =
   "if the body mode is FULL_DUPLEX_STREAMED, set its trailer mode to SEND, in per-route overrides too";
+/** Nor is it a fault of Envoy if an upstream answers before the body. */
+const IF_NO_CLIENT_LEFT = "ignore this if the client left, or the upstream answered, before the body began";
 /** Envoy resets the stream in the same way after an answer that it rejects. */
 const REJECTED = "; or Envoy rejected an answer (its counters rejected_header_mutations and spurious_msgs_received)";
 
@@ -84,6 +86,18 @@ export class PassedHandlers {
     const waitsForever = exchange.bodyMode(directionOf(phase)) === "FULL_DUPLEX_STREAMED";
     const wasHeld = stretch === undefined || options.threadWatch?.wasHeld(stretch) === true;
     return wasHeld && !waitsForever ? this.#tell([phase], "too_late") : undefined;
+  }
+
+  /** Counts the handlers of bodies that an override asked for, and of which Envoy sent nothing. It is no proof, so no fault. */
+  overridesUnseen(): void {
+    const { rules, exchange, options } = this.#parts;
+    for (const phase of exchange.unsentBodies) {
+      for (const { definition } of rules.rules) {
+        if (!handles(definition, phase)) continue;
+        const place = { processor: definition.name, phase, setting: IF_NO_CLIENT_LEFT };
+        options.observer?.unenforced?.("override_ignored", phase, options.origin, place);
+      }
+    }
   }
 
   /** The handler that the transaction waits for, of the request first; undefined if it waits for none. */

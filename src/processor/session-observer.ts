@@ -52,6 +52,7 @@ export interface SessionEnd {
  * - `request_headers_not_sent`: a handler read `tx.request`, and Envoy did not send the request headers.
  * - `phase_not_sent`: Envoy skipped headers that a handler wants.
  * - `answer_too_late`: the answer left after Envoy had stopped to wait for it.
+ * - `override_ignored`: Envoy sent what a mode override asked it not to send, or nothing of a body that one asked for.
  */
 export type UnenforcedReason =
   | "observability_mode"
@@ -61,7 +62,8 @@ export type UnenforcedReason =
   | "body_not_sent"
   | "request_headers_not_sent"
   | "phase_not_sent"
-  | "answer_too_late";
+  | "answer_too_late"
+  | "override_ignored";
 
 /** The handler that something is about. */
 export interface HandlerPlace {
@@ -82,6 +84,7 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "request_headers_not_sent",
   "phase_not_sent",
   "answer_too_late",
+  "override_ignored",
 ];
 
 /** Where a session's answers go. No method may throw. */

@@ -135,7 +135,9 @@ export class Session implements AnswerOwner, BodyOwner {
   cancel(isDone = false): void {
     if (this.#over) return;
     if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#tellFault(this.#passed.neverSent(), "too_late");
-    this.#end(this.#owes ? "unanswered" : "completed");
+    const isUnanswered = this.#owes;
+    if (!isUnanswered && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
+    this.#end(isUnanswered ? "unanswered" : "completed");
   }
 
   /** The transport could not read on. Without a fault the peer is gone. */
@@ -202,10 +204,11 @@ export class Session implements AnswerOwner, BodyOwner {
       this.#failed(accepted, undefined);
       return;
     }
-    const { message: opened, passed } = accepted;
+    const { message: opened, passed, unasked } = accepted;
     this.#options.observer?.message(opened.case, this.#options.origin);
     this.#options.threadWatch?.enter();
     if (!this.#begun && !this.#passes) this.#begin(message);
+    if (unasked !== undefined) this.#unenforced("override_ignored", unasked);
     const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
     if (left !== undefined) {
       this.#failed(left, opened);
@@ -370,6 +373,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
     if (this.#options.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
       this.#tellFault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
+    if (!this.#owes && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
     this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
   }
 

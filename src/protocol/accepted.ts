@@ -1,6 +1,6 @@
 import type { Fault } from "./fault.ts";
 import type { PassedOver } from "./passed-over.ts";
-import type { PhaseMessage } from "./phase.ts";
+import type { Phase, PhaseMessage } from "./phase.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
@@ -10,6 +10,8 @@ export type Accepted =
       readonly message: PhaseMessage;
       /** What Envoy left behind; undefined in an exchange that goes as it should. */
       readonly passed: PassedOver | undefined;
+      /** The phase, if an override asked Envoy not to send it. */
+      readonly unasked: Phase | undefined;
     }
   /** No answer is owed, and none may be given. */
   | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }

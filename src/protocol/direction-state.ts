@@ -53,8 +53,6 @@ export class DirectionState {
   configured: BodyMode | undefined;
   /** The mode in force. */
   mode: BodyMode | undefined;
-  /** True where an override of ours is what made the mode BUFFERED, so that Envoy shows if it did not obey. */
-  overriddenToBuffered = false;
   headers: HttpHeaders | undefined;
   attributes: ProcessingRequest["attributes"] | undefined;
   #direction: Direction = "request";
@@ -107,12 +105,6 @@ export class DirectionState {
     return this.#isHeadersOnly;
   }
 
-  /** Puts an override of the body mode in force. */
-  overrideMode(mode: BodyMode | undefined): void {
-    this.overriddenToBuffered = mode === "BUFFERED" && (this.overriddenToBuffered || this.mode !== "BUFFERED");
-    this.mode = mode;
-  }
-
   /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
   get bodyBytes(): number | undefined {
     return this.headers !== undefined && this.#isHeadersOnly ? 0 : this.declaredBytes;
@@ -127,19 +119,6 @@ export class DirectionState {
   /** True once Envoy has sent what it sends of this direction; trailers that are not sent can hide the end of a body. */
   get isSent(): boolean {
     return this.ended || (this.rank > 0 && this.mode === "NONE");
-  }
-
-  /** True while nothing has come of a body that an override asked to be BUFFERED, and that has bytes. */
-  get awaitsBuffered(): boolean {
-    return this.overriddenToBuffered && !this.ended && this.awaitsBody;
-  }
-
-  /** True for a part of a body that an override asked to be BUFFERED: shorter than `content-length`, or not the first. */
-  splitsBuffered({ case: phase, value }: PhaseMessage): boolean {
-    if (!this.overriddenToBuffered || rankOf(phase) !== RANK.body) return false;
-    if (this.rank === RANK.body) return true;
-    const { bodyBytes } = this;
-    return bodyBytes !== undefined && "body" in value && value.body.length < bodyBytes;
   }
 
   /** True while pieces of a body come that Envoy keeps no copy of. */

@@ -20,8 +20,10 @@ import type { HeaderChange } from "./header-mutation.ts";
 import type { HeaderFields } from "./headers.ts";
 import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
+import { OverrideWatch } from "./override-watch.ts";
 import { passedOver, runsAhead } from "./passed-over.ts";
 import {
+  type BodyPhase,
   DIRECTIONS,
   type Direction,
   directionOf,
@@ -49,6 +51,7 @@ export type ImmediateObstacle = "observed" | "answered" | "disabled" | "response
 
 const NOTHING: readonly ProcessingResponse[] = [];
 const NO_PHASES: readonly Phase[] = [];
+const NO_BODIES: readonly BodyPhase[] = [];
 
 /** What an exchange goes by. */
 export interface ExchangeOptions {
@@ -77,7 +80,8 @@ export class Exchange {
   #answeredImmediately = false;
   #observed = false;
   #sendsBodyAtOnce = false;
-  #override: ModeOverride | undefined;
+  /** There once an override was sent. */
+  #overrides: OverrideWatch | undefined;
   #metadata: Metadata | undefined;
   readonly #directions: Record<Direction, DirectionState> = {
     request: new DirectionState(),
@@ -192,7 +196,12 @@ export class Exchange {
 
   /** The direction whose body an override asked to be BUFFERED, while that body has yet to come. */
   get bufferedBodyDue(): Direction | undefined {
-    return DIRECTIONS.find((direction) => this.#state(direction).awaitsBuffered);
+    return this.#overrides?.bufferedBodyDue;
+  }
+
+  /** Bodies that an override asked for, and of which nothing had come when the transaction ended. */
+  get unsentBodies(): readonly BodyPhase[] {
+    return this.#overrides?.unsentBodies ?? NO_BODIES;
   }
 
   /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
@@ -224,9 +233,10 @@ export class Exchange {
     // Envoy keeps no copy of such a piece, and what was not read cannot go back.
     const unread = isBodyPhase(request.case) ? unreadFault(request.value as HttpBody) : undefined;
     if (unread !== undefined && returnsBody(state.mode)) return unread;
-    const ignored = this.#ignoredOverride(direction, request, unread !== undefined);
+    const ignored = this.#overrides?.ignoredBuffered(request, unread !== undefined);
     if (ignored !== undefined) return fault("override_ignored", ignored);
     const passed = state.rank === 0 && !this.#observed ? passedOver(request, this.#directions) : undefined;
+    const unasked = this.#overrides?.unasked(request);
     state.rank = rank;
     state.ended = endsDirection(request);
     if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
@@ -235,7 +245,7 @@ export class Exchange {
       this.owed++;
       state.owed++;
     }
-    return { kind: "message", message: request, passed };
+    return { kind: "message", message: request, passed, unasked };
   }
 
   /** True for a message that Envoy sends although it must wait for an answer of the same direction first. */
@@ -250,7 +260,9 @@ export class Exchange {
   get responseNotSent(): readonly Phase[] {
     const { request, response } = this.#directions;
     const isSkipped = request.isSent && response.rank === 0 && !this.#observed && !this.#answeredImmediately;
-    return isSkipped && this.#override?.responseHeaders !== "SKIP" ? response.unsentPhases("response") : NO_PHASES;
+    return isSkipped && this.#overrides?.latest.responseHeaders !== "SKIP"
+      ? response.unsentPhases("response")
+      : NO_PHASES;
   }
 
   /**
@@ -286,7 +298,10 @@ export class Exchange {
       case "requestHeaders":
       case "responseHeaders":
         state.hasAnsweredHeaders = true;
-        if (answer.modeOverride) this.#obey(answer.modeOverride);
+        if (answer.modeOverride) {
+          this.#overrides ??= new OverrideWatch(this.#directions);
+          this.#overrides.obey(answer.modeOverride);
+        }
         // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
         if (answer.wholeBody) state.end();
         return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
@@ -325,7 +340,7 @@ export class Exchange {
       declaration: this.declaration,
       configured: { requestBody: request.configured, responseBody: response.configured },
       modes: this.modes,
-      earlier: this.#override,
+      earlier: this.#overrides?.latest,
       sendsBodyAtOnce: this.#sendsBodyAtOnce,
       bodyBytes: this.#state(directionOf(phase)).bodyBytes,
     });
@@ -389,12 +404,6 @@ export class Exchange {
     for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
   }
 
-  #obey(override: ModeOverride): void {
-    this.#override = override;
-    this.#directions.request.overrideMode(override.requestBody);
-    this.#directions.response.overrideMode(override.responseBody);
-  }
-
   /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
   #dropsLength(state: DirectionState, { headerChanges }: ContinueAnswer): boolean {
     const { configured, mode } = state;
@@ -402,15 +411,5 @@ export class Exchange {
       ? outlivesLength(state, headerChanges)
       : streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
     return drops && protectsLength(this.declaration.mutationRules) === undefined;
-  }
-
-  /** How a message shows that Envoy did not obey an override to BUFFERED; undefined where it does not show it. */
-  #ignoredOverride(direction: Direction, message: PhaseMessage, isUnread: boolean): string | undefined {
-    const { request, response } = this.#directions;
-    if (!isUnread && this.#state(direction).splitsBuffered(message))
-      return `Envoy sent a part of a ${direction} body that an override asked to be BUFFERED`;
-    if (direction === "response" && response.rank === 0 && request.awaitsBuffered)
-      return "Envoy sent the response before the request body that an override asked to be BUFFERED";
-    return undefined;
   }
 }

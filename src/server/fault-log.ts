@@ -19,6 +19,8 @@ const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
     "a handler read tx.request, which is empty: Envoy does not send request headers; set request_header_mode: SEND",
   phase_not_sent: "Envoy does not send headers that a handler wants, so that they pass unseen",
   answer_too_late: "an answer left after Envoy had stopped to wait for it, so that it does not count",
+  override_ignored:
+    "Envoy seems to ignore mode overrides: set allow_mode_override in its filter, and add the modes to allowed_override_modes, or declare envoy.allowModeOverride as the filter has it",
 };
 
 /**

@@ -293,3 +293,84 @@ test("a transaction that ends unanswered names the handler that it waited for", 
   session.cancel();
   expect(ends).toMatchObject([{ result: "unanswered", waiting: { processor: "p", phase: "requestHeaders" } }]);
 });
+
+describe("a filter that ignores mode overrides", () => {
+  const LENGTH: HeaderPairs = [["content-length", "4"]];
+  const inspect = { read: "inspect", chunk: nothing } as const;
+  const overriding = (definition: Omit<Parameters<typeof defineProcessor>[0], "name">) => {
+    const told: string[] = [];
+    const recorded = recordSession(defineProcessor({ name: "p", ...definition }), {
+      declaration: declareEnvoy({ allowModeOverride: true }),
+      observer: {
+        message: () => undefined,
+        ended: () => undefined,
+        unenforced: (reason, wanted, _origin, place) =>
+          told.push(`${reason} ${wanted}${place === undefined ? "" : ` of ${place.processor}`}`),
+        fault: ({ code }, outcome) => told.push(`${code} ${outcome}`),
+      },
+    });
+    return { ...recorded, told };
+  };
+  const REQUEST_BODY = "override_ignored requestBody";
+  const RESPONSE_BODY = "override_ignored responseBody";
+
+  test.each(["finish", "cancel"] as const)(
+    "shows when a response came, and nothing of a request body that an override asked for: %s",
+    (end) => {
+      const { receive, session, told } = overriding({ requestBody: { ...inspect, required: true } });
+      receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
+      receive(headersOf("responseHeaders", FROM_UPSTREAM));
+      session[end]();
+      expect(told).toEqual([`${REQUEST_BODY} of p`]);
+    },
+  );
+
+  test("shows when the transaction ended, and nothing of a response body that an override asked for came", () => {
+    const { receive, session, told } = overriding({ responseBody: inspect });
+    receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));
+    receive(headersOf("responseHeaders", [...FROM_UPSTREAM, ...LENGTH]));
+    session.finish();
+    expect(told).toEqual([`${RESPONSE_BODY} of p`]);
+  });
+
+  test.each(["STREAMED", "BUFFERED", "BUFFERED_PARTIAL"] as const)(
+    "shows once by a body that an override asked Envoy not to send, in %s, and the body passes",
+    (configured) => {
+      const { receive, answers, told } = overriding({ requestHeaders: () => overrideMode({ requestBody: "NONE" }) });
+      receive(headersOf("requestHeaders", LENGTH, bodyModes(configured, "NONE")));
+      receive(bodyOf("requestBody", "abcd"));
+      receive(bodyOf("requestBody", "", { endOfStream: true }));
+      expect(answers.map(({ response }) => response.case)).toEqual(["requestHeaders", "requestBody", "requestBody"]);
+      expect(told).toEqual([REQUEST_BODY]);
+    },
+  );
+
+  test("shows by response headers that an override asked Envoy not to send", () => {
+    const { receive, told } = overriding({ requestHeaders: () => overrideMode({ responseHeaders: "SKIP" }) });
+    receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));
+    receive(headersOf("responseHeaders", FROM_UPSTREAM));
+    expect(told).toEqual(["override_ignored responseHeaders"]);
+  });
+
+  test("shows nothing by a body without bytes, of unknown length, or that came", () => {
+    for (const [length, pieces] of [
+      [[["content-length", "0"]], []],
+      [[], []],
+      [LENGTH, [bodyOf("requestBody", "abcd", { endOfStream: true })]],
+    ] as const) {
+      const { receive, session, told } = overriding({ requestBody: inspect });
+      receive(headersOf("requestHeaders", length, bodyModes("NONE", "NONE")));
+      for (const piece of pieces) receive(piece);
+      receive(headersOf("responseHeaders", FROM_UPSTREAM, { endOfStream: true }));
+      session.finish();
+      expect(told).toEqual([]);
+    }
+  });
+
+  test("shows nothing of a request whose client left before a response came", () => {
+    const { receive, session, told } = overriding({ requestBody: inspect });
+    receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
+    session.cancel();
+    expect(told).toEqual([]);
+  });
+});
