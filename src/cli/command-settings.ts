@@ -85,6 +85,7 @@ function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]
     trailers: settings.envoyTrailers,
     failureModeAllow: settings.envoyFailureModeAllow,
     disableImmediateResponse: settings.envoyDisableImmediateResponse,
+    allowContentLengthHeader: settings.envoyAllowContentLengthHeader,
     mutationRules: {
       allowAllRouting: settings.envoyMutationRulesAllowAllRouting,
       allowEnvoy: settings.envoyMutationRulesAllowEnvoy,

@@ -38,6 +38,11 @@ export interface EnvoyDeclaration {
   readonly failureModeAllow: boolean;
   /** `disable_immediate_response`: an immediate response is a protocol error. Default: false. */
   readonly disableImmediateResponse: boolean;
+  /**
+   * `allow_content_length_header` (Envoy 1.38 and later): Envoy keeps `content-length` in the body modes in which it else
+   * removes the header. It matters only if `mutationRules` protect `content-length`. Default: false.
+   */
+  readonly allowContentLengthHeader: boolean;
   /** `mutation_rules`: which headers may be changed. Default: Envoy's own. */
   readonly mutationRules: MutationRules;
 }
@@ -86,6 +91,7 @@ export const ENVOY_DEFAULTS: EnvoyDeclaration = {
   trailers: [],
   failureModeAllow: false,
   disableImmediateResponse: false,
+  allowContentLengthHeader: false,
   mutationRules: {
     allowAllRouting: false,
     allowEnvoy: false,
@@ -118,6 +124,7 @@ export function declareEnvoy(init: EnvoyDeclarationInit): EnvoyDeclaration {
     trailers: init.trailers ?? ENVOY_DEFAULTS.trailers,
     failureModeAllow: init.failureModeAllow ?? ENVOY_DEFAULTS.failureModeAllow,
     disableImmediateResponse: init.disableImmediateResponse ?? ENVOY_DEFAULTS.disableImmediateResponse,
+    allowContentLengthHeader: init.allowContentLengthHeader ?? ENVOY_DEFAULTS.allowContentLengthHeader,
     mutationRules: { ...ENVOY_DEFAULTS.mutationRules, ...definedOnly(mutationRules) },
   };
 }

@@ -1,5 +1,5 @@
 import type { BodyMode } from "./body-mode.ts";
-import type { MutationRules } from "./envoy-declaration.ts";
+import type { EnvoyDeclaration, MutationRules } from "./envoy-declaration.ts";
 import { type HeaderFields, hasHeader, joinedText } from "./headers.ts";
 import { streamsBody } from "./mode-override.ts";
 import { refuseByMutationRules } from "./mutation-rules.ts";
@@ -16,6 +16,8 @@ export interface BodyState {
 }
 
 const LENGTH = { name: "content-length" };
+const KEPT_WAY_OUT =
+  "or turn allow_content_length_header of Envoy's filter off, so that Envoy itself removes content-length";
 const WAY_OUT =
   "or configure the body mode STREAMED or FULL_DUPLEX_STREAMED, in which Envoy itself removes content-length";
 
@@ -28,11 +30,29 @@ export function protectsLength(rules: MutationRules): string | undefined {
  * Says why a body cannot be replaced by one of so many bytes: where Envoy buffers, it compares the length with a
  * `content-length` that the rules protect, and fails the transaction. Undefined if it can.
  */
-export function refuseLength({ mode, fields }: BodyState, bytes: number, rules: MutationRules): string | undefined {
-  if (!checksLength(mode)) return undefined;
+export function refuseLength(
+  { mode, fields }: BodyState,
+  bytes: number,
+  { mutationRules, allowContentLengthHeader }: EnvoyDeclaration,
+): string | undefined {
+  const isKept = allowContentLengthHeader && mode === "BUFFERED_PARTIAL";
+  if (!isKept && !checksLength(mode)) return undefined;
   const length = joinedText(fields, LENGTH.name);
-  const refusal = length === undefined || Number(length) === bytes ? undefined : protectsLength(rules);
-  return refusal && `the changed body has another length. ${refusal}; ${WAY_OUT}`;
+  const refusal = length === undefined || Number(length) === bytes ? undefined : protectsLength(mutationRules);
+  return refusal && `the changed body has another length. ${refusal}; ${isKept ? KEPT_WAY_OUT : WAY_OUT}`;
+}
+
+/**
+ * Says why a body that streams cannot be changed: Envoy keeps a `content-length` that the rules protect, so that a body of
+ * another length would be cut, or waited for. Undefined if it can.
+ */
+export function refuseKeptLength(
+  { fields }: BodyState,
+  { mutationRules, allowContentLengthHeader }: EnvoyDeclaration,
+): string | undefined {
+  if (!allowContentLengthHeader || !hasHeader(fields, LENGTH.name)) return undefined;
+  const refusal = protectsLength(mutationRules);
+  return refusal && `a body that streams may get another length. ${refusal}; ${KEPT_WAY_OUT}`;
 }
 
 /**

@@ -40,6 +40,7 @@ export interface Settings {
   readonly envoyTrailers: readonly Direction[];
   readonly envoyFailureModeAllow: boolean;
   readonly envoyDisableImmediateResponse: boolean;
+  readonly envoyAllowContentLengthHeader: boolean;
   readonly envoyMutationRulesAllowAllRouting: boolean;
   readonly envoyMutationRulesAllowEnvoy: boolean;
   readonly envoyMutationRulesDisallowSystem: boolean;
@@ -222,6 +223,11 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   envoyDisableImmediateResponse: {
     ...toggle(["envoy", "disableImmediateResponse"]),
     help: "Envoy's filter has disable_immediate_response",
+    fallback: "false",
+  },
+  envoyAllowContentLengthHeader: {
+    ...toggle(["envoy", "allowContentLengthHeader"]),
+    help: "Envoy's filter has allow_content_length_header",
     fallback: "false",
   },
   envoyMutationRulesAllowAllRouting: {

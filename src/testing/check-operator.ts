@@ -13,6 +13,7 @@ const DECLARATION: PropertiesOf<EnvoyDeclarationInit> = {
   trailers: true,
   failureModeAllow: true,
   disableImmediateResponse: true,
+  allowContentLengthHeader: true,
   mutationRules: true,
 };
 

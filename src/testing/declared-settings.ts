@@ -20,6 +20,7 @@ export function declaredSettings(settings: FilterSettings): EnvoyDeclaration {
     trailers,
     failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
     disableImmediateResponse: settings.disableImmediateResponse,
+    allowContentLengthHeader: settings.allowContentLengthHeader,
     mutationRules,
   });
 }

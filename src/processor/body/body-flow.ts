@@ -288,10 +288,11 @@ export class BodyFlow implements BodyScene {
     if (isSame) return work;
     const bytes = this.#pieces.reduce((sum, { length }) => sum + length, 0);
     const state = exchange.bodyState(directionOf(message.case));
-    const refusal = this.#watched ? undefined : refuseLength(state, bytes, exchange.declaration.mutationRules);
+    const refusal = this.#watched ? undefined : refuseLength(state, bytes, exchange.declaration);
     if (refusal !== undefined) return fault("mutation_not_allowed", `${this.#options.phase}: ${refusal}`);
     work.body = { pieces: this.#pieces };
-    if (plan.mode !== "STREAMED") dropHeaders(work, BODY_VALIDATORS);
+    // Envoy removes the length of a part by itself, unless it has allow_content_length_header.
+    if (plan.mode !== "STREAMED") dropHeaders(work, plan.mode === "BUFFERED_PARTIAL" ? BODY_HEADERS : BODY_VALIDATORS);
     return work;
   }
 

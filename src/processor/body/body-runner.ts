@@ -19,7 +19,7 @@ import {
   type PhaseMessage,
   trailerPhaseOf,
 } from "../../protocol/phase.ts";
-import { refuseLengthRemoval } from "../../protocol/protected-length.ts";
+import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/protected-length.ts";
 import { unreadFault } from "../../protocol/unread-body.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
@@ -318,6 +318,11 @@ export class BodyRunner {
     this.#looked[direction] = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
+    if (plan.changes && streamsBody(plan.mode) && !this.#watched) {
+      const { exchange } = this.#options;
+      const kept = refuseKeptLength(exchange.bodyState(direction), exchange.declaration);
+      if (kept !== undefined) return fault("mutation_not_allowed", `${phase}: ${kept}`);
+    }
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
     if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, BODY_HEADERS);
     return made.losesCodings && !this.#watched ? dropHeaders(headers, ["content-encoding"]) : undefined;
