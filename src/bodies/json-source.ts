@@ -3,6 +3,11 @@ import { readJsonText } from "./json-text.ts";
 
 /** A part of a text that more values share says nothing of where one of them comes from. */
 const MAX_OWNERS = 4;
+/**
+ * A container with many more items than another one is not what that one was before: comparing the two would take time in
+ * proportion to the larger one, again for each small container that shares an item with it.
+ */
+const MAX_TIMES_AS_MANY = 16;
 
 /** Thrown where a value stands in a text in several spellings, and which one is meant cannot be known. */
 export class AmbiguousNumber extends Error {}
@@ -51,7 +56,7 @@ export class JsonSource {
 
   /**
    * The container of the text that has the most in common with another one, which nothing is equal to. Undefined if none
-   * has, or several have as much.
+   * has, or several have as much. Containers with many times as many items do not count.
    *
    * @param among Containers to choose from. Default: all.
    */
@@ -62,7 +67,8 @@ export class JsonSource {
       const sharing = owners.get(part) ?? [];
       if (sharing.length > MAX_OWNERS) continue;
       for (const owner of sharing) {
-        if (owner.kind === node.kind && among?.has(owner) !== false) votes.set(owner, (votes.get(owner) ?? 0) + 1);
+        if (owner.kind !== node.kind || owner.items.length > MAX_TIMES_AS_MANY * node.items.length) continue;
+        if (among?.has(owner) !== false) votes.set(owner, (votes.get(owner) ?? 0) + 1);
       }
     }
     let best: JsonNode | undefined;

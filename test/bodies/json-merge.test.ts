@@ -119,4 +119,35 @@ describe("writeJson", () => {
     // Quadratic time would be four hundred times as much.
     expect(leastMs(20_000)).toBeLessThan(100 * Math.max(0.5, shallowMs));
   });
+
+  test.each<readonly [string, (length: number) => string, (value: Value) => Value]>([
+    ["elements that are wrapped", (n) => `[${numbers(n)}]`, (v) => v.map((each: Value) => [each, 1])],
+    ["elements that become one", (n) => `[${numbers(n)}]`, (v) => ({ list: v.map((each: Value) => [each]) })],
+    [
+      "members that become objects",
+      (n) => `{${members(n)}}`,
+      (v) => Object.entries(v).map(([k, each]) => ({ [k]: each })),
+    ],
+    ["elements in reverse", (n) => `[${numbers(n)}]`, (v) => [...v].reverse()],
+  ])("takes time in proportion to the text for %s", (_what, source, change) => {
+    const cpuMs = (length: number) => {
+      const text = source(length);
+      const value = change(JSON.parse(text));
+      const before = process.cpuUsage();
+      expect(writeJson(value, text)).toHaveProperty("text");
+      return process.cpuUsage(before).user / 1000;
+    };
+    const leastMs = (length: number) => Math.min(cpuMs(length), cpuMs(length), cpuMs(length));
+    const shortMs = leastMs(300);
+    // Quadratic time would be four hundred times as much.
+    expect(leastMs(6_000)).toBeLessThan(100 * Math.max(0.5, shortMs));
+  });
 });
+
+function numbers(length: number): string {
+  return Array.from({ length }, (_, index) => `${index}.10`).join();
+}
+
+function members(length: number): string {
+  return Array.from({ length }, (_, index) => `"k${index}":${index}.10`).join();
+}
