@@ -41,15 +41,23 @@ const MARKS = [
   { mark: UTF16BE_MARK, name: "utf-16be" },
 ] as const;
 
-/** The charset parameter of a `content-type`, in lower case; undefined if there is none. */
+/** A parameter of a `content-type` (RFC 9110 section 5.6.6): what is in front of its value, and the value, quoted or not. */
+const PARAMETER = /(;[ \t]*([^\s;="]+)[ \t]*=[ \t]*)(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/g;
+
+/** The first charset parameter of a `content-type`, in lower case; undefined if there is none. */
 export function charsetOf(contentType: string | undefined): string | undefined {
-  const [, quoted, token] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(contentType ?? "") ?? [];
-  return (quoted ?? token)?.trim().toLowerCase() || undefined;
+  for (const [, , name = "", quoted, token] of (contentType ?? "").matchAll(PARAMETER)) {
+    if (name.toLowerCase() !== "charset") continue;
+    return (quoted?.replaceAll(/\\(.)/g, "$1") ?? token)?.trim().toLowerCase() || undefined;
+  }
+  return undefined;
 }
 
-/** The same `content-type` with the charset UTF-8. */
+/** The same `content-type` with the charset UTF-8, in each of its charset parameters. */
 export function withUtf8Charset(contentType: string): string {
-  return contentType.replace(/(;\s*charset\s*=\s*)(?:"[^"]*"|[^\s;"]+)/i, "$1utf-8");
+  return contentType.replaceAll(PARAMETER, (parameter: string, start: string, name: string) =>
+    name.toLowerCase() === "charset" ? `${start}utf-8` : parameter,
+  );
 }
 
 /**

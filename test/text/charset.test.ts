@@ -24,6 +24,10 @@ describe("charsetOf", () => {
     ["text/plain; charset=", undefined],
     ['text/plain; charset=""', undefined],
     ["text/plain; xcharset=gbk", undefined],
+    ['multipart/mixed; boundary="; charset=gbk"', undefined],
+    ['multipart/mixed; boundary="\\"; charset=gbk"; charset=utf-16', "utf-16"],
+    ['text/plain; charset="g\\bk"', "gbk"],
+    ["text/plain; charset=gbk; charset=utf-16", "gbk"],
     ["text/plain", undefined],
     [undefined, undefined],
   ])("finds in %s the charset %s", (contentType, charset) => {
@@ -33,6 +37,8 @@ describe("charsetOf", () => {
   test.each([
     ["text/html; Charset=GBK; level=1", "text/html; Charset=utf-8; level=1"],
     ['text/html; charset="shift_jis"', "text/html; charset=utf-8"],
+    ['a/b; x="; charset=gbk"; charset="g\\bk"', 'a/b; x="; charset=gbk"; charset=utf-8'],
+    ["text/html; charset=gbk; charset=koi8-r", "text/html; charset=utf-8; charset=utf-8"],
   ])("is corrected to UTF-8 in %s", (contentType, corrected) => {
     expect(withUtf8Charset(contentType)).toBe(corrected);
   });
