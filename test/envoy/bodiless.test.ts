@@ -6,18 +6,34 @@ import { defineProcessor, type Processor, replaceJson, setHeader } from "../../s
 import { type BareUpstream, startBareUpstream } from "./bare-upstream.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "./rows/scene.ts";
+import { scripted } from "./rows/script-scenes.ts";
 import { type ServedScene, served } from "./rows/served.ts";
+import type { ScriptedServer } from "./scripted.ts";
 
 const MODES = ["BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED"] as const;
 const JSON_TYPE = "content-type: application/json\r\n";
 const VALIDATORS = ["etag", "accept-ranges", "content-md5", "content-length"] as const;
 const VALIDATED = `${JSON_TYPE}etag: "1"\r\naccept-ranges: bytes\r\ncontent-md5: x\r\ncontent-length: 6\r\n`;
 
+function filterOf(mode: string): JsonObject {
+  const trailers = mode === "FULL_DUPLEX_STREAMED" ? "SEND" : "SKIP";
+  return {
+    processing_mode: {
+      request_body_mode: mode,
+      response_body_mode: mode,
+      request_trailer_mode: trailers,
+      response_trailer_mode: trailers,
+    },
+  };
+}
+
 /** Responses by path. */
 const RESPONSES: Readonly<Record<string, string>> = {
   "/validated": `HTTP/1.1 200 OK\r\n${VALIDATED}\r\n`,
   "/not-modified": `HTTP/1.1 304 Not Modified\r\n${VALIDATED}\r\n`,
   "/length": `HTTP/1.1 200 OK\r\n${JSON_TYPE}content-length: 0\r\n\r\n`,
+  "/hints": `HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n${JSON_TYPE}content-length: 0\r\n\r\n`,
+  "/continue": `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n${JSON_TYPE}content-length: 0\r\n\r\n`,
   "/chunked": `HTTP/1.1 200 OK\r\n${JSON_TYPE}transfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
 };
 
@@ -53,6 +69,8 @@ interface Received {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Everything, as it came over HTTP/1. */
+  readonly text?: string;
 }
 
 /** Sends a request on a connection of its own, and reads until Envoy closes it. */
@@ -69,7 +87,7 @@ function overHttp1(port: number, line: string, rest: string): Promise<Received> 
       const [first = "", ...lines] = head.split("\r\n");
       const headers = lines.map((header) => header.split(": ", 2) as [string, string]);
       const content = body.join("\r\n\r\n").replace(/^0\r\n(\r\n)?$/, "");
-      resolve({ status: Number(first.split(" ")[1]), headers: Object.fromEntries(headers), body: content });
+      resolve({ status: Number(first.split(" ")[1]), headers: Object.fromEntries(headers), body: content, text });
     });
     socket.write(`${line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${JSON_TYPE}${rest}`, "latin1");
   });
@@ -121,21 +139,19 @@ describe.skipIf(envoyBinary === undefined)("a message without content behind a r
     const inits = new Map<string, SceneInit>();
     for (const [name, processor] of Object.entries(PROCESSORS))
       for (const mode of MODES) {
-        const trailers = mode === "FULL_DUPLEX_STREAMED" ? "SEND" : "SKIP";
-        const filter: JsonObject = {
-          processing_mode: {
-            request_body_mode: mode,
-            response_body_mode: mode,
-            request_trailer_mode: trailers,
-            response_trailer_mode: trailers,
-          },
-        };
         inits.set(`${name}-${mode}`, {
           server: served(processor, { adminListen: "off" }),
           upstreamPort: upstream.port,
-          filter,
+          filter: filterOf(mode),
         });
       }
+    for (const mode of ["NONE", "STREAMED", "FULL_DUPLEX_STREAMED"])
+      inits.set(`interim-${mode}`, {
+        server: scripted(),
+        upstreamPort: upstream.port,
+        filter: filterOf(mode),
+        manager: { proxy_100_continue: true },
+      });
     scenes = await startScenes(inits);
   }, 60_000);
 
@@ -147,6 +163,25 @@ describe.skipIf(envoyBinary === undefined)("a message without content behind a r
   const sceneOf = (name: string) => scenes.scenes.get(name) as Scene<ServedScene>;
   const faultsOf = (scene: Scene<ServedScene>) =>
     scene.server.logLines().filter(({ level }) => level !== "info" && level !== "debug");
+
+  test("that is interim (100 and 103) is not shown to a server in any mode", async () => {
+    for (const mode of ["NONE", "STREAMED", "FULL_DUPLEX_STREAMED"]) {
+      for (const [index, path] of ["/hints", "/continue"].entries()) {
+        const scene = scenes.scenes.get(`interim-${mode}`) as Scene<ScriptedServer>;
+        const { status, text } = await overHttp1(scene.port, `GET ${path}`, "\r\n");
+        const call = await scene.server.call(index);
+        expect(call.kinds, `${mode} ${path}`).toEqual(["requestHeaders", "responseHeaders"]);
+        const last = call.events.flatMap((event) => (event.kind === "received" ? [event.message.request] : [])).at(-1);
+        const fields = last?.case === "responseHeaders" ? (last.value.headers?.headers ?? []) : [];
+        const shown = Object.fromEntries(fields.map(({ key, rawValue }) => [key, Buffer.from(rawValue).toString()]));
+        expect(shown, `${mode} ${path}`).toMatchObject({ ":status": "200" });
+        expect(shown).not.toHaveProperty("link");
+        // The client gets the interim response and the final one.
+        const interim = path === "/hints" ? 103 : 100;
+        expect([status, /^HTTP\/1.1 200 OK\r$/m.test(text ?? "")], `${mode} ${path}`).toEqual([interim, true]);
+      }
+    }
+  });
 
   for (const mode of MODES) {
     test.each(Object.keys(FRAMINGS))(
