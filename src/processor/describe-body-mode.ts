@@ -22,10 +22,23 @@ export function claimName({ handler }: BodyClaim, processor: string, direction: 
 /** Chooses the mode of a direction's body for all of its handlers. */
 export function bodyModeNeed(
   claims: readonly BodyClaim[],
-  { bufferLimitBytes: declaredBytes }: EnvoyDeclaration,
+  declaration: EnvoyDeclaration,
   nameOf: (claim: BodyClaim) => string,
 ): BodyModeNeed {
   if (claims.length === 0) return { mode: "NONE", why: ["nobody handles it"], alternatives: [] };
+  const need = contentModeNeed(claims, declaration, nameOf);
+  // With overrides the server itself asks for NONE where a tunnel comes.
+  if (declaration.allowModeOverride !== false) return need;
+  const where = need.mode === "BUFFERED" ? CLOSED_TUNNELS : HELD_TUNNELS;
+  return { ...need, alternatives: [...need.alternatives, { mode: "NONE", where }] };
+}
+
+/** The mode for messages that have a body. */
+function contentModeNeed(
+  claims: readonly BodyClaim[],
+  { bufferLimitBytes: declaredBytes }: EnvoyDeclaration,
+  nameOf: (claim: BodyClaim) => string,
+): BodyModeNeed {
   const needs = needsOf(claims);
   const bufferLimitBytes = declaredBytes ?? ENVOY_BUFFER_LIMIT_BYTES;
   const because = (why: string, some: (claim: BodyClaim) => boolean) =>
@@ -41,7 +54,7 @@ export function bodyModeNeed(
         alternatives: [
           {
             mode: "FULL_DUPLEX_STREAMED",
-            where: `bodies above Envoy's buffer limit (${bufferLimitBytes}) have to be seen, or tunnels (WebSocket, CONNECT) opened: Envoy opens none in BUFFERED`,
+            where: `bodies above Envoy's buffer limit (${bufferLimitBytes}) have to be seen`,
           },
           ...others,
         ],
@@ -90,6 +103,11 @@ const ON_DEMAND = {
   where:
     "allow_mode_override is set and declared, and no configured mode is FULL_DUPLEX_STREAMED: bodies are asked for",
 } as const;
+
+const CLOSED_TUNNELS =
+  "the route has tunnels (WebSocket, CONNECT), which are not bodies: in BUFFERED Envoy does not open them";
+const HELD_TUNNELS =
+  "the route has tunnels (WebSocket, CONNECT), which are not bodies, and Envoy is 1.39, which does not open them in this mode";
 
 /** An author who names no `maxBytes` takes what Envoy buffers; one who lets pass what is larger has to get it. */
 function fitsBuffer(claims: readonly BodyClaim[], bufferLimitBytes: number): boolean {

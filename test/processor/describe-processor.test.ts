@@ -5,6 +5,7 @@ import { hello } from "../../src/builtin/hello.ts";
 import { appendChunk, compose, defineProcessor, type Processor } from "../../src/index.ts";
 import { describeProcessor, type ModeField } from "../../src/processor/describe-processor.ts";
 import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
+import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { simulate } from "../../src/testing/simulate.ts";
 import { UPPER, type UpperKind, upperProcessor } from "./body/upper.ts";
 
@@ -214,4 +215,24 @@ test("a description is plain data", () => {
     { name: "hello", onFault: "closed", isTightened: true, timeoutMs: 150, bodies: [] },
     { name: "b", phases: ["requestBody", "responseBody"], bodies: [{ phase: "requestBody", read: "stream" }, {}] },
   ]);
+});
+
+describe("tunnels in the description of a body mode", () => {
+  const where = (processor: Processor, init: Parameters<typeof declareEnvoy>[0] = {}) => {
+    const { processingMode } = describeProcessor(runRules(processor, { declaration: declareEnvoy(init) }));
+    const alternatives = processingMode.flatMap((need) => need.alternatives);
+    return alternatives.filter(({ where }) => where.includes("tunnels")).map(({ mode, where }) => [mode, where]);
+  };
+  const whole = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => undefined } });
+  const chunks = defineProcessor({ name: "p", requestBody: { read: "chunks", chunk: () => undefined } });
+
+  test("NONE is named for their routes beside BUFFERED and beside the streaming modes", () => {
+    expect(where(whole)).toEqual([["NONE", expect.stringContaining("in BUFFERED Envoy does not open them")]]);
+    expect(where(chunks)).toEqual([["NONE", expect.stringContaining("Envoy is 1.39")]]);
+  });
+
+  test("nothing is said if overrides are declared, or if no handler has a body", () => {
+    expect(where(whole, { allowModeOverride: true })).toEqual([]);
+    expect(where(defineProcessor({ name: "p", requestHeaders: () => undefined }))).toEqual([]);
+  });
 });
