@@ -1,12 +1,12 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answer.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
-import { BODY_HEADERS, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
+import { BODY_HEADERS, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { contentOf, tellsOfBody } from "../../protocol/framing-rules.ts";
 import { type HeaderFields, headerFields } from "../../protocol/headers.ts";
-import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
+import type { ModeOverride } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
   bodyPhaseOf,
@@ -15,11 +15,8 @@ import {
   type HeaderMessage,
   isBodyPhase,
   isHeaderMessage,
-  isHeaderPhase,
   type PhaseMessage,
-  trailerPhaseOf,
 } from "../../protocol/phase.ts";
-import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/protected-length.ts";
 import { unreadFault } from "../../protocol/unread-body.ts";
 import { dropHeaders } from "../drop-headers.ts";
 import type { SendEarly } from "../early-answers.ts";
@@ -30,8 +27,9 @@ import type { RunRules } from "../run-rules.ts";
 import { type ActiveClaim, activeClaims, refuseBeginning, refusePart } from "./active-claims.ts";
 import { blamePlan } from "./blame-plan.ts";
 import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "./body-budget.ts";
-import { type BodyClaim, type BodyClaims, needsOf } from "./body-claims.ts";
+import type { BodyClaim, BodyClaims } from "./body-claims.ts";
 import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts";
+import { BodyModes, type Planned } from "./body-modes.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { bodyStages, losesCodings } from "./body-stages.ts";
 import { LateScene } from "./late-scene.ts";
@@ -75,12 +73,12 @@ export class BodyRunner {
   readonly #flows: Record<Direction, BodyFlow | undefined> = { request: undefined, response: undefined };
   readonly #opened: Record<Direction, boolean> = { request: false, response: false };
   readonly #closed: Record<Direction, boolean> = { request: false, response: false };
-  /** The body modes that effects of header handlers chose. */
-  readonly #chosen: Record<Direction, OverrideBodyMode | undefined> = { request: undefined, response: undefined };
+  readonly #modes: BodyModes;
   readonly #looked: Record<Direction, boolean> = { request: false, response: false };
 
   constructor(options: BodyRunnerOptions) {
     this.#options = options;
+    this.#modes = new BodyModes(options.exchange, options.rules.shadow);
     this.#budget = new StreamBudget(options.budget ?? DEFAULT_BODY_BUDGET);
   }
 
@@ -180,7 +178,7 @@ export class BodyRunner {
     const phase = bodyPhaseOf(message.case);
     const { exchange, claims } = this.#options;
     const direction = directionOf(phase);
-    if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#choose(answer.chosenModes);
+    if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#modes.choose(answer.chosenModes);
     // A handler that nobody waits for any more has come to its end after all.
     if (claims[direction].length === 0 || this.#closed[direction]) return answer;
     const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
@@ -195,11 +193,6 @@ export class BodyRunner {
     return this.heldHeaders(direction) === undefined ? work : HELD;
   }
 
-  #choose({ requestBody, responseBody }: ModeOverride): void {
-    this.#chosen.request = requestBody ?? this.#chosen.request;
-    this.#chosen.response = responseBody ?? this.#chosen.response;
-  }
-
   /** Makes the flow of a body, where there is one to be; a value where there cannot be. */
   #openFlow(phase: BodyPhase, headers: PhaseWork | undefined): StageEnd | undefined {
     const { exchange, chain } = this.#options;
@@ -210,7 +203,7 @@ export class BodyRunner {
     const active = activeClaims(phase, scene, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) {
-      if (headers) this.#askForNone(phase, headers);
+      if (headers) this.#modes.askForNone(phase, headers);
       return undefined;
     }
     if (bodyBytes === 0) {
@@ -218,7 +211,7 @@ export class BodyRunner {
       return this.#refuse(problem, { phase, headers, mode: exchange.bodyMode(direction) });
     }
     const claims = active.map(({ claim }) => claim);
-    const plan = this.#plan(phase, claims, { headers, bodyBytes });
+    const plan = this.#modes.plan(phase, claims, { headers, bodyBytes });
     if (plan.kind === "fault") {
       const problem = blamePlan(plan, claims, (index) => chain.nameOf(index));
       // A body that Envoy does not send, or whose pieces are messages, does not show that it is empty.
@@ -257,13 +250,17 @@ export class BodyRunner {
       );
     }
     if (watching.length === 0) {
-      this.#askForNone(phase, headers);
+      this.#modes.askForNone(phase, headers);
       return undefined;
     }
     const claims = watching.map(({ claim }) => claim);
     // Envoy would wait for the end of a tunnel that it buffers.
     const isBuffered = exchange.bodyMode(direction)?.startsWith("BUFFERED");
-    const plan = this.#plan(phase, claims, { headers, bodyBytes: undefined, ...(isBuffered && { mode: "NONE" }) });
+    const plan = this.#modes.plan(phase, claims, {
+      headers,
+      bodyBytes: undefined,
+      ...(isBuffered && { mode: "NONE" }),
+    });
     if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "run")
       return this.#startFlow({ phase, plan, active: watching, scene, headers, bodyBytes: undefined, fields: [] });
@@ -276,7 +273,7 @@ export class BodyRunner {
     const direction = directionOf(phase);
     const isFull = (this.#options.exchange.bodyBytes(direction) ?? 0) > 0;
     if (isFull || problem.kind !== "fault") return problem;
-    const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.#watched;
+    const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.#modes.watched;
     const heldHeaders = holds ? headers : undefined;
     const plan = refusingPlan(mode, { holdsHeaders: heldHeaders !== undefined, override });
     const flow = this.#newFlow({ phase, plan, active: [], bodyBytes: undefined, heldHeaders });
@@ -292,9 +289,9 @@ export class BodyRunner {
     const direction = directionOf(phase);
     const active = activeClaims(phase, new LateScene(), this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
-    if (active.length === 0 || this.#watched) return headers;
+    if (active.length === 0 || this.#modes.watched) return headers;
     const claims = active.map(({ claim }) => claim);
-    const plan = this.#plan(phase, claims, { headers, bodyBytes: exchange.declaredBytes(direction) });
+    const plan = this.#modes.plan(phase, claims, { headers, bodyBytes: exchange.declaredBytes(direction) });
     if (plan.kind !== "run" || !plan.changes) return headers;
     const loses = losesCodings(active, { fields: this.#fieldsOf(direction), endKnown: plan.endKnown });
     dropHeaders(headers, loses ? [...BODY_HEADERS, "content-encoding"] : BODY_HEADERS);
@@ -318,14 +315,11 @@ export class BodyRunner {
     this.#looked[direction] = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
-    if (plan.changes && streamsBody(plan.mode) && !this.#watched) {
-      const { exchange } = this.#options;
-      const kept = refuseKeptLength(exchange.bodyState(direction), exchange.declaration);
-      if (kept !== undefined) return fault("mutation_not_allowed", `${phase}: ${kept}`);
-    }
+    const kept = this.#modes.keptLength(phase, plan);
+    if (kept !== undefined) return kept;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
-    if (plan.changes && leavesFirst && !this.#watched) dropHeaders(headers, BODY_HEADERS);
-    return made.losesCodings && !this.#watched ? dropHeaders(headers, ["content-encoding"]) : undefined;
+    if (plan.changes && leavesFirst && !this.#modes.watched) dropHeaders(headers, BODY_HEADERS);
+    return made.losesCodings && !this.#modes.watched ? dropHeaders(headers, ["content-encoding"]) : undefined;
   }
 
   #newFlow({ active, ...how }: NewFlow): BodyFlow {
@@ -333,7 +327,7 @@ export class BodyRunner {
     return new BodyFlow({
       ...how,
       exchange,
-      watched: this.#watched,
+      watched: this.#modes.watched,
       budget: this.#budget,
       pending: (index) => owner.handlerPending(directionOf(how.phase), index),
       sendEarly,
@@ -374,62 +368,6 @@ export class BodyRunner {
       claims.map(({ index }) => chain.nameOf(index)),
     );
   }
-
-  #plan(phase: BodyPhase, claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
-    const { exchange } = this.#options;
-    return planBody({
-      phase,
-      needs: needsOf(claims),
-      mode: mode ?? exchange.bodyMode(directionOf(phase)),
-      chosen: this.#chosen[directionOf(phase)],
-      bodyBytes,
-      answersHeaders: headers !== undefined,
-      watched: this.#watched,
-      bufferLimitBytes: exchange.declaration.bufferLimitBytes,
-      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, headers),
-    });
-  }
-
-  /** Envoy keeps the length of a body that it was configured to hold, or not to send, and is then told to stream. */
-  #lengthBars(phase: BodyPhase, mode: OverrideBodyMode, claims: readonly BodyClaim[]): string | undefined {
-    const { exchange } = this.#options;
-    if (!needsOf(claims).changes || !streamsBody(mode)) return undefined;
-    return refuseLengthRemoval(exchange.bodyState(directionOf(phase)), exchange.declaration.mutationRules);
-  }
-
-  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined): ModeOverride | string {
-    if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
-    const { exchange } = this.#options;
-    const { case: answered } = headers.message;
-    const wanted = { ...headers.modeOverride, [phase]: mode };
-    const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
-    const hidesEnd = mode === "STREAMED" && exchange.bodyBytes(directionOf(phase)) === undefined;
-    const told = hidesEnd ? resolve({ [trailerPhaseOf(phase)]: "SEND" }) : undefined;
-    return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
-  }
-
-  /** The body of nobody need not come at all. */
-  #askForNone(phase: BodyPhase, headers: PhaseWork): void {
-    const { exchange } = this.#options;
-    const mode = exchange.bodyMode(directionOf(phase));
-    if (this.#watched || this.#chosen[directionOf(phase)] !== undefined) return;
-    if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
-    const override = this.#override(phase, "NONE", headers);
-    if (typeof override !== "string") headers.modeOverride = override;
-  }
-
-  get #watched(): boolean {
-    return this.#options.rules.shadow || this.#options.exchange.observabilityMode;
-  }
-}
-
-/** What a body is planned by. */
-interface Planned {
-  readonly headers: PhaseWork | undefined;
-  /** Bytes of the body, where they are known. */
-  readonly bodyBytes: number | undefined;
-  /** Default: the mode in force. */
-  readonly mode?: BodyMode | undefined;
 }
 
 interface FlowStart extends Planned {
