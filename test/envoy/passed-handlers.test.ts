@@ -54,6 +54,15 @@ function holder(onFault: FaultPolicy): Processor {
   });
 }
 
+/** Replaces each piece of a request body. */
+const shouter: Processor = defineProcessor({
+  name: "shouter",
+  timeoutMs: 3_000,
+  // All of the body is there when the headers are answered.
+  requestHeaders: () => delay(100).then(() => undefined),
+  requestBody: { read: "chunks", chunk: (bytes) => bytes.map((byte) => byte + 1) },
+});
+
 /** Reads a whole request body. */
 function reader(required: boolean): Processor {
   return defineProcessor({
@@ -149,6 +158,7 @@ const inits = {
   ...(isSince("1.38") && {
     grpcRequired: { server: served(reader(true)), ...modes({ request_body_mode: "GRPC" }) },
     grpcOptional: { server: served(reader(false)), ...modes({ request_body_mode: "GRPC" }) },
+    grpcChanged: { server: served(shouter), ...modes({ request_body_mode: "GRPC" }) },
   }),
 } as const satisfies Record<string, SceneInit<ServedScene>>;
 
@@ -328,6 +338,20 @@ describe.skipIf(envoyBinary === undefined)("handlers that Envoy passes over", ()
     async () => {
       const { status } = await scene("grpcOptional" as never).send({ method: "POST", body: "all of it" });
       expect([status, scene("grpcOptional" as never).upstream.at(-1)?.body]).toEqual([200, "all of it"]);
+    },
+  );
+
+  test.skipIf(!isSince("1.38"))(
+    "a gRPC body in GRPC mode is sent if it is complete, and a streamed_response does not change it",
+    async () => {
+      const { upstream, open, counters, server } = scene("grpcChanged" as never);
+      const request = open({ method: "POST", headers: { "content-type": "application/grpc", te: "trailers" } });
+      request.write("a gRPC body");
+      request.end();
+      await request.outcome;
+      expect(upstream.at(-1)?.body).toBe("a gRPC body");
+      expect(await server.metric('ext_proc_messages_total{phase="requestBody",origin="envoy"}')).toBe(1);
+      expect((await counters()).spurious_msgs_received ?? 0).toBe(0);
     },
   );
 });
