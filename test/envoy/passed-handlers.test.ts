@@ -59,7 +59,9 @@ const shouter: Processor = defineProcessor({
   name: "shouter",
   timeoutMs: 3_000,
   // All of the body is there when the headers are answered.
-  requestHeaders: () => delay(100).then(() => undefined),
+  async requestHeaders() {
+    await delay(100);
+  },
   requestBody: { read: "chunks", chunk: (bytes) => bytes.map((byte) => byte + 1) },
 });
 
