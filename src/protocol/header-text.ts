@@ -51,7 +51,9 @@ export function refuseHeaderText(text: string, bytes: Uint8Array): string | unde
 }
 
 function encodeHeader(text: string): Uint8Array {
-  return hasEscapes(text) ? escapedBytes(text) : utf8Bytes(text);
+  const bytes = utf8Bytes(text);
+  // As many bytes as units: ASCII, as most values are.
+  return bytes.length === text.length || !hasEscapes(text) ? bytes : escapedBytes(text);
 }
 
 /** Text as UTF-8. The bytes may lie in memory with others. */
