@@ -41,8 +41,9 @@ describe("a header value that is copied", () => {
       ],
     });
     fc.assert(
-      fc.property(valueArbitrary, fc.uint8Array({ min: 0x21, max: 0xff, maxLength: 8 }), (value, rest) => {
-        const path = [0x2f, ...rest.filter((byte) => byte !== 0x7f)];
+      fc.property(valueArbitrary, fc.uint8Array({ min: 0x21, max: 0x7e, maxLength: 8 }), (value, rest) => {
+        // The path of a client has no other bytes: Envoy refuses them.
+        const path = [0x2f, ...rest.filter((byte) => byte !== 0x23)];
         const { receive, answers } = recordSession(copying);
         receive(
           headersOf("requestHeaders", [
