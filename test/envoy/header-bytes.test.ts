@@ -23,7 +23,8 @@ const raw = (before: string, byte: number, after: string) => ({
   hex: `${Buffer.from(before).toString("hex")}${hex(byte)}${Buffer.from(after).toString("hex")}`,
 });
 /** The 256 bytes that are in a table, or not. */
-const bytesOf = (table: AllowedBytes, wanted = true) => [...table.keys()].filter((byte) => (table[byte] === 1) === wanted);
+const bytesOf = (table: AllowedBytes, wanted = true) =>
+  [...table.keys()].filter((byte) => (table[byte] === 1) === wanted);
 const both = (table: AllowedBytes, other: AllowedBytes) => bytesOf(table, false).filter((byte) => other[byte]);
 
 function batches(bytes: readonly number[]): number[][] {
