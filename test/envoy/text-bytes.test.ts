@@ -14,7 +14,7 @@ const hex = (byte: number) => byte.toString(16).padStart(2, "0");
 const raw = (before: string, byte: number, after: string) => ({
   hex: `${Buffer.from(before).toString("hex")}${hex(byte)}${Buffer.from(after).toString("hex")}`,
 });
-const bytesOf = (table: AllowedBytes, wanted = true) => ALL.filter((byte) => table[byte] === wanted);
+const bytesOf = (table: AllowedBytes, wanted = true) => ALL.filter((byte) => (table[byte] === 1) === wanted);
 const isDigit = (byte: number) => byte >= 0x30 && byte <= 0x39;
 /** A mutation takes 100 headers. */
 const batches = (bytes: readonly number[]) =>
