@@ -17,7 +17,6 @@ import {
   type PhaseMessage,
   phaseOf,
 } from "../protocol/phase.ts";
-import { describeSummary } from "./answer-summary.ts";
 import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { BodyWait } from "./body-wait.ts";
@@ -25,16 +24,15 @@ import { decideFault, directionOfFault } from "./decide-fault.ts";
 import type { Processor } from "./definition.ts";
 import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
 import { earlyAnswers } from "./early-answers.ts";
-import type { FaultOutcome } from "./fault-policy.ts";
 import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { PassedHandlers, unsentPlace } from "./passed-handlers.ts";
 import { HandlerChain } from "./run-handlers.ts";
 import { runMessage } from "./run-message.ts";
 import { defaultRunRules, type RunRules, runRules } from "./run-rules.ts";
-import type { HandlerPlace, SessionEnd, SessionResult, UnenforcedReason } from "./session-observer.ts";
+import type { SessionResult } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { type SessionRecord, sessionRecord } from "./session-record.ts";
+import { SessionReport } from "./session-report.ts";
 import type { SessionLinks } from "./session-set.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
 import { TransactionScope } from "./transaction.ts";
@@ -55,12 +53,11 @@ export class Session implements AnswerOwner, BodyOwner {
   readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
   readonly #queues = new DirectionQueues();
+  readonly #report: SessionReport;
   /** Where answers go that Envoy does not get, in shadow and observability mode. */
   #imagined: ImaginedExchange | undefined;
-  #record: SessionRecord | undefined;
   #late: LateHandlers | undefined;
   #bodyWait: BodyWait | undefined;
-  #fault: Fault | undefined;
   #begun = false;
   /** The phase that was answered last, and the stretch of the thread's time in which it was. */
   #answeredPhase: Phase | undefined;
@@ -76,6 +73,7 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#options = options;
     this.#rules = rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
     this.#timers = timers;
+    this.#report = new SessionReport(this.#rules, options);
     this.#exchange = new Exchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options, options.observer);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
@@ -134,7 +132,7 @@ export class Session implements AnswerOwner, BodyOwner {
    */
   cancel(isDone = false): void {
     if (this.#over) return;
-    if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#tellFault(this.#passed.neverSent(), "too_late");
+    if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#report.fault(this.#passed.neverSent(), "too_late");
     const isUnanswered = this.#owes;
     if (!isUnanswered && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
     this.#end(isUnanswered ? "unanswered" : "completed");
@@ -159,7 +157,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   bodyUnseen(phase: BodyPhase, processors: readonly string[]): void {
-    for (const processor of processors) this.#unenforced("body_not_sent", phase, unsentPlace(processor, phase));
+    for (const processor of processors) this.#report.unenforced("body_not_sent", phase, unsentPlace(processor, phase));
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
@@ -208,7 +206,7 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#options.observer?.message(opened.case, this.#options.origin);
     this.#options.threadWatch?.enter();
     if (!this.#begun && !this.#passes) this.#begin(message);
-    if (unasked !== undefined) this.#unenforced("override_ignored", unasked);
+    if (unasked !== undefined) this.#report.unenforced("override_ignored", unasked);
     const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
     if (left !== undefined) {
       this.#failed(left, opened);
@@ -229,7 +227,7 @@ export class Session implements AnswerOwner, BodyOwner {
   #begin(message: ProcessingRequest): void {
     this.#begun = true;
     if (this.#rules.shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
-    this.#record = sessionRecord(message, { rules: this.#rules, timers: this.#timers, options: this.#options });
+    this.#report.begin(message, this.#timers);
   }
 
   #takeWaiting(queue: DirectionQueue): void {
@@ -258,9 +256,9 @@ export class Session implements AnswerOwner, BodyOwner {
       }
       return;
     }
-    if (this.#exchange.immediateObstacle) this.#unenforced("immediate_response_too_late", "immediateResponse");
+    if (this.#exchange.immediateObstacle) this.#report.unenforced("immediate_response_too_late", "immediateResponse");
     // Behind an immediate response nothing shows whether Envoy took it.
-    if (this.#options.threadWatch?.isHeld) this.#tellFault(this.#passed.tooLate(message.case), "too_late");
+    if (this.#options.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
@@ -268,10 +266,7 @@ export class Session implements AnswerOwner, BodyOwner {
   /** Tells what would have happened, and lets the message pass. */
   #pretend(imagined: ImaginedExchange, message: PhaseMessage, answer: Answer): void {
     const summary = imagined.answer(message, answer);
-    if (summary !== undefined) {
-      this.#record?.pretended(message.case, summary);
-      this.#unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
-    }
+    if (summary !== undefined) this.#report.pretended(message, summary);
     this.#send(this.#exchange.answer(message, CONTINUE));
     // Nothing more would have come. Whoever only watches goes on watching.
     if (answer.kind === "immediate" && this.#rules.shadow) this.#passes = true;
@@ -279,7 +274,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
     if (message) {
-      this.#record?.sent(message.case, responses);
+      this.#report.sent(message, responses);
       this.#answeredPhase = message.case;
       this.#answeredIn = this.#options.threadWatch?.stretch ?? 0;
     }
@@ -294,10 +289,10 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return;
     const exchange = this.#exchange;
     const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
-    this.#tellFault(failure, outcome);
-    if (exchange.observabilityMode) this.#unenforced("observability_mode", `fault ${failure.code}`);
-    else if (this.#rules.shadow) this.#unenforced("shadow", `fault ${failure.code}`);
-    else if (failure.code === "immediate_response_disabled") this.#unenforced(failure.code, "immediateResponse");
+    this.#report.fault(failure, outcome);
+    if (exchange.observabilityMode) this.#report.unenforced("observability_mode", `fault ${failure.code}`);
+    else if (this.#rules.shadow) this.#report.unenforced("shadow", `fault ${failure.code}`);
+    else if (failure.code === "immediate_response_disabled") this.#report.unenforced(failure.code, "immediateResponse");
     switch (outcome) {
       case "passed":
       case "shadow":
@@ -325,13 +320,6 @@ export class Session implements AnswerOwner, BodyOwner {
   get #passed(): PassedHandlers {
     const [rules, exchange, queues, bodies] = [this.#rules, this.#exchange, this.#queues, this.#bodies];
     return new PassedHandlers({ rules, exchange, queues, bodies, options: this.#options });
-  }
-
-  #tellFault(failure: Fault | undefined, outcome: FaultOutcome): void {
-    if (failure === undefined) return;
-    this.#fault ??= failure;
-    this.#record?.failed(outcome);
-    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
   }
 
   /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
@@ -363,16 +351,12 @@ export class Session implements AnswerOwner, BodyOwner {
     return queue.abandon(this.#late);
   }
 
-  #unenforced(reason: UnenforcedReason, wanted: string, place?: HandlerPlace): void {
-    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin, place);
-  }
-
   #endIfDone(): void {
     if (!this.#halfClosed || this.running) return;
     // Nothing more comes that it waits for: Envoy does so where its client went away.
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
     if (this.#options.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
-      this.#tellFault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
+      this.#report.fault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
     if (!this.#owes && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
     this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
   }
@@ -390,7 +374,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
     this.#isEnding = false;
-    this.#tellFault(lost, "bytes_lost");
+    this.#report.fault(lost, "bytes_lost");
     const waiting = ended === "unanswered" ? this.#passed.waiting() : undefined;
     for (const direction of DIRECTIONS) {
       this.#queues.of(direction).waiting.length = 0;
@@ -399,13 +383,9 @@ export class Session implements AnswerOwner, BodyOwner {
     }
     this.#scope.end();
     this.#options.sessions?.delete(this);
-    const { observer, outlet, origin } = this.#options;
-    const result = this.#fault === undefined ? ended : "fault";
     const observed = this.#exchange.observabilityMode || undefined;
-    const end: SessionEnd = { result, fault: this.#fault, error, observed, waiting };
-    observer?.ended(end, origin);
-    this.#record?.tellEnd(end, { scope: this.#scope, chain: this.#chain, options: this.#options });
-    outlet.ended(end);
+    const end = { result: ended, error, observed, waiting };
+    this.#options.outlet.ended(this.#report.end(end, this.#scope, this.#chain));
     // A handler that never settles would keep it.
     if (this.late) this.#scope.forget();
   }

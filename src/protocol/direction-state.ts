@@ -1,4 +1,4 @@
-import type { HttpHeaders, ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type BodyMode, returnsBody } from "./body-mode.ts";
 import { framingOf, type MessageFraming } from "./framing-rules.ts";
 import { HeaderIndex } from "./header-index.ts";
@@ -54,7 +54,6 @@ export class DirectionState {
   /** The mode in force. */
   mode: BodyMode | undefined;
   headers: HttpHeaders | undefined;
-  attributes: ProcessingRequest["attributes"] | undefined;
   #direction: Direction = "request";
   /** The headers as they came, apart from a message that a handler may write into. */
   #original: HeaderFields | undefined;

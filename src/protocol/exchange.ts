@@ -1,6 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
   HttpBody,
   HttpHeaders,
@@ -10,15 +9,15 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Accepted } from "./accepted.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "./answer.ts";
-import { findAttribute, isEmpty, ownValue } from "./attributes.ts";
+import { isEmpty } from "./attributes.ts";
 import { type BodyMode, configuredBodyMode, returnsBody } from "./body-mode.ts";
 import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "./envoy-declaration.ts";
 import { fault } from "./fault.ts";
-import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
+import type { MessageFraming } from "./framing-rules.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import type { HeaderFields } from "./headers.ts";
-import { type ModeOverride, type Modes, resolveModeOverride, streamsBody } from "./mode-override.ts";
+import { type ModeOverride, type Modes, resolveModeOverride } from "./mode-override.ts";
 import { neutralBodyAnswers } from "./neutral-answer.ts";
 import { OverrideWatch } from "./override-watch.ts";
 import { passedOver, runsAhead } from "./passed-over.ts";
@@ -33,7 +32,8 @@ import {
   type Phase,
   type PhaseMessage,
 } from "./phase.ts";
-import { type BodyState, protectsLength } from "./protected-length.ts";
+import { type BodyState, dropsLength, protectsLength } from "./protected-length.ts";
+import { TransactionContext } from "./transaction-context.ts";
 import { unreadFault } from "./unread-body.ts";
 import type { WorkingHead } from "./working-head.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "./write-answer.ts";
@@ -82,7 +82,8 @@ export class Exchange {
   #sendsBodyAtOnce = false;
   /** There once an override was sent. */
   #overrides: OverrideWatch | undefined;
-  #metadata: Metadata | undefined;
+  /** There once Envoy sent attributes or metadata. */
+  #context: TransactionContext | undefined;
   readonly #directions: Record<Direction, DirectionState> = {
     request: new DirectionState(),
     response: new DirectionState(),
@@ -123,23 +124,19 @@ export class Exchange {
     return this.#state(direction).changeHead(changes);
   }
 
-  /**
-   * An attribute that Envoy sent with either direction. It sends each once, with the direction's first message; where
-   * both directions have it, the response's value is the later one.
-   */
+  /** An attribute that Envoy sent with either direction. */
   attribute(name: string): JsonValue | undefined {
-    const { request, response } = this.#directions;
-    return findAttribute(response.attributes, name) ?? findAttribute(request.attributes, name);
+    return this.#context?.attribute(name);
   }
 
   /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
   metadata(namespace: string): JsonObject | undefined {
-    return ownValue(this.#metadata?.filterMetadata, namespace);
+    return this.#context?.metadata(namespace);
   }
 
   /** Typed dynamic metadata, likewise. */
   typedMetadata(namespace: string): Any | undefined {
-    return ownValue(this.#metadata?.typedFilterMetadata, namespace);
+    return this.#context?.typedMetadata(namespace);
   }
 
   /** Why an immediate response would not reach the client by now; undefined where it would. */
@@ -240,7 +237,10 @@ export class Exchange {
     state.rank = rank;
     state.ended = endsDirection(request);
     if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
-    this.#remember(message, state);
+    if (message.metadataContext !== undefined || !isEmpty(message.attributes)) {
+      this.#context ??= new TransactionContext();
+      this.#context.remember(message, direction);
+    }
     if (!this.#observed) {
       this.owed++;
       state.owed++;
@@ -304,7 +304,9 @@ export class Exchange {
         }
         // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
         if (answer.wholeBody) state.end();
-        return [headersAnswer(message.case, answer, this.#dropsLength(state, answer))];
+        return [
+          headersAnswer(message.case, answer, dropsLength(state, answer.headerChanges, this.declaration.mutationRules)),
+        ];
       case "requestBody":
       case "responseBody":
         return isNeutralBody(answer)
@@ -392,24 +394,5 @@ export class Exchange {
     this.owed = 0;
     this.#directions.request.owed = 0;
     this.#directions.response.owed = 0;
-  }
-
-  #remember(message: ProcessingRequest, state: DirectionState): void {
-    if (!isEmpty(message.attributes)) state.attributes = message.attributes;
-    if (message.metadataContext === undefined) return;
-    this.#metadata = message.metadataContext;
-    // These bytes lie in the message's own, which may be written over once a piece of a body is answered.
-    const { typedFilterMetadata } = message.metadataContext;
-    if (isEmpty(typedFilterMetadata)) return;
-    for (const any of Object.values(typedFilterMetadata)) any.value = any.value.slice();
-  }
-
-  /** Envoy takes the length away itself where it was configured to stream, and keeps it where it was told to later. */
-  #dropsLength(state: DirectionState, { headerChanges }: ContinueAnswer): boolean {
-    const { configured, mode } = state;
-    const drops = state.isHeadersOnly
-      ? outlivesLength(state, headerChanges)
-      : streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
-    return drops && protectsLength(this.declaration.mutationRules) === undefined;
   }
 }

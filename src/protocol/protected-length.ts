@@ -1,5 +1,7 @@
 import type { BodyMode } from "./body-mode.ts";
 import type { EnvoyDeclaration, MutationRules } from "./envoy-declaration.ts";
+import { type MessageFraming, outlivesLength } from "./framing-rules.ts";
+import type { HeaderChange } from "./header-mutation.ts";
 import { type HeaderFields, hasHeader, joinedText } from "./headers.ts";
 import { streamsBody } from "./mode-override.ts";
 import { refuseByMutationRules } from "./mutation-rules.ts";
@@ -24,6 +26,22 @@ const WAY_OUT =
 /** Says why Envoy's `mutation_rules`, as declared, refuse changes of `content-length`; undefined if they do not. */
 export function protectsLength(rules: MutationRules): string | undefined {
   return refuseByMutationRules(LENGTH, rules);
+}
+
+/**
+ * True if the answer to headers must remove `content-length`, and may. Envoy removes it itself if it was configured to stream
+ * the body, and keeps it if an override told it to stream.
+ */
+export function dropsLength(
+  state: BodyState & { readonly isHeadersOnly: boolean; readonly framing: MessageFraming | undefined },
+  changes: readonly HeaderChange[],
+  rules: MutationRules,
+): boolean {
+  const { configured, mode } = state;
+  const drops = state.isHeadersOnly
+    ? outlivesLength(state, changes)
+    : streamsBody(mode) && (configured === undefined || configured === "NONE" || configured === "BUFFERED");
+  return drops && protectsLength(rules) === undefined;
 }
 
 /**

@@ -1,0 +1,66 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Fault } from "../protocol/fault.ts";
+import type { PhaseMessage } from "../protocol/phase.ts";
+import { type AnswerSummary, describeSummary } from "./answer-summary.ts";
+import type { FaultOutcome } from "./fault-policy.ts";
+import type { HandlerChain } from "./run-handlers.ts";
+import type { RunRules } from "./run-rules.ts";
+import type { HandlerPlace, SessionEnd, UnenforcedReason } from "./session-observer.ts";
+import type { SessionOptions } from "./session-options.ts";
+import { type SessionRecord, sessionRecord } from "./session-record.ts";
+import type { Timers } from "./timers.ts";
+import type { TransactionScope } from "./transaction.ts";
+
+/** What one session reports: to its observer, which counts and logs, and to the record that `done` and the decision log use. */
+export class SessionReport {
+  readonly #rules: RunRules;
+  readonly #options: SessionOptions;
+  #record: SessionRecord | undefined;
+  #fault: Fault | undefined;
+
+  constructor(rules: RunRules, options: SessionOptions) {
+    this.#rules = rules;
+    this.#options = options;
+  }
+
+  /** The first message came. */
+  begin(message: ProcessingRequest, timers: Timers): void {
+    this.#record = sessionRecord(message, { rules: this.#rules, timers, options: this.#options });
+  }
+
+  /** Answers left. */
+  sent(message: PhaseMessage, responses: readonly ProcessingResponse[]): void {
+    this.#record?.sent(message.case, responses);
+  }
+
+  /** An answer would have left, in shadow or observability mode. */
+  pretended(message: PhaseMessage, summary: AnswerSummary): void {
+    this.#record?.pretended(message.case, summary);
+    this.unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
+  }
+
+  /** A fault, if there is one, and what came of it. The first one is the result of the transaction. */
+  fault(failure: Fault | undefined, outcome: FaultOutcome): void {
+    if (failure === undefined) return;
+    this.#fault ??= failure;
+    this.#record?.failed(outcome);
+    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
+  }
+
+  /** Something that a processor wanted does not happen. */
+  unenforced(reason: UnenforcedReason, wanted: string, place?: HandlerPlace): void {
+    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin, place);
+  }
+
+  /** The transaction is over. Returns the end with the first fault, if there was one. */
+  end(ended: SessionEnd, scope: TransactionScope, chain: HandlerChain): SessionEnd {
+    const fault = this.#fault;
+    const end = fault === undefined ? ended : { ...ended, result: "fault" as const, fault };
+    this.#options.observer?.ended(end, this.#options.origin);
+    this.#record?.tellEnd(end, { scope, chain, options: this.#options });
+    return end;
+  }
+}
