@@ -129,7 +129,7 @@ export interface FilterSettings {
   readonly grpcInitialMetadata?: Readonly<Record<string, string>> | undefined;
   /** What the transaction's route changes. */
   readonly perRoute?: PerRouteSettings | undefined;
-  /** `per_connection_buffer_limit_bytes` of listener and upstream. Default 1 MiB. */
+  /** `per_connection_buffer_limit_bytes` of listener and upstream, for HTTP/1 clients. Default 1 MiB. HTTP/2: always 16 MiB. */
   readonly bufferLimitBytes?: number | undefined;
   /** `stream_idle_timeout` of the connection manager, in milliseconds. Default 300000; 0: none. */
   readonly streamIdleTimeoutMs?: number | undefined;

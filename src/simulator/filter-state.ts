@@ -22,6 +22,8 @@ export interface LocalReply {
 
 /** What the filter asks of the connection manager around it. */
 export interface FilterHost {
+  /** How much of a body Envoy buffers, or reads ahead, in either direction. */
+  readonly bufferLimitBytes: number;
   /**
    * Answers the client in place of the upstream; once response headers have reached it, resets the stream instead.
    *

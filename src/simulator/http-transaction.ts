@@ -10,7 +10,7 @@ import type { HttpExchange, UpstreamResponse } from "./http-exchange.ts";
 import { prepareLocalReply } from "./local-reply.ts";
 import { MessageSource, toBytes } from "./message-source.ts";
 import type { ClientOutcome } from "./outcome.ts";
-import { DEFAULT_BUFFER_LIMIT_BYTES } from "./receive-body.ts";
+import { DEFAULT_BUFFER_LIMIT_BYTES, STREAM_WINDOW_BYTES } from "./receive-body.ts";
 import { asksForTunnel, opensTunnel } from "./tunnel.ts";
 import { UpstreamSide } from "./upstream-side.ts";
 import type { Timer, VirtualClock } from "./virtual-clock.ts";
@@ -77,7 +77,7 @@ export class HttpTransaction implements FilterHost {
     this.requestPath = new FilterPath({
       filter: parts.filter.request,
       end: this.#noticing(this.upstream),
-      bufferLimitBytes: this.#bufferLimitBytes,
+      bufferLimitBytes: this.bufferLimitBytes,
       trailersAreTheEnd: true,
       tooLarge: () => this.#replyForEnvoy(413, "Payload Too Large", "request_payload_too_large"),
       unblocked: () => this.#requestSource.resume(),
@@ -85,7 +85,7 @@ export class HttpTransaction implements FilterHost {
     this.responsePath = new FilterPath({
       filter: parts.filter.response,
       end: this.#noticing(this.client),
-      bufferLimitBytes: this.#bufferLimitBytes,
+      bufferLimitBytes: this.bufferLimitBytes,
       trailersAreTheEnd: false,
       tooLarge: () => this.#replyForEnvoy(500, "Internal Server Error", "response_payload_too_large"),
       unblocked: () => this.#responseSource.resume(),
@@ -165,12 +165,17 @@ export class HttpTransaction implements FilterHost {
     return this.#exchange.protocol ?? "http1";
   }
 
-  get #bufferLimitBytes(): number {
+  /** The limit depends on the client's protocol, for responses too: over HTTP/2 it is the stream window. */
+  get bufferLimitBytes(): number {
+    return this.#protocol === "http2" ? STREAM_WINDOW_BYTES : this.#connectionLimitBytes;
+  }
+
+  get #connectionLimitBytes(): number {
     return this.#config.settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES;
   }
 
   get #codec(): { protocol: "http1" | "http2"; sliceBytes: number } {
-    return { protocol: this.#protocol, sliceBytes: this.#bufferLimitBytes };
+    return { protocol: this.#protocol, sliceBytes: this.#connectionLimitBytes };
   }
 
   #respondIf(moment: UpstreamResponse["startsAfter"]): void {

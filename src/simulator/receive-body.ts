@@ -66,17 +66,16 @@ export function enqueue(filter: FilterState, state: DirectionState, { bytes, end
 
 /** More waits for answers than may be kept. */
 export function isOverLimit(filter: FilterState, { queue }: DirectionState): boolean {
-  return queue.byteLength > bufferLimit(filter);
+  return queue.byteLength > filter.host.bufferLimitBytes;
 }
 
 /** So little waits for answers that the source may go on. */
 export function isBelowLowLimit(filter: FilterState, { queue }: DirectionState): boolean {
-  return queue.byteLength < bufferLimit(filter) / 2;
-}
-
-function bufferLimit({ config }: FilterState): number {
-  return config.settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES;
+  return queue.byteLength < filter.host.bufferLimitBytes / 2;
 }
 
 /** Envoy's default `per_connection_buffer_limit_bytes`. */
 export const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
+
+/** Envoy's default `initial_stream_window_size`, which limits what it buffers for an HTTP/2 client. */
+export const STREAM_WINDOW_BYTES = 16 * 1024 * 1024;
