@@ -44,7 +44,7 @@ export class JsonNode {
     this.exact = this.hash;
   }
 
-  /** A value that is no container. */
+  /** A value that is not a container. */
   static leaf(kind: JsonKind, value: JsonNode["value"], start: number = -1, end: number = start): JsonNode {
     // 0 and -0 are one number in JSON.
     const node = new JsonNode(kind, value === 0 ? 0 : value, start);

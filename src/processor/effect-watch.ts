@@ -4,5 +4,5 @@ export interface EffectWatch {
   returned(outcome: unknown): void;
 }
 
-/** The watch in force. Undefined in a server that nobody debugs, where each effect costs one look at this field. */
+/** The watch in force. Undefined unless a simulation runs: then each effect costs one look at this field. */
 export const effectWatch: { current: EffectWatch | undefined } = { current: undefined };

@@ -43,7 +43,7 @@ export function unsentPlace(processor: string, phase: Phase): HandlerPlace {
 }
 
 /**
- * The handlers of a transaction that Envoy went past. Each method counts those that nobody insists on, and gives the fault
+ * The handlers of a transaction that Envoy went past. Each method counts those that are not insisted on, and gives the fault
  * of the first one that is `required`, or whose processor has the policy `closed`. If no answer counts anyway (shadow and
  * observability mode), all of them are only counted. Made for the few transactions in which there is something to tell.
  */
@@ -88,7 +88,7 @@ export class PassedHandlers {
     return wasHeld && !waitsForever ? this.#tell([phase], "too_late") : undefined;
   }
 
-  /** Counts the handlers of bodies that an override asked for, and of which Envoy sent nothing. It is no proof, so no fault. */
+  /** Counts the handlers of bodies that an override asked for, and of which Envoy sent nothing. That proves nothing, so it is not a fault. */
   overridesUnseen(): void {
     const { rules, exchange, options } = this.#parts;
     for (const phase of exchange.unsentBodies) {

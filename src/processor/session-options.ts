@@ -21,7 +21,7 @@ export interface SharedSessionOptions {
   readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
   /** Counts the bytes of bodies that are held, of all sessions. Default: one for all servers of the process. */
   readonly bodyBudget?: BodyBudget | undefined;
-  /** Notices handlers that hold the thread. Default: nobody does. */
+  /** Notices handlers that hold the thread. Default: such handlers are not noticed. */
   readonly threadWatch?: ThreadWatch | undefined;
   /** Told what was decided, of a sample of transactions. Default: nobody is. */
   readonly decisions?: DecisionLog | undefined;

@@ -56,7 +56,7 @@ export class SessionRecord {
   }
 }
 
-/** The record of a transaction that begins with this message; undefined if nobody asks for one. */
+/** The record of a transaction that begins with this message; undefined if no `done` handler and no log asks for one. */
 export function sessionRecord(
   message: ProcessingRequest,
   { rules, timers, options }: { readonly rules: RunRules; readonly timers: Timers; readonly options: SessionOptions },

@@ -104,7 +104,7 @@ async function takePath(privatePath: string, path: string): Promise<void> {
 async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path, { bigint: true }).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw new Error("there is a file that is no socket");
+  if (!found.isSocket()) throw new Error("there is a file that is not a socket");
   const answer = await probe(path);
   if (answer === "gone") return;
   if (answer === "listening") throw inUse();

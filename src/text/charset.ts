@@ -27,7 +27,7 @@ export interface TextEncoding {
   readonly label: string | undefined;
   /** Name of the encoding as the WHATWG Encoding Standard has it. */
   readonly name: string;
-  /** The byte order mark in front of the text. It is no part of the text. */
+  /** The byte order mark in front of the text. It does not belong to the text. */
   readonly mark: Uint8Array;
 }
 
@@ -61,7 +61,7 @@ export function withUtf8Charset(contentType: string): string {
 }
 
 /**
- * The encoding of a text, by its label. A byte order mark of UTF-8 or UTF-16 beats the label. A label that nobody knows
+ * The encoding of a text, by its label. A byte order mark of UTF-8 or UTF-16 beats the label. An unknown label
  * is read as UTF-8, and so is text without a label.
  *
  * @param json JSON in UTF-16 is known without a label too: its first character is ASCII (RFC 4627 section 3).

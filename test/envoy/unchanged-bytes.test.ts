@@ -128,7 +128,7 @@ describe.skipIf(envoyBinary === undefined)("what a handler does not change, behi
     expect(server.logText()).toContain("bytes_lost");
   });
 
-  test("a tail that is empty is no fault where trailers hide the end", async () => {
+  test("an empty tail is not a fault when trailers hide the end", async () => {
     const { status, body } = await scene("emptyTail").send();
     expect([status, body]).toEqual([200, "ONE LINE\n"]);
     const { server } = scene("emptyTail");

@@ -66,7 +66,7 @@ async function flood(client: RawClient, bytes: (i: number) => Buffer, bursts = 4
 
 const many = (bytes: Buffer) => Buffer.concat(Array<Buffer>(100).fill(bytes));
 
-test("streams that break the application's protocol end the flooder with ENHANCE_YOUR_CALM, and nobody else", async () => {
+test("streams that break the application's protocol end the flooder with ENHANCE_YOUR_CALM, and no other connection", async () => {
   const server = new TestServer({
     limits: { resetsBeforeWork: { burst: 1_000, perSecond: 0 } },
     handle: ({ stream }) => ({
@@ -91,7 +91,7 @@ test("streams that break the application's protocol end the flooder with ENHANCE
   expect(server.totals.connectionsEnded).toMatchObject({ reset_flood: 1, stream_error_flood: 0 });
 });
 
-describe("floods end the flooder with ENHANCE_YOUR_CALM, and nobody else", () => {
+describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection", () => {
   test.each<[string, EndReason, (i: number) => Buffer]>([
     ["SETTINGS", "control_flood", () => many(settings())],
     ["SETTINGS acknowledgements", "control_flood", () => many(settingsAck)],

@@ -106,20 +106,20 @@ describe("a response whose request headers were skipped", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("passes nobody over where no handler waits for the request", () => {
+  test("no handler is passed over if none waits for the request", () => {
     const { receive, told } = watched({ onFault: "closed", responseHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);
   });
 
-  test("passes nobody over where it is a reply of Envoy or of a filter in front", () => {
+  test("no handler is passed over by a reply of Envoy or of a filter in front", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_ENVOY, bodyModes("NONE")));
     receive(headersOf("responseHeaders", [[":status", "200"]], { endOfStream: true }));
     expect(told.filter((line) => !line.startsWith("phase_out"))).toEqual([]);
   });
 
-  test("passes nobody over on the way over HTTP, which joins no calls", () => {
+  test("no handler is passed over on the way over HTTP, which joins no calls", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing }, "http_service");
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);
@@ -243,7 +243,7 @@ describe("a stream that Envoy needs no more", () => {
     expect([told, log.at(-1)]).toEqual([["phase_not_sent p too_late"], "ended: phase_not_sent"]);
   });
 
-  test("passes nobody over where the client left, or no handler waits for the response", () => {
+  test("no handler is passed over if the client left, or none waits for the response", () => {
     const left = begin({ onFault: "closed", responseHeaders: nothing });
     left.session.finish();
     left.session.cancel(true);
@@ -264,7 +264,7 @@ describe("a stream that Envoy needs no more", () => {
     },
   );
 
-  test("passes nobody over where the processor itself asked for no response headers", () => {
+  test("no handler is passed over if the processor itself asked for no response headers", () => {
     const recorded = recordSession(
       defineProcessor({
         name: "p",

@@ -79,7 +79,7 @@ function settingsOf({ version, requestMode, responseMode, trailers, overrides, t
 }
 
 describe("an Envoy that sends every phase and awaits every answer", () => {
-  test("passes no handler over, in any mode, with overrides or without, and whoever answers the client", async () => {
+  test("no handler is passed over, in any mode, with overrides or without, whichever side answers the client", async () => {
     await fc.assert(
       fc.asyncProperty(setup, async (init) => {
         const counted: string[] = [];

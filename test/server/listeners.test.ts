@@ -252,7 +252,7 @@ describe("a socket file", () => {
     const path = join(folderForTest(), "notes.txt");
     writeFileSync(path, "precious");
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
-      message: `--listen: unix:${path} cannot be listened on: there is a file that is no socket`,
+      message: `--listen: unix:${path} cannot be listened on: there is a file that is not a socket`,
     });
     expect(readFileSync(path, "utf8")).toBe("precious");
   });

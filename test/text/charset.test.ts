@@ -94,7 +94,7 @@ describe("UTF-8 and UTF-16", () => {
     ["utf-8", [0xef, 0xbb, 0xbf, 0x61], [0xef, 0xbb, 0xbf, 0x62]],
     ["utf-16le", [0xff, 0xfe, 0x61, 0], [0xff, 0xfe, 0x62, 0]],
     ["utf-16be", [0xfe, 0xff, 0, 0x61], [0xfe, 0xff, 0, 0x62]],
-  ])("a byte order mark of %s survives, and is no part of the text", (_name, bytes, expected) => {
+  ])("a byte order mark of %s survives, and does not belong to the text", (_name, bytes, expected) => {
     const encoding = named("iso-8859-1", Uint8Array.from(bytes));
     expect(decodeText(Uint8Array.from(bytes), encoding)).toBe("a");
     expect(encodeText("b", encoding, "a")).toEqual(Uint8Array.from(expected));

@@ -29,7 +29,7 @@ export class BodyCharset {
     return encodingOf(bytes, this.#label, { json: isJson });
   }
 
-  /** True while nobody has changed the charset that `content-type` says. */
+  /** True while no handler has changed the charset that `content-type` names. */
   isUnchanged(host: StageHost): boolean {
     return charsetOf(host.contentType) === this.#label;
   }

@@ -26,7 +26,7 @@ export function hasBodyBeforeTunnel(exchange: Exchange): boolean {
   return exchange.framing("request")?.method !== "CONNECT" && (exchange.declaredBytes("request") ?? 0) > 0;
 }
 
-/** The fault of handlers that would have to see such a body; undefined if Envoy does not send it, and nobody requires it. */
+/** The fault of handlers that would have to see such a body; undefined if Envoy does not send it, and no handler requires it. */
 export function refuseBodyBeforeTunnel(blind: readonly ActiveClaim[], isSent: boolean): Fault | undefined {
   const required = blind.find(({ claim }) => claim.handler.required === true);
   if (!isSent) return required?.host.fault("body_required_unseen", UPGRADE_WITH_BODY);
