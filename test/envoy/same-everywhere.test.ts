@@ -32,11 +32,13 @@ const scenarios = sample();
 
 /** Scenarios of the table that can be said in the readable form and by a plain HTTP/1 client; each exchange once. */
 function sample(): Scenario[] {
+  // A tunnel needs a client that goes on behind the answer.
   const isPlain = (message: ScenarioMessage = {}) =>
+    message.method !== "CONNECT" &&
     Object.keys(message).every((key) => ["method", "path", "status", "headers", "chunks"].includes(key)) &&
     (message.chunks ?? []).length <= 1 &&
     [...(message.chunks ?? []), ...(message.headers ?? []).flat()].every((text) => typeof text === "string") &&
-    (message.headers ?? []).every(([name]) => !/^(?:x-envoy-.*|cookie)$/.test(name));
+    (message.headers ?? []).every(([name]) => !/^(?:x-envoy-.*|cookie|upgrade)$/.test(name));
   const found = new Map<string, Scenario>();
   for (const scenario of loadScenarios().flatMap((topic) => topic.scenarios)) {
     const {
