@@ -118,7 +118,7 @@ export function settingsHelp(): string[] {
     `  --${flag}${value === "" ? "" : ` ${value}`}`,
     `      ${help}`,
     `      ${[
-      value === "" ? "off by default" : fallback === undefined ? "unset by default" : `default ${fallback}`,
+      value === "" ? "off by default" : fallback === undefined ? "unset" : `default ${fallback}`,
       `or ${variableOf(flag)}`,
       ...(path === undefined ? [] : [`or ${path.join(".")} in FILE`]),
     ].join("; ")}`,
