@@ -1,13 +1,9 @@
-import type {
-  ProcessingRequest,
-  ProcessingResponse,
-} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Phase } from "../protocol/phase.ts";
 import { type AnswerSummary, summarizeAnswers } from "./answer-summary.ts";
 import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
 import type { HandlerChain } from "./run-handlers.ts";
-import type { RunRules } from "./run-rules.ts";
 import type { SessionEnd } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { Timers } from "./timers.ts";
@@ -54,15 +50,6 @@ export class SessionRecord {
     const pretended = this.#shadow ? "shadow" : observed;
     decisions?.record({ ...ending, scope, pretended, trail: this.#trail, faultOutcome: this.#faultOutcome });
   }
-}
-
-/** The record of a transaction that begins with this message; undefined if no `done` handler and no log asks for one. */
-export function sessionRecord(
-  message: ProcessingRequest,
-  { rules, timers, options }: { readonly rules: RunRules; readonly timers: Timers; readonly options: SessionOptions },
-): SessionRecord | undefined {
-  const sampled = options.decisions?.samples(message) === true;
-  return rules.hasDone || sampled ? new SessionRecord(timers, { sampled, shadow: rules.shadow }) : undefined;
 }
 
 /** What a transaction consists of. */

@@ -10,7 +10,7 @@ import type { HandlerChain } from "./run-handlers.ts";
 import type { RunRules } from "./run-rules.ts";
 import type { HandlerPlace, SessionEnd, UnenforcedReason } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { type SessionRecord, sessionRecord } from "./session-record.ts";
+import { SessionRecord } from "./session-record.ts";
 import type { Timers } from "./timers.ts";
 import type { TransactionScope } from "./transaction.ts";
 
@@ -26,9 +26,11 @@ export class SessionReport {
     this.#options = options;
   }
 
-  /** The first message came. */
+  /** The first message came. Only a `done` handler and a sampled decision need a record of the transaction. */
   begin(message: ProcessingRequest, timers: Timers): void {
-    this.#record = sessionRecord(message, { rules: this.#rules, timers, options: this.#options });
+    const { hasDone, shadow } = this.#rules;
+    const sampled = this.#options.decisions?.samples(message) === true;
+    if (hasDone || sampled) this.#record = new SessionRecord(timers, { sampled, shadow });
   }
 
   /** Answers left. */

@@ -372,15 +372,20 @@ export class Session implements AnswerOwner, BodyOwner {
     else this.#ended(ended, error, lost);
   }
 
+  #endDirection(direction: Direction): void {
+    const queue = this.#queues.of(direction);
+    // Setting a length costs a call into C++.
+    if (queue.waiting.length > 0) queue.waiting.length = 0;
+    this.#abandon(direction);
+    this.#bodies?.close(direction);
+  }
+
   #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
     this.#isEnding = false;
     this.#report.fault(lost, "bytes_lost");
     const waiting = ended === "unanswered" ? this.#passed.waiting() : undefined;
-    for (const direction of DIRECTIONS) {
-      this.#queues.of(direction).waiting.length = 0;
-      this.#abandon(direction);
-      this.#bodies?.close(direction);
-    }
+    this.#endDirection("request");
+    this.#endDirection("response");
     this.#scope.end();
     this.#options.sessions?.delete(this);
     const observed = this.#exchange.observabilityMode || undefined;
