@@ -157,7 +157,7 @@ function trailerReasons(rules: RunRules, direction: Direction, bodies: BodyNeedO
   ];
 }
 
-/** In GRPC mode a piece is a message, and the call may never end. Envoy has no such mode, other data planes do. */
+/** In GRPC mode a piece is a message, and the call may never end. Envoy ignores changes in it, other data planes do not. */
 function conflictsOf(rules: RunRules, direction: Direction): readonly ModeConflict[] {
   const claims = claimsOf(rules, direction);
   const grpc = claims.find(({ handler }) => handler.read === "grpc");
