@@ -119,7 +119,7 @@ describe.skipIf(envoyBinary === undefined)("a server that is told to stop while 
     const { served, answered } = await startHung({});
     served.kill("SIGTERM");
     await served.logged("Stopping");
-    served.kill("SIGTERM");
+    served.kill("SIGINT");
     expect(await answered).toEqual({ 500: 3 });
     expect((await served.ended).code).toBe(0);
   });

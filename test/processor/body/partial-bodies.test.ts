@@ -7,7 +7,7 @@ import { recordSession } from "../recorded-session.ts";
 import { sendIn, upperProcessor } from "./upper.ts";
 
 const LIMIT = { bufferLimitBytes: 10 };
-const request = { protocol: "http2", chunks: ["abcdefgh", "ijklmnop", "qrst"], chunkIntervalMs: 5 } as const;
+const request = { protocol: "http1", chunks: ["abcdefgh", "ijklmnop", "qrst"], chunkIntervalMs: 5 } as const;
 
 /** Sends the beginning of a body, as Envoy does where it buffers no more. */
 function beginning(processor: Processor, body: string | Uint8Array, headers: HeaderPairs = []) {
