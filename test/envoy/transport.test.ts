@@ -73,7 +73,7 @@ describe.skipIf(envoyBinary === undefined)("the transport behind a real Envoy", 
     });
     await expect
       .poll(() => streamResults(rig))
-      .toEqual({ completed: REQUESTS, immediate_response: 0, fault: 0, canceled: 0 });
+      .toEqual({ completed: REQUESTS, immediate_response: 0, fault: 0, unanswered: 0, canceled: 0 });
   }, 60_000);
 
   test("no request is lost while connections live for 300 ms, with a grace of 400 ms", async () => {

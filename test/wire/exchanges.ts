@@ -258,10 +258,17 @@ export const EXCHANGES: readonly ExchangeCase[] = [
   },
   {
     name: "headers behind a body, closed",
-    processor: hello,
+    processor: defineProcessor({ name: "signer", responseHeaders: () => setHeader("x-signed", "yes") }),
     options: { onFault: "closed" },
     messages: [requestBody("body", false), requestHeaders()],
     answers: ["requestBody", "immediateResponse"],
+  },
+  {
+    name: "a body whose headers were skipped before a closed handler",
+    processor: hello,
+    options: { onFault: "closed" },
+    messages: [requestBody("body", false)],
+    answers: ["immediateResponse"],
   },
   { name: "shadow mode", processor: editor, options: { shadow: true }, messages: six, answers: SIX },
   { name: "shadow mode of a guard", processor: guard, options: { shadow: true }, messages: six, answers: SIX },

@@ -42,7 +42,8 @@ export function activeClaims(
     }
     const call = handler.read === "grpc" ? grpcCall(handler, exchange, phase) : undefined;
     if (handler.read === "grpc" && call === undefined) continue;
-    active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx }) });
+    const onlyLooks = handler.read === "inspect" && handler.required !== true;
+    active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx, onlyLooks }) });
   }
   return active;
 }

@@ -37,6 +37,8 @@ export interface StageHostOptions {
   readonly phase: BodyPhase;
   /** What the handler is given. */
   readonly tx: unknown;
+  /** The handler cannot change the body, and does not insist on seeing all of it. */
+  readonly onlyLooks: boolean;
 }
 
 /** One handler's way to the transaction: what it is given, and what becomes of what it gives. */
@@ -46,8 +48,10 @@ export class StageHost {
   readonly #phase: BodyPhase;
   readonly #chain: HandlerChain;
   readonly #scene: BodyScene;
+  readonly #onlyLooks: boolean;
 
-  constructor(scene: BodyScene, { index, chain, phase, tx }: StageHostOptions) {
+  constructor(scene: BodyScene, { index, chain, phase, tx, onlyLooks }: StageHostOptions) {
+    this.#onlyLooks = onlyLooks;
     this.tx = tx;
     this.#index = index;
     this.#phase = phase;
@@ -119,9 +123,11 @@ export class StageHost {
   threw(cause: unknown): Fault {
     // What the body is like is not the handler's doing; that its pattern is too short is.
     if (SplitError.is(cause) && cause.code !== "match_too_long") {
-      // One line or event above its limit is a body too large for its handler, whatever the fault policy.
-      if (cause.code !== "invalid_utf8") this.budget.total.refused("body", "reject");
-      return this.fault(cause.code === "invalid_utf8" ? "body_undecodable" : "body_too_large", cause.message, cause);
+      // A line or event above its limit is a body too large for its handler, whatever the fault policy. If the handler only
+      // looks, nothing passes unchanged that it would have changed, and its policy decides.
+      if (cause.code === "invalid_utf8" || this.#onlyLooks) return this.fault("body_undecodable", cause.message, cause);
+      this.budget.total.refused("body", "reject");
+      return this.fault("body_too_large", cause.message, cause);
     }
     return this.#chain.threw(this.#index, this.#phase, cause);
   }

@@ -26,12 +26,12 @@ const stream = (tail: boolean): Processor =>
     },
   });
 
-const plain = { chunks: [text.slice(0, 2000), text.slice(2000)], chunkIntervalMs: 5, protocol: "http2" } as const;
+const plain = { chunks: [text.slice(0, 2000), text.slice(2000)], chunkIntervalMs: 5, protocol: "http1" } as const;
 const gzipped = gzipSync(noise);
 const coded = {
   chunks: [gzipped.subarray(0, 2000), gzipped.subarray(2000)],
   chunkIntervalMs: 5,
-  protocol: "http2",
+  protocol: "http1",
   headers: { "content-encoding": "gzip" },
 } as const;
 

@@ -17,14 +17,20 @@ async function codesOf(processor: Processor) {
 }
 
 describe("what a body handler cannot read on", () => {
-  test("is fault body_too_large, whatever the fault policy, if a line or an event is too long", async () => {
-    const lines = defineProcessor({
+  const watching = (required: boolean) =>
+    defineProcessor({
       name: "p",
       onFault: "open",
       state: () => createLineSplitter({ maxLineBytes: 3 }),
-      requestBody: { read: "inspect", chunk: (bytes, { state }) => void state.push(bytes) },
+      requestBody: { read: "inspect", required, chunk: (bytes, { state }) => void state.push(bytes) },
     });
-    expect(await codesOf(lines)).toEqual([["body_too_large"], 413]);
+
+  test("goes by the fault policy if a line is too long for a handler that only looks", async () => {
+    expect(await codesOf(watching(false))).toEqual([["body_undecodable"], 200]);
+  });
+
+  test("is fault body_too_large, whatever the fault policy, if a line or an event is too long", async () => {
+    expect(await codesOf(watching(true))).toEqual([["body_too_large"], 413]);
     const events = defineProcessor({
       name: "p",
       onFault: "open",

@@ -145,7 +145,8 @@ export declare type HttpRequest = Message<"extproc.debug.v1.HttpRequest"> & {
   json?: Value | undefined;
 
   /**
-   * The body in pieces, as they arrive.
+   * The body in pieces, as they arrive. If `headers` ask for a tunnel (`connection: upgrade` and `upgrade`, or method
+   * CONNECT), what the client sends through it once it is open.
    *
    * @generated from field: repeated string chunks = 10;
    */
@@ -193,7 +194,8 @@ export declare const HttpRequestSchema: GenMessage<HttpRequest>;
  */
 export declare type HttpResponse = Message<"extproc.debug.v1.HttpResponse"> & {
   /**
-   * Default 200.
+   * 101, if the request asks for an upgrade, or 200 to 999. Default 200. `chunks` of the response that opens a tunnel are
+   * what the upstream sends through it; the upstream closes it after them, when it has what the client sends.
    *
    * @generated from field: optional uint32 status = 1;
    */
