@@ -81,3 +81,16 @@ describe("readRequest", () => {
     expect(() => readRequest(Uint8Array.from([0x4a, ...lengthOf(entry.length), ...entry]))).toThrow(/deep|depth/);
   });
 });
+
+test.each(["requestHeaders", "requestTrailers"] as const)(
+  "%s without a list of headers is read beside a field that no protocol names",
+  (phase) => {
+    const message = toBinary(
+      ProcessingRequestSchema,
+      create(ProcessingRequestSchema, { request: { case: phase, value: {} } }),
+    );
+    // Field 1000, a varint: the reader of Envoy's usual form leaves such a message to protobuf-es.
+    const request = readRequest(Uint8Array.of(...message, 0xc0, 0x3e, 0x01));
+    expect(request.request.case).toBe(phase);
+  },
+);
