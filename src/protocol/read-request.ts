@@ -40,10 +40,17 @@ function readAnyText(bytes: Uint8Array): ProcessingRequest {
   }
 }
 
-function headerCount({ request: { value } }: ProcessingRequest): number {
-  if (value === undefined) return 0;
-  if ("headers" in value) return value.headers?.headers.length ?? 0;
-  return "trailers" in value ? (value.trailers?.headers.length ?? 0) : 0;
+function headerCount({ request }: ProcessingRequest): number {
+  switch (request.case) {
+    case "requestHeaders":
+    case "responseHeaders":
+      return request.value.headers?.headers.length ?? 0;
+    case "requestTrailers":
+    case "responseTrailers":
+      return request.value.trailers?.headers.length ?? 0;
+    default:
+      return 0;
+  }
 }
 
 /** Writes the content of a length-delimited field anew. */
