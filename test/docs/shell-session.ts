@@ -97,7 +97,9 @@ export class ShellSession {
     // A process group of its own, so that the end of the shell is the end of all that it started.
     return spawn("bash", ["-c", command], {
       cwd: root,
-      env: { ...process.env, ...variables },
+      // The first npx in a folder links the package into npm's cache, and would run its `prepare`: that builds dist/ from
+      // nothing, and takes it away from the other tests meanwhile.
+      env: { ...process.env, npm_config_ignore_scripts: "true", ...variables },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
