@@ -10,6 +10,7 @@ import { codedChunks } from "../dist/bodies/coded-chunks.js";
 import { supportedCodings } from "../dist/bodies/content-encoding.js";
 import { createEncoder } from "../dist/bodies/encoder.js";
 import { defineProcessor } from "../dist/index.js";
+import { MemoryShare } from "../dist/memory/memory-share.js";
 import { BodyBudget } from "../dist/processor/body/body-budget.js";
 import { Session } from "../dist/processor/session.js";
 import { ProcessingRequestSchema } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
@@ -114,7 +115,7 @@ function threadMs() {
  * @param {(bodyBudget: BodyBudget) => Promise<readonly string[]>} run
  */
 async function measure(name, run) {
-  const bodyBudget = new BodyBudget(256 * MIB);
+  const bodyBudget = new BodyBudget(new MemoryShare("bodies", 256 * MIB));
   globalThis.gc?.();
   const delay = monitorEventLoopDelay({ resolution: 1 });
   // A first turn, so that the making of what is sent does not count.
@@ -137,7 +138,7 @@ async function measure(name, run) {
   isOver = true;
   delay.disable();
   const standstill = Math.max(longest, delay.max / 1e6);
-  const peak = `${(bodyBudget.peakBytes / MIB).toFixed(1)} MiB`;
+  const peak = `${(bodyBudget.share.peakBytes / MIB).toFixed(1)} MiB`;
   process.stdout.write(
     `${name.padEnd(46)}${standstill.toFixed(1).padStart(7)} ms, ${worked.toFixed(1).padStart(5)} ms work ${peak.padStart(10)} held  ${[...faults].join(", ")}\n`,
   );
@@ -150,7 +151,12 @@ const stacks = [...known.map((coding) => [coding]), ["gzip", "br"], ["gzip", "gz
 // What is compiled at first use is not what is measured.
 for (const kind of KINDS) {
   const bytes = new Uint8Array(zlib.gzipSync(new Uint8Array(2 * MIB)));
-  await send(processorOf(kind), { codings: ["gzip"], bytes, mode: BUFFERED, bodyBudget: new BodyBudget(MIB) });
+  await send(processorOf(kind), {
+    codings: ["gzip"],
+    bytes,
+    mode: BUFFERED,
+    bodyBudget: new BodyBudget(new MemoryShare("bodies", MIB)),
+  });
 }
 for (const codings of stacks) {
   const bytes = await bombOf(codings);

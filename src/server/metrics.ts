@@ -1,5 +1,7 @@
 import type { Registry } from "prom-client";
 import type { Http2Totals } from "../http2/totals.ts";
+import type { MemoryAccount } from "../memory/memory-account.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import { BODY_CAPS, type BodyBudget } from "../processor/body/body-budget.ts";
 import { FAULT_OUTCOMES } from "../processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
@@ -28,7 +30,8 @@ export interface MetricSources {
   readonly sessions: SessionSet;
   readonly serving: ServingState;
   readonly shadow: boolean;
-  /** Counts the bytes of bodies that are held. */
+  readonly memory: MemoryAccount;
+  /** Counts bodies that were too large, and caps what one transaction holds. */
   readonly bodyBudget: BodyBudget;
   /** Lines of the decision log that were left out; undefined where there is no such log. */
   readonly decisionsLeftOut: (() => number) | undefined;
@@ -56,6 +59,7 @@ async function register(sources: MetricSources): Promise<Registry> {
   prometheus.collectDefaultMetrics({ register: registry });
   registerTransactions(prometheus, registry, sources);
   registerRunning(prometheus, registry, sources);
+  registerMemory(prometheus, registry, sources.memory);
   registerBodies(prometheus, registry, sources.bodyBudget);
   registerHttp2(prometheus, registry, sources.http2);
   registerLog(prometheus, registry, sources.logOutput);
@@ -142,20 +146,41 @@ function registerFaults({ Counter }: Pick<Prometheus, "Counter">, registry: Regi
   });
 }
 
-function registerBodies({ Counter, Gauge }: Prometheus, registry: Registry, bodies: BodyBudget): void {
-  const gauge = (name: string, help: string, read: () => number) =>
+function registerMemory({ Counter, Gauge }: Prometheus, registry: Registry, memory: MemoryAccount): void {
+  const gauge = (name: string, help: string, read: (share: MemoryShare) => number) =>
     new Gauge({
       name,
       help,
+      labelNames: ["kind"],
       registers: [registry],
       collect() {
-        this.set(read());
+        for (const share of memory.shares) this.set({ kind: share.kind }, read(share));
       },
     });
-  gauge("ext_proc_held_body_bytes", "Bytes of bodies that handlers wait for the rest of", () => bodies.heldBytes);
-  gauge("ext_proc_held_body_bytes_peak", "The most of them at a time since the start", () => bodies.peakBytes);
-  gauge("ext_proc_held_body_bytes_max", "How many there may be", () => bodies.maxBytes);
-  gauge("ext_proc_held_body_bytes_stream_max", "How many one transaction may hold", () => bodies.maxStreamBytes);
+  gauge("ext_proc_memory_held_bytes", "Bytes that clients make the server hold", ({ heldBytes }) => heldBytes);
+  gauge("ext_proc_memory_held_bytes_peak", "The most held bytes since the start", ({ peakBytes }) => peakBytes);
+  gauge("ext_proc_memory_max_bytes", "Most bytes that may be held", ({ maxBytes }) => maxBytes);
+  new Counter({
+    name: "ext_proc_memory_refusals_total",
+    help: "How often something was refused because its bytes did not fit",
+    labelNames: ["kind"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { kind, refusals } of memory.shares) this.inc({ kind }, refusals);
+    },
+  });
+}
+
+function registerBodies({ Counter, Gauge }: Prometheus, registry: Registry, bodies: BodyBudget): void {
+  new Gauge({
+    name: "ext_proc_memory_max_bytes_per_stream",
+    help: "Most bytes of bodies that one transaction may hold",
+    registers: [registry],
+    collect() {
+      this.set(bodies.maxStreamBytes);
+    },
+  });
   new Counter({
     name: "ext_proc_body_refusals_total",
     help: `Bodies that were too large, by cap (${BODY_CAPS.join(", ")}) and answer (reject, pass)`,

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
-import { BodyBudget, DEFAULT_BODY_BUDGET_BYTES } from "../processor/body/body-budget.ts";
+import { MemoryAccount } from "../memory/memory-account.ts";
+import { BodyBudget } from "../processor/body/body-budget.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { SessionSet } from "../processor/session-set.ts";
@@ -55,10 +56,18 @@ export interface ServeOptions {
   readonly debugLimits?: DebugLimits | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
-  /** Most bytes of bodies that are held at the same time, of all transactions. Default 256 MiB. */
+  /** Most bytes of bodies that all transactions hold at the same time. Default 128 MiB. */
   readonly maxHeldBodyBytes?: number | undefined;
-  /** The same of one transaction, both directions and all handlers together. Default 64 MiB. */
+  /** Most bytes of bodies that one transaction holds, both directions and all handlers together. Default 32 MiB. */
   readonly maxHeldBodyBytesPerStream?: number | undefined;
+  /** Most bytes of headers that transactions hold while their handlers are at work. Default 16 MiB. */
+  readonly maxHeldHeaderBytes?: number | undefined;
+  /** Most bytes of unfinished messages, and of received bytes that wait in paused streams. Default 48 MiB. */
+  readonly maxHeldMessageBytes?: number | undefined;
+  /** Most bytes of answers that wait to be sent. Default 48 MiB. */
+  readonly maxHeldAnswerBytes?: number | undefined;
+  /** Most bytes of debug requests, and of other Connect and JSON requests. Default 16 MiB. */
+  readonly maxHeldDebugBytes?: number | undefined;
   /** Certificate and key for the main listener, which then speaks TLS 1.2 or later. Default: none, plain text. */
   readonly tls?: TlsFiles | undefined;
   /**
@@ -210,10 +219,8 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const faults = new FaultLog(log);
   const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;
   const setup = new ProcessorSetup(rules, observeSetup(counters, faults));
-  const bodyBudget = new BodyBudget(
-    options.maxHeldBodyBytes ?? DEFAULT_BODY_BUDGET_BYTES,
-    options.maxHeldBodyBytesPerStream,
-  );
+  const memory = memoryAccount(options);
+  const bodyBudget = new BodyBudget(memory.bodies, options.maxHeldBodyBytesPerStream);
   const observer = observeWith(counters, faults);
   const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadHeld?.(hold));
   return {
@@ -221,13 +228,31 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
     rules,
     threadWatch,
     setup,
+    memory,
     bodyBudget,
     decisions,
     serving: new ServingState(setup.unready === undefined),
     sessions: new SessionSet(),
     observer,
-    metrics: { counters, bodyBudget, shadow: rules.shadow, decisionsLeftOut: decisions && (() => decisions.leftOut) },
+    metrics: {
+      counters,
+      memory,
+      bodyBudget,
+      shadow: rules.shadow,
+      decisionsLeftOut: decisions && (() => decisions.leftOut),
+    },
   };
+}
+
+/** The memory account, with the caps that the options name. */
+function memoryAccount(options: ServeOptions): MemoryAccount {
+  return new MemoryAccount({
+    bodies: options.maxHeldBodyBytes,
+    headers: options.maxHeldHeaderBytes,
+    messages: options.maxHeldMessageBytes,
+    answers: options.maxHeldAnswerBytes,
+    debug: options.maxHeldDebugBytes,
+  });
 }
 
 interface Running {

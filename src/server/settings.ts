@@ -1,5 +1,6 @@
 import { DEFAULT_HTTP2_LIMITS } from "../http2/limits.ts";
-import { DEFAULT_BODY_BUDGET_BYTES, DEFAULT_STREAM_BUDGET_BYTES } from "../processor/body/body-budget.ts";
+import { DEFAULT_MEMORY_CAPS } from "../memory/memory-account.ts";
+import { DEFAULT_STREAM_BUDGET_BYTES } from "../processor/body/body-budget.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../processor/definition.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { Direction } from "../protocol/phase.ts";
@@ -21,6 +22,10 @@ export interface Settings {
   readonly maxMessageBytes: number;
   readonly maxHeldBodyBytes: number;
   readonly maxHeldBodyBytesPerStream: number;
+  readonly maxHeldHeaderBytes: number;
+  readonly maxHeldMessageBytes: number;
+  readonly maxHeldAnswerBytes: number;
+  readonly maxHeldDebugBytes: number;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
   readonly tlsClientCa: string | undefined;
@@ -135,13 +140,33 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   maxHeldBodyBytes: {
     ...integer(["maxHeldBodyBytes"], 1024, 2 ** 40),
-    help: "most bytes of bodies that are held at a time, of all transactions; beyond it clients get 503",
-    fallback: String(DEFAULT_BODY_BUDGET_BYTES),
+    help: "most bytes of bodies that all transactions hold; above it clients get 503",
+    fallback: String(DEFAULT_MEMORY_CAPS.bodies),
   },
   maxHeldBodyBytesPerStream: {
     ...integer(["maxHeldBodyBytesPerStream"], 1024, 2 ** 40),
-    help: "the same of one transaction, both directions and all processors; beyond it clients get 413",
+    help: "limit for one transaction, both directions and all processors together; above it clients get 413",
     fallback: String(DEFAULT_STREAM_BUDGET_BYTES),
+  },
+  maxHeldHeaderBytes: {
+    ...integer(["maxHeldHeaderBytes"], 1024, 2 ** 40),
+    help: "most bytes of headers that transactions hold while their handlers are at work",
+    fallback: String(DEFAULT_MEMORY_CAPS.headers),
+  },
+  maxHeldMessageBytes: {
+    ...integer(["maxHeldMessageBytes"], 1024, 2 ** 40),
+    help: "most bytes of unfinished messages, and of received bytes that wait in paused streams",
+    fallback: String(DEFAULT_MEMORY_CAPS.messages),
+  },
+  maxHeldAnswerBytes: {
+    ...integer(["maxHeldAnswerBytes"], 1024, 2 ** 40),
+    help: "most bytes of answers that wait to be sent",
+    fallback: String(DEFAULT_MEMORY_CAPS.answers),
+  },
+  maxHeldDebugBytes: {
+    ...integer(["maxHeldDebugBytes"], 1024, 2 ** 40),
+    help: "most bytes of debug requests, and of other Connect and JSON requests",
+    fallback: String(DEFAULT_MEMORY_CAPS.debug),
   },
   tlsCert: {
     ...file("tlsCert"),

@@ -22,7 +22,7 @@ function expectWholeOrFailed(played: Played): void {
 }
 
 function expectNothingLeft({ transaction, attack }: Played, { act, abortAfterMs }: Scene): void {
-  expect(DEFAULT_BODY_BUDGET.heldBytes).toBe(0);
+  expect(DEFAULT_BODY_BUDGET.share.heldBytes).toBe(0);
   // A generator that hangs never comes to its `finally`.
   expect(attack.begun - attack.finished).toBeLessThanOrEqual(act === "hang" && attack.met ? 1 : 0);
   if (transaction.counters.streams_started !== undefined) expect(attack.done).toBeLessThanOrEqual(1);

@@ -23,7 +23,7 @@ test("what bodies hold, and what there was no room for, is shown in /metrics", a
   expect(statuses).toMatchObject([{ status: { code: 413 } }, { status: { code: 413 } }]);
   const calls = [0, 1].map(() => openProcess(port));
   for (const call of calls) for (const message of stalled(2000)) call.send(message);
-  await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(4000);
+  await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}')).toBe(4000);
   const { answers } = await processAll(port, stalled(1500));
   expect(answers[0]?.response.value).toMatchObject({ status: { code: 503 } });
   for (const [cap, count] of [
@@ -33,9 +33,9 @@ test("what bodies hold, and what there was no room for, is shown in /metrics", a
     ["envoy", 0],
   ] as const)
     expect(await metric(`ext_proc_body_refusals_total{cap="${cap}",answer="reject"}`)).toBe(count);
-  expect(await metric("ext_proc_held_body_bytes_max")).toBe(5000);
-  expect(await metric("ext_proc_held_body_bytes_stream_max")).toBe(2000);
+  expect(await metric('ext_proc_memory_max_bytes{kind="bodies"}')).toBe(5000);
+  expect(await metric("ext_proc_memory_max_bytes_per_stream")).toBe(2000);
   for (const call of calls) call.end();
-  await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(0);
-  expect(await metric("ext_proc_held_body_bytes_peak")).toBe(4000);
+  await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}')).toBe(0);
+  expect(await metric('ext_proc_memory_held_bytes_peak{kind="bodies"}')).toBe(4000);
 });

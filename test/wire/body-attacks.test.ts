@@ -95,7 +95,7 @@ describe.each(MODES)("over the wire in %s", (mode) => {
           sendPieces(left, mode, "trailers");
           left.reset("CANCEL");
           await expect.poll(() => metric("ext_proc_streams_active")).toBe(0);
-          await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(0);
+          await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}')).toBe(0);
           // One that hangs never comes to its `finally`.
           if (act === "throw") await expect.poll(() => life.begun - life.finished).toBe(0);
           expect(life.done).toBeGreaterThanOrEqual(3);

@@ -28,20 +28,22 @@ test("1,000 bodies that stall stay within what the server may hold, and those be
     return call;
   });
   const answered = calls.map(async (call) => (await call.next())?.response);
-  await expect.poll(() => metric("ext_proc_held_body_bytes"), { timeout: 20_000 }).toBe(MAX_HELD_BYTES);
+  await expect
+    .poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}'), { timeout: 20_000 })
+    .toBe(MAX_HELD_BYTES);
   await expect
     .poll(() => metric('ext_proc_body_refusals_total{cap="total",answer="reject"}'), { timeout: 20_000 })
     .toBe(CALLS - FITTING);
   const labels =
     'code="body_memory_exceeded",source="internal",processor="holder",outcome="immediate_response",origin="envoy"';
   expect(await metric(`ext_proc_fault_outcomes_total{${labels}}`)).toBe(CALLS - FITTING);
-  expect(await metric("ext_proc_held_body_bytes_peak")).toBe(MAX_HELD_BYTES);
+  expect(await metric('ext_proc_memory_held_bytes_peak{kind="bodies"}')).toBe(MAX_HELD_BYTES);
   for (const { reset } of calls) reset("INTERNAL_ERROR");
   const answers = (await Promise.all(answered)).filter((answer) => answer !== undefined);
   expect(answers).toHaveLength(CALLS - FITTING);
   for (const answer of answers)
     expect(answer).toMatchObject({ case: "immediateResponse", value: { status: { code: 503 } } });
-  await expect.poll(() => metric("ext_proc_held_body_bytes")).toBe(0);
+  await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}')).toBe(0);
   await expect.poll(() => metric("ext_proc_streams_active")).toBe(0);
   calls.length = 0;
   answered.length = 0;

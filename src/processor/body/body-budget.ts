@@ -1,3 +1,6 @@
+import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../../memory/memory-account.ts";
+import type { MemoryShare } from "../../memory/memory-share.ts";
+
 /**
  * What a body can be too large for.
  *
@@ -14,24 +17,18 @@ export const BODY_CAPS: readonly BodyCap[] = ["body", "envoy", "stream", "total"
 /** What becomes of a body that is too large, as its handler's `overLimit` has it. */
 export type OverLimit = "reject" | "pass";
 
-/** Bytes of bodies that a process holds at most, where nobody says otherwise. */
-export const DEFAULT_BODY_BUDGET_BYTES = 256 << 20;
-
 /**
- * The same for one transaction: both directions, every handler of composed processors, bytes as they came and as they
- * were decoded. A quarter of the whole, so that no client can use it up alone.
+ * Most bytes of bodies that one transaction holds by default: both directions, every handler of composed processors, bytes
+ * as they came and as they were decoded. A quarter of the whole, so that no client can use it up alone.
  */
-export const DEFAULT_STREAM_BUDGET_BYTES = 64 << 20;
+export const DEFAULT_STREAM_BUDGET_BYTES: number = DEFAULT_MEMORY_CAPS.bodies / 4;
 
-/** How many bytes of bodies are held at the same time, of all transactions, and how many may be. */
+/** How many bytes of bodies all transactions and a single transaction may hold. */
 export class BodyBudget {
-  readonly maxBytes: number;
-  /** Of one transaction. */
+  /** Bytes of all transactions. */
+  readonly share: MemoryShare;
+  /** Most bytes of one transaction. */
   readonly maxStreamBytes: number;
-  /** Held now. */
-  heldBytes = 0;
-  /** The most that was held at a time. */
-  peakBytes = 0;
   /** Bodies that were too large, by what they were too large for, and what became of them. */
   readonly refusals: Readonly<Record<BodyCap, Record<OverLimit, number>>> = {
     body: { reject: 0, pass: 0 },
@@ -40,8 +37,8 @@ export class BodyBudget {
     total: { reject: 0, pass: 0 },
   };
 
-  constructor(maxBytes: number, maxStreamBytes: number = DEFAULT_STREAM_BUDGET_BYTES) {
-    this.maxBytes = maxBytes;
+  constructor(share: MemoryShare, maxStreamBytes: number = DEFAULT_STREAM_BUDGET_BYTES) {
+    this.share = share;
     this.maxStreamBytes = maxStreamBytes;
   }
 
@@ -65,19 +62,17 @@ export class StreamBudget {
   take(bytes: number): "stream" | "total" | undefined {
     const { total } = this;
     if (this.heldBytes + bytes > total.maxStreamBytes) return "stream";
-    if (total.heldBytes + bytes > total.maxBytes) return "total";
+    if (!total.share.take(bytes)) return "total";
     this.heldBytes += bytes;
-    total.heldBytes += bytes;
-    if (total.heldBytes > total.peakBytes) total.peakBytes = total.heldBytes;
     return undefined;
   }
 
   /** They are held no more. */
   give(bytes: number): void {
     this.heldBytes -= bytes;
-    this.total.heldBytes -= bytes;
+    this.total.share.give(bytes);
   }
 }
 
-/** The budget of whoever has none of his own. */
-export const DEFAULT_BODY_BUDGET: BodyBudget = new BodyBudget(DEFAULT_BODY_BUDGET_BYTES);
+/** The budget of sessions that were not given one. */
+export const DEFAULT_BODY_BUDGET: BodyBudget = new BodyBudget(new MemoryAccount().bodies);

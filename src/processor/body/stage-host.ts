@@ -169,7 +169,7 @@ export class StageHost {
       case "total":
         return this.fault(
           "body_memory_exceeded",
-          `the bodies of all transactions are more than the server may hold: maxHeldBodyBytes is ${total.maxBytes}`,
+          `the bodies of all transactions are more than the server may hold: maxHeldBodyBytes is ${total.share.maxBytes}`,
         );
     }
   }

@@ -4,10 +4,11 @@ import { codedChunks } from "../../../src/bodies/coded-chunks.ts";
 import { type Coding, supportedCodings } from "../../../src/bodies/content-encoding.ts";
 import { createEncoder } from "../../../src/bodies/encoder.ts";
 import { defineProcessor, type Processor } from "../../../src/index.ts";
-import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
+import type { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import { runRules } from "../../../src/processor/run-rules.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
+import { budgetOf } from "./budget-of.ts";
 
 const MIB = 1 << 20;
 const STACKS: readonly (readonly Coding[])[] = [
@@ -57,7 +58,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
       "are too large for %s, and hold no more than they may",
       async (kind) => {
         const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS[kind] as never });
-        const bodyBudget = new BodyBudget(256 * MIB);
+        const bodyBudget = budgetOf(256 * MIB);
         const { receive, ends } = begin(processor, codings, { bodyBudget });
         receive(bodyOf("requestBody", bombs.get(codings.join()) ?? new Uint8Array(), { endOfStream: true }));
         // The loop goes on meanwhile: were it to stand still, nobody could wait for what the thread pool brings.
@@ -66,15 +67,15 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
         expect(turns).toBeGreaterThan(0);
         expect(ends.map(({ fault }) => fault?.code)).toEqual(["body_too_large"]);
         // What came, and 4 MiB that it may become.
-        expect(bodyBudget.peakBytes).toBeLessThan(6 * MIB);
-        expect(bodyBudget.heldBytes).toBe(0);
+        expect(bodyBudget.share.peakBytes).toBeLessThan(6 * MIB);
+        expect(bodyBudget.share.heldBytes).toBe(0);
       },
     );
   },
 );
 
 test("others are answered while a bomb is taken apart", async () => {
-  const bodyBudget = new BodyBudget(256 * MIB);
+  const bodyBudget = budgetOf(256 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS.chunks });
   const bomb = begin(processor, ["gzip"], { bodyBudget });
   bomb.receive(bodyOf("requestBody", bombs.get("gzip") ?? new Uint8Array(), { endOfStream: true }));
@@ -89,7 +90,7 @@ test("others are answered while a bomb is taken apart", async () => {
 });
 
 test("hundreds of small ones at once hold no more than all may", async () => {
-  const bodyBudget = new BodyBudget(16 * MIB);
+  const bodyBudget = budgetOf(16 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS.whole });
   const small = gzipSync(new Uint8Array(16 * MIB));
   const all = Array.from({ length: 300 }, () => begin(processor, ["gzip"], { bodyBudget }));
@@ -97,12 +98,12 @@ test("hundreds of small ones at once hold no more than all may", async () => {
   await expect.poll(() => all.filter(({ ends }) => ends.length === 1).length, { timeout: 30_000 }).toBe(300);
   const codes = new Set(all.map(({ ends }) => ends[0]?.fault?.code));
   expect([...codes].every((code) => code === "body_too_large" || code === "body_memory_exceeded")).toBe(true);
-  expect(bodyBudget.peakBytes).toBeLessThanOrEqual(16 * MIB);
-  expect(bodyBudget.heldBytes).toBe(0);
+  expect(bodyBudget.share.peakBytes).toBeLessThanOrEqual(16 * MIB);
+  expect(bodyBudget.share.heldBytes).toBe(0);
 });
 
 test("one piece that becomes very much is held to what a transaction may hold", async () => {
-  const bodyBudget = new BodyBudget(256 * MIB, 8 * MIB);
+  const bodyBudget = budgetOf(256 * MIB, 8 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, responseBody: KINDS.chunks });
   const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { declaration }) });
   // Without a length it goes on without its coding: one answer is all that comes out of one piece.
@@ -112,6 +113,6 @@ test("one piece that becomes very much is held to what a transaction may hold", 
   recorded.receive(bodyOf("responseBody", text));
   await expect.poll(() => recorded.ends.length, { timeout: 20_000 }).toBe(1);
   expect(recorded.ends[0]?.fault?.code).toBe("body_too_large");
-  expect(bodyBudget.peakBytes).toBeLessThanOrEqual(8 * MIB);
-  expect(bodyBudget.heldBytes).toBe(0);
+  expect(bodyBudget.share.peakBytes).toBeLessThanOrEqual(8 * MIB);
+  expect(bodyBudget.share.heldBytes).toBe(0);
 });

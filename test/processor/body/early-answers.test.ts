@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { compose, defineProcessor, replaceBody } from "../../../src/index.ts";
-import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import type { SessionEnd } from "../../../src/processor/session-observer.ts";
 import type { SessionOptions } from "../../../src/processor/session-options.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../../protocol/messages.ts";
 import { ManualTimers } from "../manual-timers.ts";
 import { recordSession } from "../recorded-session.ts";
+import { budgetOf } from "./budget-of.ts";
 
 const PIECE = new Uint8Array(100_000);
 
@@ -158,18 +158,18 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
 describe("a handler that makes much of little where all of it has to leave at once", () => {
   test.each(["STREAMED", "BUFFERED"] as const)("is stopped at what the transaction may hold, in %s", async (mode) => {
     const { processor, pulled } = expander(1000);
-    const budget = new BodyBudget(10_000_000, 1_000_000);
+    const budget = budgetOf(10_000_000, 1_000_000);
     const { receive, ends } = recordSession(processor, { bodyBudget: budget });
     receive(headersOf("responseHeaders", [[":status", "200"]], bodyModes(mode)), chunk());
     await expect.poll(() => ends[0]?.fault?.code).toBe("body_too_large");
     expect(pulled.pieces).toBeLessThan(20);
     expect(budget.refusals.stream.reject).toBe(1);
-    expect(budget.heldBytes).toBe(0);
+    expect(budget.share.heldBytes).toBe(0);
   });
 
   test("is stopped in FULL_DUPLEX_STREAMED where all answers are kept", async () => {
     const { processor, pulled } = expander(1000);
-    const budget = new BodyBudget(10_000_000, 1_000_000);
+    const budget = budgetOf(10_000_000, 1_000_000);
     const ended: string[] = [];
     const outlet = { send: () => undefined, ended: ({ fault }: SessionEnd) => void ended.push(fault?.code ?? "none") };
     const { receive } = recordSession(processor, { bodyBudget: budget, outlet });
@@ -180,11 +180,11 @@ describe("a handler that makes much of little where all of it has to leave at on
 
   test("may make as much as may be held, and gives it back", async () => {
     const { processor } = expander(9);
-    const budget = new BodyBudget(10_000_000, 1_000_000);
+    const budget = budgetOf(10_000_000, 1_000_000);
     const { receive, log } = recordSession(processor, { bodyBudget: budget });
     receive(headersOf("responseHeaders", [[":status", "200"]], bodyModes("STREAMED")), chunk());
     await expect.poll(() => log).toEqual(["responseHeaders", "responseBody"]);
-    expect(budget.heldBytes).toBe(0);
-    expect(budget.peakBytes).toBeGreaterThan(500_000);
+    expect(budget.share.heldBytes).toBe(0);
+    expect(budget.share.peakBytes).toBeGreaterThan(500_000);
   });
 });

@@ -8,9 +8,9 @@ import {
   immediateResponse,
   setDynamicMetadata,
 } from "../../../src/index.ts";
-import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
+import { budgetOf } from "./budget-of.ts";
 import { sendIn, upperProcessor } from "./upper.ts";
 
 const NEVER = new Promise<never>(() => {});
@@ -18,7 +18,7 @@ const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ co
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 test("a body in place of another is let go when its handler hangs and the peer leaves", async () => {
-  const bodyBudget = new BodyBudget(1000);
+  const bodyBudget = budgetOf(1000);
   const hangs = defineProcessor({
     name: "p",
     requestHeaders: () => continueAndReplace("x".repeat(100)),
@@ -26,9 +26,9 @@ test("a body in place of another is let go when its handler hangs and the peer l
   });
   const { session } = recordSession(hangs, { bodyBudget });
   session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
-  expect(bodyBudget.heldBytes).toBe(100);
+  expect(bodyBudget.share.heldBytes).toBe(100);
   session.cancel();
-  expect(bodyBudget.heldBytes).toBe(0);
+  expect(bodyBudget.share.heldBytes).toBe(0);
 });
 
 test("a loop over a body in place of another ends when the peer leaves", async () => {

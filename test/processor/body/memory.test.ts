@@ -2,10 +2,11 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
 import { compose, defineProcessor, type Processor, replaceText } from "../../../src/index.ts";
-import { BODY_CAPS, BodyBudget, type OverLimit } from "../../../src/processor/body/body-budget.ts";
+import { BODY_CAPS, type BodyBudget, type OverLimit } from "../../../src/processor/body/body-budget.ts";
 import type { BodyMode } from "../../../src/protocol/body-mode.ts";
 import { bodyModes, bodyOf, type HeaderPairs, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
+import { budgetOf } from "./budget-of.ts";
 
 const holder = (name: string, overLimit?: OverLimit, maxBytes = 1 << 20) =>
   defineProcessor({
@@ -37,28 +38,28 @@ function refusals({ refusals: counts }: BodyBudget): Record<string, number> {
 }
 
 test("bodies that stall stay within the total, and those beyond it are answered 503", () => {
-  const budget = new BodyBudget(1000);
+  const budget = budgetOf(1000);
   const sessions = Array.from({ length: 15 }, () => stalled(budget, 100));
-  expect(budget.heldBytes).toBe(1000);
+  expect(budget.share.heldBytes).toBe(1000);
   expect(sessions.filter(({ ends }) => ends[0]?.fault?.code === "body_memory_exceeded")).toHaveLength(5);
   expect(sessions[14]?.answers[0]?.response.value).toMatchObject({ status: { code: 503 } });
   expect(refusals(budget)).toEqual({ "total reject": 5 });
   for (const { session } of sessions) session.cancel();
-  expect(budget.heldBytes).toBe(0);
+  expect(budget.share.heldBytes).toBe(0);
 });
 
 test("what is held is given back at the end of a body, a fault, and a reset", () => {
-  const budget = new BodyBudget(10_000_000);
+  const budget = budgetOf(10_000_000);
   const ended = stalled(budget, 100);
-  expect(budget.heldBytes).toBe(100);
+  expect(budget.share.heldBytes).toBe(100);
   ended.receive(bodyOf("requestBody", new Uint8Array(20), { endOfStream: true }));
-  expect(budget.heldBytes).toBe(0);
+  expect(budget.share.heldBytes).toBe(0);
   expect(ended.log).toEqual(["requestHeaders", "requestBody"]);
   const tooLarge = stalled(budget, 1 << 20);
   tooLarge.receive(bodyOf("requestBody", new Uint8Array(1)));
   expect(tooLarge.ends[0]?.fault?.code).toBe("body_too_large");
   expect(refusals(budget)).toEqual({ "body reject": 1 });
-  expect(budget.heldBytes).toBe(0);
+  expect(budget.share.heldBytes).toBe(0);
 });
 
 test("bytes that a handler sees, or that are kept, are not given back to be written over", () => {
@@ -69,7 +70,7 @@ test("bytes that a handler sees, or that are kept, are not given back to be writ
 
 describe("the bodies of one transaction", () => {
   test("stay within its own cap, in both directions together: 413 for a request", () => {
-    const budget = new BodyBudget(1000, 150);
+    const budget = budgetOf(1000, 150);
     const one = stalled(budget, 100);
     one.receive(bodyOf("requestBody", new Uint8Array(51)));
     expect(one.ends[0]?.fault).toMatchObject({
@@ -81,11 +82,11 @@ describe("the bodies of one transaction", () => {
     both.receive(headersOf("responseHeaders"), bodyOf("responseBody", new Uint8Array(51)));
     expect(both.answers[0]?.response.value).toMatchObject({ status: { code: 500 } });
     expect(refusals(budget)).toEqual({ "stream reject": 2 });
-    expect(budget.heldBytes).toBe(0);
+    expect(budget.share.heldBytes).toBe(0);
   });
 
   test("are counted for each of composed handlers that hold them", () => {
-    const budget = new BodyBudget(1000, 150);
+    const budget = budgetOf(1000, 150);
     const composed = begun(compose(holder("a"), holder("b")), budget, "BUFFERED");
     composed.receive(bodyOf("requestBody", new Uint8Array(100), { endOfStream: true }));
     // What `a` gives on is short.
@@ -96,11 +97,11 @@ describe("the bodies of one transaction", () => {
     const looking = begun(compose(...lookers), budget, "BUFFERED");
     looking.receive(bodyOf("requestBody", new Uint8Array(100), { endOfStream: true }));
     expect(looking.ends[0]?.fault?.code).toBe("body_too_large");
-    expect(budget.heldBytes).toBe(0);
+    expect(budget.share.heldBytes).toBe(0);
   });
 
   test("leave room for those of others", () => {
-    const budget = new BodyBudget(1000, 150);
+    const budget = budgetOf(1000, 150);
     for (let count = 0; count < 6; count++) stalled(budget, 150);
     expect(refusals(budget)).toEqual({});
   });
@@ -108,9 +109,9 @@ describe("the bodies of one transaction", () => {
 
 describe("a body that may pass", () => {
   test.each([
-    ["body", new BodyBudget(1000), 50],
-    ["stream", new BodyBudget(1000, 50), 200],
-    ["total", new BodyBudget(50), 200],
+    ["body", budgetOf(1000), 50],
+    ["stream", budgetOf(1000, 50), 200],
+    ["total", budgetOf(50), 200],
   ] as const)("passes whole where %s has no room for it", (cap, budget, maxBytes) => {
     const sent = begun(holder("p", "pass", maxBytes), budget, "FULL_DUPLEX_STREAMED");
     sent.receive(
@@ -119,14 +120,14 @@ describe("a body that may pass", () => {
     );
     expect(sent.log).toEqual(["requestHeaders", "requestBody", "requestBody"]);
     expect(refusals(budget)).toEqual({ [`${cap} pass`]: 1 });
-    expect(budget.heldBytes).toBe(0);
+    expect(budget.share.heldBytes).toBe(0);
   });
 
   test("passes as it came where it is too large out of its coding", async () => {
     for (const [cap, budget, maxBytes] of [
-      ["body", new BodyBudget(1 << 20), 10_000],
-      ["stream", new BodyBudget(1 << 20, 10_000), 1 << 20],
-      ["total", new BodyBudget(10_000), 1 << 20],
+      ["body", budgetOf(1 << 20), 10_000],
+      ["stream", budgetOf(1 << 20, 10_000), 1 << 20],
+      ["total", budgetOf(10_000), 1 << 20],
     ] as const) {
       for (const size of [100_000, 900_000]) {
         const zipped = gzipSync(new Uint8Array(size));
@@ -138,13 +139,13 @@ describe("a body that may pass", () => {
         );
       }
       expect(refusals(budget)).toEqual({ [`${cap} pass`]: 2 });
-      expect(budget.heldBytes).toBe(0);
+      expect(budget.share.heldBytes).toBe(0);
     }
   });
 });
 
 test("what comes out of a coding is held too, and given back when its handler is done", async () => {
-  const budget = new BodyBudget(1 << 20);
+  const budget = budgetOf(1 << 20);
   let release = () => {};
   const processor = defineProcessor({
     name: "p",
@@ -153,9 +154,9 @@ test("what comes out of a coding is held too, and given back when its handler is
   const zipped = gzipSync(new Uint8Array(100_000));
   const sent = begun(processor, budget, "BUFFERED", [["content-encoding", "gzip"]]);
   sent.receive(bodyOf("requestBody", zipped, { endOfStream: true }));
-  await expect.poll(() => budget.heldBytes).toBe(zipped.length + 100_000);
+  await expect.poll(() => budget.share.heldBytes).toBe(zipped.length + 100_000);
   release();
-  await expect.poll(() => budget.heldBytes).toBe(0);
+  await expect.poll(() => budget.share.heldBytes).toBe(0);
 });
 
 test("the beginning of a gRPC message is held as well", () => {
@@ -163,7 +164,7 @@ test("the beginning of a gRPC message is held as well", () => {
     name: "p",
     grpc: { service: Health, methods: { check: { request: () => undefined } } },
   });
-  const budget = new BodyBudget(1000);
+  const budget = budgetOf(1000);
   const call = () =>
     begun(processor, budget, "STREAMED", [
       [":path", "/grpc.health.v1.Health/Check"],
@@ -173,17 +174,17 @@ test("the beginning of a gRPC message is held as well", () => {
   new DataView(beginning.buffer).setUint32(1, 5000);
   const held = call();
   held.receive(bodyOf("requestBody", beginning));
-  expect(budget.heldBytes).toBe(600);
+  expect(budget.share.heldBytes).toBe(600);
   const refused = call();
   refused.receive(bodyOf("requestBody", beginning));
   expect(refused.ends[0]?.fault?.code).toBe("body_memory_exceeded");
   expect(refusals(budget)).toEqual({ "total reject": 1 });
   held.session.cancel();
-  expect(budget.heldBytes).toBe(0);
+  expect(budget.share.heldBytes).toBe(0);
 });
 
 test("a body of which Envoy sends the beginning only is counted", () => {
-  const budget = new BodyBudget(1000);
+  const budget = budgetOf(1000);
   const sent = begun(whole, budget, "BUFFERED_PARTIAL");
   sent.receive(bodyOf("requestBody", new Uint8Array(10)));
   expect(sent.ends[0]?.fault?.code).toBe("body_too_large");
@@ -192,7 +193,7 @@ test("a body of which Envoy sends the beginning only is counted", () => {
 
 test("chunks above maxBytes are counted once", () => {
   for (const overLimit of ["reject", "pass"] as const) {
-    const budget = new BodyBudget(1000);
+    const budget = budgetOf(1000);
     const processor = defineProcessor({
       name: "p",
       requestBody: { read: "chunks", maxBytes: 10, overLimit, chunk: () => undefined },
