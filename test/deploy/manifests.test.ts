@@ -22,6 +22,7 @@ const root = new URL("../../", import.meta.url).pathname;
 const read = (path: string) => readFileSync(`${root}${path}`, "utf8");
 const [service, deployment] = parseAllDocuments(read("deploy/ext.yaml")).map((document) => document.toJS());
 const envoyFilter = parse(read("deploy/envoyfilter.yaml"));
+const networkPolicy = parse(read("deploy/networkpolicy.yaml"));
 const envoy = parse(read("deploy/envoy.yaml"));
 
 const pod = deployment.spec.template.spec;
@@ -38,25 +39,30 @@ function containerPort(nameOrNumber: string | number): number | undefined {
   return ports.find((port) => port.name === nameOrNumber || port.containerPort === nameOrNumber)?.containerPort;
 }
 
-describe("deploy/ext.yaml", () => {
-  // The newest schemas that the tool has, and the release whose gRPC probes became stable.
+// The newest schemas that the tool has, and the release whose gRPC probes became stable.
+describe.each<[string, readonly string[]]>([
+  ["the newest release", []],
+  ["1.27", ["-k", "1.27.0"]],
+])("for Kubernetes, %s, checked strictly,", (_, release) => {
   test.for<[string, readonly string[]]>([
-    ["the newest release", []],
-    ["1.27", ["-k", "1.27.0"]],
-  ])("is valid for Kubernetes, %s, checked strictly", async ([, release], context) => {
+    ["deploy/ext.yaml", ["service", "deployment"]],
+    ["deploy/networkpolicy.yaml", ["networkpolicy"]],
+  ])("%s is valid", async ([path, kinds], context) => {
     const tool = requireTool(
-      { name: "kubernetes-validate", variable: "KUBERNETES_VALIDATE", install: "pip install kubernetes-validate" },
+      {
+        name: "kubernetes-validate",
+        variable: "KUBERNETES_VALIDATE",
+        install: "pip install --require-hashes -r .ci/python-tools.txt",
+      },
       context,
     );
-    const validated = await runTool(tool, [...release, "--strict", `${root}deploy/ext.yaml`]);
-    expect(validated).toEqual({
-      exitCode: 0,
-      output: expect.stringMatching(
-        /passed for resource service\/ext-proc[\s\S]*passed for resource deployment\/ext-proc/,
-      ),
-    });
+    const { exitCode, output } = await runTool(tool, [...release, "--strict", `${root}${path}`]);
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+    for (const kind of kinds) expect(output).toContain(`passed for resource ${kind}/ext-proc`);
   });
+});
 
+describe("deploy/ext.yaml", () => {
   test("the Service leads, by a port named grpc, to the port that the server takes by default", () => {
     const [port] = service.spec.ports;
     expect(port).toMatchObject({ name: "grpc", port: defaultPort("listen") });
@@ -162,6 +168,34 @@ describe("deploy/envoyfilter.yaml", () => {
     const { grpc_service: __, ...theirs } = plain.typed_config;
     expect(inserted.name).toBe(plain.name);
     expect(ours).toEqual(theirs);
+  });
+});
+
+describe("deploy/networkpolicy.yaml", () => {
+  const { ingress, egress, podSelector, policyTypes } = networkPolicy.spec;
+  const [fromEnvoy, fromPrometheus] = ingress;
+
+  test("applies to the pods of ext.yaml, in both directions", () => {
+    expect(networkPolicy.metadata.namespace).toBe(deployment.metadata.namespace);
+    expect(podSelector).toEqual(deployment.spec.selector);
+    expect(policyTypes).toEqual(["Ingress", "Egress"]);
+    expect(egress).toEqual([]);
+  });
+
+  test("lets only the workload of envoyfilter.yaml reach the main port, and only Prometheus the status port", () => {
+    expect(ingress).toHaveLength(2);
+    expect(fromEnvoy.from).toEqual([{ podSelector: { matchLabels: envoyFilter.spec.workloadSelector.labels } }]);
+    expect(envoyFilter.metadata.namespace).toBe(networkPolicy.metadata.namespace);
+    expect(fromEnvoy.ports.map(({ port }: { port: string }) => containerPort(port))).toEqual([defaultPort("listen")]);
+    expect(fromPrometheus.from).toEqual([
+      {
+        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } },
+        podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } },
+      },
+    ]);
+    expect(fromPrometheus.ports.map(({ port }: { port: string }) => containerPort(port))).toEqual([
+      defaultPort("statusListen"),
+    ]);
   });
 });
 

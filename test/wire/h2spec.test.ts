@@ -22,7 +22,7 @@ function findH2spec(): string | undefined {
 
 const h2spec = findH2spec();
 if (h2spec === undefined) {
-  const how = "go install github.com/summerwind/h2spec/cmd/h2spec@latest, or set H2SPEC";
+  const how = "go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible, or set H2SPEC";
   if (process.env.CI === "true") throw new Error(`h2spec is missing: ${how}`);
   process.stderr.write(`The h2spec tests are skipped, h2spec is missing: ${how}\n`);
 }
