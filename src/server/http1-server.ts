@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Http1Handler } from "./endpoint.ts";
+import { PacedSocket } from "./paced-socket.ts";
+import { RequestTurns } from "./request-turns.ts";
 
 /** Longest silence on a connection while a request is under way. */
 const IDLE_TIMEOUT_MS = 60_000;
@@ -17,12 +19,25 @@ export interface Http1Timeouts {
 
 const DEFAULT_TIMEOUTS: Http1Timeouts = { headersMs: 20_000, requestMs: 60_000, checkIntervalMs: 5_000 };
 
-/** HTTP/1.1 on node:http over connections that somebody else accepts. */
+/** One for all servers: they share the thread. */
+const turns = new RequestTurns();
+
+/** What the HTTP/1.1 connections of one server have done so far. */
+export interface Http1Totals {
+  /** Requests that arrived while another request of their connection was under way, and waited for its response. */
+  requestsDelayed: number;
+}
+
+/**
+ * HTTP/1.1 on node:http over connections that a listener accepts. Each connection has one request under way at a time:
+ * pipelined requests wait, and the connection is not read meanwhile.
+ */
 export class Http1Server {
+  readonly totals: Http1Totals = { requestsDelayed: 0 };
   readonly #server: Server;
   readonly #handler: Http1Handler;
-  /** Connections with the number of requests that are under way on each. */
-  readonly #active = new Map<Socket, number>();
+  /** Connections, and whether a request is under way on each. */
+  readonly #active = new Map<PacedSocket, boolean>();
   #draining = false;
 
   constructor(handler: Http1Handler, timeouts = DEFAULT_TIMEOUTS) {
@@ -41,9 +56,10 @@ export class Http1Server {
 
   /** Serves a connection. */
   serve(socket: Socket): void {
-    this.#active.set(socket, 0);
-    socket.once("close", () => this.#active.delete(socket));
-    this.#server.emit("connection", socket);
+    const paced = new PacedSocket(socket, { turns, onDelayed: () => this.totals.requestsDelayed++ });
+    this.#active.set(paced, false);
+    paced.once("close", () => this.#active.delete(paced));
+    this.#server.emit("connection", paced);
   }
 
   /** Ends connections as their last answer leaves. */
@@ -51,20 +67,22 @@ export class Http1Server {
     this.#draining = true;
     // Stops the timer; what is still under way goes on.
     this.#server.close();
-    for (const [socket, active] of this.#active) if (active === 0) socket.destroy();
+    for (const [socket, isActive] of this.#active) if (!isActive) socket.destroy();
   }
 
   #serve(request: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
-    const { socket } = request;
-    this.#active.set(socket, (this.#active.get(socket) ?? 0) + 1);
+    // The only connections that this server has.
+    const socket = request.socket as unknown as PacedSocket;
+    socket.begin(request);
+    this.#active.set(socket, true);
     if (this.#draining) response.setHeader("connection", "close");
-    // A connection that breaks raises an error on both; whoever works on it learns of it by `close`.
+    // A connection that breaks raises an error on both; the handler learns of it by `close`.
     request.on("error", () => undefined);
     response.on("error", () => undefined);
     response.once("close", () => {
-      const active = (this.#active.get(socket) ?? 1) - 1;
-      if (this.#active.has(socket)) this.#active.set(socket, active);
-      if (this.#draining && active === 0) socket.destroySoon();
+      if (this.#active.has(socket)) this.#active.set(socket, false);
+      if (this.#draining) socket.destroySoon();
+      else socket.answered();
     });
     this.#handler(request, response);
   }

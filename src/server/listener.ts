@@ -39,9 +39,10 @@ const HELD_HEAP_SHARE = 1 / 4;
 export class Listener {
   /** Its HTTP/2 connections, with their totals. */
   readonly http2: Http2Connections;
+  /** Its HTTP/1.1 connections, with theirs. */
+  readonly http1: Http1Server;
   readonly #options: ListenerOptions;
   readonly #tcp: TcpServer;
-  readonly #http1: Http1Server;
   readonly #sockets = new Set<Socket>();
   #socketFile: SocketFile | undefined;
   /** Connections whose TLS handshake is not over, by the address of their peer. */
@@ -53,7 +54,7 @@ export class Listener {
     const { endpoint, tls, onConnectionEnd, onHeadersTooLarge, onMalformedRequest, onHandlerError, onTlsError } =
       options;
     this.#options = options;
-    this.#http1 = new Http1Server(endpoint.http1);
+    this.http1 = new Http1Server(endpoint.http1);
     const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });
     const { maxHeaderListBytes } = limits;
     this.http2 = new Http2Connections({
@@ -112,7 +113,7 @@ export class Listener {
     this.#socketFile?.remove();
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const socket of [...this.#unknown, ...this.#handshakes.values()]) socket.destroy();
-    this.#http1.drain();
+    this.http1.drain();
     await Promise.all([closed, this.http2.drain()]);
   }
 
@@ -120,7 +121,7 @@ export class Listener {
   destroy(): void {
     this.#socketFile?.remove();
     this.#tcp.close();
-    this.#http1.drain();
+    this.http1.drain();
     this.http2.destroy();
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -169,7 +170,7 @@ export class Listener {
     // A client certificate was asked for and found good: an Envoy of ours.
     const isTrusted = "authorized" in socket && socket.authorized === true;
     if (protocol === "http2") this.http2.adopt(socket, { isTrusted });
-    else this.#http1.serve(socket);
+    else this.http1.serve(socket);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Http2Totals } from "../http2/totals.ts";
 import type { ConnectionLog } from "./connection-log.ts";
+import type { Http1Totals } from "./http1-server.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { type ListenOption, listenFailure } from "./listen-error.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
@@ -39,6 +40,11 @@ export class Listeners {
   /** What the HTTP/2 connections of a listener have done so far. */
   http2Totals(option: ListenOption): Http2Totals | undefined {
     return this.#open.get(option)?.http2.totals;
+  }
+
+  /** What the HTTP/1.1 connections of a listener have done so far. */
+  http1Totals(option: ListenOption): Http1Totals | undefined {
+    return this.#open.get(option)?.http1.totals;
   }
 
   /** Waits for what is under way; at the deadline streams are told, and then cut. */

@@ -8,6 +8,7 @@ import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
 import { FAULT_CODES } from "../protocol/fault.ts";
 import type { ServingState } from "../services/serving-state.ts";
+import type { Http1Totals } from "./http1-server.ts";
 import { LAZY_PARTS, LazyPart, type LoadFailures } from "./lazy-part.ts";
 import type { LogOutput } from "./log-output.ts";
 import { ORIGINS, type OriginCounts, type StreamCounters } from "./stream-counters.ts";
@@ -40,6 +41,8 @@ export interface MetricSources {
   readonly loadFailures: LoadFailures;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
   readonly http2: () => Http2Totals | undefined;
+  /** Totals of the HTTP/1.1 connections by listener; those of listeners that are off are undefined. */
+  readonly http1: () => Readonly<Record<"main" | "status" | "admin", Http1Totals | undefined>>;
 }
 
 /** Metrics for Prometheus, with Node's own process metrics. prom-client is loaded at the first scrape. */
@@ -62,6 +65,7 @@ async function register(sources: MetricSources): Promise<Registry> {
   registerMemory(prometheus, registry, sources.memory);
   registerBodies(prometheus, registry, sources.bodyBudget);
   registerHttp2(prometheus, registry, sources.http2);
+  registerHttp1(prometheus, registry, sources.http1);
   registerLog(prometheus, registry, sources.logOutput);
   registerLoadFailures(prometheus, registry, sources.loadFailures);
   return registry;
@@ -308,6 +312,19 @@ function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, total
     registers: [registry],
     collect() {
       this.set(totals()?.streamsHeld ?? 0);
+    },
+  });
+}
+
+function registerHttp1({ Counter }: Prometheus, registry: Registry, totals: MetricSources["http1"]): void {
+  new Counter({
+    name: "ext_proc_http1_requests_delayed_total",
+    help: "Pipelined HTTP/1.1 requests that waited for the response to the request before them, by listener",
+    labelNames: ["listener"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [listener, now] of Object.entries(totals())) if (now) this.inc({ listener }, now.requestsDelayed);
     },
   });
 }

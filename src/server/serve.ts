@@ -180,6 +180,11 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
       logOutput: standardLogOutput(),
       loadFailures,
       http2: () => listeners.http2Totals("listen"),
+      http1: () => ({
+        main: listeners.http1Totals("listen"),
+        status: listeners.http1Totals("statusListen"),
+        admin: listeners.http1Totals("adminListen"),
+      }),
     });
     const statusAddress = await listeners.open("statusListen", statusListen, {
       endpoint: statusPages(serving, setup, metrics),
