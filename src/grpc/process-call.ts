@@ -54,21 +54,8 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#reader = new MessageReader(this, options.maxMessageBytes);
-    const { processor, observer, sessions, rules, setup, bodyBudget, decisions, threadWatch } = options;
-    const metadataValues = (name: string) => headers.all(name);
-    this.#session = new Session(processor, {
-      origin: "envoy",
-      outlet: this,
-      metadataValues,
-      peer: stream.peer,
-      observer,
-      sessions,
-      rules,
-      setup,
-      bodyBudget,
-      decisions,
-      threadWatch,
-    });
+    const call = { origin: "envoy", outlet: this, callHeaders: headers, peer: stream.peer } as const;
+    this.#session = new Session(options.processor, call, options);
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
   }
 

@@ -13,7 +13,29 @@ export class DirectionQueue {
   awaited: AwaitedAnswer | undefined = undefined;
   /** Index of the definition whose handler is at work, where it is asynchronous. */
   at = 0;
-  readonly waiting: ProcessingRequest[] = [];
+  /** There once a message had to wait. */
+  #waiting: ProcessingRequest[] | undefined;
+
+  /** How many messages wait. */
+  get length(): number {
+    return this.#waiting === undefined ? 0 : this.#waiting.length;
+  }
+
+  /** Has a message wait behind those that do. */
+  wait(message: ProcessingRequest): void {
+    this.#waiting ??= [];
+    this.#waiting.push(message);
+  }
+
+  /** The message that waits longest, which does so no more. */
+  next(): ProcessingRequest | undefined {
+    return this.#waiting?.shift();
+  }
+
+  /** Forgets the messages that wait. */
+  clear(): void {
+    this.#waiting = undefined;
+  }
 
   /** The handler of the definition with this index is at work. */
   work(index: number, rule: RunRule | undefined): void {
@@ -52,7 +74,7 @@ export class DirectionQueues {
 
   /** Messages that wait for a handler to settle. */
   get backlog(): number {
-    return this.request.waiting.length + this.response.waiting.length;
+    return this.request.length + this.response.length;
   }
 
   /** True while an answer waits for a handler. */

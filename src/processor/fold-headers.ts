@@ -19,7 +19,7 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
     case "overwriteHeaderIfExists": {
       // Each is looked at once: a getter may say something else the next time.
       const { kind, name, value } = effect;
-      return foldValue({ kind, name, value }, work);
+      return foldValue(kind, name, value, work);
     }
     default:
       return foldChange(effect.kind, toHeaderChange(effect), work);
@@ -27,14 +27,14 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
 }
 
 /** A header that gets a value: where it is text, the change may be known already. */
-function foldValue({ kind, name, value }: HeaderValueData, work: PhaseWork): Fault | undefined {
+function foldValue(kind: HeaderValueData["kind"], name: unknown, value: unknown, work: PhaseWork): Fault | undefined {
   if (typeof value !== "string" || typeof name !== "string")
-    return foldChange(kind, valueChange({ kind, name, value }), work);
+    return foldChange(kind, valueChange(kind, name, value), work);
   // A known change broke no rule under the declaration of another server in this process, which may differ.
   const isProtected = refusesPlainNames(work.exchange.declaration.mutationRules);
   const known = isProtected ? undefined : knownChange(kind === "appendHeader" ? "append" : "set", name, value);
   if (known !== undefined) return foldKnown(kind, known, work);
-  const change = valueChange({ kind, name, value });
+  const change = valueChange(kind, name, value);
   const end = foldChange(kind, change, work);
   // Of these names no transaction and no declaration makes a difference.
   if (end === undefined && typeof change !== "string" && isPlainName(change.name)) rememberChange(name, value, change);
@@ -114,7 +114,7 @@ function removal(name: unknown): HeaderChange | string {
   return { op: "remove", name: name.toLowerCase() };
 }
 
-function valueChange({ kind, name: givenName, value }: HeaderValueData): HeaderChange | string {
+function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): HeaderChange | string {
   if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
   const name = givenName.toLowerCase();
   const op = kind === "appendHeader" ? "append" : "set";

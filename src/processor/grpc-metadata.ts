@@ -15,15 +15,18 @@ export interface GrpcMetadata {
   bytes(name: string): Uint8Array | undefined;
 }
 
-/** A call's headers, whatever holds them: the values of a lower-case name, in order. */
-export type MetadataValues = (name: string) => readonly string[];
+/** The headers of a gRPC call, whatever holds them. */
+export interface CallHeaders {
+  /** Every value of a lower-case name, in order. */
+  all(name: string): readonly string[];
+}
 
 /** The headers of a call without any. */
-export const NO_METADATA: MetadataValues = () => [];
+export const NO_CALL_HEADERS: CallHeaders = { all: () => [] };
 
 /** Reads metadata out of a call's headers. */
-export function readGrpcMetadata(valuesOf: MetadataValues): GrpcMetadata {
-  const all = (name: string) => (name.startsWith(":") ? [] : valuesOf(name.toLowerCase()));
+export function readGrpcMetadata(headers: CallHeaders): GrpcMetadata {
+  const all = (name: string) => (name.startsWith(":") ? [] : headers.all(name.toLowerCase()));
   return {
     get: (name) => all(name)[0],
     all,

@@ -6,7 +6,8 @@ import type { BodyRunner } from "./body/body-runner.ts";
 import type { DirectionQueues } from "./direction-queue.ts";
 import { handles, type RunRule, type RunRules } from "./run-rules.ts";
 import type { HandlerPlace, UnenforcedReason } from "./session-observer.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { SharedSessionOptions } from "./session-options.ts";
+import type { Origin } from "./transaction.ts";
 
 /** How Envoy went past a handler: it did not send the phase, or had stopped to wait when the answer left. */
 type WayPast = "not_sent" | "too_late";
@@ -17,7 +18,8 @@ export interface PassedTransaction {
   readonly exchange: Exchange;
   readonly queues: DirectionQueues;
   readonly bodies: BodyRunner | undefined;
-  readonly options: Pick<SessionOptions, "observer" | "origin" | "threadWatch">;
+  readonly shared: Pick<SharedSessionOptions, "observer" | "threadWatch">;
+  readonly origin: Origin;
 }
 
 /** The setting of Envoy's filter that brings a phase. */
@@ -57,7 +59,7 @@ export class PassedHandlers {
   /** What a message shows that Envoy left behind. */
   leftBehind({ notSent, notAwaited }: PassedOver): Fault | undefined {
     // Over HTTP no stream joins the request and the response of a transaction.
-    if (this.#parts.options.origin === "http_service") return undefined;
+    if (this.#parts.origin === "http_service") return undefined;
     return notAwaited === undefined ? this.#tell(notSent, "not_sent") : this.notAwaited(notAwaited);
   }
 
@@ -82,20 +84,20 @@ export class PassedHandlers {
    * @param stretch The stretch of the thread's time in which the answer left. Default: now, while the thread is held.
    */
   tooLate(phase: Phase, stretch?: number): Fault | undefined {
-    const { exchange, options } = this.#parts;
+    const { exchange, shared } = this.#parts;
     const waitsForever = exchange.bodyMode(directionOf(phase)) === "FULL_DUPLEX_STREAMED";
-    const wasHeld = stretch === undefined || options.threadWatch?.wasHeld(stretch) === true;
+    const wasHeld = stretch === undefined || shared.threadWatch?.wasHeld(stretch) === true;
     return wasHeld && !waitsForever ? this.#tell([phase], "too_late") : undefined;
   }
 
   /** Counts the handlers of bodies that an override asked for, and of which Envoy sent nothing. That proves nothing, so it is not a fault. */
   overridesUnseen(): void {
-    const { rules, exchange, options } = this.#parts;
+    const { rules, exchange, shared, origin } = this.#parts;
     for (const phase of exchange.unsentBodies) {
       for (const { definition } of rules.rules) {
         if (!handles(definition, phase)) continue;
         const place = { processor: definition.name, phase, setting: IF_NO_CLIENT_LEFT };
-        options.observer?.unenforced?.("override_ignored", phase, options.origin, place);
+        shared.observer?.unenforced?.("override_ignored", phase, origin, place);
       }
     }
   }
@@ -106,7 +108,7 @@ export class PassedHandlers {
   }
 
   #tell(phases: readonly Phase[], way: WayPast): Fault | undefined {
-    const { rules, exchange, options } = this.#parts;
+    const { rules, exchange, shared, origin } = this.#parts;
     const isWatched = rules.shadow || exchange.observabilityMode;
     let insisted: Fault | undefined;
     for (const phase of phases) {
@@ -114,7 +116,7 @@ export class PassedHandlers {
         if (!handles(rule.definition, phase)) continue;
         const { name } = rule.definition;
         if (!isWatched && isInsisted(rule, phase, way)) insisted ??= passedFault(name, phase, way);
-        else options.observer?.unenforced?.(reasonOf(phase, way), phase, options.origin, placeOf(name, phase, way));
+        else shared.observer?.unenforced?.(reasonOf(phase, way), phase, origin, placeOf(name, phase, way));
       }
     }
     return insisted;

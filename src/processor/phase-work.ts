@@ -44,7 +44,7 @@ export class PhaseWork implements ContinueAnswer {
 
   /** The headers or trailers with what was changed so far. */
   get head(): WorkingHead {
-    this.#head ??= this.#openHead();
+    this.#head ??= this.#openHead([]);
     return this.#head;
   }
 
@@ -60,8 +60,8 @@ export class PhaseWork implements ContinueAnswer {
 
   /** Adds a change. From here on everybody who looks sees it. */
   change(change: HeaderChange): void {
-    this.#head ??= this.#openHead();
-    this.#changes.push(change);
+    if (this.#head === undefined) this.#head = this.#openHead([change]);
+    else this.#changes.push(change);
   }
 
   /** The message as the handlers before left it: Envoy's own while nothing changed. */
@@ -81,9 +81,10 @@ export class PhaseWork implements ContinueAnswer {
     }
   }
 
-  #openHead(): WorkingHead {
+  /** Most phases change one header: an array that begins with it needs no room for 16 more, as one that grows makes. */
+  #openHead(changes: HeaderChange[]): WorkingHead {
     const { case: phase, value } = this.message;
-    this.#changes = [];
+    this.#changes = changes;
     return phase === "requestTrailers" || phase === "responseTrailers"
       ? new WorkingHead(headerFields(value), this.#changes)
       : this.exchange.changeHead(directionOf(phase), this.#changes);

@@ -52,10 +52,12 @@ export class HandlerChain {
   readonly #owner: ChainOwner | undefined;
   /** Made for the first handler that returns a promise. */
   #pending: Record<Direction, PendingHandler | undefined> | undefined;
-  readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[] = [];
+  readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[];
 
   constructor(definitions: readonly AnyDefinition[], scope: TransactionScope, owner?: ChainOwner) {
     this.#definitions = definitions;
+    // An array that grows makes room for 16 more at once.
+    this.#transactions = new Array(definitions.length);
     this.#scope = scope;
     this.#owner = owner;
   }

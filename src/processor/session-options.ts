@@ -27,7 +27,7 @@ export interface SharedSessionOptions {
   readonly decisions?: DecisionLog | undefined;
 }
 
-/** What one session is opened with. */
+/** What one session is opened with. What all sessions of a server share can be given apart: see `Session`. */
 export interface SessionOptions extends ScopeOptions, SharedSessionOptions {
   readonly outlet: SessionOutlet;
   /** What the operator says of Envoy's side, where there are no `rules`. Default: Envoy's own defaults. */

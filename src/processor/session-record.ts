@@ -5,7 +5,7 @@ import { addToTrail, type DecisionTrail } from "./decision.ts";
 import type { FaultOutcome } from "./fault-policy.ts";
 import type { HandlerChain } from "./run-handlers.ts";
 import type { SessionEnd } from "./session-observer.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { SharedSessionOptions } from "./session-options.ts";
 import type { Timers } from "./timers.ts";
 import type { TransactionScope } from "./transaction.ts";
 
@@ -41,10 +41,10 @@ export class SessionRecord {
   }
 
   /** Tells `done` of the processors, and the decision log, that the transaction is over. */
-  tellEnd({ result, fault }: SessionEnd, { scope, chain, options }: RecordedParts): void {
-    const { observer, decisions, origin } = options;
+  tellEnd({ result, fault }: SessionEnd, { scope, chain, shared }: RecordedParts): void {
+    const { observer, decisions } = shared;
     const ending = { result, fault, durationMs: this.#timers.now() - this.#startMs };
-    chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, origin));
+    chain.done(ending, (processor, cause) => observer?.doneFailed?.(processor, cause, scope.origin));
     if (this.#trail === undefined) return;
     const observed = scope.exchange.observabilityMode ? "observability_mode" : undefined;
     const pretended = this.#shadow ? "shadow" : observed;
@@ -56,5 +56,5 @@ export class SessionRecord {
 interface RecordedParts {
   readonly scope: TransactionScope;
   readonly chain: HandlerChain;
-  readonly options: Pick<SessionOptions, "observer" | "decisions" | "origin">;
+  readonly shared: Pick<SharedSessionOptions, "observer" | "decisions">;
 }

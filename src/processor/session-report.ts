@@ -9,27 +9,29 @@ import type { FaultOutcome } from "./fault-policy.ts";
 import type { HandlerChain } from "./run-handlers.ts";
 import type { RunRules } from "./run-rules.ts";
 import type { HandlerPlace, SessionEnd, UnenforcedReason } from "./session-observer.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { SharedSessionOptions } from "./session-options.ts";
 import { SessionRecord } from "./session-record.ts";
 import type { Timers } from "./timers.ts";
-import type { TransactionScope } from "./transaction.ts";
+import type { Origin, TransactionScope } from "./transaction.ts";
 
 /** What one session reports: to its observer, which counts and logs, and to the record that `done` and the decision log use. */
 export class SessionReport {
   readonly #rules: RunRules;
-  readonly #options: SessionOptions;
+  readonly #shared: SharedSessionOptions;
+  readonly #origin: Origin;
   #record: SessionRecord | undefined;
   #fault: Fault | undefined;
 
-  constructor(rules: RunRules, options: SessionOptions) {
+  constructor(rules: RunRules, shared: SharedSessionOptions, origin: Origin) {
     this.#rules = rules;
-    this.#options = options;
+    this.#shared = shared;
+    this.#origin = origin;
   }
 
   /** The first message came. Only a `done` handler and a sampled decision need a record of the transaction. */
   begin(message: ProcessingRequest, timers: Timers): void {
     const { hasDone, shadow } = this.#rules;
-    const sampled = this.#options.decisions?.samples(message) === true;
+    const sampled = this.#shared.decisions?.samples(message) === true;
     if (hasDone || sampled) this.#record = new SessionRecord(timers, { sampled, shadow });
   }
 
@@ -49,20 +51,27 @@ export class SessionReport {
     if (failure === undefined) return;
     this.#fault ??= failure;
     this.#record?.failed(outcome);
-    this.#options.observer?.fault?.(failure, outcome, this.#options.origin);
+    this.#shared.observer?.fault?.(failure, outcome, this.#origin);
+  }
+
+  /** The same for a fault that the policy decides on: what does not happen because of where the processor runs is told too. */
+  failed(failure: Fault, outcome: FaultOutcome): void {
+    this.fault(failure, outcome);
+    if (outcome === "observed") this.unenforced("observability_mode", `fault ${failure.code}`);
+    else if (this.#rules.shadow) this.unenforced("shadow", `fault ${failure.code}`);
+    else if (failure.code === "immediate_response_disabled") this.unenforced(failure.code, "immediateResponse");
   }
 
   /** Something that a processor wanted does not happen. */
   unenforced(reason: UnenforcedReason, wanted: string, place?: HandlerPlace): void {
-    this.#options.observer?.unenforced?.(reason, wanted, this.#options.origin, place);
+    this.#shared.observer?.unenforced?.(reason, wanted, this.#origin, place);
   }
 
-  /** The transaction is over. Returns the end with the first fault, if there was one. */
+  /** The transaction is over: tells the record, and returns the end with the first fault, if there was one. */
   end(ended: SessionEnd, scope: TransactionScope, chain: HandlerChain): SessionEnd {
     const fault = this.#fault;
     const end = fault === undefined ? ended : { ...ended, result: "fault" as const, fault };
-    this.#options.observer?.ended(end, this.#options.origin);
-    this.#record?.tellEnd(end, { scope, chain, options: this.#options });
+    this.#record?.tellEnd(end, { scope, chain, shared: this.#shared });
     return end;
   }
 }

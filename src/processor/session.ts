@@ -31,7 +31,7 @@ import { HandlerChain } from "./run-handlers.ts";
 import { runMessage } from "./run-message.ts";
 import { defaultRunRules, type RunRules, runRules } from "./run-rules.ts";
 import type { SessionResult } from "./session-observer.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { SessionOptions, SharedSessionOptions } from "./session-options.ts";
 import { SessionReport } from "./session-report.ts";
 import type { SessionLinks } from "./session-set.ts";
 import { REAL_TIMERS, type Timers } from "./timers.ts";
@@ -52,8 +52,10 @@ export class Session implements AnswerOwner, BodyOwner {
   /** There where bodies have handlers. */
   readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
+  readonly #shared: SharedSessionOptions;
   readonly #queues = new DirectionQueues();
-  readonly #report: SessionReport;
+  /** There once something is to be reported. */
+  #reportMade: SessionReport | undefined;
   /** Where answers go that Envoy does not get, in shadow and observability mode. */
   #imagined: ImaginedExchange | undefined;
   #late: LateHandlers | undefined;
@@ -68,21 +70,22 @@ export class Session implements AnswerOwner, BodyOwner {
   #over = false;
   #isEnding = false; // A loop over chunks comes to its end a little later than the stream.
 
-  constructor(processor: Processor, options: SessionOptions) {
-    const { rules, declaration, timers = REAL_TIMERS } = options;
+  /** `shared` is for a server that opens many sessions: what they share need not be copied for each of them. */
+  constructor(processor: Processor, options: SessionOptions, shared: SharedSessionOptions = options) {
+    const { declaration, timers = REAL_TIMERS } = options;
     this.#options = options;
-    this.#rules = rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
+    this.#shared = shared;
+    this.#rules = shared.rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
     this.#timers = timers;
-    this.#report = new SessionReport(this.#rules, options);
     this.#exchange = new Exchange(this.#rules);
-    this.#scope = new TransactionScope(this.#exchange, options, options.observer);
+    this.#scope = new TransactionScope(this.#exchange, options, shared.observer);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     if (this.#rules.bodies) {
       const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
       const sendEarly = earlyAnswers({ exchange: this.#exchange, outlet: options.outlet, queues: this.#queues });
-      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: options.bodyBudget, sendEarly });
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: shared.bodyBudget, sendEarly });
     }
-    options.sessions?.add(this);
+    shared.sessions?.add(this);
   }
 
   /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
@@ -111,7 +114,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const queue = this.#queues.of(direction);
     if (queue.awaited !== undefined && phase !== undefined) {
       if (this.#exchange.runsAhead(phase)) this.#ranAhead(queue.awaited.message, direction);
-      if (queue.awaited !== undefined) queue.waiting.push(message);
+      if (queue.awaited !== undefined) queue.wait(message);
       else if (!this.#over) this.#take(message, queue);
       return false;
     }
@@ -184,6 +187,11 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#options.outlet.settled?.();
   }
 
+  get #report(): SessionReport {
+    this.#reportMade ??= new SessionReport(this.#rules, this.#shared, this.#options.origin);
+    return this.#reportMade;
+  }
+
   /** Asked of every transaction, so it makes nothing. */
   get #mayLackPhases(): boolean {
     if (this.#owes || this.#passes) return false;
@@ -203,8 +211,8 @@ export class Session implements AnswerOwner, BodyOwner {
       return;
     }
     const { message: opened, passed, unasked } = accepted;
-    this.#options.observer?.message(opened.case, this.#options.origin);
-    this.#options.threadWatch?.enter();
+    this.#shared.observer?.message(opened.case, this.#options.origin);
+    this.#shared.threadWatch?.enter();
     if (!this.#begun && !this.#passes) this.#begin(message);
     if (unasked !== undefined) this.#report.unenforced("override_ignored", unasked);
     const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
@@ -217,8 +225,8 @@ export class Session implements AnswerOwner, BodyOwner {
       return;
     }
     this.#imagined?.accept(message);
-    const unready = this.#options.setup?.unready;
-    const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#options.threadWatch);
+    const unready = this.#shared.setup?.unready;
+    const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
     if (answer instanceof Promise) queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
     else this.#settle(opened, answer);
   }
@@ -227,12 +235,12 @@ export class Session implements AnswerOwner, BodyOwner {
   #begin(message: ProcessingRequest): void {
     this.#begun = true;
     if (this.#rules.shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
-    this.#report.begin(message, this.#timers);
+    if (this.#rules.hasDone || this.#shared.decisions !== undefined) this.#report.begin(message, this.#timers);
   }
 
   #takeWaiting(queue: DirectionQueue): void {
     while (queue.awaited === undefined && !this.#over) {
-      const next = queue.waiting.shift();
+      const next = queue.next();
       if (next === undefined) return;
       this.#take(next, queue);
     }
@@ -258,7 +266,7 @@ export class Session implements AnswerOwner, BodyOwner {
     }
     if (this.#exchange.immediateObstacle) this.#report.unenforced("immediate_response_too_late", "immediateResponse");
     // Behind an immediate response nothing shows whether Envoy took it.
-    if (this.#options.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
+    if (this.#shared.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
@@ -274,9 +282,9 @@ export class Session implements AnswerOwner, BodyOwner {
 
   #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
     if (message) {
-      this.#report.sent(message, responses);
+      this.#reportMade?.sent(message, responses);
       this.#answeredPhase = message.case;
-      this.#answeredIn = this.#options.threadWatch?.stretch ?? 0;
+      this.#answeredIn = this.#shared.threadWatch?.stretch ?? 0;
     }
     for (const response of responses) this.#options.outlet.send(response);
   }
@@ -289,10 +297,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#over) return;
     const exchange = this.#exchange;
     const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
-    this.#report.fault(failure, outcome);
-    if (exchange.observabilityMode) this.#report.unenforced("observability_mode", `fault ${failure.code}`);
-    else if (this.#rules.shadow) this.#report.unenforced("shadow", `fault ${failure.code}`);
-    else if (failure.code === "immediate_response_disabled") this.#report.unenforced(failure.code, "immediateResponse");
+    this.#report.failed(failure, outcome);
     switch (outcome) {
       case "passed":
       case "shadow":
@@ -319,7 +324,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   get #passed(): PassedHandlers {
     const [rules, exchange, queues, bodies] = [this.#rules, this.#exchange, this.#queues, this.#bodies];
-    return new PassedHandlers({ rules, exchange, queues, bodies, options: this.#options });
+    return new PassedHandlers({ rules, exchange, queues, bodies, shared: this.#shared, origin: this.#options.origin });
   }
 
   /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
@@ -355,7 +360,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (!this.#halfClosed || this.running) return;
     // Nothing more comes that it waits for: Envoy does so where its client went away.
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
-    if (this.#options.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
+    if (this.#shared.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
       this.#report.fault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
     if (!this.#owes && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
     this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
@@ -372,25 +377,22 @@ export class Session implements AnswerOwner, BodyOwner {
     else this.#ended(ended, error, lost);
   }
 
-  #endDirection(direction: Direction): void {
-    const queue = this.#queues.of(direction);
-    // Setting a length costs a call into C++.
-    if (queue.waiting.length > 0) queue.waiting.length = 0;
-    this.#abandon(direction);
-    this.#bodies?.close(direction);
-  }
-
   #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
     this.#isEnding = false;
-    this.#report.fault(lost, "bytes_lost");
+    if (lost !== undefined) this.#report.fault(lost, "bytes_lost");
     const waiting = ended === "unanswered" ? this.#passed.waiting() : undefined;
-    this.#endDirection("request");
-    this.#endDirection("response");
+    for (const direction of DIRECTIONS) {
+      this.#queues.of(direction).clear();
+      this.#abandon(direction);
+      this.#bodies?.close(direction);
+    }
     this.#scope.end();
-    this.#options.sessions?.delete(this);
+    this.#shared.sessions?.delete(this);
     const observed = this.#exchange.observabilityMode || undefined;
-    const end = { result: ended, error, observed, waiting };
-    this.#options.outlet.ended(this.#report.end(end, this.#scope, this.#chain));
+    const plain = { result: ended, error, observed, waiting };
+    const end = this.#reportMade?.end(plain, this.#scope, this.#chain) ?? plain;
+    this.#shared.observer?.ended(end, this.#options.origin);
+    this.#options.outlet.ended(end);
     // A handler that never settles would keep it.
     if (this.late) this.#scope.forget();
   }

@@ -4,7 +4,7 @@ import { Exchange } from "../protocol/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { type Head, headOf } from "../protocol/head.ts";
 import type { Modes } from "../protocol/mode-override.ts";
-import { type GrpcMetadata, type MetadataValues, NO_METADATA, readGrpcMetadata } from "./grpc-metadata.ts";
+import { type CallHeaders, type GrpcMetadata, NO_CALL_HEADERS, readGrpcMetadata } from "./grpc-metadata.ts";
 
 /**
  * Who asks: Envoy over gRPC (`envoy`) or over HTTP (`http_service`), a person through the debug service (`debug`), or
@@ -85,7 +85,7 @@ export interface Transaction<S = unknown, C = unknown> {
 export interface ScopeOptions {
   readonly origin: Origin;
   /** Headers of the gRPC call. Default: none. */
-  readonly metadataValues?: MetadataValues | undefined;
+  readonly callHeaders?: CallHeaders | undefined;
   readonly peer?: Peer | undefined;
 }
 
@@ -121,11 +121,11 @@ export class TransactionScope {
 
   /** The values of a header of the gRPC call. */
   metadataValues(name: string): readonly string[] {
-    return this.#options.metadataValues?.(name) ?? [];
+    return this.#options.callHeaders?.all(name) ?? [];
   }
 
   get grpcMetadata(): GrpcMetadata {
-    this.#grpcMetadata ??= readGrpcMetadata(this.#options.metadataValues ?? NO_METADATA);
+    this.#grpcMetadata ??= readGrpcMetadata(this.#options.callHeaders ?? NO_CALL_HEADERS);
     return this.#grpcMetadata;
   }
 

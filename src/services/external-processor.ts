@@ -14,8 +14,8 @@ export function externalProcessorService(
 ): ServiceImpl<typeof ExternalProcessor> {
   return {
     process(requests, { signal, requestHeader }) {
-      const metadataValues = (name: string) => valuesOf(requestHeader, name);
-      return processStream(processor, requests, { origin: "envoy", signal, metadataValues, ...options });
+      const callHeaders = { all: (name: string) => valuesOf(requestHeader, name) };
+      return processStream(processor, requests, { origin: "envoy", signal, callHeaders, ...options });
     },
   };
 }

@@ -56,11 +56,13 @@ async function answer(
 ): Promise<ConnectAnswer> {
   const message = read(body);
   if (typeof message === "string") return text(400, message);
-  const metadataValues = (name: string) => {
-    const value = request.header.get(name);
-    return value === null ? [] : [value];
+  const callHeaders = {
+    all(name: string) {
+      const value = request.header.get(name);
+      return value === null ? [] : [value];
+    },
   };
-  const how = { ...options, metadataValues, signal: request.signal, origin: "http_service" } as const;
+  const how = { ...options, callHeaders, signal: request.signal, origin: "http_service" } as const;
   const { responses, end } = await replay(processor, [message], how);
   if (end.error) {
     const { code, rawMessage } = faultError(end.error);

@@ -64,7 +64,7 @@ export class ProcessorPeer implements LivePeer {
       ...shared,
       origin,
       timers: simulatedTimers(stream),
-      metadataValues: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []),
+      callHeaders: { all: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []) },
       observer: {
         message: (phase) => observer?.message(phase, origin),
         ended: (end) => observer?.ended(end, origin),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { NO_METADATA, readGrpcMetadata } from "../../src/processor/grpc-metadata.ts";
+import { NO_CALL_HEADERS, readGrpcMetadata } from "../../src/processor/grpc-metadata.ts";
 
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   "x-route": ["blue", "green"],
@@ -9,7 +9,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   "x-bad-bin": ["&"],
   ":path": ["/secret"],
 };
-const metadata = readGrpcMetadata((name) => VALUES[name] ?? []);
+const metadata = readGrpcMetadata({ all: (name) => VALUES[name] ?? [] });
 
 describe("gRPC metadata", () => {
   test("is read by name, whatever its case", () => {
@@ -32,6 +32,6 @@ describe("gRPC metadata", () => {
   });
 
   test("is empty where a call has none", () => {
-    expect(readGrpcMetadata(NO_METADATA).get("x-route")).toBeUndefined();
+    expect(readGrpcMetadata(NO_CALL_HEADERS).get("x-route")).toBeUndefined();
   });
 });

@@ -21,8 +21,8 @@ function teller(name: string, config: StandardSchema<unknown> = LIMIT): Processo
 
 /** Runs request headers on a route with this configuration: the changes, or the fault. */
 function on(processor: Processor, ...texts: readonly string[]) {
-  const metadataValues = (name: string) => (name === "x-ext-proc-config" ? texts : []);
-  const recorded = recordSession(processor, { metadataValues });
+  const callHeaders = { all: (name: string) => (name === "x-ext-proc-config" ? texts : []) };
+  const recorded = recordSession(processor, { callHeaders });
   recorded.receive(headersOf("requestHeaders"));
   const fault = recorded.ends[0]?.fault;
   return fault ? `${fault.code}: ${fault.message}` : changesOf(recorded.answers[0]);
