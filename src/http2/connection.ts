@@ -133,6 +133,11 @@ export class Http2Connection {
     return this.#streams.size;
   }
 
+  /** True until its first stream. Envoy opens a connection for a stream, so that its connections soon have one. */
+  get isUnused(): boolean {
+    return this.#streams.lastId === 0;
+  }
+
   /**
    * Takes no new streams, and closes when the open ones are done (RFC 9113 section 6.8): GOAWAY with the highest
    * identifier and a PING, so that streams under way still count, then GOAWAY with the real one.

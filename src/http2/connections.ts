@@ -92,6 +92,12 @@ export class Http2Connections {
     return connection;
   }
 
+  /** The socket of the oldest connection that has never had a stream. */
+  findUnused(): Duplex | undefined {
+    for (const connection of this.#open) if (connection.isUnused) return connection.socket;
+    return undefined;
+  }
+
   /** Drains all connections, those adopted later too; resolves when the last one has closed. */
   async drain(): Promise<void> {
     this.#isDraining = true;

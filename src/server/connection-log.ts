@@ -3,6 +3,7 @@ import type { ConnectionEnd } from "../http2/connection.ts";
 import type { EndReason } from "../http2/end-reason.ts";
 import { errorCodeName } from "../http2/error-codes.ts";
 import { LineLimiters } from "./line-limiter.ts";
+import type { ConnectionFailure, ConnectionFailureDetails, ListenerName } from "./listener-connections.ts";
 import type { Logger } from "./logger.ts";
 
 /** Ends of a connection that happen every day and tell nothing. */
@@ -32,8 +33,35 @@ export interface ConnectionLog {
   /** A stream was refused: its headers break a rule of HTTP/2. */
   onMalformedRequest(fault: string): void;
   onHandlerError(error: unknown): void;
-  onTlsError(error: Error): void;
+  onConnectionFailure(failure: LoggedFailure): void;
+  /** The process has no free file descriptor. */
+  onNoDescriptor(code: string): void;
 }
+
+/** A connection of one listener that failed before a handler saw a request. */
+export interface LoggedFailure extends ConnectionFailureDetails {
+  readonly listener: ListenerName;
+  readonly maxConnections: number;
+  readonly reason: ConnectionFailure;
+}
+
+const CONNECTIONS_FLAG = "--max-connections";
+
+/** What the log says of each failure. */
+const FAILURE_TEXTS: Readonly<Record<ConnectionFailure, string>> = {
+  too_many_connections: "A new connection was closed: every connection of this listener is in use",
+  closed_to_make_room: "A silent or idle connection was closed to make room for another",
+  accept_failed: "A connection could not be accepted",
+  first_bytes_timeout: "A connection was closed: it did not say in time what it speaks",
+  tls_on_plaintext_port: "A connection was closed: it began with TLS, and this listener speaks plaintext",
+  unknown_protocol: "A connection was closed: it began with neither HTTP/2 nor HTTP/1.1",
+  plaintext_on_tls_port: "A connection was closed: it did not begin with TLS, and this listener speaks TLS",
+  tls_handshake_timeout: "TLS handshake took too long",
+  tls_handshake_failed: "TLS handshake failed",
+  headers_too_large: "An HTTP/1.1 request was refused with 431: its headers are too large",
+  http1_malformed: "An HTTP/1.1 request was refused: it is malformed",
+  http1_request_timeout: "An HTTP/1.1 request was refused with 408: it took too long to arrive",
+};
 
 /**
  * Logs connections that ended because their peer was slow, flooded us or broke the protocol, and streams that were refused:
@@ -61,11 +89,18 @@ export function connectionLog(log: Logger): ConnectionLog {
       const name = error instanceof Error ? error.name : typeof error;
       if (line) log.error({ error: name, ...line }, "A stream failed inside the server");
     },
-    onTlsError(error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // A peer that goes away without a word, as every TCP health check does.
-      const line = code === "ECONNRESET" ? undefined : limiters.next("TLS");
-      if (line) log.warn({ code, ...line }, "TLS handshake failed");
+    onConnectionFailure({ listener, maxConnections, reason, code }) {
+      const line = limiters.next(`${listener} ${reason}`);
+      if (line === undefined) return;
+      const isFull = reason === "too_many_connections" || reason === "closed_to_make_room";
+      const limit = isFull ? { maxConnections } : {};
+      const hint = isFull && listener === "main" ? `; ${CONNECTIONS_FLAG} is ${maxConnections}` : "";
+      log.warn({ listener, reason, code, ...limit, ...line }, FAILURE_TEXTS[reason] + hint);
+    },
+    onNoDescriptor(code) {
+      const line = limiters.next("no descriptor");
+      const what = "The process has no free file descriptor: new connections are closed, and files cannot be opened";
+      if (line) log.error({ code, ...line }, `${what}. Raise the limit of open files (ulimit -n)`);
     },
   };
 }

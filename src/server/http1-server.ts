@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Http1Handler } from "./endpoint.ts";
+import type { ConnectionFailure } from "./listener-connections.ts";
 import { PacedSocket } from "./paced-socket.ts";
 import { RequestTurns } from "./request-turns.ts";
 
@@ -28,6 +29,13 @@ export interface Http1Totals {
   requestsDelayed: number;
 }
 
+/** How a server of HTTP/1.1 differs from the default. */
+export interface Http1Options {
+  readonly timeouts?: Http1Timeouts | undefined;
+  /** Called for each request that Node refuses because it cannot be read or takes too long. */
+  readonly onFailure?: ((reason: ConnectionFailure) => void) | undefined;
+}
+
 /**
  * HTTP/1.1 on node:http over connections that a listener accepts. Each connection has one request under way at a time:
  * pipelined requests wait, and the connection is not read meanwhile.
@@ -40,7 +48,7 @@ export class Http1Server {
   readonly #active = new Map<PacedSocket, boolean>();
   #draining = false;
 
-  constructor(handler: Http1Handler, timeouts = DEFAULT_TIMEOUTS) {
+  constructor(handler: Http1Handler, { timeouts = DEFAULT_TIMEOUTS, onFailure }: Http1Options = {}) {
     this.#handler = handler;
     const { headersMs, requestMs, checkIntervalMs } = timeouts;
     const limits = {
@@ -50,6 +58,7 @@ export class Http1Server {
     };
     this.#server = createServer(limits, (request, response) => this.#serve(request, response));
     this.#server.timeout = IDLE_TIMEOUT_MS;
+    tellClientErrors(this.#server, onFailure);
     // Node looks at these two only once a server listens, which this one never does by itself.
     this.#server.emit("listening");
   }
@@ -60,6 +69,12 @@ export class Http1Server {
     this.#active.set(paced, false);
     paced.once("close", () => this.#active.delete(paced));
     this.#server.emit("connection", paced);
+  }
+
+  /** The oldest connection on which no request is under way. */
+  findIdle(): Socket | undefined {
+    for (const [socket, isActive] of this.#active) if (!isActive) return socket.connection;
+    return undefined;
   }
 
   /** Ends connections as their last answer leaves. */
@@ -86,4 +101,22 @@ export class Http1Server {
     });
     this.#handler(request, response);
   }
+}
+
+/** Tells of requests that cannot be read. Node still answers them: it knows if an answer is under way already. */
+function tellClientErrors(server: Server, onFailure: Http1Options["onFailure"]): void {
+  const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
+  server.emit = (event: string, ...args: unknown[]) => {
+    const reason = event === "clientError" ? failureOf(args[0]) : undefined;
+    if (reason !== undefined) onFailure?.(reason);
+    // False without a listener, which is how Node learns that it has to answer.
+    return emit(event, ...args);
+  };
+}
+
+function failureOf(error: unknown): ConnectionFailure | undefined {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  if (code === "HPE_HEADER_OVERFLOW") return "headers_too_large";
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "http1_request_timeout";
+  return code.startsWith("HPE_") ? "http1_malformed" : undefined;
 }

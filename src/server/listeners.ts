@@ -1,20 +1,30 @@
 import type { Http2Totals } from "../http2/totals.ts";
 import type { ConnectionLog } from "./connection-log.ts";
+import type { ConnectionCaps } from "./descriptor-limit.ts";
 import type { Http1Totals } from "./http1-server.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { type ListenOption, listenFailure } from "./listen-error.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
+import type { ConnectionCounts, ListenerName } from "./listener-connections.ts";
 
 /** What streams get, once told to end, to say so to their peers. */
 const LAST_WORDS_MS = 250;
+
+const NAMES = {
+  listen: "main",
+  statusListen: "status",
+  adminListen: "admin",
+} as const satisfies Record<ListenOption, ListenerName>;
 
 /** The listeners of one server. */
 export class Listeners {
   readonly #open = new Map<ListenOption, Listener>();
   readonly #log: ConnectionLog;
+  readonly #caps: ConnectionCaps;
 
-  constructor(log: ConnectionLog) {
+  constructor(log: ConnectionLog, caps: ConnectionCaps) {
     this.#log = log;
+    this.#caps = caps;
   }
 
   /**
@@ -28,7 +38,16 @@ export class Listeners {
     options: Pick<ListenerOptions, "endpoint" | "tls" | "limits">,
   ): Promise<string> {
     if (address.kind === "off") return "off";
-    const listener = new Listener({ ...options, ...this.#log, address });
+    const name = NAMES[option];
+    const maxConnections = this.#caps[name];
+    const listener = new Listener({
+      ...options,
+      ...this.#log,
+      address,
+      maxConnections,
+      onConnectionFailure: (reason, details) =>
+        this.#log.onConnectionFailure({ listener: name, maxConnections, reason, ...details }),
+    });
     this.#open.set(option, listener);
     try {
       return formatListenAddress(await listener.listen());
@@ -45,6 +64,16 @@ export class Listeners {
   /** What the HTTP/1.1 connections of a listener have done so far. */
   http1Totals(option: ListenOption): Http1Totals | undefined {
     return this.#open.get(option)?.http1.totals;
+  }
+
+  /** The connections of each listener that is open, counted. */
+  *connections(): Iterable<readonly [ListenerName, ConnectionCounts]> {
+    for (const [option, { connections }] of this.#open) yield [NAMES[option], connections];
+  }
+
+  /** Closes the connections that have not said what they speak, because the process needs the file descriptors. */
+  makeRoom(): void {
+    for (const listener of this.#open.values()) listener.makeRoom();
   }
 
   /** Waits for what is under way; at the deadline streams are told, and then cut. */

@@ -8,6 +8,7 @@ import { UNENFORCED_REASONS } from "../processor/session-observer.ts";
 import type { SessionSet } from "../processor/session-set.ts";
 import { FAULT_CODES } from "../protocol/fault.ts";
 import type { ServingState } from "../services/serving-state.ts";
+import { type ConnectionMetricSources, registerConnections } from "./connection-metrics.ts";
 import type { Http1Totals } from "./http1-server.ts";
 import { LAZY_PARTS, LazyPart, type LoadFailures } from "./lazy-part.ts";
 import type { LogOutput } from "./log-output.ts";
@@ -26,7 +27,7 @@ export interface Metrics {
 }
 
 /** What is exposed; every number is read at the moment of a scrape. */
-export interface MetricSources {
+export interface MetricSources extends ConnectionMetricSources {
   readonly counters: StreamCounters;
   readonly sessions: SessionSet;
   readonly serving: ServingState;
@@ -64,6 +65,7 @@ async function register(sources: MetricSources): Promise<Registry> {
   registerRunning(prometheus, registry, sources);
   registerMemory(prometheus, registry, sources.memory);
   registerBodies(prometheus, registry, sources.bodyBudget);
+  registerConnections(prometheus, registry, sources);
   registerHttp2(prometheus, registry, sources.http2);
   registerHttp1(prometheus, registry, sources.http1);
   registerLog(prometheus, registry, sources.logOutput);

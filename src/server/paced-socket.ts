@@ -49,6 +49,11 @@ export class PacedSocket extends Duplex {
     socket.on("close", () => this.destroy());
   }
 
+  /** The connection itself. */
+  get connection(): Socket {
+    return this.#socket;
+  }
+
   /** For the authority of a URL: TLS or not. */
   get encrypted(): boolean {
     return "encrypted" in this.#socket;

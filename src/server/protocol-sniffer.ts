@@ -3,8 +3,14 @@ import type { Socket } from "node:net";
 /** What a connection speaks. */
 export type Protocol = "http1" | "http2";
 
+/** Why it is not known what a connection speaks. */
+export type SniffFailure = "first_bytes_timeout" | "tls_on_plaintext_port" | "unknown_protocol";
+
 /** HTTP/2's connection preface (RFC 9113 3.4). */
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** No HTTP/1.1 method is called PRI, so these bytes of the preface tell it from a request. */
+const PREFACE_METHOD_BYTES = "PRI ".length;
 
 /** The first line of an HTTP/1.1 request (RFC 9112 3). */
 const REQUEST_LINE = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n/;
@@ -12,48 +18,116 @@ const REQUEST_LINE = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n/;
 /** Longest request line that is waited for. Node's limit for a whole head; it answers 431 beyond. */
 const MAX_REQUEST_LINE_BYTES = 16 * 1024;
 
-/** How long a peer may take to say what it speaks. An Envoy short of CPU can open a connection and be slow to use it. */
-const FIRST_BYTES_TIMEOUT_MS = 60_000;
+/**
+ * How long a client may take to say what it speaks. Envoy sends HTTP/2's preface with its connection; 10 s allow for an
+ * Envoy short of CPU. A TLS handshake may take as long.
+ */
+const FIRST_BYTES_TIMEOUT_MS = 10_000;
+
+/** Content type of a TLS handshake record, the first byte of a TLS connection (RFC 8446 5.1). */
+const TLS_HANDSHAKE = 22;
+const TLS_MAJOR_VERSION = 3;
+
+const [A, Z, SPACE, NEWLINE] = [..."AZ \n"].map((character) => character.charCodeAt(0)) as [
+  number,
+  number,
+  number,
+  number,
+];
+
+/** Recognizes what a connection speaks by its first bytes. Looks at each byte once. */
+export class ProtocolRecognizer {
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  /** Bytes of HTTP/2's preface so far; undefined once the connection has begun in another way. */
+  #prefaceBytes: number | undefined = 0;
+  #hasMethod = false;
+
+  /** All bytes so far. */
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks, this.#length);
+  }
+
+  /** Takes the next bytes of the connection. Undefined while the connection can still speak either protocol. */
+  push(chunk: Buffer): Protocol | Exclude<SniffFailure, "first_bytes_timeout"> | undefined {
+    const isFirst = this.#length === 0;
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    if (isFirst && chunk[0] === TLS_HANDSHAKE && (chunk[1] ?? TLS_MAJOR_VERSION) === TLS_MAJOR_VERSION)
+      return "tls_on_plaintext_port";
+    let at = 0;
+    if (this.#prefaceBytes !== undefined) {
+      const before = this.#prefaceBytes;
+      const rest = Math.min(chunk.length, PREFACE.length - before);
+      while (at < rest && chunk[at] === PREFACE[before + at]) at++;
+      this.#prefaceBytes += at;
+      if (this.#prefaceBytes === PREFACE.length) return "http2";
+      if (at === chunk.length) return undefined;
+      if (this.#prefaceBytes >= PREFACE_METHOD_BYTES) return "unknown_protocol";
+      this.#prefaceBytes = undefined;
+    }
+    return this.#requestLine(chunk, at);
+  }
+
+  #requestLine(chunk: Buffer, start: number): Protocol | "unknown_protocol" | undefined {
+    for (let at = start; !this.#hasMethod && at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      const isFirst = at === 0 && chunk.length === this.#length;
+      if (byte === SPACE && !isFirst) this.#hasMethod = true;
+      else if (byte < A || byte > Z) return "unknown_protocol";
+    }
+    if (chunk.indexOf(NEWLINE, start) >= 0)
+      return REQUEST_LINE.test(this.bytes.toString("latin1")) ? "http1" : "unknown_protocol";
+    return this.#length < MAX_REQUEST_LINE_BYTES ? undefined : "http1";
+  }
+}
+
+/** What {@link sniffProtocol} tells. */
+export interface SniffEvents {
+  found(protocol: Protocol): void;
+  /** Called before the connection is closed. */
+  failed?(reason: SniffFailure): void;
+}
 
 /**
  * Tells HTTP/2 with prior knowledge from HTTP/1.1 by the preface or the request line, which it leaves in the socket.
- * What begins with neither is closed without a byte, since a peer that speaks another protocol would misread an
- * HTTP error, and so is what stays silent.
+ * A connection that begins with neither is closed without a byte, because a client that speaks another protocol would
+ * misread an HTTP error. A connection that stays silent is closed too.
  */
 export function sniffProtocol(
   socket: Socket,
-  found: (protocol: Protocol) => void,
+  { found, failed }: SniffEvents,
   timeoutMs: number = FIRST_BYTES_TIMEOUT_MS,
 ): void {
-  let start = Buffer.alloc(0);
+  const recognizer = new ProtocolRecognizer();
+  let isDone = false;
   const giveUp = () => socket.destroy();
-  // Not the socket's own time-out, which every byte would put off.
-  const deadline = setTimeout(giveUp, timeoutMs);
+  // Not the socket's own timeout, which every byte would put off.
+  const deadline = setTimeout(() => {
+    // If the process itself stood still, the bytes may wait in the socket: they are read before this is called.
+    setImmediate(() => {
+      if (isDone || socket.destroyed) return;
+      failed?.("first_bytes_timeout");
+      giveUp();
+    });
+  }, timeoutMs);
   const look = () => {
     for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
-      start = Buffer.concat([start, chunk]);
-    }
-    const protocol = recognize(start.toString("latin1"));
-    if (protocol === "neither") {
-      socket.destroy();
-    } else if (protocol !== undefined) {
+      const protocol = recognizer.push(chunk);
+      if (protocol === undefined) continue;
+      isDone = true;
       clearTimeout(deadline);
       socket.off("readable", look).off("end", giveUp);
-      socket.unshift(start);
+      if (protocol !== "http1" && protocol !== "http2") {
+        failed?.(protocol);
+        giveUp();
+        return;
+      }
+      socket.unshift(recognizer.bytes);
       found(protocol);
+      return;
     }
   };
   socket.once("close", () => clearTimeout(deadline));
   socket.on("end", giveUp).on("readable", look);
-}
-
-/** Undefined while it can still be either. */
-function recognize(start: string): Protocol | "neither" | undefined {
-  if (start.startsWith(PREFACE)) return "http2";
-  if (PREFACE.startsWith(start)) return undefined;
-  // No HTTP/1.1 method is called PRI, so that the preface can be told from a request.
-  if (start.startsWith("PRI ")) return "neither";
-  if (start.includes("\n")) return REQUEST_LINE.test(start) ? "http1" : "neither";
-  if (!/^[A-Z]+(?: |$)/.test(start)) return "neither";
-  return start.length < MAX_REQUEST_LINE_BYTES ? undefined : "http1";
 }

@@ -16,6 +16,7 @@ import { boundedLog } from "./bounded-log.ts";
 import { connectionLog } from "./connection-log.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
 import { deferredEndpoint } from "./deferred-endpoint.ts";
+import { type ConnectionCaps, connectionCaps, DescriptorWatch, descriptorLimit } from "./descriptor-limit.ts";
 import { FaultLog } from "./fault-log.ts";
 import { LazyPart, LoadFailures } from "./lazy-part.ts";
 import { listenAddresses } from "./listen-addresses.ts";
@@ -54,6 +55,11 @@ export interface ServeOptions {
   readonly debugAllowOrigins?: readonly string[] | undefined;
   /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second. */
   readonly debugLimits?: DebugLimits | undefined;
+  /**
+   * Most connections to the main listener at a time. A limit that the process's limit of open files has no room for is lowered, with
+   * a warning. Default 1,024, or less where the process may open few files.
+   */
+  readonly maxConnections?: number | undefined;
   /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
   /** Most bytes of bodies that all transactions hold at the same time. Default 128 MiB. */
@@ -170,7 +176,12 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   );
   const [main, admin] = [deferredEndpoint(connect, "main"), deferredEndpoint(connect, "admin")];
   const process = { ...shared, processor, maxMessageBytes };
-  const listeners = new Listeners(connectionLog(log));
+  const connections = connectionLog(log);
+  const listeners = new Listeners(connections, connectionCapsOf(options.maxConnections, log));
+  const descriptorWatch = new DescriptorWatch((code) => {
+    connections.onNoDescriptor(code);
+    listeners.makeRoom();
+  });
   try {
     // The main listener last: whoever sees it listen may rely on the others.
     const metrics = createMetrics({
@@ -185,6 +196,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
         status: listeners.http1Totals("statusListen"),
         admin: listeners.http1Totals("adminListen"),
       }),
+      connections: () => listeners.connections(),
+      descriptorShortages: () => descriptorWatch.shortages,
     });
     const statusAddress = await listeners.open("statusListen", statusListen, {
       endpoint: statusPages(serving, setup, metrics),
@@ -205,10 +218,11 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
       address,
       statusAddress,
       adminAddress,
-      ...endings({ ...shared, listeners, connect }, options),
+      ...endings({ ...shared, listeners, connect, descriptorWatch }, options),
     };
   } catch (error) {
     setup.abort();
+    descriptorWatch.stop();
     listeners.destroy();
     throw error;
   }
@@ -265,18 +279,20 @@ interface Running {
   readonly sessions: SessionSet;
   readonly setup: ProcessorSetup;
   readonly threadWatch: ThreadWatch;
+  readonly descriptorWatch: DescriptorWatch;
   readonly listeners: Listeners;
   /** May be loading. */
   readonly connect: Pick<LazyPart<unknown>, "settled">;
 }
 
 function endings(
-  { serving, sessions, setup, threadWatch, listeners, connect }: Running,
+  { serving, sessions, setup, threadWatch, descriptorWatch, listeners, connect }: Running,
   options: ServeOptions,
 ): Pick<Server, "drain" | "close"> {
   const end = async (graceMs: number) => {
     await listeners.drain(graceMs, () => sessions.shutDown());
     threadWatch.stop();
+    descriptorWatch.stop();
     await setup.close();
     // Whoever waits for the end may take the ground from under a module that still loads.
     await connect.settled();
@@ -294,6 +310,17 @@ function endings(
       await end(0);
     },
   };
+}
+
+/** As {@link connectionCaps}, with a warning if the setting does not fit. */
+function connectionCapsOf(wanted: number | undefined, log: Logger): ConnectionCaps {
+  const openFiles = descriptorLimit();
+  const caps = connectionCaps(wanted, openFiles);
+  if (wanted !== undefined && caps.main < wanted) {
+    const what = `--max-connections ${wanted} is more than the process's limit of open files, ${openFiles}, has room for`;
+    log.warn({ maxConnections: caps.main, openFiles }, `${what}: it is ${caps.main}. Raise the limit (ulimit -n)`);
+  }
+  return caps;
 }
 
 function describe(address: string): string {

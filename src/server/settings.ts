@@ -19,6 +19,8 @@ export interface Settings {
   readonly debugAllowOrigins: readonly string[] | undefined;
   /** Undefined: where `debug` is `on`. */
   readonly httpService: boolean | undefined;
+  /** Undefined: see connectionCaps. */
+  readonly maxConnections: number | undefined;
   readonly maxMessageBytes: number;
   readonly maxHeldBodyBytes: number;
   readonly maxHeldBodyBytesPerStream: number;
@@ -131,6 +133,11 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   httpService: {
     ...toggle(["httpService"]),
     help: "serve POST /http-service, ext_proc over plain HTTP, on the main port; on where --debug on is",
+    fallback: undefined,
+  },
+  maxConnections: {
+    ...integer(["maxConnections"], 1, 1_000_000),
+    help: "most connections to the main listener at a time; 1024, or less if the process may open few files",
     fallback: undefined,
   },
   maxMessageBytes: {

@@ -5,6 +5,7 @@ import { FAULT_OUTCOMES } from "../../src/processor/fault-policy.ts";
 import { UNENFORCED_REASONS } from "../../src/processor/session-observer.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
 import { parseConfig } from "../../src/server/config-file.ts";
+import { CONNECTION_FAILURES } from "../../src/server/listener-connections.ts";
 import { variableOf } from "../../src/server/read-settings.ts";
 import { SETTINGS } from "../../src/server/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
@@ -61,6 +62,10 @@ describe("docs/failure.md", () => {
 
   test("lists every cap of bodies, and no other", () => {
     expect(table("cap")).toEqual(BODY_CAPS);
+  });
+
+  test("lists every failure of a connection, and no other", () => {
+    expect(table("failure")).toEqual(CONNECTION_FAILURES);
   });
 
   test("names only flags that there are", () => {

@@ -10,10 +10,14 @@ import { MessageReader } from "../../src/grpc/message-reader.ts";
 import { parseGrpcTimeout } from "../../src/grpc/timeout.ts";
 import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
 import { resolveHttp2Limits } from "../../src/http2/limits.ts";
+import { compose } from "../../src/processor/compose.ts";
+import { defineProcessor, definitionsOf } from "../../src/processor/definition.ts";
 import { failureText } from "../../src/processor/failure-text.ts";
+import { RouteConfigs } from "../../src/processor/route-config.ts";
 import { bytesToText, textToBytes } from "../../src/protocol/header-text.ts";
 import { readRequest } from "../../src/protocol/read-request.ts";
 import { boundedLog } from "../../src/server/bounded-log.ts";
+import { ProtocolRecognizer } from "../../src/server/protocol-sniffer.ts";
 import { charsetOf, decodeText, encodingOf, withUtf8Charset } from "../../src/text/charset.ts";
 import { escapedBytes, escapedText } from "../../src/text/escaped-text.ts";
 import { isSuperLinear } from "./growth.ts";
@@ -143,6 +147,50 @@ describe("takes time in proportion to bytes:", () => {
     ["a message of Envoy's", readRequest],
     ["a header block", (bytes) => new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length)],
   ])("%s", (_name, parse) => expectLinear((text) => parse(Buffer.from(text, "latin1"))));
+});
+
+describe("takes time in proportion to the first bytes of a connection, a byte at a time:", () => {
+  test.each([
+    ["a long request target", "GET /", "a"],
+    ["a long method", "", "A"],
+    ["blanks behind a method", "GET", " "],
+    ["HTTP versions", "GET", " HTTP/1.1"],
+    ["the beginning of HTTP/2's preface", "PRI", "I"],
+  ])("%s", (_name, before, repeated) => {
+    const work = (count: number) => {
+      const bytes = Buffer.from(`${before}${repeated.repeat(count)}\n`, "latin1");
+      return () => {
+        const recognizer = new ProtocolRecognizer();
+        for (const byte of bytes) if (recognizer.push(Buffer.of(byte)) !== undefined) break;
+      };
+    };
+    // Longer request lines are not waited for.
+    expect(isSuperLinear(work, 1 << 11)).toBe(false);
+  });
+});
+
+describe("takes time in proportion to x-ext-proc-config of", () => {
+  const schema = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
+  const part = (name: string) => defineProcessor({ name, config: schema, requestHeaders: () => undefined });
+  const [one, several] = [part("a"), compose(part("a"), part("b"), part("c"))];
+  test.each<[string, (count: number) => string]>([
+    ["nested arrays", (count) => "[".repeat(count) + "]".repeat(count)],
+    ["many names", (count) => `{${Array.from({ length: count }, (_, at) => `"p${at}":${at}`).join()}}`],
+    ["one name over and over", (count) => `{${Array(count).fill('"a":1').join()}}`],
+    ["a long name", (count) => `{"${"n".repeat(count)}":1,"a":1}`],
+    ["a long name of escapes", (count) => `{"${"\\u0001".repeat(count)}":1,"a":1}`],
+    ["a text that is not JSON", (count) => '\\"'.repeat(count)],
+    ["blanks", (count) => `{${" ".repeat(count)}"a":1}`],
+  ])("%s", (_name, textOf) => {
+    for (const processor of [one, several]) {
+      const work = (count: number) => {
+        const text = textOf(count);
+        // New ones each time: a text is remembered.
+        return () => void new RouteConfigs(definitionsOf(processor)).read([text]);
+      };
+      expect(isSuperLinear(work, MAX_SIZE)).toBe(false);
+    }
+  });
 });
 
 describe("replaceJson takes time in proportion to a body of", () => {

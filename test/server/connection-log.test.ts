@@ -9,12 +9,19 @@ test("connections that end for one reason suppress no line about another reason 
   const end = (reason: (typeof END_REASONS)[number]) => log.onConnectionEnd({ reason, code: 1, message: "noise" });
   for (let index = 0; index < 1_000; index++) {
     end("invalid_preface");
-    log.onTlsError(Object.assign(new Error("noise"), { code: "ERR_SSL_WRONG_VERSION_NUMBER" }));
+    log.onConnectionFailure({ listener: "main", maxConnections: 9, reason: "plaintext_on_tls_port" });
   }
   // The thousand may reach into a second second.
   expect(lines.length).toBeLessThanOrEqual(40);
   lines.length = 0;
   end("internal_error");
   log.onHandlerError(new RangeError("x"));
-  expect(lines).toMatchObject([{ reason: "internal_error" }, { error: "RangeError" }]);
+  log.onConnectionFailure({ listener: "status", maxConnections: 9, reason: "plaintext_on_tls_port" });
+  log.onNoDescriptor("EMFILE");
+  expect(lines).toMatchObject([
+    { reason: "internal_error" },
+    { error: "RangeError" },
+    { listener: "status", reason: "plaintext_on_tls_port" },
+    { code: "EMFILE" },
+  ]);
 });

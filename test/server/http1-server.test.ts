@@ -9,7 +9,8 @@ const SHORT: Http1Timeouts = { headersMs: 100, requestMs: 200, checkIntervalMs: 
 
 /** Connections as a listener passes them on. */
 async function serving(handler: Http1Handler, timeouts?: Http1Timeouts) {
-  const http1 = new Http1Server(handler, timeouts);
+  const failures: string[] = [];
+  const http1 = new Http1Server(handler, { timeouts, onFailure: (reason) => failures.push(reason) });
   const tcpServer = createServer({ allowHalfOpen: true }, (socket) => http1.serve(socket));
   tcpServer.listen(0, "127.0.0.1");
   await once(tcpServer, "listening");
@@ -17,7 +18,7 @@ async function serving(handler: Http1Handler, timeouts?: Http1Timeouts) {
     http1.drain();
     tcpServer.close();
   });
-  return { http1, port: (tcpServer.address() as AddressInfo).port };
+  return { http1, failures, port: (tcpServer.address() as AddressInfo).port };
 }
 
 const ok: Http1Handler = (request, response) => {
@@ -30,11 +31,12 @@ describe("Http1Server", () => {
     ["headers", "GET / HTTP/1.1\r\nhost: a\r\nx"],
     ["a body", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf"],
   ])("gives up on a peer that does not come to the end of %s", async (_name, start) => {
-    const { port } = await serving(ok, SHORT);
+    const { port, failures } = await serving(ok, SHORT);
     const socket = await tcp(port);
     socket.write(start);
     // Not what it says in the end, but that it ends at all.
     expect(await untilClosed(socket)).toMatch(/^(?:HTTP\/1\.1 408 |$)/);
+    expect(failures).toEqual(["http1_request_timeout"]);
   });
 
   test("gives up on it in the second request of a connection too", async () => {

@@ -17,6 +17,8 @@ export interface BinaryOptions {
   readonly main?: string | undefined;
   /** Arguments of Node itself. */
   readonly nodeArgs?: readonly string[] | undefined;
+  /** How many files the process may open. Needs bash. Default: as many as this process. */
+  readonly openFiles?: number | undefined;
 }
 
 /** How a run of the program ended. */
@@ -43,7 +45,10 @@ export interface RunningBinary {
 /** Starts `ext-proc ARGS`. */
 export function spawnBinary(args: readonly string[], options: BinaryOptions = {}): RunningBinary {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args], {
+  const command = [process.execPath, ...NODE_FLAGS, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
+  const limited = ["bash", "-c", `ulimit -n ${options.openFiles} && exec "$@"`, "bash", ...command];
+  const [file = "", ...fileArgs] = options.openFiles === undefined ? command : limited;
+  const child = spawn(file, fileArgs, {
     env: { PATH, HOME, ...options.env },
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],

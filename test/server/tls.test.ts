@@ -144,17 +144,24 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
   });
 
   test("closes what speaks no TLS, tells the log, and serves on", async () => {
-    const { port, logLines } = await secure();
+    const { port, logLines, metric } = await secure();
     for (const bytes of [PREFACE, HTTP1_REQUEST, "\0\x01garbage", "\x16\x03\x01\0\x05hello"]) {
       const answer = await sayAndListen(port, bytes);
       // A TLS alert at most.
       expect(answer.length).toBeLessThanOrEqual(7);
     }
-    const lines = logLines().filter(({ msg }) => msg === "TLS handshake failed");
-    expect(lines.length).toBe(4);
+    const lines = logLines().filter(({ level }) => level === "warn");
+    expect(lines.map(({ reason }) => reason)).toEqual([
+      ...Array(3).fill("plaintext_on_tls_port"),
+      "tls_handshake_failed",
+    ]);
     expect(lines).toEqual(
-      lines.map(() => expect.objectContaining({ level: "warn", code: expect.stringMatching(/^E/) })),
+      lines.map(() => expect.objectContaining({ listener: "main", code: expect.stringMatching(/^E/) })),
     );
+    for (const { reason } of lines)
+      expect(await metric(`ext_proc_connection_failures_total{listener="main",reason="${reason}"}`)).toBe(
+        reason === "tls_handshake_failed" ? 1 : 3,
+      );
     expect(await checkHealth(port, own)).toMatchObject({ status: 1 });
   });
 

@@ -48,7 +48,7 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
 
   test.each(["", "PR", "PRI * HTTP/2.0\r\n"])("is closed after a while of silence behind %j", async (start) => {
     const found: string[] = [];
-    const server = createServer((socket) => sniffProtocol(socket, (protocol) => found.push(protocol), 50));
+    const server = createServer((socket) => sniffProtocol(socket, { found: (protocol) => found.push(protocol) }, 50));
     server.listen(0, "127.0.0.1");
     onTestFinished(() => {
       server.close();

@@ -1,0 +1,81 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { spawnBinary } from "../server/spawn-binary.ts";
+import { processAll } from "../wire/grpc-js-client.ts";
+import { requestHeaders } from "../wire/messages.ts";
+import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
+import { tcp, untilClosed } from "../wire/tcp.ts";
+
+// Of util-linux.
+const PRLIMIT = "prlimit";
+const hasPrlimit = spawnSync(PRLIMIT, ["--version"]).status === 0;
+const HOARDER = fileURLToPath(new URL("../fixtures/file-hoarder.js", import.meta.url));
+const PORTS = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+
+async function metrics(statusPort: number): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+}
+
+describe.skipIf(process.platform === "win32")("a server that may open few files", () => {
+  test("serves Envoy and its status port beside 200 silent connections to each port", async () => {
+    const server = spawnBinary(["serve", ...PORTS], { openFiles: 128 });
+    const [port, others] = [await server.port(), await server.otherPorts()];
+    for (const each of [port, others.status, others.admin])
+      await Promise.all(Array.from({ length: 200 }, () => tcp(each)));
+    const { answers, status } = await processAll(port, [requestHeaders()]);
+    expect([answers.length, status.code]).toEqual([1, 0]);
+    const text = await metrics(others.status);
+    expect(text).toMatch(/^ext_proc_connections_max\{listener="main"\} 46$/m);
+    expect(text).toMatch(
+      /^ext_proc_connection_failures_total\{listener="main",reason="closed_to_make_room"\} 15[45]$/m,
+    );
+    expect(text).toMatch(/^ext_proc_descriptor_shortages_total 0$/m);
+    expect(await server.logged("--max-connections is 46")).toMatchObject({
+      level: "warn",
+      reason: "closed_to_make_room",
+    });
+  });
+
+  test("warns if --max-connections does not fit, and uses what fits", async () => {
+    const server = spawnBinary(["serve", ...PORTS, "--max-connections", "1000"], { openFiles: 128 });
+    expect(await server.logged("--max-connections 1000")).toMatchObject({
+      level: "warn",
+      maxConnections: 58,
+      openFiles: 128,
+      msg: expect.stringContaining("the process's limit of open files, 128"),
+    });
+  });
+
+  test.skipIf(!hasPrlimit)("gets rid of silent connections if the limit is lowered while it runs", async () => {
+    const server = spawnBinary(["serve", ...PORTS]);
+    const [port, others] = [await server.port(), await server.otherPorts()];
+    await metrics(others.status);
+    execFileSync(PRLIMIT, ["--pid", String(server.child.pid), "--nofile=64:64"]);
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => tcp(port)));
+    await server.logged("no free file descriptor");
+    await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
+    expect((await fetch(`http://127.0.0.1:${others.status}/healthz`)).status).toBe(200);
+    expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+  });
+
+  test("logs and counts that no descriptor is free, and takes connections once one is", async () => {
+    const server = spawnBinary(["serve", HOARDER, ...PORTS], { openFiles: 128 });
+    const [port, others] = [await server.port(), await server.otherPorts()];
+    const session = http2Session(port);
+    const ask = async (files: string) => {
+      const call = openRawCall(session);
+      call.send(requestHeaders([["x-files", files]]));
+      await call.next();
+    };
+    await ask("take");
+    expect(await server.logged("no free file descriptor")).toMatchObject({ level: "error", code: "EMFILE" });
+    const refused = await tcp(others.status);
+    expect(await untilClosed(refused)).toBe("");
+    await ask("give");
+    const text = await metrics(others.status);
+    expect(text).toMatch(/^ext_proc_descriptor_shortages_total [1-9]\d*$/m);
+    expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+  });
+});
