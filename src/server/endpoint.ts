@@ -23,12 +23,15 @@ export interface RequestHead {
   readonly authorization: string | undefined;
   /** `content-type`; "" where there is none. */
   readonly contentType: string;
+  /** Stands for the client's connection: the same object for all of its requests. */
+  readonly connection: object;
 }
 
 /** A short answer in text. */
 export interface Page {
   readonly status: number;
-  readonly text: string;
+  /** As bytes if it is sent to several clients. */
+  readonly text: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -40,7 +43,8 @@ export function pagesEndpoint(pageFor: (head: RequestHead) => Page | Promise<Pag
   const answerTo = (head: RequestHead) => unimplemented(head) ?? pageFor(head);
   return {
     http1: (request, response) => void sendPage(request, response, answerTo(http1Head(request))),
-    http2: (stream, headers) => new PageHandler(stream, headers.method === "HEAD", answerTo(http2Head(headers))),
+    http2: (stream, headers) =>
+      new PageHandler(stream, headers.method === "HEAD", answerTo(http2Head(headers, stream))),
   };
 }
 
@@ -64,7 +68,7 @@ export function guarded(endpoint: Endpoint, refusal: (head: RequestHead) => Page
       else void sendPage(request, response, page);
     },
     http2(stream, headers) {
-      const page = refusal(http2Head(headers));
+      const page = refusal(http2Head(headers, stream));
       return page === undefined
         ? endpoint.http2(stream, headers)
         : new PageHandler(stream, headers.method === "HEAD", page);
@@ -127,12 +131,12 @@ class PageHandler implements StreamHandler {
 
   #send({ status, text, headers = {} }: Page): void {
     if (this.#stream.isClosed) return;
-    const body = Buffer.from(text);
-    const length = text === "" ? undefined : { "content-length": String(body.length) };
+    const body = typeof text === "string" ? Buffer.from(text) : text;
+    const length = body.length === 0 ? undefined : { "content-length": String(body.length) };
     const fields = { "content-type": TEXT, ...length, ...headers };
     const block = encodeHeaderBlock([[":status", String(status)], ...Object.entries(fields)]);
     this.#stream.receiveRest();
-    const isOnlyHeaders = this.#withoutBody || text === "";
+    const isOnlyHeaders = this.#withoutBody || body.length === 0;
     this.#stream.respond(block, isOnlyHeaders);
     if (isOnlyHeaders) return;
     this.#stream.write(body);
@@ -144,15 +148,16 @@ const TEXT = "text/plain; charset=utf-8";
 /** Longest that an answer waits for the rest of a request whose connection closes behind it. */
 const LINGER_MS = 250;
 
-function http1Head({ method = "", url = "", headers }: IncomingMessage): RequestHead {
+function http1Head({ method = "", url = "", headers, socket }: IncomingMessage): RequestHead {
   const { host: authority = "", authorization, "content-type": contentType = "" } = headers;
-  return { method, path: pathOf(url), authority, authorization, contentType };
+  return { method, path: pathOf(url), authority, authorization, contentType, connection: socket };
 }
 
-function http2Head(headers: Parameters<AcceptStream>[1]): RequestHead {
+function http2Head(headers: Parameters<AcceptStream>[1], { peer }: Http2Stream): RequestHead {
   const { method, path, authority } = headers;
   const contentType = headers.get("content-type") ?? "";
-  return { method, path: pathOf(path), authority, authorization: headers.get("authorization"), contentType };
+  const authorization = headers.get("authorization");
+  return { method, path: pathOf(path), authority, authorization, contentType, connection: peer };
 }
 
 /** A request target without its query. */

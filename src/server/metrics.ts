@@ -12,6 +12,7 @@ import { type ConnectionMetricSources, registerConnections } from "./connection-
 import type { Http1Totals } from "./http1-server.ts";
 import { LAZY_PARTS, LazyPart, type LoadFailures } from "./lazy-part.ts";
 import type { LogOutput } from "./log-output.ts";
+import { SharedTask } from "./shared-task.ts";
 import { ORIGINS, type OriginCounts, type StreamCounters } from "./stream-counters.ts";
 
 /** Metrics in the text format of Prometheus. */
@@ -19,11 +20,12 @@ export interface Metrics {
   /** The `content-type` of that format. */
   readonly contentType: string;
   /**
-   * Everything as it stands.
+   * Everything as it stands. Scrapes that come together share one; undefined if too many wait, see {@link SharedTask}.
    *
+   * @param connection Stands for the connection of the client that asks.
    * @throws {PartNotLoaded} If prom-client cannot be loaded.
    */
-  scrape(): Promise<string>;
+  scrape(connection: object): Promise<Buffer | undefined>;
 }
 
 /** What is exposed; every number is read at the moment of a scrape. */
@@ -48,16 +50,26 @@ export interface MetricSources extends ConnectionMetricSources {
 
 /** Metrics for Prometheus, with Node's own process metrics. prom-client is loaded at the first scrape. */
 export function createMetrics(sources: MetricSources): Metrics {
-  const registry = new LazyPart("metrics", () => register(sources), sources.loadFailures);
+  let refusals = 0;
+  const shared = new LazyPart(
+    "metrics",
+    async () => {
+      const registry = await register(sources, () => refusals);
+      return new SharedTask(async () => Buffer.from(await registry.metrics()));
+    },
+    sources.loadFailures,
+  );
   return {
     contentType: "text/plain; version=0.0.4; charset=utf-8",
-    async scrape() {
-      return (await registry.load()).metrics();
+    async scrape(connection) {
+      const scraped = (await shared.load()).ask(connection);
+      if (scraped === undefined) refusals++;
+      return scraped;
     },
   };
 }
 
-async function register(sources: MetricSources): Promise<Registry> {
+async function register(sources: MetricSources, scrapesRefused: () => number): Promise<Registry> {
   const prometheus = await import("prom-client");
   const registry: Registry = new prometheus.Registry();
   prometheus.collectDefaultMetrics({ register: registry });
@@ -70,6 +82,15 @@ async function register(sources: MetricSources): Promise<Registry> {
   registerHttp1(prometheus, registry, sources.http1);
   registerLog(prometheus, registry, sources.logOutput);
   registerLoadFailures(prometheus, registry, sources.loadFailures);
+  new prometheus.Counter({
+    name: "ext_proc_scrapes_refused_total",
+    help: "Requests for the metrics that got 503, since too many waited",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(scrapesRefused());
+    },
+  });
   return registry;
 }
 

@@ -9,7 +9,7 @@ import type { Metrics } from "./metrics.ts";
  * `/metrics`. Nothing that asks or tells about traffic itself, since kubelet and Prometheus have to reach it.
  */
 export function statusPages(serving: ServingState, setup: Pick<ProcessorSetup, "unready">, metrics: Metrics): Endpoint {
-  return pagesEndpoint(({ method, path }) => {
+  return pagesEndpoint(({ method, path, connection }) => {
     if (method !== "GET" && method !== "HEAD")
       return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
     switch (path) {
@@ -18,7 +18,7 @@ export function statusPages(serving: ServingState, setup: Pick<ProcessorSetup, "
       case "/readyz":
         return readyPage(serving, setup);
       case "/metrics":
-        return metricsPage(metrics);
+        return metricsPage(metrics, connection);
       default:
         return { status: 404, text: "There are /healthz, /readyz and /metrics.\n" };
     }
@@ -30,9 +30,12 @@ function readyPage({ serving, ended }: ServingState, { unready }: Pick<Processor
   return { status: 503, text: ended || unready === undefined ? "draining\n" : `not ready: ${unready.message}\n` };
 }
 
-async function metricsPage(metrics: Metrics): Promise<Page> {
+async function metricsPage(metrics: Metrics, connection: object): Promise<Page> {
   try {
-    return { status: 200, text: await metrics.scrape(), headers: { "content-type": metrics.contentType } };
+    const text = await metrics.scrape(connection);
+    return text === undefined
+      ? TOO_MANY_SCRAPES
+      : { status: 200, text, headers: { "content-type": metrics.contentType } };
   } catch (cause) {
     // What was thrown may name a file of this machine.
     return cause instanceof PartNotLoaded
@@ -40,3 +43,9 @@ async function metricsPage(metrics: Metrics): Promise<Page> {
       : { status: 500, text: "the metrics cannot be read\n" };
   }
 }
+
+const TOO_MANY_SCRAPES: Page = {
+  status: 503,
+  text: "Too many requests wait for the metrics.\n",
+  headers: { "retry-after": "1" },
+};

@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { requestBody, requestHeaders, responseHeaders } from "../wire/messages.ts";
+import { http2Session } from "../wire/raw-grpc.ts";
 import { serverForTest } from "./start-server.ts";
 
 const url = (port: number, path: string) => `http://127.0.0.1:${port}${path}`;
@@ -57,6 +59,25 @@ describe("the status listener", () => {
     expect(await started.metric('ext_proc_messages_total{phase="requestBody",origin="envoy"}')).toBe(2);
     expect(await started.metric('ext_proc_messages_total{phase="responseHeaders",origin="envoy"}')).toBe(1);
     expect(await started.metric('ext_proc_messages_total{phase="requestHeaders",origin="debug"}')).toBe(0);
+  });
+
+  test("answers a flood of requests for the metrics with few scrapes and 503, and other clients with 200", async () => {
+    const started = await serverForTest(hello);
+    const flood = http2Session(started.statusPort);
+    const answers = Array.from({ length: 300 }, async (_, index) => {
+      const stream = flood.request({ ":path": "/metrics", ":method": index % 2 === 0 ? "GET" : "HEAD" });
+      const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+      await stream.resume().toArray();
+      return [headers[":status"], headers["retry-after"]].join(" ");
+    });
+    const other = await fetch(url(started.statusPort, "/metrics"));
+    expect([other.status, (await other.text()).length > 10_000]).toEqual([200, true]);
+    const counts = new Map<string, number>();
+    for (const answer of await Promise.all(answers)) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+    expect([...counts.keys()].sort()).toEqual(["200 ", "503 1"]);
+    // Most of them come together; 4 of a connection may wait for each scrape.
+    expect(counts.get("503 1")).toBeGreaterThan(200);
+    expect(await started.metric("ext_proc_scrapes_refused_total")).toBe(counts.get("503 1"));
   });
 
   test("can be switched off", async () => {
