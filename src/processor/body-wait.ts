@@ -1,5 +1,8 @@
-import type { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
+import type { BodyPhase, Direction } from "../protocol/phase.ts";
+import type { PassedHandlers } from "./passed-handlers.ts";
+import { handles } from "./run-rules.ts";
+import type { SessionOutlet } from "./session-observer.ts";
 import type { Timers } from "./timers.ts";
 
 /** Gets the fault if the body does not come in time. */
@@ -7,38 +10,106 @@ export interface BodyWaitOwner {
   fail(failure: Fault): void;
 }
 
+/** What a {@link BodyWait} works with. */
+export interface BodyWaitParts {
+  readonly outlet: Pick<SessionOutlet, "send">;
+  readonly timers: Timers;
+  /** The handlers that wait. */
+  readonly passed: PassedHandlers;
+}
+
 /**
- * The wait for a body that an override asked to be BUFFERED. Above its buffer limit Envoy stops reading the body and sends
- * nothing more, so the wait must end by itself. One transaction can have two such waits, one after the other.
+ * How long nothing may come of a request before it is treated as empty, in milliseconds. A shorter time would save empty
+ * requests a delay. But a first piece that crosses the message on its way makes that request a 500.
+ */
+export const EMPTY_REQUEST_AFTER_MS = 1000;
+
+const IF_EMPTY =
+  "if the body is empty, Envoy hangs after this override (before 1.40, or with trailers): configure FULL_DUPLEX_STREAMED for the route; ignore this if the body is only slow";
+
+/**
+ * The wait for a body on which Envoy can hang after an override. It hangs in silence until its own idle timeout:
  *
- * Overrides to other modes have no wait: a body that streams may be silent for hours, and then its silence proves nothing.
+ * - BUFFERED: the body is above Envoy's buffer limit. Envoy stops reading it.
+ * - FULL_DUPLEX_STREAMED: the whole message is there when the override comes, and its body is empty (an empty last chunk or
+ *   DATA frame before Envoy 1.40, trailers without a body in every release).
+ *
+ * In FULL_DUPLEX_STREAMED the silence can also mean that the body is slow. So a request is let go by a message that Envoy
+ * ignores if the body is still to come. Where that message could end the stream, a handler that needs the whole body gets a
+ * fault, and a handler that takes pieces, whose body may be silent for hours, is only counted.
+ *
+ * A new wait replaces the one before: when a response has headers, its request does not hang.
  */
 export class BodyWait {
+  readonly #owner: BodyWaitOwner;
+  readonly #outlet: Pick<SessionOutlet, "send">;
   readonly #timers: Timers;
+  readonly #passed: PassedHandlers;
   #timer: unknown;
 
-  constructor(timers: Timers) {
+  constructor(owner: BodyWaitOwner, { outlet, timers, passed }: BodyWaitParts) {
+    this.#owner = owner;
+    this.#outlet = outlet;
     this.#timers = timers;
+    this.#passed = passed;
   }
 
-  /** Call it after an answer with an override has left. Sets a timer only if the override asked for such a body. */
-  start(owner: BodyWaitOwner, exchange: Exchange): void {
-    const direction = exchange.bufferedBodyDue;
-    if (direction === undefined) return;
-    const { overriddenBodyTimeoutMs, bufferLimitBytes } = exchange.declaration;
+  /** Call it after the answer to the headers of a direction has left with an override. */
+  start(direction: Direction): void {
+    const { exchange } = this.#passed.parts;
+    const mode = exchange.overrides?.hangingMode(direction);
+    if (mode === undefined) return;
+    const isReleased = mode === "FULL_DUPLEX_STREAMED" && direction === "request" && this.#mayRelease;
+    const waitMs = isReleased ? EMPTY_REQUEST_AFTER_MS : exchange.declaration.overriddenBodyTimeoutMs;
     this.stop();
     this.#timer = this.#timers.set(() => {
-      if (exchange.bufferedBodyDue !== direction) return;
-      const phase = direction === "request" ? "requestBody" : "responseBody";
-      const text = `${phase}: an override asked for it in BUFFERED, and Envoy did not send it within envoy.overriddenBodyTimeoutMs (${overriddenBodyTimeoutMs})`;
-      const limit = `the body is above Envoy's buffer limit: lower envoy.bufferLimitBytes (${bufferLimitBytes}) to that limit`;
-      const declared = "the filter has no allow_mode_override: declare envoy.allowModeOverride false";
-      owner.fail(fault("body_stalled", `${text}. Either ${limit}; or ${declared}; or the body is slow`, { phase }));
-    }, overriddenBodyTimeoutMs);
+      if (exchange.overrides?.hangingMode(direction) !== mode) return;
+      if (isReleased) this.#release();
+      else if (mode === "BUFFERED") this.#bufferedStalled(direction);
+      else this.#duplexSilent(direction);
+    }, waitMs);
   }
 
   /** Ends the wait. */
   stop(): void {
     this.#timers.clear(this.#timer);
   }
+
+  /** Trailers of a request that is let go pass without their handlers. */
+  get #mayRelease(): boolean {
+    const { exchange, rules } = this.#passed.parts;
+    const isPossible = exchange.overrides?.emptyRequestRelease !== undefined;
+    return isPossible && !rules.definitions.some((definition) => handles(definition, "requestTrailers"));
+  }
+
+  #release(): void {
+    const { exchange } = this.#passed.parts;
+    const release = exchange.overrides?.emptyRequestRelease;
+    if (release !== undefined) this.#outlet.send(release);
+  }
+
+  #bufferedStalled(direction: Direction): void {
+    const { overriddenBodyTimeoutMs, bufferLimitBytes } = this.#passed.parts.exchange.declaration;
+    const phase = bodyOf(direction);
+    const text = `${phase}: an override asked for it in BUFFERED, and Envoy did not send it within envoy.overriddenBodyTimeoutMs (${overriddenBodyTimeoutMs})`;
+    const limit = `the body is above Envoy's buffer limit: lower envoy.bufferLimitBytes (${bufferLimitBytes}) to that limit`;
+    const declared = "the filter has no allow_mode_override: declare envoy.allowModeOverride false";
+    this.#owner.fail(fault("body_stalled", `${text}. Either ${limit}; or ${declared}; or the body is slow`, { phase }));
+  }
+
+  #duplexSilent(direction: Direction): void {
+    const { exchange, bodies } = this.#passed.parts;
+    const phase = bodyOf(direction);
+    if (bodies?.needsWhole(direction) !== true) {
+      this.#passed.overrideUnseen(phase, IF_EMPTY);
+      return;
+    }
+    const { overriddenBodyTimeoutMs } = exchange.declaration;
+    const text = `${phase}: an override asked for it in FULL_DUPLEX_STREAMED, and Envoy sent nothing of it within envoy.overriddenBodyTimeoutMs (${overriddenBodyTimeoutMs})`;
+    this.#owner.fail(fault("body_stalled", `${text}; ${IF_EMPTY}`, { phase }));
+  }
+}
+
+function bodyOf(direction: Direction): BodyPhase {
+  return direction === "request" ? "requestBody" : "responseBody";
 }

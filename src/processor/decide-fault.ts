@@ -26,11 +26,14 @@ export function directionOfFault(
 /** What comes of a fault, as policies have it and the transaction still allows. */
 export function decideFault(failure: Fault, { rules, exchange, message }: FaultPlace): FaultOutcome {
   const isDraining = failure.code === "server_draining";
+  const obstacle = exchange.immediateObstacle;
+  // Envoy holds the headers of a response on which it hangs. If the body is only slow, Envoy resets the client.
+  const mayHoldHeaders = failure.code === "body_stalled" && obstacle === "response_begun";
   const policy = policyFor(rules, failure, (phase) => exchange.awaits(phase));
   return faultOutcome(policy, {
     observed: exchange.observabilityMode,
     shadow: rules.shadow,
-    takesImmediateResponse: exchange.immediateObstacle === undefined,
+    takesImmediateResponse: obstacle === undefined || mayHoldHeaders,
     canPass: exchange.canStillPass && (isDraining ? !exchange.holdsBody : message !== undefined),
   });
 }

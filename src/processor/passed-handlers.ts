@@ -1,7 +1,7 @@
 import type { Exchange } from "../protocol/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { PassedOver } from "../protocol/passed-over.ts";
-import { type Direction, directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
+import { type BodyPhase, type Direction, directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
 import type { BodyRunner } from "./body/body-runner.ts";
 import type { DirectionQueues } from "./direction-queue.ts";
 import { handles, type RunRule, type RunRules } from "./run-rules.ts";
@@ -50,16 +50,16 @@ export function unsentPlace(processor: string, phase: Phase): HandlerPlace {
  * observability mode), all of them are only counted. Made for the few transactions in which there is something to tell.
  */
 export class PassedHandlers {
-  readonly #parts: PassedTransaction;
+  readonly parts: PassedTransaction;
 
   constructor(parts: PassedTransaction) {
-    this.#parts = parts;
+    this.parts = parts;
   }
 
   /** What a message shows that Envoy left behind. */
   leftBehind({ notSent, notAwaited }: PassedOver): Fault | undefined {
     // Over HTTP no stream joins the request and the response of a transaction.
-    if (this.#parts.origin === "http_service") return undefined;
+    if (this.parts.origin === "http_service") return undefined;
     return notAwaited === undefined ? this.#tell(notSent, "not_sent") : this.notAwaited(notAwaited);
   }
 
@@ -73,7 +73,7 @@ export class PassedHandlers {
 
   /** Envoy needs no more of the stream: it sends nothing of what did not come so far. */
   neverSent(): Fault | undefined {
-    const { exchange, bodies } = this.#parts;
+    const { exchange, bodies } = this.parts;
     return this.#tell([...exchange.responseNotSent, ...(bodies?.neverSent ?? [])], "not_sent");
   }
 
@@ -84,21 +84,27 @@ export class PassedHandlers {
    * @param stretch The stretch of the thread's time in which the answer left. Default: now, while the thread is held.
    */
   tooLate(phase: Phase, stretch?: number): Fault | undefined {
-    const { exchange, shared } = this.#parts;
+    const { exchange, shared } = this.parts;
     const waitsForever = exchange.bodyMode(directionOf(phase)) === "FULL_DUPLEX_STREAMED";
     const wasHeld = stretch === undefined || shared.threadWatch?.wasHeld(stretch) === true;
     return wasHeld && !waitsForever ? this.#tell([phase], "too_late") : undefined;
   }
 
-  /** Counts the handlers of bodies that an override asked for, and of which Envoy sent nothing. That proves nothing, so it is not a fault. */
+  /** The transaction is over, and Envoy sent nothing of bodies that an override asked for. */
   overridesUnseen(): void {
-    const { rules, exchange, shared, origin } = this.#parts;
-    for (const phase of exchange.unsentBodies) {
-      for (const { definition } of rules.rules) {
-        if (!handles(definition, phase)) continue;
-        const place = { processor: definition.name, phase, setting: IF_NO_CLIENT_LEFT };
-        shared.observer?.unenforced?.("override_ignored", phase, origin, place);
-      }
+    for (const phase of this.parts.exchange.unsentBodies) this.overrideUnseen(phase, IF_NO_CLIENT_LEFT);
+  }
+
+  /**
+   * Counts the handlers of a body that an override asked for, and of which Envoy sent nothing. That proves nothing, so it is
+   * not a fault.
+   */
+  overrideUnseen(phase: BodyPhase, setting: string): void {
+    const { rules, shared, origin } = this.parts;
+    for (const { definition } of rules.rules) {
+      if (!handles(definition, phase)) continue;
+      const place = { processor: definition.name, phase, setting };
+      shared.observer?.unenforced?.("override_ignored", phase, origin, place);
     }
   }
 
@@ -108,7 +114,7 @@ export class PassedHandlers {
   }
 
   #tell(phases: readonly Phase[], way: WayPast): Fault | undefined {
-    const { rules, exchange, shared, origin } = this.#parts;
+    const { rules, exchange, shared, origin } = this.parts;
     const isWatched = rules.shadow || exchange.observabilityMode;
     let insisted: Fault | undefined;
     for (const phase of phases) {
@@ -123,7 +129,7 @@ export class PassedHandlers {
   }
 
   #waitingPlace(direction: Direction): HandlerPlace | undefined {
-    const { rules, queues, bodies } = this.#parts;
+    const { rules, queues, bodies } = this.parts;
     const queue = queues.of(direction);
     const nameAt = (index: number) => rules.rules[index]?.definition.name ?? "";
     const phase = queue.awaited?.message?.case;

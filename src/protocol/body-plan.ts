@@ -38,6 +38,8 @@ export interface BodySituation {
   readonly chosen?: OverrideBodyMode | undefined;
   /** An override to a mode, as it has to be sent; a string says why Envoy would not obey it. */
   override(mode: OverrideBodyMode): ModeOverride | string;
+  /** Says that STREAMED with its trailers is a better override than FULL_DUPLEX_STREAMED. Default: it is not. */
+  prefersStreamed?(): boolean;
 }
 
 /**
@@ -127,9 +129,11 @@ function planFreely(situation: BodySituation): BodyPlan {
 }
 
 /** The modes that serve the needs where the one in force does not, the best first. */
-export function wantedModes({ needs, mode, bodyBytes, bufferLimitBytes }: BodySituation): readonly OverrideBodyMode[] {
+export function wantedModes(situation: BodySituation): readonly OverrideBodyMode[] {
+  const { needs, mode, bodyBytes, bufferLimitBytes } = situation;
   // After an override Envoy hangs on a body above its limit, so an assumed limit is not enough.
   const fits = bodyBytes !== undefined && bufferLimitBytes !== undefined && bodyBytes <= bufferLimitBytes;
+  if ((needs.whole || needs.tail) && situation.prefersStreamed?.()) return ["STREAMED", "FULL_DUPLEX_STREAMED"];
   if (needs.whole) return fits ? ["BUFFERED", "FULL_DUPLEX_STREAMED"] : ["FULL_DUPLEX_STREAMED"];
   const needsEnd = needs.tail && bodyBytes === undefined;
   if (mode === "STREAMED") return needsEnd ? ["FULL_DUPLEX_STREAMED"] : [];

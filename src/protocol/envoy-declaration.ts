@@ -28,8 +28,8 @@ export interface EnvoyDeclaration {
    */
   readonly bufferLimitBytes: number | undefined;
   /**
-   * Longest wait for a body that an override asked to be BUFFERED, in milliseconds. If the body is above Envoy's limit, Envoy
-   * sends nothing. Default: 30000, enough for 1 MiB at 35 KiB/s.
+   * Longest wait for a body on which Envoy may hang after an override, in milliseconds. Envoy sends nothing in BUFFERED if the
+   * body is above its limit, and in FULL_DUPLEX_STREAMED if the body is empty. Default: 30000, enough for 1 MiB at 35 KiB/s.
    */
   readonly overriddenBodyTimeoutMs: number;
   /** The directions whose trailer mode is SEND. Default: none. */

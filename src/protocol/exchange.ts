@@ -191,9 +191,9 @@ export class Exchange {
     return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
   }
 
-  /** The direction whose body an override asked to be BUFFERED, while that body has yet to come. */
-  get bufferedBodyDue(): Direction | undefined {
-    return this.#overrides?.bufferedBodyDue;
+  /** The overrides that were sent; undefined if none was. */
+  get overrides(): OverrideWatch | undefined {
+    return this.#overrides;
   }
 
   /** Bodies that an override asked for, and of which nothing had come when the transaction ended. */

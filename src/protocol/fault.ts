@@ -38,7 +38,7 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `answer_not_awaited`: Envoy went on to a later phase, or to the response, without an answer that it must wait for.
  * - `answer_too_late`: an answer of a processor with the policy `closed` left after Envoy had stopped to wait for it.
  * - `override_ignored`: Envoy visibly did not obey a mode override that was declared allowed.
- * - `body_stalled`: an override asked for a BUFFERED body, and Envoy did not send it in time.
+ * - `body_stalled`: an override asked for a body, and Envoy sent nothing of it in time.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest, or one with more than 10,000 headers or

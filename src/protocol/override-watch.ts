@@ -1,7 +1,12 @@
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { BodyMode } from "./body-mode.ts";
 import { type DirectionState, RANK, rankOf } from "./direction-state.ts";
 import type { ModeOverride } from "./mode-override.ts";
-import { type BodyPhase, DIRECTIONS, type Direction, directionOf, type Phase, type PhaseMessage } from "./phase.ts";
+import { neutralAnswer } from "./neutral-answer.ts";
+import { type BodyPhase, type Direction, directionOf, type Phase, type PhaseMessage } from "./phase.ts";
+
+/** The body modes in which Envoy can hang after an override. */
+export type HangingMode = "BUFFERED" | "FULL_DUPLEX_STREAMED";
 
 const NO_BODIES: readonly BodyPhase[] = [];
 
@@ -28,9 +33,25 @@ export class OverrideWatch {
     this.#ask("response", override.responseBody);
   }
 
-  /** The direction whose body an override asked to be BUFFERED, until Envoy sends anything of that body. */
-  get bufferedBodyDue(): Direction | undefined {
-    return DIRECTIONS.find((direction) => this.#awaitsBuffered(direction));
+  /**
+   * The mode that an override asked for, if Envoy can hang on this body and has sent nothing of it yet: BUFFERED, above Envoy's
+   * buffer limit; or FULL_DUPLEX_STREAMED, if the body turns out to be empty.
+   */
+  hangingMode(direction: Direction): HangingMode | undefined {
+    if (this.#awaitsBuffered(direction)) return "BUFFERED";
+    const { rank, ended, bodyBytes } = this.#directions[direction];
+    const mayBeEmpty = rank === RANK.headers && !ended && bodyBytes === undefined;
+    return mayBeEmpty && this.#asked[direction] === "FULL_DUPLEX_STREAMED" ? "FULL_DUPLEX_STREAMED" : undefined;
+  }
+
+  /**
+   * The message that lets a request go on which hangs because its body is empty: an answer to trailers that did not come. If
+   * the body is only late, Envoy ignores that message, and the body comes as before. Undefined if Envoy might take it for the
+   * last answer that it needs: then a late body would pass unseen. That is so for responses, and for requests whose response
+   * is not sent.
+   */
+  get emptyRequestRelease(): ProcessingResponse | undefined {
+    return this.latest.responseHeaders === "SEND" ? neutralAnswer("requestTrailers")[0] : undefined;
   }
 
   /**

@@ -236,7 +236,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   envoyOverriddenBodyTimeoutMs: {
     ...integer(["envoy", "overriddenBodyTimeoutMs"], 1, HOUR_MS),
-    help: "longest wait for a body that an override asks to buffer; then 408 or 504",
+    help: "longest wait for a body that an override asked for, on which Envoy may hang; then 408 or 504",
     fallback: "30000",
   },
   envoyTrailers: {

@@ -16,6 +16,8 @@ export function answerTrailers(
     if (problem) return problem;
   }
   state.finishCall();
-  if (state.trailers !== undefined || filter.config.release.endsBodyWithoutTrailers) state.resumeIfPaused();
+  // A body that is there, and of which nothing was sent, goes on too.
+  const goesOn = state.trailers !== undefined || !state.bodySent;
+  if (goesOn || filter.config.release.endsBodyWithoutTrailers) state.resumeIfPaused();
   return undefined;
 }

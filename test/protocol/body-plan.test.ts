@@ -116,6 +116,18 @@ describe("a body is handled", () => {
     },
   );
 
+  test.each<Case>([
+    ["WHOLE", "NONE", undefined, "STREAMED eos <- STREAMED"],
+    ["WHOLE", "STREAMED", undefined, "STREAMED eos <- STREAMED"],
+    ["TAILED", "NONE", undefined, "STREAMED eos <- STREAMED"],
+    ["STREAM", "STREAMED", undefined, "STREAMED eos <- STREAMED"],
+    ["CHUNKS", "STREAMED", undefined, "STREAMED eos"],
+    ["WHOLE", "BUFFERED", undefined, "BUFFERED message headers known"],
+  ])("%s in %s, of %s bytes, if full duplex could hang: %s", (needs, mode, bodyBytes, plan) => {
+    const streamed = { allowed: true, prefersStreamed: () => true };
+    expect(planned(NEEDS[needs], { mode, bodyBytes, ...streamed })).toBe(plan);
+  });
+
   test.each<
     readonly [keyof typeof NEEDS, chosen: NonNullable<BodySituation["chosen"]>, bytes: number | undefined, plan: string]
   >([

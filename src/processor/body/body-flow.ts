@@ -90,6 +90,11 @@ export class BodyFlow implements BodyScene {
     return this.#held?.message;
   }
 
+  /** One of the handlers needs the whole body. */
+  get needsWhole(): boolean {
+    return this.#options.plan.needsWhole;
+  }
+
   pending(index: number): void {
     this.#options.pending(index);
   }

@@ -1,7 +1,8 @@
 import type { BodyMode } from "../../protocol/body-mode.ts";
-import { type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
+import { type BodyNeeds, type BodyPlan, planBody, type RunningBody } from "../../protocol/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
+import { header, headerFields, isGrpc } from "../../protocol/headers.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
 import { type BodyPhase, type Direction, directionOf, isHeaderPhase, trailerPhaseOf } from "../../protocol/phase.ts";
 import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/protected-length.ts";
@@ -45,16 +46,19 @@ export class BodyModes {
   /** Plans a body for the handlers of these claims. */
   plan(phase: BodyPhase, claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
     const exchange = this.#exchange;
+    const needs = needsOf(claims);
     return planBody({
       phase,
-      needs: needsOf(claims),
+      needs,
+      prefersStreamed: () =>
+        bodyBytes === undefined && phase === "responseBody" && this.#prefersStreamedResponse(needs),
       mode: mode ?? exchange.bodyMode(directionOf(phase)),
       chosen: this.#chosen[directionOf(phase)],
       bodyBytes,
       answersHeaders: headers !== undefined,
       watched: this.watched,
       bufferLimitBytes: exchange.declaration.bufferLimitBytes,
-      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, headers),
+      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, { headers, needs }),
     });
   }
 
@@ -71,7 +75,7 @@ export class BodyModes {
     const mode = this.#exchange.bodyMode(directionOf(phase));
     if (this.watched || this.#chosen[directionOf(phase)] !== undefined) return;
     if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
-    const override = this.#override(phase, "NONE", headers);
+    const override = this.#override(phase, "NONE", { headers });
     if (typeof override !== "string") headers.modeOverride = override;
   }
 
@@ -82,14 +86,43 @@ export class BodyModes {
     return refuseLengthRemoval(this.#exchange.bodyState(directionOf(phase)), declaration.mutationRules);
   }
 
-  #override(phase: BodyPhase, mode: OverrideBodyMode, headers: PhaseWork | undefined): ModeOverride | string {
+  /**
+   * Before 1.40 Envoy hangs on an empty response after an override to FULL_DUPLEX_STREAMED, and nothing that a server can
+   * send tells such a response from a slow one. STREAMED does not hang. But it has no place behind the body if trailers come,
+   * nor for the end of a coding; and with `failure_mode_allow` Envoy sends on what is left of a body that failed.
+   */
+  #prefersStreamedResponse({ whole }: BodyNeeds): boolean {
+    const { declaration } = this.#exchange;
+    const headers = this.#exchange.headers("response");
+    if (headers === undefined) return false;
+    const hasTrailers = isGrpc(headerFields(headers)) || header(headers, "trailer") !== undefined;
+    const isCoded = header(headers, "content-encoding") !== undefined;
+    return !declaration.failureModeAllow && !hasTrailers && (whole || !isCoded);
+  }
+
+  #override(
+    phase: BodyPhase,
+    mode: OverrideBodyMode,
+    { headers, needs }: { readonly headers: PhaseWork | undefined; readonly needs?: BodyNeeds },
+  ): ModeOverride | string {
     if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
     const exchange = this.#exchange;
     const { case: answered } = headers.message;
     const wanted = { ...headers.modeOverride, [phase]: mode };
     const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
-    const hidesEnd = mode === "STREAMED" && exchange.bodyBytes(directionOf(phase)) === undefined;
-    const told = hidesEnd ? resolve({ [trailerPhaseOf(phase)]: "SEND" }) : undefined;
+    const more = exchange.bodyBytes(directionOf(phase)) === undefined ? unknownLength(phase, mode) : undefined;
+    const told = more ? resolve({ ...more, ...wanted }) : undefined;
+    // Without trailers nobody knows where a streamed body ends.
+    if (more && mode === "STREAMED" && needs?.whole && typeof told !== "object") return told ?? "it changes nothing";
     return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
   }
+}
+
+/**
+ * What is asked for besides a mode if nobody knows how long the body is. Trailers would hide the end of a streamed body. In
+ * FULL_DUPLEX_STREAMED an empty request hangs, and can be let go only while Envoy has a response to send.
+ */
+function unknownLength(phase: BodyPhase, mode: OverrideBodyMode): ModeOverride | undefined {
+  if (mode === "STREAMED") return { [trailerPhaseOf(phase)]: "SEND" };
+  return mode === "FULL_DUPLEX_STREAMED" && phase === "requestBody" ? { responseHeaders: "SEND" } : undefined;
 }

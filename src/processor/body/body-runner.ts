@@ -125,6 +125,11 @@ export class BodyRunner {
     ];
   }
 
+  /** A handler waits for the whole body of a direction. */
+  needsWhole(direction: Direction): boolean {
+    return this.#flows[direction]?.needsWhole === true;
+  }
+
   /** The headers of a direction whose answer is held back. */
   heldHeaders(direction: Direction): PhaseMessage | undefined {
     return this.#flows[direction]?.heldHeaders;

@@ -14,12 +14,36 @@ describe("trailers that have come before the headers are answered", () => {
     const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
       envoy: { allowModeOverride: true },
       request: { chunks: ["hello"], trailers: TRAILERS },
-      upstream: { chunks: ["world"], trailers: TRAILERS },
+      upstream: { headers: { trailer: "x-t" }, chunks: ["world"], trailers: TRAILERS },
     });
     expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
     expect(request).toMatchObject({ body: "HELLO", complete: true, trailers: TRAILERS });
     expect(response).toMatchObject({ body: "WORLD", end: "complete", trailers: TRAILERS });
   });
+
+  test.each([
+    ["open", 0, "500 complete"],
+    ["envoy", 0, "500 complete"],
+    ["closed", 0, "500 complete"],
+    ["open", 20, "200 reset"],
+    ["envoy", 20, "200 reset"],
+    ["closed", 20, "200 reset"],
+  ] as const)(
+    "fail a response that no header announced them for, if all of it is held (onFault %s, pieces %i ms apart): %s",
+    async (onFault, chunkIntervalMs, end) => {
+      const processor = defineProcessor({
+        name: "p",
+        onFault,
+        responseBody: { read: "text", handle: () => undefined },
+      });
+      const { response, faults } = await sendIn(processor, "NONE", {
+        envoy: { allowModeOverride: true },
+        upstream: { chunks: ["wor", "ld"], chunkIntervalMs, trailers: TRAILERS },
+      });
+      expect(faults).toMatchObject([{ code: "tail_undeliverable" }]);
+      expect(`${response.status} ${response.end}`).toBe(end);
+    },
+  );
 });
 
 describe("trailers behind headers, with no piece of a body between", () => {
