@@ -3,19 +3,12 @@ import type { BodyPhase, Direction } from "../protocol/phase.ts";
 import type { PassedHandlers } from "./passed-handlers.ts";
 import { handles } from "./run-rules.ts";
 import type { SessionOutlet } from "./session-observer.ts";
-import type { Timers } from "./timers.ts";
+import type { SessionOptions } from "./session-options.ts";
+import { REAL_TIMERS, type Timers } from "./timers.ts";
 
 /** Gets the fault if the body does not come in time. */
 export interface BodyWaitOwner {
   fail(failure: Fault): void;
-}
-
-/** What a {@link BodyWait} works with. */
-export interface BodyWaitParts {
-  readonly outlet: Pick<SessionOutlet, "send">;
-  readonly timers: Timers;
-  /** The handlers that wait. */
-  readonly passed: PassedHandlers;
 }
 
 /**
@@ -47,11 +40,11 @@ export class BodyWait {
   readonly #passed: PassedHandlers;
   #timer: unknown;
 
-  constructor(owner: BodyWaitOwner, { outlet, timers, passed }: BodyWaitParts) {
+  constructor(owner: BodyWaitOwner, passed: PassedHandlers, { outlet, timers }: SessionOptions) {
     this.#owner = owner;
-    this.#outlet = outlet;
-    this.#timers = timers;
     this.#passed = passed;
+    this.#outlet = outlet;
+    this.#timers = timers ?? REAL_TIMERS;
   }
 
   /** Call it after the answer to the headers of a direction has left with an override. */

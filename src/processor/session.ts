@@ -259,11 +259,7 @@ export class Session implements AnswerOwner, BodyOwner {
     if (answer.kind !== "immediate") {
       this.#send(this.#exchange.answer(message, answer), message);
       if (answer.modeOverride !== undefined) {
-        this.#bodyWait ??= new BodyWait(this, {
-          outlet: this.#options.outlet,
-          timers: this.#timers,
-          passed: this.#passed,
-        });
+        this.#bodyWait ??= new BodyWait(this, this.#passed, this.#options);
         this.#bodyWait.start(directionOf(message.case));
       }
       return;
