@@ -46,6 +46,7 @@ function messageOf(drawn: Drawn, { id, size, direction }: BodyCase): SimulatedBo
   const headers = {
     "x-case": id,
     ...(length && { "content-length": String(size) }),
+    ...(trailers && { trailer: "x-end" }),
     ...(material === "grpc" && { "content-type": "application/grpc" }),
   };
   const pieces = size === 0 && trailers ? [] : chunks;
