@@ -40,8 +40,10 @@ const INITS: Readonly<Record<string, SceneInit>> = {
   lateResponse: scene(
     { responseBody: whole },
     {
-      respond: (response) =>
-        void response.flushHeaders() || void setTimeout(() => response.end("late"), 2 * TIMEOUT_MS),
+      respond(response) {
+        response.flushHeaders();
+        setTimeout(() => response.end("late"), 2 * TIMEOUT_MS);
+      },
     },
   ),
   trailedResponse: scene(

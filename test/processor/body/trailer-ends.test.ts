@@ -38,6 +38,7 @@ describe("trailers that have come before the headers are answered", () => {
       });
       const { response, faults } = await sendIn(processor, "NONE", {
         envoy: { allowModeOverride: true },
+        request: {},
         upstream: { chunks: ["wor", "ld"], chunkIntervalMs, trailers: TRAILERS },
       });
       expect(faults).toMatchObject([{ code: "tail_undeliverable" }]);
