@@ -6,6 +6,7 @@ import { validateConfig } from "../processor/route-config.ts";
 import { type RunRules, ruleWarnings, runRules } from "../processor/run-rules.ts";
 import { listenAddresses } from "../server/listen-addresses.ts";
 import { createLogger } from "../server/log.ts";
+import { printableLine } from "../server/printable.ts";
 import type { Settings } from "../server/settings.ts";
 import { readTlsOptions } from "../server/tls-options.ts";
 import {
@@ -21,6 +22,7 @@ import { descriptionText } from "./description-text.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
 import { explainStart, startOptions } from "./start-options.ts";
 import type { Terminal } from "./terminal.ts";
+import { type TriedExchange, triedText, tryHandlers } from "./try-handlers.ts";
 import { EXIT } from "./usage-error.ts";
 
 /**
@@ -28,7 +30,12 @@ import { EXIT } from "./usage-error.ts";
  * run. Returns the exit code.
  */
 export async function checkCommand(args: readonly string[], terminal: Terminal): Promise<number> {
-  const options = { help: { type: "boolean", short: "h" }, json: { type: "boolean" }, ...SETTING_FLAGS } as const;
+  const options = {
+    help: { type: "boolean", short: "h" },
+    json: { type: "boolean" },
+    try: { type: "boolean" },
+    ...SETTING_FLAGS,
+  } as const;
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
   if (values.help === true) {
     terminal.out(checkHelp());
@@ -42,8 +49,12 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
   const problems = schemaProblems(processor);
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   if (problems.length > 0) return EXIT.bad;
-  describeRun(read, processor, { terminal, json: values.json === true });
-  return EXIT.good;
+  const tried = await describeRun(read, processor, {
+    terminal,
+    json: values.json === true,
+    tries: values.try === true,
+  });
+  return tried.some(({ faults, warnings }) => faults.length + warnings.length > 0) ? EXIT.bad : EXIT.good;
 }
 
 /** Ports are not tried: the server that this is about may well be running. */
@@ -57,23 +68,36 @@ function refuseStart(read: CommandSettings): void {
   }
 }
 
-function describeRun(read: CommandSettings, processor: Processor, { terminal, json }: Report): void {
+/** Prints how the processors would run. Returns what became of the sample exchanges; none unless they are asked for. */
+async function describeRun(
+  read: CommandSettings,
+  processor: Processor,
+  { terminal, json, tries }: Report,
+): Promise<readonly TriedExchange[]> {
   const { settings } = read;
-  const rules = runRules(processor, runOptions(read));
+  const run = runOptions(read);
+  const rules = runRules(processor, run);
   const description = describeProcessor(rules);
   const warnings = warningsOf({ rules, description, read });
+  const tried = tries ? await tryHandlers(processor, { run, rules, description }) : [];
   if (json) {
-    terminal.out(JSON.stringify({ config: settings.config, ...description, warnings }, undefined, 2));
-    return;
+    const result = { config: settings.config, ...description, warnings, ...(tries && { tried }) };
+    terminal.out(JSON.stringify(result, undefined, 2));
+    return tried;
   }
   if (settings.config !== undefined) terminal.out(`${settings.config}: good`);
   for (const line of descriptionText(description)) terminal.out(line);
   for (const warning of warnings) terminal.out(`warning: ${warning}`);
+  // What a handler throws may have anything in it.
+  for (const line of triedText(tried)) terminal.out(printableLine(line));
+  return tried;
 }
 
 interface Report {
   readonly terminal: Terminal;
   readonly json: boolean;
+  /** Plays the sample exchanges. */
+  readonly tries: boolean;
 }
 
 interface Described {
@@ -123,15 +147,18 @@ function checkHelp(): string {
     "Says whether `ext-proc serve` with the same processors, flags, environment and configuration file would start: reads",
     "the files, loads the processors, and tells of each its phases, its fault policy after the operator's word and its",
     "time-out; which processing mode and settings Envoy's filter needs for all of them, and why; and what Envoy, as",
-    "declared, will not do. It does not try whether ports are free, and it calls no handler: what a handler does wrong,",
-    "such as an effect that it makes and does not return, `ext-proc simulate` shows.",
+    "declared, will not do. It does not try whether ports are free, and it calls no handler unless --try is given.",
     `Built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
     "",
     "  --json",
     "      the same as JSON",
+    "  --try",
+    "      also plays three plain exchanges through the processors behind a simulated Envoy: a GET, a POST of JSON and one with",
+    "      trailers. Tells faults, and warnings such as effect_not_returned: an effect that no handler returned. It calls setup,",
+    "      close and the handlers with all that they do, such as requests to other services",
     ...settingsHelp(),
     "  -h, --help",
     "",
-    "Exit codes: 0 it would start, 1 a file or a processor is bad, 2 wrong usage, 70 a bug.",
+    "Exit codes: 0 it would start, 1 a file or a processor is bad, or --try tells something, 2 wrong usage, 70 a bug.",
   ].join("\n");
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -186,5 +186,74 @@ describe("ext-proc serve --config", () => {
     const { code, stdout, stderr } = await runBinary(["serve", "--config", config]);
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(/^ext-proc: .*bad-serve\.yaml:1:9: listen: is the number 9002, must be an address/);
+  });
+});
+
+describe("ext-proc check --try", () => {
+  test("says that plain exchanges pass through a sound processor, and tells nothing else", async () => {
+    const { code, stdout, stderr } = await runBinary(["check", "hello", "--try"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.split("\n").slice(-4)).toEqual([
+      "tried GET /: status 200",
+      "tried POST / with JSON: status 200",
+      "tried POST / with JSON and trailers: status 200",
+      "",
+    ]);
+  });
+
+  test("warns of an effect that no handler returned, with its place in the code, and exits with 1", async () => {
+    const { code, stdout } = await runBinary(["check", fixture("careless.js"), "--try"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^ {2}warning effect_not_returned: .*immediateResponse\(\).*careless\.js:6/m);
+  });
+
+  test("tells the fault of a handler, and what it threw, and exits with 1", async () => {
+    const { code, stdout } = await runBinary(["check", fixture("thrower.js"), "--try"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^tried GET \/: status 500\n {2}fault handler_threw: .*"thrower", requestHeaders: .*always$/m,
+    );
+  });
+
+  test.each([[[]], [["--envoy-allow-mode-override"]]])(
+    "gives body handlers the body, in the mode that check asks for (%j)",
+    async (flags) => {
+      const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), "--try", ...flags]);
+      expect({ code, tried: stdout.match(/^tried .*$/gm) }).toMatchObject({ code: 0, tried: { length: 3 } });
+    },
+  );
+
+  test("calls handlers of every phase, and without --try none", async () => {
+    const marks = join(folder, "marks");
+    const handlers = ["requestHeaders", "requestTrailers", "responseHeaders", "responseTrailers"];
+    const bodies = ["requestBody", "responseBody"];
+    const source = [
+      'import { appendFileSync } from "node:fs";',
+      `import { defineProcessor } from ${JSON.stringify(import.meta.resolve("../../dist/index.js"))};`,
+      `const mark = (phase) => appendFileSync(${JSON.stringify(marks)}, phase + "\\n");`,
+      'export default defineProcessor({ name: "marker",',
+      ...handlers.map((phase) => `  ${phase}() { mark("${phase}"); },`),
+      ...bodies.map((phase) => `  ${phase}: { read: "text", handle() { mark("${phase}"); } },`),
+      '  setup() { mark("setup"); }, close() { mark("close"); } });',
+    ].join("\n");
+    const module = file("marker.mjs", source);
+    writeFileSync(marks, "");
+    expect((await runBinary(["check", module])).code).toBe(0);
+    expect(readFileSync(marks, "utf8")).toBe("");
+    expect((await runBinary(["check", module, "--try"])).code).toBe(0);
+    const called = readFileSync(marks, "utf8").trim().split("\n");
+    expect(new Set(called)).toEqual(new Set([...handlers, ...bodies, "setup", "close"]));
+    expect([called.at(0), called.at(-1)]).toEqual(["setup", "close"]);
+  });
+
+  test("has the same in its JSON", async () => {
+    const { code, stdout } = await runBinary(["check", fixture("careless.js"), "--try", "--json"]);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout).tried).toMatchObject([
+      { exchange: "GET /", status: 200, faults: [], warnings: [{ code: "effect_not_returned" }] },
+      { exchange: "POST / with JSON" },
+      { exchange: "POST / with JSON and trailers" },
+    ]);
+    expect(JSON.parse((await runBinary(["check", "hello", "--json"])).stdout)).not.toHaveProperty("tried");
   });
 });

@@ -1,0 +1,100 @@
+import type { Processor } from "../processor/definition.ts";
+import type { ProcessorDescription } from "../processor/describe-processor.ts";
+import { failureText } from "../processor/failure-text.ts";
+import type { RunOptions, RunRules } from "../processor/run-rules.ts";
+import type { EnvoyOptions } from "../testing/simulate-options.ts";
+import type { SimulatedRequestLine } from "../testing/simulated-request.ts";
+
+/** What became of one sample exchange. */
+export interface TriedExchange {
+  /** Such as `GET /`. */
+  readonly exchange: string;
+  /** What the client got; undefined if it got no response. */
+  readonly status: number | undefined;
+  readonly faults: readonly { readonly code: string; readonly message: string }[];
+  readonly warnings: readonly { readonly code: string; readonly rule: string; readonly wayOut: string }[];
+}
+
+/** What {@link tryHandlers} plays by. */
+export interface TryOptions {
+  readonly run: RunOptions;
+  readonly rules: RunRules;
+  /** The processing mode of the simulated Envoy is the one that the description asks for. */
+  readonly description: ProcessorDescription;
+}
+
+/** Longest time for `setup`, and for the handlers of a message, in milliseconds of the real clock. */
+const PATIENCE_MS = 5_000;
+
+const JSON_MESSAGE = { headers: { "content-type": "application/json" }, body: "{}" };
+const TRAILERS = { "x-sample": "1" };
+
+/** All bodies are JSON, which is text too. A handler whose `when` wants something else is not called. */
+const SAMPLES: Readonly<Record<string, SimulatedRequestLine>> = {
+  "GET /": { response: JSON_MESSAGE },
+  "POST / with JSON": { method: "POST", ...JSON_MESSAGE, response: JSON_MESSAGE },
+  "POST / with JSON and trailers": {
+    method: "POST",
+    protocol: "http2",
+    ...JSON_MESSAGE,
+    trailers: TRAILERS,
+    response: { ...JSON_MESSAGE, trailers: TRAILERS },
+  },
+};
+
+/**
+ * Plays a few plain exchanges through a processor behind a simulated Envoy. It calls the processor's handlers, `setup` and
+ * `close`, with all their side effects.
+ */
+export async function tryHandlers(
+  processor: Processor,
+  { run, rules, description }: TryOptions,
+): Promise<readonly TriedExchange[]> {
+  // What only a simulation needs is not loaded for a server.
+  const [{ simulate }, { envoyAsDeclared }] = await Promise.all([
+    import("../testing/simulate.ts"),
+    import("../debug/envoy-as-declared.ts"),
+  ]);
+  const { declaration, onFault, shadow, processors } = run;
+  const settings: EnvoyOptions["envoy"] = {
+    ...envoyAsDeclared(rules.declaration),
+    processingMode: neededMode(description),
+  };
+  const operator = { envoy: declaration, onFault, shadow, processors };
+  const simulated = simulate(processor, { envoy: settings, operator, patienceMs: PATIENCE_MS });
+  const tried: TriedExchange[] = [];
+  try {
+    for (const [exchange, sample] of Object.entries(SAMPLES)) {
+      const { response, faults, warnings } = await simulated.send(sample);
+      tried.push({
+        exchange,
+        status: response.status,
+        faults: faults.map(({ code, message, cause }) => ({ code, message: explained(message, cause) })),
+        warnings: warnings.map(({ code, rule, wayOut }) => ({ code, rule, wayOut })),
+      });
+    }
+  } finally {
+    await simulated.close();
+  }
+  return tried;
+}
+
+/** What was tried, as lines: one for each exchange, and one for each fault and warning. */
+export function triedText(tried: readonly TriedExchange[]): string[] {
+  return tried.flatMap(({ exchange, status, faults, warnings }) => [
+    `tried ${exchange}: ${status === undefined ? "no response" : `status ${status}`}`,
+    ...faults.map(({ code, message }) => `  fault ${code}: ${message}`),
+    ...warnings.map(({ code, rule, wayOut }) => `  warning ${code}: ${rule}; ${wayOut}`),
+  ]);
+}
+
+/** A sample has no secrets, so what a handler threw can be shown. */
+function explained(message: string, cause: unknown): string {
+  const why = failureText(cause);
+  return why === "" ? message : `${message}: ${why}`;
+}
+
+function neededMode({ processingMode }: ProcessorDescription): NonNullable<EnvoyOptions["envoy"]>["processingMode"] {
+  const camelCased = (field: string) => field.replaceAll(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
+  return Object.fromEntries(processingMode.map(({ field, mode }) => [camelCased(field), mode]));
+}
