@@ -1,5 +1,6 @@
+import type { FairShare } from "../memory/fair-share.ts";
 import type { TokenBucket } from "./budget.ts";
-import type { ConnectionError } from "./end-reason.ts";
+import type { ConnectionError, ShedReason } from "./end-reason.ts";
 import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -22,6 +23,10 @@ export interface ConnectionContext {
   readonly sender: Sender;
   readonly streams: StreamTable;
   readonly budgets: ConnectionBudgets;
+  /** Received bytes that handlers hold. */
+  readonly messages: FairShare;
+  /** Answers that wait to be sent. */
+  readonly answers: FairShare;
   /** Its resets cost no budget. */
   readonly isTrusted: boolean;
   readonly peer: Http2Peer;
@@ -32,6 +37,8 @@ export interface ConnectionContext {
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
+  /** Called for each stream that was reset to free memory. */
+  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Ends the connection for a reason that came up outside of the frame reader. */
   readonly endConnection: (error: ConnectionError) => void;
   /** Reports an exception out of application code. */

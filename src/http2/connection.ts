@@ -1,8 +1,10 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { FairShare } from "../memory/fair-share.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import { TokenBucket } from "./budget.ts";
 import type { ConnectionBudgets } from "./connection-context.ts";
-import { ConnectionError, type EndReason } from "./end-reason.ts";
+import { ConnectionError, type EndReason, type ShedReason } from "./end-reason.ts";
 import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow } from "./flow-control.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
@@ -13,6 +15,7 @@ import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
 import { readThroughSharedBuffer } from "./shared-read-buffer.ts";
+import { Stalls } from "./stalls.ts";
 import { StreamTable } from "./stream-table.ts";
 import { type ConnectionProgress, Timeouts } from "./timeouts.ts";
 import type { Http2Totals } from "./totals.ts";
@@ -32,9 +35,18 @@ export interface ConnectionEnd {
   readonly message: string;
 }
 
+/** Where the memory counts that peers make a server hold. Each connection has a fair part of both. */
+export interface Http2Memory {
+  /** Received bytes that handlers keep (Http2Stream.holdReceived). */
+  readonly messages: MemoryShare;
+  /** Answers that wait for flow control or for the kernel. */
+  readonly answers: MemoryShare;
+}
+
 /** What a connection needs. */
 export interface Http2ConnectionOptions {
   readonly accept: AcceptStream;
+  readonly memory: Http2Memory;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
   /** Shared by the connections of a server; from createTotals. */
@@ -55,6 +67,8 @@ export interface Http2ConnectionOptions {
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
+  /** Called for each stream that was reset to free memory. */
+  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called once, when the socket has closed and all handlers know. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -74,6 +88,7 @@ export class Http2Connection {
   readonly #dispatch: FrameDispatch;
   readonly #reader: FrameReader;
   readonly #timeouts: Timeouts;
+  readonly #stalls: Stalls;
   #receivedBytes = 0;
   #isSettingsAcked = false;
   #lastTickMs: number;
@@ -86,7 +101,9 @@ export class Http2Connection {
   #isClosed = false;
 
   constructor(socket: Duplex, options: Http2ConnectionOptions) {
-    const { limits, totals, accept } = options;
+    const { limits, totals, accept, memory } = options;
+    const messages = new FairShare(memory.messages);
+    const answers = new FairShare(memory.answers);
     this.socket = socket;
     this.#options = options;
     const nowMs = options.now();
@@ -98,17 +115,20 @@ export class Http2Connection {
       options.onHandlerError?.(error);
     };
     const onStreamClosed = () => this.#endIfDrained();
-    const sender = new Sender(socket, limits);
+    const sender = new Sender(socket, limits, answers);
     this.#sender = sender;
     this.#streams = new StreamTable({ limits, totals, sender, receiveWindow, reportHandlerError, onStreamClosed });
     this.#budgets = createBudgets(limits);
     const isTrusted = options.isTrusted ?? false;
     const peer = peerOf(socket);
     const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
-    const { tooLargeFields, onHeadersTooLarge, onMalformedRequest } = options;
+    const { tooLargeFields, onHeadersTooLarge, onMalformedRequest, onStreamShed } = options;
     const endConnection = (error: ConnectionError) => this.#endWith(error);
     const context = {
       ...shared,
+      messages,
+      answers,
+      onStreamShed,
       endConnection,
       tooLargeFields,
       onHeadersTooLarge,
@@ -122,6 +142,7 @@ export class Http2Connection {
       },
       onPingAck: (bytes, start) => this.#onPingAck(bytes, start),
     });
+    this.#stalls = new Stalls(context);
     this.#reader = new FrameReader(this.#dispatch, limits.maxFrameBytes);
     totals.connectionsOpened++;
     totals.connections++;
@@ -173,6 +194,8 @@ export class Http2Connection {
     for (const bucket of [controlFrames, emptyFrames, resetsBeforeWork, streamErrors]) bucket.refill(elapsedMs);
     const { drainPingTimeoutMs } = this.#options.limits;
     if (this.#state === "draining" && nowMs - this.#drainingSinceMs >= drainPingTimeoutMs) this.#announceLastStream();
+    this.#sender.giveBack();
+    this.#stalls.check(nowMs);
     const due = this.#timeouts.check(this.#progress(), nowMs);
     if (due?.kind === "end") this.#endWith(due);
     else if (due?.kind === "drain") this.drain();
@@ -279,6 +302,7 @@ export class Http2Connection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#endWith({ reason: "closed_by_peer", code: CANCEL, message: "the socket has closed" });
+    this.#sender.release();
     this.#options.totals.connections--;
     if (this.#end !== undefined) this.#options.onClose?.(this.#end);
   }

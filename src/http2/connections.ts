@@ -1,5 +1,8 @@
 import type { Duplex } from "node:stream";
-import { type ConnectionEnd, Http2Connection } from "./connection.ts";
+import { DEFAULT_MEMORY_CAPS } from "../memory/memory-account.ts";
+import { MemoryShare } from "../memory/memory-share.ts";
+import { type ConnectionEnd, Http2Connection, type Http2Memory } from "./connection.ts";
+import type { ShedReason } from "./end-reason.ts";
 import type { HeaderFields } from "./hpack-encoder.ts";
 import type { AcceptStream } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -10,12 +13,16 @@ export interface Http2ConnectionsOptions {
   readonly accept: AcceptStream;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
+  /** Where received bytes and answers count that wait. Default: shares of their own, as large as a server's by default. */
+  readonly memory?: Http2Memory | undefined;
   /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
   readonly tooLargeFields?: HeaderFields | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
+  /** Called for each stream that was reset to free memory. */
+  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called when a connection has closed. */
   readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
@@ -40,6 +47,7 @@ export interface AdoptOptions {
  */
 export class Http2Connections {
   readonly totals: Http2Totals = createTotals();
+  readonly memory: Http2Memory;
   readonly #options: Http2ConnectionsOptions;
   readonly #now: () => number;
   readonly #open = new Set<Http2Connection>();
@@ -52,6 +60,10 @@ export class Http2Connections {
 
   constructor(options: Http2ConnectionsOptions) {
     this.#options = options;
+    this.memory = options.memory ?? {
+      messages: new MemoryShare("messages", DEFAULT_MEMORY_CAPS.messages),
+      answers: new MemoryShare("answers", DEFAULT_MEMORY_CAPS.answers),
+    };
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -67,17 +79,19 @@ export class Http2Connections {
   /** Serves a socket that speaks HTTP/2: a net or tls socket, or any other Duplex of bytes. */
   adopt(socket: Duplex, { head, isTrusted }: AdoptOptions = {}): Http2Connection {
     const { accept, limits, tooLargeFields, onHeadersTooLarge, onConnectionEnd, onHandlerError } = this.#options;
-    const { onMalformedRequest, random = Math.random } = this.#options;
+    const { onMalformedRequest, onStreamShed, random = Math.random } = this.#options;
     this.#startTimer();
     const connection: Http2Connection = new Http2Connection(socket, {
       accept,
       limits,
       totals: this.totals,
+      memory: this.memory,
       now: () => this.#advanceClock(),
       tickIn: (delayMs) => this.#tickIn(delayMs, connection),
       tooLargeFields,
       onHeadersTooLarge,
       onMalformedRequest,
+      onStreamShed,
       head,
       isTrusted,
       ageJitter: random(),

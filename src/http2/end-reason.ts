@@ -38,6 +38,18 @@ export const END_REASONS = [
 export type EndReason = (typeof END_REASONS)[number];
 
 /**
+ * Why this server reset a stream to free memory.
+ *
+ * - `answer_memory`: its answers wait, and there is no room for another one (ENHANCE_YOUR_CALM).
+ * - `answer_stalled`: its answers wait, and the peer let none out for answerStallTimeoutMs (CANCEL).
+ * - `message_stalled`: the peer sent half a message, and nothing more for messageStallTimeoutMs (CANCEL).
+ */
+export const SHED_REASONS = ["answer_memory", "answer_stalled", "message_stalled"] as const;
+
+/** See SHED_REASONS. */
+export type ShedReason = (typeof SHED_REASONS)[number];
+
+/**
  * A connection error (RFC 9113 section 5.4.1): thrown while a frame is read, it ends the connection with GOAWAY(code).
  * Applications see it as the `error` of a closed connection and never throw it.
  */

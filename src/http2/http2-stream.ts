@@ -21,6 +21,11 @@ export interface StreamHandler {
    * reset(), nor once end() has been sent.
    */
   onReset(code: number): void;
+  /**
+   * True while the peer has sent half of something and is expected to send on. Asked now and then while received bytes are
+   * counted for the stream (Http2Stream.holdReceived), for messageStallTimeoutMs. Without it the stream is not timed.
+   */
+  isMidMessage?(): boolean;
   /** What waits in the stream has shrunk to half of streamQueueHighWaterBytes, after a write() that returned false. */
   onWritable?(): void;
 }
@@ -65,7 +70,8 @@ export interface Http2Stream {
   /**
    * Sends bytes as DATA, now or as soon as flow control allows. They must not change afterwards: large ones are not
    * copied. False: over streamQueueHighWaterBytes wait; they are kept all the same, but the next ones should wait for
-   * onWritable.
+   * onWritable. Bytes that have to wait, and for which there is no room (Http2Memory), are dropped, and the stream is reset
+   * with ENHANCE_YOUR_CALM in the next turn.
    *
    * @throws TypeError before respond().
    */
@@ -96,6 +102,16 @@ export interface Http2Stream {
 
   /** Gives back what pause() has withheld. */
   resume(): void;
+
+  /**
+   * Counts received bytes that the handler keeps beyond this call, such as half a message: for the connection and for the
+   * server (Http2Memory). False: there is no room for them, and they are not counted; the handler must drop them. What is
+   * still counted when the stream is over counts as dropped then.
+   */
+  holdReceived(bytes: number): boolean;
+
+  /** The handler keeps so many of those bytes no longer. */
+  releaseReceived(bytes: number): void;
 
   /**
    * The rest of the request is received and dropped once the response has ended, instead of being declined with

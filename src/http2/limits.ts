@@ -3,8 +3,12 @@ import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
 
 /**
  * What one connection may cost this server, in memory, work and time. Each number is the server's decision; those that
- * HTTP/2 lets a server announce are sent in its first SETTINGS frame. A time-out is 0 to be off, and fires up to one
+ * HTTP/2 lets a server announce are sent in its first SETTINGS frame. A timeout is 0 to be off, and fires up to one
  * `tickIntervalMs` late.
+ *
+ * Memory that grows with what a peer sends, or does not read, counts in the memory account (Http2Memory): received bytes
+ * that the application holds, and answers that wait. Beside it a connection holds at most maxHeaderListBytes of a header
+ * block under way, one frame, 32 KiB of output and 8 KiB for each stream; test/http2/connection-memory.test.ts measures it.
  */
 export interface Http2Limits {
   /**
@@ -51,8 +55,8 @@ export interface Http2Limits {
   readonly connectionWindowBytes: number;
   /**
    * Receive window of each stream, announced, at least 65,535 (a peer may use that much before it has seen SETTINGS).
-   * A paused stream holds at most so much; memory per connection is at most this times maxConcurrentStreams.
-   * Default 256 KiB: faster peers gain nothing from more on a network with 1 ms of delay.
+   * A peer sends a paused stream at most so much. Default 256 KiB: faster peers gain nothing from more on a network with
+   * 1 ms of delay.
    */
   readonly streamWindowBytes: number;
   /** Payload of a received frame, announced, 16,384 to 16,777,215. Default 16,384: larger frames only delay others. */
@@ -60,7 +64,8 @@ export interface Http2Limits {
   /** Dynamic table of the HPACK decoder, announced. Default 4096, HTTP/2's own default. */
   readonly headerTableBytes: number;
   /**
-   * Bytes handed to the socket, and not yet taken by the kernel, above which no DATA is sent and nothing is read.
+   * Bytes handed to the socket, and not yet taken by the kernel, above which no DATA is sent and nothing is read. Those
+   * above 32 KiB count as queued answers; where these have no room left, 32 KiB is the mark.
    * Default 256 KiB: what waits in front of a control frame, and what a peer that does not read costs.
    */
   readonly outputHighWaterBytes: number;
@@ -93,6 +98,13 @@ export interface Http2Limits {
   readonly partialFrameTimeoutMs: number;
   /** Output that the peer's kernel does not take. Default 60 s: proxies stop reading under memory pressure. */
   readonly writeStallTimeoutMs: number;
+  /**
+   * Half a message that the application holds (Http2Stream.holdReceived) while nothing more of it arrives: the stream is
+   * reset. A stream that is not read, because it is paused or its answers wait, is not timed. Default 30 s.
+   */
+  readonly messageStallTimeoutMs: number;
+  /** DATA that waits in a stream while the peer's windows let none of it out: the stream is reset. Default 60 s. */
+  readonly answerStallTimeoutMs: number;
   /** Without an open stream; the connection is then drained. Default 0, off: clients keep theirs for the next request. */
   readonly idleTimeoutMs: number;
   /** Without a received byte, until a PING is sent. Default 30 s: keeps entries in network address tables alive. */
@@ -140,6 +152,8 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   settingsAckTimeoutMs: 30_000,
   partialFrameTimeoutMs: 20_000,
   writeStallTimeoutMs: 60_000,
+  messageStallTimeoutMs: 30_000,
+  answerStallTimeoutMs: 60_000,
   idleTimeoutMs: 0,
   keepAliveIntervalMs: 30_000,
   keepAliveTimeoutMs: 20_000,

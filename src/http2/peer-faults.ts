@@ -1,6 +1,6 @@
 import type { ConnectionContext } from "./connection-context.ts";
-import { ConnectionError } from "./end-reason.ts";
-import { ENHANCE_YOUR_CALM, PROTOCOL_ERROR } from "./error-codes.ts";
+import { ConnectionError, type ShedReason } from "./end-reason.ts";
+import { CANCEL, ENHANCE_YOUR_CALM, PROTOCOL_ERROR } from "./error-codes.ts";
 import type { ServerStream } from "./server-stream.ts";
 
 /** Counts a frame that costs the peer less than us. */
@@ -28,6 +28,13 @@ export function rejectStream(context: ConnectionContext, streamId: number, fault
   context.totals.streamErrors++;
   context.streams.refuse(streamId, PROTOCOL_ERROR);
   context.onMalformedRequest?.(fault);
+}
+
+/** Resets a stream to free memory. It costs no budget: a client can make a proxy open such streams. */
+export function shedStream(context: ConnectionContext, stream: ServerStream, reason: ShedReason): void {
+  context.totals.streamsShed[reason]++;
+  context.onStreamShed?.(reason);
+  context.streams.reset(stream, reason === "answer_memory" ? ENHANCE_YOUR_CALM : CANCEL);
 }
 
 function chargeStreamError({ totals, budgets }: ConnectionContext): void {

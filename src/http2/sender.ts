@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { FairShare } from "../memory/fair-share.ts";
 import { DEFAULT_WINDOW_BYTES, SendWindow } from "./flow-control.ts";
 import {
   ACK,
@@ -40,6 +41,9 @@ const MAX_SENT_FRAME_BYTES = 64 * 1024;
 const DEFAULT_TABLE_BYTES = 4096;
 /** From this size on a copy costs more than another part of the socket's write. */
 const REFERENCE_FROM_BYTES = 8 * 1024;
+/** What waits for the kernel counts as queued answers above the first of these, in steps of the second. */
+const UNCOUNTED_BYTES = 32 * 1024;
+const COUNTED_STEP_BYTES = 32 * 1024;
 
 /**
  * All that a connection sends: frames, the peer's windows, and whose turn it is. Streams with DATA to send take turns
@@ -54,6 +58,10 @@ export class Sender {
   initialWindowBytes = DEFAULT_WINDOW_BYTES;
   readonly #socket: Duplex;
   readonly #output: Output;
+  readonly #answers: FairShare;
+  /** What may wait for the kernel: without counting, now, and at most. */
+  readonly #lowWaterBytes: number;
+  #waterBytes: number;
   readonly #highWaterBytes: number;
   /** Streams with DATA and window, in the order of their turns. */
   readonly #ready = new Set<ServerStream>();
@@ -66,16 +74,20 @@ export class Sender {
   #readingPaused = false;
   #isStopped = false;
 
-  constructor(socket: Duplex, limits: Http2Limits) {
+  constructor(socket: Duplex, limits: Http2Limits, answers: FairShare) {
     this.#socket = socket;
     this.#output = new Output(socket);
+    this.#answers = answers;
     // Above the socket's own mark a drain event is certain to come.
     this.#highWaterBytes = Math.max(limits.outputHighWaterBytes, socket.writableHighWaterMark);
+    this.#lowWaterBytes = Math.min(Math.max(UNCOUNTED_BYTES, socket.writableHighWaterMark), this.#highWaterBytes);
+    this.#waterBytes = this.#lowWaterBytes;
   }
 
-  /** The socket has more than outputHighWaterBytes to do: no DATA is sent. */
-  get isCongested(): boolean {
-    return this.#output.pendingBytes > this.#highWaterBytes;
+  /** False: the socket has more than outputHighWaterBytes to do, or more than there is room for. No DATA is sent then. */
+  takesMore(): boolean {
+    const { pendingBytes } = this.#output;
+    return pendingBytes <= this.#waterBytes || this.#raiseTo(pendingBytes);
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -133,6 +145,12 @@ export class Sender {
     const kind = endStream ? LAST_DATA_FRAME : DATA_FRAME;
     if (payload.length >= REFERENCE_FROM_BYTES) this.#output.referencingFrame(kind, stream.id, payload);
     else this.#output.frame(kind, stream.id, payload);
+  }
+
+  /** Like data(), for a part of something larger, which nothing may refer to afterwards. */
+  copiedData(stream: ServerStream, payload: Uint8Array, endStream: boolean): void {
+    this.#spend(stream, payload.length);
+    this.#output.frame(endStream ? LAST_DATA_FRAME : DATA_FRAME, stream.id, payload);
   }
 
   /** Like data(), for a payload that `fill` writes. */
@@ -207,7 +225,7 @@ export class Sender {
     if (this.#pumping) return;
     this.#pumping = true;
     for (const stream of this.#ready) {
-      if (this.window.availableBytes <= 0 || this.isCongested) break;
+      if (this.window.availableBytes <= 0 || !this.takesMore()) break;
       // Back in line behind the others, if it has more.
       this.#ready.delete(stream);
       stream.sendQueuedFrame();
@@ -229,7 +247,8 @@ export class Sender {
       return;
     }
     this.#output.flush();
-    const isCongested = this.isCongested;
+    this.giveBack();
+    const isCongested = !this.takesMore();
     if (isCongested !== this.#readingPaused) {
       this.#readingPaused = isCongested;
       if (isCongested) this.#socket.pause();
@@ -244,6 +263,27 @@ export class Sender {
     this.#isStopped = true;
     this.#ready.clear();
     this.#output.discard();
+  }
+
+  /** Counts what waits for the kernel no longer than it does. */
+  giveBack(): void {
+    if (this.#waterBytes > this.#lowWaterBytes && this.#output.pendingBytes <= this.#lowWaterBytes) this.release();
+  }
+
+  /** The socket has closed, or has taken everything: nothing waits for the kernel. */
+  release(): void {
+    this.#answers.give(this.#waterBytes - this.#lowWaterBytes);
+    this.#waterBytes = this.#lowWaterBytes;
+  }
+
+  /** Makes room for so many bytes in the account; false: there is none, or they are above the high-water mark. */
+  #raiseTo(bytes: number): boolean {
+    while (this.#waterBytes < bytes) {
+      const step = Math.min(COUNTED_STEP_BYTES, this.#highWaterBytes - this.#waterBytes);
+      if (step === 0 || !this.#answers.take(step)) return false;
+      this.#waterBytes += step;
+    }
+    return true;
   }
 
   #spend(stream: ServerStream, bytes: number): void {

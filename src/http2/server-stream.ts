@@ -6,10 +6,15 @@ import type { HeaderList } from "./header-list.ts";
 import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
 import type { Http2Peer, Http2Stream, StreamHandler } from "./http2-stream.ts";
 import type { FillFrame } from "./output.ts";
+import { shedStream } from "./peer-faults.ts";
 
 /** Hears nothing: the handler of a stream that is being opened. */
 const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
 const NO_BYTES: readonly Uint8Array[] = [];
+/** In place of an entry of a queue that has been sent. */
+const SENT = new Uint8Array(0);
+/** Larger answers are copied to the output frame by frame: one frame that the kernel does not take would keep them whole. */
+const MAX_REFERENCED_BYTES = 128 * 1024;
 
 /** A stream (RFC 9113 section 5.1). What Http2Stream has not is for the connection alone. */
 export class ServerStream implements Http2Stream {
@@ -26,10 +31,19 @@ export class ServerStream implements Http2Stream {
   /** Holds not yet released. */
   holds = 0;
   queuedBytes = 0;
+  /** Received bytes that the handler holds, see holdReceived. */
+  heldBytes = 0;
+  /** DATA has come, or has been sent out of the queue, since Stalls looked last. */
+  hasReceived = false;
+  hasSent = false;
   readonly #context: ConnectionContext;
   #hasResponded = false;
   #queue: Uint8Array[] = NO_BYTES as Uint8Array[];
   #queueStart = 0;
+  /** How much of the first entry has been sent. */
+  #headSentBytes = 0;
+  /** Size of all entries, for the account: what has been sent of one stays in memory with it. */
+  #countedBytes = 0;
   /** What end() was called with, while DATA waits: trailers, or null. */
   #ending: Uint8Array | null | undefined;
   #receivesRest = false;
@@ -72,16 +86,12 @@ export class ServerStream implements Http2Stream {
       this.#context.sender.data(this, bytes, false);
       return true;
     }
-    return this.#enqueue(bytes);
+    return this.#hasRoomFor(bytes.length) ? this.#enqueue(bytes) : true;
   }
 
   writeFrame(length: number, fill: FillFrame): boolean {
     if (!this.#mayWrite() || length === 0) return true;
-    if (!this.#fitsNow(length)) {
-      const bytes = new Uint8Array(length);
-      fill(bytes, 0);
-      return this.#enqueue(bytes);
-    }
+    if (!this.#fitsNow(length)) return this.#hasRoomFor(length) ? this.#enqueue(filled(length, fill)) : true;
     try {
       this.#context.sender.filledData(this, length, fill);
     } catch (error) {
@@ -110,6 +120,19 @@ export class ServerStream implements Http2Stream {
   resume(): void {
     this.#isPaused = false;
     this.#giveBackWithheld();
+  }
+
+  holdReceived(bytes: number): boolean {
+    if (this.isClosed) return true;
+    if (!this.#context.messages.take(bytes)) return false;
+    this.heldBytes += bytes;
+    return true;
+  }
+
+  releaseReceived(bytes: number): void {
+    if (this.isClosed || bytes === 0) return;
+    this.heldBytes -= bytes;
+    this.#context.messages.give(bytes);
   }
 
   receiveRest(): void {
@@ -141,8 +164,14 @@ export class ServerStream implements Http2Stream {
     };
   }
 
+  /** The peer has sent half a message, and may send the rest: its window is refilled. */
+  get awaitsRest(): boolean {
+    return !this.isRemoteClosed && !this.#withholds && this.handler.isMidMessage?.() === true;
+  }
+
   /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */
   receiveData(bytes: Buffer, start: number, end: number): void {
+    this.hasReceived = true;
     try {
       this.handler.onData(bytes, start, end);
     } catch (error) {
@@ -154,7 +183,7 @@ export class ServerStream implements Http2Stream {
   /** Gives received bytes back to the peer's view of this stream's window. */
   credit(bytes: number): void {
     if (this.isClosed || this.isRemoteClosed) return;
-    if (this.#isPaused || this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes) {
+    if (this.#withholds) {
       this.#withheldBytes += bytes;
       return;
     }
@@ -189,19 +218,22 @@ export class ServerStream implements Http2Stream {
     const { sender, limits } = this.#context;
     const head = this.#queue[this.#queueStart];
     if (head === undefined) return;
+    const start = this.#headSentBytes;
     const length = Math.min(
-      head.length,
+      head.length - start,
       sender.maxDataBytes,
       this.sendWindow.availableBytes,
       sender.window.availableBytes,
     );
     if (length <= 0) return;
-    const payload = length === head.length ? head : head.subarray(0, length);
-    if (payload === head) this.#dequeue();
-    else this.#queue[this.#queueStart] = head.subarray(length);
+    const payload = length === head.length ? head : head.subarray(start, start + length);
+    if (start + length === head.length) this.#dequeue(head.length);
+    else this.#headSentBytes = start + length;
     this.queuedBytes -= length;
+    this.hasSent = true;
     const isLast = this.queuedBytes === 0 && this.#ending === null;
-    sender.data(this, payload, isLast);
+    if (head.length > MAX_REFERENCED_BYTES) sender.copiedData(this, payload, isLast);
+    else sender.data(this, payload, isLast);
     if (isLast) this.#endLocal();
     else if (this.queuedBytes > 0) this.onWindowGrown();
     else if (this.#ending !== undefined) this.#finish(this.#ending);
@@ -212,9 +244,9 @@ export class ServerStream implements Http2Stream {
   close(): void {
     this.isClosed = true;
     this.handler = NO_HANDLER;
-    this.#context.sender.removeReady(this);
-    this.#queue = NO_BYTES as Uint8Array[];
-    this.queuedBytes = 0;
+    if (this.queuedBytes > 0) this.#dropQueue();
+    if (this.heldBytes > 0) this.#context.messages.give(this.heldBytes);
+    this.heldBytes = 0;
   }
 
   /** False when the stream is over, or its response is. */
@@ -232,14 +264,29 @@ export class ServerStream implements Http2Stream {
       length <= this.sendWindow.availableBytes &&
       length <= sender.window.availableBytes &&
       length <= sender.maxDataBytes &&
-      !sender.isCongested
+      sender.takesMore()
     );
   }
 
+  /** The window is not refilled: the handler is slow, or the peer does not read. */
+  get #withholds(): boolean {
+    return this.#isPaused || this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
+  }
+
+  /** There is room for bytes that have to wait; otherwise the stream is reset. */
+  #hasRoomFor(bytes: number): boolean {
+    if (this.#context.answers.hasRoomFor(bytes)) return true;
+    this.#shed();
+    return false;
+  }
+
+  /** The caller has made sure of the room. */
   #enqueue(bytes: Uint8Array): boolean {
+    this.#context.answers.take(bytes.length);
     if (this.#queue === NO_BYTES) this.#queue = [];
     this.#queue.push(bytes);
     this.queuedBytes += bytes.length;
+    this.#countedBytes += bytes.length;
     this.onWindowGrown();
     this.#context.sender.pump();
     const isFull = this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
@@ -247,11 +294,35 @@ export class ServerStream implements Http2Stream {
     return !isFull;
   }
 
-  #dequeue(): void {
+  #dequeue(bytes: number): void {
+    this.#context.answers.give(bytes);
+    this.#countedBytes -= bytes;
+    this.#headSentBytes = 0;
+    // Or the entry would stay in memory as long as those behind it.
+    this.#queue[this.#queueStart] = SENT;
     this.#queueStart++;
     if (this.#queueStart < this.#queue.length) return;
     this.#queue = NO_BYTES as Uint8Array[];
     this.#queueStart = 0;
+  }
+
+  #dropQueue(): void {
+    this.#context.sender.removeReady(this);
+    this.#context.answers.give(this.#countedBytes);
+    this.#queue = NO_BYTES as Uint8Array[];
+    this.#queueStart = 0;
+    this.#headSentBytes = 0;
+    this.#countedBytes = 0;
+    this.queuedBytes = 0;
+  }
+
+  /** There is no room for another answer: nothing more is sent. The handler hears of it after the call that it is in. */
+  #shed(): void {
+    if (this.queuedBytes > 0) this.#dropQueue();
+    this.#ending = null;
+    process.nextTick(() => {
+      if (!this.isClosed) shedStream(this.#context, this, "answer_memory");
+    });
   }
 
   #onDrained(): void {
@@ -285,6 +356,12 @@ export class ServerStream implements Http2Stream {
     else if (this.#receivesRest) this.#ending = null;
     else this.#context.streams.resetSilently(this, NO_ERROR);
   }
+}
+
+function filled(length: number, fill: FillFrame): Uint8Array {
+  const bytes = new Uint8Array(length);
+  fill(bytes, 0);
+  return bytes;
 }
 
 function encoded(headers: Uint8Array | HeaderFields): Uint8Array {

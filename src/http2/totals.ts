@@ -1,4 +1,4 @@
-import { END_REASONS, type EndReason } from "./end-reason.ts";
+import { END_REASONS, type EndReason, SHED_REASONS, type ShedReason } from "./end-reason.ts";
 
 /** What the connections of one server have done so far: plain numbers, to be read by whoever collects metrics. */
 export interface Http2Totals {
@@ -17,6 +17,8 @@ export interface Http2Totals {
   streamsRefused: number;
   /** Ended by this server because the peer broke a rule of HTTP/2 or gRPC, malformed requests included. */
   streamErrors: number;
+  /** Streams that this server has reset to free memory, by reason. */
+  readonly streamsShed: Record<ShedReason, number>;
   /** Streams with headers or trailers over maxHeaderListBytes: answered 431, or reset. */
   headerListsTooLarge: number;
   /** RST_STREAM frames received for open streams, before and after the application had begun to work. */
@@ -34,12 +36,13 @@ export function createTotals(): Http2Totals {
   return {
     connectionsOpened: 0,
     connections: 0,
-    connectionsEnded: Object.fromEntries(END_REASONS.map((reason) => [reason, 0])) as Record<EndReason, number>,
+    connectionsEnded: zeroFor(END_REASONS),
     streamsOpened: 0,
     streams: 0,
     streamsHeld: 0,
     streamsRefused: 0,
     streamErrors: 0,
+    streamsShed: zeroFor(SHED_REASONS),
     headerListsTooLarge: 0,
     resetsBeforeWork: 0,
     resetsAfterWork: 0,
@@ -47,4 +50,8 @@ export function createTotals(): Http2Totals {
     pingsSent: 0,
     handlerErrors: 0,
   };
+}
+
+function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }

@@ -25,6 +25,9 @@ export class FakeStream implements Http2Stream {
   takesMore = true;
   isPaused = false;
   holds = 0;
+  /** Received bytes that the application holds, and may hold. */
+  heldBytes = 0;
+  mayHoldBytes = Number.POSITIVE_INFINITY;
   /** How often the peer was charged for a reset. */
   charges = 0;
   /** Headers and trailers sent. */
@@ -95,6 +98,16 @@ export class FakeStream implements Http2Stream {
   resume(): void {
     if (this.isPaused) this.log.push("resume");
     this.isPaused = false;
+  }
+
+  holdReceived(bytes: number): boolean {
+    if (this.heldBytes + bytes > this.mayHoldBytes) return false;
+    this.heldBytes += bytes;
+    return true;
+  }
+
+  releaseReceived(bytes: number): void {
+    this.heldBytes -= bytes;
   }
 
   receiveRest(): void {

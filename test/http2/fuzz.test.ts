@@ -6,6 +6,7 @@ import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
 import type { Http2Stream, StreamHandler } from "../../src/http2/http2-stream.ts";
 import { resolveHttp2Limits } from "../../src/http2/limits.ts";
 import { createTotals } from "../../src/http2/totals.ts";
+import { MemoryAccount } from "../../src/memory/memory-account.ts";
 import {
   continuation,
   data,
@@ -105,7 +106,12 @@ function anyHandler(stream: Http2Stream, pick: Random): StreamHandler {
   let isOver = false;
   let hasResponded = false;
   const act = () => {
-    const kind = pick(12);
+    const kind = pick(14);
+    if (kind > 11) {
+      const bytes = pick(9000);
+      if (stream.holdReceived(bytes) && pick(2) === 0) stream.releaseReceived(bytes);
+      return;
+    }
     if (kind === 0) stream.pause();
     else if (kind === 1) stream.resume();
     else if (kind === 2) stream.hold()();
@@ -136,6 +142,7 @@ function anyHandler(stream: Http2Stream, pick: Random): StreamHandler {
     },
     onReset: () => hear(true),
     onWritable: () => hear(false),
+    isMidMessage: () => pick(2) === 0,
   };
 }
 
@@ -151,10 +158,13 @@ function runCase(seed: number): void {
     },
   });
   const totals = createTotals();
+  // So small that some answers and some received bytes find no room.
+  const memory = new MemoryAccount({ messages: 1000 + pick(20_000), answers: 1000 + pick(100_000) });
   const connection = new Http2Connection(socket, {
     accept: (stream) => anyHandler(stream, pick),
     limits: resolveHttp2Limits({ maxConcurrentStreams: 1 + pick(8) }),
     totals,
+    memory,
     now: () => 0,
     onHandlerError: (error) => {
       if (!(error instanceof Error && error.message === "on purpose")) throw error;
@@ -169,9 +179,17 @@ function runCase(seed: number): void {
     if (pick(50) === 0) connection.drain();
   }
   connection.close();
+  for (const { kind, heldBytes, peakBytes, maxBytes } of [memory.messages, memory.answers]) {
+    if (heldBytes < 0 || peakBytes > maxBytes)
+      throw new Error(`${kind}: ${heldBytes} held, ${peakBytes} of ${maxBytes}`);
+  }
   const isAllSent = socket.writableLength === 0;
   connection.destroy();
   if (totals.connectionsEnded.internal_error > 0) throw new Error("an exception out of the core");
+  socket.emit("close");
+  for (const { kind, heldBytes } of [memory.messages, memory.answers]) {
+    if (heldBytes !== 0) throw new Error(`${kind}: ${heldBytes} bytes are held when the connection is gone`);
+  }
   if (totals.streams !== 0 || totals.streamsHeld !== 0) throw new Error(`left over: ${JSON.stringify(totals)}`);
   expectFrames(Buffer.concat(sent), isAllSent);
 }

@@ -141,6 +141,29 @@ const LIMITS: Readonly<Record<keyof Http2Limits, Reachable | string>> = {
   settingsAckTimeoutMs: "Envoy's acknowledgement does not wait for a client",
   partialFrameTimeoutMs: "Envoy writes whole frames and whole header blocks",
   writeStallTimeoutMs: "Envoy reads from a connection whatever one of its clients does",
+  messageStallTimeoutMs: {
+    limits: { messageStallTimeoutMs: 1000 },
+    async harm(client, server) {
+      client.send(headers(3));
+      await client.roundTrip();
+      server.seen(3).stream.holdReceived(10);
+      client.send(data(3, "half of it"));
+      await client.roundTrip();
+      server.pass(2000);
+      expect(await client.resetCode(3)).toBe(8);
+    },
+  },
+  answerStallTimeoutMs: {
+    limits: { answerStallTimeoutMs: 1000 },
+    async harm(client, server) {
+      client.send(headers(3));
+      await client.roundTrip();
+      server.seen(3).stream.respond([[":status", "200"]]);
+      server.seen(3).stream.write(Buffer.alloc(30_000));
+      server.pass(2000);
+      expect(await client.resetCode(3)).toBe(8);
+    },
+  },
   idleTimeoutMs: "drains, and the streams of a connection that is drained are served",
   keepAliveIntervalMs: "only asks for a PING",
   keepAliveTimeoutMs: "Envoy answers a PING whatever its clients do",
@@ -148,7 +171,7 @@ const LIMITS: Readonly<Record<keyof Http2Limits, Reachable | string>> = {
   maxConnectionAgeGraceMs: "the operator asks for it; counted from the last GOAWAY",
   drainPingTimeoutMs: "Envoy answers a PING whatever its clients do",
   closeTimeoutMs: "counts from the last frame of a connection",
-  tickIntervalMs: "the step in which time-outs are looked at",
+  tickIntervalMs: "the step in which timeouts are looked at",
 };
 
 const entries = Object.entries(LIMITS) as [keyof Http2Limits, Reachable | string][];
@@ -164,6 +187,7 @@ describe("a limit that one client reaches costs its own stream, and another stre
   test.each(reachable)("%s", async (_name, { limits, harm, isEarly = false }) => {
     const answer = ({ stream }: SeenStream) => ({
       onData: () => stream.beginWork(),
+      isMidMessage: () => true,
       onEnd() {
         stream.respond([[":status", "200"]]);
         stream.write(Buffer.from("served"));

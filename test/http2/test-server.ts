@@ -5,6 +5,7 @@ import { type AdoptOptions, Http2Connections } from "../../src/http2/connections
 import type { HeaderList } from "../../src/http2/header-list.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../../src/http2/http2-stream.ts";
 import { type Http2Limits, resolveHttp2Limits } from "../../src/http2/limits.ts";
+import { MemoryAccount, type MemoryKind } from "../../src/memory/memory-account.ts";
 import { RawClient } from "./raw-client.ts";
 
 /** A stream as the application saw it. */
@@ -19,6 +20,8 @@ export interface SeenStream {
 
 export interface TestServerOptions {
   readonly limits?: Partial<Http2Limits>;
+  /** Most bytes of messages and answers. */
+  readonly memory?: { readonly [K in MemoryKind]?: number };
   /** What the application does; without, it only looks on. */
   readonly handle?: (seen: SeenStream) => Partial<StreamHandler> | undefined;
 }
@@ -31,7 +34,11 @@ export class TestServer {
   readonly errors: unknown[] = [];
   #nowMs = 0;
 
-  constructor({ limits = {}, handle = () => undefined }: TestServerOptions = {}) {
+  readonly memory: MemoryAccount;
+  readonly shed: string[] = [];
+
+  constructor({ limits = {}, memory, handle = () => undefined }: TestServerOptions = {}) {
+    this.memory = new MemoryAccount(memory);
     const accept: AcceptStream = (stream, headers) => {
       const seen: SeenStream = { stream, headers, body: [], trailers: undefined, isEnded: false, resetCode: undefined };
       this.streams.push(seen);
@@ -42,6 +49,8 @@ export class TestServer {
       // The timer must not come before the tests: they tick by hand.
       limits: resolveHttp2Limits({ tickIntervalMs: 60_000, ...limits }),
       onConnectionEnd: (end) => this.ends.push(end),
+      memory: this.memory,
+      onStreamShed: (reason) => this.shed.push(reason),
       onHandlerError: (error) => this.errors.push(error),
       now: () => this.#nowMs,
       random: () => 0.5,
@@ -127,5 +136,6 @@ function recording(seen: SeenStream, handler: Partial<StreamHandler>): StreamHan
     onWritable() {
       handler.onWritable?.();
     },
+    isMidMessage: () => handler.isMidMessage?.() ?? false,
   };
 }
