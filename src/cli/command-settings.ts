@@ -70,6 +70,8 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
       idleTimeoutMs: settings.http2IdleTimeoutMs,
       keepAliveIntervalMs: settings.http2KeepAliveIntervalMs,
       keepAliveTimeoutMs: settings.http2KeepAliveTimeoutMs,
+      messageStallTimeoutMs: settings.http2MessageStallTimeoutMs,
+      answerStallTimeoutMs: settings.http2AnswerStallTimeoutMs,
     },
   };
 }

@@ -32,6 +32,11 @@ export function messageMemory(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** The same for a message of which only a part is there: small ones share nothing, or each would keep a slab in memory. */
+export function unfinishedMemory(length: number): Uint8Array<ArrayBuffer> {
+  return length > MAX_SHARED_BYTES ? ownMemory(length) : new Uint8Array(length);
+}
+
 /** Takes back the memory of a message that nobody will look at any more, not even through a part of it. */
 export function recycleMessage({ buffer }: Uint8Array<ArrayBuffer>): void {
   // A slab has other messages in it.

@@ -1,12 +1,22 @@
-import { messageMemory, recycleMessage } from "./message-memory.ts";
+import { messageMemory, recycleMessage, unfinishedMemory } from "./message-memory.ts";
 import { OversizedMessage } from "./oversized-message.ts";
+
+/** Counts the bytes of messages that are not complete yet; an Http2Stream does. */
+export interface ReceivedBytes {
+  /** False: there is no room for so many bytes more, and they are not counted. */
+  holdReceived(bytes: number): boolean;
+  releaseReceived(bytes: number): void;
+}
 
 /** Takes what a {@link MessageReader} finds. */
 export interface MessageSink {
   /** One message. The bytes are the sink's own; true gives them back, when neither they nor a part of them are kept. */
   onMessage(message: Uint8Array): boolean;
-  /** A message above the limit that carries a body: the message without the body's bytes. `length` is its own length. */
-  onOversized(message: Uint8Array, length: number): void;
+  /**
+   * A message that carries a body and was not kept: the message without the body's bytes. `length` is its own length.
+   * `problem` is `too_large` for one above the limit, and `no_room` where unfinished messages have no memory left.
+   */
+  onOversized(message: Uint8Array, length: number, problem: "too_large" | "no_room"): void;
   /** The stream cannot be read on; nothing follows. */
   onUnreadable(problem: FramingProblem): void;
 }
@@ -17,17 +27,28 @@ export type FramingProblem =
   | { readonly kind: "compressed" }
   /** The first byte of a frame is neither 0 nor 1. */
   | { readonly kind: "bad_flag"; readonly flag: number }
-  /** A message above the limit. `tag` is its first byte, which says which member it has. */
-  | { readonly kind: "too_large"; readonly length: number; readonly tag: number };
+  /**
+   * A message above the limit, or one that unfinished messages leave no memory for. `tag` is its first byte, which says
+   * which member it has.
+   */
+  | { readonly kind: "too_large" | "no_room"; readonly length: number; readonly tag: number };
 
 const PREFIX_BYTES = 5;
 /** In place of a length: the message is above the limit. */
 const OVERSIZED = -1;
 /**
- * What a message gets at first, however long it says it is: a promised length alone buys little memory. A chunk of
- * 64 KiB and what comes around it fit in, so that it is not copied a second time.
+ * What a message gets at most with its first bytes, however long it says it is, and how many times as many as came: a
+ * promised length alone buys no memory. A chunk of 64 KiB and what comes around it fit in when the first frame of 16 KiB is
+ * there, so that it is not copied a second time.
  */
 const FIRST_ALLOCATION_BYTES = 72 * 1024;
+const FIRST_ALLOCATION_FACTOR = 8;
+/** What a stream may keep of an unfinished message without counting: as little as the stream itself costs. */
+const UNCOUNTED_BYTES = 2 * 1024;
+
+const NOTHING = new Uint8Array(0);
+/** For readers of which no account is kept, such as a client's. */
+const UNCOUNTED: ReceivedBytes = { holdReceived: () => true, releaseReceived: () => undefined };
 
 /**
  * Cuts a body into gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), wherever its pieces are cut. Each
@@ -36,6 +57,7 @@ const FIRST_ALLOCATION_BYTES = 72 * 1024;
 export class MessageReader {
   readonly #sink: MessageSink;
   readonly #maxMessageBytes: number;
+  readonly #room: ReceivedBytes;
   /** Made for the first prefix that is cut in two. */
   #prefix: Uint8Array | undefined;
   #prefixHave = 0;
@@ -43,13 +65,16 @@ export class MessageReader {
   #message: Uint8Array<ArrayBuffer> | undefined;
   #messageHave = 0;
   #messageLength = 0;
-  /** A message above the limit. */
+  /** A message that is not kept, and why. */
   #oversized: OversizedMessage | undefined;
+  #oversizedFor: "too_large" | "no_room" = "too_large";
   #stopped = false;
 
-  constructor(sink: MessageSink, maxMessageBytes: number) {
+  /** @param room Counts what is kept of unfinished messages. Default: nothing is counted. */
+  constructor(sink: MessageSink, maxMessageBytes: number, room: ReceivedBytes = UNCOUNTED) {
     this.#sink = sink;
     this.#maxMessageBytes = maxMessageBytes;
+    this.#room = room;
   }
 
   /** True between two messages: the one place where a body may end. */
@@ -60,7 +85,8 @@ export class MessageReader {
   /** Drops what is left, and everything that still comes. */
   stop(): void {
     this.#stopped = true;
-    this.#message = undefined;
+    if (this.#message !== undefined) this.#drop(this.#message);
+    this.#oversized?.release();
     this.#oversized = undefined;
   }
 
@@ -109,36 +135,68 @@ export class MessageReader {
   #open(length: number): void {
     this.#messageLength = length;
     this.#messageHave = 0;
-    this.#message = messageMemory(Math.min(length, FIRST_ALLOCATION_BYTES));
+    this.#message = NOTHING;
   }
 
   #fill(source: Uint8Array, at: number, end: number): number {
     const taken = Math.min(this.#messageLength - this.#messageHave, end - at);
     const have = this.#messageHave + taken;
-    let message: Uint8Array<ArrayBuffer> = this.#message ?? new Uint8Array(0);
-    if (have > message.length) {
-      const larger = messageMemory(Math.min(this.#messageLength, Math.max(have, message.length * 2)));
-      larger.set(message.subarray(0, this.#messageHave));
-      message = larger;
+    const before: Uint8Array<ArrayBuffer> = this.#message ?? NOTHING;
+    if (have === this.#messageLength) {
+      const whole = before.length === have ? before : messageMemory(have);
+      if (whole !== before) whole.set(part(before, 0, this.#messageHave));
+      whole.set(part(source, at, taken), this.#messageHave);
+      this.#drop(before);
+      this.#pass(whole);
+      return at + taken;
     }
+    const message = have > before.length ? this.#grown(before, have) : before;
+    if (message === undefined) return this.#doWithout(before, at);
     message.set(part(source, at, taken), this.#messageHave);
     this.#messageHave = have;
-    this.#message = have < this.#messageLength ? message : undefined;
-    if (have === this.#messageLength) this.#pass(message);
+    this.#message = message;
     return at + taken;
   }
 
-  /** Reads a message above the limit, without the bytes of its body. */
+  /** Memory for at least so many bytes, with what is there already; undefined where there is no room for it. */
+  #grown(message: Uint8Array<ArrayBuffer>, have: number): Uint8Array<ArrayBuffer> | undefined {
+    const first = Math.min(FIRST_ALLOCATION_BYTES, have * FIRST_ALLOCATION_FACTOR);
+    const size = Math.min(this.#messageLength, Math.max(have, message.length === 0 ? first : message.length * 2));
+    const more = countedBytes(size) - countedBytes(message.length);
+    if (more > 0 && !this.#room.holdReceived(more)) return undefined;
+    const larger = unfinishedMemory(size);
+    larger.set(part(message, 0, this.#messageHave));
+    return larger;
+  }
+
+  #drop(message: Uint8Array): void {
+    this.#message = undefined;
+    const counted = countedBytes(message.length);
+    if (counted > 0) this.#room.releaseReceived(counted);
+  }
+
+  /** There is no room for more of the message: its body is dropped, and the rest of it is read. */
+  #doWithout(message: Uint8Array, at: number): number {
+    const oversized = new OversizedMessage(this.#messageLength, this.#maxMessageBytes, this.#room);
+    this.#oversizedFor = "no_room";
+    this.#drop(message);
+    this.#oversized = oversized;
+    this.#skim(oversized, message, 0, this.#messageHave);
+    return at;
+  }
+
+  /** Reads a message that is not kept, without the bytes of its body. */
   #skim(oversized: OversizedMessage, source: Uint8Array, start: number, end: number): number {
     const at = oversized.take(source, start, end);
     const { length, tag, message } = oversized;
     if (at === undefined) {
-      this.#refuse({ kind: "too_large", length, tag });
+      this.#refuse({ kind: oversized.lacksRoom ? "no_room" : this.#oversizedFor, length, tag });
       return end;
     }
     if (message === undefined) return at;
     this.#oversized = undefined;
-    this.#sink.onOversized(message, length);
+    oversized.release();
+    this.#sink.onOversized(message, length, this.#oversizedFor);
     return at;
   }
 
@@ -152,7 +210,8 @@ export class MessageReader {
     if (flag !== 0) this.#refuse(flag === 1 ? { kind: "compressed" } : { kind: "bad_flag", flag });
     else if (length <= this.#maxMessageBytes) return length;
     else {
-      this.#oversized = new OversizedMessage(length, this.#maxMessageBytes);
+      this.#oversizedFor = "too_large";
+      this.#oversized = new OversizedMessage(length, this.#maxMessageBytes, this.#room);
       return OVERSIZED;
     }
     return undefined;
@@ -162,6 +221,10 @@ export class MessageReader {
     this.stop();
     this.#sink.onUnreadable(problem);
   }
+}
+
+function countedBytes(size: number): number {
+  return size > UNCOUNTED_BYTES ? size : 0;
 }
 
 /** Quicker than subarray() of a Buffer, which makes a Buffer. */

@@ -1,3 +1,5 @@
+import type { ReceivedBytes } from "./message-reader.ts";
+
 /** Tags of `request_body` and `response_body` in a ProcessingRequest, and of `body` in an HttpBody. */
 const BODY_TAGS: readonly number[] = [0x22, 0x2a];
 const BYTES_TAG = 0x0a;
@@ -5,7 +7,7 @@ const BYTES_TAG = 0x0a;
 const HEAD_BYTES = 12;
 
 /**
- * Reads a message that is larger than the limit, without the bytes of the body in it. The bytes are counted and dropped,
+ * Reads a message that is larger than the limit, or than the memory that is left, without the bytes of the body in it. The bytes are counted and dropped,
  * so the message costs no more memory than any other. What is left says what the message is: which body, whether the body
  * ends, and what came beside it.
  */
@@ -13,21 +15,33 @@ export class OversizedMessage {
   /** Length of the whole message, in bytes. */
   readonly length: number;
   readonly #maxRestBytes: number;
+  readonly #room: ReceivedBytes;
   #head: number[] = [];
   #headLength = 0;
   #bodyLeft = 0;
+  /** What is kept; it grows with what has come. */
   #rest: Uint8Array<ArrayBuffer> | undefined;
+  #restLength = 0;
   #restHave = 0;
+  /** There was no room for what came beside the body. */
+  lacksRoom = false;
   #innerRest = 0;
 
-  constructor(length: number, maxRestBytes: number) {
+  constructor(length: number, maxRestBytes: number, room: ReceivedBytes) {
     this.length = length;
     this.#maxRestBytes = maxRestBytes;
+    this.#room = room;
   }
 
   /** First byte of the message, which says what it is; 0 before that byte came. */
   get tag(): number {
     return this.#head[0] ?? 0;
+  }
+
+  /** What is kept is counted no longer. */
+  release(): void {
+    if (this.#rest !== undefined) this.#room.releaseReceived(this.#rest.length);
+    this.#rest = undefined;
   }
 
   /** Takes bytes, and gives the position behind them; undefined if the message is not a body, or too large without it. */
@@ -47,11 +61,11 @@ export class OversizedMessage {
   /** The message with an empty body; undefined before all of it came. */
   get message(): Uint8Array | undefined {
     const rest = this.#rest;
-    if (rest === undefined || this.#bodyLeft > 0 || this.#restHave < rest.length) return undefined;
+    if (rest === undefined || this.#bodyLeft > 0 || this.#restHave < this.#restLength) return undefined;
     const prefix = [this.tag, ...varint(this.#innerRest)];
-    const message = new Uint8Array(prefix.length + rest.length);
+    const message = new Uint8Array(prefix.length + this.#restLength);
     message.set(prefix);
-    message.set(rest, prefix.length);
+    message.set(rest.subarray(0, this.#restLength), prefix.length);
     return message;
   }
 
@@ -66,20 +80,32 @@ export class OversizedMessage {
     this.#innerRest = inner - body - (this.#headLength - innerStart);
     const restBytes = this.length - this.#headLength - body;
     if (this.#innerRest < 0 || restBytes < this.#innerRest || restBytes > this.#maxRestBytes) return false;
-    this.#rest = new Uint8Array(restBytes);
+    this.#rest = new Uint8Array(0);
+    this.#restLength = restBytes;
     this.#bodyLeft = body;
     const ahead = Uint8Array.from(head.slice(this.#headLength));
     const dropped = Math.min(this.#bodyLeft, ahead.length);
     this.#bodyLeft -= dropped;
-    this.#keep(ahead, dropped, ahead.length);
-    return true;
+    return this.#keep(ahead, dropped, ahead.length) !== undefined;
   }
 
-  #keep(source: Uint8Array, start: number, end: number): number {
-    const rest = this.#rest ?? new Uint8Array(0);
-    const taken = Math.min(rest.length - this.#restHave, end - start);
+  #keep(source: Uint8Array, start: number, end: number): number | undefined {
+    const taken = Math.min(this.#restLength - this.#restHave, end - start);
+    const have = this.#restHave + taken;
+    let rest = this.#rest ?? new Uint8Array(0);
+    if (have > rest.length) {
+      const size = Math.min(this.#restLength, Math.max(have, rest.length * 2));
+      if (!this.#room.holdReceived(size - rest.length)) {
+        this.lacksRoom = true;
+        return undefined;
+      }
+      const larger = new Uint8Array(size);
+      larger.set(rest.subarray(0, this.#restHave));
+      rest = larger;
+    }
     rest.set(source.subarray(start, start + taken), this.#restHave);
-    this.#restHave += taken;
+    this.#rest = rest;
+    this.#restHave = have;
     return start + taken;
   }
 

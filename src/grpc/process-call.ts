@@ -30,6 +30,8 @@ export interface ProcessCallOptions extends SharedSessionOptions {
 
 /** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
 const MAX_WAITING_MESSAGES = 16;
+/** What a message that waits costs beside its bytes: the objects that it was read into. */
+const WAITING_MESSAGE_BYTES = 1024;
 
 /**
  * One call of `envoy.service.ext_proc.v3.ExternalProcessor/Process`: the way Envoy takes. While handlers are
@@ -47,13 +49,15 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   #isReset = false;
   #writable = true;
   #whenDrained: (() => void)[] | undefined;
+  /** Counted bytes of the messages that wait for a handler, oldest first. */
+  #waiting: number[] | undefined;
 
   constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
     this.#stream = stream;
     this.#headers = headers;
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
-    this.#reader = new MessageReader(this, options.maxMessageBytes);
+    this.#reader = new MessageReader(this, options.maxMessageBytes, stream);
     const call = { origin: "envoy", outlet: this, callHeaders: headers, peer: stream.peer } as const;
     this.#session = new Session(options.processor, call, options);
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
@@ -76,11 +80,11 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       return false;
     }
     const isSpent = this.#session.receive(request);
-    if (this.#session.backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, request.request.case);
     return isSpent;
   }
 
-  onOversized(bytes: Uint8Array, length: number): void {
+  onOversized(bytes: Uint8Array, length: number, problem: "too_large" | "no_room"): void {
     let request: ProcessingRequest;
     try {
       request = readRequest(bytes);
@@ -90,13 +94,16 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     }
     const { case: phase, value } = request.request;
     if (phase === "requestBody" || phase === "responseBody")
-      markUnread(value, tooLarge(length, this.#maxMessageBytes, phase));
+      markUnread(value, problem === "no_room" ? noRoom(length, phase) : tooLarge(length, this.#maxMessageBytes, phase));
     this.#session.receive(request);
-    if (this.#session.backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, phase);
   }
 
   onUnreadable(problem: FramingProblem): void {
-    this.#blamePeer(unreadable(problem, this.#maxMessageBytes, this.#headers));
+    const failure = unreadable(problem, this.#maxMessageBytes, this.#headers);
+    // That there is no room may be the fault of others.
+    if (problem.kind === "no_room") this.#session.fail(failure);
+    else this.#blamePeer(failure);
   }
 
   onEnd(): void {
@@ -108,7 +115,13 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#isReset = true;
     // Envoy 1.36 sends NO_ERROR, and only once the transaction is over: it may have answered the client itself. A message
     // that is cut in two shows that Envoy had more to send: the client left.
-    this.#session.cancel(code === INTERNAL_ERROR && this.#reader.idle);
+    const isDone = code === INTERNAL_ERROR && this.#reader.idle;
+    this.#reader.stop();
+    this.#session.cancel(isDone);
+  }
+
+  isMidMessage(): boolean {
+    return !this.#reader.idle;
   }
 
   onWritable(): void {
@@ -134,6 +147,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   ended({ result, error }: SessionEnd): void {
     clearTimeout(this.#deadline);
     this.#reader.stop();
+    this.#releaseWaiting(0);
     this.#drain();
     if (error !== undefined)
       this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
@@ -145,7 +159,31 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   settled(): void {
+    this.#releaseWaiting(this.#session.backlog);
     this.#resumeReading();
+  }
+
+  /** Counts the message that came last, if it waits for a handler. */
+  #holdWaiting(bytes: number, phase: Phase | undefined): void {
+    const { backlog } = this.#session;
+    this.#releaseWaiting(backlog);
+    this.#waiting ??= [];
+    if (this.#waiting.length < backlog) {
+      const counted = bytes + WAITING_MESSAGE_BYTES;
+      if (!this.#stream.holdReceived(counted)) {
+        this.#session.fail(noRoom(bytes, phase));
+        return;
+      }
+      this.#waiting.push(counted);
+    }
+    if (backlog >= MAX_WAITING_MESSAGES) this.#stream.pause();
+  }
+
+  /** Counts no more messages than wait now. */
+  #releaseWaiting(backlog: number): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || waiting.length <= backlog) return;
+    for (const counted of waiting.splice(0, waiting.length - backlog)) this.#stream.releaseReceived(counted);
   }
 
   #drain(): void {
@@ -184,6 +222,11 @@ function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefin
   return fault("message_too_large", phase === undefined ? text : `${phase}: ${text}`, { phase });
 }
 
+function noRoom(bytes: number, phase: Phase | undefined): Fault {
+  const text = `a message of ${bytes} bytes finds no room among the messages that are held: --max-held-message-bytes`;
+  return fault("message_memory_exceeded", phase === undefined ? text : `${phase}: ${text}`, { phase });
+}
+
 /** Why a message was not read. */
 function unread(cause: unknown): Fault {
   if (cause instanceof TooManyParts) return fault("malformed_message", cause.message);
@@ -192,6 +235,8 @@ function unread(cause: unknown): Fault {
 
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {
   switch (problem.kind) {
+    case "no_room":
+      return noRoom(problem.length, phaseByTag(problem.tag));
     case "too_large":
       return tooLarge(problem.length, maxMessageBytes, phaseByTag(problem.tag));
     case "compressed":

@@ -19,7 +19,7 @@ export function directionOfFault(
 ): Direction | undefined {
   const known = message?.case ?? phase;
   if (known !== undefined) return directionOf(known);
-  if (code !== "message_too_large") return undefined;
+  if (code !== "message_too_large" && code !== "message_memory_exceeded") return undefined;
   return exchange.headers("response") === undefined ? "request" : "response";
 }
 

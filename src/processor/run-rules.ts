@@ -127,7 +127,8 @@ export function policyFor(
   mayRun: (phase: Phase) => boolean,
 ): FaultPolicy {
   const { rules, strictest } = runs;
-  if (code === "message_too_large" && mustSee(runs, phase, mayRun)) return "closed";
+  const isUnread = code === "message_too_large" || code === "message_memory_exceeded";
+  if (isUnread && mustSee(runs, phase, mayRun)) return "closed";
   // Its author chose `reject` over `pass`, and that is the policy.
   if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
   // Under failure_mode_allow a gRPC error would let the body pass unseen.
@@ -140,7 +141,7 @@ export function policyFor(
 }
 
 /**
- * True if a handler must see a message that is too large to be read. A message of which nothing is known is taken for a
+ * True if a handler must see a message that is not read. A message of which nothing is known is taken for a
  * body, or for the request headers if those did not come.
  */
 function mustSee({ rules, claims }: RunRules, phase: Phase | undefined, mayRun: (phase: Phase) => boolean): boolean {

@@ -13,6 +13,7 @@ const STATUS: Partial<Readonly<Record<FaultCode, number>>> = {
   not_ready: 503,
   server_draining: 503,
   body_memory_exceeded: 503,
+  message_memory_exceeded: 503,
   body_stalled: 504,
 };
 const REQUEST_STATUS: Partial<Readonly<Record<FaultCode, number>>> = {

@@ -38,6 +38,7 @@ const STATUS: Readonly<Record<FaultCode, number>> = {
   body_stalled: 4,
   phase_out_of_order: 3,
   message_too_large: 8,
+  message_memory_exceeded: 8,
   malformed_message: 3,
   compressed_message: 12,
   compression_undeclared: 13,

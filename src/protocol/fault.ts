@@ -41,6 +41,7 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_stalled`: an override asked for a body, and Envoy sent nothing of it in time.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
+ * - `message_memory_exceeded`: unfinished messages, and those that wait for a handler, are all that the server may hold.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest, or one with more than 10,000 headers or
  *   50,000 fields.
  * - `compressed_message`: the peer sent a message in its `grpc-encoding`, and the server takes none.
@@ -79,6 +80,7 @@ export type FaultCode =
   | "body_stalled"
   | "phase_out_of_order"
   | "message_too_large"
+  | "message_memory_exceeded"
   | "malformed_message"
   | "compressed_message"
   | "compression_undeclared"
@@ -134,6 +136,7 @@ const SOURCES: Readonly<Record<FaultCode, FaultSource>> = {
   body_stalled: "envoy",
   phase_out_of_order: "envoy",
   message_too_large: "envoy",
+  message_memory_exceeded: "internal",
   malformed_message: "envoy",
   compressed_message: "envoy",
   compression_undeclared: "envoy",

@@ -1,6 +1,6 @@
 import { GrpcStatus } from "../grpc/status.ts";
 import type { ConnectionEnd } from "../http2/connection.ts";
-import type { EndReason } from "../http2/end-reason.ts";
+import type { EndReason, ShedReason } from "../http2/end-reason.ts";
 import { errorCodeName } from "../http2/error-codes.ts";
 import { LineLimiters } from "./line-limiter.ts";
 import type { ConnectionFailure, ConnectionFailureDetails, ListenerName } from "./listener-connections.ts";
@@ -32,6 +32,8 @@ export interface ConnectionLog {
   onHeadersTooLarge(sizeBytes: number, maxBytes: number): void;
   /** A stream was refused: its headers break a rule of HTTP/2. */
   onMalformedRequest(fault: string): void;
+  /** A stream was reset to free memory. */
+  onStreamShed(reason: ShedReason): void;
   onHandlerError(error: unknown): void;
   onConnectionFailure(failure: LoggedFailure): void;
   /** The process has no free file descriptor. */
@@ -44,6 +46,13 @@ export interface LoggedFailure extends ConnectionFailureDetails {
   readonly maxConnections: number;
   readonly reason: ConnectionFailure;
 }
+
+/** What the log says of each reason. */
+const SHED_TEXTS: Readonly<Record<ShedReason, string>> = {
+  answer_memory: "its answers wait, and --max-held-answer-bytes has no room for another one",
+  answer_stalled: "its answers wait, and the client took none of them for --http2-answer-stall-timeout-ms",
+  message_stalled: "the client sent half a message, and nothing more for --http2-message-stall-timeout-ms",
+};
 
 const CONNECTIONS_FLAG = "--max-connections";
 
@@ -83,6 +92,10 @@ export function connectionLog(log: Logger): ConnectionLog {
       const line = limiters.next("malformed headers");
       // A fault may name a field, and its length is up to the peer.
       if (line) log.warn({ ...line }, `A stream was refused: its headers are malformed: ${fault.slice(0, 200)}`);
+    },
+    onStreamShed(reason) {
+      const line = limiters.next(reason);
+      if (line) log.warn({ reason, ...line }, `A stream was reset to free memory: ${SHED_TEXTS[reason]}`);
     },
     onHandlerError(error) {
       const line = limiters.next("handler error");

@@ -19,7 +19,10 @@ import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
 import { listenOnSocketFile, type SocketFile } from "./unix-socket.ts";
 
 export interface ListenerOptions
-  extends Pick<Http2ConnectionsOptions, "onConnectionEnd" | "onMalformedRequest" | "onHandlerError"> {
+  extends Pick<
+    Http2ConnectionsOptions,
+    "memory" | "onConnectionEnd" | "onMalformedRequest" | "onStreamShed" | "onHandlerError"
+  > {
   readonly address: Exclude<ListenAddress, { readonly kind: "off" }>;
   readonly endpoint: Endpoint;
   /** Certificate and key, where the listener speaks TLS. */
@@ -71,6 +74,7 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     const { endpoint, tls, onConnectionEnd, onHeadersTooLarge, onMalformedRequest, onHandlerError } = options;
+    const { memory, onStreamShed } = options;
     this.#options = options;
     this.#connections = new ListenerConnections({
       max: options.maxConnections,
@@ -83,12 +87,14 @@ export class Listener {
     this.http2 = new Http2Connections({
       accept: endpoint.http2,
       limits,
+      memory,
       tooLargeFields: headersTooLargeStatus(maxHeaderListBytes),
       onHeadersTooLarge: (sizeBytes) => {
         this.#connections.count("headers_too_large");
         onHeadersTooLarge?.(sizeBytes, maxHeaderListBytes);
       },
       onMalformedRequest,
+      onStreamShed,
       onConnectionEnd,
       onHandlerError,
     });

@@ -1,3 +1,4 @@
+import type { Http2Memory } from "../http2/connection.ts";
 import type { Http2Totals } from "../http2/totals.ts";
 import type { ConnectionLog } from "./connection-log.ts";
 import type { ConnectionCaps } from "./descriptor-limit.ts";
@@ -21,10 +22,12 @@ export class Listeners {
   readonly #open = new Map<ListenOption, Listener>();
   readonly #log: ConnectionLog;
   readonly #caps: ConnectionCaps;
+  readonly #memory: Http2Memory;
 
-  constructor(log: ConnectionLog, caps: ConnectionCaps) {
+  constructor(log: ConnectionLog, caps: ConnectionCaps, memory: Http2Memory) {
     this.#log = log;
     this.#caps = caps;
+    this.#memory = memory;
   }
 
   /**
@@ -43,6 +46,7 @@ export class Listeners {
     const listener = new Listener({
       ...options,
       ...this.#log,
+      memory: this.#memory,
       address,
       maxConnections,
       onConnectionFailure: (reason, details) =>

@@ -1,4 +1,5 @@
 import type { Registry } from "prom-client";
+import { SHED_REASONS } from "../http2/end-reason.ts";
 import type { Http2Totals } from "../http2/totals.ts";
 import type { MemoryAccount } from "../memory/memory-account.ts";
 import type { MemoryShare } from "../memory/memory-share.ts";
@@ -44,6 +45,8 @@ export interface MetricSources extends ConnectionMetricSources {
   readonly loadFailures: LoadFailures;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
   readonly http2: () => Http2Totals | undefined;
+  /** HTTP/2 streams that were reset to free memory, by listener; those of listeners that are off are undefined. */
+  readonly streamsShed: () => Readonly<Record<"main" | "status" | "admin", Http2Totals["streamsShed"] | undefined>>;
   /** Totals of the HTTP/1.1 connections by listener; those of listeners that are off are undefined. */
   readonly http1: () => Readonly<Record<"main" | "status" | "admin", Http1Totals | undefined>>;
 }
@@ -79,6 +82,7 @@ async function register(sources: MetricSources, scrapesRefused: () => number): P
   registerBodies(prometheus, registry, sources.bodyBudget);
   registerConnections(prometheus, registry, sources);
   registerHttp2(prometheus, registry, sources.http2);
+  registerStreamsShed(prometheus, registry, sources.streamsShed);
   registerHttp1(prometheus, registry, sources.http1);
   registerLog(prometheus, registry, sources.logOutput);
   registerLoadFailures(prometheus, registry, sources.loadFailures);
@@ -335,6 +339,20 @@ function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, total
     registers: [registry],
     collect() {
       this.set(totals()?.streamsHeld ?? 0);
+    },
+  });
+}
+
+function registerStreamsShed({ Counter }: Prometheus, registry: Registry, shed: MetricSources["streamsShed"]): void {
+  new Counter({
+    name: "ext_proc_http2_streams_shed_total",
+    help: `HTTP/2 streams that the server reset to free memory, by listener and reason: ${SHED_REASONS.join(", ")}`,
+    labelNames: ["listener", "reason"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [listener, counts] of Object.entries(shed()))
+        for (const [reason, count] of Object.entries(counts ?? {})) this.inc({ listener, reason }, count);
     },
   });
 }

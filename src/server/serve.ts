@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
-import { MemoryAccount } from "../memory/memory-account.ts";
+import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../memory/memory-account.ts";
 import { BodyBudget } from "../processor/body/body-budget.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
@@ -108,6 +108,8 @@ export type Http2Settings = Pick<
   | "idleTimeoutMs"
   | "keepAliveIntervalMs"
   | "keepAliveTimeoutMs"
+  | "messageStallTimeoutMs"
+  | "answerStallTimeoutMs"
 >;
 
 /** A running server. */
@@ -177,7 +179,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   const [main, admin] = [deferredEndpoint(connect, "main"), deferredEndpoint(connect, "admin")];
   const process = { ...shared, processor, maxMessageBytes };
   const connections = connectionLog(log);
-  const listeners = new Listeners(connections, connectionCapsOf(options.maxConnections, log));
+  const listeners = new Listeners(connections, connectionCapsOf(options.maxConnections, log), shared.memory);
   const descriptorWatch = new DescriptorWatch((code) => {
     connections.onNoDescriptor(code);
     listeners.makeRoom();
@@ -195,6 +197,11 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
         main: listeners.http1Totals("listen"),
         status: listeners.http1Totals("statusListen"),
         admin: listeners.http1Totals("adminListen"),
+      }),
+      streamsShed: () => ({
+        main: listeners.http2Totals("listen")?.streamsShed,
+        status: listeners.http2Totals("statusListen")?.streamsShed,
+        admin: listeners.http2Totals("adminListen")?.streamsShed,
       }),
       connections: () => listeners.connections(),
       descriptorShortages: () => descriptorWatch.shortages,
@@ -238,7 +245,7 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const faults = new FaultLog(log);
   const decisions = decisionLog && decisionLog.sample > 0 ? new SampledDecisionLog(log, decisionLog) : undefined;
   const setup = new ProcessorSetup(rules, observeSetup(counters, faults));
-  const memory = memoryAccount(options);
+  const memory = memoryAccount(options, log);
   const bodyBudget = new BodyBudget(memory.bodies, options.maxHeldBodyBytesPerStream);
   const observer = observeWith(counters, faults);
   const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadHeld?.(hold));
@@ -264,7 +271,14 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
 }
 
 /** The memory account, with the caps that the options name. */
-function memoryAccount(options: ServeOptions): MemoryAccount {
+function memoryAccount(options: ServeOptions, log: Logger): MemoryAccount {
+  const { maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, maxHeldMessageBytes = DEFAULT_MEMORY_CAPS.messages } = options;
+  // One connection holds half of it at most.
+  if (maxHeldMessageBytes < 2 * maxMessageBytes)
+    log.warn(
+      { maxHeldMessageBytes, maxMessageBytes },
+      "A message of --max-message-bytes may find no room: --max-held-message-bytes should be twice as much at least",
+    );
   return new MemoryAccount({
     bodies: options.maxHeldBodyBytes,
     headers: options.maxHeldHeaderBytes,

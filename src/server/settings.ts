@@ -64,6 +64,8 @@ export interface Settings {
   readonly http2IdleTimeoutMs: number;
   readonly http2KeepAliveIntervalMs: number;
   readonly http2KeepAliveTimeoutMs: number;
+  readonly http2MessageStallTimeoutMs: number;
+  readonly http2AnswerStallTimeoutMs: number;
 }
 
 /** One setting: the flag and the variable that set it, where it stands in the configuration file, and what it may be. */
@@ -347,6 +349,16 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     ...integer(["http2", "keepAliveTimeoutMs"], 1, DAY_MS),
     help: "close the connection when nothing arrives for this long after that PING",
     fallback: "20000",
+  },
+  http2MessageStallTimeoutMs: {
+    ...integer(["http2", "messageStallTimeoutMs"], 0, DAY_MS),
+    help: "reset a stream with half a message when nothing more of it arrives for this long; 0 = never",
+    fallback: String(DEFAULT_HTTP2_LIMITS.messageStallTimeoutMs),
+  },
+  http2AnswerStallTimeoutMs: {
+    ...integer(["http2", "answerStallTimeoutMs"], 0, DAY_MS),
+    help: "reset a stream when the client takes none of its waiting answers for this long; 0 = never",
+    fallback: String(DEFAULT_HTTP2_LIMITS.answerStallTimeoutMs),
   },
 };
 
