@@ -95,6 +95,14 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(answers).toHaveLength(count);
   });
 
+  test("is not let go if the response came: then Envoy does not hang, and may have ignored the override", () => {
+    const { timers, receive, answers } = waiting("request");
+    receive(headersOf("responseHeaders", [], { endOfStream: false }));
+    const count = answers.length;
+    timers.advance(WAIT_MS);
+    expect(answers).toHaveLength(count);
+  });
+
   test.each([
     ["its response headers are not sent", { requestHeaders: () => overrideMode({ responseHeaders: "SKIP" }) }],
     ["a handler wants its trailers", { requestTrailers: () => undefined }],
