@@ -1,14 +1,8 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { HALF_CLOSE, HANDSHAKE, OPEN, pong, RESET, RESPONSE, windowUpdate, withId } from "./messages.mjs";
+import { ACK, END_STREAM, TYPE, windowUpdate } from "./frames.mjs";
+import { HALF_CLOSE, HANDSHAKE, OPEN, pong, RESET, RESPONSE, withId } from "./messages.mjs";
 
-const DATA = 0;
-const HEADERS = 1;
-const RST_STREAM = 3;
-const PING = 6;
-const GOAWAY = 7;
-const ACK = 1;
-const END_STREAM = 1;
 /** Credit given back at a time; the window is twice that. */
 const CREDIT_BYTES = 1 << 24;
 
@@ -37,7 +31,7 @@ export class SoakConnection {
   constructor(socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.write(Buffer.concat([HANDSHAKE, windowUpdate(2 * CREDIT_BYTES - 65_535)]));
+    socket.write(Buffer.concat([HANDSHAKE, windowUpdate(0, 2 * CREDIT_BYTES - 65_535)]));
     socket.on("data", (chunk) => this.#read(chunk));
     socket.on("error", (error) => this.#fail(error));
     socket.on("close", () => this.#fail(new Error("the server closed a connection")));
@@ -126,14 +120,14 @@ export class SoakConnection {
   #frame(frame) {
     const [type, flags = 0] = frame.subarray(3, 5);
     const id = frame.readUInt32BE(5);
-    if (type === GOAWAY) this.#fail(new Error(`GOAWAY: ${frame.subarray(17).toString("latin1")}`));
-    else if (type === RST_STREAM) this.#fail(new Error(`RST_STREAM with code ${frame.readUInt32BE(9)}`));
-    else if (type === PING && flags !== ACK) this.#out.push(pong(frame.subarray(9)));
-    else if (type === DATA) this.#credit(frame.length - 9);
+    if (type === TYPE.goaway) this.#fail(new Error(`GOAWAY: ${frame.subarray(17).toString("latin1")}`));
+    else if (type === TYPE.rstStream) this.#fail(new Error(`RST_STREAM with code ${frame.readUInt32BE(9)}`));
+    else if (type === TYPE.ping && flags !== ACK) this.#out.push(pong(frame.subarray(9)));
+    else if (type === TYPE.data) this.#credit(frame.length - 9);
     if (!this.#answers.has(id)) return;
-    if (type === DATA && frame.length > 9) this.#answered(id);
+    if (type === TYPE.data && frame.length > 9) this.#answered(id);
     // The end, which only those have that were not reset.
-    if ((type === DATA || type === HEADERS) && (flags & END_STREAM) !== 0) this.#finish(id);
+    if ((type === TYPE.data || type === TYPE.headers) && (flags & END_STREAM) !== 0) this.#finish(id);
   }
 
   /** @param {number} id */
@@ -166,7 +160,7 @@ export class SoakConnection {
   #credit(bytes) {
     this.#receivedBytes += bytes;
     if (this.#receivedBytes < CREDIT_BYTES) return;
-    this.#out.push(windowUpdate(this.#receivedBytes));
+    this.#out.push(windowUpdate(0, this.#receivedBytes));
     this.#receivedBytes = 0;
   }
 }

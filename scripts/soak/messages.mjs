@@ -1,12 +1,21 @@
 // What a soak sends: the frames of one ext_proc stream, as Envoy has them, made once.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import {
+  ACK,
+  END_STREAM,
+  frame,
+  grpcMessage,
+  headers,
+  PREFACE,
+  rstStream,
+  SETTINGS_ACK,
+  settings,
+  TYPE,
+} from "./frames.mjs";
 
-const END_HEADERS = 4;
-const END_STREAM = 1;
 const INTERNAL_ERROR = 2;
-/** Frame types of RFC 9113 section 6. */
-const TYPE = { data: 0, headers: 1, rstStream: 3, settings: 4, ping: 6, windowUpdate: 8 };
+const INITIAL_WINDOW_SIZE = 4;
 
 const utf8 = new TextEncoder();
 
@@ -33,40 +42,25 @@ const RESPONSE_MESSAGE = message("responseHeaders", [
   ["content-type", "application/json"],
 ]);
 
-const CALL = Buffer.concat(
-  [
-    [":method", "POST"],
-    [":scheme", "http"],
-    [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
-    [":authority", "outbound|9002||ext-proc"],
-    ["content-type", "application/grpc"],
-    ["te", "trailers"],
-  ].map(([name, value]) => Buffer.concat([Buffer.of(0), hpackText(name), hpackText(value)])),
-);
+/** @type {readonly (readonly [string, string])[]} */
+export const CALL = [
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
+  [":authority", "outbound|9002||ext-proc"],
+  ["content-type", "application/grpc"],
+  ["te", "trailers"],
+];
 
 /** Frames of a stream, with identifier 0, which {@link withId} replaces. */
-export const OPEN = Buffer.concat([
-  frame(TYPE.headers, END_HEADERS, CALL),
-  frame(TYPE.data, 0, grpcFrame(REQUEST_MESSAGE)),
-]);
-export const RESPONSE = frame(TYPE.data, 0, grpcFrame(RESPONSE_MESSAGE));
-export const HALF_CLOSE = frame(TYPE.data, END_STREAM, Buffer.alloc(0));
+export const OPEN = Buffer.concat([headers(0, CALL), data(0, REQUEST_MESSAGE)]);
+export const RESPONSE = data(0, RESPONSE_MESSAGE);
+export const HALF_CLOSE = frame(TYPE.data, { flags: END_STREAM });
 /** How Envoy ends a stream that it needs no more. */
-export const RESET = frame(TYPE.rstStream, 0, Buffer.of(0, 0, 0, INTERNAL_ERROR));
+export const RESET = rstStream(0, INTERNAL_ERROR);
 
 /** Preface, SETTINGS with large windows, and the acknowledgement of the server's. */
-export const HANDSHAKE = Buffer.concat([
-  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-  frame(TYPE.settings, 0, Buffer.of(0, 4, 0x7f, 0xff, 0xff, 0xff)),
-  frame(TYPE.settings, 1, Buffer.alloc(0)),
-]);
-
-/** @param {number} bytes Credit for the connection's window. */
-export function windowUpdate(bytes) {
-  const payload = Buffer.alloc(4);
-  payload.writeUInt32BE(bytes);
-  return frame(TYPE.windowUpdate, 0, payload);
-}
+export const HANDSHAKE = Buffer.concat([PREFACE, settings({ [INITIAL_WINDOW_SIZE]: 0x7fff_ffff }), SETTINGS_ACK]);
 
 /**
  * The answer to a PING.
@@ -74,7 +68,7 @@ export function windowUpdate(bytes) {
  * @param {Buffer} payload
  */
 export function pong(payload) {
-  return frame(TYPE.ping, 1, payload);
+  return frame(TYPE.ping, { flags: ACK, payload });
 }
 
 /**
@@ -99,27 +93,10 @@ function message(phase, headers) {
   return toBinary(ProcessingRequestSchema, create(ProcessingRequestSchema, { request: { case: phase, value } }));
 }
 
-/** @param {Uint8Array} bytes */
-function grpcFrame(bytes) {
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(bytes.length, 1);
-  return Buffer.concat([prefix, bytes]);
-}
-
 /**
- * @param {number} type
- * @param {number} flags
- * @param {Uint8Array} payload
+ * @param {number} id
+ * @param {Uint8Array} bytes
  */
-function frame(type, flags, payload) {
-  const header = Buffer.alloc(9);
-  header.writeUIntBE(payload.length, 0, 3);
-  header[3] = type;
-  header[4] = flags;
-  return Buffer.concat([header, payload]);
-}
-
-/** @param {string | undefined} text At most 126 bytes. */
-function hpackText(text = "") {
-  return Buffer.concat([Buffer.of(text.length), Buffer.from(text, "latin1")]);
+function data(id, bytes) {
+  return frame(TYPE.data, { id, payload: grpcMessage(bytes) });
 }

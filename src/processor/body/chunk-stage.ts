@@ -72,9 +72,7 @@ export class ChunkStage implements BodyStage {
     return after(ended, (end) => (end !== undefined || isLost ? this.#host.lostTail() : undefined));
   }
 
-  close(): void {
-    this.#host.close();
-  }
+  close(): void {}
 }
 
 /** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */

@@ -42,7 +42,5 @@ export class InspectStage implements BodyStage {
     );
   }
 
-  close(): void {
-    this.#host.close();
-  }
+  close(): void {}
 }

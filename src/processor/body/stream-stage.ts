@@ -55,9 +55,7 @@ export class StreamStage implements BodyStage {
     this.#host.pending();
     this.#keptBytes += piece.length;
     this.#start();
-    const end = await this.#untilHungry(this.#source.give(piece));
-    this.#host.repay(piece.length);
-    return end;
+    return await this.#untilHungry(this.#source.give(piece));
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
@@ -89,9 +87,7 @@ export class StreamStage implements BodyStage {
   }
 
   close(): void {
-    if (this.#isDraining) return;
-    this.#host.close();
-    if (this.#iterator === undefined || this.#finished) return;
+    if (this.#iterator === undefined || this.#finished || this.#isDraining) return;
     this.#finished = true;
     this.#emit = () => undefined;
     this.#source.fail();
@@ -105,10 +101,7 @@ export class StreamStage implements BodyStage {
   }
 
   #start(): void {
-    if (this.#running !== undefined) return;
-    this.#running = this.#loop();
-    // What the loop was given stays counted until it ends, also if nobody waits for it any more.
-    this.#host.lendUntil(this.#running);
+    this.#running ??= this.#loop();
   }
 
   async #untilHungry(hungry: Promise<undefined>): Promise<StageEnd | undefined> {

@@ -1,0 +1,43 @@
+// A real Envoy in front of the server, with an upstream that reads every body.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/**
+ * @typedef {object} Front
+ * @property {number} port Envoy's listener.
+ * @property {() => Promise<Readonly<Record<string, number>>>} counters Of the ext_proc filter.
+ * @property {() => Promise<void>} stop
+ */
+
+const upstreamFile = fileURLToPath(new URL("upstream.mjs", import.meta.url));
+
+/**
+ * @param {string | undefined} binary
+ * @param {number} extProcPort
+ * @param {object} [filter] Merged into the filter's configuration of deploy/envoy.yaml.
+ * @returns {Promise<Front>}
+ */
+export async function startFront(binary, extProcPort, filter = {}) {
+  if (binary === undefined) throw new Error("this attack needs an Envoy: npm run envoy:install");
+  // As built: dist/ is there, since the server runs from it.
+  const { envoyBootstrap } = await import(new URL("../../dist/cli/demo/envoy-bootstrap.js", import.meta.url).href);
+  const { startEnvoy } = await import(new URL("../../dist/cli/demo/envoy-process.js", import.meta.url).href);
+  const upstream = fork(upstreamFile);
+  const [upstreamPort] = await once(upstream, "message");
+  try {
+    const bootstrap = envoyBootstrap({ extProcPort, upstreamPort, filter });
+    const envoy = await startEnvoy({ binary, bootstrap });
+    return {
+      port: envoy.port,
+      counters: () => envoy.stats("http.ingress_http.ext_proc."),
+      stop: async () => {
+        await envoy.stop();
+        upstream.disconnect();
+      },
+    };
+  } catch (error) {
+    upstream.disconnect();
+    throw error;
+  }
+}

@@ -1,0 +1,147 @@
+// What a played attack has to show, and whether it does.
+import { MEMORY_BACK_MS, MEMORY_SLACK_MIB } from "./play.mjs";
+
+/** @typedef {import("./play.mjs").Played} Played */
+/** @typedef {{ question: string, good: boolean, answer: string }} Finding */
+
+/** Resident memory during attacks by clients of Envoy. */
+const CLIENT_PEAK_MIB = 400;
+/** The limit of memory in deploy/ext.yaml. */
+const PORT_PEAK_MIB = 512;
+/** Latency of Envoy's transactions while a port is attacked in one of the ways that were faults. */
+const PORT_P99_MS = 50;
+/** The same during floods, which may use up their connection's budgets: Envoy's default message_timeout. */
+const FLOOD_P99_MS = 200;
+/** How much worse latency may be than in the calm: a busy machine has a bad calm too. */
+const CALM_FACTOR = 3;
+/** Above it the machine is too busy to measure latency: the server stood in line for a CPU. */
+const MOST_WAITED_SHARE = 0.1;
+/** Differences below it are the machine's. */
+const LEAST_P99_MS = 15;
+
+/**
+ * @param {Played} played
+ * @returns {Finding[]}
+ */
+export function findings(played) {
+  const { attack, calm, attacked, afterwards, status } = played;
+  const isClient = attack.from === "client";
+  const peakLimit = isClient ? CLIENT_PEAK_MIB : PORT_PEAK_MIB;
+  const factorMs = Math.max(CALM_FACTOR * calm.p99Ms, LEAST_P99_MS);
+  const portMs = attack.fault === undefined ? FLOOD_P99_MS : PORT_P99_MS;
+  const p99LimitMs = isClient ? factorMs : Math.max(portMs, factorMs);
+  const failed = failures(attacked.failed, afterwards.failed);
+  return [
+    finding("survived", played.ending === undefined, played.ending ?? "yes"),
+    finding("right codes", wrongOutcomes(played) === undefined, wrongOutcomes(played) ?? listed(played.outcomes)),
+    finding("counted", isCounted(played), countedText(played)),
+    finding("honest requests", failed === "", failed === "" ? `${attacked.sent} passed` : failed),
+    latencyFinding(played, p99LimitMs),
+    finding(
+      "status port",
+      status.failed === 0,
+      `${status.failed} of ${status.asked} failed, slowest ${ms(status.slowestMs)}`,
+    ),
+    finding(
+      "memory peak",
+      played.peakMiB <= peakLimit,
+      `${mib(played.peakMiB)}, calm ${mib(played.calmMiB)}, at most ${mib(peakLimit)}`,
+    ),
+    finding("memory back", played.backMs !== undefined, backText(played)),
+    finding(
+      "ends when told",
+      played.stoppedMs !== undefined || played.ending !== undefined,
+      played.stoppedMs === undefined ? "no" : ms(played.stoppedMs),
+    ),
+    ...[attack.check?.(played)].filter((text) => text !== undefined).map((text) => finding("check", false, text ?? "")),
+  ];
+}
+
+/**
+ * @param {Played} played
+ * @param {number} limitMs
+ */
+function latencyFinding({ attacked, calm, waitedShare }, limitMs) {
+  const figures = `${ms(attacked.p99Ms)}, calm ${ms(calm.p99Ms)}, at most ${ms(limitMs)}`;
+  const isGood = attacked.p99Ms <= limitMs;
+  const share = `${Math.round(waitedShare * 100)} %`;
+  if (isGood || waitedShare <= MOST_WAITED_SHARE) return finding("honest p99", isGood, figures);
+  return finding("honest p99", true, `${figures}; not judged: the server waited for a CPU ${share} of the time`);
+}
+
+/**
+ * @param {string} question
+ * @param {boolean} good
+ * @param {string} answer
+ */
+function finding(question, good, answer) {
+  return { question, good, answer };
+}
+
+/** @param {Played} played */
+function wrongOutcomes({ attack, outcomes, attackerFailure }) {
+  if (attackerFailure !== undefined) return `the attacker failed: ${attackerFailure}`;
+  const wrong = Object.fromEntries(Object.entries(outcomes).filter(([outcome]) => !attack.right.test(outcome)));
+  if (Object.keys(wrong).length > 0) return `not expected: ${listed(wrong)}`;
+  if (Object.keys(outcomes).length === 0) return "there was no outcome";
+  const { seen } = attack;
+  if (seen === undefined || Object.keys(outcomes).some((outcome) => seen.test(outcome))) return undefined;
+  return `${seen} did not occur: ${listed(outcomes)}`;
+}
+
+/** @param {Played} played */
+function isCounted({ attack, risen }) {
+  const { counted } = attack;
+  return counted === undefined || Object.keys(risen).some((name) => counted.test(name));
+}
+
+/** @param {Played} played */
+function countedText({ attack, risen }) {
+  const { counted } = attack;
+  const own = Object.entries(risen).filter(([name]) => counted?.test(name));
+  if (own.length > 0)
+    return own
+      .slice(0, 2)
+      .map(([name, by]) => `${name} +${by}`)
+      .join(", ");
+  if (counted === undefined) return "nothing to count";
+  return `no metric like ${counted} rose`;
+}
+
+/** @param {Played} played */
+function backText({ calmMiB, afterMiB, backMs, heldBytes }) {
+  const held = heldBytes === 0 ? "" : `, ${heldBytes} bytes in the account`;
+  if (backMs === undefined)
+    return `${mib(afterMiB)} after ${ms(MEMORY_BACK_MS)}, at most ${mib(calmMiB + MEMORY_SLACK_MIB)}${held}`;
+  return `${mib(afterMiB)} after ${ms(backMs)}`;
+}
+
+/**
+ * @param {Readonly<Record<string, number>>} first
+ * @param {Readonly<Record<string, number>>} second
+ */
+function failures(first, second) {
+  const parts = [
+    ["during", first],
+    ["afterwards", second],
+  ].map(([when, failed]) =>
+    Object.keys(failed ?? {}).length === 0 ? "" : `failed ${when}: ${listed(/** @type {any} */ (failed))}`,
+  );
+  return parts.filter(Boolean).join("; ");
+}
+
+/** @param {Readonly<Record<string, number>>} counts */
+function listed(counts) {
+  const entries = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
+  return entries.map(([name, count]) => `${name} x${count}`).join(", ");
+}
+
+/** @param {number} value */
+function ms(value) {
+  return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+}
+
+/** @param {number} value */
+function mib(value) {
+  return `${Math.round(value)} MiB`;
+}

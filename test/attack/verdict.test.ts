@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import type { Played } from "../../scripts/attack/play.mjs";
+import { findings } from "../../scripts/attack/verdict.mjs";
+
+const CALM = { sent: 1000, failed: {}, p50Ms: 1, p99Ms: 4, maxMs: 9 };
+
+const WITHSTOOD: Played = {
+  attack: {
+    name: "invented",
+    what: "an attack that is not played",
+    fault: 5,
+    from: "main",
+    run: async () => {},
+    right: /^(?:refused|closed)$/,
+    seen: /^refused$/,
+    counted: /^ext_proc_refused_total/,
+  },
+  ending: undefined,
+  outcomes: { refused: 3, closed: 1 },
+  attackerFailure: undefined,
+  calm: CALM,
+  attacked: CALM,
+  afterwards: CALM,
+  status: { asked: 10, failed: 0, slowestMs: 5 },
+  risen: { 'ext_proc_refused_total{reason="x"}': 3 },
+  calmMiB: 90,
+  peakMiB: 150,
+  afterMiB: 110,
+  backMs: 200,
+  heldBytes: 0,
+  waitedShare: 0.01,
+  stoppedMs: 40,
+  longestLine: 300,
+};
+
+const bad = (played: Partial<Played>) =>
+  findings({ ...WITHSTOOD, ...played }).flatMap(({ good, question }) => (good ? [] : [question]));
+
+test("an attack that was withstood has no bad finding", () => {
+  expect(bad({})).toEqual([]);
+});
+
+test.each<[string, Partial<Played>]>([
+  ["survived", { ending: "signal SIGKILL" }],
+  ["right codes", { outcomes: { refused: 3, "RST_STREAM INTERNAL_ERROR": 1 } }],
+  ["right codes", { outcomes: {} }],
+  ["right codes", { outcomes: { closed: 4 } }],
+  ["right codes", { attackerFailure: "it ended with exit code 1" }],
+  ["counted", { risen: { ext_proc_ready: 1 } }],
+  ["honest requests", { attacked: { ...CALM, failed: { timeout: 1 } } }],
+  ["honest requests", { afterwards: { ...CALM, failed: { "500": 1 } } }],
+  ["honest p99", { attacked: { ...CALM, p99Ms: 51 } }],
+  ["status port", { status: { asked: 10, failed: 1, slowestMs: 5000 } }],
+  ["memory peak", { peakMiB: 513 }],
+  ["memory back", { backMs: undefined, afterMiB: 300 }],
+  ["ends when told", { stoppedMs: undefined }],
+  ["check", { attack: { ...WITHSTOOD.attack, check: () => "a line is too long" } }],
+])("the finding %s is bad for %j", (question, played) => {
+  expect(bad(played)).toEqual([question]);
+});
+
+test("latency is not judged if the machine did not give the server a CPU", () => {
+  expect(bad({ attacked: { ...CALM, p99Ms: 400 }, waitedShare: 0.4 })).toEqual([]);
+});
+
+test("attacks by clients may make honest requests three times as slow as in the calm, and no slower", () => {
+  const attack = { ...WITHSTOOD.attack, from: "client" as const };
+  const calm = { ...CALM, p99Ms: 10 };
+  expect(bad({ attack, calm, attacked: { ...CALM, p99Ms: 29 } })).toEqual([]);
+  expect(bad({ attack, calm, attacked: { ...CALM, p99Ms: 31 } })).toEqual(["honest p99"]);
+  expect(bad({ attack, peakMiB: 401 })).toEqual(["memory peak"]);
+});
