@@ -1,6 +1,6 @@
 /**
- * How many bytes a brotli body has when it is decoded, where its beginning tells: that is so where the first meta-block is
- * the last (RFC 7932 section 9). Undefined: it has more than one, or is none.
+ * How many bytes a brotli body has when it is decoded, if its beginning tells: the first meta-block is the last, and has at
+ * most 64 KiB (RFC 7932 section 9). Undefined: it has more than one, or is longer.
  */
 export function brotliLength(bytes: Uint8Array): number | undefined {
   const [a = 0, b = 0, c = 0, d = 0] = bytes;
@@ -18,8 +18,22 @@ export function brotliLength(bytes: Uint8Array): number | undefined {
   const isEmpty = take(1) === 1;
   if (isEmpty) return 0;
   const nibbles = 4 + take(2);
-  // A length of more than 16 bits is larger than whatever is asked for here; 7 nibbles are none at all.
+  // A longer length is more than callers ask for; 7 nibbles are not a length.
   return nibbles === 4 ? take(16) + 1 : undefined;
+}
+
+/** Size of a brotli body's window, which its first byte tells (RFC 7932 section 9.1). */
+export function brotliWindowBytes(first: number): number {
+  return 2 ** windowLog(first);
+}
+
+function windowLog(first: number): number {
+  if ((first & 1) === 0) return 16;
+  const three = (first >>> 1) & 7;
+  if (three > 0) return 17 + three;
+  const four = (first >>> 4) & 7;
+  // 1 is a large window, which is not brotli in HTTP: the decoder refuses it before it has any.
+  return four === 0 ? 17 : 8 + four;
 }
 
 /** The window's size takes 1, 4 or 7 bits. */

@@ -13,7 +13,7 @@ import { hasCoding } from "./engine.ts";
  *   by some recipients and not by others.
  * - `unsupported_coding`: this Node does not have the coding.
  * - `engine_failed`: the library gave up, for want of memory.
- * - `no_room`: the caller has no room for what comes out.
+ * - `no_room`: the caller has no room for what comes out, or for the memory of the coder.
  * - `closed`: the caller closed it.
  */
 export type CodingFailureCode =

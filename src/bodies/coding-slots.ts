@@ -1,8 +1,8 @@
 /**
- * Whole bodies in the thread pool at the same time. It has four threads, and each body at work has native memory besides
- * what is counted: 16 MiB for brotli at worst. The others wait as they came.
+ * Whole bodies in the thread pool at the same time: as many as it has threads. Each has native memory, up to 18 MiB for
+ * brotli. The others wait in the order in which they came.
  */
-const MAX_AT_WORK = 16;
+const MAX_AT_WORK = 4;
 
 const waiting: (() => void)[] = [];
 let atWork = 0;

@@ -1,3 +1,4 @@
+import type { CoderRoom } from "./coder-memory.ts";
 import { codingFailure } from "./coding-failure.ts";
 import { CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
@@ -12,6 +13,8 @@ import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
  * behind the end, also zeros ({@link CodingFailureCode} `trailing_data`).
  *
  * @param codings In the order in which they were applied, as `parseContentEncoding` has them.
+ * @param room Counts the native memory of each coding, window included, from its first byte until `end` or `close`; without
+ * room the failure is `no_room`. Default: nobody counts.
  *
  * @example
  * const decoder = createDecoder(["gzip"], { maxBytes: 10 << 20 });
@@ -22,9 +25,9 @@ import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
  * }
  * const rest = await decoder.end();
  */
-export function createDecoder(codings: readonly Coding[], limits: DecodeLimits): CodingStream {
+export function createDecoder(codings: readonly Coding[], limits: DecodeLimits, room?: CoderRoom): CodingStream {
   const wire = { bytes: 0 };
-  const layers = codings.map((coding) => new DecodingLayer(coding, new OutputBudget(limits, wire))).reverse();
+  const layers = codings.map((coding) => new DecodingLayer(coding, new OutputBudget(limits, wire), room)).reverse();
   return new CodingStream(layers, (bytes) => {
     wire.bytes += bytes;
     return layers.length === 0 && wire.bytes > limits.maxBytes ? codingFailure("too_large", "identity") : undefined;

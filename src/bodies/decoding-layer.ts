@@ -1,3 +1,4 @@
+import { brotliDecoderBytes, CoderHold, type CoderRoom, decoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import { CodingStage, type Deliver } from "./coding-stage.ts";
 import type { Coding } from "./content-encoding.ts";
@@ -21,11 +22,14 @@ export class DecodingLayer {
   #headLength = 0;
   /** Bytes of a deflate body that do not tell its format yet. */
   #held = 0;
+  readonly #memory: CoderHold;
   #stage: CodingStage | undefined;
   #failure: CodingFailure | undefined;
 
-  constructor(coding: Coding, budget: OutputBudget) {
+  /** @param room Counts its native memory. Default: nobody counts. */
+  constructor(coding: Coding, budget: OutputBudget, room?: CoderRoom) {
     this.#coding = coding;
+    this.#memory = new CoderHold(room);
     this.#budget = budget;
     this.#frames = coding === "zstd" ? new ZstdFrames() : undefined;
   }
@@ -62,6 +66,7 @@ export class DecodingLayer {
     if (isTruncated) return this.#fail(codingFailure("truncated", this.#coding));
     const failure = await this.#stage?.end(deliver);
     this.#stage = undefined;
+    this.#memory.release();
     return failure;
   }
 
@@ -72,8 +77,17 @@ export class DecodingLayer {
 
   #feed(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> | CodingFailure {
     if (this.#failure !== undefined) return this.#failure;
+    // A later frame may have a larger window.
+    if (this.#stage === undefined || this.#frames !== undefined) {
+      if (!this.#memory.grow(this.#memoryBytes)) return this.#fail(codingFailure("no_room", this.#coding));
+    }
     this.#stage ??= this.#createStage();
     return this.#stage?.push(chunk, deliver) ?? this.#fail(engineFailure(this.#coding));
+  }
+
+  get #memoryBytes(): number {
+    if (this.#coding === "br") return brotliDecoderBytes(this.#head.subarray(0, this.#headLength));
+    return decoderBytes(this.#coding, this.#frames?.windowBytes ?? 0);
   }
 
   #createStage(): CodingStage | undefined {
@@ -107,6 +121,7 @@ export class DecodingLayer {
     this.#failure ??= failure;
     this.#stage?.fail(this.#failure);
     this.#stage = undefined;
+    this.#memory.release();
     return this.#failure;
   }
 }

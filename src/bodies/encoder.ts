@@ -1,3 +1,4 @@
+import { CoderHold, type CoderRoom, encoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import { CodingStage, type Deliver } from "./coding-stage.ts";
 import { type CodingLayer, CodingStream } from "./coding-stream.ts";
@@ -12,17 +13,22 @@ export interface EncoderOptions {
    * library has enough; for bodies that are waited for anyway.
    */
   readonly flush?: "chunk" | "end" | undefined;
+  /** Counts the native memory of each coding. Default: nobody counts. */
+  readonly room?: CoderRoom | undefined;
 }
 
 /**
- * Encodes a body that comes in chunks. Each coding has native memory until `end` or `close`: 270 KB for gzip and
- * deflate, megabytes for br and zstd. Its failures are `closed`, `engine_failed` and `unsupported_coding`.
+ * Encodes a body that comes in chunks. Each coding has native memory until `end` or `close`: 384 KiB for gzip and
+ * deflate, about 2 MiB for br and zstd. Its failures are `closed`, `engine_failed`, `no_room` and `unsupported_coding`.
  *
  * @param codings In the order in which they are applied: `["gzip", "br"]` becomes `content-encoding: gzip, br`.
  */
-export function createEncoder(codings: readonly Coding[], { flush = "chunk" }: EncoderOptions = {}): CodingStream {
+export function createEncoder(
+  codings: readonly Coding[],
+  { flush = "chunk", room }: EncoderOptions = {},
+): CodingStream {
   return new CodingStream(
-    codings.map((coding) => new EncodingLayer(coding, flush === "chunk")),
+    codings.map((coding) => new EncodingLayer(coding, flush === "chunk", room)),
     () => undefined,
   );
 }
@@ -31,10 +37,12 @@ export function createEncoder(codings: readonly Coding[], { flush = "chunk" }: E
 class EncodingLayer implements CodingLayer {
   readonly #coding: Coding;
   readonly #flushes: boolean;
+  readonly #memory: CoderHold;
   #stage: CodingStage | undefined;
   #failure: CodingFailure | undefined;
 
-  constructor(coding: Coding, flushes: boolean) {
+  constructor(coding: Coding, flushes: boolean, room: CoderRoom | undefined) {
+    this.#memory = new CoderHold(room);
     this.#coding = coding;
     this.#flushes = flushes;
   }
@@ -48,6 +56,7 @@ class EncodingLayer implements CodingLayer {
     if (this.#failure !== undefined) return this.#failure;
     const failure = await this.#start()?.end(deliver);
     this.#stage = undefined;
+    this.#memory.release();
     return failure ?? this.#failure;
   }
 
@@ -57,6 +66,10 @@ class EncodingLayer implements CodingLayer {
 
   #start(): CodingStage | undefined {
     if (this.#stage !== undefined) return this.#stage;
+    if (!this.#memory.grow(encoderBytes(this.#coding, this.#flushes))) {
+      this.#fail(codingFailure("no_room", this.#coding));
+      return undefined;
+    }
     const engine = createEncodingEngine(this.#coding, this.#flushes);
     if (engine !== undefined) this.#stage = new CodingStage({ coding: this.#coding, engine });
     else this.#fail(engineFailure(this.#coding));
@@ -67,5 +80,6 @@ class EncodingLayer implements CodingLayer {
     this.#failure ??= failure;
     this.#stage?.fail(this.#failure);
     this.#stage = undefined;
+    this.#memory.release();
   }
 }

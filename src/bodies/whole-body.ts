@@ -1,4 +1,5 @@
 import { brotliLength } from "./brotli-length.ts";
+import type { CoderRoom } from "./coder-memory.ts";
 import { type CodingFailure, classifyEngineError, codingFailure, engineFailure } from "./coding-failure.ts";
 import { inSlot } from "./coding-slots.ts";
 import type { CodingStream } from "./coding-stream.ts";
@@ -23,6 +24,8 @@ export interface CodedBody {
 export interface WholeLimits extends DecodeLimits {
   /** Asked before bytes that came out are kept; false is failure `no_room`. Default: there is room. */
   readonly hold?: ((bytes: number) => boolean) | undefined;
+  /** Counts the native memory of a body that is decoded in the thread pool. Default: nobody counts. */
+  readonly room?: CoderRoom | undefined;
 }
 
 /**
@@ -59,16 +62,21 @@ export function decodeBody(
     if (decoded?.kind === "bytes" && limits.hold?.(decoded.bytes.length) === false) return NO_ROOM;
     if (decoded !== undefined) return decoded;
   }
-  return inSlot(() => runWhole(createDecoder(codings, limits), bytes, limits.hold));
+  return inSlot(() => runWhole(createDecoder(codings, limits, limits.room), bytes, limits.hold));
 }
 
-/** Encodes a body that is all there, small ones at once, larger ones in Node's thread pool. */
+/**
+ * Encodes a body that is all there, small ones at once, larger ones in Node's thread pool.
+ *
+ * @param room Counts the native memory of a body that is encoded in the thread pool. Default: nobody counts.
+ */
 export function encodeBody(
   bytes: Uint8Array,
   codings: readonly Coding[],
+  room?: CoderRoom,
 ): CodedBody | CodingFailure | Promise<CodedBody | CodingFailure> {
   if (codings.length > 0 && (bytes.length > ENCODE_NOW_BYTES || !mayCodeNow()))
-    return inSlot(() => runWhole(createEncoder(codings, { flush: "end" }), bytes));
+    return inSlot(() => runWhole(createEncoder(codings, { flush: "end", room }), bytes));
   let encoded = bytes;
   for (const coding of codings) {
     codedNow(encoded.length * ENCODING_COST);

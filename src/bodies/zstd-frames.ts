@@ -30,6 +30,8 @@ export class ZstdFrames {
   #lastBlock = false;
   #hasChecksum = false;
   #frameCount = 0;
+  /** The largest window of the frames so far. */
+  windowBytes = 0;
 
   /** Whether a body may end here. */
   get atFrameEnd(): boolean {
@@ -131,6 +133,7 @@ export class ZstdFrames {
       if (this.#neededLength - sizeAt === 2) windowBytes += 256;
     }
     if (windowBytes > MAX_WINDOW_BYTES) return "too_large";
+    this.windowBytes = Math.max(this.windowBytes, windowBytes);
     this.#expect("block_header", 3);
     return undefined;
   }

@@ -17,6 +17,10 @@ export interface BodyWaitOwner {
  */
 export const EMPTY_REQUEST_AFTER_MS = 1000;
 
+/** How long before that the body is looked for a first time, and how late a look may be, in milliseconds. */
+const LOOK_MS = 100;
+const LATE_MS = 20;
+
 const IF_EMPTY =
   "if the body is empty, Envoy hangs after this override (before 1.40, or with trailers): configure FULL_DUPLEX_STREAMED for the route; ignore this if the body is only slow";
 
@@ -52,15 +56,16 @@ export class BodyWait {
     const { exchange } = this.#passed.parts;
     const mode = exchange.overrides?.hangingMode(direction);
     if (mode === undefined) return;
-    const isReleased = mode === "FULL_DUPLEX_STREAMED" && direction === "request" && this.#mayRelease;
-    const waitMs = isReleased ? EMPTY_REQUEST_AFTER_MS : exchange.declaration.overriddenBodyTimeoutMs;
     this.stop();
+    if (mode === "FULL_DUPLEX_STREAMED" && direction === "request" && this.#mayRelease) {
+      this.#releaseIfEmpty(EMPTY_REQUEST_AFTER_MS - LOOK_MS, false);
+      return;
+    }
     this.#timer = this.#timers.set(() => {
       if (exchange.overrides?.hangingMode(direction) !== mode) return;
-      if (isReleased) this.#release();
-      else if (mode === "BUFFERED") this.#bufferedStalled(direction);
+      if (mode === "BUFFERED") this.#bufferedStalled(direction);
       else this.#duplexSilent(direction);
-    }, waitMs);
+    }, exchange.declaration.overriddenBodyTimeoutMs);
   }
 
   /** Ends the wait. */
@@ -75,10 +80,16 @@ export class BodyWait {
     return isPossible && !rules.definitions.some((definition) => handles(definition, "requestTrailers"));
   }
 
-  #release(): void {
-    const { exchange } = this.#passed.parts;
-    const release = exchange.overrides?.emptyRequestRelease;
-    if (release !== undefined) this.#outlet.send(release);
+  /** A busy thread calls a timer before it reads what has come, so the last look is on time, and not the first. */
+  #releaseIfEmpty(waitMs: number, isLast: boolean): void {
+    const { overrides } = this.#passed.parts.exchange;
+    const dueMs = this.#timers.now() + waitMs;
+    this.#timer = this.#timers.set(() => {
+      if (overrides?.hangingMode("request") !== "FULL_DUPLEX_STREAMED") return;
+      const isLate = this.#timers.now() - dueMs > LATE_MS;
+      if (!isLast || isLate) this.#releaseIfEmpty(LOOK_MS, true);
+      else if (overrides.emptyRequestRelease !== undefined) this.#outlet.send(overrides.emptyRequestRelease);
+    }, waitMs);
   }
 
   #bufferedStalled(direction: Direction): void {

@@ -40,7 +40,9 @@ export class OverrideWatch {
   hangingMode(direction: Direction): HangingMode | undefined {
     if (this.#awaitsBuffered(direction)) return "BUFFERED";
     const { rank, ended, bodyBytes } = this.#directions[direction];
-    const mayBeEmpty = rank === RANK.headers && !ended && bodyBytes === undefined;
+    // Envoy waits with the response while the request hangs.
+    const isPast = direction === "request" && this.#directions.response.rank > 0;
+    const mayBeEmpty = rank === RANK.headers && !ended && bodyBytes === undefined && !isPast;
     return mayBeEmpty && this.#asked[direction] === "FULL_DUPLEX_STREAMED" ? "FULL_DUPLEX_STREAMED" : undefined;
   }
 

@@ -59,10 +59,10 @@ describe("the thread pool", () => {
       }),
     );
     await turn();
-    expect(begun).toEqual(Array.from({ length: 16 }, (_, index) => index));
+    expect(begun).toEqual(Array.from({ length: 4 }, (_, index) => index));
     ends[3]?.();
     await turn();
-    expect(begun.slice(16)).toEqual([16]);
+    expect(begun.slice(4)).toEqual([4]);
     for (let count = 0; count < 20; count++) {
       for (const end of ends) end();
       await turn();

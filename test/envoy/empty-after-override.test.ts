@@ -46,6 +46,16 @@ const INITS: Readonly<Record<string, SceneInit>> = {
       },
     },
   ),
+  ignoredOverride: scene(
+    { requestBody: tailed, responseHeaders: undefined },
+    {
+      filter: {},
+      respond(response) {
+        response.write("begun, ");
+        setTimeout(() => response.end("ended"), EMPTY_REQUEST_AFTER_MS + 4 * HELD_MS);
+      },
+    },
+  ),
   trailedResponse: scene(
     { responseBody: whole },
     {
@@ -138,6 +148,14 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
     seen.length = 0;
     expect(await sceneOf("lateResponse").send()).toMatchObject({ status: 200, body: "late", complete: true });
     expect(seen).toEqual(["late"]);
+  });
+
+  test("is not confused with an override that Envoy ignores: a response that takes long is whole", async () => {
+    expect(await chunked("ignoredOverride", "body")).toMatchObject({
+      status: 200,
+      body: "begun, ended",
+      complete: true,
+    });
   });
 
   test("is 504 and fault body_stalled if it is a response that announced trailers, and has nothing else", async () => {

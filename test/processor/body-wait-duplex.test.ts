@@ -60,6 +60,29 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(answers.at(-1)?.response.case).toBe("requestBody");
   });
 
+  test("is not let go while something holds the thread: the body may be there, and not read", () => {
+    const { timers, answers } = waiting("request");
+    timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
+    timers.advance(0);
+    timers.hold(300);
+    timers.advance(0);
+    expect(answers).toHaveLength(1);
+    timers.advance(99);
+    expect(answers).toHaveLength(1);
+    timers.advance(1);
+    expect(answers.slice(1).map(({ response }) => response.case)).toEqual(["requestTrailers"]);
+  });
+
+  test("is not let go if it came while something held the thread", () => {
+    const { timers, receive, answers } = waiting("request");
+    timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
+    timers.advance(0);
+    receive(bodyOf("requestBody", "a", {}));
+    const count = answers.length;
+    timers.advance(WAIT_MS);
+    expect(answers).toHaveLength(count);
+  });
+
   test.each([
     ["a piece", () => bodyOf("requestBody", "a", {})],
     ["an empty piece", () => bodyOf("requestBody", "", { endOfStream: true })],
@@ -67,6 +90,14 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
   ])("is not let go if %s came", (_what, message) => {
     const { timers, receive, answers } = waiting("request");
     receive(message());
+    const count = answers.length;
+    timers.advance(WAIT_MS);
+    expect(answers).toHaveLength(count);
+  });
+
+  test("is not let go if the response came: then Envoy does not hang, and may have ignored the override", () => {
+    const { timers, receive, answers } = waiting("request");
+    receive(headersOf("responseHeaders", [], { endOfStream: false }));
     const count = answers.length;
     timers.advance(WAIT_MS);
     expect(answers).toHaveLength(count);

@@ -367,6 +367,16 @@ describe("a filter that ignores mode overrides", () => {
     }
   });
 
+  test("shows nothing of a request whose response Envoy does not send", () => {
+    for (const isDone of [true, false]) {
+      const { receive, session, told } = overriding({ requestBody: inspect });
+      receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
+      if (isDone) session.cancel(true);
+      else session.finish();
+      expect(told).toEqual([]);
+    }
+  });
+
   test("shows nothing of a request whose client left before a response came", () => {
     const { receive, session, told } = overriding({ requestBody: inspect });
     receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));

@@ -31,7 +31,7 @@ export function activeClaims(
 ): readonly ActiveClaim[] | StageEnd {
   const active: ActiveClaim[] = [];
   for (const claim of claims[directionOf(phase)]) {
-    const { index, handler } = claim;
+    const { index, handler, timing } = claim;
     let tx: ReturnType<HandlerChain["transaction"]>;
     try {
       tx = chain.transaction(index);
@@ -43,7 +43,7 @@ export function activeClaims(
     const call = handler.read === "grpc" ? grpcCall(handler, exchange, phase) : undefined;
     if (handler.read === "grpc" && call === undefined) continue;
     const onlyLooks = handler.read === "inspect" && handler.required !== true;
-    active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx, onlyLooks }) });
+    active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx, timing, onlyLooks }) });
   }
   return active;
 }

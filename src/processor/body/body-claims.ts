@@ -7,10 +7,20 @@ import type { AnyDefinition } from "../definition.ts";
 /** Handlers of gRPC messages whose types are gone. */
 export type AnyGrpcHandlers = GrpcHandlers<DescService, unknown, unknown>;
 
+/** Whether calls of a handler return promises. */
+export interface HandlerTiming {
+  /**
+   * False as long as the handler is not an async function and no call has returned a promise: such a handler keeps nothing
+   * of what it is given, so that is not counted.
+   */
+  mayWait: boolean;
+}
+
 /** A body handler of a definition, or its gRPC handlers. */
 export interface BodyClaim {
   /** Index of the definition. */
   readonly index: number;
+  readonly timing: HandlerTiming;
   readonly handler: AnyBodyHandler | (AnyGrpcHandlers & { readonly read: "grpc" });
 }
 
@@ -52,11 +62,19 @@ export function hasTail({ handler }: BodyClaim): boolean {
 
 function claimOf(definition: AnyDefinition, index: number, direction: Direction): readonly BodyClaim[] {
   const handler = definition[`${direction}Body`];
-  if (handler !== undefined) return [{ index, handler: handler as AnyBodyHandler }];
+  if (handler !== undefined) {
+    const functions: readonly unknown[] = Object.values(handler);
+    const timing = { mayWait: handler.read === "stream" || functions.some(isAsync) };
+    return [{ index, timing, handler: handler as AnyBodyHandler }];
+  }
   const { grpc } = definition;
   if (grpc === undefined) return [];
   const methods: readonly (object | undefined)[] = Object.values(grpc.methods);
   return methods.some((method) => method !== undefined && direction in method)
-    ? [{ index, handler: { ...grpc, read: "grpc" } }]
+    ? [{ index, timing: { mayWait: true }, handler: { ...grpc, read: "grpc" } }]
     : [];
+}
+
+function isAsync(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === "[object AsyncFunction]";
 }

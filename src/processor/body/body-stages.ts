@@ -11,6 +11,7 @@ import type { BodyStage, StageEnd } from "./body-stage.ts";
 import { ChunkStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
 import { GrpcStage } from "./grpc-stage.ts";
+import { CoderBudget } from "./held-room.ts";
 import { InspectStage } from "./inspect-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 import { StreamStage } from "./stream-stage.ts";
@@ -86,9 +87,10 @@ function stageOf(
   const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
   // What may pass is counted behind the decoder, and goes on through it.
   const maxBytes = overLimit === "pass" ? undefined : handler.maxBytes;
-  const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER });
-  const encoder = endKnown && !looks ? createEncoder(codings) : undefined;
-  return new CodedStage(host, { inner, decoder, encoder, looks, overLimit });
+  const room = new CoderBudget(host.budget);
+  const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER }, room);
+  const encoder = endKnown && !looks ? createEncoder(codings, { room }) : undefined;
+  return new CodedStage(host, { inner, decoder, encoder, room, looks, overLimit });
 }
 
 function innerStage({ claim: { handler }, host }: ActiveClaim, phase: BodyPhase): BodyStage {

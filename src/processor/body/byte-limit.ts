@@ -1,8 +1,9 @@
 import type { BodyOptions } from "../body-handler.ts";
+import type { BodyCap } from "./body-budget.ts";
 import type { StageEnd } from "./body-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 
-/** Counts the bytes that a handler sees, against its `maxBytes`. */
+/** Counts the bytes that a handler sees against its `maxBytes`, and those it is given against what may be held. */
 export class ByteLimit {
   readonly #host: StageHost;
   readonly #options: BodyOptions<never, never>;
@@ -15,13 +16,20 @@ export class ByteLimit {
     this.#options = options;
   }
 
-  /** Counts a piece. Undefined: give it to the handler; `pass`: it passes unseen; else it ends the body. */
+  /** Counts a piece. Undefined: give it to the handler; `pass`: it passes unseen; otherwise it ends the body. */
   take(bytes: number): StageEnd | "pass" | undefined {
-    const { maxBytes, overLimit } = this.#options;
+    const { maxBytes } = this.#options;
     this.#bytes += bytes;
-    if (maxBytes === undefined || (this.#bytes <= maxBytes && !this.exceeded)) return undefined;
-    if (overLimit !== "pass") return this.#host.overLimit("body", maxBytes);
-    if (!this.exceeded) this.#host.passes("body");
+    if (this.exceeded) return "pass";
+    if (maxBytes !== undefined && this.#bytes > maxBytes) return this.#exceed("body");
+    const cap = this.#host.lend(bytes);
+    return cap && this.#exceed(cap);
+  }
+
+  #exceed(cap: BodyCap): StageEnd | "pass" {
+    const { maxBytes, overLimit } = this.#options;
+    if (overLimit !== "pass") return this.#host.overLimit(cap, maxBytes);
+    this.#host.passes(cap);
     this.exceeded = true;
     return "pass";
   }

@@ -72,7 +72,9 @@ export class ChunkStage implements BodyStage {
     return after(ended, (end) => (end !== undefined || isLost ? this.#host.lostTail() : undefined));
   }
 
-  close(): void {}
+  close(): void {
+    this.#host.close();
+  }
 }
 
 /** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */

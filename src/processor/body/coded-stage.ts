@@ -3,6 +3,7 @@ import type { Deliver } from "../../bodies/coding-stage.ts";
 import type { CodingStream } from "../../bodies/coding-stream.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import type { CoderBudget } from "./held-room.ts";
 import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
@@ -13,6 +14,8 @@ export interface CodedStageOptions {
   readonly decoder: CodingStream;
   /** Encodes what the inner stage gives on. Absent: it goes on as it is. */
   readonly encoder?: CodingStream | undefined;
+  /** Counts the memory of both. */
+  readonly room: CoderBudget;
   /** The inner stage only looks: what came goes on as it was. */
   readonly looks: boolean;
   /** What becomes of a body that cannot be encoded anew. */
@@ -24,6 +27,10 @@ export class CodedStage implements BodyStage {
   readonly #host: StageHost;
   readonly #options: CodedStageOptions;
   #began = false;
+  /** The decoder has no room, and what the handler is not shown passes. */
+  #passes = false;
+  /** The inner stage was given bytes. */
+  #isShown = false;
   /** What ended the body while it was on its way through a coding. */
   #end: StageEnd | undefined;
 
@@ -48,18 +55,24 @@ export class CodedStage implements BodyStage {
 
   async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
+    if (this.#passes) return emit(piece);
     const { decoder, looks } = this.#options;
-    this.#begin();
+    const isFirst = !this.#began;
+    this.#began = true;
+    this.#host.pending();
     const failure = await decoder.pushTo(piece, this.#inward(emit));
+    if (failure?.code === "no_room" && this.#mayPass(isFirst)) return emit(piece);
+    if (!looks) this.#host.changed();
     const end = this.#ended(failure);
     return end ?? (looks ? await emit(piece) : undefined);
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
-    const { decoder, inner, encoder } = this.#options;
+    const { decoder, inner, encoder, looks } = this.#options;
     // An empty body has no coding, whatever its headers say.
-    if (!this.#began) return undefined;
-    this.#begin();
+    if (!this.#began || this.#passes) return undefined;
+    if (!looks) this.#host.changed();
+    this.#host.pending();
     // The beginning of a body that Envoy cut has no end to be checked.
     const failure = complete ? await decoder.endTo(this.#inward(emit)) : undefined;
     if (!complete) decoder.close();
@@ -79,16 +92,25 @@ export class CodedStage implements BodyStage {
     inner.close();
   }
 
-  #begin(): void {
-    this.#began = true;
-    if (!this.#options.looks) this.#host.changed();
-    this.#host.pending();
+  /** Lets the body go on as it came, if that is wanted, it keeps its codings, and nothing of it was shown or held back. */
+  #mayPass(isFirst: boolean): boolean {
+    const { looks, overLimit, decoder, encoder, room } = this.#options;
+    const keepsCodings = looks || (encoder !== undefined && isFirst && !this.#isShown);
+    if (overLimit !== "pass" || room.full === undefined || !keepsCodings) return false;
+    this.#host.passes(room.full);
+    this.#passes = true;
+    this.#began = false;
+    decoder.close();
+    return true;
   }
 
   /** To the inner stage, and from there outward. */
   #inward(emit: Emit): Deliver {
     const outward = this.#outward(emit);
-    return (piece) => this.#settle(this.#options.inner.push(piece, outward));
+    return (piece) => {
+      this.#isShown = true;
+      return this.#settle(this.#options.inner.push(piece, outward));
+    };
   }
 
   #outward(emit: Emit): Emit {
@@ -113,6 +135,6 @@ export class CodedStage implements BodyStage {
 
   #ended(failure: CodingFailure | undefined): StageEnd | undefined {
     if (this.#end !== undefined) return this.#end;
-    return failure && this.#host.codingFault(failure);
+    return failure && this.#host.codingFault(failure, this.#options.room);
   }
 }

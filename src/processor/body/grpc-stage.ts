@@ -8,7 +8,8 @@ import { effectData } from "../effect.ts";
 import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
-import { HeldRoom } from "./held-room.ts";
+import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
+import { parsedMessageBytes } from "./parsed-bytes.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";
@@ -43,6 +44,7 @@ export class GrpcStage implements BodyStage {
   readonly #room: HeldRoom;
   #held: Bytes[] = [];
   #heldBytes = 0;
+  #isClosed = false;
 
   constructor(host: StageHost, options: GrpcStageOptions) {
     this.#host = host;
@@ -56,11 +58,13 @@ export class GrpcStage implements BodyStage {
   }
 
   push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
-    if (this.#options.unframed)
-      return this.#handle({ bytes: piece, compressed: this.#host.messageCompressed, framed: piece }, emit);
-    if (piece.length === 0) return undefined;
+    if (piece.length === 0 && !this.#options.unframed) return undefined;
     const cap = this.#room.take(piece.length);
     if (cap !== undefined) return this.#host.overLimit(cap, undefined);
+    if (this.#options.unframed) {
+      const message = { bytes: piece, compressed: this.#host.messageCompressed, framed: piece };
+      return after(this.#handle(message, emit), (end) => this.#handled(piece.length, end));
+    }
     this.#held.push(piece);
     this.#heldBytes += piece.length;
     return this.#next(emit);
@@ -70,7 +74,9 @@ export class GrpcStage implements BodyStage {
     if (this.#heldBytes === 0) return undefined;
     if (!complete) {
       const beginning = this.#join();
-      this.close();
+      this.#held = [];
+      this.#heldBytes = 0;
+      this.#room.give();
       return emit(beginning);
     }
     return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
@@ -79,7 +85,9 @@ export class GrpcStage implements BodyStage {
   close(): void {
     this.#held = [];
     this.#heldBytes = 0;
-    this.#room.give();
+    this.#isClosed = true;
+    this.#room.close();
+    this.#host.close();
   }
 
   /** Takes one message after the other out of what is there: as many as a turn of the event loop may cost. */
@@ -132,11 +140,27 @@ export class GrpcStage implements BodyStage {
         "unknown_coding",
         "a gRPC message is compressed, and its grpc-encoding cannot be taken off",
       );
-    const decoded = decodeBody(message.bytes, codings, { maxBytes: this.#maxBytes });
-    if (decoded instanceof Promise) this.#host.pending();
-    return after(decoded, (body) =>
-      body.kind === "failed" ? this.#host.codingFault(body) : this.#handlePlain(body.bytes, message, emit),
-    );
+    const room = new CoderBudget(this.#host.budget);
+    let full: FullBudget | undefined;
+    let decodedBytes = 0;
+    const hold = (count: number) => {
+      // Nobody waits for it any more.
+      if (this.#isClosed) return false;
+      full = this.#room.take(count);
+      if (full === undefined) decodedBytes += count;
+      return full === undefined;
+    };
+    const decoded = decodeBody(message.bytes, codings, { maxBytes: this.#maxBytes, hold, room });
+    if (decoded instanceof Promise) {
+      this.#host.pending();
+      this.#room.useUntil(decoded);
+    }
+    return after(decoded, (body) => {
+      if (this.#isClosed) return undefined;
+      if (body.kind === "failed")
+        return full === undefined ? this.#host.codingFault(body, room) : this.#host.overLimit(full, undefined);
+      return after(this.#handlePlain(body.bytes, message, emit), (end) => this.#handled(decodedBytes, end));
+    });
   }
 
   #handlePlain(bytes: Bytes, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
@@ -147,6 +171,8 @@ export class GrpcStage implements BodyStage {
     } catch (cause) {
       return this.#host.fault("grpc_message_malformed", `the body has no ${call.schema.typeName}`, cause);
     }
+    const full = this.#host.lend(() => parsedMessageBytes(parsed));
+    if (full !== undefined) return this.#host.overLimit(full, undefined);
     return this.#host.call(
       () => call.handle(parsed, this.#host.tx),
       (outcome) => {
@@ -161,6 +187,7 @@ export class GrpcStage implements BodyStage {
         const bytes = typeof replacement === "string" ? utf8Bytes(replacement) : replacement;
         return this.#emitBytes(bytes, message, emit);
       },
+      this.#room,
     );
   }
 
@@ -189,10 +216,11 @@ export class GrpcStage implements BodyStage {
   #emitBytes(bytes: Uint8Array, { compressed }: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
     this.#host.changed();
     if (!compressed) return emit(this.#frame(bytes, 0));
-    const encoded = encodeBody(bytes, this.#options.call.codings);
+    const room = new CoderBudget(this.#host.budget);
+    const encoded = encodeBody(bytes, this.#options.call.codings, room);
     if (encoded instanceof Promise) this.#host.pending();
     return after(encoded, (body) =>
-      body.kind === "failed" ? this.#host.codingFault(body) : emit(this.#frame(body.bytes, 1)),
+      body.kind === "failed" ? this.#host.codingFault(body, room) : emit(this.#frame(body.bytes, 1)),
     );
   }
 

@@ -42,5 +42,7 @@ export class InspectStage implements BodyStage {
     );
   }
 
-  close(): void {}
+  close(): void {
+    this.#host.close();
+  }
 }

@@ -9,7 +9,9 @@ import type { BodyWork } from "../fold-body.ts";
 import type { HandlerChain } from "../run-handlers.ts";
 import { isThenable } from "../thenable.ts";
 import type { BodyCap, StreamBudget } from "./body-budget.ts";
+import type { HandlerTiming } from "./body-claims.ts";
 import type { StageEnd } from "./body-stage.ts";
+import { type CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
 import type { Soon } from "./soon.ts";
 
 /** What the stages of a body have in common: the message that is worked on. */
@@ -37,6 +39,7 @@ export interface StageHostOptions {
   readonly phase: BodyPhase;
   /** What the handler is given. */
   readonly tx: unknown;
+  readonly timing: HandlerTiming;
   /** The handler cannot change the body, and does not insist on seeing all of it. */
   readonly onlyLooks: boolean;
 }
@@ -49,8 +52,14 @@ export class StageHost {
   readonly #chain: HandlerChain;
   readonly #scene: BodyScene;
   readonly #onlyLooks: boolean;
+  readonly #timing: HandlerTiming;
+  /** Counts what the handler is given. Made for the first handler that may keep it. */
+  #lent: HeldRoom | undefined;
+  /** Bytes that the next call is given and that are not counted, since the handler has always returned at once. */
+  #uncounted: number | (() => number) = 0;
 
-  constructor(scene: BodyScene, { index, chain, phase, tx, onlyLooks }: StageHostOptions) {
+  constructor(scene: BodyScene, { index, chain, phase, tx, timing, onlyLooks }: StageHostOptions) {
+    this.#timing = timing;
     this.#onlyLooks = onlyLooks;
     this.tx = tx;
     this.#index = index;
@@ -81,20 +90,83 @@ export class StageHost {
     return this.#scene.budget;
   }
 
-  /** Calls a handler and goes on with what it returned. What it throws is a fault. */
-  call(handler: () => unknown, next: (outcome: unknown) => Soon<StageEnd | undefined>): Soon<StageEnd | undefined> {
+  /**
+   * Counts bytes that the next call gives to the handler, until it settles. Says which budget has no room for them, if one
+   * has none; then the handler must not be called. For a handler that has always returned at once nothing is counted.
+   *
+   * @param bytes A function if it takes work to know them.
+   */
+  lend(bytes: number | (() => number)): FullBudget | undefined {
+    this.#uncounted = this.#timing.mayWait ? 0 : bytes;
+    if (!this.#timing.mayWait || bytes === 0 || this.#scene.closed) return undefined;
+    this.#lent ??= new HeldRoom(this.budget);
+    return this.#lent.take(typeof bytes === "number" ? bytes : bytes());
+  }
+
+  /**
+   * Calls a handler and goes on with what it returned. What it throws is a fault.
+   *
+   * @param held Holds more of what the handler is given than {@link lend} has counted.
+   */
+  call(
+    handler: () => unknown,
+    next: (outcome: unknown) => Soon<StageEnd | undefined>,
+    held?: HeldRoom,
+  ): Soon<StageEnd | undefined> {
     // What came before it took its time.
     if (this.#scene.closed) return undefined;
     try {
       const outcome = handler();
-      if (!isThenable(outcome)) return next(outcome);
-      this.pending();
-      return Promise.resolve(outcome)
-        .then(next)
-        .catch((cause: unknown) => this.threw(cause));
+      if (isThenable(outcome)) return this.#settle(Promise.resolve(outcome), next, held);
+      this.#lent?.give();
+      return next(outcome);
     } catch (cause) {
+      this.#lent?.give();
       return this.threw(cause);
     }
+  }
+
+  #settle(
+    outcome: Promise<unknown>,
+    next: (outcome: unknown) => Soon<StageEnd | undefined>,
+    held: HeldRoom | undefined,
+  ): Soon<StageEnd | undefined> {
+    this.pending();
+    this.#timing.mayWait = true;
+    const uncounted = this.#uncounted;
+    this.#uncounted = 0;
+    // It happens once: from now on what this handler is given is counted before it is called.
+    const cap = this.lend(uncounted);
+    this.#lent?.useUntil(outcome);
+    held?.useUntil(outcome);
+    if (cap !== undefined) {
+      outcome.catch(() => undefined);
+      return this.overLimit(cap, undefined);
+    }
+    return outcome
+      .then((value) => {
+        this.#lent?.give();
+        return next(value);
+      })
+      .catch((cause: unknown) => {
+        this.#lent?.give();
+        return this.threw(cause);
+      });
+  }
+
+  /** What {@link lend} counted stays so until this settles, also if the stage closes before. */
+  lendUntil(settled: Promise<unknown>): void {
+    this.#lent?.useUntil(settled);
+  }
+
+  /** The handler is done with bytes that {@link lend} counted. */
+  repay(bytes: number): void {
+    this.#lent?.give(bytes);
+  }
+
+  /** Nothing more is given to the handler. What it holds stays counted until it settles. */
+  close(): void {
+    this.#lent?.close();
   }
 
   /** Adds what a handler returned to the work on the message. */
@@ -179,8 +251,9 @@ export class StageHost {
     this.budget.total.refused(cap, "pass");
   }
 
-  /** Why a body could not be decoded or encoded. */
-  codingFault({ code, coding }: CodingFailure): Fault {
+  /** Why a body could not be decoded or encoded. `room`: where the memory of its coders is counted. */
+  codingFault({ code, coding }: CodingFailure, room?: CoderBudget): Fault {
+    if (code === "no_room" && room?.full !== undefined) return this.overLimit(room.full, undefined);
     switch (code) {
       case "too_large":
       case "ratio":

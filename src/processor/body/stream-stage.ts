@@ -55,7 +55,9 @@ export class StreamStage implements BodyStage {
     this.#host.pending();
     this.#keptBytes += piece.length;
     this.#start();
-    return await this.#untilHungry(this.#source.give(piece));
+    const end = await this.#untilHungry(this.#source.give(piece));
+    this.#host.repay(piece.length);
+    return end;
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
@@ -87,7 +89,9 @@ export class StreamStage implements BodyStage {
   }
 
   close(): void {
-    if (this.#iterator === undefined || this.#finished || this.#isDraining) return;
+    if (this.#isDraining) return;
+    this.#host.close();
+    if (this.#iterator === undefined || this.#finished) return;
     this.#finished = true;
     this.#emit = () => undefined;
     this.#source.fail();
@@ -101,7 +105,10 @@ export class StreamStage implements BodyStage {
   }
 
   #start(): void {
-    this.#running ??= this.#loop();
+    if (this.#running !== undefined) return;
+    this.#running = this.#loop();
+    // What the loop was given stays counted until it ends, also if nobody waits for it any more.
+    this.#host.lendUntil(this.#running);
   }
 
   async #untilHungry(hungry: Promise<undefined>): Promise<StageEnd | undefined> {

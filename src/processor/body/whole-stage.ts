@@ -1,4 +1,5 @@
 import type { Coding } from "../../bodies/content-encoding.ts";
+import { parsedJsonBytes } from "../../bodies/json-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
@@ -8,7 +9,7 @@ import type { BodyCap } from "./body-budget.ts";
 import type { BodyCharset } from "./body-charset.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import { emitAll } from "./emit-all.ts";
-import { HeldRoom } from "./held-room.ts";
+import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
@@ -34,6 +35,9 @@ interface GivenBody {
   readonly emit: Emit;
 }
 
+/** What a body was read as, or why it cannot be given to the handler: a fault, or a budget that is full. */
+type ReadBody = { readonly value: unknown } | { readonly fault: StageEnd } | { readonly full: FullBudget };
+
 /** Holds a body until it is all there, and gives it to its handler as bytes, text or JSON. */
 export class WholeStage implements BodyStage {
   readonly #host: StageHost;
@@ -42,6 +46,8 @@ export class WholeStage implements BodyStage {
   readonly #codings: readonly Coding[];
   readonly #charset: BodyCharset;
   readonly #held: HeldRoom;
+  /** Made for a body with codings. */
+  #coders: CoderBudget | undefined;
   #parts: Bytes[] = [];
   #passes = false;
   #closed = false;
@@ -86,12 +92,9 @@ export class WholeStage implements BodyStage {
 
   close(): void {
     this.#closed = true;
-    this.#drop();
-  }
-
-  #drop(): void {
     this.#parts = [];
-    this.#held.give();
+    this.#held.close();
+    this.#host.close();
   }
 
   get #maxBytes(): number {
@@ -103,7 +106,8 @@ export class WholeStage implements BodyStage {
     this.#host.passes(cap);
     this.#passes = true;
     const parts = this.#parts;
-    this.#drop();
+    this.#parts = [];
+    this.#held.give();
     return emitAll(parts, emit);
   }
 
@@ -116,12 +120,19 @@ export class WholeStage implements BodyStage {
       cap = full ?? cap;
       return full === undefined;
     };
-    const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold });
-    if (decoded instanceof Promise) this.#host.pending();
+    this.#coders ??= new CoderBudget(this.#host.budget);
+    const room = this.#coders;
+    const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold, room });
+    if (decoded instanceof Promise) {
+      this.#host.pending();
+      // It may wait for its turn in the thread pool, and hold the bytes, when nobody waits for it any more.
+      this.#held.useUntil(decoded);
+    }
     return after(decoded, (body) => {
       if (this.#closed) return undefined;
       if (body.kind === "bytes") return this.#handle({ body: body.bytes, bytes, complete: true, emit });
       const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
+      if (body.code === "no_room") cap = room.full ?? cap;
       if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
       this.#parts = [bytes];
       return this.#overLimit(cap, emit);
@@ -133,11 +144,16 @@ export class WholeStage implements BodyStage {
     const { tx } = this.#host;
     const value = this.#read(given);
     if ("fault" in value) return value.fault;
+    if ("full" in value) {
+      this.#parts = [given.bytes];
+      return this.#overLimit(value.full, given.emit);
+    }
     this.#host.work.replacement = undefined;
     const handle = this.#handler.handle as (value: unknown, tx: unknown) => unknown;
     return this.#host.call(
       () => handle.call(this.#handler, value.value, tx),
       (outcome) => this.#handled(outcome, given),
+      this.#held,
     );
   }
 
@@ -162,13 +178,16 @@ export class WholeStage implements BodyStage {
     return encoded instanceof Uint8Array ? this.#replace(encoded, emit) : encoded;
   }
 
-  #read({ body, complete }: GivenBody): { readonly value: unknown } | { readonly fault: StageEnd } {
+  /** What the handler is given, counted as lent to it: texts and values take memory besides the bytes. */
+  #read({ body, complete }: GivenBody): ReadBody {
     const { read } = this.#handler;
     if (read === "whole") return { value: { bytes: body, complete } };
     const encoding = this.#charset.encodingOf(body, read === "json");
     const text = decodeText(body, encoding);
     if (text === undefined)
       return { fault: this.#host.fault("body_undecodable", `the body is not text in its charset (${encoding.name})`) };
+    const full = this.#host.lend(() => (read === "text" ? textBytes(text) : parsedJsonBytes(body)));
+    if (full !== undefined) return { full };
     if (read === "text") return { value: text };
     try {
       return { value: JSON.parse(text) };
@@ -180,10 +199,16 @@ export class WholeStage implements BodyStage {
   #replace(replacement: Uint8Array, emit: Emit): Soon<StageEnd | undefined> {
     this.#host.changed();
     if (this.#codings.length === 0) return replacement.length > 0 ? emit(plainBytes(replacement)) : undefined;
-    const encoded = encodeBody(replacement, this.#codings);
+    const room = new CoderBudget(this.#host.budget);
+    const encoded = encodeBody(replacement, this.#codings, room);
     if (encoded instanceof Promise) this.#host.pending();
-    return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body) : emit(body.bytes)));
+    return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body, room) : emit(body.bytes)));
   }
+}
+
+/** Bytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
+function textBytes(text: string): number {
+  return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
 }
 
 /**

@@ -26,6 +26,10 @@ export async function startBodyRig(cases: readonly BodyCase[], idleSeconds = 4):
       envoy: declarationOf(SETTINGS[setting]),
       adminListen: "off",
       maxMessageBytes: 64 * MIB,
+      maxHeldBodyBytesPerStream: 128 * MIB,
+      maxHeldBodyBytes: 512 * MIB,
+      maxHeldMessageBytes: 512 * MIB,
+      maxHeldAnswerBytes: 512 * MIB,
     });
     servers.push(server);
     inits.set(name, {

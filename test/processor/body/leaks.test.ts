@@ -17,17 +17,24 @@ const NEVER = new Promise<never>(() => {});
 const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ code }) => code);
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-test("a body in place of another is let go when its handler hangs and the peer leaves", async () => {
+test("a body in place of another stays counted after the peer left, until its handler settles", async () => {
+  let settleHandler: (nothing: undefined) => void = () => {};
+  const hanging = new Promise<undefined>((resolve) => {
+    settleHandler = resolve;
+  });
   const bodyBudget = budgetOf(1000);
   const hangs = defineProcessor({
     name: "p",
     requestHeaders: () => continueAndReplace("x".repeat(100)),
-    requestBody: { read: "whole", handle: () => NEVER },
+    requestBody: { read: "whole", handle: () => hanging },
   });
   const { session } = recordSession(hangs, { bodyBudget });
   session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
   expect(bodyBudget.share.heldBytes).toBe(100);
   session.cancel();
+  expect(bodyBudget.share.heldBytes).toBe(100);
+  settleHandler(undefined);
+  await settle();
   expect(bodyBudget.share.heldBytes).toBe(0);
 });
 
