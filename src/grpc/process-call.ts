@@ -5,6 +5,7 @@ import type {
 import { INTERNAL_ERROR } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
+import type { MemoryAccount } from "../memory/memory-account.ts";
 import type { Processor } from "../processor/definition.ts";
 import { Session } from "../processor/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../processor/session-observer.ts";
@@ -12,6 +13,7 @@ import type { SharedSessionOptions } from "../processor/session-options.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
 import { TooManyParts } from "../protocol/message-limits.ts";
+import { headerCount } from "../protocol/on-demand-headers.ts";
 import { type Phase, phaseByTag } from "../protocol/phase.ts";
 import { readRequest } from "../protocol/read-request.ts";
 import { markUnread } from "../protocol/unread-body.ts";
@@ -26,12 +28,21 @@ export interface ProcessCallOptions extends SharedSessionOptions {
   readonly processor: Processor;
   /** Largest message, in bytes, without its five-byte prefix. */
   readonly maxMessageBytes: number;
+  /** Counts large headers of calls and messages. Default: nobody counts. */
+  readonly memory?: Pick<MemoryAccount, "headers"> | undefined;
 }
 
 /** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
 const MAX_WAITING_MESSAGES = 16;
 /** What a message that waits costs beside its bytes: the objects that it was read into. */
 const WAITING_MESSAGE_BYTES = 1024;
+/**
+ * Headers from this size on are counted while they are kept. Those of most requests are smaller, and cost no more than the
+ * stream itself.
+ */
+const LARGE_HEADERS_BYTES = 4096;
+/** What an entry of headers costs beside its bytes once it is read into objects. */
+const HEADER_ENTRY_BYTES = 200;
 
 /**
  * One call of `envoy.service.ext_proc.v3.ExternalProcessor/Process`: the way Envoy takes. While handlers are
@@ -51,16 +62,21 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   #whenDrained: (() => void)[] | undefined;
   /** Counted bytes of the messages that wait for a handler, oldest first. */
   #waiting: number[] | undefined;
+  readonly #memory: ProcessCallOptions["memory"];
+  /** Counted bytes of headers, which are kept as long as the transaction or one of its handlers. */
+  #headerBytes = 0;
 
   constructor(stream: Http2Stream, headers: HeaderList, options: ProcessCallOptions) {
     this.#stream = stream;
     this.#headers = headers;
     this.#reply = new GrpcReply(stream);
     this.#maxMessageBytes = options.maxMessageBytes;
+    this.#memory = options.memory;
     this.#reader = new MessageReader(this, options.maxMessageBytes, stream);
     const call = { origin: "envoy", outlet: this, callHeaders: headers, peer: stream.peer } as const;
     this.#session = new Session(options.processor, call, options);
     this.#setDeadline(parseGrpcTimeout(headers.get("grpc-timeout")));
+    if (headers.sizeBytes >= LARGE_HEADERS_BYTES) this.#holdHeaders(headers.sizeBytes, headers.fields.length);
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
@@ -79,6 +95,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       this.#blamePeer(unread(cause));
       return false;
     }
+    if (bytes.length >= LARGE_HEADERS_BYTES && !this.#holdHeadersOf(request, bytes.length)) return false;
     const isSpent = this.#session.receive(request);
     if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, request.request.case);
     return isSpent;
@@ -155,12 +172,43 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     // Reset, it has no stream left to end; its own deadline has ended it already.
     else if (!this.#isReset) this.#reply.end(GrpcStatus.CANCELLED, CUT_OFF);
     // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
-    this.#session.late?.whenNone(this.#stream.hold());
+    const { late } = this.#session;
+    if (late === undefined) {
+      this.#releaseHeaders();
+      return;
+    }
+    const release = this.#stream.hold();
+    late.whenNone(() => {
+      release();
+      this.#releaseHeaders();
+    });
   }
 
   settled(): void {
     this.#releaseWaiting(this.#session.backlog);
     this.#resumeReading();
+  }
+
+  /** Counts a large message, unless it is a piece of a body. False: there is no room, and the transaction has failed. */
+  #holdHeadersOf({ request: { case: phase, value } }: ProcessingRequest, bytes: number): boolean {
+    if (phase === undefined || phase === "requestBody" || phase === "responseBody") return true;
+    return this.#holdHeaders(bytes, headerCount(value), phase);
+  }
+
+  #holdHeaders(bytes: number, count: number, phase?: Phase): boolean {
+    const counted = bytes + count * HEADER_ENTRY_BYTES;
+    if (this.#memory === undefined) return true;
+    if (!this.#memory.headers.take(counted)) {
+      this.#session.fail(noRoomForHeaders(bytes, phase));
+      return false;
+    }
+    this.#headerBytes += counted;
+    return true;
+  }
+
+  #releaseHeaders(): void {
+    this.#memory?.headers.give(this.#headerBytes);
+    this.#headerBytes = 0;
   }
 
   /** Counts the message that came last, if it waits for a handler. */
@@ -224,6 +272,11 @@ function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefin
 
 function noRoom(bytes: number, phase: Phase | undefined): Fault {
   const text = `a message of ${bytes} bytes finds no room among the messages that are held: --max-held-message-bytes`;
+  return fault("message_memory_exceeded", phase === undefined ? text : `${phase}: ${text}`, { phase });
+}
+
+function noRoomForHeaders(bytes: number, phase: Phase | undefined): Fault {
+  const text = `headers of ${bytes} bytes find no room among the headers that are held: --max-held-header-bytes`;
   return fault("message_memory_exceeded", phase === undefined ? text : `${phase}: ${text}`, { phase });
 }
 

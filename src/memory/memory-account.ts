@@ -4,7 +4,7 @@ import { MemoryShare } from "./memory-share.ts";
  * The kinds of memory that clients can make the process hold.
  *
  * - `bodies`: bodies that handlers wait for or work on, and the native memory of coders.
- * - `headers`: headers of transactions whose handlers are at work.
+ * - `headers`: headers, from 4 KiB on, of transactions that are under way, and of handlers that outlive theirs.
  * - `messages`: unfinished gRPC messages, and received bytes that wait in paused streams.
  * - `answers`: answers that wait to be sent.
  * - `debug`: requests to the debug service, and other Connect and JSON requests.
@@ -21,7 +21,7 @@ const MIB = 1 << 20;
  */
 export const DEFAULT_MEMORY_CAPS: Readonly<Record<MemoryKind, number>> = {
   bodies: 128 * MIB,
-  headers: 16 * MIB,
+  headers: 32 * MIB,
   messages: 48 * MIB,
   answers: 48 * MIB,
   debug: 16 * MIB,

@@ -11,6 +11,8 @@ export type ConfigResult = { readonly value: unknown } | { readonly problem: str
 
 /** Distinct texts that are remembered for a processor. Routes have a handful; more come from a template gone wrong. */
 const MAX_REMEMBERED = 256;
+/** Characters of all of them: who reaches the port can send long texts that differ each time. */
+const MAX_REMEMBERED_CHARACTERS = 1 << 20;
 const MAX_ISSUES = 3;
 
 /**
@@ -23,6 +25,7 @@ const MAX_ISSUES = 3;
 export class RouteConfigs {
   readonly #definitions: readonly AnyDefinition[];
   readonly #remembered = new Map<string, readonly ConfigResult[]>();
+  #rememberedCharacters = 0;
   #absent: readonly ConfigResult[] | undefined;
 
   constructor(definitions: readonly AnyDefinition[]) {
@@ -40,9 +43,14 @@ export class RouteConfigs {
     const known = this.#remembered.get(text);
     if (known) return known;
     const results = this.#parse(text);
-    const oldest = this.#remembered.keys().next();
-    if (this.#remembered.size >= MAX_REMEMBERED && !oldest.done) this.#remembered.delete(oldest.value);
+    if (text.length > MAX_REMEMBERED_CHARACTERS / 4) return results;
     this.#remembered.set(text, results);
+    this.#rememberedCharacters += text.length;
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size <= MAX_REMEMBERED && this.#rememberedCharacters <= MAX_REMEMBERED_CHARACTERS) break;
+      this.#remembered.delete(oldest);
+      this.#rememberedCharacters -= oldest.length;
+    }
     return results;
   }
 

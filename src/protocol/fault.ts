@@ -41,7 +41,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_stalled`: an override asked for a body, and Envoy sent nothing of it in time.
  * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
  * - `message_too_large`: the peer sent a message above the limit.
- * - `message_memory_exceeded`: unfinished messages, and those that wait for a handler, are all that the server may hold.
+ * - `message_memory_exceeded`: unfinished messages, and those that wait for a handler, are all that the server may hold; or
+ *   large headers are.
  * - `malformed_message`: the peer sent bytes that are no ProcessingRequest, or one with more than 10,000 headers or
  *   50,000 fields.
  * - `compressed_message`: the peer sent a message in its `grpc-encoding`, and the server takes none.

@@ -79,6 +79,12 @@ export function headersOf(message: HttpHeaders | HttpTrailers): HeaderIndex | He
   }
 }
 
+/** How many headers or trailers a message has; none of them is made. */
+export function headerCount(message: HttpHeaders | HttpTrailers): number {
+  const headers = headersOf(message);
+  return headers instanceof HeaderIndex ? headers.count : (headers?.headers.length ?? 0);
+}
+
 function accessor(name: Name): PropertyDescriptor {
   return {
     get(this: object): HeaderMap | undefined {

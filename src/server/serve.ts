@@ -66,7 +66,7 @@ export interface ServeOptions {
   readonly maxHeldBodyBytes?: number | undefined;
   /** Most bytes of bodies that one transaction holds, both directions and all handlers together. Default 32 MiB. */
   readonly maxHeldBodyBytesPerStream?: number | undefined;
-  /** Most bytes of headers that transactions hold while their handlers are at work. Default 16 MiB. */
+  /** Most bytes of headers, of 4 KiB or more each, that transactions and their handlers hold. Default 32 MiB. */
   readonly maxHeldHeaderBytes?: number | undefined;
   /** Most bytes of unfinished messages, and of received bytes that wait in paused streams. Default 48 MiB. */
   readonly maxHeldMessageBytes?: number | undefined;

@@ -159,7 +159,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   maxHeldHeaderBytes: {
     ...integer(["maxHeldHeaderBytes"], 1024, 2 ** 40),
-    help: "most bytes of headers that transactions hold while their handlers are at work",
+    help: "most bytes of headers, of 4 KiB or more each, that transactions hold; above it clients get 503",
     fallback: String(DEFAULT_MEMORY_CAPS.headers),
   },
   maxHeldMessageBytes: {

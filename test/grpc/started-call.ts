@@ -1,5 +1,6 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { ProcessCall } from "../../src/grpc/process-call.ts";
+import type { MemoryAccount } from "../../src/memory/memory-account.ts";
 import type { Processor } from "../../src/processor/definition.ts";
 import type { SessionEnd } from "../../src/processor/session-observer.ts";
 import { SessionSet } from "../../src/processor/session-set.ts";
@@ -17,18 +18,28 @@ export interface StartedCall {
   receiveBytes(bytes: Uint8Array): void;
 }
 
+/** How a call is started. */
+interface CallSetup {
+  readonly timeout?: string;
+  readonly maxMessageBytes?: number;
+  /** Further headers of the call. */
+  readonly metadata?: readonly (readonly [name: string, value: string])[];
+  readonly memory?: MemoryAccount;
+}
+
 export function startCall(
   processor: Processor,
-  { timeout, maxMessageBytes = 1 << 20 }: { readonly timeout?: string; readonly maxMessageBytes?: number } = {},
+  { timeout, maxMessageBytes = 1 << 20, metadata = [], memory }: CallSetup = {},
 ): StartedCall {
   const stream = new FakeStream();
   const sessions = new SessionSet();
   const ends: SessionEnd[] = [];
-  const headers = headerList(...(timeout === undefined ? [] : [["grpc-timeout", timeout] as const]));
+  const headers = headerList(...(timeout === undefined ? [] : [["grpc-timeout", timeout] as const]), ...metadata);
   const observer = { message: () => undefined, ended: (end: SessionEnd) => ends.push(end) };
   const call = new ProcessCall(stream, headers, {
     processor,
     maxMessageBytes,
+    memory,
     observer,
     sessions,
     rules: patientRules(processor),

@@ -64,6 +64,23 @@ describe("the configuration of a route", () => {
     expect(asked.mock.calls.slice(before)).toEqual([["x"], ["y"], [undefined]]);
   });
 
+  test("is remembered for texts of 1 MiB together, and not for one that is longer than a quarter of that", () => {
+    const { schema, asked } = counting(() => ({ value: 1 }));
+    const processor = teller("a", schema);
+    asked.mockClear();
+    const text = (name: string, characters: number) => JSON.stringify(name.padEnd(characters, "x"));
+    for (const name of ["a", "b", "c", "d", "e", "f"]) on(processor, text(name, 200_000));
+    expect(asked).toHaveBeenCalledTimes(6);
+    for (const name of ["b", "f"]) on(processor, text(name, 200_000));
+    expect(asked).toHaveBeenCalledTimes(6);
+    on(processor, text("a", 200_000));
+    expect(asked).toHaveBeenCalledTimes(7);
+    for (let count = 0; count < 2; count++) on(processor, text("long", 300_000));
+    expect(asked).toHaveBeenCalledTimes(9);
+    on(processor, text("f", 200_000));
+    expect(asked).toHaveBeenCalledTimes(9);
+  });
+
   test("is remembered for the last 256 texts, so that no flood of them fills the memory", () => {
     const { schema, asked } = counting((value) => ({ value: value ?? 0 }));
     const processor = teller("a", schema);
