@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { printable } from "./printable.ts";
 
 /** Most bytes of lines that wait for a reader: about 4,000 lines. */
-const MAX_WAITING_BYTES = 1 << 20;
+export const MAX_WAITING_BYTES = 1 << 20;
 /** How often a write is tried again while the reader takes nothing. */
 const RETRY_MS = 25;
 /** Longest that the end of the process waits for the reader. */

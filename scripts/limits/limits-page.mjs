@@ -1,0 +1,194 @@
+// The text of docs/limits.md, made of the code: what clients can make the server hold, and every other limit.
+
+/** @typedef {{ readonly flag: string, readonly fallback: string | undefined, readonly help: string, readonly kind: { readonly kind: string } }} Setting */
+/**
+ * What the page is made of. A script takes it from `dist`, the test from `src`.
+ *
+ * @typedef {object} LimitSources
+ * @property {Readonly<Record<string, Setting>>} settings
+ * @property {Readonly<Record<string, number>>} caps Most bytes of each kind of memory by default.
+ * @property {Readonly<Record<string, unknown>>} http2 Defaults of the limits of an HTTP/2 connection.
+ * @property {string} http2Source The text of src/http2/limits.ts, whose doc comments say what each limit is for.
+ * @property {string} deployment The text of deploy/ext.yaml.
+ * @property {number} logBytes Most bytes of log lines that wait.
+ * @property {number} maxBodyBytes `maxBytes` of handlers by default.
+ * @property {number} maxHeaders Most headers of one message.
+ */
+
+const KIB = 1 << 10;
+const MIB = 1 << 20;
+/** What a server without a client needs, and one that has answered a million streams: 75 to 110 MiB (docs/performance.md). */
+const PROCESS_MIB = 110;
+
+/** @type {Readonly<Record<string, { holds: string, setting: string, above: string, costs: string }>>} */
+const KINDS = {
+  bodies: {
+    holds:
+      "bodies that handlers wait for or work on, with their texts and parsed values; memory of decoders and encoders",
+    setting: "maxHeldBodyBytes",
+    above: "503, fault `body_memory_exceeded`",
+    costs: "one transaction",
+  },
+  headers: {
+    holds: "headers of 4 KiB or more, as long as their transaction or one of its handlers runs",
+    setting: "maxHeldHeaderBytes",
+    above: "503, fault `message_memory_exceeded`",
+    costs: "one transaction",
+  },
+  messages: {
+    holds: "unfinished gRPC messages, and messages that wait for a handler",
+    setting: "maxHeldMessageBytes",
+    above: "503 if a handler must see the message, fault `message_memory_exceeded`",
+    costs: "one transaction",
+  },
+  answers: {
+    holds: "answers that wait for their client to read",
+    setting: "maxHeldAnswerBytes",
+    above: "the stream is reset with ENHANCE_YOUR_CALM",
+    costs: "one stream",
+  },
+  debug: {
+    holds: "requests to the debug service, and other Connect and JSON requests",
+    setting: "maxHeldDebugBytes",
+    above: "RESOURCE_EXHAUSTED",
+    costs: "one call",
+  },
+};
+
+/**
+ * The page.
+ *
+ * @param {LimitSources} sources
+ * @returns {string}
+ */
+export function limitsPage(sources) {
+  const { settings, caps, http2, http2Source, deployment, logBytes, maxBodyBytes, maxHeaders } = sources;
+  const [, limitMib = ""] = /limits: \{ memory: (\d+)Mi \}/.exec(deployment) ?? [];
+  const kinds = Object.entries(caps).map(([kind, bytes]) => {
+    const { holds, setting, above, costs } =
+      KINDS[kind] ?? refuse(`src/memory has a kind that is not described: ${kind}`);
+    return [`\`${kind}\``, holds, size(bytes), `\`--${settings[setting]?.flag}\``, above, costs];
+  });
+  const capsMib = Object.values(caps).reduce((sum, bytes) => sum + bytes, 0) / MIB;
+  const sumMib = PROCESS_MIB + capsMib + logBytes / MIB;
+  const left = Number(limitMib) - sumMib;
+  if (!(left > 0)) refuse(`the caps need ${sumMib} MiB, and deploy/ext.yaml allows ${limitMib} MiB`);
+  const sum = [
+    ["the process itself", `${PROCESS_MIB} MiB`],
+    ...Object.entries(caps).map(([kind, bytes]) => [`\`${kind}\``, size(bytes)]),
+    ["log lines that wait for their reader", size(logBytes)],
+    ["**together**", `**${sumMib} MiB**`],
+    ["left for garbage that is not collected yet", `${left} MiB`],
+    ["memory limit in [deploy/ext.yaml](../deploy/ext.yaml)", `${limitMib} MiB`],
+  ];
+  const memorySettings = Object.values(KINDS).map(({ setting }) => setting);
+  const others = Object.entries(settings)
+    .filter(([name, { kind }]) => kind.kind === "integer" && !memorySettings.includes(name))
+    .map(([, { flag, fallback, help }]) => [`\`--${flag}\``, fallback ?? "", help]);
+  const fixed = Object.entries(http2)
+    .filter(([name]) => !isSetting(name, settings))
+    .map(([name, value]) => [`\`${name}\``, shown(name, value), firstSentence(http2Source, name)]);
+  return `# Limits
+
+Everything that a client can make the server hold or do has a limit. This page lists the limits and their defaults.
+\`npm run docs:limits\` writes it from the code, and a test compares it with the code.
+
+## Memory
+
+The server keeps one account of the memory that clients can make it hold, by kind. Bytes are counted before they are kept, and
+until nothing refers to them any more. A request that would exceed a cap is refused; every other request goes on.
+
+${table(["kind", "what is counted", "cap", "setting", "above the cap", "what that costs"], kinds)}
+
+One transaction can hold ${size(Number(settings.maxHeldBodyBytesPerStream?.fallback))} of \`bodies\` (\`--${settings.maxHeldBodyBytesPerStream?.flag}\`). Above that its client
+gets 413 for a request and 500 for a response, fault \`body_too_large\`. One connection can hold no more of \`messages\` and of
+\`answers\` than is still free, so one connection alone cannot use up the cap.
+
+With default settings all of it fits the memory limit of the Deployment:
+
+${table(["what", "memory"], sum)}
+
+If you raise a cap, raise the memory limit by as much. V8 grows its heap to about half of the memory limit before it collects
+all garbage; \`NODE_OPTIONS=--max-old-space-size=256\` in the Deployment sets another size, in MiB.
+
+These metrics have a sample for each \`kind\`: \`ext_proc_memory_held_bytes\`, \`ext_proc_memory_held_bytes_peak\`,
+\`ext_proc_memory_max_bytes\` and \`ext_proc_memory_refusals_total\`. \`ext_proc_log_buffer_bytes\` is the size of the log lines that
+wait. A first alert: \`increase(ext_proc_memory_refusals_total[5m]) > 0\`.
+
+## Settings
+
+Each of these is a flag, a variable and a line of the configuration file ([README](../README.md)).
+
+${table(["setting", "default", "what it limits"], others)}
+
+A handler's own \`maxBytes\` limits one body: ${size(maxBodyBytes)} by default for \`whole\`, \`text\`, \`json\` and \`grpc\`
+([bodies.md](bodies.md)).
+
+## Limits that have no setting
+
+A message has at most ${maxHeaders.toLocaleString("en")} headers. Each HTTP/2 connection has these limits:
+
+${table(["limit", "default", "what it limits"], fixed)}
+`;
+}
+
+/**
+ * True for a limit of HTTP/2 that is a setting too, by its name.
+ *
+ * @param {string} name
+ * @param {LimitSources["settings"]} settings
+ */
+function isSetting(name, settings) {
+  return Object.hasOwn(settings, `http2${name.charAt(0).toUpperCase()}${name.slice(1)}`);
+}
+
+/**
+ * The first sentence of the doc comment of a limit.
+ *
+ * @param {string} source
+ * @param {string} name
+ */
+function firstSentence(source, name) {
+  const comment =
+    new RegExp(`/\\*\\*((?:(?!\\*/)[^])*?)\\*/\\s+readonly ${name}:`).exec(source)?.[1] ??
+    refuse(`${name} has no comment`);
+  const text = comment.replaceAll(/\s*\n\s*\*\s?/g, " ").trim();
+  return (/^.*?\.(?= |$)/.exec(text)?.[0] ?? text).replace(/\.$/, "");
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function shown(name, value) {
+  if (typeof value === "object" && value !== null && "burst" in value && "perSecond" in value)
+    return `${value.burst}, then ${value.perSecond} a second`;
+  return name.endsWith("Bytes") ? size(Number(value)) : String(value);
+}
+
+/** @param {number} bytes */
+function size(bytes) {
+  if (bytes >= MIB && bytes % MIB === 0) return `${bytes / MIB} MiB`;
+  return bytes >= KIB && bytes % KIB === 0 ? `${bytes / KIB} KiB` : `${bytes} bytes`;
+}
+
+/**
+ * A table in Markdown whose columns are aligned.
+ *
+ * @param {readonly string[]} head
+ * @param {readonly (readonly string[])[]} rows
+ */
+function table(head, rows) {
+  const widths = head.map((cell, at) => Math.max(cell.length, ...rows.map((row) => (row[at] ?? "").length)));
+  const line = (/** @type {readonly string[]} */ cells) =>
+    `| ${widths.map((width, at) => (cells[at] ?? "").padEnd(width)).join(" | ")} |`;
+  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
+}
+
+/**
+ * @param {string} problem
+ * @returns {never}
+ */
+function refuse(problem) {
+  throw new Error(problem);
+}
