@@ -5,6 +5,8 @@ export interface ByteQueueOptions {
   readonly full: () => void;
   /** Called when there is room again. */
   readonly room: () => void;
+  /** Called for each chunk that the iteration hands over. */
+  readonly handedOver?: () => void;
 }
 
 /** Bytes that are pushed in on one side and iterated over on the other, once. */
@@ -15,6 +17,8 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
   #isFull = false;
   #ended = false;
   #error: Error | undefined;
+  /** The error is ours, and the end is still to come. */
+  #isRefused = false;
   #wake: (() => void) | undefined;
 
   constructor(options: ByteQueueOptions) {
@@ -40,7 +44,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
 
   /** Drops what is left, and resolves where it ends. */
   async discard(): Promise<void> {
-    while (!this.#ended && this.#error === undefined) {
+    while (!this.#ended && (this.#error === undefined || this.#isRefused)) {
       this.#drop();
       await this.#change();
     }
@@ -49,8 +53,15 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
 
   /** What is left is void: the iteration fails. */
   fail(error: Error): void {
+    this.#isRefused = false;
     this.#error = error;
     this.#wake?.();
+  }
+
+  /** The same, while more is still pushed: discard() waits for its end. */
+  refuse(error: Error): void {
+    this.fail(error);
+    this.#isRefused = true;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
@@ -59,6 +70,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
         this.#took(chunk.length);
+        this.#options.handedOver?.();
         yield chunk;
       } else if (this.#ended) {
         return;

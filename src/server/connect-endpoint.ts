@@ -1,5 +1,6 @@
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import type { Processor } from "../processor/definition.ts";
 import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
 import { HTTP_SERVICE_PATH, type HttpHandler, httpServiceHandler } from "../services/http-service.ts";
@@ -20,12 +21,15 @@ export interface EndpointOptions extends ExtProcRoutesOptions {
   readonly maxMessageBytes: number;
   /** Counts parts that could not be loaded. */
   readonly loadFailures: LoadFailures;
+  /** Counts what calls over HTTP/1.1 keep of their requests; those over HTTP/2 count with their stream. */
+  readonly memory: { readonly messages: MemoryShare };
 }
 
 interface ServiceAccess {
   readonly access: DebugAccess;
   readonly log: Logger;
   readonly loadFailures: LoadFailures;
+  readonly memory: EndpointOptions["memory"];
   /** What is no service of Connect's, by its path. */
   readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
@@ -45,7 +49,8 @@ export function mainEndpoint(processor: Processor, options: EndpointOptions, log
   const pages: [string, HttpHandler][] = options.httpService
     ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, options)]]
     : [];
-  return connectEndpoint(routes, { access, log, loadFailures: options.loadFailures, pages });
+  const { loadFailures, memory } = options;
+  return connectEndpoint(routes, { access, log, loadFailures, memory, pages });
 }
 
 /** The admin listener's: debugging, unless it is off. */
@@ -55,11 +60,9 @@ export function adminEndpoint(
   log: Logger,
 ): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: true };
-  return connectEndpoint(options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate }), {
-    access,
-    log,
-    loadFailures: options.loadFailures,
-  });
+  const { loadFailures, memory } = options;
+  const routes = options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate });
+  return connectEndpoint(routes, { access, log, loadFailures, memory });
 }
 
 /**
@@ -69,7 +72,7 @@ export function adminEndpoint(
  */
 function connectEndpoint(
   routes: (router: ConnectRouter) => void,
-  { access, log, loadFailures, pages = [] }: ServiceAccess,
+  { access, log, loadFailures, memory, pages = [] }: ServiceAccess,
 ): Endpoint {
   // A client can make its calls fail as often as it likes.
   const limitedLog = limitLines(log);
@@ -90,7 +93,7 @@ function connectEndpoint(
         return;
       }
       void overHttp1.load().then(
-        ({ connectOverHttp1 }) => connectOverHttp1(handler, limitedLog)(request, response),
+        ({ connectOverHttp1 }) => connectOverHttp1(handler, { log: limitedLog, ...memory })(request, response),
         () => NOT_LOADED.http1(request, response),
       );
     },

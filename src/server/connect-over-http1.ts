@@ -1,16 +1,32 @@
+import type { IncomingMessage } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { FairShare } from "../memory/fair-share.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 import { discardRest, type Http1Handler, pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
+import { noRoomError, RequestBytes } from "./request-bytes.ts";
+
+/** What the calls of a server share. */
+export interface Http1CallOptions {
+  readonly log: Logger;
+  /** Counts what calls keep of their requests. */
+  readonly messages: MemoryShare;
+}
 
 /** Serves one call of Connect over HTTP/1.1. */
-export function connectOverHttp1(handler: HttpHandler, log: Logger): Http1Handler {
+export function connectOverHttp1(handler: HttpHandler, { log, messages }: Http1CallOptions): Http1Handler {
   return (request, response) => {
+    // A connection has one request at a time, so the share of the call is that of the connection.
+    const share = new FairShare(messages);
+    const bytes = new RequestBytes(
+      { holdReceived: (count) => share.take(count), releaseReceived: (count) => share.give(count) },
+      handler,
+    );
     nameUsableAuthority(request);
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
-    // Connect's own iteration destroys a request that it does not read to its end, and with it the answer.
-    handler({ ...call, body: request.iterator({ destroyOnReturn: false }) })
+    handler({ ...call, body: counted(request, bytes) })
       .then(async (answer) => {
         if (handler.method.methodKind === "unary") await discardRest(request);
         else response.once("finish", () => request.resume());
@@ -22,8 +38,18 @@ export function connectOverHttp1(handler: HttpHandler, log: Logger): Http1Handle
         const { code } = ConnectError.from(cause);
         if (!isGone) log.error({ path: pathOf(request.url ?? ""), code: Code[code] }, "a call failed in the transport");
         response.destroy();
-      });
+      })
+      .finally(() => bytes.release());
   };
+}
+
+/** Connect's own iteration destroys a request that it does not read to its end, and with it the answer. */
+async function* counted(request: IncomingMessage, bytes: RequestBytes): AsyncGenerator<Uint8Array> {
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    if (!bytes.receive(chunk)) throw noRoomError();
+    bytes.handedOver();
+    yield chunk;
+  }
 }
 
 /** A host is data of the peer and may be missing. Connect makes a URL of it, and throws where that fails. */

@@ -7,6 +7,7 @@ import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
+import { noRoomError, RequestBytes } from "./request-bytes.ts";
 import { describeThrown } from "./thrown.ts";
 
 /** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
@@ -29,25 +30,46 @@ class ConnectCall implements StreamHandler {
   readonly #stream: Http2Stream;
   readonly #abort = new AbortController();
   readonly #body: ByteQueue;
+  readonly #bytes: RequestBytes;
   #wake: (() => void) | undefined;
   #release: (() => void) | undefined;
   #isReset = false;
+  /** There was no room for the request. */
+  #isRefused = false;
+  /** The handler has answered, and needs no more of the request. */
+  #isDiscarding = false;
   #isSettled = false;
 
   constructor(stream: Http2Stream, headers: HeaderList, call: { readonly handler: HttpHandler; readonly log: Logger }) {
     this.#stream = stream;
+    const bytes = new RequestBytes(stream, call.handler);
+    this.#bytes = bytes;
     this.#body = new ByteQueue({
       maxWaitingBytes: MAX_WAITING_BYTES,
       full: () => stream.pause(),
       room: () => stream.resume(),
+      handedOver: () => bytes.handedOver(),
     });
-    stream.beginWork();
+    // The handler runs, and still a reset before its answer is charged: only Envoy's own calls end so every day.
     void this.#run(headers, call);
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#isRefused || this.#isDiscarding) return;
     // Copied: the socket's buffer lives only as long as this call.
-    this.#body.push(Uint8Array.from(bytes.subarray(start, end)));
+    const chunk = Uint8Array.from(bytes.subarray(start, end));
+    if (this.#bytes.receive(chunk)) {
+      this.#body.push(chunk);
+      return;
+    }
+    // Unlike a reset this can be answered, and the rest of the request may still come.
+    this.#isRefused = true;
+    this.#body.refuse(noRoomError());
+    this.#bytes.release();
+  }
+
+  isMidMessage(): boolean {
+    return this.#bytes.isMidMessage;
   }
 
   onEnd(): void {
@@ -83,18 +105,27 @@ class ConnectCall implements StreamHandler {
         signal: this.#abort.signal,
       });
       // An answer before the end of the request makes peers break off, and curl lose the answer.
-      if (handler.method.methodKind === "unary") await this.#body.discard();
+      if (handler.method.methodKind === "unary") await this.#discardRest();
       await this.#answer(answer);
     } catch (cause) {
       if (!this.#isReset) {
-        const status = Code[ConnectError.from(cause).code];
-        log.error({ path: pathOf(headers.path), status, ...describeThrown(cause) }, "a call failed in the transport");
-        this.#stream.reset(INTERNAL_ERROR);
+        if (!this.#isRefused) {
+          const status = Code[ConnectError.from(cause).code];
+          log.error({ path: pathOf(headers.path), status, ...describeThrown(cause) }, "a call failed in the transport");
+        }
+        this.#stream.reset(this.#isRefused ? ENHANCE_YOUR_CALM : INTERNAL_ERROR);
       }
     } finally {
       this.#isSettled = true;
+      this.#bytes.release();
       this.#release?.();
     }
+  }
+
+  #discardRest(): Promise<void> {
+    this.#isDiscarding = true;
+    this.#bytes.release();
+    return this.#body.discard();
   }
 
   async #answer({ status, header, body, trailer }: ConnectAnswer): Promise<void> {

@@ -1,3 +1,4 @@
+import { ENHANCE_YOUR_CALM } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import { type Endpoint, pagesEndpoint } from "./endpoint.ts";
@@ -43,11 +44,14 @@ export function deferredEndpoint<Name extends string>(
 
 /** Keeps what a stream receives, one window of it at most, until its handler is there. */
 class WaitingStream implements StreamHandler {
+  readonly #stream: Http2Stream;
   readonly #events: ((handler: StreamHandler) => void)[] = [];
+  #keptBytes = 0;
   #handler: StreamHandler | undefined;
   #isReset = false;
 
   constructor(stream: Http2Stream, accepting: Promise<() => StreamHandler>) {
+    this.#stream = stream;
     stream.pause();
     void accepting.then((accept) => {
       if (this.#isReset) return;
@@ -55,6 +59,7 @@ class WaitingStream implements StreamHandler {
       stream.resume();
       const handler = accept();
       this.#handler = handler;
+      stream.releaseReceived(this.#keptBytes);
       for (const event of this.#events.splice(0)) event(handler);
     });
   }
@@ -64,6 +69,13 @@ class WaitingStream implements StreamHandler {
       this.#handler.onData(bytes, start, end);
       return;
     }
+    if (!this.#stream.holdReceived(end - start)) {
+      this.#isReset = true;
+      this.#events.length = 0;
+      this.#stream.reset(ENHANCE_YOUR_CALM);
+      return;
+    }
+    this.#keptBytes += end - start;
     // Copied: the socket's buffer lives only as long as this call.
     const copy = Buffer.from(bytes.subarray(start, end));
     this.#events.push((handler) => handler.onData(copy, 0, copy.length));
@@ -82,5 +94,9 @@ class WaitingStream implements StreamHandler {
 
   onWritable(): void {
     this.#handler?.onWritable?.();
+  }
+
+  isMidMessage(): boolean {
+    return this.#handler?.isMidMessage?.() ?? false;
   }
 }

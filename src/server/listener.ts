@@ -81,7 +81,10 @@ export class Listener {
       findIdle: () => this.#idleConnection(),
       onFailure: options.onConnectionFailure,
     });
-    this.http1 = new Http1Server(endpoint.http1, { onFailure: (reason) => this.#connections.failed(reason) });
+    this.http1 = new Http1Server(endpoint.http1, {
+      answers: memory?.answers,
+      onFailure: (reason) => this.#connections.failed(reason),
+    });
     const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });
     const { maxHeaderListBytes } = limits;
     this.http2 = new Http2Connections({

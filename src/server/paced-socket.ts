@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import type { FairShare } from "../memory/fair-share.ts";
 import type { RequestTurns } from "./request-turns.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -8,6 +9,8 @@ const NOTHING = Buffer.alloc(0);
 /** What a {@link PacedSocket} needs. */
 export interface PacedSocketOptions {
   readonly turns: RequestTurns;
+  /** Counts answers that wait for the kernel. A connection whose answers find no room is closed. */
+  readonly answers: FairShare;
   /** Called for each request that arrived while another request of its connection was under way. */
   readonly onDelayed: () => void;
 }
@@ -110,17 +113,21 @@ export class PacedSocket extends Duplex {
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.#socket.write(chunk, encoding, callback);
+    const sent = this.#count(Buffer.byteLength(chunk, encoding), callback);
+    if (sent !== undefined) this.#socket.write(chunk, encoding, sent);
   }
 
   override _writev(
     chunks: { readonly chunk: Buffer | string; readonly encoding: BufferEncoding }[],
     callback: (error?: Error | null) => void,
   ): void {
+    const bytes = chunks.reduce((sum, { chunk, encoding }) => sum + Buffer.byteLength(chunk, encoding), 0);
+    const sent = this.#count(bytes, callback);
+    if (sent === undefined) return;
     this.#socket.cork();
     for (const [at, { chunk, encoding }] of chunks.entries()) {
       if (at < chunks.length - 1) this.#socket.write(chunk, encoding);
-      else this.#socket.write(chunk, encoding, callback);
+      else this.#socket.write(chunk, encoding, sent);
     }
     this.#socket.uncork();
   }
@@ -133,6 +140,18 @@ export class PacedSocket extends Duplex {
     this.#rest = NOTHING;
     this.#socket.destroy();
     callback(error);
+  }
+
+  /** Counts bytes until the kernel has taken them; undefined: there is no room, and the connection is over. */
+  #count(bytes: number, callback: (error?: Error | null) => void): ((error?: Error | null) => void) | undefined {
+    if (!this.#options.answers.take(bytes)) {
+      callback(new Error("the answer finds no room"));
+      return undefined;
+    }
+    return (error) => {
+      this.#options.answers.give(bytes);
+      callback(error);
+    };
   }
 
   #receive(chunk: Buffer): void {

@@ -1,0 +1,149 @@
+import { once } from "node:events";
+import { describe, expect, test } from "vitest";
+import { hello } from "../../src/builtin/hello.ts";
+import { RequestBytes } from "../../src/server/request-bytes.ts";
+import type { HttpHandler } from "../../src/services/http-service.ts";
+import { grpcFrame } from "../grpc/framing.ts";
+import { data, END_STREAM, type Field, headers, rstStream } from "../http2/raw-frames.ts";
+import { connectRaw } from "../http2/test-server.ts";
+import { bounded, fc } from "../property/seed.ts";
+import { tcp, untilClosed } from "../wire/tcp.ts";
+import { type StartedServer, serverForTest } from "./start-server.ts";
+
+const CHECK = "/grpc.health.v1.Health/Check";
+const HELD = 'ext_proc_memory_held_bytes{kind="messages"}';
+const REFUSALS = 'ext_proc_memory_refusals_total{kind="messages"}';
+
+function post(contentType = "application/json"): Field[] {
+  return [
+    [":method", "POST"],
+    [":scheme", "http"],
+    [":path", CHECK],
+    [":authority", "a"],
+    ["content-type", contentType],
+  ];
+}
+
+/** Waits until the server counts so many bytes. */
+async function holds({ metric }: StartedServer, bytes: number): Promise<void> {
+  await expect.poll(() => metric(HELD), { timeout: 10_000 }).toBe(bytes);
+}
+
+function counting(methodKind: HttpHandler["method"]["methodKind"], maxBytes = Number.POSITIVE_INFINITY) {
+  const room = {
+    heldBytes: 0,
+    holdReceived(bytes: number) {
+      if (this.heldBytes + bytes > maxBytes) return false;
+      this.heldBytes += bytes;
+      return true;
+    },
+    releaseReceived(bytes: number) {
+      this.heldBytes -= bytes;
+    },
+  };
+  return { room, bytes: new RequestBytes(room, { method: { methodKind } } as HttpHandler) };
+}
+
+describe("RequestBytes", () => {
+  test.each(["unary", "server_streaming"] as const)("counts all of one request message until release(): %s", (kind) => {
+    const { room, bytes } = counting(kind);
+    bytes.receive(Buffer.alloc(10));
+    bytes.handedOver();
+    bytes.receive(Buffer.alloc(20));
+    expect([room.heldBytes, bytes.isMidMessage]).toEqual([30, true]);
+    bytes.release();
+    bytes.release();
+    expect(room.heldBytes).toBe(0);
+  });
+
+  test("counts messages of a stream until they have been handed over, wherever they are cut", () => {
+    const messages = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
+    const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(messages, cuts, fc.boolean(), (lengths, sizes, isLate) => {
+        const { room, bytes } = counting("bidi_streaming");
+        const body = Buffer.concat(lengths.map((length) => grpcFrame(Buffer.alloc(length))));
+        let chunks = 0;
+        for (let at = 0; at < body.length; chunks++) {
+          const size = sizes[chunks % sizes.length] ?? 1;
+          bytes.receive(body.subarray(at, at + size));
+          at = Math.min(at + size, body.length);
+          if (isLate) continue;
+          bytes.handedOver();
+          const ends = lengths.map((_, n) => lengths.slice(0, n + 1).reduce((sum, length) => sum + length + 5, 0));
+          const complete = Math.max(0, ...ends.filter((end) => end <= at));
+          expect([room.heldBytes, bytes.isMidMessage]).toEqual([at - complete, at > complete]);
+        }
+        if (isLate) expect(room.heldBytes).toBe(body.length);
+        if (isLate) for (; chunks > 0; chunks--) bytes.handedOver();
+        expect(room.heldBytes).toBe(0);
+      }),
+      bounded(300),
+    );
+  });
+});
+
+describe("half a request of a Connect call", () => {
+  test("over HTTP/2 is counted, and its stream is reset if no more of it comes", async () => {
+    const started = await serverForTest(hello, { http2: { messageStallTimeoutMs: 1000 } });
+    await holds(started, 0);
+    const client = await connectRaw(started.port);
+    await client.handshake();
+    client.send(headers(1, post()), data(1, " ".repeat(16_000)));
+    await holds(started, 16_000);
+    expect(await client.resetCode(1)).toBe(8);
+    await holds(started, 0);
+    expect(await started.metric('ext_proc_http2_streams_shed_total{listener="main",reason="message_stalled"}')).toBe(1);
+    client.socket.destroy();
+  });
+
+  test("over HTTP/2 is refused with RESOURCE_EXHAUSTED if there is no room for it", async () => {
+    const started = await serverForTest(hello, { maxHeldMessageBytes: 100_000 });
+    const client = await connectRaw(started.port);
+    await client.handshake();
+    client.send(headers(1, post()));
+    for (let n = 0; n < 10; n++) client.send(data(1, " ".repeat(10_000), n === 9 ? END_STREAM : 0));
+    await client.ended(1);
+    expect(client.body(1).toString()).toContain('"code":"resource_exhausted"');
+    expect(await started.metric(REFUSALS)).toBe(1);
+    await holds(started, 0);
+    client.socket.destroy();
+  });
+
+  test("over HTTP/1.1 is counted, and refused with 429 if there is no room for it", async () => {
+    const started = await serverForTest(hello, { maxHeldMessageBytes: 100_000 });
+    const head = `POST ${CHECK} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n`;
+    const half = await tcp(started.port);
+    half.write(`${head}content-length: 90000\r\n\r\n${" ".repeat(20_000)}`);
+    await holds(started, 20_000);
+    const large = await tcp(started.port);
+    const said = untilClosed(large);
+    large.write(`${head}connection: close\r\ncontent-length: 90000\r\n\r\n${" ".repeat(90_000)}`);
+    expect(await said).toMatch(/^HTTP\/1\.1 429 .*"code":"resource_exhausted"/s);
+    await holds(started, 20_000);
+    half.destroy();
+    await holds(started, 0);
+  });
+});
+
+test("Connect calls that are reset before their answer end the connection, as those of gRPC do", async () => {
+  const started = await serverForTest(hello);
+  const client = await connectRaw(started.port);
+  await client.handshake();
+  for (let n = 0; n < 120; n++) {
+    const ids = Array.from({ length: 100 }, (_, k) => 2 * (100 * n + k) + 1);
+    client.send(...ids.flatMap((id) => [headers(id, post()), data(id, "{}", END_STREAM), rstStream(id)]));
+  }
+  const { code, debug } = await client.goaway();
+  expect([code, debug]).toEqual([11, "reset_flood"]);
+  client.socket.destroy();
+});
+
+test("an answer over HTTP/1.1 that its client does not read is counted, and closes the connection if there is no room", async () => {
+  const started = await serverForTest(hello, { maxHeldAnswerBytes: 20_000 });
+  const socket = await tcp(started.statusPort);
+  socket.write("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+  await once(socket, "close");
+  const probe = await fetch(`http://127.0.0.1:${started.statusPort}/readyz`);
+  expect(probe.status).toBe(200);
+});
