@@ -34,8 +34,9 @@ export interface ProcessCallOptions extends SharedSessionOptions {
 
 /** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
 const MAX_WAITING_MESSAGES = 16;
-/** What a message that waits costs beside its bytes: the objects that it was read into. */
-const WAITING_MESSAGE_BYTES = 1024;
+/** What a message that waits costs beside its bytes, and for each byte that is not of a body: the objects read from it. */
+const WAITING_MESSAGE_BYTES = 512;
+const WAITING_BYTE_BYTES = 32;
 /**
  * Headers from this size on are counted while they are kept. Those of most requests are smaller, and cost no more than the
  * stream itself.
@@ -97,7 +98,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     }
     if (bytes.length >= LARGE_HEADERS_BYTES && !this.#holdHeadersOf(request, bytes.length)) return false;
     const isSpent = this.#session.receive(request);
-    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, request.request.case);
+    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, request);
     return isSpent;
   }
 
@@ -113,7 +114,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     if (phase === "requestBody" || phase === "responseBody")
       markUnread(value, problem === "no_room" ? noRoom(length, phase) : tooLarge(length, this.#maxMessageBytes, phase));
     this.#session.receive(request);
-    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, phase);
+    if (this.#session.backlog > 0) this.#holdWaiting(bytes.length, request);
   }
 
   onUnreadable(problem: FramingProblem): void {
@@ -212,12 +213,13 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   /** Counts the message that came last, if it waits for a handler. */
-  #holdWaiting(bytes: number, phase: Phase | undefined): void {
+  #holdWaiting(bytes: number, { request: { case: phase, value } }: ProcessingRequest): void {
     const { backlog } = this.#session;
     this.#releaseWaiting(backlog);
     this.#waiting ??= [];
     if (this.#waiting.length < backlog) {
-      const counted = bytes + WAITING_MESSAGE_BYTES;
+      const bodyBytes = phase === "requestBody" || phase === "responseBody" ? value.body.length : 0;
+      const counted = bytes + (bytes - bodyBytes) * WAITING_BYTE_BYTES + WAITING_MESSAGE_BYTES;
       if (!this.#stream.holdReceived(counted)) {
         this.#session.fail(noRoom(bytes, phase));
         return;

@@ -8,7 +8,8 @@ import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
  *
  * Memory that grows with what a peer sends, or does not read, counts in the memory account (Http2Memory): received bytes
  * that the application holds, and answers that wait. Beside it a connection holds at most maxHeaderListBytes of a header
- * block under way, one frame, 32 KiB of output and 8 KiB for each stream; test/http2/connection-memory.test.ts measures it.
+ * block under way, one frame, 32 KiB of output and 8 KiB for each stream (32 KiB for each Connect call);
+ * test/wire/connection-memory.test.ts measures it.
  */
 export interface Http2Limits {
   /**

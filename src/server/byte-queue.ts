@@ -6,7 +6,7 @@ export interface ByteQueueOptions {
   /** Called when there is room again. */
   readonly room: () => void;
   /** Called for each chunk that the iteration hands over. */
-  readonly handedOver?: () => void;
+  readonly handedOver?: (bytes: number) => void;
 }
 
 /** Bytes that are pushed in on one side and iterated over on the other, once. */
@@ -70,7 +70,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
         this.#took(chunk.length);
-        this.#options.handedOver?.();
+        this.#options.handedOver?.(chunk.length);
         yield chunk;
       } else if (this.#ended) {
         return;

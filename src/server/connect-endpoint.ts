@@ -30,6 +30,7 @@ interface ServiceAccess {
   readonly log: Logger;
   readonly loadFailures: LoadFailures;
   readonly memory: EndpointOptions["memory"];
+  readonly maxMessageBytes: number;
   /** What is no service of Connect's, by its path. */
   readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
@@ -49,8 +50,7 @@ export function mainEndpoint(processor: Processor, options: EndpointOptions, log
   const pages: [string, HttpHandler][] = options.httpService
     ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, options)]]
     : [];
-  const { loadFailures, memory } = options;
-  return connectEndpoint(routes, { access, log, loadFailures, memory, pages });
+  return connectEndpoint(routes, { ...options, access, log, pages });
 }
 
 /** The admin listener's: debugging, unless it is off. */
@@ -60,9 +60,8 @@ export function adminEndpoint(
   log: Logger,
 ): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: true };
-  const { loadFailures, memory } = options;
   const routes = options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate });
-  return connectEndpoint(routes, { access, log, loadFailures, memory });
+  return connectEndpoint(routes, { ...options, access, log });
 }
 
 /**
@@ -72,10 +71,10 @@ export function adminEndpoint(
  */
 function connectEndpoint(
   routes: (router: ConnectRouter) => void,
-  { access, log, loadFailures, memory, pages = [] }: ServiceAccess,
+  { access, log, loadFailures, memory, maxMessageBytes, pages = [] }: ServiceAccess,
 ): Endpoint {
   // A client can make its calls fail as often as it likes.
-  const limitedLog = limitLines(log);
+  const calls = { log: limitLines(log), maxMessageBytes };
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
   const services = router.handlers.map((handler): [string, HttpHandler] => {
@@ -93,13 +92,13 @@ function connectEndpoint(
         return;
       }
       void overHttp1.load().then(
-        ({ connectOverHttp1 }) => connectOverHttp1(handler, { log: limitedLog, ...memory })(request, response),
+        ({ connectOverHttp1 }) => connectOverHttp1(handler, { ...calls, messages: memory.messages })(request, response),
         () => NOT_LOADED.http1(request, response),
       );
     },
     http2(stream, headers) {
       const handler = handlers.get(pathOf(headers.path));
-      if (handler !== undefined) return connectOverHttp2(handler, limitedLog)(stream, headers);
+      if (handler !== undefined) return connectOverHttp2(handler, calls)(stream, headers);
       return NOT_FOUND.http2(stream, headers);
     },
   };

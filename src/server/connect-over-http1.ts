@@ -11,21 +11,29 @@ import { noRoomError, RequestBytes } from "./request-bytes.ts";
 /** What the calls of a server share. */
 export interface Http1CallOptions {
   readonly log: Logger;
+  readonly maxMessageBytes: number;
   /** Counts what calls keep of their requests. */
   readonly messages: MemoryShare;
 }
 
 /** Serves one call of Connect over HTTP/1.1. */
-export function connectOverHttp1(handler: HttpHandler, { log, messages }: Http1CallOptions): Http1Handler {
+export function connectOverHttp1(
+  handler: HttpHandler,
+  { log, maxMessageBytes, messages }: Http1CallOptions,
+): Http1Handler {
   return (request, response) => {
     // A connection has one request at a time, so the share of the call is that of the connection.
     const share = new FairShare(messages);
-    const bytes = new RequestBytes(
-      { holdReceived: (count) => share.take(count), releaseReceived: (count) => share.give(count) },
-      handler,
-    );
+    const bytes = new RequestBytes({
+      room: { holdReceived: (count) => share.take(count), releaseReceived: (count) => share.give(count) },
+      method: handler.method,
+      contentType: request.headers["content-type"] ?? "",
+      maxMessageBytes,
+    });
     nameUsableAuthority(request);
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
+    // Connect reserves as much memory as the length promises, and Node makes sure that it is true.
+    call.header.delete("content-length");
     handler({ ...call, body: counted(request, bytes) })
       .then(async (answer) => {
         if (handler.method.methodKind === "unary") await discardRest(request);
@@ -46,8 +54,16 @@ export function connectOverHttp1(handler: HttpHandler, { log, messages }: Http1C
 /** Connect's own iteration destroys a request that it does not read to its end, and with it the answer. */
 async function* counted(request: IncomingMessage, bytes: RequestBytes): AsyncGenerator<Uint8Array> {
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    if (!bytes.receive(chunk)) throw noRoomError();
-    bytes.handedOver();
+    const whole = bytes.receive(chunk);
+    if (whole === undefined) throw noRoomError();
+    yield* handedOver(whole, bytes);
+  }
+  yield* handedOver(bytes.end(), bytes);
+}
+
+function* handedOver(chunks: readonly Uint8Array[], bytes: RequestBytes): Generator<Uint8Array> {
+  for (const chunk of chunks) {
+    bytes.handedOver(chunk.length);
     yield chunk;
   }
 }

@@ -20,9 +20,19 @@ const RESET_CODES: ReadonlyMap<number, Code> = new Map([
   [ENHANCE_YOUR_CALM, Code.ResourceExhausted],
 ]);
 
+/** What the calls of a server share. */
+export interface Http2CallOptions {
+  readonly log: Logger;
+  readonly maxMessageBytes: number;
+}
+
 /** Serves one call of Connect over our HTTP/2: unary and streaming; gRPC, gRPC-Web and Connect. */
-export function connectOverHttp2(handler: HttpHandler, log: Logger): AcceptStream {
-  return (stream, headers) => new ConnectCall(stream, headers, { handler, log });
+export function connectOverHttp2(handler: HttpHandler, options: Http2CallOptions): AcceptStream {
+  return (stream, headers) => new ConnectCall(stream, headers, { handler, ...options });
+}
+
+interface ServedCall extends Http2CallOptions {
+  readonly handler: HttpHandler;
 }
 
 /** One call of a handler of Connect's. */
@@ -40,15 +50,17 @@ class ConnectCall implements StreamHandler {
   #isDiscarding = false;
   #isSettled = false;
 
-  constructor(stream: Http2Stream, headers: HeaderList, call: { readonly handler: HttpHandler; readonly log: Logger }) {
+  constructor(stream: Http2Stream, headers: HeaderList, call: ServedCall) {
     this.#stream = stream;
-    const bytes = new RequestBytes(stream, call.handler);
+    const { method } = call.handler;
+    const contentType = headers.get("content-type") ?? "";
+    const bytes = new RequestBytes({ room: stream, method, contentType, maxMessageBytes: call.maxMessageBytes });
     this.#bytes = bytes;
     this.#body = new ByteQueue({
       maxWaitingBytes: MAX_WAITING_BYTES,
       full: () => stream.pause(),
       room: () => stream.resume(),
-      handedOver: () => bytes.handedOver(),
+      handedOver: (count) => bytes.handedOver(count),
     });
     // The handler runs, and still a reset before its answer is charged: only Envoy's own calls end so every day.
     void this.#run(headers, call);
@@ -57,9 +69,9 @@ class ConnectCall implements StreamHandler {
   onData(bytes: Buffer, start: number, end: number): void {
     if (this.#isRefused || this.#isDiscarding) return;
     // Copied: the socket's buffer lives only as long as this call.
-    const chunk = Uint8Array.from(bytes.subarray(start, end));
-    if (this.#bytes.receive(chunk)) {
-      this.#body.push(chunk);
+    const whole = this.#bytes.receive(Uint8Array.from(bytes.subarray(start, end)));
+    if (whole !== undefined) {
+      for (const chunk of whole) this.#body.push(chunk);
       return;
     }
     // Unlike a reset this can be answered, and the rest of the request may still come.
@@ -73,6 +85,7 @@ class ConnectCall implements StreamHandler {
   }
 
   onEnd(): void {
+    for (const chunk of this.#bytes.end()) this.#body.push(chunk);
     this.#body.end();
   }
 
@@ -91,10 +104,7 @@ class ConnectCall implements StreamHandler {
     this.#wake = undefined;
   }
 
-  async #run(
-    headers: HeaderList,
-    { handler, log }: { readonly handler: HttpHandler; readonly log: Logger },
-  ): Promise<void> {
+  async #run(headers: HeaderList, { handler, log }: ServedCall): Promise<void> {
     try {
       const answer = await handler({
         httpVersion: "2.0",
@@ -164,6 +174,8 @@ function urlOf({ authority, path }: HeaderList): string {
 
 function webHeaders(list: HeaderList): Headers {
   const headers = new Headers();
-  for (const { name, value } of list.fields) if (!name.startsWith(":")) headers.append(name, value);
+  // Connect reserves as much memory as the length promises, and HTTP/2 has made sure that it is true.
+  for (const { name, value } of list.fields)
+    if (!name.startsWith(":") && name !== "content-length") headers.append(name, value);
   return headers;
 }

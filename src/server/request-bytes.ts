@@ -3,89 +3,130 @@ import type { ReceivedBytes } from "../grpc/message-reader.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 
 const PREFIX_BYTES = 5;
+/** Media types whose bodies are messages with a prefix; every other body is one message. */
+const ENVELOPED = /^application\/(?:grpc|connect\+)/;
+const NOTHING: readonly Uint8Array[] = [];
 
 /** What a call gets whose request finds no room. */
 export function noRoomError(): ConnectError {
   return new ConnectError("the request finds no room: --max-held-message-bytes", Code.ResourceExhausted);
 }
 
+/** What is known of a request when it begins. */
+export interface RequestBytesOptions {
+  /** Counts what is kept. */
+  readonly room: ReceivedBytes;
+  readonly method: HttpHandler["method"];
+  readonly contentType: string;
+  /** A longer message is handed over as it comes, for Connect to refuse it. */
+  readonly maxMessageBytes: number;
+}
+
 /**
- * Counts the bytes of a request that Connect and its handler keep. A call with one request message keeps all of it until the
- * call is over. A call with a stream of messages keeps a message until all of it has been handed over: gRPC, gRPC-Web and
- * Connect cut such a stream alike, by a flag and four bytes of length (gRPC over HTTP/2, "Length-Prefixed-Message").
+ * Keeps the bytes of a request until they are whole messages, and counts what it and the handler keep. Connect itself
+ * reserves the memory for a message as soon as its length is promised.
+ *
+ * gRPC, gRPC-Web and Connect cut a stream of messages alike, by a flag and four bytes of length (gRPC over HTTP/2,
+ * "Length-Prefixed-Message"). A message of a stream counts until it is handed over, a single one until the call is over.
  */
 export class RequestBytes {
-  readonly #room: ReceivedBytes;
+  readonly #options: RequestBytesOptions;
   readonly #isStream: boolean;
+  readonly #isEnveloped: boolean;
   #heldBytes = 0;
-  /** How far the current message has come: bytes of its prefix, what the prefix says so far, and bytes still to come. */
+  /** What has come of the current message. */
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  /** How much of its prefix has come, and what that says so far. */
   #prefixHave = 0;
   #length = 0;
-  #left = 0;
-  /** Bytes received since the last message was complete. */
-  #unfinishedBytes = 0;
-  /** For each chunk that was not handed over: the bytes of messages that are complete with it. */
-  readonly #completeBytes: number[] = [];
+  /** A message is too long: Connect refuses it and keeps nothing. */
+  #isTooLong = false;
 
-  constructor(room: ReceivedBytes, { method }: HttpHandler) {
-    this.#room = room;
-    this.#isStream = method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
+  constructor(options: RequestBytesOptions) {
+    const { methodKind } = options.method;
+    this.#options = options;
+    this.#isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+    this.#isEnveloped = ENVELOPED.test(options.contentType);
   }
 
   /** The client has sent half a message. Always true for a single message: the end of the request is its end. */
   get isMidMessage(): boolean {
-    return !this.#isStream || this.#unfinishedBytes > 0;
+    return !this.#isStream || this.#pendingBytes > 0;
   }
 
-  /** Counts a chunk; false: there is no room for it. */
-  receive(chunk: Uint8Array): boolean {
-    if (!this.#room.holdReceived(chunk.length)) return false;
+  /** Takes a chunk and gives what can be handed over: whole messages. Undefined: there is no room for the chunk. */
+  receive(chunk: Uint8Array): readonly Uint8Array[] | undefined {
+    if (this.#isTooLong) return [chunk];
+    if (!this.#options.room.holdReceived(chunk.length)) return undefined;
     this.#heldBytes += chunk.length;
-    if (this.#isStream) this.#completeBytes.push(this.#cut(chunk));
-    return true;
+    const end = this.#isEnveloped ? this.#lastEnd(chunk) : 0;
+    this.#pendingBytes = end > 0 ? chunk.length - end : this.#pendingBytes + chunk.length;
+    if (!this.#isEnveloped) this.#isTooLong = this.#pendingBytes > this.#options.maxMessageBytes;
+    if (this.#isTooLong) return this.#tooLong(chunk);
+    if (end === 0) {
+      this.#pending.push(chunk);
+      return NOTHING;
+    }
+    const whole = [...this.#pending, chunk.subarray(0, end)];
+    this.#pending = end < chunk.length ? [chunk.subarray(end)] : [];
+    return whole;
   }
 
-  /** The oldest chunk has been handed over, and with it the messages that are complete. */
-  handedOver(): void {
-    if (this.#isStream) this.#give(this.#completeBytes.shift() ?? 0);
+  /** The request is complete: gives what is left of it. */
+  end(): readonly Uint8Array[] {
+    return this.#pending.splice(0);
   }
 
-  /** The call is over. */
+  /** Connect has taken so many bytes. */
+  handedOver(bytes: number): void {
+    if (this.#isStream) this.#give(Math.min(bytes, this.#heldBytes));
+  }
+
+  /** The call is over, or needs no more of its request. */
   release(): void {
-    this.#completeBytes.length = 0;
+    this.#pending = [];
     this.#give(this.#heldBytes);
+  }
+
+  #tooLong(chunk: Uint8Array): readonly Uint8Array[] {
+    const all = [...this.#pending, chunk];
+    this.release();
+    return all;
   }
 
   #give(bytes: number): void {
     if (bytes === 0) return;
     this.#heldBytes -= bytes;
-    this.#room.releaseReceived(bytes);
+    this.#options.room.releaseReceived(bytes);
   }
 
-  /** Looks for the ends of messages; gives the bytes of those that are complete with this chunk. */
-  #cut(chunk: Uint8Array): number {
-    let complete = 0;
-    for (let at = 0; at < chunk.length; ) {
+  /** Where the last message ends that is complete with this chunk; 0 if none is. */
+  #lastEnd(chunk: Uint8Array): number {
+    let end = 0;
+    let at = 0;
+    // Of the current message, with its prefix.
+    let have = this.#pendingBytes;
+    while (at < chunk.length && !this.#isTooLong) {
       if (this.#prefixHave < PREFIX_BYTES) {
         this.#readPrefix(chunk[at++] ?? 0);
-        this.#unfinishedBytes++;
+        have++;
       } else {
-        const taken = Math.min(this.#left, chunk.length - at);
-        this.#left -= taken;
-        this.#unfinishedBytes += taken;
+        const taken = Math.min(PREFIX_BYTES + this.#length - have, chunk.length - at);
+        have += taken;
         at += taken;
       }
-      if (this.#prefixHave < PREFIX_BYTES || this.#left > 0) continue;
-      complete += this.#unfinishedBytes;
-      this.#unfinishedBytes = 0;
+      if (this.#prefixHave < PREFIX_BYTES || have < PREFIX_BYTES + this.#length) continue;
+      end = at;
+      have = 0;
       this.#prefixHave = 0;
     }
-    return complete;
+    return end;
   }
 
   #readPrefix(byte: number): void {
     this.#length = this.#prefixHave === 0 ? 0 : this.#length * 256 + byte;
     this.#prefixHave++;
-    if (this.#prefixHave === PREFIX_BYTES) this.#left = this.#length;
+    if (this.#prefixHave === PREFIX_BYTES) this.#isTooLong = this.#length > this.#options.maxMessageBytes;
   }
 }

@@ -45,7 +45,7 @@ function serve(health: Partial<ServiceImpl<typeof Health>>, maxBytes = 1 << 20) 
       const handler = handlers.get(path);
       if (handler === undefined) throw new Error(`no ${path}`);
       const list = server.seen(stream.id).headers;
-      return connectOverHttp2(handler, logger)(stream, list);
+      return connectOverHttp2(handler, { log: logger, maxMessageBytes: maxBytes })(stream, list);
     },
   });
   return { server, log };

@@ -29,11 +29,10 @@ async function holds({ metric }: StartedServer, bytes: number): Promise<void> {
   await expect.poll(() => metric(HELD), { timeout: 10_000 }).toBe(bytes);
 }
 
-function counting(methodKind: HttpHandler["method"]["methodKind"], maxBytes = Number.POSITIVE_INFINITY) {
+function counting(methodKind: HttpHandler["method"]["methodKind"], contentType = "application/grpc") {
   const room = {
     heldBytes: 0,
     holdReceived(bytes: number) {
-      if (this.heldBytes + bytes > maxBytes) return false;
       this.heldBytes += bytes;
       return true;
     },
@@ -41,41 +40,65 @@ function counting(methodKind: HttpHandler["method"]["methodKind"], maxBytes = Nu
       this.heldBytes -= bytes;
     },
   };
-  return { room, bytes: new RequestBytes(room, { method: { methodKind } } as HttpHandler) };
+  const method = { methodKind } as HttpHandler["method"];
+  return { room, bytes: new RequestBytes({ room, method, contentType, maxMessageBytes: 1000 }) };
 }
 
+const lengthOf = (chunks: readonly Uint8Array[] = []) => chunks.reduce((sum, { length }) => sum + length, 0);
+
 describe("RequestBytes", () => {
-  test.each(["unary", "server_streaming"] as const)("counts all of one request message until release(): %s", (kind) => {
-    const { room, bytes } = counting(kind);
-    bytes.receive(Buffer.alloc(10));
-    bytes.handedOver();
-    bytes.receive(Buffer.alloc(20));
-    expect([room.heldBytes, bytes.isMidMessage]).toEqual([30, true]);
-    bytes.release();
-    bytes.release();
-    expect(room.heldBytes).toBe(0);
+  test.each(["application/json", "application/proto", ""])(
+    "hands a body of type %j over at the end of the request, and counts it until release()",
+    (contentType) => {
+      const { room, bytes } = counting("unary", contentType);
+      expect(bytes.receive(Buffer.alloc(10))).toEqual([]);
+      expect(bytes.receive(Buffer.alloc(20))).toEqual([]);
+      expect([room.heldBytes, bytes.isMidMessage]).toEqual([30, true]);
+      const left = bytes.end();
+      expect(lengthOf(left)).toBe(30);
+      for (const { length } of left) bytes.handedOver(length);
+      expect(room.heldBytes).toBe(30);
+      bytes.release();
+      bytes.release();
+      expect(room.heldBytes).toBe(0);
+    },
+  );
+
+  test.each<[string, string, Buffer]>([
+    ["by its prefix", "application/grpc-web+proto", grpcFrame("", { length: 1001 })],
+    ["by its bytes", "application/json", Buffer.alloc(1001)],
+  ])("keeps nothing of a message that is too long, and leaves it to Connect to refuse it: %s", (_name, type, start) => {
+    const { room, bytes } = counting("unary", type);
+    expect(lengthOf(bytes.receive(start))).toBe(start.length);
+    expect(lengthOf(bytes.receive(Buffer.alloc(100)))).toBe(100);
+    bytes.handedOver(start.length);
+    expect([room.heldBytes, bytes.end()]).toEqual([0, []]);
   });
 
-  test("counts messages of a stream until they have been handed over, wherever they are cut", () => {
+  test.each(["unary", "bidi_streaming"] as const)("hands over whole messages, wherever they are cut: %s", (kind) => {
     const messages = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
     const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 8 });
     fc.assert(
-      fc.property(messages, cuts, fc.boolean(), (lengths, sizes, isLate) => {
-        const { room, bytes } = counting("bidi_streaming");
-        const body = Buffer.concat(lengths.map((length) => grpcFrame(Buffer.alloc(length))));
-        let chunks = 0;
-        for (let at = 0; at < body.length; chunks++) {
-          const size = sizes[chunks % sizes.length] ?? 1;
-          bytes.receive(body.subarray(at, at + size));
-          at = Math.min(at + size, body.length);
-          if (isLate) continue;
-          bytes.handedOver();
-          const ends = lengths.map((_, n) => lengths.slice(0, n + 1).reduce((sum, length) => sum + length + 5, 0));
-          const complete = Math.max(0, ...ends.filter((end) => end <= at));
-          expect([room.heldBytes, bytes.isMidMessage]).toEqual([at - complete, at > complete]);
+      fc.property(messages, cuts, fc.nat(), (lengths, sizes, end) => {
+        const { room, bytes } = counting(kind);
+        const body = Buffer.concat(lengths.map((length, n) => grpcFrame(Buffer.alloc(length, n))));
+        const sent = body.subarray(0, end % (body.length + 1));
+        const ends = lengths.map((_, n) => lengths.slice(0, n + 1).reduce((sum, length) => sum + length + 5, 0));
+        const got: Uint8Array[] = [];
+        for (let at = 0, n = 0; at < sent.length; n++) {
+          const size = sizes[n % sizes.length] ?? 1;
+          const whole = bytes.receive(sent.subarray(at, at + size)) ?? [];
+          at = Math.min(at + size, sent.length);
+          got.push(...whole);
+          for (const { length } of whole) bytes.handedOver(length);
+          const complete = Math.max(0, ...ends.filter((position) => position <= at));
+          expect(lengthOf(got)).toBe(complete);
+          expect(room.heldBytes).toBe(kind === "unary" ? at : at - complete);
+          expect(bytes.isMidMessage).toBe(kind === "unary" || at > complete);
         }
-        if (isLate) expect(room.heldBytes).toBe(body.length);
-        if (isLate) for (; chunks > 0; chunks--) bytes.handedOver();
+        got.push(...bytes.end());
+        expect(Buffer.concat(got)).toEqual(sent);
+        bytes.release();
         expect(room.heldBytes).toBe(0);
       }),
       bounded(300),
