@@ -19,6 +19,8 @@ const KIB = 1 << 10;
 const MIB = 1 << 20;
 /** What a server without a client needs, and one that has answered a million streams: 75 to 110 MiB (docs/performance.md). */
 const PROCESS_MIB = 110;
+/** Garbage that V8 has not collected yet must have room too. */
+const LEAST_LEFT_MIB = 64;
 
 /** @type {Readonly<Record<string, { holds: string, setting: string, above: string, costs: string }>>} */
 const KINDS = {
@@ -72,7 +74,8 @@ export function limitsPage(sources) {
   const capsMib = Object.values(caps).reduce((sum, bytes) => sum + bytes, 0) / MIB;
   const sumMib = PROCESS_MIB + capsMib + logBytes / MIB;
   const left = Number(limitMib) - sumMib;
-  if (!(left > 0)) refuse(`the caps need ${sumMib} MiB, and deploy/ext.yaml allows ${limitMib} MiB`);
+  if (!(left >= LEAST_LEFT_MIB))
+    refuse(`${sumMib} MiB and ${LEAST_LEFT_MIB} MiB of garbage do not fit the ${limitMib} MiB of deploy/ext.yaml`);
   const sum = [
     ["the process itself", `${PROCESS_MIB} MiB`],
     ...Object.entries(caps).map(([kind, bytes]) => [`\`${kind}\``, size(bytes)]),
