@@ -15,7 +15,8 @@ const USAGE = `Usage: npm run attack [-- --minutes N] [--only NAME]… [--json F
 
 Attacks the server as it was built, with default settings, in every way that is known to have hurt it or another server. Each
 attack has a server of its own and honest traffic of ${500} requests a second beside it: through a real Envoy for attacks by
-clients, on connections like Envoy's for the others. All of it stays on loopback.
+clients, on connections like Envoy's for the others. The server runs in a memory cgroup of 512 MiB if this machine can make
+one. All of it stays on loopback.
 
 For each attack the report says whether the server survived, whether its answers had the right codes, whether a metric counted
 the attack, whether an honest request failed, how slow the honest requests were in the calm and during the attack, and how

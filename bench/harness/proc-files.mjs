@@ -29,7 +29,7 @@ export function parseStatusMiB(text, name) {
   return Number(kibibytes) / 1024;
 }
 
-const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+export const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
 /**
  * CPU seconds that a process and all its descendants have used so far.

@@ -3,6 +3,7 @@ import { CLIENT_ATTACKS } from "./client-attacks.mjs";
 import { PORT_ATTACKS } from "./http1-attacks.mjs";
 import { HTTP2_FLOODS } from "./http2-floods.mjs";
 import { MESSAGE_ATTACKS } from "./message-attacks.mjs";
+import { MIXTURE } from "./mixture.mjs";
 import { PROCESS_ATTACKS } from "./process-attacks.mjs";
 
 /**
@@ -17,8 +18,17 @@ import { PROCESS_ATTACKS } from "./process-attacks.mjs";
  * @property {RegExp} right What each outcome has to match.
  * @property {RegExp} [seen] What at least one outcome has to match.
  * @property {RegExp} [counted] A metric that has to rise.
+ * @property {number} [holdsMs] How long what it left behind may be held: the time that its handlers hang. Default 0.
+ * @property {number} [peakMiB] Most resident memory. Default: 400 for attacks by clients, 512 for all others.
  * @property {(played: import("./play.mjs").Played) => string | undefined} [check] Gives what is wrong, if anything is.
  */
 
 /** @type {readonly Attack[]} */
-export const ATTACKS = [...CLIENT_ATTACKS, ...PORT_ATTACKS, ...MESSAGE_ATTACKS, ...HTTP2_FLOODS, ...PROCESS_ATTACKS];
+export const ATTACKS = [
+  MIXTURE,
+  ...CLIENT_ATTACKS,
+  ...PORT_ATTACKS,
+  ...MESSAGE_ATTACKS,
+  ...HTTP2_FLOODS,
+  ...PROCESS_ATTACKS,
+];

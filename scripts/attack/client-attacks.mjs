@@ -57,10 +57,11 @@ export const CLIENT_ATTACKS = [
   {
     name: "late-handlers",
     fault: 3,
-    what: "bodies of 900 KiB to a handler that hangs for 30 s",
+    what: "bodies of 900 KiB to a handler that hangs for 10 s",
     from: "client",
     server: { victim: "hanging" },
     filter: BUFFERED,
+    holdsMs: 10_000,
     run: (battle) => requests(battle, () => ask(battle.ports.client, LARGE_HEAD, { body: LARGE })),
     right: /^(?:413|500|503|504)$/,
     counted: /^ext_proc_memory_refusals_total\{kind="bodies"\}/,
@@ -72,6 +73,7 @@ export const CLIENT_ATTACKS = [
     from: "client",
     server: { victim: "hanging" },
     filter: BUFFERED,
+    holdsMs: 10_000,
     run: (battle) => requests(battle, () => ask(battle.ports.client, LARGE_HEAD, { body: LARGE, leaveAfterMs: 100 })),
     right: /^(?:left|413|500|503|504)$/,
     counted: /^ext_proc_memory_refusals_total\{kind="bodies"\}/,
@@ -143,7 +145,7 @@ export const CLIENT_ATTACKS = [
 
 const BLANKS = postHead({ "content-encoding": `a${" ".repeat(58_000)}b`, "content-length": 5 });
 const LARGE = Buffer.alloc(900 << 10, 97);
-const LARGE_HEAD = postHead({ "content-length": LARGE.length });
+const LARGE_HEAD = postHead({ "content-length": LARGE.length }, "/hang");
 const BRACKETS = Buffer.alloc(900_000, "[");
 const JSON_HEAD = postHead({ "content-type": "application/json", "content-length": BRACKETS.length });
 /** A frame's header with a window of 8 MiB, and the beginning of a raw block (RFC 8878 section 3.1.1). */

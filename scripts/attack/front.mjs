@@ -27,6 +27,7 @@ export async function startFront(binary, extProcPort, filter = {}) {
   const [upstreamPort] = await once(upstream, "message");
   try {
     const bootstrap = envoyBootstrap({ extProcPort, upstreamPort, filter });
+    bufferBodiesOf("/hang", bootstrap);
     const envoy = await startEnvoy({ binary, bootstrap });
     return {
       port: envoy.port,
@@ -40,4 +41,25 @@ export async function startFront(binary, extProcPort, filter = {}) {
     upstream.disconnect();
     throw error;
   }
+}
+
+/**
+ * A route of its own whose request bodies Envoy buffers, whatever the filter's mode is.
+ *
+ * @param {string} path
+ * @param {any} bootstrap
+ */
+function bufferBodiesOf(path, bootstrap) {
+  const { filters } = bootstrap.static_resources.listeners[0].filter_chains[0];
+  const { routes } = filters[0].typed_config.route_config.virtual_hosts[0];
+  const overrides = { processing_mode: { request_body_mode: "BUFFERED", response_header_mode: "SEND" } };
+  const perRoute = {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute",
+    overrides,
+  };
+  routes.unshift({
+    ...routes[0],
+    match: { path },
+    typed_per_filter_config: { "envoy.filters.http.ext_proc": perRoute },
+  });
 }

@@ -103,10 +103,11 @@ export class KeptSocket {
  * The head of a POST through Envoy.
  *
  * @param {Readonly<Record<string, string | number>>} fields
+ * @param {string} [path]
  */
-export function postHead(fields) {
+export function postHead(fields, path = "/attack") {
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `POST /attack HTTP/1.1\r\nhost: attack.test\r\n${lines.join("")}\r\n`;
+  return `POST ${path} HTTP/1.1\r\nhost: attack.test\r\n${lines.join("")}\r\n`;
 }
 
 /**

@@ -1,12 +1,11 @@
 // Plays one attack: a server of its own, honest traffic before, meanwhile and afterwards, and what became of all of them.
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { memoryMiB } from "../../bench/harness/proc-files.mjs";
 import { startFront } from "./front.mjs";
+import { MemoryWatch, OthersWatch, residentMiB } from "./machine.mjs";
 import { heldBytes, metricsOf, risen } from "./metrics.mjs";
 import { startServer } from "./server.mjs";
 import { StatusProbe } from "./status-probe.mjs";
@@ -19,6 +18,7 @@ import { StatusProbe } from "./status-probe.mjs";
  * @property {number} seconds How long the attack lasts.
  * @property {string | undefined} envoy Path of the real Envoy, for attacks by its clients.
  * @property {number} [honestPerSecond] Default 500.
+ * @property {number} [backWithinMs] How long to wait until memory is back. Default: 10 s, and what the attack's handlers hang.
  * @property {(step: string) => void} [onStep] Told what goes on.
  *
  * @typedef {object} Played
@@ -31,18 +31,19 @@ import { StatusProbe } from "./status-probe.mjs";
  * @property {Honest} afterwards
  * @property {import("./status-probe.mjs").Probed} status
  * @property {Readonly<Record<string, number>>} risen Metrics that rose, and by how much.
+ * @property {"cgroup" | "heap"} limitedBy What kept the server to 512 MiB.
  * @property {number} calmMiB Resident memory before the attack.
  * @property {number} peakMiB
  * @property {number} afterMiB Resident memory when it had come back, or 10 s after the attack.
  * @property {number | undefined} backMs How long memory took to come back; undefined if it took longer than 10 s.
  * @property {number} heldBytes What the memory account held at that time.
- * @property {number} waitedShare Share of the attack in which the server was ready to run and the machine gave it no CPU.
+ * @property {number} othersShare Share of the machine that work of others took during the calm and the attack.
  * @property {number | undefined} stoppedMs How long the server took to end when it was told to; undefined if it did not.
  * @property {number} longestLine The longest line of the log, in bytes.
  */
 
 /** Beyond what was resident in the calm: the heap keeps free pages for a while. */
-export const MEMORY_SLACK_MIB = 96;
+export const MEMORY_SLACK_MIB = 128;
 export const MEMORY_BACK_MS = 10_000;
 const STOP_MS = 15_000;
 const ATTACKER_GRACE_MS = 15_000;
@@ -57,7 +58,9 @@ const attackerFile = fileURLToPath(new URL("attacker.mjs", import.meta.url));
  * @param {PlayOptions} options
  * @returns {Promise<Played>}
  */
-export async function playAttack(attack, { seconds, envoy, honestPerSecond = HONEST_PER_SECOND, onStep = () => {} }) {
+export async function playAttack(attack, options) {
+  const { seconds, envoy, honestPerSecond = HONEST_PER_SECOND, onStep = () => {} } = options;
+  const { backWithinMs = MEMORY_BACK_MS + (attack.holdsMs ?? 0) } = options;
   onStep("starting");
   const server = await startServer(attack.server);
   const front = attack.from === "client" ? await startFront(envoy, server.ports.main, attack.filter) : undefined;
@@ -69,22 +72,21 @@ export async function playAttack(attack, { seconds, envoy, honestPerSecond = HON
     onStep("calm");
     await delay(warmUpMs(seconds));
     await seen();
+    const others = new OthersWatch();
     await delay(calmMs(seconds));
     const calm = await seen();
     const calmMiB = residentMiB(server.pid);
     const before = await metricsOf(server.ports.status);
     const watch = new MemoryWatch(server.pid);
-    const waited = waitedMs(server.pid);
-    const startedMs = performance.now();
     probe.start();
     onStep("attack");
     const attacker = await runAttacker(attack, { ...server.ports, client: front?.port ?? 0 }, seconds);
     const attacked = await seen();
     const ending = server.ending();
     const peakMiB = watch.stop();
-    const waitedShare = (waitedMs(server.pid) - waited) / (performance.now() - startedMs);
+    const othersShare = others.share();
     onStep("recovery");
-    const back = await untilBack(server, calmMiB);
+    const back = await untilBack(server, calmMiB, backWithinMs);
     const afterwards = await seen();
     const status = await probe.stop();
     const after = ending === undefined ? await metricsOf(server.ports.status) : before;
@@ -101,10 +103,11 @@ export async function playAttack(attack, { seconds, envoy, honestPerSecond = HON
       afterwards,
       status,
       risen: risen(before, after),
+      limitedBy: server.limitedBy,
       calmMiB,
       peakMiB,
       ...back,
-      waitedShare,
+      othersShare,
       stoppedMs,
       longestLine,
     };
@@ -174,55 +177,16 @@ async function runAttacker(attack, ports, seconds) {
  *
  * @param {import("./server.mjs").RunningServer} server
  * @param {number} calmMiB
+ * @param {number} withinMs
  */
-async function untilBack(server, calmMiB) {
+async function untilBack(server, calmMiB, withinMs) {
   const startedMs = performance.now();
   for (;;) {
     const afterMiB = residentMiB(server.pid);
     const held = server.ending() === undefined ? heldBytes(await metricsOf(server.ports.status)) : 0;
     const tookMs = performance.now() - startedMs;
     if (afterMiB <= calmMiB + MEMORY_SLACK_MIB && held === 0) return { afterMiB, backMs: tookMs, heldBytes: held };
-    if (tookMs > MEMORY_BACK_MS) return { afterMiB, backMs: undefined, heldBytes: held };
+    if (tookMs > withinMs) return { afterMiB, backMs: undefined, heldBytes: held };
     await delay(200);
-  }
-}
-
-/** The highest resident memory of a process, sampled. */
-class MemoryWatch {
-  #peakMiB = 0;
-  #timer;
-
-  /** @param {number} pid */
-  constructor(pid) {
-    this.#timer = setInterval(() => {
-      this.#peakMiB = Math.max(this.#peakMiB, residentMiB(pid));
-    }, 50);
-  }
-
-  stop() {
-    clearInterval(this.#timer);
-    return this.#peakMiB;
-  }
-}
-
-/**
- * How long the main thread of a process has waited for a CPU so far; 0 if the process has ended.
- *
- * @param {number} pid
- */
-function waitedMs(pid) {
-  try {
-    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
-  } catch {
-    return 0;
-  }
-}
-
-/** 0 if the process has ended. @param {number} pid */
-function residentMiB(pid) {
-  try {
-    return memoryMiB(pid, "VmRSS");
-  } catch {
-    return 0;
   }
 }

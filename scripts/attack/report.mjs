@@ -14,7 +14,7 @@ export function attackLines(played) {
   const { attack, calm, attacked, peakMiB, afterMiB } = played;
   const figures = [
     `p99 ${attacked.p99Ms.toFixed(1)} ms (calm ${calm.p99Ms.toFixed(1)})`,
-    `waited for a CPU ${Math.round(played.waitedShare * 100)} %`,
+    `other work ${Math.round(played.othersShare * 100)} %`,
     `peak ${Math.round(peakMiB)} MiB`,
     `afterwards ${Math.round(afterMiB)} MiB`,
   ];
@@ -35,6 +35,7 @@ const COLUMNS = [
   "p99",
   "peak",
   "after",
+  "other work",
   "verdict",
 ];
 
@@ -62,6 +63,7 @@ export function table(suite) {
       `${attacked.p99Ms.toFixed(1)} ms`,
       `${Math.round(played.peakMiB)} MiB`,
       `${Math.round(played.afterMiB)} MiB`,
+      `${Math.round(played.othersShare * 100)} %`,
       all.every((each) => each.good) ? "ok" : "FAILED",
     ];
   });

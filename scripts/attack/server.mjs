@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { makeMemoryCgroup } from "./memory-cgroup.mjs";
 
 /**
  * @typedef {object} ServerOptions
@@ -14,7 +15,8 @@ import { fileURLToPath } from "node:url";
  * @property {readonly string[]} [args] Further arguments of `serve`. Default: none, so that every setting is the default.
  * @property {"file" | "unread pipe" | "/dev/full"} [log] Where the log goes. Default: a file.
  * @property {number} [maxOpenFiles] The limit of open files.
- * @property {string} [cgroup] Folder of a memory cgroup that the server runs in.
+ * @property {number} [memoryLimitMiB] The memory cgroup that the server runs in; if this machine has none, a limit of its heap.
+ *   Default 512, the limit in deploy/ext.yaml.
  *
  * @typedef {{ main: number, status: number, admin: number }} Ports
  *
@@ -23,6 +25,7 @@ import { fileURLToPath } from "node:url";
  * @property {Ports} ports
  * @property {() => string} log What it has logged so far; empty if the log does not go to a file.
  * @property {() => string | undefined} ending How it ended; undefined while it runs.
+ * @property {"cgroup" | "heap"} limitedBy What keeps it to its memory limit.
  * @property {(withinMs: number) => Promise<number | undefined>} stop Sends SIGINT; gives the milliseconds until the end,
  *   or undefined if the server did not end by itself.
  */
@@ -30,6 +33,7 @@ import { fileURLToPath } from "node:url";
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const victimFile = fileURLToPath(new URL("victim.mjs", import.meta.url));
 const START_TIMEOUT_MS = 20_000;
+const MEMORY_LIMIT_MIB = 512;
 
 /**
  * Starts `ext-proc serve` on free ports of loopback, and waits until it is ready.
@@ -42,11 +46,14 @@ export async function startServer(options = {}) {
   const logFile = join(folder, "log");
   const [mainPort = 0, status = 0, admin = 0] = await freePorts(3);
   const ports = { main: mainPort, status, admin };
-  const child = spawnServer(options, ports, logFile);
+  const limitMiB = options.memoryLimitMiB ?? MEMORY_LIMIT_MIB;
+  const cgroup = makeMemoryCgroup(limitMiB << 20);
+  const child = spawnServer({ ...options, cgroup: cgroup?.folder, limitMiB }, ports, logFile);
   /** @type {string | undefined} */
   let ending;
   child.once("exit", (code, signal) => {
-    ending = signal === null ? `exit code ${code}` : `signal ${signal}`;
+    const isOverLimit = cgroup !== undefined && cgroup.kills() > 0;
+    ending = signal === null ? `exit code ${code}` : `signal ${signal}${isOverLimit ? ` at ${limitMiB} MiB` : ""}`;
   });
   /** @param {number} withinMs */
   const stop = async (withinMs) => {
@@ -63,10 +70,13 @@ export async function startServer(options = {}) {
     const tookMs = performance.now() - startedMs;
     child.stdout?.destroy();
     rmSync(folder, { recursive: true, force: true });
+    await cgroup?.remove();
     return tookMs < withinMs ? tookMs : undefined;
   };
   const log = () => readFileSync(logFile, "utf8");
-  const running = { pid: child.pid ?? -1, ports, log, ending: () => ending, stop };
+  /** @type {"cgroup" | "heap"} */
+  const limitedBy = cgroup === undefined ? "heap" : "cgroup";
+  const running = { pid: child.pid ?? -1, ports, log, ending: () => ending, limitedBy, stop };
   if (await isReady(running)) return running;
   const words = log().slice(-2000);
   const how = ending;
@@ -75,14 +85,15 @@ export async function startServer(options = {}) {
 }
 
 /**
- * @param {ServerOptions} options
+ * @param {ServerOptions & { cgroup: string | undefined, limitMiB: number }} options
  * @param {Ports} ports
  * @param {string} logFile
  * @returns {import("node:child_process").ChildProcess}
  */
-function spawnServer({ victim = "none", args = [], log = "file", maxOpenFiles, cgroup }, ports, logFile) {
+function spawnServer({ victim = "none", args = [], log = "file", maxOpenFiles, cgroup, limitMiB }, ports, logFile) {
   const listen = ["--listen", `127.0.0.1:${ports.main}`, "--status-listen", `127.0.0.1:${ports.status}`];
-  const command = [process.execPath, "--single-threaded-gc", main, "serve", victimFile, ...listen];
+  const heap = cgroup === undefined ? [`--max-old-space-size=${limitMiB}`] : [];
+  const command = [process.execPath, "--single-threaded-gc", ...heap, main, "serve", victimFile, ...listen];
   command.push("--admin-listen", `127.0.0.1:${ports.admin}`, ...args);
   const prelude = [
     cgroup === undefined ? "" : `echo $$ > '${cgroup}/cgroup.procs' || exit 97`,

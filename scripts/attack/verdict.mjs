@@ -14,8 +14,8 @@ const PORT_P99_MS = 50;
 const FLOOD_P99_MS = 200;
 /** How much worse latency may be than in the calm: a busy machine has a bad calm too. */
 const CALM_FACTOR = 3;
-/** Above it the machine is too busy to measure latency: the server stood in line for a CPU. */
-const MOST_WAITED_SHARE = 0.1;
+/** Above it the machine is too busy with other work to judge how fast the server is. */
+const MOST_OTHERS_SHARE = 0.15;
 /** Differences below it are the machine's. */
 const LEAST_P99_MS = 15;
 
@@ -24,18 +24,17 @@ const LEAST_P99_MS = 15;
  * @returns {Finding[]}
  */
 export function findings(played) {
-  const { attack, calm, attacked, afterwards, status } = played;
+  const { attack, calm, status } = played;
   const isClient = attack.from === "client";
-  const peakLimit = isClient ? CLIENT_PEAK_MIB : PORT_PEAK_MIB;
+  const peakLimit = attack.peakMiB ?? (isClient ? CLIENT_PEAK_MIB : PORT_PEAK_MIB);
   const factorMs = Math.max(CALM_FACTOR * calm.p99Ms, LEAST_P99_MS);
   const portMs = attack.fault === undefined ? FLOOD_P99_MS : PORT_P99_MS;
   const p99LimitMs = isClient ? factorMs : Math.max(portMs, factorMs);
-  const failed = failures(attacked.failed, afterwards.failed);
   return [
     finding("survived", played.ending === undefined, played.ending ?? "yes"),
     finding("right codes", wrongOutcomes(played) === undefined, wrongOutcomes(played) ?? listed(played.outcomes)),
     finding("counted", isCounted(played), countedText(played)),
-    finding("honest requests", failed === "", failed === "" ? `${attacked.sent} passed` : failed),
+    honestFinding(played),
     latencyFinding(played, p99LimitMs),
     finding(
       "status port",
@@ -57,16 +56,37 @@ export function findings(played) {
   ];
 }
 
+/** What a machine does to requests that has no CPU for the server or for Envoy. */
+const SLOW = /^(?:504|timeout)$/;
+
+/** @param {Played} played */
+function honestFinding({ attacked, afterwards, othersShare }) {
+  const failed = failures(attacked.failed, afterwards.failed);
+  if (failed === "") return finding("honest requests", true, `${attacked.sent} passed`);
+  const reasons = [attacked, afterwards].flatMap((honest) => Object.keys(honest.failed));
+  const isExcused = isBusy(othersShare) && reasons.every((reason) => SLOW.test(reason));
+  return finding("honest requests", isExcused, isExcused ? `${failed}; not judged: ${busyText(othersShare)}` : failed);
+}
+
 /**
  * @param {Played} played
  * @param {number} limitMs
  */
-function latencyFinding({ attacked, calm, waitedShare }, limitMs) {
+function latencyFinding({ attacked, calm, othersShare }, limitMs) {
   const figures = `${ms(attacked.p99Ms)}, calm ${ms(calm.p99Ms)}, at most ${ms(limitMs)}`;
   const isGood = attacked.p99Ms <= limitMs;
-  const share = `${Math.round(waitedShare * 100)} %`;
-  if (isGood || waitedShare <= MOST_WAITED_SHARE) return finding("honest p99", isGood, figures);
-  return finding("honest p99", true, `${figures}; not judged: the server waited for a CPU ${share} of the time`);
+  if (isGood || !isBusy(othersShare)) return finding("honest p99", isGood, figures);
+  return finding("honest p99", true, `${figures}; not judged: ${busyText(othersShare)}`);
+}
+
+/** @param {number} othersShare */
+function isBusy(othersShare) {
+  return othersShare > MOST_OTHERS_SHARE;
+}
+
+/** @param {number} othersShare */
+function busyText(othersShare) {
+  return `the machine was busy with other work for ${Math.round(othersShare * 100)} %`;
 }
 
 /**
@@ -79,9 +99,12 @@ function finding(question, good, answer) {
 }
 
 /** @param {Played} played */
-function wrongOutcomes({ attack, outcomes, attackerFailure }) {
+function wrongOutcomes({ attack, outcomes, attackerFailure, othersShare }) {
   if (attackerFailure !== undefined) return `the attacker failed: ${attackerFailure}`;
-  const wrong = Object.fromEntries(Object.entries(outcomes).filter(([outcome]) => !attack.right.test(outcome)));
+  // Envoy and the server give up on what a busy machine delays.
+  const isRight = (/** @type {string} */ outcome) =>
+    attack.right.test(outcome) || (isBusy(othersShare) && attack.from === "client" && /^50[04]$/.test(outcome));
+  const wrong = Object.fromEntries(Object.entries(outcomes).filter(([outcome]) => !isRight(outcome)));
   if (Object.keys(wrong).length > 0) return `not expected: ${listed(wrong)}`;
   if (Object.keys(outcomes).length === 0) return "there was no outcome";
   const { seen } = attack;

@@ -2,11 +2,13 @@
 // and guards one path, so that honest requests show whether it works.
 import { defineProcessor, immediateResponse, setHeader } from "ext-proc";
 
-/** A handler that never ends in the time of an attack. */
-const HANG_MS = 30_000;
+/** Far longer than any time limit of the server. */
+const HANG_MS = 10_000;
 
 /** The attacker's requests; the handler does what is right for all others. @param {any} tx */
-const isAttack = (tx) => tx.request.path === "/attack";
+const isAttack = (tx) => tx.request.path === "/attack" || tx.request.path === "/hang";
+
+const hang = () => new Promise((resolve) => setTimeout(() => resolve(undefined), HANG_MS));
 
 /** An iterable whose iterator has no `return()`, as an author may write it. */
 const WITHOUT_RETURN = {
@@ -30,8 +32,11 @@ const BODY_HANDLERS = {
   stream: { read: "stream", handle: unchanged },
   hanging: {
     read: "whole",
-    handle: (/** @type {unknown} */ _body, /** @type {any} */ tx) =>
-      isAttack(tx) ? new Promise((resolve) => setTimeout(resolve, HANG_MS)) : undefined,
+    handle: (/** @type {unknown} */ _body, /** @type {any} */ tx) => (isAttack(tx) ? hang() : undefined),
+  },
+  mixed: {
+    read: "chunks",
+    chunk: (/** @type {Uint8Array} */ bytes, /** @type {any} */ tx) => (tx.request.path === "/hang" ? hang() : bytes),
   },
   "without-return": {
     read: "stream",

@@ -23,12 +23,13 @@ const WITHSTOOD: Played = {
   afterwards: CALM,
   status: { asked: 10, failed: 0, slowestMs: 5 },
   risen: { 'ext_proc_refused_total{reason="x"}': 3 },
+  limitedBy: "cgroup",
   calmMiB: 90,
   peakMiB: 150,
   afterMiB: 110,
   backMs: 200,
   heldBytes: 0,
-  waitedShare: 0.01,
+  othersShare: 0.01,
   stoppedMs: 40,
   longestLine: 300,
 };
@@ -59,8 +60,18 @@ test.each<[string, Partial<Played>]>([
   expect(bad(played)).toEqual([question]);
 });
 
-test("latency is not judged if the machine did not give the server a CPU", () => {
-  expect(bad({ attacked: { ...CALM, p99Ms: 400 }, waitedShare: 0.4 })).toEqual([]);
+test("latency is not judged if the machine was busy with other work", () => {
+  const attacked = { ...CALM, p99Ms: 400 };
+  expect(bad({ attacked, othersShare: 0.14 })).toEqual(["honest p99"]);
+  expect(bad({ attacked, othersShare: 0.4 })).toEqual([]);
+});
+
+test("requests that were too slow are not judged if the machine was busy with other work", () => {
+  const late = { ...CALM, failed: { "504": 7, timeout: 1 } };
+  expect(bad({ attacked: late })).toEqual(["honest requests"]);
+  expect(bad({ attacked: late, othersShare: 0.4 })).toEqual([]);
+  const refused = { ...CALM, failed: { "504": 7, "500": 1 } };
+  expect(bad({ attacked: refused, othersShare: 0.4 })).toEqual(["honest requests"]);
 });
 
 test("attacks by clients may make honest requests three times as slow as in the calm, and no slower", () => {
