@@ -1,7 +1,7 @@
 import type { Processor } from "../processor/definition.ts";
 import type { RunRules } from "../processor/run-rules.ts";
 import { Session } from "../processor/session.ts";
-import { CUT_OFF, isCutOff, type SessionObserver } from "../processor/session-observer.ts";
+import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../processor/session-observer.ts";
 import type { SharedSessionOptions } from "../processor/session-options.ts";
 import type { ProcessorSetup } from "../processor/setup.ts";
 import type { Timers } from "../processor/timers.ts";
@@ -40,6 +40,8 @@ export class ProcessorPeer implements LivePeer {
   readonly faults: Fault[] = [];
   /** What only the processor's side notices. */
   readonly warnings: Warning[] = [];
+  /** The handler that was at work when Envoy ended the stream; undefined if there was none. */
+  unanswered: HandlerPlace | undefined;
   readonly #processor: Processor;
   readonly #options: ProcessorPeerOptions;
   #session: Session | undefined;
@@ -67,7 +69,10 @@ export class ProcessorPeer implements LivePeer {
       callHeaders: { all: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []) },
       observer: {
         message: (phase) => observer?.message(phase, origin),
-        ended: (end) => observer?.ended(end, origin),
+        ended: (end) => {
+          this.unanswered = end.waiting;
+          observer?.ended(end, origin);
+        },
         unenforced: (reason, wanted) => {
           if (reason === "request_headers_not_sent") this.warnings.push(REQUEST_UNSEEN);
           observer?.unenforced?.(reason, wanted, origin);
@@ -98,7 +103,8 @@ export class ProcessorPeer implements LivePeer {
         session.receive(request);
       },
       halfClose: () => session.finish(),
-      reset: () => session.cancel(),
+      // From 1.38 on Envoy says so by its reset that it needs no more of the stream.
+      reset: () => session.cancel(true),
     };
   }
 }

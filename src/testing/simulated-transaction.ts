@@ -1,4 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { HandlerPlace } from "../processor/session-observer.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { bytesToText } from "../protocol/header-text.ts";
 import type { Counters } from "../simulator/counters.ts";
@@ -56,8 +57,8 @@ export interface SimulatedTransaction {
   /** What the client got. */
   readonly response: ClientResponse;
   /**
-   * What Envoy dropped, or would be harmed by, and effects that no handler returned (`effect_not_returned`), with the rule
-   * and the way out. Empty for a sound processor.
+   * What Envoy dropped, or would be harmed by, effects that no handler returned (`effect_not_returned`), and answers that
+   * Envoy did not wait for (`answer_not_awaited`), with the rule and the way out. Empty for a sound processor.
    */
   readonly warnings: readonly Warning[];
   /**
@@ -77,6 +78,13 @@ export interface SimulatedTransaction {
   readonly outcome: Outcome;
 }
 
+/** What only the processor's side knows of a transaction. */
+interface PeerReport {
+  readonly faults: readonly Fault[];
+  readonly warnings?: readonly Warning[];
+  readonly unanswered?: HandlerPlace | undefined;
+}
+
 /**
  * What the simulator says, as plain values.
  *
@@ -84,14 +92,19 @@ export interface SimulatedTransaction {
  */
 export function simulatedTransaction(
   outcome: Outcome,
-  { faults, warnings = [] }: { readonly faults: readonly Fault[]; readonly warnings?: readonly Warning[] },
+  { faults, warnings = [], unanswered }: PeerReport,
   unreturned: readonly Warning[] = [],
 ): SimulatedTransaction {
   const { upstream, client, counters } = outcome;
   return {
     request: upstream && upstreamRequest(upstream),
     response: { status: client.status, ...receivedMessage(client), end: client.end },
-    warnings: [...outcome.warnings, ...warnings, ...(faults.length > 0 ? [] : unreturned)],
+    warnings: [
+      ...outcome.warnings,
+      ...warnings,
+      ...notAwaited(outcome, unanswered),
+      ...(faults.length > 0 ? [] : unreturned),
+    ],
     faults,
     counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
     metadata: outcome.dynamicMetadata,
@@ -99,6 +112,15 @@ export function simulatedTransaction(
     durationMs: outcome.durationMs,
     outcome,
   };
+}
+
+/** Envoy went on without an answer: the client neither left, nor did it get a reply of Envoy's own. */
+function notAwaited(outcome: Outcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
+  const wentOn = outcome.responseCodeDetails === "via_upstream" && outcome.client.end !== "aborted";
+  if (unanswered === undefined || !wentOn) return [];
+  const { processor, phase, setting } = unanswered;
+  const rule = `Envoy went on without the answer of processor "${processor}" to ${phase}`;
+  return [{ code: "answer_not_awaited", phase, header: undefined, rule, wayOut: setting }];
 }
 
 /** What the upstream got, as plain values. */
