@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { FairShare } from "../memory/fair-share.ts";
@@ -34,11 +34,13 @@ export function connectOverHttp1(
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
     // Connect reserves as much memory as the length promises, and Node makes sure that it is true.
     call.header.delete("content-length");
+    const closed = untilClosed(response);
     handler({ ...call, body: counted(request, bytes) })
       .then(async (answer) => {
         if (handler.method.methodKind === "unary") await discardRest(request);
         else response.once("finish", () => request.resume());
-        await universalResponseToNodeResponse(answer, response as never);
+        // Connect waits for ever for a response that was closed before it begins to write.
+        await Promise.race([closed, universalResponseToNodeResponse(answer, response as never)]);
       })
       .catch((cause: unknown) => {
         // Once the peer is gone every write fails, with a code that depends on Node's version.
@@ -49,6 +51,14 @@ export function connectOverHttp1(
       })
       .finally(() => bytes.release());
   };
+}
+
+/** Resolves when the answer is sent, or the client has gone. */
+function untilClosed(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.closed) resolve();
+    else response.once("close", resolve);
+  });
 }
 
 /** Connect's own iteration destroys a request that it does not read to its end, and with it the answer. */

@@ -178,3 +178,17 @@ function written({ kind, parts }: { readonly kind: string; readonly parts: reado
   const chunks = parts.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`);
   return `${head}transfer-encoding: chunked\r\n\r\n${chunks.join("")}0\r\n\r\n`;
 }
+
+test("calls of a client that has left give back what they held of their requests", async () => {
+  const { port, metric } = await serverForTest(hello);
+  const call =
+    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+  for (let n = 0; n < 5; n++) {
+    const socket = await tcp(port);
+    socket.write(call.repeat(500));
+    await once(socket, "data");
+    socket.destroy();
+  }
+  await expect.poll(() => metric('ext_proc_connections_open{listener="main",protocol="http1"}')).toBe(0);
+  await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="messages"}')).toBe(0);
+});
