@@ -96,16 +96,15 @@ export class PassedHandlers {
   }
 
   /**
-   * Counts the handlers of a body that an override asked for, and of which Envoy sent nothing. That proves nothing, so it is
-   * not a fault.
+   * Counts the handlers of a body that an override asked for, and of which Envoy sent nothing; once if the body has no handler,
+   * and only an effect asked for it. That proves nothing, so it is not a fault.
    */
   overrideUnseen(phase: BodyPhase, setting: string): void {
     const { rules, shared, origin } = this.parts;
-    for (const { definition } of rules.rules) {
-      if (!handles(definition, phase)) continue;
-      const place = { processor: definition.name, phase, setting };
-      shared.observer?.unenforced?.("override_ignored", phase, origin, place);
-    }
+    const handling = rules.definitions.filter((definition) => handles(definition, phase));
+    if (handling.length === 0) shared.observer?.unenforced?.("override_ignored", phase, origin);
+    for (const { name } of handling)
+      shared.observer?.unenforced?.("override_ignored", phase, origin, { processor: name, phase, setting });
   }
 
   /** The handler that the transaction waits for, of the request first; undefined if it waits for none. */

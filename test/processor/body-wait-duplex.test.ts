@@ -159,6 +159,28 @@ describe("a response body that an override asked to be FULL_DUPLEX_STREAMED, and
   });
 });
 
+test("a request that only an effect asked for in FULL_DUPLEX_STREAMED is counted if nothing comes, since it may hang", () => {
+  const timers = new ManualTimers();
+  const told: string[] = [];
+  const processor = defineProcessor({
+    name: "p",
+    requestHeaders: () => overrideMode({ requestBody: "FULL_DUPLEX_STREAMED" }),
+  });
+  const { receive, ends } = recordSession(processor, {
+    declaration: declareEnvoy(DECLARED),
+    timers,
+    observer: {
+      message: () => undefined,
+      ended: () => undefined,
+      unenforced: (reason, wanted) => void told.push(`${reason} ${wanted}`),
+    },
+  });
+  receive(headersOf("requestHeaders", [], bodyModes("NONE", "NONE")));
+  timers.advance(WAIT_MS);
+  expect(told).toEqual(["override_ignored requestBody"]);
+  expect(ends).toEqual([]);
+});
+
 describe("a response of unknown length is asked for in", () => {
   const STREAMED = 1;
   const FULL_DUPLEX_STREAMED = 4;
