@@ -1,9 +1,9 @@
 import { brotliLength, brotliWindowBytes } from "./brotli-length.ts";
 import type { Coding } from "./content-encoding.ts";
 
-/** Room for the native memory of coders. */
+/** Room for what coders and splitters hold. */
 export interface CoderRoom {
-  /** Counts bytes as held. False: they do not fit, and the coder must not be made. */
+  /** Counts bytes as held. False: they do not fit, and must not be held. */
   take(bytes: number): boolean;
   /** Counts bytes that were taken as free again. */
   give(bytes: number): void;

@@ -1,4 +1,5 @@
 import { type CodingFailure, classifyEngineError, codingFailure } from "./coding-failure.ts";
+import { endTurn, inTurn } from "./coding-slots.ts";
 import type { Coding } from "./content-encoding.ts";
 import type { Engine } from "./engine.ts";
 import { compactBytes } from "./owned-bytes.ts";
@@ -15,6 +16,9 @@ export interface StageOptions {
   /** Whether the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
 }
+
+/** A brotli decoder fills a window of 16 MiB in about 35 ms. */
+const LONGEST_STEP_MS = 50;
 
 type Settle = (failure: CodingFailure | undefined) => void;
 
@@ -33,6 +37,8 @@ export class CodingStage {
   /** The engine has taken the chunk, or has put out its last piece. */
   #stepDone = false;
   #ended = false;
+  /** No other brotli decoder begins a step before this one has put something out. */
+  #hasTurn = false;
 
   constructor(options: StageOptions) {
     this.#options = options;
@@ -43,6 +49,7 @@ export class CodingStage {
       this.#finishStep();
     });
     this.#engine.on("error", (error) => {
+      this.#endTurn();
       this.fail(classifyEngineError(error, options.coding, options.gzipBegan?.() === true));
     });
   }
@@ -51,11 +58,33 @@ export class CodingStage {
   push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
     this.#fed += chunk.length;
     return this.#step(deliver, () => {
-      this.#engine.write(chunk, (error) => {
-        // Where there is one, it has its own event.
-        if (error === undefined || error === null) this.#finishStep();
-      });
+      const decodesBrotli = this.#options.coding === "br" && this.#options.use !== undefined;
+      if (!decodesBrotli) this.#write(chunk);
+      else inTurn(() => this.#writeInTurn(chunk));
     });
+  }
+
+  #writeInTurn(chunk: Uint8Array): void {
+    // It may have been closed while it waited.
+    if (this.#failure !== undefined) {
+      endTurn();
+      return;
+    }
+    this.#hasTurn = true;
+    this.#write(chunk);
+  }
+
+  #write(chunk: Uint8Array): void {
+    this.#engine.write(chunk, (error) => {
+      // If there is one, it has its own event.
+      if (error === undefined || error === null) this.#finishStep();
+    });
+  }
+
+  #endTurn(): void {
+    if (!this.#hasTurn) return;
+    this.#hasTurn = false;
+    endTurn();
   }
 
   /** Delivers the rest. */
@@ -67,6 +96,9 @@ export class CodingStage {
 
   /** Ends it early. */
   fail(failure: CodingFailure): void {
+    // Nothing tells when a step ends whose engine is closed.
+    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
+    this.#hasTurn = false;
     this.#failure ??= failure;
     this.#engine.destroy();
     this.#settleStep();
@@ -83,6 +115,7 @@ export class CodingStage {
   }
 
   #take(piece: Uint8Array<ArrayBuffer>): void {
+    this.#endTurn();
     if (this.#failure !== undefined) return;
     const excess = this.#options.use?.(piece.length);
     if (excess !== undefined) {
@@ -108,6 +141,7 @@ export class CodingStage {
   }
 
   #finishStep(): void {
+    this.#endTurn();
     this.#stepDone = true;
     if (this.#engine.bytesWritten < this.#fed && this.#options.use !== undefined) {
       this.fail(codingFailure("trailing_data", this.#options.coding));

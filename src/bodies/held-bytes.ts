@@ -1,4 +1,37 @@
+import type { CoderRoom } from "./coder-memory.ts";
 import { plainBytes } from "./owned-bytes.ts";
+
+/** Where what is held back is counted, while a handler or one of its loops works on a chunk. */
+let currentRoom: CoderRoom | undefined;
+
+/** Does work in which everything that is held back from now on counts in a room. */
+export function holdingIn<T>(room: CoderRoom | undefined, work: () => T): T {
+  const outer = currentRoom;
+  currentRoom = room ?? outer;
+  try {
+    return work();
+  } finally {
+    currentRoom = outer;
+  }
+}
+
+const HELD_ROOM: unique symbol = Symbol("held room");
+
+/** Chunks whose bytes, where a loop holds them back, count in a room. */
+export interface CountedChunks {
+  readonly [HELD_ROOM]?: CoderRoom | undefined;
+}
+
+/** The room of chunks that have one. */
+export function roomOf(chunks: object): CoderRoom | undefined {
+  return (chunks as CountedChunks)[HELD_ROOM];
+}
+
+/** Gives chunks a room: what loops over them hold back counts there. */
+export function withRoom<T extends object>(chunks: T, room: CoderRoom | undefined): T {
+  if (room !== undefined) Object.defineProperty(chunks, HELD_ROOM, { value: room });
+  return chunks;
+}
 
 const EMPTY = new Uint8Array(0);
 
@@ -9,6 +42,8 @@ const EMPTY = new Uint8Array(0);
 export class HeldBytes {
   #memory = EMPTY;
   #length = 0;
+  #room: CoderRoom | undefined;
+  #counted = 0;
 
   get length(): number {
     return this.#length;
@@ -27,11 +62,17 @@ export class HeldBytes {
     return this.#memory.subarray(0, length);
   }
 
-  /** Holds the last bytes of what {@link join} gave, from an index on. What stands before it may be in use elsewhere. */
-  keep(joined: Uint8Array<ArrayBuffer>, from: number): void {
+  /**
+   * Holds the last bytes of what {@link join} gave, from an index on. What stands before it may be in use elsewhere. False:
+   * there is no room for them, and nothing is held.
+   */
+  keep(joined: Uint8Array<ArrayBuffer>, from: number): boolean {
     const isOurs = joined.buffer === this.#memory.buffer && this.#length > 0;
     if (!isOurs || from > 0) this.#memory = from === joined.length ? EMPTY : joined.slice(from);
     this.#length = joined.length - from;
+    if (this.#count(this.#memory.length)) return true;
+    this.take();
+    return false;
   }
 
   /** All of it, and holds nothing any more. */
@@ -39,6 +80,15 @@ export class HeldBytes {
     const bytes = this.#memory.subarray(0, this.#length);
     this.#memory = EMPTY;
     this.#length = 0;
+    this.#count(0);
     return bytes;
+  }
+
+  #count(bytes: number): boolean {
+    this.#room ??= currentRoom;
+    if (bytes > this.#counted && this.#room?.take(bytes - this.#counted) === false) return false;
+    if (bytes < this.#counted) this.#room?.give(this.#counted - bytes);
+    if (this.#room !== undefined) this.#counted = bytes;
+    return true;
   }
 }

@@ -1,7 +1,7 @@
 import { checkedBytes, escapedText } from "../text/escaped-text.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds, type LineEndsOptions } from "./line-ends.ts";
-import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, SplitEnd, type SplitErrorCode, type Splitter, splitChunks } from "./splitter.ts";
 
 /** How a body is cut into lines. */
 export interface LineOptions extends LineEndsOptions {
@@ -117,7 +117,7 @@ class LineSplitter implements Splitter<Line> {
     // A CR at the end belongs to the content only if no LF follows.
     const heldContent = bytes.length - start - Number(bytes.at(-1) === 13 && bytes.length > start);
     if (heldContent > this.#maxLineBytes) return this.#fail(items, bytes.slice(start));
-    this.#held.keep(bytes, start);
+    if (!this.#held.keep(bytes, start)) return this.#fail(items, bytes.slice(start), "no_room");
     return items;
   }
 
@@ -130,9 +130,13 @@ class LineSplitter implements Splitter<Line> {
     return [new Line(bytes, length)];
   }
 
-  #fail(items: readonly Line[], rest: Uint8Array<ArrayBuffer>): readonly Line[] {
+  #fail(
+    items: readonly Line[],
+    rest: Uint8Array<ArrayBuffer>,
+    code: SplitErrorCode = "line_too_long",
+  ): readonly Line[] {
     this.#held.keep(EMPTY, 0);
-    this.#failure.fail("line_too_long", rest, items);
+    this.#failure.fail(code, rest, items);
     return items;
   }
 }

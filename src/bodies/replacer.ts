@@ -1,8 +1,8 @@
 import { checkedBytes, escapedText } from "../text/escaped-text.ts";
 import { BytePattern, type BytePatternOptions } from "./byte-pattern.ts";
-import { HeldBytes } from "./held-bytes.ts";
+import { HeldBytes, holdingIn, roomOf, withRoom } from "./held-bytes.ts";
 import { joinBytes, plainBytes } from "./owned-bytes.ts";
-import { type BodyChunks, SplitEnd } from "./splitter.ts";
+import { type BodyChunks, SplitEnd, type SplitErrorCode } from "./splitter.ts";
 
 /**
  * What takes a match's place; a function gets it as UTF-8 text, in which a byte that is not UTF-8 is a lone surrogate that
@@ -66,13 +66,21 @@ export function createReplacer(options: ReplaceOptions): Replacer {
  * @example
  * responseBody: { read: "stream", handle: (chunks) => replacedChunks(chunks, { pattern: "http://", replacement: "https://" }) },
  */
-export async function* replacedChunks(
+export function replacedChunks(
+  chunks: BodyChunks,
+  options: ReplaceOptions,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
+  return withRoom(replacedIn(chunks, options), roomOf(chunks));
+}
+
+async function* replacedIn(
   chunks: BodyChunks,
   options: ReplaceOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const replacer = createReplacer(options);
+  const room = roomOf(chunks);
   for await (const chunk of chunks) {
-    const bytes = replacer.push(chunk);
+    const bytes = holdingIn(room, () => replacer.push(chunk));
     if (bytes.length > 0) yield bytes;
   }
   const rest = replacer.end();
@@ -125,7 +133,7 @@ class ChunkReplacer implements Replacer {
     }
     if (!isEnd) {
       const keepFrom = Math.max(0, at - this.#pattern.contextBytes);
-      this.#held.keep(bytes, keepFrom);
+      if (!this.#held.keep(bytes, keepFrom)) return this.#fail(joinBytes(pieces), bytes.slice(at), "no_room");
       this.#sent = at - keepFrom;
     }
     return joinBytes(pieces);
@@ -137,9 +145,13 @@ class ChunkReplacer implements Replacer {
     return typeof replacement === "string" ? checkedBytes(replacement) : plainBytes(replacement);
   }
 
-  #fail(given: Uint8Array<ArrayBuffer>, rest: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  #fail(
+    given: Uint8Array<ArrayBuffer>,
+    rest: Uint8Array<ArrayBuffer>,
+    code: SplitErrorCode = "match_too_long",
+  ): Uint8Array<ArrayBuffer> {
     this.#held.keep(EMPTY, 0);
-    this.#failure.fail("match_too_long", rest, given);
+    this.#failure.fail(code, rest, given);
     return given;
   }
 }

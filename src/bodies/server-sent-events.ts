@@ -1,7 +1,7 @@
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds } from "./line-ends.ts";
 import { ServerSentEvent } from "./server-sent-event.ts";
-import { type BodyChunks, SplitEnd, type Splitter, splitChunks } from "./splitter.ts";
+import { type BodyChunks, SplitEnd, type SplitErrorCode, type Splitter, splitChunks } from "./splitter.ts";
 
 /** How an event stream is read. */
 export interface SseOptions {
@@ -84,7 +84,7 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     }
     if (bytes.length - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
     this.#heldLinesLength = lineStart - blockStart;
-    this.#held.keep(bytes, blockStart);
+    if (!this.#held.keep(bytes, blockStart)) return this.#fail(items, bytes.slice(blockStart), "no_room");
     return items;
   }
 
@@ -114,9 +114,13 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     return hasMark ? lineStart + 3 : lineStart;
   }
 
-  #fail(items: readonly ServerSentEvent[], rest: Uint8Array<ArrayBuffer>): readonly ServerSentEvent[] {
+  #fail(
+    items: readonly ServerSentEvent[],
+    rest: Uint8Array<ArrayBuffer>,
+    code: SplitErrorCode = "event_too_large",
+  ): readonly ServerSentEvent[] {
     this.#held.keep(EMPTY, 0);
-    this.#failure.fail("event_too_large", rest, items);
+    this.#failure.fail(code, rest, items);
     return items;
   }
 }

@@ -1,3 +1,4 @@
+import { holdingIn, roomOf, withRoom } from "./held-bytes.ts";
 import { joinBytes, plainBytes } from "./owned-bytes.ts";
 
 /**
@@ -6,14 +7,15 @@ import { joinBytes, plainBytes } from "./owned-bytes.ts";
  * - `invalid_utf8`: it is not UTF-8, and the caller wants nothing replaced.
  * - `line_too_long`, `event_too_large`: one item alone has more bytes than the caller allows.
  * - `match_too_long`: a pattern matches more bytes than the caller said it would.
+ * - `no_room`: the beginning of an item would exceed what the server may hold of bodies.
  */
-export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long";
+export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long" | "no_room";
 
 const SPLIT_ERROR: unique symbol = Symbol.for("ext-proc.split-error");
 
 /**
  * Thrown where a body cannot be split any further, behind the last good item. A body handler that lets it through has
- * fault `body_undecodable`, or `handler_threw` where `match_too_long` says that its own pattern is at fault. Its message tells nothing of the bytes.
+ * fault `body_undecodable`, `body_memory_exceeded` for `no_room`, or `handler_threw` where `match_too_long` says that its own pattern is at fault. Its message tells nothing of the bytes.
  */
 export class SplitError extends Error {
   override readonly name = "SplitError";
@@ -63,11 +65,13 @@ export type BodyChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
  *
  * @throws {SplitError} Where splitting fails, after the last good item.
  */
-export async function* splitChunks<Item>(
-  chunks: BodyChunks,
-  splitter: Splitter<Item>,
-): AsyncGenerator<Item, void, undefined> {
-  for await (const chunk of chunks) yield* splitter.push(chunk);
+export function splitChunks<Item>(chunks: BodyChunks, splitter: Splitter<Item>): AsyncGenerator<Item, void, undefined> {
+  return withRoom(splitIn(chunks, splitter), roomOf(chunks));
+}
+
+async function* splitIn<Item>(chunks: BodyChunks, splitter: Splitter<Item>): AsyncGenerator<Item, void, undefined> {
+  const room = roomOf(chunks);
+  for await (const chunk of chunks) yield* holdingIn(room, () => splitter.push(chunk));
   yield* splitter.end();
 }
 

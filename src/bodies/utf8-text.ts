@@ -74,8 +74,10 @@ class ChunkDecoder implements Utf8Decoder {
     this.#failure.check(chunk);
     const bytes = this.#held.join(chunk);
     const end = completeLength(bytes);
-    this.#held.keep(bytes, end);
-    return this.#decode(bytes, end);
+    const isKept = this.#held.keep(bytes, end);
+    const text = this.#decode(bytes, end);
+    if (!isKept) this.#failure.fail("no_room", bytes.slice(end), text);
+    return text;
   }
 
   end(): string {

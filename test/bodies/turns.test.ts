@@ -1,6 +1,7 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { inSlot } from "../../src/bodies/coding-slots.ts";
+import { endTurn, inSlot, inTurn } from "../../src/bodies/coding-slots.ts";
+import { createDecoder } from "../../src/bodies/decoder.ts";
 import { decodeBody, encodeBody } from "../../src/bodies/whole-body.ts";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -45,6 +46,30 @@ test("a brotli body whose length is not known is not decoded in the calling thre
   const bomb = decodeBody(brotliCompressSync(new Uint8Array(8 << 20)), ["br"], limits);
   expect(bomb).toBeInstanceOf(Promise);
   expect(await bomb).toMatchObject({ kind: "failed" });
+});
+
+test("a step of a brotli decoder begins when the one before it has ended its turn, as they came", () => {
+  const begun: number[] = [];
+  for (const step of [1, 2, 3]) inTurn(() => void begun.push(step));
+  expect(begun).toEqual([1]);
+  endTurn();
+  expect(begun).toEqual([1, 2]);
+  endTurn();
+  endTurn();
+  expect(begun).toEqual([1, 2, 3]);
+  inTurn(() => void begun.push(4));
+  expect(begun).toEqual([1, 2, 3, 4]);
+  endTurn();
+});
+
+test("brotli decoders that are closed while they wait for a turn do not keep the next one from it", async () => {
+  const body = brotliCompressSync(Buffer.from("hello ".repeat(1000)));
+  const decoders = Array.from({ length: 20 }, () => createDecoder(["br"], limits));
+  const results = decoders.map((decoder) => decoder.push(body));
+  for (const decoder of decoders.slice(0, 19)) decoder.close();
+  const failed = await Promise.all(results.slice(0, 19));
+  expect(failed).toEqual(Array(19).fill(expect.objectContaining({ kind: "failed", code: "closed" })));
+  expect(await results[19]).toMatchObject({ kind: "pieces" });
 });
 
 describe("the thread pool", () => {

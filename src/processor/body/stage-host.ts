@@ -1,4 +1,6 @@
+import type { CoderRoom } from "../../bodies/coder-memory.ts";
 import type { CodingFailure } from "../../bodies/coding-failure.ts";
+import { holdingIn } from "../../bodies/held-bytes.ts";
 import { SplitError } from "../../bodies/splitter.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import { joinedText } from "../../protocol/headers.ts";
@@ -45,7 +47,7 @@ export interface StageHostOptions {
 }
 
 /** One handler's way to the transaction: what it is given, and what becomes of what it gives. */
-export class StageHost {
+export class StageHost implements CoderRoom {
   readonly tx: unknown;
   readonly #index: number;
   readonly #phase: BodyPhase;
@@ -55,6 +57,11 @@ export class StageHost {
   readonly #timing: HandlerTiming;
   /** Counts what the handler is given. Made for the first handler that may keep it. */
   #lent: HeldRoom | undefined;
+  /** Counts what splitters hold back for the handler. Made for the first of them that does. */
+  #split: HeldRoom | undefined;
+  #fullForSplit: FullBudget = "total";
+  /** The handler runs until this settles, if it is a loop. */
+  #loop: Promise<unknown> | undefined;
   /** Bytes that the next call is given and that are not counted, since the handler has always returned at once. */
   #uncounted: number | (() => number) = 0;
 
@@ -116,7 +123,7 @@ export class StageHost {
     // What came before it took its time.
     if (this.#scene.closed) return undefined;
     try {
-      const outcome = handler();
+      const outcome = holdingIn(this, handler);
       if (isThenable(outcome)) return this.#settle(Promise.resolve(outcome), next, held);
       this.#lent?.give();
       return next(outcome);
@@ -156,7 +163,26 @@ export class StageHost {
 
   /** What {@link lend} counted stays so until this settles, also if the stage closes before. */
   lendUntil(settled: Promise<unknown>): void {
+    this.#loop = settled;
     this.#lent?.useUntil(settled);
+    this.#split?.useUntil(settled);
+  }
+
+  /** Counts bytes that a splitter of the handler holds back. False: there is no room for them. */
+  take(bytes: number): boolean {
+    if (this.#scene.closed) return true;
+    if (this.#split === undefined) {
+      this.#split = new HeldRoom(this.budget);
+      if (this.#loop !== undefined) this.#split.useUntil(this.#loop);
+    }
+    const full = this.#split.take(bytes);
+    this.#fullForSplit = full ?? this.#fullForSplit;
+    return full === undefined;
+  }
+
+  /** Counts bytes that a splitter took as free again. */
+  give(bytes: number): void {
+    this.#split?.give(bytes);
   }
 
   /** The handler is done with bytes that {@link lend} counted. */
@@ -167,6 +193,7 @@ export class StageHost {
   /** Nothing more is given to the handler. What it holds stays counted until it settles. */
   close(): void {
     this.#lent?.close();
+    this.#split?.close();
   }
 
   /** Adds what a handler returned to the work on the message. */
@@ -194,6 +221,7 @@ export class StageHost {
 
   threw(cause: unknown): Fault {
     // What the body is like is not the handler's doing; that its pattern is too short is.
+    if (SplitError.is(cause) && cause.code === "no_room") return this.overLimit(this.#fullForSplit, undefined);
     if (SplitError.is(cause) && cause.code !== "match_too_long") {
       // A line or event above its limit is a body too large for its handler, whatever the fault policy. If the handler only
       // looks, nothing passes unchanged that it would have changed, and its policy decides.

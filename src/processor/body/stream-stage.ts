@@ -1,3 +1,4 @@
+import { withRoom } from "../../bodies/held-bytes.ts";
 import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
@@ -117,7 +118,10 @@ export class StreamStage implements BodyStage {
 
   async #loop(): Promise<StageEnd | undefined> {
     try {
-      const iterable = this.#handler.handle(this.#source, this.#host.tx as never) as AsyncIterable<unknown>;
+      const iterable = this.#handler.handle(
+        withRoom(this.#source, this.#host),
+        this.#host.tx as never,
+      ) as AsyncIterable<unknown>;
       const iterator = iterable[Symbol.asyncIterator]();
       this.#iterator = iterator;
       for (let steps = 1; ; steps++) {
