@@ -33,6 +33,8 @@ import { makeMemoryCgroup } from "./memory-cgroup.mjs";
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const victimFile = fileURLToPath(new URL("victim.mjs", import.meta.url));
 const START_TIMEOUT_MS = 20_000;
+/** The environment that the image sets. */
+export const IMAGE_ENVIRONMENT = { NODE_ENV: "production", MALLOC_MMAP_THRESHOLD_: "131072" };
 const MEMORY_LIMIT_MIB = 512;
 
 /**
@@ -103,7 +105,7 @@ function spawnServer({ victim = "none", args = [], log = "file", maxOpenFiles, c
   const full = log === "/dev/full" ? openSync("/dev/full", "w") : undefined;
   // The server takes the place of the shell, so it has the shell's process id and gets its signals.
   const child = spawn("/bin/sh", ["-c", [...prelude, 'exec "$@"'].filter(Boolean).join("\n"), "sh", ...command], {
-    env: { ...process.env, EXT_PROC_ATTACK_VICTIM: victim, NODE_ENV: "production" },
+    env: { ...process.env, ...IMAGE_ENVIRONMENT, EXT_PROC_ATTACK_VICTIM: victim },
     // Nothing reads our end of the pipe.
     stdio: ["ignore", log === "unread pipe" ? "pipe" : (full ?? file), file],
   });

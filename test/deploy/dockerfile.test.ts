@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
+import { IMAGE_ENVIRONMENT } from "../../scripts/attack/server.mjs";
 import { codeBlocks } from "../docs/markdown.ts";
 import { isIgnored, parseDockerfile, type ReplayedStage, replay } from "./dockerfile.ts";
 import { requireTool, runTool } from "./required-tool.ts";
@@ -46,6 +47,12 @@ describe("Dockerfile", () => {
     for (const { image } of stages) expect(image).toMatch(/^[\w./-]+:(?!latest@)[\w.-]+@sha256:[0-9a-f]{64}$/);
     const user = stages.at(-1)?.instructions.findLast(({ keyword }) => keyword === "USER");
     expect(user?.argument).toBe("65532");
+  });
+
+  test("sets the environment that npm run attack gives the server, whose memory comes back with it", () => {
+    const set = stages.at(-1)?.instructions.filter(({ keyword }) => keyword === "ENV") ?? [];
+    const lines = Object.entries(IMAGE_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+    expect(set.map(({ argument }) => argument)).toEqual(lines);
   });
 
   test("exposes the ports that ext.yaml declares", () => {
