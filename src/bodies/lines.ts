@@ -117,7 +117,8 @@ class LineSplitter implements Splitter<Line> {
     // A CR at the end belongs to the content only if no LF follows.
     const heldContent = bytes.length - start - Number(bytes.at(-1) === 13 && bytes.length > start);
     if (heldContent > this.#maxLineBytes) return this.#fail(items, bytes.slice(start));
-    if (!this.#held.keep(bytes, start)) return this.#fail(items, bytes.slice(start), "no_room");
+    // Told at once: until the next chunk all of it would be held without being counted. So no item is given.
+    if (!this.#held.keep(bytes, start)) return this.#fail([], bytes.slice(), "no_room");
     return items;
   }
 

@@ -133,7 +133,8 @@ class ChunkReplacer implements Replacer {
     }
     if (!isEnd) {
       const keepFrom = Math.max(0, at - this.#pattern.contextBytes);
-      if (!this.#held.keep(bytes, keepFrom)) return this.#fail(joinBytes(pieces), bytes.slice(at), "no_room");
+      // Told at once: until the next chunk all of it would be held without being counted. So nothing is given.
+      if (!this.#held.keep(bytes, keepFrom)) return this.#fail(EMPTY, bytes.slice(this.#sent), "no_room");
       this.#sent = at - keepFrom;
     }
     return joinBytes(pieces);

@@ -84,7 +84,8 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     }
     if (bytes.length - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
     this.#heldLinesLength = lineStart - blockStart;
-    if (!this.#held.keep(bytes, blockStart)) return this.#fail(items, bytes.slice(blockStart), "no_room");
+    // Told at once: until the next chunk all of it would be held without being counted. So no item is given.
+    if (!this.#held.keep(bytes, blockStart)) return this.#fail([], bytes.slice(), "no_room");
     return items;
   }
 

@@ -74,10 +74,8 @@ class ChunkDecoder implements Utf8Decoder {
     this.#failure.check(chunk);
     const bytes = this.#held.join(chunk);
     const end = completeLength(bytes);
-    const isKept = this.#held.keep(bytes, end);
-    const text = this.#decode(bytes, end);
-    if (!isKept) this.#failure.fail("no_room", bytes.slice(end), text);
-    return text;
+    if (!this.#held.keep(bytes, end)) this.#failure.fail("no_room", bytes.slice(), "");
+    return this.#decode(bytes, end);
   }
 
   end(): string {
