@@ -298,3 +298,25 @@ describe("a stream of answers", () => {
     expect(frames[2]?.payload.toString("latin1")).toContain("x-late");
   });
 });
+
+describe("a reset of a call", () => {
+  test("is charged as an early reset before the answer, and is free behind the headers of the answer", async () => {
+    const { server } = serve({
+      check: () => new Promise(() => undefined),
+      async *watch() {
+        yield {};
+        await new Promise(() => undefined);
+      },
+    });
+    const client = await server.client();
+    client.send(headers(1, callOf("Check")), data(1, CHECK, END_STREAM), rstStream(1));
+    client.send(headers(3, callOf("Check")), data(3, CHECK.subarray(0, 3)), rstStream(3));
+    await client.roundTrip();
+    expect(server.totals).toMatchObject({ resetsBeforeWork: 2, resetsAfterWork: 0 });
+    client.send(headers(5, callOf("Watch")), data(5, CHECK, END_STREAM));
+    await client.until(({ type, id }) => type === TYPE.data && id === 5);
+    client.send(rstStream(5));
+    await client.roundTrip();
+    expect(server.totals).toMatchObject({ resetsBeforeWork: 2, resetsAfterWork: 1 });
+  });
+});

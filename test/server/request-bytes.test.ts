@@ -4,7 +4,7 @@ import { hello } from "../../src/builtin/hello.ts";
 import { RequestBytes } from "../../src/server/request-bytes.ts";
 import type { HttpHandler } from "../../src/services/http-service.ts";
 import { grpcFrame } from "../grpc/framing.ts";
-import { data, END_STREAM, type Field, headers, rstStream } from "../http2/raw-frames.ts";
+import { data, END_STREAM, type Field, headers } from "../http2/raw-frames.ts";
 import { connectRaw } from "../http2/test-server.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { tcp, untilClosed } from "../wire/tcp.ts";
@@ -147,19 +147,6 @@ describe("half a request of a Connect call", () => {
     half.destroy();
     await holds(started, 0);
   });
-});
-
-test("Connect calls that are reset before their answer end the connection, as those of gRPC do", async () => {
-  const started = await serverForTest(hello);
-  const client = await connectRaw(started.port);
-  await client.handshake();
-  for (let n = 0; n < 120; n++) {
-    const ids = Array.from({ length: 100 }, (_, k) => 2 * (100 * n + k) + 1);
-    client.send(...ids.flatMap((id) => [headers(id, post()), data(id, "{}", END_STREAM), rstStream(id)]));
-  }
-  const { code, debug } = await client.goaway();
-  expect([code, debug]).toEqual([11, "reset_flood"]);
-  client.socket.destroy();
 });
 
 test("an answer over HTTP/1.1 that its client does not read is counted, and closes the connection if there is no room", async () => {
