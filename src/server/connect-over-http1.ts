@@ -32,6 +32,8 @@ export function connectOverHttp1(
     });
     nameUsableAuthority(request);
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
+    // What Connect makes of an answer never settles, so the end of the response has to do.
+    response.once("close", () => bytes.release());
     // Connect reserves as much memory as the length promises, and Node makes sure that it is true.
     call.header.delete("content-length");
     const closed = untilClosed(response);
@@ -48,8 +50,7 @@ export function connectOverHttp1(
         const { code } = ConnectError.from(cause);
         if (!isGone) log.error({ path: pathOf(request.url ?? ""), code: Code[code] }, "a call failed in the transport");
         response.destroy();
-      })
-      .finally(() => bytes.release());
+      });
   };
 }
 

@@ -42,6 +42,8 @@ export class RequestBytes {
   #length = 0;
   /** A message is too long: Connect refuses it and keeps nothing. */
   #isTooLong = false;
+  /** Nothing is kept any more. */
+  #isOver = false;
 
   constructor(options: RequestBytesOptions) {
     const { methodKind } = options.method;
@@ -57,7 +59,7 @@ export class RequestBytes {
 
   /** Takes a chunk and gives what can be handed over: whole messages. Undefined: there is no room for the chunk. */
   receive(chunk: Uint8Array): readonly Uint8Array[] | undefined {
-    if (this.#isTooLong) return [chunk];
+    if (this.#isTooLong || this.#isOver) return [chunk];
     if (!this.#options.room.holdReceived(chunk.length)) return undefined;
     this.#heldBytes += chunk.length;
     const end = this.#isEnveloped ? this.#lastEnd(chunk) : 0;
@@ -85,6 +87,7 @@ export class RequestBytes {
 
   /** The call is over, or needs no more of its request. */
   release(): void {
+    this.#isOver = true;
     this.#pending = [];
     this.#give(this.#heldBytes);
   }

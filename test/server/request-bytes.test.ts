@@ -149,6 +149,17 @@ describe("half a request of a Connect call", () => {
   });
 });
 
+test("a request over HTTP/1.1 counts no longer once it is answered", async () => {
+  const started = await serverForTest(hello);
+  const request = `POST ${CHECK} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n`;
+  const socket = await tcp(started.port);
+  const said = untilClosed(socket);
+  socket.write(`${request}\r\n{}`.repeat(9));
+  socket.write(`${request}connection: close\r\n\r\n{}`);
+  expect((await said).match(/HTTP\/1\.1 200/g)?.length).toBe(10);
+  await holds(started, 0);
+});
+
 test("an answer over HTTP/1.1 that its client does not read is counted, and closes the connection if there is no room", async () => {
   const started = await serverForTest(hello, { maxHeldAnswerBytes: 20_000 });
   const socket = await tcp(started.statusPort);
