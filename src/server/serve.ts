@@ -64,7 +64,7 @@ export interface ServeOptions {
   readonly maxMessageBytes?: number | undefined;
   /** Most bytes of bodies that all transactions hold at the same time. Default 128 MiB. */
   readonly maxHeldBodyBytes?: number | undefined;
-  /** Most bytes of bodies that one transaction holds, both directions and all handlers together. Default 32 MiB. */
+  /** Most bytes of bodies that one transaction holds, both directions and all handlers together. Default 48 MiB. */
   readonly maxHeldBodyBytesPerStream?: number | undefined;
   /** Most bytes of headers, of 4 KiB or more each, that transactions and their handlers hold. Default 32 MiB. */
   readonly maxHeldHeaderBytes?: number | undefined;

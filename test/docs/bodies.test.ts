@@ -54,7 +54,7 @@ describe("docs/bodies.md", () => {
     expect(DEFAULT_MAX_BYTES).toBe(4 << 20);
     expect([SETTINGS.maxHeldBodyBytes.fallback, SETTINGS.maxHeldBodyBytesPerStream.fallback]).toEqual([
       String(128 << 20),
-      String(32 << 20),
+      String(48 << 20),
     ]);
     expect([SETTINGS.maxMessageBytes.fallback, ENVOY_BUFFER_LIMIT_BYTES]).toEqual([String(4 << 20), 1 << 20]);
     expect([MAX_STREAMED_CHUNK_BYTES, MAX_CODINGS, BODY_CAPS.length]).toEqual([64 << 10, 4, 4]);

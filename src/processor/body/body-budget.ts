@@ -19,9 +19,10 @@ export type OverLimit = "reject" | "pass";
 
 /**
  * Most bytes of bodies that one transaction holds by default: both directions, every handler of composed processors, bytes
- * as they came and as they were decoded. A quarter of the whole, so that no client can use it up alone.
+ * as they came and as they were decoded, and what they are parsed into. No client can use up the whole alone, and 4 MiB of
+ * JSON records fit, which count as 32 MiB while an asynchronous handler works on them.
  */
-export const DEFAULT_STREAM_BUDGET_BYTES: number = DEFAULT_MEMORY_CAPS.bodies / 4;
+export const DEFAULT_STREAM_BUDGET_BYTES: number = (DEFAULT_MEMORY_CAPS.bodies * 3) / 8;
 
 /** How many bytes of bodies all transactions and a single transaction may hold. */
 export class BodyBudget {

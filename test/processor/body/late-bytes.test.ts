@@ -3,7 +3,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Health, HealthCheckRequestSchema } from "../../../gen/grpc/health/v1/health_pb.js";
 import { defineProcessor, type Processor } from "../../../src/index.ts";
-import type { BodyBudget } from "../../../src/processor/body/body-budget.ts";
+import { MemoryAccount } from "../../../src/memory/memory-account.ts";
+import { BodyBudget } from "../../../src/processor/body/body-budget.ts";
 import { runRules } from "../../../src/processor/run-rules.ts";
 import { bodyModes, bodyOf, type HeaderPairs, headersOf } from "../../protocol/messages.ts";
 import { type Deferred, deferred, nextTurn } from "../deferred.ts";
@@ -179,4 +180,26 @@ test("what a handler is given that returns at once is not counted beside the bod
     expect(log).toEqual(["requestHeaders", "requestBody"]);
   }
   expect(budget.share.peakBytes).toBe(manyObjects.length);
+});
+
+test("with default limits an asynchronous handler is given 4 MiB of JSON records", async () => {
+  const records: object[] = [];
+  for (let bytes = 0; bytes < 3.9 * (1 << 20); bytes += 95)
+    records.push({
+      id: records.length,
+      name: "Ada Lovelace",
+      email: "ada@example.com",
+      tags: ["a", "b"],
+      isActive: true,
+    });
+  const text = JSON.stringify(records);
+  const budget = new BodyBudget(new MemoryAccount().bodies);
+  const processor = defineProcessor({ name: "p", requestBody: { read: "json", handle: async () => undefined } });
+  const { receive, log } = recordSession(processor, { bodyBudget: budget });
+  receive(
+    headersOf("requestHeaders", [], bodyModes("BUFFERED")),
+    bodyOf("requestBody", text.slice(0, 4 << 20), { endOfStream: true }),
+  );
+  await expect.poll(() => log).toEqual(["requestHeaders", "requestBody"]);
+  expect(budget.share.peakBytes).toBeGreaterThan(5 * text.length);
 });
