@@ -3,7 +3,7 @@
 import { END_STREAM, TYPE, windowUpdate } from "../soak/frames.mjs";
 import { OPEN, RESET, RESPONSE, withId } from "../soak/messages.mjs";
 import { KeptSocket } from "./http1-client.mjs";
-import { RawConnection } from "./http2-connection.mjs";
+import { RawConnection, resetName } from "./http2-connection.mjs";
 import { atRate, HonestTally } from "./latency.mjs";
 
 const TIMEOUT_MS = 5000;
@@ -122,7 +122,7 @@ class Peer {
     if (type === TYPE.data) this.#credit(payload.length);
     const stream = this.#waiting.get(id);
     if (stream === undefined) return;
-    if (type === TYPE.rstStream) this.#fail(id, "RST_STREAM");
+    if (type === TYPE.rstStream) this.#fail(id, resetName({ type, flags, id, payload }));
     else if (type === TYPE.data && payload.length > 0) {
       stream.answers++;
       if (stream.answers === 1) void this.#connection.send(withId(RESPONSE, id));

@@ -46,9 +46,9 @@ import { StatusProbe } from "./status-probe.mjs";
 export const MEMORY_SLACK_MIB = 128;
 export const MEMORY_BACK_MS = 10_000;
 const STOP_MS = 15_000;
-const ATTACKER_GRACE_MS = 15_000;
+const ATTACKER_GRACE_MS = 30_000;
 const HONEST_PER_SECOND = 500;
-const LOWEST_PRIORITY = 15;
+const LOW_PRIORITY = 15;
 
 const honestFile = fileURLToPath(new URL("honest.mjs", import.meta.url));
 const attackerFile = fileURLToPath(new URL("attacker.mjs", import.meta.url));
@@ -158,7 +158,7 @@ async function askHonest(honest) {
 async function runAttacker(attack, ports, seconds) {
   const child = fork(attackerFile, [attack.name, JSON.stringify(ports), String(seconds)]);
   // A small machine must not be what the honest requests wait for.
-  if (child.pid !== undefined) setPriority(child.pid, LOWEST_PRIORITY);
+  if (child.pid !== undefined) setPriority(child.pid, LOW_PRIORITY);
   const lastResort = setTimeout(() => child.kill("SIGKILL"), seconds * 1000 + ATTACKER_GRACE_MS);
   /** @type {Readonly<Record<string, number>> | undefined} */
   let outcomes;

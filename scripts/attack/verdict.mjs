@@ -56,8 +56,8 @@ export function findings(played) {
   ];
 }
 
-/** What a machine does to requests that has no CPU for the server or for Envoy. */
-const SLOW = /^(?:504|timeout)$/;
+/** What a busy machine does to requests. REFUSED_STREAM: so many wait that the connection has no stream left. */
+const SLOW = /^(?:504|timeout|RST_STREAM REFUSED_STREAM)$/;
 
 /** @param {Played} played */
 function honestFinding({ attacked, afterwards, othersShare }) {
