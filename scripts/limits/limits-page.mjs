@@ -38,7 +38,7 @@ const KINDS = {
     costs: "one transaction",
   },
   messages: {
-    holds: "unfinished gRPC messages, and messages that wait for a handler",
+    holds: "unfinished messages, messages that wait for a handler, and requests of Connect calls",
     setting: "maxHeldMessageBytes",
     above: "503 if a handler must see the message, fault `message_memory_exceeded`",
     costs: "one transaction",

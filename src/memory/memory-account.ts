@@ -5,7 +5,7 @@ import { MemoryShare } from "./memory-share.ts";
  *
  * - `bodies`: bodies that handlers wait for or work on, and the native memory of coders.
  * - `headers`: headers, from 4 KiB on, of transactions that are under way, and of handlers that outlive theirs.
- * - `messages`: unfinished gRPC messages, and received bytes that wait in paused streams.
+ * - `messages`: unfinished messages, messages that wait for a handler, and requests of Connect calls.
  * - `answers`: answers that wait to be sent.
  * - `debug`: requests to the debug service, and other Connect and JSON requests.
  */

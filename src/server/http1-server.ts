@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { FairShare } from "../memory/fair-share.ts";
-import { DEFAULT_MEMORY_CAPS } from "../memory/memory-account.ts";
-import { MemoryShare } from "../memory/memory-share.ts";
+import { MemoryAccount } from "../memory/memory-account.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import type { Http1Handler } from "./endpoint.ts";
 import type { ConnectionFailure } from "./listener-connections.ts";
 import { PacedSocket } from "./paced-socket.ts";
@@ -32,11 +32,17 @@ export interface Http1Totals {
   requestsDelayed: number;
 }
 
+/** Where the memory counts that clients make a server hold. Each connection has a fair part of both. */
+export interface Http1Memory {
+  readonly messages: MemoryShare;
+  readonly answers: MemoryShare;
+}
+
 /** How a server of HTTP/1.1 differs from the default. */
 export interface Http1Options {
   readonly timeouts?: Http1Timeouts | undefined;
-  /** Counts answers that wait for their client. Default: a share of its own, as large as a server's by default. */
-  readonly answers?: MemoryShare | undefined;
+  /** Counts answers that wait for their client, and received bytes that wait. Default: shares of its own. */
+  readonly memory?: Http1Memory | undefined;
   /** Called for each request that Node refuses because it cannot be read or takes too long. */
   readonly onFailure?: ((reason: ConnectionFailure) => void) | undefined;
 }
@@ -49,14 +55,14 @@ export class Http1Server {
   readonly totals: Http1Totals = { requestsDelayed: 0 };
   readonly #server: Server;
   readonly #handler: Http1Handler;
-  readonly #answers: MemoryShare;
+  readonly #memory: Http1Memory;
   /** Connections, and whether a request is under way on each. */
   readonly #active = new Map<PacedSocket, boolean>();
   #draining = false;
 
-  constructor(handler: Http1Handler, { timeouts = DEFAULT_TIMEOUTS, answers, onFailure }: Http1Options = {}) {
+  constructor(handler: Http1Handler, { timeouts = DEFAULT_TIMEOUTS, memory, onFailure }: Http1Options = {}) {
     this.#handler = handler;
-    this.#answers = answers ?? new MemoryShare("answers", DEFAULT_MEMORY_CAPS.answers);
+    this.#memory = memory ?? new MemoryAccount();
     const { headersMs, requestMs, checkIntervalMs } = timeouts;
     const limits = {
       headersTimeout: headersMs,
@@ -72,8 +78,12 @@ export class Http1Server {
 
   /** Serves a connection. */
   serve(socket: Socket): void {
-    const answers = new FairShare(this.#answers);
-    const paced = new PacedSocket(socket, { turns, answers, onDelayed: () => this.totals.requestsDelayed++ });
+    const paced = new PacedSocket(socket, {
+      turns,
+      answers: new FairShare(this.#memory.answers),
+      messages: new FairShare(this.#memory.messages),
+      onDelayed: () => this.totals.requestsDelayed++,
+    });
     this.#active.set(paced, false);
     paced.once("close", () => this.#active.delete(paced));
     this.#server.emit("connection", paced);

@@ -82,7 +82,7 @@ export class Listener {
       onFailure: options.onConnectionFailure,
     });
     this.http1 = new Http1Server(endpoint.http1, {
-      answers: memory?.answers,
+      memory,
       onFailure: (reason) => this.#connections.failed(reason),
     });
     const limits = resolveHttp2Limits({ uncountedHolds: uncountedHolds(), ...options.limits });

@@ -11,6 +11,8 @@ export interface PacedSocketOptions {
   readonly turns: RequestTurns;
   /** Counts answers that wait for the kernel. A connection whose answers find no room is closed. */
   readonly answers: FairShare;
+  /** Counts received bytes that wait for the response to the request before them, in the same way. */
+  readonly messages: FairShare;
   /** Called for each request that arrived while another request of its connection was under way. */
   readonly onDelayed: () => void;
 }
@@ -25,6 +27,9 @@ export class PacedSocket extends Duplex {
   readonly #options: PacedSocketOptions;
   /** Received, and not passed on yet. */
   #rest: Buffer = NOTHING;
+  /** What it keeps in memory, which is all of the reads that it is a part of, and how much of that is counted. */
+  #restBytes = 0;
+  #countedBytes = 0;
   /** The request under way. */
   #request: IncomingMessage | undefined;
   /** Bytes of its body still to come, if it has a `content-length`. */
@@ -137,7 +142,7 @@ export class PacedSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#rest = NOTHING;
+    this.#forgetRest();
     this.#socket.destroy();
     callback(error);
   }
@@ -156,9 +161,25 @@ export class PacedSocket extends Duplex {
 
   #receive(chunk: Buffer): void {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#restBytes += chunk.length;
     this.#advance();
     // What is not passed on at once stays below one read's size.
     if (this.#rest.length > 0) this.#socket.pause();
+  }
+
+  /** Counts what waits for a response. Without room for it the connection is over. */
+  #countRest(): void {
+    const bytes = this.#restBytes - this.#countedBytes;
+    if (bytes === 0) return;
+    if (this.#options.messages.take(bytes)) this.#countedBytes += bytes;
+    else this.destroy();
+  }
+
+  #forgetRest(): void {
+    this.#rest = NOTHING;
+    this.#restBytes = 0;
+    if (this.#countedBytes > 0) this.#options.messages.give(this.#countedBytes);
+    this.#countedBytes = 0;
   }
 
   /** Passes on what may be passed on, unless it has to wait for something that will call this again. */
@@ -169,7 +190,10 @@ export class PacedSocket extends Duplex {
       else this.#socket.resume();
       return;
     }
-    if (this.#isHeld()) return;
+    if (this.#isHeld()) {
+      this.#countRest();
+      return;
+    }
     if (!this.#isWanted || this.readableFlowing !== true) return;
     if (this.#options.turns.take()) {
       this.#pass();
@@ -199,7 +223,8 @@ export class PacedSocket extends Duplex {
   #pass(): void {
     const length = this.#bodyLeft > 0 ? Math.min(this.#bodyLeft, this.#rest.length) : headBytes(this.#rest);
     const bytes = this.#rest.subarray(0, length);
-    this.#rest = length === this.#rest.length ? NOTHING : this.#rest.subarray(length);
+    if (length === this.#rest.length) this.#forgetRest();
+    else this.#rest = this.#rest.subarray(length);
     if (this.#bodyLeft > 0) this.#bodyLeft -= length;
     this.#isWanted = false;
     this.push(bytes);

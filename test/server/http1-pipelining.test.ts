@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
+import { MemoryAccount } from "../../src/memory/memory-account.ts";
 import type { Http1Handler } from "../../src/server/endpoint.ts";
 import { Http1Server } from "../../src/server/http1-server.ts";
 import { bounded, fc } from "../property/seed.ts";
@@ -13,8 +14,9 @@ const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const LAST = "GET /last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
 /** A server that notes what it begins, and the sockets that it has accepted. */
-async function serving(handler: Http1Handler) {
-  const http1 = new Http1Server(handler);
+async function serving(handler: Http1Handler, maxMessageBytes?: number) {
+  const memory = new MemoryAccount({ messages: maxMessageBytes });
+  const http1 = new Http1Server(handler, { memory });
   const sockets: Socket[] = [];
   const tcpServer = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket);
@@ -26,7 +28,7 @@ async function serving(handler: Http1Handler) {
     http1.drain();
     tcpServer.close();
   });
-  return { http1, sockets, port: (tcpServer.address() as AddressInfo).port };
+  return { http1, memory, sockets, port: (tcpServer.address() as AddressInfo).port };
 }
 
 /** Counts the iterations of the event loop until the test is over. */
@@ -76,6 +78,32 @@ describe("pipelined HTTP/1.1 requests", () => {
     }
     expect(readBytes).toBeLessThan(256 * 1024);
     expect(answers.length).toBe(1);
+  });
+
+  test("count as received bytes while they wait, and close their connection if there is no room for them", async () => {
+    let answer = () => {};
+    const slow: Http1Handler = (_request, response) => {
+      answer = () => response.end("ok");
+    };
+    const { port, memory } = await serving(slow);
+    const socket = await tcp(port);
+    const bytes = Buffer.from(GET + GET + LAST);
+    socket.write(bytes);
+    await expect.poll(() => memory.messages.heldBytes).toBe(bytes.length);
+    const said = untilClosed(socket);
+    // Each answer lets the next request begin.
+    while (!socket.closed) {
+      answer();
+      await nextIteration();
+    }
+    expect((await said).match(/HTTP\/1\.1 200/g)?.length).toBe(3);
+    expect(memory.messages.heldBytes).toBe(0);
+
+    const tight = await serving(slow, 100);
+    const refused = await tcp(tight.port);
+    refused.write(bytes);
+    expect(await untilClosed(refused)).toBe("");
+    expect(tight.memory.messages).toMatchObject({ heldBytes: 0, refusals: 1 });
   });
 
   test("begin one in each iteration of the event loop, over all connections and servers", async () => {
