@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { defineProcessor } from "../../src/index.ts";
+import { deferred } from "../processor/deferred.ts";
 import { bodyModes } from "../protocol/messages.ts";
 import { openProcess, processAll } from "../wire/grpc-js-client.ts";
 import { requestBody, requestHeaders } from "../wire/messages.ts";
@@ -38,4 +39,31 @@ test("what bodies hold, and what there was no room for, is shown in /metrics", a
   for (const call of calls) call.end();
   await expect.poll(() => metric('ext_proc_memory_held_bytes{kind="bodies"}')).toBe(0);
   expect(await metric('ext_proc_memory_held_bytes_peak{kind="bodies"}')).toBe(4000);
+});
+
+test("what late handlers and large headers hold is shown in /metrics until the handlers settle", async () => {
+  const body = deferred<undefined>();
+  const head = deferred<undefined>();
+  const late = defineProcessor({
+    name: "late",
+    requestHeaders: ({ endOfStream }) => (endOfStream ? head.promise : undefined),
+    requestBody: { read: "text", handle: () => body.promise },
+  });
+  const { port, metric } = await serverForTest(late);
+  const held = (kind: string) => metric(`ext_proc_memory_held_bytes{kind="${kind}"}`);
+  const transactions = [
+    [requestHeaders([], false, bodyModes("BUFFERED")), requestBody(new Uint8Array(10_000).fill(65), true)],
+    [requestHeaders([["cookie", "c".repeat(50_000)]], true)],
+  ];
+  for (const messages of transactions) openProcess(port).send(...messages);
+  await expect.poll(() => held("bodies")).toBe(20_000);
+  await expect.poll(() => held("headers")).toBeGreaterThan(50_000);
+  // Their time is over.
+  await expect.poll(() => metric("ext_proc_streams_active")).toBe(0);
+  expect(await held("bodies")).toBe(20_000);
+  expect(await held("headers")).toBeGreaterThan(50_000);
+  body.resolve(undefined);
+  head.resolve(undefined);
+  await expect.poll(() => held("bodies")).toBe(0);
+  await expect.poll(() => held("headers")).toBe(0);
 });
