@@ -36,6 +36,10 @@ Examples:
   npm run attack -- --json attack.json
 `;
 
+// What was started ends with this process.
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+  process.once(signal, () => process.exit(1));
+
 const options = readOptions();
 if (typeof options === "string") {
   process.stderr.write(`attack: ${options}\n\n${USAGE}`);

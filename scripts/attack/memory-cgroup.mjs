@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
  * @property {string} folder Processes join by writing their id into its `cgroup.procs`.
  * @property {() => number} kills How many processes the kernel has killed in it.
  * @property {() => Promise<void>} remove Once every process in it has ended.
+ * @property {() => void} removeNow The same for a process that is about to exit; it waits for 1 s at most.
  */
 
 /** Version 1 has a hierarchy for each resource, version 2 one for all. */
@@ -36,7 +37,7 @@ export function makeMemoryCgroup(limitBytes) {
       if (!existsSync(join(folder, limit))) throw new Error("the memory controller is off");
       writeFileSync(join(folder, limit), String(limitBytes));
       const kills = () => Number(/^oom_kill (\d+)$/m.exec(readFileSync(join(folder, events), "utf8"))?.[1] ?? 0);
-      return { folder, kills, remove: () => remove(folder) };
+      return { folder, kills, remove: () => remove(folder), removeNow: () => removeNow(folder) };
     } catch {
       rmdirSync(folder);
     }
@@ -53,6 +54,18 @@ async function remove(folder) {
     } catch (error) {
       if (tries === 50) throw error;
       await delay(100);
+    }
+  }
+}
+
+/** @param {string} folder */
+function removeNow(folder) {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 50 && existsSync(folder); tries++) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      Atomics.wait(sleeper, 0, 0, 20);
     }
   }
 }

@@ -53,6 +53,13 @@ export async function startServer(options = {}) {
   const child = spawnServer({ ...options, cgroup: cgroup?.folder, limitMiB }, ports, logFile);
   /** @type {string | undefined} */
   let ending;
+  // If this process is ended itself, before it has called `stop`.
+  const endWithUs = () => {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+    cgroup?.removeNow();
+  };
+  process.once("exit", endWithUs);
   child.once("exit", (code, signal) => {
     const isOverLimit = cgroup !== undefined && cgroup.kills() > 0;
     ending = signal === null ? `exit code ${code}` : `signal ${signal}${isOverLimit ? ` at ${limitMiB} MiB` : ""}`;
@@ -73,6 +80,7 @@ export async function startServer(options = {}) {
     child.stdout?.destroy();
     rmSync(folder, { recursive: true, force: true });
     await cgroup?.remove();
+    process.off("exit", endWithUs);
     return tookMs < withinMs ? tookMs : undefined;
   };
   const log = () => readFileSync(logFile, "utf8");

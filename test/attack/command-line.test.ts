@@ -1,4 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { ATTACKS } from "../../scripts/attack/attacks.mjs";
@@ -46,3 +48,26 @@ test("every fault from 1 to 13 that an attacker can cause has an attack", () => 
   const faults = new Set(ATTACKS.map(({ fault }) => fault));
   expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13].filter((fault) => !faults.has(fault))).toEqual([]);
 });
+
+/** The processes that a process has started and that still run. */
+function childrenOf(pid: number): number[] {
+  const tasks = existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
+  return tasks.flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+  );
+}
+
+test.runIf(process.platform === "linux")(
+  "what the suite has started ends with it when it is told to end",
+  async () => {
+    const suite = spawn(process.execPath, [script, "--only", "ping-flood"], { stdio: "ignore" });
+    // The server and the honest client.
+    await expect.poll(() => childrenOf(suite.pid ?? -1).length, { timeout: 20_000 }).toBeGreaterThan(1);
+    const started = childrenOf(suite.pid ?? -1);
+    const exit = once(suite, "exit");
+    suite.kill("SIGTERM");
+    expect(await exit).toEqual([1, null]);
+    await expect.poll(() => started.filter((pid) => existsSync(`/proc/${pid}`)), { timeout: 10_000 }).toEqual([]);
+  },
+  40_000,
+);
