@@ -7,7 +7,7 @@ import {
 import { utf8Only } from "../text/escaped-text.ts";
 import { readCanonicalRequest } from "./canonical-request.ts";
 import { utf8Bytes } from "./header-text.ts";
-import { checkFieldCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
+import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
 
 /**
  * Reads a message of Envoy's. Text in it that is not UTF-8 is read as latin1, one character a byte.
@@ -37,19 +37,6 @@ function readAnyText(bytes: Uint8Array): ProcessingRequest {
     return fromBinary(ProcessingRequestSchema, bytes);
   } catch {
     return fromBinary(ProcessingRequestSchema, repairMessage(ProcessingRequestSchema, bytes, 0));
-  }
-}
-
-function headerCount({ request }: ProcessingRequest): number {
-  switch (request.case) {
-    case "requestHeaders":
-    case "responseHeaders":
-      return request.value.headers?.headers.length ?? 0;
-    case "requestTrailers":
-    case "responseTrailers":
-      return request.value.trailers?.headers.length ?? 0;
-    default:
-      return 0;
   }
 }
 

@@ -1,3 +1,5 @@
+import { GrowingBytes } from "../services/growing-bytes.ts";
+
 /** What a {@link ByteQueue} needs of the stream that fills it. */
 export interface ByteQueueOptions {
   readonly maxWaitingBytes: number;
@@ -5,31 +7,38 @@ export interface ByteQueueOptions {
   readonly full: () => void;
   /** Called when there is room again. */
   readonly room: () => void;
-  /** Called for each chunk that the iteration hands over. */
+  /** Called for all bytes that the iteration hands over. */
   readonly handedOver?: (bytes: number) => void;
 }
 
 /** Bytes that are pushed in on one side and iterated over on the other, once. */
 export class ByteQueue implements AsyncIterable<Uint8Array> {
   readonly #options: ByteQueueOptions;
-  readonly #chunks: Uint8Array[] = [];
-  #waitingBytes = 0;
+  readonly #waiting = new GrowingBytes();
   #isFull = false;
   #ended = false;
   #error: Error | undefined;
   /** The error is ours, and the end is still to come. */
   #isRefused = false;
+  /** What is pushed is dropped. */
+  isDiscarded = false;
+  readonly #overListeners: (() => void)[] = [];
   #wake: (() => void) | undefined;
 
   constructor(options: ByteQueueOptions) {
     this.#options = options;
   }
 
-  /** Adds a chunk. */
-  push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#waitingBytes += chunk.length;
-    if (!this.#isFull && this.#waitingBytes > this.#options.maxWaitingBytes) {
+  /** True once nothing follows. */
+  get isOver(): boolean {
+    return this.#ended || (this.#error !== undefined && !this.#isRefused);
+  }
+
+  /** Adds bytes, of which it makes a copy. */
+  push(bytes: Uint8Array): void {
+    if (this.isDiscarded) return;
+    this.#waiting.push(bytes);
+    if (!this.#isFull && this.#waiting.length > this.#options.maxWaitingBytes) {
       this.#isFull = true;
       this.#options.full();
     }
@@ -39,63 +48,72 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
   /** Nothing follows. */
   end(): void {
     this.#ended = true;
-    this.#wake?.();
+    this.#changed();
   }
 
-  /** Drops what is left, and resolves where it ends. */
-  async discard(): Promise<void> {
-    while (!this.#ended && (this.#error === undefined || this.#isRefused)) {
-      this.#drop();
-      await this.#change();
-    }
-    this.#drop();
+  /**
+   * Drops what is left, and what is still to come.
+   *
+   * @param maxWaitMs Longest wait for the end. Default: as long as it takes.
+   * @returns Resolves at the end, or when the wait is over.
+   */
+  async discard(maxWaitMs?: number): Promise<void> {
+    this.isDiscarded = true;
+    this.#take();
+    if (this.isOver) return;
+    await new Promise<void>((resolve) => {
+      const timer = maxWaitMs === undefined ? undefined : setTimeout(resolve, maxWaitMs);
+      this.#overListeners.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** What is left is void: the iteration fails. */
   fail(error: Error): void {
     this.#isRefused = false;
     this.#error = error;
-    this.#wake?.();
+    this.#changed();
   }
 
   /** The same, while more is still pushed: discard() waits for its end. */
   refuse(error: Error): void {
-    this.fail(error);
     this.#isRefused = true;
+    this.#error = error;
+    this.#changed();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     while (true) {
       if (this.#error !== undefined) throw this.#error;
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) {
-        this.#took(chunk.length);
-        this.#options.handedOver?.(chunk.length);
-        yield chunk;
+      if (this.#waiting.length > 0) {
+        const bytes = this.#take();
+        this.#options.handedOver?.(bytes.length);
+        yield bytes;
       } else if (this.#ended) {
         return;
       } else {
-        await this.#change();
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
       }
     }
   }
 
-  #drop(): void {
-    this.#chunks.length = 0;
-    this.#took(this.#waitingBytes);
+  #changed(): void {
+    this.#wake?.();
+    if (!this.isOver) return;
+    for (const listener of this.#overListeners.splice(0)) listener();
   }
 
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
-  #took(bytes: number): void {
-    this.#waitingBytes -= bytes;
-    if (this.#isFull && this.#waitingBytes <= this.#options.maxWaitingBytes / 2) {
+  /** Everything that waits, in one piece. */
+  #take(): Uint8Array {
+    const bytes = this.#waiting.take();
+    if (this.#isFull) {
       this.#isFull = false;
       this.#options.room();
     }
+    return bytes;
   }
 }

@@ -1,10 +1,21 @@
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type { MemoryShare } from "../memory/memory-share.ts";
 import type { Processor } from "../processor/definition.ts";
+import { MAX_FIELDS } from "../protocol/message-limits.ts";
+import { boundedCall } from "../services/bounded-call.ts";
+import type { CallBounds } from "../services/call-body.ts";
+import type { ConnectHandler, RequestRoom } from "../services/connect-handler.ts";
 import { type DebugAccess, debugHandler } from "../services/debug-handler.ts";
 import { HTTP_SERVICE_PATH, type HttpHandler, httpServiceHandler } from "../services/http-service.ts";
-import { debugRoutes, type ExtProcRoutesOptions, extProcRoutes, REFLECTION_SERVICES } from "../services/routes.ts";
+import {
+  debugRoutes,
+  type ExtProcRoutesOptions,
+  extProcRoutes,
+  MAX_QUESTION_BYTES,
+  REFLECTION_SERVICES,
+} from "../services/routes.ts";
 import { connectOverHttp2 } from "./connect-over-http2.ts";
 import { NOT_LOADED } from "./deferred-endpoint.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
@@ -21,8 +32,12 @@ export interface EndpointOptions extends ExtProcRoutesOptions {
   readonly maxMessageBytes: number;
   /** Counts parts that could not be loaded. */
   readonly loadFailures: LoadFailures;
-  /** Counts what calls over HTTP/1.1 keep of their requests; those over HTTP/2 count with their stream. */
-  readonly memory: { readonly messages: MemoryShare };
+  readonly memory: {
+    /** Counts what calls of Envoy's service keep of their requests over HTTP/1.1; over HTTP/2 they count with their stream. */
+    readonly messages: MemoryShare;
+    /** Counts what all other calls keep of their requests. */
+    readonly debug: MemoryShare;
+  };
 }
 
 interface ServiceAccess {
@@ -35,8 +50,12 @@ interface ServiceAccess {
   readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
 
-/** Services that are not for Envoy, but for people. */
-const DEBUG_SERVICES: readonly string[] = [DebugService, ...REFLECTION_SERVICES].map(({ typeName }) => typeName);
+const REFLECTION_NAMES: readonly string[] = REFLECTION_SERVICES.map(({ typeName }) => typeName);
+
+/** How long a request of the HTTP service may take to arrive: as long as any over HTTP/1.1. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Most fields of a question about a service, which has one. */
+const MAX_QUESTION_FIELDS = 100;
 
 const PURPOSE =
   "This is an Envoy external processing server: gRPC service envoy.service.ext_proc.v3.ExternalProcessor.\n";
@@ -48,7 +67,7 @@ export function mainEndpoint(processor: Processor, options: EndpointOptions, log
   const access = { ...options.debugAccess, trustOwnOrigin: false };
   const routes = extProcRoutes(processor, { ...options, gate: access.gate });
   const pages: [string, HttpHandler][] = options.httpService
-    ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, options)]]
+    ? [[HTTP_SERVICE_PATH, httpServiceHandler(processor, { ...options, bounds: httpServiceBounds(options) })]]
     : [];
   return connectEndpoint(routes, { ...options, access, log, pages });
 }
@@ -62,6 +81,40 @@ export function adminEndpoint(
   const access = { ...options.debugAccess, trustOwnOrigin: true };
   const routes = options.isOff ? () => undefined : debugRoutes(processor, { ...options, gate: access.gate });
   return connectEndpoint(routes, { ...options, access, log });
+}
+
+type Limits = Pick<EndpointOptions, "maxMessageBytes" | "memory">;
+
+/** What a message of ext_proc may bring. */
+function messageBounds({ maxMessageBytes }: Limits): CallBounds {
+  const elements = { maxFields: MAX_FIELDS, maxJsonElements: 2 * MAX_FIELDS };
+  return { ...elements, maxBytes: maxMessageBytes, timeoutMs: REQUEST_TIMEOUT_MS };
+}
+
+function httpServiceBounds(limits: Limits): CallBounds {
+  const bounds = messageBounds(limits);
+  return { ...bounds, requestRoom: debugRoom(bounds.maxBytes, limits) };
+}
+
+function debugRoom(maxBytes: number, { memory }: Limits): RequestRoom {
+  return { maxBytes, memory: memory.debug, flag: "--max-held-debug-bytes" };
+}
+
+/** A handler of Connect's with the limits of its service in front of it. */
+function boundedHandler(handler: ConnectHandler, access: DebugAccess, limits: Limits): ConnectHandler {
+  const { typeName } = handler.service;
+  const { gate } = access;
+  const bounds = (maxBytes: number, most: number): CallBounds => ({
+    ...{ maxBytes, maxFields: most, maxJsonElements: most },
+    ...{ timeoutMs: gate.bodyTimeoutMs, requestRoom: debugRoom(maxBytes, limits) },
+  });
+  const question = bounds(MAX_QUESTION_BYTES, MAX_QUESTION_FIELDS);
+  // A stream has the time limits of its messages, and so counts with them.
+  const streamed = { ...question, requestRoom: { maxBytes: MAX_QUESTION_BYTES } };
+  if (typeName === DebugService.typeName)
+    return debugHandler(handler, access, bounds(gate.maxCallBytes, gate.maxCallElements));
+  if (REFLECTION_NAMES.includes(typeName)) return debugHandler(handler, access, streamed);
+  return boundedCall(handler, typeName === Health.typeName ? question : messageBounds(limits));
 }
 
 /**
@@ -78,8 +131,7 @@ function connectEndpoint(
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
   const services = router.handlers.map((handler): [string, HttpHandler] => {
-    const isDebug = DEBUG_SERVICES.includes(handler.service.typeName);
-    return [handler.requestPath, isDebug ? debugHandler(handler, access) : handler];
+    return [handler.requestPath, boundedHandler(handler, access, { memory, maxMessageBytes })];
   });
   const handlers = new Map([...services, ...pages]);
   // Loaded by the first call that needs it: Envoy's never does.

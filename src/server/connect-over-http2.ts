@@ -1,17 +1,23 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { ConnectAnswer } from "../services/connect-handler.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import { pathOf } from "./endpoint.ts";
+import { LINGER_MS, pathOf } from "./endpoint.ts";
 import type { Logger } from "./logger.ts";
-import { noRoomError, RequestBytes } from "./request-bytes.ts";
+import { noRoomError, RequestBytes, roomIn } from "./request-bytes.ts";
 import { describeThrown } from "./thrown.ts";
 
 /** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
 const MAX_WAITING_BYTES = 64 * 1024;
+
+/** How long the rest of a request may stand still behind the answer. */
+const REST_TIMEOUT_MS = 10_000;
+
+/** The client has not sent its request in time. */
+const REQUEST_TIMEOUT = 408;
 
 /** What a peer's reset means to a handler, by HTTP/2's error code; anything else is ABORTED. */
 const RESET_CODES: ReadonlyMap<number, Code> = new Map([
@@ -41,6 +47,10 @@ class ConnectCall implements StreamHandler {
   readonly #abort = new AbortController();
   readonly #body: ByteQueue;
   readonly #bytes: RequestBytes;
+  /** The setting that limits the memory of its request, if not the usual one. */
+  readonly #flag: string | undefined;
+  /** Ends a stream whose answer has left, and whose request stands still. */
+  #restTimer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
   #release: (() => void) | undefined;
   #isReset = false;
@@ -52,10 +62,15 @@ class ConnectCall implements StreamHandler {
 
   constructor(stream: Http2Stream, headers: HeaderList, call: ServedCall) {
     this.#stream = stream;
-    const { method } = call.handler;
-    const contentType = headers.get("content-type") ?? "";
-    const bytes = new RequestBytes({ room: stream, method, contentType, maxMessageBytes: call.maxMessageBytes });
+    const { method, requestRoom } = call.handler;
+    const bytes = new RequestBytes({
+      room: requestRoom?.memory ? roomIn(requestRoom.memory) : stream,
+      method,
+      contentType: headers.get("content-type") ?? "",
+      maxMessageBytes: requestRoom?.maxBytes ?? call.maxMessageBytes,
+    });
     this.#bytes = bytes;
+    this.#flag = requestRoom?.flag;
     this.#body = new ByteQueue({
       maxWaitingBytes: MAX_WAITING_BYTES,
       full: () => stream.pause(),
@@ -67,16 +82,17 @@ class ConnectCall implements StreamHandler {
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
+    this.#restTimer?.refresh();
     if (this.#isRefused || this.#isDiscarding) return;
-    // Copied: the socket's buffer lives only as long as this call.
-    const whole = this.#bytes.receive(Uint8Array.from(bytes.subarray(start, end)));
+    // Everything that is kept is a copy: the socket's buffer lives only as long as this call.
+    const whole = this.#bytes.receive(bytes.subarray(start, end));
     if (whole !== undefined) {
       for (const chunk of whole) this.#body.push(chunk);
       return;
     }
     // Unlike a reset this can be answered, and the rest of the request may still come.
     this.#isRefused = true;
-    this.#body.refuse(noRoomError());
+    this.#body.refuse(noRoomError(this.#flag));
     this.#bytes.release();
   }
 
@@ -114,8 +130,7 @@ class ConnectCall implements StreamHandler {
         body: this.#body,
         signal: this.#abort.signal,
       });
-      // An answer before the end of the request makes peers break off, and curl lose the answer.
-      if (handler.method.methodKind === "unary") await this.#discardRest();
+      if (handler.method.methodKind === "unary") await this.#discardRest(answer.status);
       await this.#answer(answer);
     } catch (cause) {
       if (!this.#isReset) {
@@ -132,10 +147,18 @@ class ConnectCall implements StreamHandler {
     }
   }
 
-  #discardRest(): Promise<void> {
+  /**
+   * An answer before the end of the request makes clients break off, and curl lose the answer. A request that does not end soon
+   * is received and dropped behind the answer, while it goes on. Behind 408 its stream is reset.
+   */
+  async #discardRest(status: number): Promise<void> {
     this.#isDiscarding = true;
     this.#bytes.release();
-    return this.#body.discard();
+    await this.#body.discard(LINGER_MS);
+    if (this.#body.isOver || status === REQUEST_TIMEOUT) return;
+    this.#stream.receiveRest();
+    this.#restTimer = setTimeout(() => this.#stream.reset(NO_ERROR), REST_TIMEOUT_MS).unref();
+    void this.#body.discard().then(() => clearTimeout(this.#restTimer));
   }
 
   async #answer({ status, header, body, trailer }: ConnectAnswer): Promise<void> {

@@ -77,7 +77,7 @@ export function guarded(endpoint: Endpoint, refusal: (head: RequestHead) => Page
 }
 
 /** Reads on to the end of a request, since an answer before it makes peers break off, and curl lose the answer. */
-export function discardRest(request: IncomingMessage): Promise<void> {
+function discardRest(request: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     if (request.readableEnded || request.destroyed) resolve();
     request.once("end", resolve).once("close", resolve);
@@ -145,8 +145,8 @@ class PageHandler implements StreamHandler {
 }
 
 const TEXT = "text/plain; charset=utf-8";
-/** Longest that an answer waits for the rest of a request whose connection closes behind it. */
-const LINGER_MS = 250;
+/** Longest that an answer waits for the rest of a request: a client may not read an answer that comes before. */
+export const LINGER_MS = 250;
 
 function http1Head({ method = "", url = "", headers, socket }: IncomingMessage): RequestHead {
   const { host: authority = "", authorization, "content-type": contentType = "" } = headers;

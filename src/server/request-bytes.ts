@@ -1,5 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ReceivedBytes } from "../grpc/message-reader.ts";
+import { FairShare } from "../memory/fair-share.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
+import { GrowingBytes } from "../services/growing-bytes.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 
 const PREFIX_BYTES = 5;
@@ -7,9 +10,9 @@ const PREFIX_BYTES = 5;
 const ENVELOPED = /^application\/(?:grpc|connect\+)/;
 const NOTHING: readonly Uint8Array[] = [];
 
-/** What a call gets whose request finds no room. */
-export function noRoomError(): ConnectError {
-  return new ConnectError("the request finds no room: --max-held-message-bytes", Code.ResourceExhausted);
+/** What a call gets whose request finds no room in the memory that this setting limits. */
+export function noRoomError(flag = "--max-held-message-bytes"): ConnectError {
+  return new ConnectError(`the request finds no room: ${flag}`, Code.ResourceExhausted);
 }
 
 /** What is known of a request when it begins. */
@@ -20,6 +23,12 @@ export interface RequestBytesOptions {
   readonly contentType: string;
   /** A longer message is handed over as it comes, for Connect to refuse it. */
   readonly maxMessageBytes: number;
+}
+
+/** Counts what a call keeps in a share of the memory account. Each call has as much of it as is still free at most. */
+export function roomIn(memory: MemoryShare): ReceivedBytes {
+  const share = new FairShare(memory);
+  return { holdReceived: (bytes) => share.take(bytes), releaseReceived: (bytes) => share.give(bytes) };
 }
 
 /**
@@ -35,7 +44,7 @@ export class RequestBytes {
   readonly #isEnveloped: boolean;
   #heldBytes = 0;
   /** What has come of the current message. */
-  #pending: Uint8Array[] = [];
+  readonly #pending = new GrowingBytes();
   #pendingBytes = 0;
   /** How much of its prefix has come, and what that says so far. */
   #prefixHave = 0;
@@ -70,14 +79,14 @@ export class RequestBytes {
       this.#pending.push(chunk);
       return NOTHING;
     }
-    const whole = [...this.#pending, chunk.subarray(0, end)];
-    this.#pending = end < chunk.length ? [chunk.subarray(end)] : [];
+    const whole = this.#withPending(chunk.subarray(0, end));
+    if (end < chunk.length) this.#pending.push(chunk.subarray(end));
     return whole;
   }
 
   /** The request is complete: gives what is left of it. */
   end(): readonly Uint8Array[] {
-    return this.#pending.splice(0);
+    return this.#pending.length > 0 ? [this.#pending.take()] : NOTHING;
   }
 
   /** Connect has taken so many bytes. */
@@ -88,14 +97,18 @@ export class RequestBytes {
   /** The call is over, or needs no more of its request. */
   release(): void {
     this.#isOver = true;
-    this.#pending = [];
+    this.#pending.take();
     this.#give(this.#heldBytes);
   }
 
   #tooLong(chunk: Uint8Array): readonly Uint8Array[] {
-    const all = [...this.#pending, chunk];
+    const all = this.#withPending(chunk);
     this.release();
     return all;
+  }
+
+  #withPending(bytes: Uint8Array): readonly Uint8Array[] {
+    return this.#pending.length > 0 ? [this.#pending.take(), bytes] : [bytes];
   }
 
   #give(bytes: number): void {

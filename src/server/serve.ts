@@ -53,7 +53,7 @@ export interface ServeOptions {
   readonly httpService?: boolean | undefined;
   /** Origins whose pages may debug, such as `https://console.example`. Default: none; pages of the admin listener may. */
   readonly debugAllowOrigins?: readonly string[] | undefined;
-  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second. */
+  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second, of 256 KiB at most. */
   readonly debugLimits?: DebugLimits | undefined;
   /**
    * Most connections to the main listener at a time. A limit that the process's limit of open files has no room for is lowered, with
@@ -158,7 +158,14 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   const { serving, sessions, setup } = shared;
   const debugAccess = { gate: new DebugGate(options.debugLimits), allowOrigins: options.debugAllowOrigins ?? [] };
   const loadFailures = new LoadFailures(log);
-  const routes = { ...shared, maxMessageBytes, debug: debug === "on", debugAccess, httpService, loadFailures };
+  const routes = {
+    ...shared,
+    maxMessageBytes,
+    debug: debug === "on",
+    debugAccess,
+    httpService,
+    loadFailures,
+  };
   let nowListening: () => void = () => undefined;
   const listening = new Promise<void>((resolve) => {
     nowListening = resolve;

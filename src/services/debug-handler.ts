@@ -1,8 +1,9 @@
 import { Code, cors } from "@connectrpc/connect";
+import { arrival } from "./bounded-call.ts";
+import type { CallBounds } from "./call-body.ts";
 import type { ConnectAnswer, ConnectHandler, ConnectRequest } from "./connect-handler.ts";
 import type { DebugGate } from "./debug-gate.ts";
 import { explained } from "./explained-json.ts";
-import { pause } from "./pause.ts";
 import { refusal } from "./refusal.ts";
 
 /** Who may debug. */
@@ -16,20 +17,21 @@ export interface DebugAccess {
 
 /**
  * A handler for debugging with everything in front of it: pages of other origins are refused, calls beyond the limits
- * too, before anything of them is read, and JSON that is no message is told with the path to the fault.
+ * too, and JSON that is not a message is answered with the path to the fault.
  */
-export function debugHandler(handler: ConnectHandler, access: DebugAccess): ConnectHandler {
+export function debugHandler(handler: ConnectHandler, access: DebugAccess, bounds: CallBounds): ConnectHandler {
   const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
     const origin = request.header.get("origin");
-    if (origin === null) return await bounded(handler, request, access.gate);
+    if (origin === null) return await bounded(handler, request, access.gate, bounds);
     const isOwn = access.trustOwnOrigin && origin === new URL(request.url).origin;
     if (!isOwn && !access.allowOrigins.includes(origin)) {
       return refusal(request, Code.PermissionDenied, `pages of ${origin} may not debug; see --debug-allow-origin`);
     }
-    const answer = request.method === "OPTIONS" ? preflight(request) : await bounded(handler, request, access.gate);
+    const answer =
+      request.method === "OPTIONS" ? preflight(request) : await bounded(handler, request, access.gate, bounds);
     return { ...answer, header: withOrigin(answer.header, origin) };
   };
-  return Object.assign(call, handler);
+  return Object.assign(call, handler, { requestRoom: bounds.requestRoom });
 }
 
 /** The browser's question whether it may call. */
@@ -53,17 +55,29 @@ function withOrigin(given: Headers | undefined, origin: string): Headers {
   return header;
 }
 
-async function bounded(handler: ConnectHandler, request: ConnectRequest, gate: DebugGate): Promise<ConnectAnswer> {
+async function bounded(
+  handler: ConnectHandler,
+  request: ConnectRequest,
+  gate: DebugGate,
+  bounds: CallBounds,
+): Promise<ConnectAnswer> {
+  const early = gate.refusal;
+  if (early !== undefined) return await refuse(early, request, gate);
+  // A place is taken once the body is there: one that never comes must not keep others out.
+  const arrived = await arrival(handler, request, bounds);
+  if ("status" in arrived) return arrived;
   const entered = gate.enter();
-  if (typeof entered === "string") {
-    await pause(gate.refusalDelayMs, request.signal);
-    return refusal(request, Code.ResourceExhausted, entered);
-  }
+  if (typeof entered === "string") return await refuse(entered, request, gate);
   // A stream may stay open; what is asked on it is counted there.
   if (handler.method.methodKind !== "unary") entered();
   try {
-    return await explained(handler, request);
+    return await explained(handler, arrived);
   } finally {
     entered();
   }
+}
+
+async function refuse(why: string, request: ConnectRequest, gate: DebugGate): Promise<ConnectAnswer> {
+  await gate.holdBack(request.signal);
+  return refusal(request, Code.ResourceExhausted, why);
 }

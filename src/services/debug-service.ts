@@ -11,7 +11,7 @@ import { replay } from "./replay.ts";
 /** Most messages of one debug call: a transaction by hand has six, and a few chunks. */
 export const MAX_DEBUG_MESSAGES = 64;
 
-/** Largest debug call. */
+/** Largest debug call, unless the server that serves it has a smaller limit. */
 export const MAX_DEBUG_BYTES = 1 << 20;
 
 /** What debug calls run with. */

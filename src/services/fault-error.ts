@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { FAULT_METADATA, grpcStatusOf } from "../protocol/fault-status.ts";
+import { TooManyParts } from "../protocol/message-limits.ts";
 
 /**
  * The error that ends a stream with this fault. Its text goes to Envoy's access log, so it is that of the fault,
@@ -46,6 +47,7 @@ export function readFault(error: unknown): Fault | undefined {
   const { code, rawMessage } = error;
   if (code === Code.ResourceExhausted) return fault("message_too_large", rawMessage, { cause: error });
   if (!UNREADABLE.has(code)) return undefined;
+  if (error.cause instanceof TooManyParts) return fault("malformed_message", error.cause.message, { cause: error });
   // Connect's own text quotes malformed JSON.
   return fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause: error });
 }

@@ -1,5 +1,5 @@
 import { fromJson, toJson } from "@bufbuild/protobuf";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ProcessingRequestSchema,
   type ProcessingResponse,
@@ -8,11 +8,17 @@ import {
 import { jsonProblem } from "../debug/json-problem.ts";
 import type { Processor } from "../processor/definition.ts";
 import { CUT_OFF, isCutOff } from "../processor/session-observer.ts";
-import { joinBytes } from "../protocol/join-bytes.ts";
-import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
+import { hasMoreElements } from "../text/json-elements.ts";
+import { type CallBounds, isTooLarge, readBody } from "./call-body.ts";
+import {
+  bodyOf,
+  type ConnectAnswer,
+  type ConnectHandler,
+  type ConnectRequest,
+  type RequestRoom,
+} from "./connect-handler.ts";
 import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { faultError } from "./fault-error.ts";
-import { readUpTo } from "./read-body.ts";
 import { replay } from "./replay.ts";
 
 /** Where Envoy's `http_service` finds it. */
@@ -21,12 +27,12 @@ export const HTTP_SERVICE_PATH = "/http-service";
 /** What answers a request over HTTP; only its kind of method is looked at besides. */
 export type HttpHandler = ((request: ConnectRequest) => Promise<ConnectAnswer>) & {
   readonly method: { readonly methodKind: ConnectHandler["method"]["methodKind"] };
+  readonly requestRoom?: RequestRoom | undefined;
 };
 
 /** How it is served. */
 export interface HttpServiceOptions extends ExternalProcessorOptions {
-  /** Largest request, in bytes. */
-  readonly maxMessageBytes: number;
+  readonly bounds: Omit<CallBounds, "maxFields">;
 }
 
 /**
@@ -39,12 +45,29 @@ export function httpServiceHandler(processor: Processor, options: HttpServiceOpt
     // Browsers name the page that calls; no page has business here.
     if (request.header.has("origin")) return text(403, "pages may not call this");
     if (request.method !== "POST") return text(405, "POST a ProcessingRequest in JSON", { allow: "POST" });
-    const chunks = await readUpTo(request.body as AsyncIterable<Uint8Array>, options.maxMessageBytes);
-    if (chunks === undefined) return text(413, `the request is larger than ${options.maxMessageBytes} bytes`);
-    return await answer(processor, decoder.decode(joinBytes(chunks)), { ...options, request });
+    const { bounds, ...running } = options;
+    let body: Uint8Array;
+    try {
+      body = await readBody(request.body as AsyncIterable<Uint8Array>, bounds);
+    } catch (cause) {
+      const { code, rawMessage } = ConnectError.from(cause);
+      return text(isTooLarge(cause) ? 413 : (STATUS_OF[code] ?? 500), rawMessage);
+    }
+    if (hasMoreElements(body, bounds.maxJsonElements))
+      return text(400, `the request has more than ${bounds.maxJsonElements} elements of JSON, which is the limit`);
+    return await answer(processor, decoder.decode(body), { ...running, request });
   };
-  return Object.assign(call, { method: { methodKind: "unary" } as const });
+  const { requestRoom } = options.bounds;
+  return Object.assign(call, { method: { methodKind: "unary" } as const, requestRoom });
 }
+
+/** The HTTP status of a body that could not be read, by the code that readBody throws; 499 is nginx's of a client that left. */
+const STATUS_OF: { readonly [code in Code]?: number } = {
+  [Code.DeadlineExceeded]: 408,
+  [Code.ResourceExhausted]: 503,
+  [Code.Canceled]: 499,
+  [Code.Aborted]: 499,
+};
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -52,7 +75,7 @@ const encoder = new TextEncoder();
 async function answer(
   processor: Processor,
   body: string,
-  { request, ...options }: HttpServiceOptions & { readonly request: ConnectRequest },
+  { request, ...options }: Omit<HttpServiceOptions, "bounds"> & { readonly request: ConnectRequest },
 ): Promise<ConnectAnswer> {
   const message = read(body);
   if (typeof message === "string") return text(400, message);

@@ -9,6 +9,7 @@ import { CUT_OFF, isCutOff, type SessionEnd } from "../processor/session-observe
 import type { SessionOptions } from "../processor/session-options.ts";
 import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
+import { receive } from "./receive.ts";
 
 /** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
 const MAX_WAITING_MESSAGES = 16;
@@ -96,7 +97,7 @@ async function read(
   changed: Bell,
 ): Promise<void> {
   for await (const request of requests) {
-    session.receive(request);
+    receive(session, request);
     while (!mayRead()) await changed.wait();
   }
   session.finish();

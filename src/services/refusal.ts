@@ -5,11 +5,21 @@ import { bodyOf, type ConnectAnswer, type ConnectRequest } from "./connect-handl
 const REFUSALS = {
   [Code.InvalidArgument]: { name: "invalid_argument", status: 400 },
   [Code.PermissionDenied]: { name: "permission_denied", status: 403 },
+  // The client was too slow, so that 504, Connect's status of this code, would be wrong.
+  [Code.DeadlineExceeded]: { name: "deadline_exceeded", status: 408 },
   [Code.ResourceExhausted]: { name: "resource_exhausted", status: 429 },
+  [Code.Unavailable]: { name: "unavailable", status: 503 },
 } as const;
 
+type RefusalCode = keyof typeof REFUSALS;
+
+/** True if {@link refusal} takes this code. */
+export function isRefusalCode(code: Code): code is RefusalCode {
+  return code in REFUSALS;
+}
+
 /** A call's end with an error, in the protocol that it speaks, before a handler sees it. */
-export function refusal({ header }: ConnectRequest, code: keyof typeof REFUSALS, message: string): ConnectAnswer {
+export function refusal({ header }: ConnectRequest, code: RefusalCode, message: string): ConnectAnswer {
   const contentType = header.get("content-type") ?? "";
   const { name, status } = REFUSALS[code];
   if (/^application\/grpc/i.test(contentType)) {

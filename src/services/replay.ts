@@ -7,6 +7,7 @@ import { Session } from "../processor/session.ts";
 import type { SessionEnd } from "../processor/session-observer.ts";
 import type { SessionOptions } from "../processor/session-options.ts";
 import { Bell } from "./bell.ts";
+import { receive } from "./receive.ts";
 
 /**
  * One message after the other, as Envoy does it: response headers come only once the request's are answered, so
@@ -35,7 +36,7 @@ export async function replay(
   signal.addEventListener("abort", cancel, { once: true });
   if (signal.aborted) cancel();
   for (const request of requests) {
-    session.receive(request);
+    receive(session, request);
     while (session.running && end === undefined) await changed.wait();
   }
   session.finish();

@@ -66,7 +66,7 @@ export function extProcRoutes(
   const limits = { readMaxBytes: maxMessageBytes };
   return (router) => {
     router.service(ExternalProcessor, externalProcessorService(processor, running), limits);
-    router.service(Health, healthService(serving), limits);
+    router.service(Health, healthService(serving), { readMaxBytes: MAX_QUESTION_BYTES });
     if (debug) debugRoutes(processor, { ...running, beside: [ExternalProcessor, Health] })(router);
   };
 }
@@ -125,4 +125,4 @@ export function debugRoutes(processor: Processor, options: DebugRoutesOptions = 
 export const REFLECTION_SERVICES = [ServerReflection, ServerReflectionAlpha] as const;
 
 /** Largest question about a service: a name. */
-const MAX_QUESTION_BYTES = 16 << 10;
+export const MAX_QUESTION_BYTES = 16 << 10;

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { parseContentEncoding } from "../../src/bodies/content-encoding.ts";
 import { createJsonLineParser } from "../../src/bodies/json-lines.ts";
 import { writeJson } from "../../src/bodies/json-merge.ts";
@@ -15,11 +16,14 @@ import { defineProcessor, definitionsOf } from "../../src/processor/definition.t
 import { failureText } from "../../src/processor/failure-text.ts";
 import { RouteConfigs } from "../../src/processor/route-config.ts";
 import { bytesToText, textToBytes } from "../../src/protocol/header-text.ts";
+import { checkFieldCount } from "../../src/protocol/message-limits.ts";
 import { readRequest } from "../../src/protocol/read-request.ts";
 import { boundedLog } from "../../src/server/bounded-log.ts";
 import { ProtocolRecognizer } from "../../src/server/protocol-sniffer.ts";
+import { EnvelopeJoiner } from "../../src/services/envelope-joiner.ts";
 import { charsetOf, decodeText, encodingOf, withUtf8Charset } from "../../src/text/charset.ts";
 import { escapedBytes, escapedText } from "../../src/text/escaped-text.ts";
+import { hasMoreElements } from "../../src/text/json-elements.ts";
 import { isSuperLinear } from "./growth.ts";
 
 /** What a hostile client repeats, behind what may have to stand before it. */
@@ -105,6 +109,7 @@ const splitters: readonly [string, () => Splitting][] = [
   ["replaced strings", () => createReplacer({ pattern: ["http://", "aaaab", "; charset=;"], replacement: "x" })],
   ["a replaced RegExp", () => createReplacer({ pattern: /\b\d{13,19}\b/, maxMatchBytes: 19, replacement: "x" })],
   ["gRPC messages", grpcMessages],
+  ["envelopes", envelopes],
 ];
 
 /** Reads the fields of each event too. */
@@ -120,6 +125,11 @@ function grpcMessages(): Splitting {
   const sink = { onMessage: () => true, onOversized() {}, onUnreadable() {} };
   const reader = new MessageReader(sink, 1 << 30);
   return { push: (bytes) => reader.read(bytes, 0, bytes.length), end: () => reader.stop() };
+}
+
+function envelopes(): Splitting {
+  const joiner = new EnvelopeJoiner();
+  return { push: (bytes) => [...joiner.push(bytes)], end: () => joiner.rest() };
 }
 
 describe.each(splitters)("takes time in proportion to a body: %s", (_name, create) => {
@@ -145,6 +155,8 @@ describe("takes time in proportion to bytes:", () => {
     ["text in windows-1252", (bytes) => decodeText(bytes, encodingOf(bytes, "windows-1252", json))],
     ["text in Shift JIS", (bytes) => decodeText(bytes, encodingOf(bytes, "shift_jis", json))],
     ["a message of Envoy's", readRequest],
+    ["fields of a message", (bytes) => checkFieldCount(ProcessingRequestSchema, bytes, 1)],
+    ["elements of JSON", (bytes) => hasMoreElements(bytes, bytes.length - 1)],
     ["a header block", (bytes) => new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length)],
   ])("%s", (_name, parse) => expectLinear((text) => parse(Buffer.from(text, "latin1"))));
 });

@@ -56,10 +56,11 @@ const CHECK = grpcFrame(toBinary(HealthCheckRequestSchema, create(HealthCheckReq
 /** What the server lets each stream send at first. */
 const FIRST_WINDOW_BYTES = 256 * 1024;
 
-/** What it has let a stream send since the last time; what the client has received is forgotten. */
+/** What it has let a stream send since the last time; what the client has received is forgotten, except headers. */
 function takeCredit(client: RawClient, id: number): number {
-  return client.frames
-    .splice(0)
+  const received = client.frames.splice(0);
+  client.frames.push(...received.filter(({ type }) => type === TYPE.headers));
+  return received
     .filter((frame) => frame.type === TYPE.windowUpdate && frame.id === id)
     .reduce((sum, { payload }) => sum + payload.readUInt32BE(0), 0);
 }

@@ -10,23 +10,25 @@ import { bounded, fc } from "../property/seed.ts";
 import { tcp, untilClosed } from "../wire/tcp.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";
 
-const CHECK = "/grpc.health.v1.Health/Check";
-const HELD = 'ext_proc_memory_held_bytes{kind="messages"}';
-const REFUSALS = 'ext_proc_memory_refusals_total{kind="messages"}';
+const PATH = "/http-service";
+const HTTP_SERVICE = { httpService: true } as const;
+const REFUSALS = 'ext_proc_memory_refusals_total{kind="debug"}';
 
-function post(contentType = "application/json"): Field[] {
+const PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+
+function post(contentType = "application/json", path = PATH): Field[] {
   return [
     [":method", "POST"],
     [":scheme", "http"],
-    [":path", CHECK],
+    [":path", path],
     [":authority", "a"],
     ["content-type", contentType],
   ];
 }
 
 /** Waits until the server counts so many bytes. */
-async function holds({ metric }: StartedServer, bytes: number): Promise<void> {
-  await expect.poll(() => metric(HELD), { timeout: 10_000 }).toBe(bytes);
+async function holds({ metric }: StartedServer, bytes: number, kind = "debug"): Promise<void> {
+  await expect.poll(() => metric(`ext_proc_memory_held_bytes{kind="${kind}"}`), { timeout: 10_000 }).toBe(bytes);
 }
 
 function counting(methodKind: HttpHandler["method"]["methodKind"], contentType = "application/grpc") {
@@ -109,40 +111,41 @@ describe("RequestBytes", () => {
 describe("half a request of a Connect call", () => {
   test("over HTTP/2 is counted, and its stream is reset if no more of it comes", async () => {
     const started = await serverForTest(hello, { http2: { messageStallTimeoutMs: 1000 } });
-    await holds(started, 0);
+    await holds(started, 0, "messages");
     const client = await connectRaw(started.port);
     await client.handshake();
-    client.send(headers(1, post()), data(1, " ".repeat(16_000)));
-    await holds(started, 16_000);
+    const half = grpcFrame(" ".repeat(15_995), { length: 20_000 });
+    client.send(headers(1, post("application/connect+json", PROCESS)), data(1, half));
+    await holds(started, 16_000, "messages");
     expect(await client.resetCode(1)).toBe(8);
-    await holds(started, 0);
+    await holds(started, 0, "messages");
     expect(await started.metric('ext_proc_http2_streams_shed_total{listener="main",reason="message_stalled"}')).toBe(1);
     client.socket.destroy();
   });
 
-  test("over HTTP/2 is refused with RESOURCE_EXHAUSTED if there is no room for it", async () => {
-    const started = await serverForTest(hello, { maxHeldMessageBytes: 100_000 });
+  test("over HTTP/2 is refused with 503 if there is no room for it", async () => {
+    const started = await serverForTest(hello, { ...HTTP_SERVICE, maxHeldDebugBytes: 100_000 });
     const client = await connectRaw(started.port);
     await client.handshake();
     client.send(headers(1, post()));
     for (let n = 0; n < 10; n++) client.send(data(1, " ".repeat(10_000), n === 9 ? END_STREAM : 0));
     await client.ended(1);
-    expect(client.body(1).toString()).toContain('"code":"resource_exhausted"');
+    expect(client.body(1).toString()).toContain("the request finds no room: --max-held-debug-bytes");
     expect(await started.metric(REFUSALS)).toBe(1);
     await holds(started, 0);
     client.socket.destroy();
   });
 
-  test("over HTTP/1.1 is counted, and refused with 429 if there is no room for it", async () => {
-    const started = await serverForTest(hello, { maxHeldMessageBytes: 100_000 });
-    const head = `POST ${CHECK} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n`;
+  test("over HTTP/1.1 is counted, and refused with 503 if there is no room for it", async () => {
+    const started = await serverForTest(hello, { ...HTTP_SERVICE, maxHeldDebugBytes: 100_000 });
+    const head = `POST ${PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n`;
     const half = await tcp(started.port);
     half.write(`${head}content-length: 90000\r\n\r\n${" ".repeat(20_000)}`);
     await holds(started, 20_000);
     const large = await tcp(started.port);
     const said = untilClosed(large);
     large.write(`${head}connection: close\r\ncontent-length: 90000\r\n\r\n${" ".repeat(90_000)}`);
-    expect(await said).toMatch(/^HTTP\/1\.1 429 .*"code":"resource_exhausted"/s);
+    expect(await said).toMatch(/^HTTP\/1\.1 503 .*finds no room: --max-held-debug-bytes/s);
     await holds(started, 20_000);
     half.destroy();
     await holds(started, 0);

@@ -8,7 +8,7 @@ import { asJson } from "./messages.ts";
 import { type Heard, STREAMING_WAYS, UNARY_WAYS, type WayIn } from "./ways-in.ts";
 
 /** Limits are not what these tests are about. */
-const debugLimits = { maxCallsPerSecond: 1_000_000, maxConcurrentCalls: 1_000 };
+const debugLimits = { maxCallsPerSecond: 1_000_000, maxConcurrentCalls: 1_000, maxCallBytes: 1 << 20 };
 
 describe("every way into the server gives the same", () => {
   test.each(EXCHANGES)("$name", async ({ processor, options, messages, answers, code = 0, ...rest }) => {

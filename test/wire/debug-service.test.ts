@@ -120,16 +120,16 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     });
   });
 
-  test("refuses more than 1 MiB", async () => {
+  test("refuses more than 256 KiB", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     // An argument may not be that long.
     const folder = await mkdtemp(join(tmpdir(), "ext-proc-"));
     onTestFinished(() => rm(folder, { recursive: true }));
     const filler = (bytes: number) => `${" ".repeat(bytes - 2)}{}`;
-    await writeFile(join(folder, "fits"), filler(1 << 20));
+    await writeFile(join(folder, "fits"), filler(256 << 10));
     expect((await post(port, `@${join(folder, "fits")}`, flag)).status).toBe(200);
     // The second is far from complete when it turns out to be too large.
-    for (const bytes of [(1 << 20) + 1, 16 << 20]) {
+    for (const bytes of [(256 << 10) + 1, 16 << 20]) {
       await writeFile(join(folder, "too-large"), filler(bytes));
       expect(await post(port, `@${join(folder, "too-large")}`, flag)).toMatchObject({
         status: 429,

@@ -1,0 +1,104 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { describe, expect, test } from "vitest";
+import { HeaderMapSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  ExternalProcessor,
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { hello } from "../../src/builtin/hello.ts";
+import { MAX_MESSAGE_HEADERS } from "../../src/protocol/message-limits.ts";
+import { serverForTest } from "../server/start-server.ts";
+
+type PhaseWithHeaders = "requestHeaders" | "responseHeaders" | "requestTrailers" | "responseTrailers";
+
+function message(phase: PhaseWithHeaders, count: number): ProcessingRequest {
+  const headers = Array.from({ length: count }, (_, at) => ({ key: `x-${at}`, value: "v" }));
+  const map = create(HeaderMapSchema, { headers });
+  const value = phase.endsWith("Trailers") ? { trailers: map } : { headers: map };
+  return create(ProcessingRequestSchema, { request: { case: phase, value } as never });
+}
+
+/** Every way to the processor that Connect serves: gRPC from Envoy does not come this way. */
+const WAYS: readonly [string, (baseUrl: string) => Transport][] = [
+  ["Connect with JSON", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false })],
+  ["Connect", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" })],
+  ["gRPC-Web", (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "2" })],
+  ["gRPC", (baseUrl) => createGrpcTransport({ baseUrl })],
+];
+
+async function answers(transport: Transport, request: ProcessingRequest): Promise<number | ConnectError> {
+  async function* requests() {
+    yield request;
+  }
+  let count = 0;
+  try {
+    for await (const _answer of createClient(ExternalProcessor, transport).process(requests())) count++;
+    return count;
+  } catch (cause) {
+    return ConnectError.from(cause);
+  }
+}
+
+describe.each(WAYS)("a message over %s", (_name, transportTo) => {
+  test.each(["requestHeaders", "responseHeaders", "requestTrailers", "responseTrailers"] as const)(
+    "may have 10,000 headers, and with more it is malformed_message: %s",
+    async (phase) => {
+      const started = await serverForTest(hello);
+      const transport = transportTo(`http://127.0.0.1:${started.port}`);
+      expect(await answers(transport, message(phase, MAX_MESSAGE_HEADERS))).toBe(1);
+      const error = await answers(transport, message(phase, MAX_MESSAGE_HEADERS + 1));
+      expect(error).toMatchObject({
+        code: Code.InvalidArgument,
+        rawMessage: expect.stringMatching(/^malformed_message: .* more than 10000 headers/),
+      });
+      expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="envoy"}')).toBe(1);
+    },
+  );
+
+  test("is not parsed if it has very many headers", async () => {
+    const started = await serverForTest(hello);
+    const transport = transportTo(`http://127.0.0.1:${started.port}`);
+    expect(await answers(transport, message("requestHeaders", 60_000))).toMatchObject({
+      code: Code.InvalidArgument,
+      rawMessage: expect.stringMatching(
+        /^malformed_message: .* more than (?:10000|50000|100000) (?:headers|fields|elements)/,
+      ),
+    });
+    expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="envoy"}')).toBe(1);
+  });
+});
+
+describe("a request to the HTTP service", () => {
+  const post = async (port: number, count: number) => {
+    const headers = Array.from({ length: count }, (_, at) => ({ key: `x-${at}`, value: "v" }));
+    const body = JSON.stringify({ requestHeaders: { headers: { headers } } });
+    const answer = await fetch(`http://127.0.0.1:${port}/http-service`, { method: "POST", body });
+    return [answer.status, await answer.text()];
+  };
+
+  test("may have 10,000 headers, and with more it is malformed_message", async () => {
+    const started = await serverForTest(hello, { httpService: true });
+    expect((await post(started.port, MAX_MESSAGE_HEADERS))[0]).toBe(200);
+    expect(await post(started.port, MAX_MESSAGE_HEADERS + 1)).toEqual([
+      500,
+      "malformed_message: the peer sent a message with more than 10000 headers\n",
+    ]);
+    expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="http_service"}')).toBe(1);
+  });
+
+  test("is not parsed if it has very many elements", async () => {
+    const started = await serverForTest(hello, { httpService: true });
+    expect(await post(started.port, 60_000)).toEqual([
+      400,
+      "the request has more than 100000 elements of JSON, which is the limit\n",
+    ]);
+  });
+
+  test("is refused with 413 if it is too large", async () => {
+    const { port } = await serverForTest(hello, { httpService: true, maxMessageBytes: 1_024 });
+    expect(await post(port, 100)).toEqual([413, "the message is larger than 1024 bytes, which is the limit\n"]);
+  });
+});
