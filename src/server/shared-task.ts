@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Share of the thread's time that the task may take. */
+/** Share of the thread's time that the task may take in the long run. */
 const MAX_SHARE = 1 / 10;
+/** How much time of the task may be saved up while nobody asks. */
+const MAX_SAVED_MS = 100;
 /** Longest pause between two runs. */
-const MAX_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 1_000;
 
 /** How many may wait for a {@link SharedTask}. */
 export interface SharedTaskLimits {
@@ -15,15 +17,16 @@ export interface SharedTaskLimits {
 
 /**
  * A task that costs more than the request that asks for it, such as reading all metrics. All who wait share one run, which begins
- * after they have asked: its result is never older than the question. A run is followed by a pause of nine times its
- * duration, 100 ms at most: a task of up to 11 ms takes a tenth of the thread's time at most, however often it is asked for.
+ * after they have asked: its result is never older than the question. However often it is asked for, it takes a tenth of the
+ * thread's time: after 100 ms of runs that follow each other there are pauses, of 1 s at most.
  */
 export class SharedTask<T> {
   readonly #run: () => Promise<T>;
   readonly #maxWaiting: number;
   readonly #maxWaitingOfConnection: number;
-  /** When the next run may begin, on the clock of performance.now(). */
-  #notBeforeMs = 0;
+  /** Time that runs may take now; below 0 after a run that took longer. */
+  #savedMs = MAX_SAVED_MS;
+  #savedAtMs = performance.now();
   #waiting = 0;
   #waitingByConnection = new WeakMap<object, number>();
   /** The run that will begin, for all who ask until then. */
@@ -53,24 +56,33 @@ export class SharedTask<T> {
 
   async #begin(): Promise<T> {
     await this.#current;
-    const pauseMs = this.#notBeforeMs - performance.now();
+    this.#save();
     // The process need not live for it.
-    if (pauseMs > 0) await delay(pauseMs, undefined, { ref: false });
+    if (this.#savedMs < 0) await delay(Math.min(MAX_PAUSE_MS, -this.#savedMs / MAX_SHARE), undefined, { ref: false });
     // Who asks from here on waits for another run.
     this.#next = undefined;
     this.#waiting = 0;
     this.#waitingByConnection = new WeakMap();
-    const startMs = performance.now();
+    this.#save();
     const result = this.#run();
     this.#current = result.then(
-      () => this.#pause(startMs),
-      () => this.#pause(startMs),
+      () => this.#spend(),
+      () => this.#spend(),
     );
     return result;
   }
 
-  #pause(startMs: number): void {
-    const endMs = performance.now();
-    this.#notBeforeMs = endMs + Math.min(MAX_PAUSE_MS, (endMs - startMs) * (1 / MAX_SHARE - 1));
+  /** Counts the time since the last run as saved. */
+  #save(): void {
+    const nowMs = performance.now();
+    this.#savedMs = Math.min(MAX_SAVED_MS, this.#savedMs + (nowMs - this.#savedAtMs) * MAX_SHARE);
+    this.#savedAtMs = nowMs;
+  }
+
+  /** Counts the time since the run began as spent. */
+  #spend(): void {
+    const nowMs = performance.now();
+    this.#savedMs -= nowMs - this.#savedAtMs;
+    this.#savedAtMs = nowMs;
   }
 }
