@@ -18,7 +18,7 @@ export class EnvelopeJoiner {
 
   /** The length that such an envelope announces for its message, once it is known. */
   get announcedBytes(): number | undefined {
-    return this.heldBytes < ENVELOPE_HEAD_BYTES ? undefined : announcedIn(this.#held.bytes, 0);
+    return this.heldBytes < ENVELOPE_HEAD_BYTES ? undefined : announcedIn(this.#held.head, 0);
   }
 
   /** Takes bytes, and gives the envelopes that they complete. */

@@ -1,40 +1,65 @@
+/** Longer pieces are kept as they are; shorter ones are put into blocks, since a small array costs more than its bytes. */
+const MAX_SMALL_BYTES = 512;
+const BLOCK_BYTES = 2_048;
 const NOTHING = new Uint8Array(0);
-const MIN_CAPACITY_BYTES = 256;
 
 /**
- * Bytes that are put together from pieces of any size. It takes at most about twice the memory of the bytes, and time in
- * proportion to them: a list of pieces of one byte would take a hundred times as much.
+ * Bytes that are put together from pieces of any size. It takes about as much memory as the bytes, and time in proportion to
+ * them: a list of pieces of one byte would take a hundred times as much.
  */
 export class GrowingBytes {
-  #buffer: Uint8Array = NOTHING;
+  #blocks: Uint8Array[] = [];
+  /** The last block, if it has room for more small pieces, and how much of it is used. */
+  #open: Uint8Array | undefined;
+  #openLength = 0;
   #length = 0;
 
   get length(): number {
     return this.#length;
   }
 
-  /** The bytes so far. Valid until the next call of {@link push}. */
-  get bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
+  /** The first bytes: all, or as many as the first block has. That is enough for the head of an envelope. */
+  get head(): Uint8Array {
+    const first = this.#blocks[0];
+    if (first === undefined) return NOTHING;
+    return first === this.#open ? first.subarray(0, this.#openLength) : first;
   }
 
-  /** Copies more bytes behind those that are there. */
+  /** Adds bytes, of which it makes a copy. */
   push(bytes: Uint8Array): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#buffer.length, MIN_CAPACITY_BYTES));
-      grown.set(this.bytes);
-      this.#buffer = grown;
+    if (bytes.length === 0) return;
+    this.#length += bytes.length;
+    if (this.#open !== undefined && this.#openLength + bytes.length <= BLOCK_BYTES) {
+      this.#open.set(bytes, this.#openLength);
+      this.#openLength += bytes.length;
+      return;
     }
-    this.#buffer.set(bytes, this.#length);
-    this.#length = length;
+    this.#close();
+    if (bytes.length > MAX_SMALL_BYTES) {
+      this.#blocks.push(Uint8Array.from(bytes));
+      return;
+    }
+    this.#open = new Uint8Array(BLOCK_BYTES);
+    this.#open.set(bytes);
+    this.#openLength = bytes.length;
+    this.#blocks.push(this.#open);
   }
 
-  /** Gives the bytes away, and begins again without any. */
+  /** Gives the bytes away, in one piece, and begins again without any. */
   take(): Uint8Array {
-    const { bytes } = this;
-    this.#buffer = NOTHING;
+    this.#close();
+    const blocks = this.#blocks;
+    const length = this.#length;
+    this.#blocks = [];
     this.#length = 0;
-    return bytes;
+    const [first = NOTHING] = blocks;
+    return blocks.length > 1 ? Buffer.concat(blocks, length) : first;
+  }
+
+  #close(): void {
+    if (this.#open === undefined) return;
+    this.#blocks[this.#blocks.length - 1] = this.#open.subarray(0, this.#openLength);
+    this.#open = undefined;
+    this.#openLength = 0;
   }
 }

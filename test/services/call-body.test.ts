@@ -72,6 +72,11 @@ test("GrowingBytes puts pieces together, and begins again once its bytes are tak
       const growing = new GrowingBytes();
       for (const parts of rounds) {
         for (const part of parts) growing.push(part);
+        const bytes = Buffer.concat(parts);
+        expect(growing.length).toBe(bytes.length);
+        const { head } = growing;
+        expect(head.length).toBeGreaterThanOrEqual(Math.min(5, bytes.length));
+        expect(bytes.subarray(0, head.length).equals(head)).toBe(true);
         expect(Buffer.concat(parts).equals(growing.take())).toBe(true);
         expect(growing.length).toBe(0);
       }

@@ -126,7 +126,9 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     port: ({ port }) => port,
     async run(client) {
       const fields: Field[] = [
-        ...PROCESS.map(([name, value]): Field => [name, name === ":path" ? "/grpc.health.v1.Health/Check" : value]),
+        ...PROCESS.map(
+          ([name, value]): Field => [name, name === "content-type" ? "application/grpc-web+proto" : value],
+        ),
       ];
       for (const id of ids) {
         client.send(headers(id, fields), ...dataFrames(id, grpcFrame(Buffer.alloc(200_000), { length: 4 * MIB })));
