@@ -153,8 +153,8 @@ describe("half a request of a Connect call", () => {
 });
 
 test("a request over HTTP/1.1 counts no longer once it is answered", async () => {
-  const started = await serverForTest(hello);
-  const request = `POST ${CHECK} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n`;
+  const started = await serverForTest(hello, HTTP_SERVICE);
+  const request = `POST ${PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n`;
   const socket = await tcp(started.port);
   const said = untilClosed(socket);
   socket.write(`${request}\r\n{}`.repeat(9));
