@@ -7,14 +7,10 @@ import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
 import type { Http2Peer, Http2Stream, StreamHandler } from "./http2-stream.ts";
 import type { FillFrame } from "./output.ts";
 import { shedStream } from "./peer-faults.ts";
+import { SendQueue } from "./send-queue.ts";
 
 /** Hears nothing: the handler of a stream that is being opened. */
 const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
-const NO_BYTES: readonly Uint8Array[] = [];
-/** In place of an entry of a queue that has been sent. */
-const SENT = new Uint8Array(0);
-/** Larger answers are copied to the output frame by frame: one frame that the kernel does not take would keep them whole. */
-const MAX_REFERENCED_BYTES = 128 * 1024;
 
 /** A stream (RFC 9113 section 5.1). What Http2Stream has not is for the connection alone. */
 export class ServerStream implements Http2Stream {
@@ -38,12 +34,8 @@ export class ServerStream implements Http2Stream {
   hasSent = false;
   readonly #context: ConnectionContext;
   #hasResponded = false;
-  #queue: Uint8Array[] = NO_BYTES as Uint8Array[];
-  #queueStart = 0;
-  /** How much of the first entry has been sent. */
-  #headSentBytes = 0;
-  /** Size of all entries, for the account: what has been sent of one stays in memory with it. */
-  #countedBytes = 0;
+  /** Made for the first DATA that has to wait. */
+  #queue: SendQueue | undefined;
   /** What end() was called with, while DATA waits: trailers, or null. */
   #ending: Uint8Array | null | undefined;
   #receivesRest = false;
@@ -216,23 +208,21 @@ export class ServerStream implements Http2Stream {
   /** One DATA frame of what waits; the connection's window is open. Called when it is this stream's turn. */
   sendQueuedFrame(): void {
     const { sender, limits } = this.#context;
-    const head = this.#queue[this.#queueStart];
-    if (head === undefined) return;
-    const start = this.#headSentBytes;
+    const queue = this.#queue;
+    if (queue === undefined) return;
     const length = Math.min(
-      head.length - start,
+      queue.firstBytes,
       sender.maxDataBytes,
       this.sendWindow.availableBytes,
       sender.window.availableBytes,
     );
     if (length <= 0) return;
-    const payload = length === head.length ? head : head.subarray(start, start + length);
-    if (start + length === head.length) this.#dequeue(head.length);
-    else this.#headSentBytes = start + length;
+    const { isLarge } = queue;
+    const payload = queue.take(length);
     this.queuedBytes -= length;
     this.hasSent = true;
     const isLast = this.queuedBytes === 0 && this.#ending === null;
-    if (head.length > MAX_REFERENCED_BYTES) sender.copiedData(this, payload, isLast);
+    if (isLarge) sender.copiedData(this, payload, isLast);
     else sender.data(this, payload, isLast);
     if (isLast) this.#endLocal();
     else if (this.queuedBytes > 0) this.onWindowGrown();
@@ -282,11 +272,9 @@ export class ServerStream implements Http2Stream {
 
   /** The caller has made sure of the room. */
   #enqueue(bytes: Uint8Array): boolean {
-    this.#context.answers.take(bytes.length);
-    if (this.#queue === NO_BYTES) this.#queue = [];
+    this.#queue ??= new SendQueue(this.#context.answers);
     this.#queue.push(bytes);
     this.queuedBytes += bytes.length;
-    this.#countedBytes += bytes.length;
     this.onWindowGrown();
     this.#context.sender.pump();
     const isFull = this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
@@ -294,25 +282,9 @@ export class ServerStream implements Http2Stream {
     return !isFull;
   }
 
-  #dequeue(bytes: number): void {
-    this.#context.answers.give(bytes);
-    this.#countedBytes -= bytes;
-    this.#headSentBytes = 0;
-    // Or the entry would stay in memory as long as those behind it.
-    this.#queue[this.#queueStart] = SENT;
-    this.#queueStart++;
-    if (this.#queueStart < this.#queue.length) return;
-    this.#queue = NO_BYTES as Uint8Array[];
-    this.#queueStart = 0;
-  }
-
   #dropQueue(): void {
     this.#context.sender.removeReady(this);
-    this.#context.answers.give(this.#countedBytes);
-    this.#queue = NO_BYTES as Uint8Array[];
-    this.#queueStart = 0;
-    this.#headSentBytes = 0;
-    this.#countedBytes = 0;
+    this.#queue?.clear();
     this.queuedBytes = 0;
   }
 
