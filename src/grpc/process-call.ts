@@ -6,7 +6,9 @@ import { INTERNAL_ERROR } from "../http2/error-codes.ts";
 import type { HeaderList } from "../http2/header-list.ts";
 import type { Http2Stream, StreamHandler } from "../http2/http2-stream.ts";
 import type { MemoryAccount } from "../memory/memory-account.ts";
+import type { MemoryShare } from "../memory/memory-share.ts";
 import type { Processor } from "../processor/definition.ts";
+import type { LateHandlers } from "../processor/late-handlers.ts";
 import { Session } from "../processor/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../processor/session-observer.ts";
 import type { SharedSessionOptions } from "../processor/session-options.ts";
@@ -178,11 +180,8 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       this.#releaseHeaders();
       return;
     }
-    const release = this.#stream.hold();
-    late.whenNone(() => {
-      release();
-      this.#releaseHeaders();
-    });
+    whenNone(late, { release: this.#stream.hold(), share: this.#memory?.headers, bytes: this.#headerBytes });
+    this.#headerBytes = 0;
   }
 
   settled(): void {
@@ -265,6 +264,17 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     this.#session.fail(failure);
     this.#stream.chargeReset();
   }
+}
+
+/** Lets go of what late handlers keep. A function of its own: it must not lead from their promises to the transaction. */
+function whenNone(
+  late: LateHandlers,
+  kept: { readonly release: () => void; readonly share: MemoryShare | undefined; readonly bytes: number },
+): void {
+  late.whenNone(() => {
+    kept.release();
+    kept.share?.give(kept.bytes);
+  });
 }
 
 function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefined): Fault {
