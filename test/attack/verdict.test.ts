@@ -60,10 +60,12 @@ test.each<[string, Partial<Played>]>([
   expect(bad(played)).toEqual([question]);
 });
 
-test("latency is not judged if the machine was busy with other work", () => {
-  const attacked = { ...CALM, p99Ms: 400 };
+test("the limit of latency is higher while the machine is busy with other work, but there is one", () => {
+  const attacked = { ...CALM, p99Ms: 130 };
   expect(bad({ attacked, othersShare: 0.14 })).toEqual(["honest p99"]);
   expect(bad({ attacked, othersShare: 0.4 })).toEqual([]);
+  expect(bad({ attacked: { ...CALM, p99Ms: 2265 }, othersShare: 0.4 })).toEqual(["honest p99"]);
+  expect(bad({ attacked: { ...CALM, p99Ms: 5001 }, othersShare: 1 })).toEqual(["honest p99"]);
 });
 
 test("requests that were too slow are not judged if the machine was busy with other work", () => {
