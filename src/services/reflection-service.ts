@@ -70,8 +70,19 @@ function answer(
 
 function fileAnswer(file: DescFile | undefined, asked: string): Answer {
   if (file === undefined) return notFound(asked);
-  const fileDescriptorProto = withImports([file]).map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  const fileDescriptorProto = withImports([file]).map(descriptorBytes);
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
+}
+
+const DESCRIPTORS = new WeakMap<DescFile, Uint8Array>();
+
+/** The descriptor of a file, written once: that costs far more than the question about it. */
+function descriptorBytes(file: DescFile): Uint8Array {
+  const known = DESCRIPTORS.get(file);
+  if (known !== undefined) return known;
+  const bytes = toBinary(FileDescriptorProtoSchema, file.proto);
+  DESCRIPTORS.set(file, bytes);
+  return bytes;
 }
 
 function notFound(asked: string): Answer {

@@ -47,8 +47,9 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
   });
 
   test.each(["", "PR", "PRI * HTTP/2.0\r\n"])("is closed after a while of silence behind %j", async (start) => {
-    const found: string[] = [];
-    const server = createServer((socket) => sniffProtocol(socket, { found: (protocol) => found.push(protocol) }, 50));
+    const told: string[] = [];
+    const events = { found: (protocol: string) => told.push(protocol), failed: (reason: string) => told.push(reason) };
+    const server = createServer((socket) => sniffProtocol(socket, events, 50));
     server.listen(0, "127.0.0.1");
     onTestFinished(() => {
       server.close();
@@ -57,7 +58,7 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
     const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
     socket.write(start);
     expect(await untilClosed(socket)).toBe("");
-    expect(found).toEqual([]);
+    expect(told).toEqual(["first_bytes_timeout"]);
   });
 });
 
