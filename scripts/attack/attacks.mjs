@@ -11,7 +11,7 @@ import { PROCESS_ATTACKS } from "./process-attacks.mjs";
  * @property {string} name
  * @property {string} what In one line, for the list.
  * @property {number} [fault] Number of the fault that it has shown.
- * @property {"client" | "main" | "status" | "admin"} from Where it comes from: a client of Envoy, or whoever reaches a port.
+ * @property {"client" | "main" | "status" | "admin"} from Where it comes from: a client of Envoy, or a client of one of the ports.
  * @property {import("./server.mjs").ServerOptions} [server]
  * @property {object} [filter] Merged into the configuration of Envoy's filter, for attacks by clients.
  * @property {(battle: import("./outcomes.mjs").Battle) => Promise<void>} run
@@ -19,6 +19,7 @@ import { PROCESS_ATTACKS } from "./process-attacks.mjs";
  * @property {RegExp} [seen] What at least one outcome has to match.
  * @property {RegExp} [counted] A metric that has to rise.
  * @property {number} [holdsMs] How long what it left behind may be held: the time that its handlers hang. Default 0.
+ * @property {number} [p99Ms] Highest latency of honest requests. Default: verdict.mjs has the limits.
  * @property {number} [peakMiB] Most resident memory. Default: 400 for attacks by clients, 512 for all others.
  * @property {(played: import("./play.mjs").Played) => string | undefined} [check] Gives what is wrong, if anything is.
  */

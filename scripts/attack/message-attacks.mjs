@@ -1,4 +1,4 @@
-// Attacks by gRPC messages on the main port: what whoever reaches port 9002 can send.
+// Attacks by gRPC messages on the main port, by clients that reach port 9002 themselves.
 import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";

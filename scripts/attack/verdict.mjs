@@ -29,7 +29,7 @@ export function findings(played) {
   const peakLimit = attack.peakMiB ?? (isClient ? CLIENT_PEAK_MIB : PORT_PEAK_MIB);
   const factorMs = Math.max(CALM_FACTOR * calm.p99Ms, LEAST_P99_MS);
   const portMs = attack.fault === undefined ? FLOOD_P99_MS : PORT_P99_MS;
-  const p99LimitMs = isClient ? factorMs : Math.max(portMs, factorMs);
+  const p99LimitMs = Math.max(attack.p99Ms ?? 0, isClient ? factorMs : Math.max(portMs, factorMs));
   return [
     finding("survived", played.ending === undefined, played.ending ?? "yes"),
     finding("right codes", wrongOutcomes(played) === undefined, wrongOutcomes(played) ?? listed(played.outcomes)),
