@@ -17,5 +17,6 @@ export function acceptGrpc(options: ProcessCallOptions, otherwise: AcceptStream)
 }
 
 function isGrpc(headers: HeaderList): boolean {
-  return headers.method === "POST" && GRPC.test(headers.get("content-type") ?? "");
+  const contentType = headers.get("content-type") ?? "";
+  return headers.method === "POST" && (contentType === "application/grpc" || GRPC.test(contentType));
 }

@@ -227,8 +227,9 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#imagined?.accept(message);
     const unready = this.#shared.setup?.unready;
     const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
-    if (answer instanceof Promise) queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
-    else this.#settle(opened, answer);
+    // Quicker than `instanceof`: every transaction passes here.
+    if ("kind" in answer) this.#settle(opened, answer);
+    else queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
   }
 
   /** What is needed by few transactions, and known from the first message on. */
