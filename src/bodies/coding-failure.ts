@@ -14,6 +14,7 @@ import { hasCoding } from "./engine.ts";
  * - `unsupported_coding`: this Node does not have the coding.
  * - `engine_failed`: the library gave up, for want of memory.
  * - `no_room`: the caller has no room for what comes out, or for the memory of the coder.
+ * - `busy`: so many brotli bodies were decoded that its turn came too late.
  * - `closed`: the caller closed it.
  */
 export type CodingFailureCode =
@@ -25,6 +26,7 @@ export type CodingFailureCode =
   | "unsupported_coding"
   | "engine_failed"
   | "no_room"
+  | "busy"
   | "closed";
 
 /** A body that could not be decoded or encoded, and the coding at which that was noticed. Tells nothing of its bytes. */

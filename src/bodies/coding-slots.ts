@@ -21,17 +21,30 @@ export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Steps of brotli decoders that wait for their turn. */
-const steps: (() => void)[] = [];
+/**
+ * A step that has waited longer is refused when its turn comes. Envoy waits 200 ms for an answer by default: whoever floods
+ * the server with costly bodies gets 503 for them, instead of time-outs for all that came later.
+ */
+const LONGEST_WAIT_MS = 50;
+
+/** A step of a brotli decoder that waits for its turn. */
+interface WaitingStep {
+  readonly begin: () => void;
+  readonly refuse: () => void;
+  readonly sinceMs: number;
+}
+
+const steps: WaitingStep[] = [];
 let isStepping = false;
 
 /**
  * Begins a step of a brotli decoder once no other is at its first output. Brotli fills its whole window before it puts
  * anything out, whatever limit it is given: 26 bytes can cost 35 ms, and without turns all threads of the pool at once.
+ * Calls `refuse` instead if the step had to wait for over 50 ms.
  */
-export function inTurn(begin: () => void): void {
+export function inTurn(begin: () => void, refuse: () => void): void {
   if (isStepping) {
-    steps.push(begin);
+    steps.push({ begin, refuse, sinceMs: performance.now() });
     return;
   }
   isStepping = true;
@@ -40,7 +53,13 @@ export function inTurn(begin: () => void): void {
 
 /** Ends the turn of the step that began last. */
 export function endTurn(): void {
-  const next = steps.shift();
-  if (next) next();
-  else isStepping = false;
+  const earliestMs = performance.now() - LONGEST_WAIT_MS;
+  for (let next = steps.shift(); next !== undefined; next = steps.shift()) {
+    if (next.sinceMs >= earliestMs) {
+      next.begin();
+      return;
+    }
+    next.refuse();
+  }
+  isStepping = false;
 }

@@ -60,7 +60,11 @@ export class CodingStage {
     return this.#step(deliver, () => {
       const decodesBrotli = this.#options.coding === "br" && this.#options.use !== undefined;
       if (!decodesBrotli) this.#write(chunk);
-      else inTurn(() => this.#writeInTurn(chunk));
+      else
+        inTurn(
+          () => this.#writeInTurn(chunk),
+          () => this.fail(codingFailure("busy", "br")),
+        );
     });
   }
 

@@ -23,7 +23,8 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * - `body_partial_content`: a body that may be changed is a part of something larger (status 206, or an upload's
  *   `content-range`).
  * - `body_too_large`: a body is above its handler's `maxBytes`, what Envoy buffers, or what its transaction may hold.
- * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold.
+ * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold, or so many are
+ *   decoded that this one's turn came too late.
  * - `unknown_coding`: the body has a `content-encoding` that cannot be taken off.
  * - `body_undecodable`: the body is not what its `content-encoding` or its charset says, or a `SplitError` ended its
  *   handler.

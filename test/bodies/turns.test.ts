@@ -1,11 +1,12 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { endTurn, inSlot, inTurn } from "../../src/bodies/coding-slots.ts";
 import { createDecoder } from "../../src/bodies/decoder.ts";
 import { decodeBody, encodeBody } from "../../src/bodies/whole-body.ts";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const limits = { maxBytes: 4 << 20 };
+const never = () => expect.unreachable("the step is refused");
 
 describe("many bodies at once", () => {
   test("are decoded in the calling thread up to a few megabytes a turn, the others in the thread pool", async () => {
@@ -50,14 +51,14 @@ test("a brotli body whose length is not known is not decoded in the calling thre
 
 test("a step of a brotli decoder begins when the one before it has ended its turn, as they came", () => {
   const begun: number[] = [];
-  for (const step of [1, 2, 3]) inTurn(() => void begun.push(step));
+  for (const step of [1, 2, 3]) inTurn(() => void begun.push(step), never);
   expect(begun).toEqual([1]);
   endTurn();
   expect(begun).toEqual([1, 2]);
   endTurn();
   endTurn();
   expect(begun).toEqual([1, 2, 3]);
-  inTurn(() => void begun.push(4));
+  inTurn(() => void begun.push(4), never);
   expect(begun).toEqual([1, 2, 3, 4]);
   endTurn();
 });
@@ -101,4 +102,25 @@ describe("the thread pool", () => {
     }
     expect(await inSlot(async () => "done")).toBe("done");
   });
+});
+
+test("a step of a brotli decoder that had to wait for over 50 ms is refused, and the next one begins", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const seen: string[] = [];
+    const step = (name: string) =>
+      inTurn(
+        () => void seen.push(`${name} begins`),
+        () => void seen.push(`${name} is refused`),
+      );
+    step("first");
+    step("second");
+    vi.advanceTimersByTime(51);
+    step("third");
+    endTurn();
+    expect(seen).toEqual(["first begins", "second is refused", "third begins"]);
+    endTurn();
+  } finally {
+    vi.useRealTimers();
+  }
 });

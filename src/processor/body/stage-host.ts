@@ -289,6 +289,9 @@ export class StageHost implements CoderRoom {
         return this.fault("body_too_large", `the body, decoded (${coding}), is larger than allowed (${code})`);
       case "unsupported_coding":
         return this.fault("unknown_coding", `this Node cannot decode ${coding}`);
+      case "busy":
+        this.budget.total.refused("total", "reject");
+        return this.fault("body_memory_exceeded", `too many bodies are decoded at the same time (${coding})`);
       case "engine_failed":
       case "no_room":
       case "closed":
