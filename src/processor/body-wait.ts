@@ -88,10 +88,7 @@ export class BodyWait {
       if (overrides?.hangingMode("request") !== "FULL_DUPLEX_STREAMED") return;
       const isLate = this.#timers.now() - dueMs > LATE_MS;
       if (!isLast || isLate) this.#releaseIfEmpty(LOOK_MS, true);
-      else if (overrides.emptyRequestRelease !== undefined) {
-        overrides.isRequestReleased = true;
-        this.#outlet.send(overrides.emptyRequestRelease);
-      }
+      else if (overrides.emptyRequestRelease !== undefined) this.#outlet.send(overrides.emptyRequestRelease);
     }, waitMs);
   }
 

@@ -18,8 +18,6 @@ const NO_BODIES: readonly BodyPhase[] = [];
 export class OverrideWatch {
   /** The last override: Envoy starts from its configuration each time, so the next one must restate it. */
   latest: ModeOverride = {};
-  /** The message of {@link emptyRequestRelease} was sent. An Envoy that ignored the override ends the stream at it. */
-  isRequestReleased = false;
   readonly #directions: Readonly<Record<Direction, DirectionState>>;
   /** The body modes that differ from the configured ones. */
   readonly #asked: Record<Direction, BodyMode | undefined> = { request: undefined, response: undefined };
@@ -61,14 +59,13 @@ export class OverrideWatch {
   /**
    * Bodies that have bytes, that an override asked for, and of which Envoy sent nothing. Call it when the transaction is over.
    * This is a hint and not a proof: the client may have left, or the upstream may have answered, before the body began. A
-   * request counts only if a response came, or if it was let go as empty and Envoy sent nothing more.
+   * request counts only if a response came.
    */
   get unsentBodies(): readonly BodyPhase[] {
     const { request, response } = this.#directions;
     const isUnsent = (direction: Direction, { awaitsBody, ended }: DirectionState) =>
       awaitsBody && !ended && this.#asked[direction] !== undefined && this.#asked[direction] !== "NONE";
-    const isEndedByRelease = this.isRequestReleased && request.rank === RANK.headers && response.rank === 0;
-    const ofRequest = isEndedByRelease || (response.rank > 0 && isUnsent("request", request));
+    const ofRequest = response.rank > 0 && isUnsent("request", request);
     const ofResponse = isUnsent("response", response);
     if (!ofRequest && !ofResponse) return NO_BODIES;
     return [...(ofRequest ? (["requestBody"] as const) : []), ...(ofResponse ? (["responseBody"] as const) : [])];
