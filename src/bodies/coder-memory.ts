@@ -57,7 +57,7 @@ export class CoderHold {
   readonly #room: CoderRoom | undefined;
   #bytes = 0;
 
-  /** @param room Undefined: nobody counts. */
+  /** @param room Counts it. Undefined: it is not counted. */
   constructor(room: CoderRoom | undefined) {
     this.#room = room;
   }

@@ -14,7 +14,7 @@ import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
  *
  * @param codings In the order in which they were applied, as `parseContentEncoding` has them.
  * @param room Counts the native memory of each coding, window included, from its first byte until `end` or `close`; without
- * room the failure is `no_room`. Default: nobody counts.
+ * room the failure is `no_room`. Default: it is not counted.
  *
  * @example
  * const decoder = createDecoder(["gzip"], { maxBytes: 10 << 20 });

@@ -26,7 +26,7 @@ export class DecodingLayer {
   #stage: CodingStage | undefined;
   #failure: CodingFailure | undefined;
 
-  /** @param room Counts its native memory. Default: nobody counts. */
+  /** @param room Counts its native memory. Default: it is not counted. */
   constructor(coding: Coding, budget: OutputBudget, room?: CoderRoom) {
     this.#coding = coding;
     this.#memory = new CoderHold(room);

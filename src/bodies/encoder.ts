@@ -13,7 +13,7 @@ export interface EncoderOptions {
    * library has enough; for bodies that are waited for anyway.
    */
   readonly flush?: "chunk" | "end" | undefined;
-  /** Counts the native memory of each coding. Default: nobody counts. */
+  /** Counts the native memory of each coding. Default: it is not counted. */
   readonly room?: CoderRoom | undefined;
 }
 

@@ -24,7 +24,7 @@ export interface CodedBody {
 export interface WholeLimits extends DecodeLimits {
   /** Asked before bytes that came out are kept; false is failure `no_room`. Default: there is room. */
   readonly hold?: ((bytes: number) => boolean) | undefined;
-  /** Counts the native memory of a body that is decoded in the thread pool. Default: nobody counts. */
+  /** Counts the native memory of a body that is decoded in the thread pool. Default: it is not counted. */
   readonly room?: CoderRoom | undefined;
 }
 
@@ -68,7 +68,7 @@ export function decodeBody(
 /**
  * Encodes a body that is all there, small ones at once, larger ones in Node's thread pool.
  *
- * @param room Counts the native memory of a body that is encoded in the thread pool. Default: nobody counts.
+ * @param room Counts the native memory of a body that is encoded in the thread pool. Default: it is not counted.
  */
 export function encodeBody(
   bytes: Uint8Array,

@@ -30,7 +30,7 @@ export interface ProcessCallOptions extends SharedSessionOptions {
   readonly processor: Processor;
   /** Largest message, in bytes, without its five-byte prefix. */
   readonly maxMessageBytes: number;
-  /** Counts large headers of calls and messages. Default: nobody counts. */
+  /** Counts large headers of calls and messages. Default: they are not counted. */
   readonly memory?: Pick<MemoryAccount, "headers"> | undefined;
 }
 

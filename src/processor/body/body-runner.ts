@@ -64,6 +64,7 @@ export interface BodyRunnerOptions {
 }
 
 const NO_BODIES: readonly BodyPhase[] = [];
+const BODY_PHASES: readonly BodyPhase[] = ["requestBody", "responseBody"];
 const HELD: HeldAnswer = { kind: "held" };
 
 /** Runs the handlers of a transaction in which bodies have handlers too. */
@@ -119,10 +120,7 @@ export class BodyRunner {
   get neverSent(): readonly BodyPhase[] {
     const { request, response } = this.#flows;
     if (!request?.isUnseen && !response?.isUnseen) return NO_BODIES;
-    return [
-      ...(request?.isUnseen ? ["requestBody" as const] : []),
-      ...(response?.isUnseen ? ["responseBody" as const] : []),
-    ];
+    return BODY_PHASES.filter((phase) => this.#flows[directionOf(phase)]?.isUnseen);
   }
 
   /** A handler waits for the whole body of a direction. */
@@ -163,19 +161,19 @@ export class BodyRunner {
   /** A piece of a body whose bytes were too many to be read: it passes only if no handler has to see it. */
   #runUnread({ case: phase }: BodyMessage, unread: Fault): Soon<RunResult> {
     const direction = directionOf(phase);
+    const { claims, exchange } = this.#options;
     const opened = this.#opened[direction] ? undefined : this.#openFlow(phase, undefined);
     if (opened !== undefined) return opened;
     const flow = this.#flows[direction];
     if (flow === undefined || flow.ended) return CONTINUE_UNSEEN;
-    const mayPass = this.#options.claims[direction].every(
+    const mayPass = claims[direction].every(
       ({ handler }) => "overLimit" in handler && handler.overLimit === "pass" && handler.required !== true,
     );
     // Where the body comes in one message, nothing of it was held before.
-    const mode = this.#options.exchange.bodyMode(direction);
+    const mode = exchange.bodyMode(direction);
     if (!mayPass || (mode !== "BUFFERED" && mode !== "BUFFERED_PARTIAL")) return unread;
     this.close(direction);
-    const names = this.#options.claims[direction].map(({ index }) => this.#options.chain.nameOf(index));
-    this.#options.owner.bodyUnseen(phase, names);
+    this.#tellUnseen(phase, claims[direction]);
     return CONTINUE_UNSEEN;
   }
 
