@@ -366,10 +366,8 @@ export class BodyRunner {
 
   #tellUnseen(phase: BodyPhase, claims: readonly BodyClaim[]): void {
     const { chain, owner } = this.#options;
-    owner.bodyUnseen(
-      phase,
-      claims.map(({ index }) => chain.nameOf(index)),
-    );
+    const names = claims.map(({ index }) => chain.nameOf(index));
+    owner.bodyUnseen(phase, names);
   }
 }
 
