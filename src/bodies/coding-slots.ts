@@ -25,7 +25,7 @@ export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
  * A step that has waited longer is refused when its turn comes. Envoy waits 200 ms for an answer by default. If a client
  * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a time-out.
  */
-const LONGEST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 100;
 
 /** A step of a brotli decoder that waits for its turn. */
 interface WaitingStep {
@@ -40,7 +40,7 @@ let isStepping = false;
 /**
  * Begins a step of a brotli decoder once no other is at its first output. Brotli fills its whole window before it puts
  * anything out, whatever limit it is given: 26 bytes can cost 35 ms, and without turns all threads of the pool at once.
- * Calls `refuse` instead if the step had to wait for over 50 ms.
+ * Calls `refuse` instead if the step had to wait for over 100 ms.
  */
 export function inTurn(begin: () => void, refuse: () => void): void {
   if (isStepping) {
