@@ -27,7 +27,7 @@ export class CodedStage implements BodyStage {
   readonly #host: StageHost;
   readonly #options: CodedStageOptions;
   #began = false;
-  /** The decoder has no room, and what the handler is not shown passes. */
+  /** The decoder was refused, and what the handler is not shown passes. */
   #passes = false;
   /** The inner stage was given bytes. */
   #isShown = false;
@@ -61,7 +61,8 @@ export class CodedStage implements BodyStage {
     this.#began = true;
     this.#host.pending();
     const failure = await decoder.pushTo(piece, this.#inward(emit));
-    if (failure?.code === "no_room" && this.#mayPass(isFirst)) return emit(piece);
+    const isRefused = failure?.code === "no_room" || failure?.code === "busy";
+    if (isRefused && this.#mayPass(isFirst)) return emit(piece);
     if (!looks) this.#host.changed();
     const end = this.#ended(failure);
     return end ?? (looks ? await emit(piece) : undefined);
@@ -96,8 +97,9 @@ export class CodedStage implements BodyStage {
   #mayPass(isFirst: boolean): boolean {
     const { looks, overLimit, decoder, encoder, room } = this.#options;
     const keepsCodings = looks || (encoder !== undefined && isFirst && !this.#isShown);
-    if (overLimit !== "pass" || room.full === undefined || !keepsCodings) return false;
-    this.#host.passes(room.full);
+    if (overLimit !== "pass" || !keepsCodings) return false;
+    // No room is full if the turn of the decoder came too late: all transactions are too much then, too.
+    this.#host.passes(room.full ?? "total");
     this.#passes = true;
     this.#began = false;
     decoder.close();

@@ -1,5 +1,6 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { endTurn, inTurn } from "../../../src/bodies/coding-slots.ts";
 import { type Coding, supportedCodings } from "../../../src/bodies/content-encoding.ts";
 import { createEncoder } from "../../../src/bodies/encoder.ts";
 import { defineProcessor, type Processor } from "../../../src/index.ts";
@@ -141,6 +142,33 @@ test.each(["inspect", "chunks"] as const)(
       headersOf("requestHeaders", [["content-encoding", "br"]], bodyModes("FULL_DUPLEX_STREAMED")),
       bodyOf("requestBody", Uint8Array.from(ZEROS), { endOfStream: true }),
     );
+    await expect.poll(() => recorded.answers.length).toBeGreaterThan(1);
+    expect(recorded.ends).toEqual([]);
+    expect(Buffer.concat(recorded.answers.map(streamedBody)).equals(ZEROS)).toBe(true);
+    expect(budget.refusals.total).toEqual({ reject: 0, pass: 1 });
+    recorded.session.finish();
+    expect(budget.share.heldBytes).toBe(0);
+  },
+);
+
+test.each(["inspect", "chunks"] as const)(
+  "with overLimit: pass a body goes on as it came past an %s handler whose decoder's turn comes too late",
+  async (kind) => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+    inTurn(
+      () => undefined,
+      () => undefined,
+    );
+    const budget = budgetOf(256 * MIB);
+    const recorded = recordSession(processorOf(kind, "pass"), { bodyBudget: budget });
+    recorded.receive(
+      headersOf("requestHeaders", [["content-encoding", "br"]], bodyModes("FULL_DUPLEX_STREAMED")),
+      bodyOf("requestBody", Uint8Array.from(ZEROS), { endOfStream: true }),
+    );
+    await nextTurn();
+    vi.advanceTimersByTime(101);
+    endTurn();
     await expect.poll(() => recorded.answers.length).toBeGreaterThan(1);
     expect(recorded.ends).toEqual([]);
     expect(Buffer.concat(recorded.answers.map(streamedBody)).equals(ZEROS)).toBe(true);
