@@ -64,7 +64,7 @@ export class HeldBytes {
 
   /**
    * Holds the last bytes of what {@link join} gave, from an index on. What stands before it may be in use elsewhere. False:
-   * there is no room for them, and nothing is held.
+   * they do not fit, and nothing is held.
    */
   keep(joined: Uint8Array<ArrayBuffer>, from: number): boolean {
     const isOurs = joined.buffer === this.#memory.buffer && this.#length > 0;

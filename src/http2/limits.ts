@@ -72,7 +72,7 @@ export interface Http2Limits {
   readonly outputHighWaterBytes: number;
   /**
    * Bytes that wait in one stream for its windows; above it Http2Stream.write returns false and the stream's receive
-   * window is no longer refilled. Default 64 KiB.
+   * window is not refilled. Default 64 KiB.
    */
   readonly streamQueueHighWaterBytes: number;
   /** SETTINGS, PING, PRIORITY, GOAWAY, unknown frames, and frames on closed streams. Default 10,000 and 2,000 a second. */

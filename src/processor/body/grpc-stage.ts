@@ -1,5 +1,6 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import { parsedMessageBytes } from "../../bodies/parsed-memory.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import { utf8Bytes } from "../../protocol/header-text.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
@@ -9,7 +10,6 @@ import { nameKind } from "../name-kind.ts";
 import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import { parsedMessageBytes } from "./parsed-bytes.ts";
 import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";

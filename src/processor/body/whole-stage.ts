@@ -1,6 +1,6 @@
 import type { Coding } from "../../bodies/content-encoding.ts";
-import { parsedJsonBytes } from "../../bodies/json-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import { parsedJsonBytes } from "../../bodies/parsed-memory.ts";
 import { decodeBody, encodeBody } from "../../bodies/whole-body.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { decodeText, type TextEncoding } from "../../text/charset.ts";
