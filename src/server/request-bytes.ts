@@ -2,10 +2,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ReceivedBytes } from "../grpc/message-reader.ts";
 import { FairShare } from "../memory/fair-share.ts";
 import type { MemoryShare } from "../memory/memory-share.ts";
+import { EnvelopeJoiner } from "../services/envelope-joiner.ts";
 import { GrowingBytes } from "../services/growing-bytes.ts";
 import type { HttpHandler } from "../services/http-service.ts";
 
-const PREFIX_BYTES = 5;
 /** Media types whose bodies are messages with a prefix; every other body is one message. */
 const ENVELOPED = /^application\/(?:grpc|connect\+)/;
 const NOTHING: readonly Uint8Array[] = [];
@@ -43,12 +43,9 @@ export class RequestBytes {
   readonly #isStream: boolean;
   readonly #isEnveloped: boolean;
   #heldBytes = 0;
-  /** What has come of the current message. */
-  readonly #pending = new GrowingBytes();
-  #pendingBytes = 0;
-  /** How much of its prefix has come, and what that says so far. */
-  #prefixHave = 0;
-  #length = 0;
+  /** What has come of the current message, with its prefix if it has one. */
+  readonly #envelopes = new EnvelopeJoiner();
+  readonly #body = new GrowingBytes();
   /** A message is too long: Connect refuses it and keeps nothing. */
   #isTooLong = false;
   /** Nothing is kept any more. */
@@ -71,22 +68,20 @@ export class RequestBytes {
     if (this.#isTooLong || this.#isOver) return [chunk];
     if (!this.#options.room.holdReceived(chunk.length)) return undefined;
     this.#heldBytes += chunk.length;
-    const end = this.#isEnveloped ? this.#lastEnd(chunk) : 0;
-    this.#pendingBytes = end > 0 ? chunk.length - end : this.#pendingBytes + chunk.length;
-    if (!this.#isEnveloped) this.#isTooLong = this.#pendingBytes > this.#options.maxMessageBytes;
-    if (this.#isTooLong) return this.#tooLong(chunk);
-    if (end === 0) {
-      this.#pending.push(chunk);
-      return NOTHING;
-    }
-    const whole = this.#withPending(chunk.subarray(0, end));
-    if (end < chunk.length) this.#pending.push(chunk.subarray(end));
-    return whole;
+    if (!this.#isEnveloped) this.#body.push(chunk);
+    const whole = this.#isEnveloped ? joined([...this.#envelopes.push(chunk)]) : NOTHING;
+    const length = this.#isEnveloped ? this.#envelopes.announcedBytes : this.#body.length;
+    this.#isTooLong = length !== undefined && length > this.#options.maxMessageBytes;
+    if (!this.#isTooLong) return whole;
+    const all = [...whole, ...this.end()];
+    this.release();
+    return all;
   }
 
   /** The request is complete: gives what is left of it. */
   end(): readonly Uint8Array[] {
-    return this.#pending.length > 0 ? [this.#pending.take()] : NOTHING;
+    if (this.#pendingBytes === 0) return NOTHING;
+    return [this.#isEnveloped ? this.#envelopes.rest() : this.#body.take()];
   }
 
   /** Connect has taken so many bytes. */
@@ -97,18 +92,12 @@ export class RequestBytes {
   /** The call is over, or needs no more of its request. */
   release(): void {
     this.#isOver = true;
-    this.#pending.take();
+    this.end();
     this.#give(this.#heldBytes);
   }
 
-  #tooLong(chunk: Uint8Array): readonly Uint8Array[] {
-    const all = this.#withPending(chunk);
-    this.release();
-    return all;
-  }
-
-  #withPending(bytes: Uint8Array): readonly Uint8Array[] {
-    return this.#pending.length > 0 ? [this.#pending.take(), bytes] : [bytes];
+  get #pendingBytes(): number {
+    return this.#isEnveloped ? this.#envelopes.heldBytes : this.#body.length;
   }
 
   #give(bytes: number): void {
@@ -116,33 +105,9 @@ export class RequestBytes {
     this.#heldBytes -= bytes;
     this.#options.room.releaseReceived(bytes);
   }
+}
 
-  /** Where the last message ends that is complete with this chunk; 0 if none is. */
-  #lastEnd(chunk: Uint8Array): number {
-    let end = 0;
-    let at = 0;
-    // Of the current message, with its prefix.
-    let have = this.#pendingBytes;
-    while (at < chunk.length && !this.#isTooLong) {
-      if (this.#prefixHave < PREFIX_BYTES) {
-        this.#readPrefix(chunk[at++] ?? 0);
-        have++;
-      } else {
-        const taken = Math.min(PREFIX_BYTES + this.#length - have, chunk.length - at);
-        have += taken;
-        at += taken;
-      }
-      if (this.#prefixHave < PREFIX_BYTES || have < PREFIX_BYTES + this.#length) continue;
-      end = at;
-      have = 0;
-      this.#prefixHave = 0;
-    }
-    return end;
-  }
-
-  #readPrefix(byte: number): void {
-    this.#length = this.#prefixHave === 0 ? 0 : this.#length * 256 + byte;
-    this.#prefixHave++;
-    if (this.#prefixHave === PREFIX_BYTES) this.#isTooLong = this.#length > this.#options.maxMessageBytes;
-  }
+/** A chunk can have thousands of empty messages, and each piece costs more than its bytes. */
+function joined(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  return pieces.length > 1 ? [Buffer.concat(pieces)] : pieces;
 }
