@@ -7,8 +7,11 @@ const MIN_MICROS = 1_000;
 const FACTOR = 8;
 /** Linear work takes 8 times as long for an input 8 times as long, quadratic work 64 times. */
 const MAX_GROWTH = 24;
+const NEXT_FACTOR = 4;
+/** Linear work takes 4 times as long for an input 4 times as long, quadratic work 16 times. */
+const MAX_NEXT_GROWTH = 8;
 const ROUNDS = 5;
-const ATTEMPTS = 3;
+const ATTEMPTS = 2;
 
 /**
  * How much longer work takes for an input 8 times as long, in CPU time of this process. 0 for work that takes less than a
@@ -21,9 +24,21 @@ export function growthOf(work: SizedWork, maxSize: number): number {
     const run = work(size);
     if (cpuMicros(run, 1) < MIN_MICROS) continue;
     const micros = cpuMicros(run, ROUNDS);
-    if (micros >= MIN_MICROS) return cpuMicros(work(size * FACTOR), ROUNDS) / micros;
+    if (micros >= MIN_MICROS) return growthFrom(work, size, micros);
   }
   return 0;
+}
+
+/**
+ * Work that makes many objects slows down once, where they outgrow the young part of the heap; work that grows with the
+ * square of its input goes on to slow down. So a large growth is believed if two more doublings show it too.
+ */
+function growthFrom(work: SizedWork, size: number, micros: number): number {
+  const longer = cpuMicros(work(size * FACTOR), ROUNDS);
+  const growth = longer / micros;
+  if (growth <= MAX_GROWTH) return growth;
+  const next = cpuMicros(work(size * FACTOR * NEXT_FACTOR), ROUNDS) / longer;
+  return next > MAX_NEXT_GROWTH ? growth : next;
 }
 
 /** True if no measurement finds the work in proportion to its input. Another process can make one look slow, not each. */

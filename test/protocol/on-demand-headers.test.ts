@@ -9,6 +9,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { HeaderIndex } from "../../src/protocol/header-index.ts";
 import { header, headerEntries, headerFields } from "../../src/protocol/headers.ts";
+import { headerCount } from "../../src/protocol/on-demand-headers.ts";
 import { readRequest } from "../../src/protocol/read-request.ts";
 import { WorkingHead } from "../../src/protocol/working-head.ts";
 import { headersOf, httpHeaders, trailersOf } from "./messages.ts";
@@ -45,6 +46,15 @@ describe("headers on demand", () => {
     const [message, trailers] = [received(), receivedTrailers()];
     expect([header(message, "X-User"), header(trailers, "x-user")]).toEqual(["jo", "jo"]);
     expect([isOnDemand(message), isOnDemand(trailers)]).toEqual([true, true]);
+  });
+
+  test("are counted without being made, and as they are once they were made, changed or taken away", () => {
+    const message = received();
+    expect([headerCount(message), isOnDemand(message)]).toEqual([2, true]);
+    mapOf(message).headers.pop();
+    expect([headerCount(message), isOnDemand(message)]).toEqual([1, false]);
+    message.headers = undefined;
+    expect(headerCount(message)).toBe(0);
   });
 
   test("are made once, and are an ordinary property from then on", () => {
