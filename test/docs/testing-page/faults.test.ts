@@ -11,7 +11,7 @@ const fragile = defineProcessor({
   },
 });
 
-test.each(["open", "envoy", "closed"] as const)("stays closed where the operator says %s", async (onFault) => {
+test.each(["open", "envoy", "closed"] as const)("a closed processor stays closed if onFault is %s", async (onFault) => {
   const envoy = simulate(fragile, { operator: { onFault }, envoy: { failureModeAllow: true }, patienceMs: 20 });
   const thrown = await envoy.get("/");
   expect([thrown.response.status, thrown.faults[0]?.code]).toEqual([500, "handler_threw"]);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { simulate } from "ext-proc/testing";
 import tenant from "./tenant.js";
 
-test("a tenant's request goes on under its name", async () => {
+test("a tenant's request reaches the upstream with the tenant's name", async () => {
   const { request } = await simulate(tenant).get("/", { authority: "blue.shop.example" });
   assert.equal(request?.headers["x-tenant"], "blue");
 });

@@ -10,7 +10,7 @@ afterAll(async () => {
   await server.close();
 });
 
-test("the server says over gRPC what its processor says without", async () => {
+test("the server gives the same answer over gRPC as its processor without a server", async () => {
   const { request, warnings } = await envoy.get("/", { authority: "blue.shop.example" });
   expect(request?.headers).toMatchObject({ "x-tenant": "blue" });
   expect(warnings).toEqual([]);

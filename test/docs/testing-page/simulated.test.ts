@@ -7,7 +7,7 @@ const envoy = simulate(tenant, {
   upstream: ({ headers }) => ({ json: { tenant: headers["x-tenant"] } }),
 });
 
-test("a tenant's request goes on under its name", async () => {
+test("a tenant's request reaches the upstream with the tenant's name", async () => {
   const { request, response, warnings, faults } = await envoy.post("/orders?page=1", {
     authority: "blue.shop.example",
     json: { item: 1 },
@@ -17,7 +17,7 @@ test("a tenant's request goes on under its name", async () => {
   expect([warnings, faults]).toEqual([[], []]);
 });
 
-test("a request for nobody does not reach the upstream", async () => {
+test("a request without a tenant does not reach the upstream", async () => {
   const { request, response } = await envoy.get("/", { authority: "www.shop.example" });
   expect(request).toBeUndefined();
   expect(response.status).toBe(404);

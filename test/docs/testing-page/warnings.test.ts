@@ -7,13 +7,13 @@ const tag = defineProcessor({
   requestHeaders: (_headers, tx) => setDynamicMetadata("shop", { host: tx.request.authority ?? "" }),
 });
 
-test("Envoy drops metadata in a namespace that it was not told to take", async () => {
+test("Envoy drops metadata in a namespace that it is not configured to receive", async () => {
   const { metadata, warnings } = await simulate(tag).get("/");
   expect(metadata).toEqual({});
   expect(warnings).toMatchObject([{ code: "dynamic_metadata_dropped" }]);
 });
 
-test("and takes it where it was", async () => {
+test("Envoy keeps metadata in a namespace that it is configured to receive", async () => {
   const envoy = simulate(tag, { envoy: { metadataOptions: { receivingNamespaces: { untyped: ["shop"] } } } });
   const { metadata, warnings } = await envoy.get("/");
   expect(metadata).toEqual({ shop: { host: "example.test" } });
