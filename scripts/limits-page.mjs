@@ -1,5 +1,5 @@
-// `npm run docs:limits` writes docs/limits.md from the code, which must be built. `-- --check` writes nothing, and exits 1 if the
-// page is not current.
+// `npm run docs:limits` writes docs/limits.md from the built code. `-- --check` writes nothing, and exits with 1 if the page is not
+// current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,38 +1,38 @@
-// The text of docs/limits.md, made of the code: what clients can make the server hold, and every other limit.
+// Builds the text of docs/limits.md from the code: what clients can make the server hold, and every other limit.
 
 /** @typedef {{ readonly flag: string, readonly fallback: string | undefined, readonly help: string, readonly kind: { readonly kind: string } }} Setting */
 /**
- * What the page is made of. A script takes it from `dist`, the test from `src`.
+ * The values that the page shows. A script takes them from `dist`, the test from `src`.
  *
  * @typedef {object} LimitSources
  * @property {Readonly<Record<string, Setting>>} settings
- * @property {Readonly<Record<string, number>>} caps Most bytes of each kind of memory by default.
+ * @property {Readonly<Record<string, number>>} caps Maximum bytes of each kind of memory by default.
  * @property {Readonly<Record<string, unknown>>} http2 Defaults of the limits of an HTTP/2 connection.
  * @property {string} http2Source The text of src/http2/limits.ts, whose doc comments say what each limit is for.
  * @property {string} deployment The text of deploy/ext.yaml.
- * @property {number} logBytes Most bytes of log lines that wait.
+ * @property {number} logBytes Maximum bytes of log lines that wait.
  * @property {number} maxBodyBytes `maxBytes` of handlers by default.
- * @property {number} maxHeaders Most headers of one message.
+ * @property {number} maxHeaders Maximum number of headers of one message.
  */
 
 const KIB = 1 << 10;
 const MIB = 1 << 20;
-/** What a server without a client needs, and one that has answered a million streams: 75 to 110 MiB (docs/performance.md). */
+/** A server needs 75 MiB without a client, and 110 MiB after a million streams (docs/performance.md). */
 const PROCESS_MIB = 110;
-/** Garbage that V8 has not collected yet must have room too. */
+/** Garbage that V8 has not collected yet needs memory too. */
 const LEAST_LEFT_MIB = 64;
 
 /** @type {Readonly<Record<string, { holds: string, setting: string, above: string, costs: string }>>} */
 const KINDS = {
   bodies: {
     holds:
-      "bodies that handlers wait for or work on, with their texts and parsed values; memory of decoders and encoders",
+      "bodies that handlers wait for or process, with their texts and parsed values; memory of decoders and encoders",
     setting: "maxHeldBodyBytes",
     above: "503, fault `body_memory_exceeded`",
     costs: "one transaction",
   },
   headers: {
-    holds: "headers of 4 KiB or more, as long as their transaction or one of its handlers runs",
+    holds: "headers of 4 KiB or more, while their transaction or one of its handlers runs",
     setting: "maxHeldHeaderBytes",
     above: "503, fault `message_memory_exceeded`",
     costs: "one transaction",
@@ -44,7 +44,7 @@ const KINDS = {
     costs: "one transaction",
   },
   answers: {
-    holds: "answers that wait for their client to read",
+    holds: "answers that their client has not read yet",
     setting: "maxHeldAnswerBytes",
     above: "the stream is reset with ENHANCE_YOUR_CALM",
     costs: "one stream",
@@ -58,7 +58,7 @@ const KINDS = {
 };
 
 /**
- * The page.
+ * The text of the page.
  *
  * @param {LimitSources} sources
  * @returns {string}
@@ -79,9 +79,9 @@ export function limitsPage(sources) {
   const sum = [
     ["the process itself", `${PROCESS_MIB} MiB`],
     ...Object.entries(caps).map(([kind, bytes]) => [`\`${kind}\``, size(bytes)]),
-    ["log lines that wait for their reader", size(logBytes)],
+    ["log lines that wait for the log's reader", size(logBytes)],
     ["**together**", `**${sumMib} MiB**`],
-    ["left for garbage that is not collected yet", `${left} MiB`],
+    ["left for garbage that V8 has not collected yet", `${left} MiB`],
     ["memory limit in [deploy/ext.yaml](../deploy/ext.yaml)", `${limitMib} MiB`],
   ];
   const memorySettings = Object.values(KINDS).map(({ setting }) => setting);
@@ -98,29 +98,29 @@ Everything that a client can make the server hold or do has a limit. This page l
 
 ## Memory
 
-The server keeps one account of the memory that clients can make it hold, by kind. Bytes are counted before they are kept, and
-until nothing refers to them any more. A request that would exceed a cap is refused; every other request goes on.
+The server has one account of the memory that clients can make it hold, by kind. It counts bytes before it keeps them, and until
+nothing refers to them any more. A request that would exceed a cap is rejected. All other requests continue.
 
-${table(["kind", "what is counted", "cap", "setting", "above the cap", "what that costs"], kinds)}
+${table(["kind", "what is counted", "cap", "setting", "above the cap", "what fails"], kinds)}
 
 One transaction can hold ${size(Number(settings.maxHeldBodyBytesPerStream?.fallback))} of \`bodies\` (\`--${settings.maxHeldBodyBytesPerStream?.flag}\`). Above that its client
-gets 413 for a request and 500 for a response, fault \`body_too_large\`. One connection can hold no more of \`messages\` and of
-\`answers\` than is still free, so one connection alone cannot use up the cap.
+gets 413 for a request and 500 for a response, fault \`body_too_large\`. One connection can hold only as many \`messages\` and
+\`answers\` as are still free, so one connection alone cannot use up the cap.
 
-With default settings all of it fits the memory limit of the Deployment:
+With default settings the sum of all caps fits the memory limit of the Deployment:
 
 ${table(["what", "memory"], sum)}
 
-If you raise a cap, raise the memory limit by as much. V8 grows its heap to about half of the memory limit before it collects
-all garbage; \`NODE_OPTIONS=--max-old-space-size=256\` in the Deployment sets another size, in MiB.
+If you raise a cap, raise the memory limit by the same amount. V8 grows its heap to about half of the memory limit before it
+collects all garbage. \`NODE_OPTIONS=--max-old-space-size=256\` in the Deployment sets another size, in MiB.
 
 These metrics have a sample for each \`kind\`: \`ext_proc_memory_held_bytes\`, \`ext_proc_memory_held_bytes_peak\`,
-\`ext_proc_memory_max_bytes\` and \`ext_proc_memory_refusals_total\`. \`ext_proc_log_buffer_bytes\` is the size of the log lines that
-wait. A first alert: \`increase(ext_proc_memory_refusals_total[5m]) > 0\`.
+\`ext_proc_memory_max_bytes\` and \`ext_proc_memory_refusals_total\`. \`ext_proc_log_buffer_bytes\` is the size of the waiting log
+lines. A first alert: \`increase(ext_proc_memory_refusals_total[5m]) > 0\`.
 
 ## Settings
 
-Each of these is a flag, a variable and a line of the configuration file ([README](../README.md)).
+Each setting has a flag, an environment variable and a key in the configuration file ([README](../README.md)).
 
 ${table(["setting", "default", "what it limits"], others)}
 
@@ -136,7 +136,7 @@ ${table(["limit", "default", "what it limits"], fixed)}
 }
 
 /**
- * True for a limit of HTTP/2 that is a setting too, by its name.
+ * True if a limit of HTTP/2 is a setting too, by its name.
  *
  * @param {string} name
  * @param {LimitSources["settings"]} settings
@@ -176,7 +176,7 @@ function size(bytes) {
 }
 
 /**
- * A table in Markdown whose columns are aligned.
+ * A Markdown table with aligned columns.
  *
  * @param {readonly string[]} head
  * @param {readonly (readonly string[])[]} rows

@@ -2,31 +2,32 @@ import type { Budget } from "./budget.ts";
 import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
 
 /**
- * What one connection may cost this server, in memory, work and time. Each number is the server's decision; those that
- * HTTP/2 lets a server announce are sent in its first SETTINGS frame. A timeout is 0 to be off, and fires up to one
- * `tickIntervalMs` late.
+ * What one connection may cost this server, in memory, work and time. Each number is the server's decision. HTTP/2 lets a
+ * server announce some of them: they are sent in its first SETTINGS frame. A timeout of 0 is off. A timeout fires up to
+ * one `tickIntervalMs` late.
  *
- * Memory that grows with what a peer sends, or does not read, counts in the memory account (Http2Memory): received bytes
- * that the application holds, and answers that wait. Beside it a connection holds at most maxHeaderListBytes of a header
- * block under way, one frame, 32 KiB of output and 8 KiB for each stream (32 KiB for each Connect call);
+ * Memory that grows with what a client sends, or does not read, counts in the memory account (Http2Memory): received bytes
+ * that the application holds, and answers that wait. In addition a connection holds at most maxHeaderListBytes of an
+ * unfinished header block, one frame, 32 KiB of output and 8 KiB for each stream (32 KiB for each Connect call).
  * test/wire/connection-memory.test.ts measures it.
  */
 export interface Http2Limits {
   /**
-   * Streams at once, announced; further ones get REFUSED_STREAM, which clients may retry. Handlers that outlive their
-   * stream (Http2Stream.hold) count too, see uncountedHolds. Default 500: proxies open another connection beyond it, and
-   * Envoy ends a connection on which more than 1,000 of its own RST_STREAM frames wait, as they do for a moment when all
+   * Streams at once, announced; further streams get REFUSED_STREAM, which clients may retry. Handlers that outlive their
+   * stream (Http2Stream.hold) count too, see uncountedHolds. Default 500: proxies open another connection for more streams.
+   * Envoy closes a connection on which more than 1,000 of its own RST_STREAM frames wait. They wait for a moment when all
    * streams end at once.
    */
   readonly maxConcurrentStreams: number;
   /**
-   * The same until the peer has acknowledged our SETTINGS (RFC 9113 section 6.5.3) and so knows maxConcurrentStreams,
-   * where this is the larger of the two. Default 1024: what Envoy takes for granted on a new connection.
+   * Streams at once until the client has acknowledged our SETTINGS (RFC 9113 section 6.5.3), if this is larger than
+   * maxConcurrentStreams. Only then does the client know maxConcurrentStreams. Default 1024: what Envoy assumes on a new
+   * connection.
    */
   readonly maxEarlyStreams: number;
   /**
-   * Held streams in all of the server up to which none counts among maxConcurrentStreams. A dependency that hangs leaves
-   * many behind in seconds, and were they to count at once, whatever shares the connection would be refused with them.
+   * Held streams in the whole server up to which none counts towards maxConcurrentStreams. A dependency that hangs leaves
+   * many held streams in seconds. If they counted at once, other requests on the connection would be rejected with them.
    * Default 0: the application knows what a held stream costs it.
    */
   readonly uncountedHolds: number;
@@ -44,20 +45,20 @@ export interface Http2Limits {
   /** CONTINUATION frames per header block; more end the connection. Default 2,048: 32 MiB in frames of 16 KiB. */
   readonly maxContinuations: number;
   /**
-   * Bytes that one header block may decode to beyond what it carries itself: 32 for each field, and the table entries
-   * that it refers to. Above it the block is an HPACK bomb, which ends the connection. Default 1 MiB: a list of long
-   * values stays far below it, whatever its size; a block of references to one large table entry does not.
+   * Bytes that one header block may decode to beyond its own size: 32 for each field, and the table entries that it refers
+   * to. Above it the block is an HPACK bomb, which ends the connection. Default 1 MiB: a list of long values stays far
+   * below it, whatever its size. A block of references to one large table entry does not.
    */
   readonly maxHeaderExpansionBytes: number;
   /**
-   * Receive window of the connection, at least 65,535. Given back as soon as bytes arrive, so that a paused stream
-   * stops nobody else. Default 16 MiB: many fast uploads at once.
+   * Receive window of the connection, at least 65,535. It is refilled as soon as bytes arrive, so that a paused stream
+   * stops no other stream. Default 16 MiB: many fast uploads at once.
    */
   readonly connectionWindowBytes: number;
   /**
-   * Receive window of each stream, announced, at least 65,535 (a peer may use that much before it has seen SETTINGS).
-   * A peer sends a paused stream at most so much. Default 256 KiB: faster peers gain nothing from more on a network with
-   * 1 ms of delay.
+   * Receive window of each stream, announced, at least 65,535 (a client may use that much before it has seen SETTINGS).
+   * A client sends a paused stream at most this many bytes. Default 256 KiB: faster clients gain nothing from more on a
+   * network with 1 ms of delay.
    */
   readonly streamWindowBytes: number;
   /** Payload of a received frame, announced, 16,384 to 16,777,215. Default 16,384: larger frames only delay others. */
@@ -65,13 +66,13 @@ export interface Http2Limits {
   /** Dynamic table of the HPACK decoder, announced. Default 4096, HTTP/2's own default. */
   readonly headerTableBytes: number;
   /**
-   * Bytes handed to the socket, and not yet taken by the kernel, above which no DATA is sent and nothing is read. Those
-   * above 32 KiB count as queued answers; where these have no room left, 32 KiB is the mark.
-   * Default 256 KiB: what waits in front of a control frame, and what a peer that does not read costs.
+   * Bytes that the socket has and the kernel has not taken, above which no DATA is sent and nothing is read. Bytes above
+   * 32 KiB count as waiting answers. If waiting answers have no room left, the mark is 32 KiB.
+   * Default 256 KiB: it is what waits in front of a control frame, and what a client costs that does not read.
    */
   readonly outputHighWaterBytes: number;
   /**
-   * Bytes that wait in one stream for its windows; above it Http2Stream.write returns false and the stream's receive
+   * Bytes of one stream that wait for its windows; above it Http2Stream.write returns false and the stream's receive
    * window is not refilled. Default 64 KiB.
    */
   readonly streamQueueHighWaterBytes: number;
@@ -80,57 +81,57 @@ export interface Http2Limits {
   /** DATA frames without data or END_STREAM. Default 1,000 and 100 a second: some clients flush with one. */
   readonly emptyFrames: Budget;
   /**
-   * Resets by the peer before the application has begun to work on the stream ("rapid reset"). Default 10,000 and 2,000
+   * Resets by the client before the application has begun to work on the stream ("rapid reset"). Default 10,000 and 2,000
    * a second; not counted on trusted connections. Streams that break gRPC's rules or whose deadline passes
-   * (Http2Stream.chargeReset) cost the same; Envoy sends neither. Resets of streams that are worked on are free: proxies end every
-   * stream so.
+   * (Http2Stream.chargeReset) cost as much; Envoy sends neither. Resets of other streams are free: proxies end every
+   * stream with a reset.
    */
   readonly resetsBeforeWork: Budget;
   /**
-   * Open streams that this server has to reset because the peer broke a rule. Default 1,000 and 100 a second. Malformed
+   * Open streams that this server must reset because the client broke a rule. Default 1,000 and 100 a second. Malformed
    * requests are reset too and cost no budget: clients can make a proxy send them.
    */
   readonly streamErrors: Budget;
-  /** From the start until the preface and first SETTINGS have arrived. Default 10 s. */
+  /** Time from the start until the preface and first SETTINGS have arrived. Default 10 s. */
   readonly prefaceTimeoutMs: number;
-  /** Until our SETTINGS are acknowledged (RFC 9113 section 6.5.3). Default 30 s: a busy client may be late. */
+  /** Time until our SETTINGS are acknowledged (RFC 9113 section 6.5.3). Default 30 s: a busy client may be late. */
   readonly settingsAckTimeoutMs: number;
-  /** Half a frame, or half a header block, without its rest; half a DATA frame without a byte. Default 20 s. */
+  /** Time that half a frame, or half a header block, may wait for its rest; a DATA frame for its next byte. Default 20 s. */
   readonly partialFrameTimeoutMs: number;
-  /** Output that the peer's kernel does not take. Default 60 s: proxies stop reading under memory pressure. */
+  /** Time that output may wait for the client's kernel to take it. Default 60 s: proxies stop reading under memory pressure. */
   readonly writeStallTimeoutMs: number;
   /**
-   * Half a message that the application holds (Http2Stream.holdReceived) while nothing more of it arrives: the stream is
-   * reset. A stream that is not read, because it is paused or its answers wait, is not timed. Default 30 s.
+   * Time that half a message which the application holds (Http2Stream.holdReceived) may wait for more of it; then the stream
+   * is reset. A stream that is not read, because it is paused or its answers wait, has no such timeout. Default 30 s.
    */
   readonly messageStallTimeoutMs: number;
-  /** DATA that waits in a stream while the peer's windows let none of it out: the stream is reset. Default 60 s. */
+  /** Time that DATA may wait in a stream while the client's windows let none of it out; then the stream is reset. Default 60 s. */
   readonly answerStallTimeoutMs: number;
-  /** Without an open stream; the connection is then drained. Default 0, off: clients keep theirs for the next request. */
+  /** Time without an open stream until the connection is drained. Default 0, off: clients keep theirs for the next request. */
   readonly idleTimeoutMs: number;
-  /** Without a received byte, until a PING is sent. Default 30 s: keeps entries in network address tables alive. */
+  /** Time without a received byte until a PING is sent. Default 30 s: keeps entries in network address tables alive. */
   readonly keepAliveIntervalMs: number;
-  /** From that PING until a byte arrives; then the peer counts as gone. Default 20 s. */
+  /** Time from that PING until a byte arrives; then the connection is closed. Default 20 s. */
   readonly keepAliveTimeoutMs: number;
-  /** After which a connection is drained, ±10 % so that clients do not all come back at once. Default 0, off. */
+  /** Age at which a connection is drained, ±10 % so that clients do not all come back at once. Default 0, off. */
   readonly maxConnectionAgeMs: number;
   /**
-   * From the last GOAWAY of such a connection until its remaining streams are cut off; not rounded up to a tick.
+   * Time from the last GOAWAY of such a connection until its remaining streams are cut off; not rounded up to a tick.
    * Default 0, never.
    */
   readonly maxConnectionAgeGraceMs: number;
-  /** While draining, how long to wait for the PING that shows that the peer knows. Default 2 s: a slow round trip. */
+  /** Time that a drain waits for the PING that shows that the client has its GOAWAY. Default 2 s: a slow round trip. */
   readonly drainPingTimeoutMs: number;
-  /** After the last frame, how long the peer may take to close its side; then the socket is destroyed. Default 1 s. */
+  /** Time that the client may take to close its side after the last frame; then the socket is destroyed. Default 1 s. */
   readonly closeTimeoutMs: number;
-  /** How often the time-outs are looked at. Default 500 ms: one timer for all connections of a server. */
+  /** Interval in which the timeouts are checked. Default 500 ms: one timer for all connections of a server. */
   readonly tickIntervalMs: number;
 }
 
-/** Limits as they are written: what is left out has its default. */
+/** Limits as a caller gives them: an omitted limit has its default. */
 export type Http2LimitsInit = { readonly [K in keyof Http2Limits]?: Http2Limits[K] | undefined };
 
-/** The defaults, with reasons at each field of Http2Limits. */
+/** The defaults. Each field of Http2Limits says why. */
 export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   maxConcurrentStreams: 500,
   maxEarlyStreams: 1024,
@@ -172,7 +173,7 @@ const BUDGETS: readonly BudgetLimit[] = ["controlFrames", "emptyFrames", "resets
 
 const MAX_UINT32 = 0xffff_ffff;
 
-/** Smallest and largest value, where it is not 0 and 2^31-1. */
+/** Smallest and largest value of a limit, if they are not 0 and 2^31-1. */
 const RANGES: Partial<Record<NumericLimit, readonly [min: number, max: number]>> = {
   maxConcurrentStreams: [1, MAX_UINT32],
   maxHeaderListBytes: [1024, MAX_UINT32],
