@@ -1,6 +1,6 @@
-/** What one kept message can pin beyond itself, and so what an idle stream may cost. */
+/** Size of a slab. One kept message keeps a whole slab in memory, so this is what an idle stream may cost. */
 const SLAB_BYTES = 8 * 1024;
-/** Larger messages get memory of their own: they would leave too much of a slab unused. */
+/** Larger messages get their own memory: they would leave too much of a slab unused. */
 const MAX_SHARED_BYTES = SLAB_BYTES / 4;
 /** Memory is used again up to here: a body chunk of Envoy's and what comes around it. */
 const MAX_RECYCLED_BYTES = 256 * 1024;
@@ -37,7 +37,7 @@ export function unfinishedMemory(length: number): Uint8Array<ArrayBuffer> {
   return length > MAX_SHARED_BYTES ? ownMemory(length) : new Uint8Array(length);
 }
 
-/** Takes back the memory of a message that nobody will look at any more, not even through a part of it. */
+/** Reuses the memory of a message. Nothing may read the message, or a part of it, after this call. */
 export function recycleMessage({ buffer }: Uint8Array<ArrayBuffer>): void {
   // A slab has other messages in it.
   if (buffer.byteLength <= SLAB_BYTES || buffer.byteLength > MAX_RECYCLED_BYTES) return;

@@ -34,7 +34,7 @@ export type FramingProblem =
   | { readonly kind: "too_large" | "no_room"; readonly length: number; readonly tag: number };
 
 const PREFIX_BYTES = 5;
-/** In place of a length: the message is above the limit. */
+/** Instead of a length: the message is above the limit. */
 const OVERSIZED = -1;
 /**
  * What a message gets at most with its first bytes, however long it says it is, and how many times as many as came: a
@@ -158,7 +158,7 @@ export class MessageReader {
     return at + taken;
   }
 
-  /** Memory for at least so many bytes, with what is there already; undefined where there is no room for it. */
+  /** Memory for at least so many bytes, with the bytes that have arrived; undefined if there is no room for it. */
   #grown(message: Uint8Array<ArrayBuffer>, have: number): Uint8Array<ArrayBuffer> | undefined {
     const first = Math.min(FIRST_ALLOCATION_BYTES, have * FIRST_ALLOCATION_FACTOR);
     const size = Math.min(this.#messageLength, Math.max(have, message.length === 0 ? first : message.length * 2));

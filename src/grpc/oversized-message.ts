@@ -8,8 +8,8 @@ const HEAD_BYTES = 12;
 
 /**
  * Reads a message that is larger than the limit, or than the memory that is left, without the bytes of the body in it. The bytes are counted and dropped,
- * so the message costs no more memory than any other. What is left says what the message is: which body, whether the body
- * ends, and what came beside it.
+ * so the message costs no more memory than any other. The rest says what the message is: which body, whether the body
+ * ends, and what came with it.
  */
 export class OversizedMessage {
   /** Length of the whole message, in bytes. */
@@ -23,7 +23,7 @@ export class OversizedMessage {
   #rest: Uint8Array<ArrayBuffer> | undefined;
   #restLength = 0;
   #restHave = 0;
-  /** There was no room for what came beside the body. */
+  /** There was no room for what came with the body. */
   lacksRoom = false;
   #innerRest = 0;
 

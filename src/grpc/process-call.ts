@@ -36,7 +36,7 @@ export interface ProcessCallOptions extends SharedSessionOptions {
 
 /** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
 const MAX_WAITING_MESSAGES = 16;
-/** What a message that waits costs beside its bytes, and for each byte that is not of a body: the objects read from it. */
+/** Cost of a waiting message in addition to its bytes, and for each byte outside of a body: the objects read from it. */
 const WAITING_MESSAGE_BYTES = 512;
 const WAITING_BYTE_BYTES = 32;
 /**
@@ -44,7 +44,7 @@ const WAITING_BYTE_BYTES = 32;
  * stream itself.
  */
 const LARGE_HEADERS_BYTES = 4096;
-/** What an entry of headers costs beside its bytes once it is read into objects. */
+/** Cost of a header entry in addition to its bytes, after it was read into objects. */
 const HEADER_ENTRY_BYTES = 200;
 
 /**
@@ -174,7 +174,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     else if (!isCutOff(result)) this.#reply.end(GrpcStatus.OK);
     // Reset, it has no stream left to end; its own deadline has ended it already.
     else if (!this.#isReset) this.#reply.end(GrpcStatus.CANCELLED, CUT_OFF);
-    // What runs on for nobody still costs; held, it counts against the connection's concurrent streams.
+    // A handler that runs after its stream still has a cost. So it counts as a concurrent stream of the connection.
     const { late } = this.#session;
     if (late === undefined) {
       this.#releaseHeaders();
@@ -266,7 +266,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 }
 
-/** Lets go of what late handlers keep. A function of its own: it must not lead from their promises to the transaction. */
+/** Releases what late handlers keep. It is a separate function, so that their promises do not refer to the transaction. */
 function whenNone(
   late: LateHandlers,
   kept: { readonly release: () => void; readonly share: MemoryShare | undefined; readonly bytes: number },
@@ -295,7 +295,7 @@ function noRoomForHeaders(bytes: number, phase: Phase | undefined): Fault {
 /** Why a message was not read. */
 function unread(cause: unknown): Fault {
   if (cause instanceof TooManyParts) return fault("malformed_message", cause.message);
-  return fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause });
+  return fault("malformed_message", "the client sent bytes that are not a ProcessingRequest", { cause });
 }
 
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {

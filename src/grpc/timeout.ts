@@ -1,11 +1,11 @@
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
-/** Longest that a timer can wait; a longer deadline is none. */
+/** The longest time that a timer can wait; a longer deadline has no effect. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 /**
  * Reads a `grpc-timeout` in milliseconds (gRPC over HTTP/2, "Timeout": at most eight digits and a unit). Undefined
- * where there is none, or one too long to wait for; NaN where it is malformed.
+ * if there is none, or if it is too long to wait for; NaN if it is malformed.
  */
 export function parseGrpcTimeout(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

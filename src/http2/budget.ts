@@ -1,4 +1,4 @@
-/** How often something may happen: `burst` times at once, and `perSecond` more as time goes by. */
+/** How often something may happen: `burst` times at once, and `perSecond` more times each second. */
 export interface Budget {
   readonly burst: number;
   readonly perSecond: number;

@@ -4,8 +4,8 @@ const SLOTS = 1024;
 export type ClosedState = "idle" | "ended" | "reset" | "forgotten";
 
 /**
- * Remembers how streams went away (RFC 9113 section 5.1, "closed"): frames that were under way when we sent RST_STREAM
- * are no fault of the peer, frames after its own END_STREAM are. Each identifier has one of 1,024 slots (4 KiB), so a
+ * Remembers how streams were closed (RFC 9113 section 5.1, "closed"). Frames that were on their way when we sent RST_STREAM
+ * are not an error of the client. Frames after the client's END_STREAM are. Each identifier has one of 1,024 slots (4 KiB), so a
  * look-up costs the same under attack; a newer identifier in the slot means that the older one is forgotten.
  */
 export class ClosedStreams {

@@ -53,7 +53,7 @@ export interface Http2ConnectionOptions {
   readonly totals: Http2Totals;
   /** The clock that tick() goes on with, in milliseconds: read at the start, and when the last GOAWAY is sent. */
   readonly now: () => number;
-  /** Asks for a tick() in so many milliseconds, for a time-out that must not wait for the next regular one. */
+  /** Asks for a tick() in so many milliseconds, for a timeout that must not wait for the next regular tick. */
   readonly tickIn?: ((delayMs: number) => void) | undefined;
   /** Bytes that were read from the socket already, the preface first. */
   readonly head?: Buffer | undefined;
@@ -182,7 +182,7 @@ export class Http2Connection {
     this.socket.destroy();
   }
 
-  /** Looks at the time-outs and refills budgets. `nowMs` never goes backwards. */
+  /** Checks the timeouts and refills budgets. `nowMs` never goes backwards. */
   tick(nowMs: number): void {
     const elapsedMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;

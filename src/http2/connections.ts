@@ -13,7 +13,7 @@ export interface Http2ConnectionsOptions {
   readonly accept: AcceptStream;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
-  /** Where received bytes and answers count that wait. Default: shares of their own, as large as a server's by default. */
+  /** Where waiting received bytes and waiting answers count. Default: separate shares, as large as a server's defaults. */
   readonly memory?: Http2Memory | undefined;
   /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
   readonly tooLargeFields?: HeaderFields | undefined;
@@ -42,7 +42,7 @@ export interface AdoptOptions {
 }
 
 /**
- * The HTTP/2 connections of one server: one timer for all their time-outs, running only while there are any and never
+ * The HTTP/2 connections of one server: one timer for all their timeouts, running only while there are any and never
  * keeping the process alive.
  */
 export class Http2Connections {
@@ -55,7 +55,7 @@ export class Http2Connections {
   #isDraining = false;
   #onceEmpty: (() => void)[] = [];
   #lastTickMs = 0;
-  /** The connections' clock: stands still while this process does, so that its own stall is nobody's time-out. */
+  /** The connections' clock. It stops while this process stalls, so that a stall of the process causes no timeout. */
   #clockMs = 0;
 
   constructor(options: Http2ConnectionsOptions) {
@@ -129,7 +129,7 @@ export class Http2Connections {
     for (const connection of this.#open) connection.destroy();
   }
 
-  /** Looks at all time-outs: called by the timer, and by tests in its place. */
+  /** Checks all timeouts. The timer calls it, and tests call it instead of the timer. */
   tick(): void {
     const nowMs = this.#advanceClock();
     for (const connection of this.#open) connection.tick(nowMs);

@@ -1,9 +1,9 @@
 /**
- * Why a connection ended, as stable names for counters and logs. The error code of the GOAWAY frame stands beside it
- * and is coarser: every flood is ENHANCE_YOUR_CALM.
+ * Why a connection ended, as stable names for counters and logs. The error code of the GOAWAY frame is less
+ * precise: every flood is ENHANCE_YOUR_CALM.
  */
 export const END_REASONS = [
-  // Nobody's fault.
+  // Not an error.
   "closed_by_peer",
   "closed_by_application",
   "drained",

@@ -24,9 +24,9 @@ export class HeaderList {
   readonly authority: string;
   /** Of the content-length field; -1 without one. */
   readonly contentLength: number;
-  /** Why these are no headers of a request; "" when they are. */
+  /** Why these are not valid headers of a request; "" if they are valid. */
   readonly requestFault: string;
-  /** Why these are no trailers of a request; "" when they are. */
+  /** Why these are not valid trailers of a request; "" if they are valid. */
   readonly trailerFault: string;
   /** The list is longer than maxHeaderListBytes, and `fields` end where it became so. */
   readonly isTooLarge: boolean;

@@ -5,7 +5,7 @@ import { STATIC_TABLE } from "./hpack-static-table.ts";
 export type HeaderFields = Iterable<readonly [name: string, value: string]>;
 
 /**
- * "The table has size 0" (RFC 7541 section 6.3): owed once, at the start of a block, to a peer that has lowered
+ * "The table has size 0" (RFC 7541 section 6.3): sent once, at the start of a block, to a client that has lowered
  * SETTINGS_HEADER_TABLE_SIZE.
  */
 export const TABLE_SIZE_ZERO = 0x20;
@@ -51,10 +51,10 @@ function fieldKey(name: string, value: string): string {
 
 function checkField(name: string, value: string): void {
   if (name !== PSEUDO_HEADER && !isFieldName(name)) {
-    throw new TypeError(`${JSON.stringify(name)} is no header name in HTTP/2`);
+    throw new TypeError(`${JSON.stringify(name)} is not a header name in HTTP/2`);
   }
   if (!isFieldValue(value) || BEYOND_LATIN1.test(value)) {
-    throw new TypeError(`${name}: ${JSON.stringify(value)} is no header value`);
+    throw new TypeError(`${name}: ${JSON.stringify(value)} is not a header value`);
   }
 }
 

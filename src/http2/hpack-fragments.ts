@@ -150,7 +150,7 @@ export class FragmentedBlock {
     return this.#bytes[this.#at++] ?? 0;
   }
 
-  /** Waits for more bytes where there are none; false: the block is complete. */
+  /** Waits for more bytes if there are none left; false: the block is complete. */
   *#hasMore(): Steps<boolean> {
     while (this.#at === this.#end && !this.#isComplete) yield;
     return this.#at < this.#end;

@@ -15,7 +15,7 @@ const CODE_LENGTHS = [
 ];
 const EOS = 256;
 
-/** Values of EMITTED that are no symbol. */
+/** Values of EMITTED that are not a symbol. */
 const NONE = -1;
 const ERROR = -2;
 

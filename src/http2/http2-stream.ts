@@ -95,7 +95,7 @@ export interface Http2Stream {
   reset(code?: number): void;
 
   /**
-   * Stops giving back this stream's receive window, and nobody else's. What the peer may still send arrives through
+   * Stops refilling the receive window of this stream, and of no other. What the client may still send arrives through
    * onData all the same, streamWindowBytes at most: the handler keeps it.
    */
   pause(): void;

@@ -8,7 +8,7 @@ import type { ServerStream } from "./server-stream.ts";
 
 /**
  * DATA (RFC 9113 section 6.1) and what it means to both receive windows (section 5.2). Every byte is counted, and given
- * back to the connection, whatever became of its stream.
+ * back to the connection, whatever happened to its stream.
  */
 export class DataReceiver {
   readonly #context: ConnectionContext;

@@ -2,7 +2,7 @@ import type { FairShare } from "../memory/fair-share.ts";
 
 /** Larger entries are copied to the output frame by frame: one frame that the kernel does not take would keep them whole. */
 const MAX_REFERENCED_BYTES = 128 * 1024;
-/** In place of an entry that has been sent. */
+/** Instead of an entry that has been sent. */
 const SENT = new Uint8Array(0);
 
 /** DATA of one stream that waits. It counts until the last byte of its entry has been sent: until then all of it is kept. */

@@ -230,7 +230,7 @@ export class ServerStream implements Http2Stream {
     if (this.queuedBytes * 2 <= limits.streamQueueHighWaterBytes) this.#onDrained();
   }
 
-  /** The stream is over, whoever ended it: what waits is dropped, and no method does anything any more. */
+  /** The stream is over, whichever side ended it. What waits is dropped, and no method does anything any more. */
   close(): void {
     this.isClosed = true;
     this.handler = NO_HANDLER;

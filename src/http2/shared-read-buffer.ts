@@ -15,11 +15,11 @@ const fields = findFields();
 
 /**
  * Has a socket read into a buffer that all connections share: what `read` is given is valid until it returns. Pausing,
- * the end and errors stay as they are. False where this socket cannot: its data come as events.
+ * the end and errors work as before. False if this socket does not support it: its data come as events.
  *
  * Without it Node allocates 64 KiB for each read, which behind Envoy brings one or two messages: a sixth of what a request
  * costs. Node has `onread` for that, but only for sockets that a program opens itself; those that a server accepts have the
- * same fields, and nobody sets them.
+ * same fields, and Node does not set them.
  */
 export function readThroughSharedBuffer(socket: Socket, read: (bytes: Buffer) => void): boolean {
   const target = socket as unknown as Record<symbol, unknown> & { readonly _handle?: unknown };
@@ -36,7 +36,7 @@ export function readThroughSharedBuffer(socket: Socket, read: (bytes: Buffer) =>
   return true;
 }
 
-/** Where a Node keeps what it was given as `onread`; undefined where it keeps it in another way. */
+/** The fields in which Node keeps the value of `onread`; undefined if this Node keeps it in another way. */
 function findFields(): ReadFields | undefined {
   const onread = { buffer: shared, callback: () => true };
   const options: ConstructorParameters<typeof Socket>[0] & { readonly onread: object } = { onread };

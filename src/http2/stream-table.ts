@@ -136,7 +136,7 @@ export class StreamTable {
     if (back > 0) this.#options.sender.windowUpdate(0, back);
   }
 
-  /** Gives the handler, which the stream itself lets go of: whoever still holds that must not keep what it has. */
+  /** Returns the handler, and removes it from the stream: code that still holds the stream must not keep the handler's data. */
   #remove(stream: ServerStream): StreamHandler {
     const { handler } = stream;
     stream.close();

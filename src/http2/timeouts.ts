@@ -3,7 +3,7 @@ import { CANCEL, NO_ERROR, PROTOCOL_ERROR, SETTINGS_TIMEOUT } from "./error-code
 import type { ReaderPosition } from "./frame-reader.ts";
 import type { Http2Limits } from "./limits.ts";
 
-/** What the time-outs look at: counters that rise with progress, and states. Reading them costs the hot path nothing. */
+/** What the timeouts read: counters that rise with progress, and states. Reading them costs the hot path nothing. */
 export interface ConnectionProgress {
   readonly hasSettings: boolean;
   readonly isSettingsAcked: boolean;
@@ -45,7 +45,7 @@ class Unchanged {
   }
 }
 
-/** The time-outs of one connection, looked at from tick to tick. */
+/** The timeouts of one connection, checked at each tick. */
 export class Timeouts {
   readonly #limits: Http2Limits;
   readonly #startedMs: number;
@@ -157,7 +157,7 @@ function partialMark({ headerBlocks, position, framesRead, receivedBytes }: Conn
   // Every CONTINUATION is progress for the reader, but only the block's end is progress.
   if (headerBlocks.isOpen) return `block ${headerBlocks.completed}`;
   if (position === "inside a frame") return `frame ${framesRead}`;
-  // DATA is passed on as it comes, so that a slow upload is no attack.
+  // DATA is passed on as it comes, so a slow upload is not an attack.
   return position === "inside DATA" ? `DATA ${receivedBytes}` : "";
 }
 

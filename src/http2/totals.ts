@@ -1,6 +1,6 @@
 import { END_REASONS, type EndReason, SHED_REASONS, type ShedReason } from "./end-reason.ts";
 
-/** What the connections of one server have done so far: plain numbers, to be read by whoever collects metrics. */
+/** What the connections of one server have done so far: plain numbers, read by the collector of metrics. */
 export interface Http2Totals {
   connectionsOpened: number;
   /** Now open. */

@@ -1,8 +1,8 @@
 /**
  * One kind of memory that clients can make the process hold: how many bytes are held, and how many may be held at most.
  *
- * Whoever holds memory takes it here before it is allocated, or as soon as its size is known, and gives it back once
- * nothing leads to it any more.
+ * A holder of memory takes it here before it is allocated, or as soon as its size is known, and gives it back when
+ * nothing refers to it any more.
  */
 export class MemoryShare {
   /** The label of its metrics. */
