@@ -35,10 +35,12 @@ export const RULES = [
     accepted: "Envoy can only reset the client.",
   },
   {
-    pattern: rule("\\bof (?:one's|its|their|our|your|my) own\\b"),
+    pattern: rule(
+      "\\bof (?:one's|(?:its|their|our|your|my) own(?=[^\\w\\s]| (?:and|or|in|for|on|to|with|which|that|from|by|at|as|is|are|has|if)\\b))",
+    ),
     advice: 'write "its own X" or "a separate X"',
     rejected: "Each direction has a queue of its own.",
-    accepted: "Each direction has its own queue.",
+    accepted: "Each direction has its own queue. Envoy counts many of its own resets.",
   },
   {
     pattern: rule("\\btime-outs?\\b"),
