@@ -55,7 +55,7 @@ export class BytePattern {
     return undefined;
   }
 
-  /** Up to where it is sure whether a match begins, whatever follows. */
+  /** The offset up to which it is certain whether a match begins, whatever follows. */
   sureEnd(text: string, from: number): number {
     if (this.#beginnings === undefined) return Math.max(from, text.length - this.maxMatchBytes);
     for (let start = Math.max(from, text.length - this.maxMatchBytes + 1); start < text.length; start++) {

@@ -9,10 +9,10 @@ import { hasCoding } from "./engine.ts";
  * - `ratio`: it grows out of all proportion, as bombs do.
  * - `corrupt`: it is not what its coding says, or its checksum is wrong.
  * - `truncated`: it ends too early.
- * - `trailing_data`: something stands behind its end that is no further member or frame. What stands there would be seen
- *   by some recipients and not by others.
+ * - `trailing_data`: after its end there are bytes that are not a further member or frame. Some recipients would see them,
+ *   and others would not.
  * - `unsupported_coding`: this Node does not have the coding.
- * - `engine_failed`: the library gave up, for want of memory.
+ * - `engine_failed`: the library stopped, because it had no memory.
  * - `no_room`: the caller has no room for what comes out, or for the memory of the coder.
  * - `busy`: so many brotli bodies were decoded that its turn came too late.
  * - `closed`: the caller closed it.
@@ -47,7 +47,7 @@ export function engineFailure(coding: Coding): CodingFailure {
   return codingFailure(hasCoding(coding) ? "engine_failed" : "unsupported_coding", coding);
 }
 
-/** What zlib reports of a header that is none: the first of a body, or of whatever follows a gzip member. */
+/** What zlib reports if a header is not valid: the first header of a body, or the bytes after a gzip member. */
 const GZIP_HEADER_PROBLEM = /^(?:incorrect header check|unknown compression method|unknown header flags set)$/;
 
 /**

@@ -23,7 +23,7 @@ export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
 
 /**
  * A step that has waited longer is refused when its turn comes. Envoy waits 200 ms for an answer by default. If a client
- * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a time-out.
+ * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a timeout.
  */
 const LONGEST_WAIT_MS = 100;
 

@@ -5,7 +5,7 @@ import { plainBytes } from "./owned-bytes.ts";
 /** What a chunk became; no pieces where it all is held back for the next ones. */
 export interface CodedPieces {
   readonly kind: "pieces";
-  /** Each has memory of its own, that nothing else writes to. */
+  /** Each has its own memory, to which nothing else writes. */
   readonly pieces: readonly Uint8Array<ArrayBuffer>[];
 }
 
@@ -22,9 +22,9 @@ export interface CodingLayer {
 /**
  * A body on its way through its codings, chunk by chunk.
  *
- * One call at a time: wait for the answer before the next, or for back-pressure's sake with it. What is pushed must not
- * change until then. After a failure each call has the same one. Whoever stops before `end` calls `close`, or native
- * memory stays until the garbage collector comes.
+ * One call at a time: wait for the result before the next call. That is also how back-pressure works. A pushed chunk must
+ * not change until then. After a failure each call returns the same failure. If you stop before `end`, call `close`, or
+ * native memory stays until the garbage collector runs.
  */
 export class CodingStream {
   readonly #layers: readonly CodingLayer[];
@@ -39,7 +39,7 @@ export class CodingStream {
     this.#count = count;
   }
 
-  /** Feeds a chunk, and collects what comes of it. Without codings there is no promise. */
+  /** Takes a chunk, and returns the output. Without codings it returns no promise. */
   push(chunk: Uint8Array): CodedPieces | CodingFailure | Promise<CodedPieces | CodingFailure> {
     if (this.#layers.length === 0) {
       this.#failure ??= this.#count(chunk.length);

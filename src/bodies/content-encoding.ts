@@ -11,7 +11,7 @@ export type Coding = "gzip" | "deflate" | "br" | "zstd";
  *
  * - `codings`: in the order in which they were applied; the last one is taken off first. None: the body is as it is.
  * - `unsupported`: one of them is unknown here, or known and not in this release of Node. Its name is a token of at
- *   most 32 characters, or empty where it is none, so that it can be shown.
+ *   most 32 characters, or empty if it is not a token, so that it can be shown.
  * - `too_many`: more than {@link MAX_CODINGS}. No server does that, and each one multiplies what a bomb can do.
  */
 export type ContentEncoding =

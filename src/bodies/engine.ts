@@ -128,7 +128,7 @@ export function hasCoding(coding: Coding): boolean {
   return zlib()[DECODERS[coding].create] !== undefined;
 }
 
-/** A decoder, which puts out whatever it can after each write; undefined where Node lacks the coding or memory. */
+/** A decoder, which puts out whatever it can after each write; undefined if Node lacks the coding or memory. */
 export function createDecodingEngine(format: Format): Engine | undefined {
   const windowLimit = format === "zstd" ? zlib().constants.ZSTD_d_windowLogMax : undefined;
   const params = windowLimit === undefined ? {} : { params: { [windowLimit]: ZSTD_MAX_WINDOW_LOG } };
@@ -136,7 +136,7 @@ export function createDecodingEngine(format: Format): Engine | undefined {
 }
 
 /**
- * An encoder; undefined where Node lacks the coding or memory. With `flushes` it puts out everything after each write,
+ * An encoder; undefined if Node lacks the coding or memory. With `flushes` it puts out everything after each write,
  * at the price of a few bytes.
  */
 export function createEncodingEngine(coding: Coding, flushes: boolean): Engine | undefined {

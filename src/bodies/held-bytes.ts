@@ -49,7 +49,7 @@ export class HeldBytes {
     return this.#length;
   }
 
-  /** What was held, and behind it the chunk; the chunk itself where nothing was held. */
+  /** What was held, and behind it the chunk; the chunk itself if nothing was held. */
   join(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
     if (this.#length === 0) return plainBytes(chunk);
     const length = this.#length + chunk.length;

@@ -10,7 +10,7 @@ export type JsonText = { readonly text: string } | { readonly problem: string };
 const NO_TEXT = "its value cannot be written as JSON";
 
 /**
- * Writes a value as JSON in place of a text that it was made of. What is equal to what stood there keeps its source text:
+ * Writes a value as JSON, to replace the text that it was parsed from. Parts that did not change keep their source text:
  * digits that JavaScript does not hold, escapes, white space, the order of members, names that come several times. It takes
  * time in proportion to both, and nothing is remembered between parsing and writing.
  *
@@ -50,7 +50,7 @@ class JsonWriter {
     this.source = source;
   }
 
-  /** Writes a value in place of the whole text. It takes no stack for the depth of the value. */
+  /** Writes a value that replaces the whole text. It takes no stack for the depth of the value. */
   text(node: JsonNode): string {
     const written: string[] = [];
     const left: (string | Unwritten)[] = [{ node, from: this.source.root }];

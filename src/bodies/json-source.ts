@@ -9,7 +9,7 @@ const MAX_OWNERS = 4;
  */
 const MAX_TIMES_AS_MANY = 16;
 
-/** Thrown where a value stands in a text in several spellings, and which one is meant cannot be known. */
+/** Thrown if a text has a value in several spellings, and it is not clear which one is meant. */
 export class AmbiguousNumber extends Error {}
 
 /** Values that are equal to each other. */

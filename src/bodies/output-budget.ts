@@ -10,7 +10,7 @@ export interface DecodeLimits {
 }
 
 const DEFAULT_MAX_RATIO = 200;
-/** Short bodies may have any ratio: a megabyte harms nobody, and one of blanks is not an attack. */
+/** Short bodies may have any ratio: a megabyte does no harm, and a megabyte of blanks is not an attack. */
 const ANY_RATIO_BYTES = 1 << 20;
 
 /** What has come of a body so far, on the wire. The codings of a stack share it, so that their ratios cannot multiply. */

@@ -1,5 +1,5 @@
 /**
- * The same bytes as a plain Uint8Array over an ArrayBuffer, copied only where there is no other way: `slice()` of a
+ * The same bytes as a plain Uint8Array over an ArrayBuffer, copied only if there is no other way: `slice()` of a
  * Buffer does not copy, and what is shared with other threads may change any time.
  */
 export function plainBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -33,7 +33,7 @@ export class ServerSentEvent {
     this.#first = first;
   }
 
-  /** The name that clients listen for: `event`, or `message` where it has none. */
+  /** The name that clients listen for: `event`, or `message` if it has none. */
   get type(): string {
     return this.#read().type || "message";
   }
@@ -43,7 +43,7 @@ export class ServerSentEvent {
     return this.#read().data;
   }
 
-  /** `data` as JSON. Undefined where there is none, or no JSON, such as `[DONE]`. */
+  /** `data` as JSON. Undefined if there is none, or if it is not JSON, such as `[DONE]`. */
   get json(): unknown {
     const { data } = this;
     if (data === undefined) return undefined;
@@ -116,8 +116,8 @@ export interface SseEventFields {
  * Writes an event as clients read it, with LF as line end and the empty line behind it. Each line of `data` and `comment`
  * becomes one of the event; so CR and CRLF in `data` reach clients as LF.
  *
- * @throws {TypeError} For a line end in `type` or `id`, a NUL in `id`, or a `retryMs` that is no whole number: what
- * comes behind would be lines of its own, or ignored.
+ * @throws {TypeError} For a line end in `type` or `id`, a NUL in `id`, or a `retryMs` that is not a whole number: the rest
+ * would be separate lines, or ignored.
  *
  * @example
  * formatSseEvent({ type: "token", data: "a\nb" }); // "event: token\ndata: a\ndata: b\n\n"
@@ -126,7 +126,7 @@ export function formatSseEvent({ type, data, id, retryMs, comment }: SseEventFie
   if (type !== undefined && LINE_END.test(type)) throw new TypeError("type: an event's type has one line");
   if (id !== undefined && /[\r\n\0]/.test(id)) throw new TypeError("id: an event's id has one line, without NUL");
   if (retryMs !== undefined && !(Number.isSafeInteger(retryMs) && retryMs >= 0)) {
-    throw new TypeError(`retryMs: ${retryMs} is no whole number of milliseconds`);
+    throw new TypeError(`retryMs: ${retryMs} is not a whole number of milliseconds`);
   }
   const lines: string[] = [];
   for (const line of comment?.split(LINE_END) ?? []) lines.push(`: ${line}`);

@@ -13,12 +13,12 @@ const COLON = 0x3a;
 const EMPTY = new Uint8Array(0);
 
 /**
- * Cuts a `text/event-stream` into events (WHATWG HTML section 9.2.6), each with its raw bytes: whoever passes those on
- * has changed nothing. A larger one than allowed is a `SplitError`, `event_too_large`.
+ * Cuts a `text/event-stream` into events (WHATWG HTML section 9.2.6), each with its raw bytes: a handler that passes them
+ * on has changed nothing. An event that is larger than allowed is a `SplitError`, `event_too_large`.
  *
  * An item is a block of lines up to and with the empty one that ends it. Comment lines at the beginning of a block are
- * items of their own and come at once, since servers send them to keep connections alive. So does an empty line where
- * no block began. What the end of the body cuts off is an item that is not `complete`.
+ * separate items and come at once, since servers send them to keep connections alive. An empty line outside of a block is
+ * a separate item too. An item that the end of the body cuts off is not `complete`.
  *
  * @example
  * state: () => ({ events: createSseSplitter(), count: 0 }),

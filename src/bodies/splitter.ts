@@ -14,14 +14,15 @@ export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large
 const SPLIT_ERROR: unique symbol = Symbol.for("ext-proc.split-error");
 
 /**
- * Thrown where a body cannot be split any further, behind the last good item. A body handler that lets it through has
- * fault `body_undecodable`, `body_memory_exceeded` for `no_room`, or `handler_threw` where `match_too_long` says that its own pattern is at fault. Its message tells nothing of the bytes.
+ * Thrown if a body cannot be split any further, after the last valid item. A body handler that does not catch it gets the
+ * fault `body_undecodable`, or `body_memory_exceeded` for `no_room`, or `handler_threw` for `match_too_long`, since the
+ * handler's own pattern is wrong then. The message contains no bytes of the body.
  */
 export class SplitError extends Error {
   override readonly name = "SplitError";
   readonly code: SplitErrorCode;
   readonly [SPLIT_ERROR] = true;
-  /** What was taken and is in no item: whoever passes on every item's bytes and then these has lost nothing. */
+  /** Bytes that were taken and are in no item. A handler that passes on the bytes of every item, and then these, loses nothing. */
   readonly rest: Uint8Array<ArrayBuffer>;
 
   constructor(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>) {

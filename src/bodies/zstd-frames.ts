@@ -113,7 +113,7 @@ export class ZstdFrames {
     const [descriptor = 0] = this.#held;
     const isSingleSegment = (descriptor & 0x20) !== 0;
     this.#hasChecksum = (descriptor & 0x04) !== 0;
-    // The descriptor stays where it is: the fields behind it cannot be read without.
+    // The descriptor is not removed: the fields after it cannot be read without it.
     const contentSizeBytes = descriptor >>> 6 === 0 ? Number(isSingleSegment) : 1 << (descriptor >>> 6);
     const dictionaryBytes = DICTIONARY_ID_BYTES[descriptor & 3] ?? 0;
     this.#field = "header";

@@ -11,7 +11,7 @@ export const CONTROL_HEADER = "request-header-modifier";
  * Why something in the control header was ignored. The header's content is the client's and is never part of it.
  *
  * - `repeated`: the control header came more than once.
- * - `not_json`, `not_an_object`: it is no JSON object.
+ * - `not_json`, `not_an_object`: it is not a JSON object.
  * - `too_many`: it has more than 32 pairs; Envoy would fail the whole request at 100 headers.
  * - `value_not_a_string`, `invalid_header`, `name_refused`: one pair is bad; the others count.
  */

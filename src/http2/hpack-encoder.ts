@@ -24,7 +24,7 @@ const PSEUDO_HEADER = ":status";
 
 /**
  * Encodes a header block without dynamic table and Huffman code: it means the same on every connection, so that a
- * constant one is encoded once and kept for ever.
+ * constant one is encoded once and kept forever.
  *
  * @throws TypeError for names and values that HTTP/2 does not allow, line breaks above all.
  */

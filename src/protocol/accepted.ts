@@ -13,7 +13,7 @@ export type Accepted =
       /** The phase, if an override asked Envoy not to send it. */
       readonly unasked: Phase | undefined;
     }
-  /** No answer is owed, and none may be given. */
+  /** The message needs no answer, and must not get one. */
   | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
   /** The peer broke the protocol; the stream cannot go on. */
   | Fault;

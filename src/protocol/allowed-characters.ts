@@ -26,7 +26,7 @@ export const NAME_BYTES: AllowedBytes = oneOf(/^[!#$%&'*+\-.^_`|~0-9a-z]$/);
 
 /**
  * Names the first character of a value that may not stand there, by its code point and its index in the text; undefined
- * if all may. A value that is not UTF-8 has bytes in place of characters.
+ * if all may. A value that is not UTF-8 has bytes instead of characters.
  */
 export function firstForbidden(value: Uint8Array, allowed: AllowedBytes): ForbiddenCharacter | undefined {
   // By index: an iterator takes three times as long, and values are long.

@@ -15,8 +15,8 @@ const NEVER = 2 ** 29;
 const FLAG_BYTES = 2;
 
 /**
- * How many bytes `writeAnswerBytes` writes for an answer. Undefined where it writes none, and protobuf-es has to: what it
- * knows are header changes, bodies and immediate responses, with nothing else beside them and no unknown field.
+ * How many bytes `writeAnswerBytes` writes for an answer. Undefined if protobuf-es must write the answer: `writeAnswerBytes`
+ * knows header changes, bodies and immediate responses, with no other member and no unknown field.
  */
 export function answerSize(answer: ProcessingResponse): number | undefined {
   const size = hasMore(answer) ? NEVER : memberSize(answer);
@@ -82,7 +82,7 @@ function optionSize(option: HeaderValueOption): number {
   return size + fieldSize(textSize(header.key) + textSize(header.value) + bytesSize(header.rawValue));
 }
 
-/** Of a `BodyMutation`'s content. A member of a oneof is written even where it has the value zero. */
+/** Of a `BodyMutation`'s content. A member of a oneof is written even if it has the value zero. */
 function bodyMutationSize({ mutation, $unknown }: BodyMutation): number {
   if ($unknown) return NEVER;
   switch (mutation.case) {

@@ -15,23 +15,23 @@ export interface ContinueAnswer extends AnswerMetadata {
   readonly headerChanges: readonly HeaderChange[];
   /** Every change is the very object that an answer before may have had. */
   readonly isConstant?: boolean | undefined;
-  /** Has Envoy choose the route anew. It need not be said where `:path`, `:authority` or `:method` change. */
+  /** Makes Envoy select the route again. Not needed if `:path`, `:authority` or `:method` change. */
   readonly clearRouteCache?: boolean | undefined;
   /** As `Exchange.resolveModeOverride` gave it. */
   readonly modeOverride?: ModeOverride | undefined;
-  /** On headers, CONTINUE_AND_REPLACE: the whole body, in place of the one that comes or does not. */
+  /** On headers, CONTINUE_AND_REPLACE: the whole body, instead of the body of the message. */
   readonly wholeBody?: Uint8Array | undefined;
-  /** On a body: what becomes of this piece. Default: it passes as it is. */
+  /** On a body: what replaces this piece. Default: it passes unchanged. */
   readonly body?: BodyChange | undefined;
   /** On a body or trailers: what has to leave first. */
   readonly prelude?: AnswerPrelude | undefined;
 }
 
-/** What becomes of a piece of a body. In FULL_DUPLEX_STREAMED and GRPC it can be several pieces, or none. */
+/** What replaces a piece of a body. In FULL_DUPLEX_STREAMED and GRPC it can be several pieces, or none. */
 export interface BodyChange {
-  /** In place of what came, in order. */
+  /** The pieces to send instead of the piece that came, in order. */
   readonly pieces: readonly Uint8Array[];
-  /** In FULL_DUPLEX_STREAMED: an empty piece leaves where there is none, as a sign that this one has arrived. */
+  /** In FULL_DUPLEX_STREAMED: if there is no piece to send, an empty one is sent, as a sign that this one has arrived. */
   readonly answers?: boolean | undefined;
 }
 

@@ -18,7 +18,7 @@ export function findAttribute(attributes: Attributes | undefined, name: string):
   return undefined;
 }
 
-/** A value by its name, which may come from a processor's own input: `constructor` is no attribute. */
+/** A value by its name, which may come from a processor's own input: `constructor` is not an attribute. */
 export function ownValue<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }

@@ -69,7 +69,7 @@ export class BackwardWriter {
     if (flag) this.flagOrZero(tag, true);
   }
 
-  /** A flag that is written even where it is false. */
+  /** A flag that is written even if it is false. */
   flagOrZero(tag: number, flag: boolean): void {
     this.at -= 2;
     this.#target[this.at] = tag;

@@ -7,7 +7,7 @@ export type BodyMode = keyof typeof ProcessingMode_BodySendMode;
 
 /**
  * The body modes that are in force on a stream. The first message names them in `protocol_config` (Envoy 1.34
- * and later). Where it is absent, a peer that old knows no full-duplex mode, so every body message is answered
+ * and later). If it is absent, Envoy is so old that it has no full-duplex mode. Every body message is then answered
  * one to one, which is right in all the others: `undefined`.
  */
 export function configuredBodyMode(

@@ -16,7 +16,7 @@ export interface BodyNeeds {
   readonly required: boolean;
   /** All of them take the body piece by piece, and none can change headers: a buffered body serves them no better. */
   readonly piecewise: boolean;
-  /** One of them is none for GRPC mode, in which a piece of the body is a gRPC message. */
+  /** One of them does not work in GRPC mode, in which a piece of the body is a gRPC message. */
   readonly unfitForGrpc: boolean;
 }
 
@@ -24,11 +24,11 @@ export interface BodyNeeds {
 export interface BodySituation {
   readonly phase: BodyPhase;
   readonly needs: BodyNeeds;
-  /** The mode in force; undefined where the peer did not tell. */
+  /** The mode in force; undefined if Envoy did not say. */
   readonly mode: BodyMode | undefined;
-  /** Bytes of the body as `content-length` has them; undefined where it is not known. */
+  /** Bytes of the body as `content-length` has them; undefined if it is not known. */
   readonly bodyBytes: number | undefined;
-  /** False where the body came without headers before: there is nothing left that could carry an override. */
+  /** False if the body came without headers before: there is nothing left that could carry an override. */
   readonly answersHeaders: boolean;
   /** The answers count for nothing: Envoy only watches, or the server pretends. */
   readonly watched: boolean;
@@ -70,7 +70,7 @@ export interface RunningBody {
   readonly changes: boolean;
 }
 
-/** What becomes of a body. */
+/** How the server handles a body. */
 export type BodyPlan =
   | RunningBody
   /** Envoy does not send it. It passes without its handlers. */
@@ -187,7 +187,7 @@ function planBuffered(situation: BodySituation): BodyPlan {
   return chosen?.kind === "run" ? chosen : running(situation, "BUFFERED");
 }
 
-/** What is above Envoy's buffer limit comes as its beginning, so another mode is asked for where there is one. */
+/** Of a body above Envoy's buffer limit only the beginning comes, so the server asks for another mode if there is one. */
 function planPartial(situation: BodySituation): BodyPlan {
   const { needs, bodyBytes, bufferLimitBytes } = situation;
   const isKnown = bodyBytes !== undefined && bufferLimitBytes !== undefined;

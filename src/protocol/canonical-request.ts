@@ -129,7 +129,7 @@ function readBody(bytes: Uint8Array, start: number, end: number): HttpBody | und
   return readBodyFlags(message, bytes, behind, end) ? message : undefined;
 }
 
-/** False where anything but flags that are set follows, each once and in the order of their numbers. */
+/** False if anything else follows than flags that are set, each once and in the order of their numbers. */
 function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end: number): boolean {
   let lastTag = 0;
   for (let at = start; at < end; at += 2) {
@@ -156,7 +156,7 @@ function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end:
   return true;
 }
 
-/** The offset behind a field 1 of bytes, or `start` where there is none; -1 where it is cut off. */
+/** The offset after a field 1 of bytes, or `start` if there is none; -1 if it is cut off. */
 function behindFirstField(bytes: Uint8Array, start: number, end: number): number {
   if (start === end || bytes[start] !== FIRST_FIELD) return start;
   const length = lengthAt(bytes, start + 1, end);

@@ -47,7 +47,7 @@ export class DirectionState {
   withheld = false;
   /** True once the phases that Envoy skipped have been reported. */
   isSkipReported = false;
-  /** True once the message that waits has had its time-out extended; Envoy grants one each. */
+  /** True once the message that waits has had its timeout extended; Envoy grants one each. */
   extended = false;
   /** The mode that the stream began with. */
   configured: BodyMode | undefined;
@@ -73,7 +73,7 @@ export class DirectionState {
     return this.#working;
   }
 
-  /** Nothing of this direction comes any more that is owed an answer. */
+  /** No more message of this direction needs an answer. */
   end(): void {
     this.ended = true;
     this.withheld = false;
@@ -104,7 +104,7 @@ export class DirectionState {
     return this.#isHeadersOnly;
   }
 
-  /** Bytes of the body behind the headers, as `content-length` has them; 0 where there is none, undefined where unknown. */
+  /** Bytes of the body after the headers, by `content-length`; 0 if there is no body, undefined if unknown. */
   get bodyBytes(): number | undefined {
     return this.headers !== undefined && this.#isHeadersOnly ? 0 : this.declaredBytes;
   }
@@ -146,7 +146,7 @@ export class DirectionState {
     return this.mode === "NONE" ? UNSENT[direction].withBody : UNSENT[direction].headers;
   }
 
-  /** True where Envoy still holds the headers back: it has no answer to them, or waits for that to a whole body. */
+  /** True if Envoy still holds the headers: it has no answer to them, or waits for the answer to a whole body. */
   get holdsHeaders(): boolean {
     if (this.rank === 0 || (this.headers !== undefined && !this.hasAnsweredHeaders)) return true;
     if (this.ended && this.rank === RANK.headers) return false;

@@ -3,8 +3,8 @@ import type { ModeOverride } from "./mode-override.ts";
 import type { Direction } from "./phase.ts";
 
 /**
- * What the operator says of Envoy's side, once, since Envoy does not say it on the wire: settings of its `ext_proc` filter.
- * Every decision that depends on them goes by this. A declaration that claims more than Envoy grants makes Envoy drop
+ * What the operator declares about the settings of Envoy's `ext_proc` filter, since Envoy does not send them.
+ * Every decision that depends on them uses this declaration. A declaration that claims more than Envoy grants makes Envoy drop
  * answers silently; one that claims less makes a fault of what would have worked.
  */
 export interface EnvoyDeclaration {
@@ -16,7 +16,7 @@ export interface EnvoyDeclaration {
    */
   readonly maxMessageTimeoutMs: number;
   /**
-   * `allow_mode_override`: true where every override is allowed, or the list in `allowed_override_modes`, with both body
+   * `allow_mode_override`: true if every override is allowed, or the list in `allowed_override_modes`, with both body
    * modes in each of its entries. Default: false.
    */
   readonly allowModeOverride: boolean | readonly ModeOverride[];

@@ -53,7 +53,7 @@ const NOTHING: readonly ProcessingResponse[] = [];
 const NO_PHASES: readonly Phase[] = [];
 const NO_BODIES: readonly BodyPhase[] = [];
 
-/** What an exchange goes by. */
+/** Options of an exchange. */
 export interface ExchangeOptions {
   /** Default: Envoy's own defaults. */
   readonly declaration?: EnvoyDeclaration | undefined;
@@ -64,9 +64,9 @@ export interface ExchangeOptions {
 const NO_CLAIMS: Readonly<Record<Direction, boolean>> = { request: false, response: false };
 
 /**
- * One HTTP transaction as Envoy tells it: the only place that writes ProcessingResponses. Every message that is
- * owed an answer gets exactly one, of the member that matches it; only in FULL_DUPLEX_STREAMED and GRPC may a
- * piece of a body get several. It does no I/O, knows no time and runs no handler.
+ * The messages and answers of one HTTP transaction, and the only place that writes ProcessingResponses. Every message that
+ * needs an answer gets exactly one, with the member that matches it. Only in FULL_DUPLEX_STREAMED and GRPC may a piece of
+ * a body get several answers. It does no I/O, has no clock and runs no handler.
  */
 export class Exchange {
   /** What the operator says of Envoy's side. */
@@ -94,12 +94,12 @@ export class Exchange {
     this.claims = claims;
   }
 
-  /** True where Envoy only watches (`observability_mode`): it ignores answers, so none is written. */
+  /** True if Envoy only sends copies (`observability_mode`): it ignores answers, so none is written. */
   get observabilityMode(): boolean {
     return this.#observed;
   }
 
-  /** The body mode in force, an override of our own included; undefined where the peer did not tell. */
+  /** The body mode in force, including an override by this server; undefined if Envoy did not say. */
   bodyMode(direction: Direction): BodyMode | undefined {
     return this.#state(direction).mode;
   }
@@ -134,12 +134,12 @@ export class Exchange {
     return this.#context?.metadata(namespace);
   }
 
-  /** Typed dynamic metadata, likewise. */
+  /** Typed dynamic metadata as the latest message had it. */
   typedMetadata(namespace: string): Any | undefined {
     return this.#context?.typedMetadata(namespace);
   }
 
-  /** Why an immediate response would not reach the client by now; undefined where it would. */
+  /** Why an immediate response would not reach the client any more; undefined if it would. */
   get immediateObstacle(): ImmediateObstacle | undefined {
     if (this.#observed) return "observed";
     if (this.#answeredImmediately) return "answered";
@@ -148,8 +148,8 @@ export class Exchange {
   }
 
   /**
-   * True while the transaction can still pass as if nobody had looked: neutral answers to what is owed are enough,
-   * since nothing of it was withheld.
+   * True while the transaction can still pass unchanged: neutral answers to the waiting messages are enough, since nothing
+   * was held back.
    */
   get canStillPass(): boolean {
     const { request, response } = this.#directions;
@@ -159,7 +159,7 @@ export class Exchange {
   /** True while a full-duplex body is held back, or has begun to leave in another form, and its end has not come. */
   get lacksEnd(): boolean {
     const { request, response } = this.#directions;
-    // Behind the end of the response nobody waits for that of the request.
+    // After the end of the response Envoy does not wait for the end of the request.
     return !this.#observed && !response.ended && (request.lacksEnd || response.lacksEnd);
   }
 
@@ -168,7 +168,7 @@ export class Exchange {
     this.#state(direction).withheld = withheld;
   }
 
-  /** Bytes of the body behind the headers: 0 where there is none, undefined where it is not known. */
+  /** Bytes of the body after the headers: 0 if there is no body, undefined if the length is not known. */
   bodyBytes(direction: Direction): number | undefined {
     return this.#state(direction).bodyBytes;
   }
@@ -221,7 +221,7 @@ export class Exchange {
     if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
     const direction = directionOf(request.case);
     const state = this.#state(direction);
-    // Envoy may repeat the end of a body; whatever follows an end is owed nothing.
+    // Envoy may repeat the end of a body. What follows an end needs no answer.
     if (state.ended) return { kind: "ignored", reason: "ended" };
     const rank = rankOf(request.case);
     if (rank < state.rank || (rank === state.rank && rank !== RANK.body)) {
@@ -322,7 +322,7 @@ export class Exchange {
     }
   }
 
-  /** The same for an immediate response, which answers whatever is owed. */
+  /** Builds the messages of an immediate response. It answers every message that still waits. */
   answerImmediately(answer: ImmediateAnswer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
     this.#answeredImmediately = true;
@@ -332,7 +332,7 @@ export class Exchange {
   }
 
   /**
-   * An override as the answer to these headers has to carry it. Undefined where it changes nothing; a string says why
+   * An override as the answer to these headers has to carry it. Undefined if it changes nothing; a string says why
    * Envoy would not obey it.
    */
   resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | string | undefined {
@@ -354,8 +354,8 @@ export class Exchange {
   }
 
   /**
-   * The message that has Envoy wait `ms` milliseconds, from its arrival, for what a direction is owed. Envoy grants it
-   * once for each message that waits, up to `max_message_timeout`, and where it has a timer at all. Undefined where it
+   * The message that makes Envoy wait `ms` milliseconds, from its arrival, for the answers of a direction. Envoy grants it
+   * once for each message that waits, up to `max_message_timeout`, and if it has a timer at all. Undefined if it
    * would not be granted. It names no direction, so Envoy extends both where both wait.
    */
   extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {

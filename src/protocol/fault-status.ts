@@ -51,5 +51,5 @@ export function grpcStatusOf(code: FaultCode): number {
   return STATUS[code];
 }
 
-/** Name of the gRPC metadata that carries a fault's code beside the status, for programs: the status alone is coarse. */
+/** Name of the gRPC metadata that carries a fault's code in addition to the status, for programs: the status alone is not precise. */
 export const FAULT_METADATA = "ext-proc-fault";

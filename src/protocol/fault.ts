@@ -1,8 +1,8 @@
 import type { Phase } from "./phase.ts";
 
 /**
- * Who is to blame: the peer broke the protocol, or its configuration does not fit (`envoy`), a processor failed
- * (`handler`), or this library did (`internal`).
+ * Who is to blame: Envoy broke the protocol, or its configuration does not fit (`envoy`), a processor failed
+ * (`handler`), or this library failed (`internal`).
  */
 export type FaultSource = "envoy" | "handler" | "internal";
 
@@ -10,44 +10,43 @@ export type FaultSource = "envoy" | "handler" | "internal";
  * Why a transaction failed. The codes are stable: they are metric labels and log fields.
  *
  * - `handler_threw`: a handler threw, or the promise it returned was rejected.
- * - `invalid_effect`: a handler returned something that is no effect, or an effect that Envoy would refuse.
- * - `header_ambiguous`: `one()` was asked for a header that came more than once.
- * - `header_limit_exceeded`: the headers, changed as the handler wants, are more or longer than Envoy takes.
- * - `mutation_not_allowed`: a header change that Envoy would drop, its `mutation_rules` being as declared.
- * - `mode_override_not_allowed`: an override that Envoy would ignore, its `allow_mode_override` being as declared.
- * - `immediate_response_disabled`: an immediate response where the operator declared `disableImmediateResponse`.
- * - `streamed_response_impossible`: a streamed immediate response in a body mode in which Envoy takes none.
- * - `body_end_unknowable`: the whole body is wanted, and in the mode of this stream nobody could say where it ends.
+ * - `invalid_effect`: a handler returned a value that is not an effect, or an effect that Envoy would reject.
+ * - `header_ambiguous`: `one()` was called for a header that occurs more than once.
+ * - `header_limit_exceeded`: the handler's changes make more or longer headers than Envoy accepts.
+ * - `mutation_not_allowed`: a header change that Envoy would drop, by its `mutation_rules` as declared.
+ * - `mode_override_not_allowed`: an override that Envoy would ignore, by its `allow_mode_override` as declared.
+ * - `immediate_response_disabled`: an immediate response, but the operator declared `disableImmediateResponse`.
+ * - `streamed_response_impossible`: a streamed immediate response in a body mode in which Envoy accepts none.
+ * - `body_end_unknowable`: a handler needs the whole body, and the mode of this stream hides where it ends.
  * - `body_required_unseen`: a body handler is `required`, and Envoy does not send the body.
- * - `handler_unsupported_in_mode`: a body handler of a kind that the mode of this stream cannot serve.
- * - `body_partial_content`: a body that may be changed is a part of something larger (status 206, or an upload's
+ * - `handler_unsupported_in_mode`: the body mode of this stream does not allow this kind of body handler.
+ * - `body_partial_content`: a handler may change the body, but the body is partial content (status 206, or an upload's
  *   `content-range`).
- * - `body_too_large`: a body is above its handler's `maxBytes`, what Envoy buffers, or what its transaction may hold.
- * - `body_memory_exceeded`: all the bodies that are held at the moment are more than the server may hold, or so many are
- *   decoded that this one's turn came too late.
- * - `unknown_coding`: the body has a `content-encoding` that cannot be taken off.
- * - `body_undecodable`: the body is not what its `content-encoding` or its charset says, or a `SplitError` ended its
+ * - `body_too_large`: a body exceeds its handler's `maxBytes`, what Envoy buffers, or what its transaction may hold.
+ * - `body_memory_exceeded`: all bodies that are held at the moment exceed what the server may hold, or a body waited too
+ *   long for its decoder.
+ * - `unknown_coding`: the server cannot decode the body's `content-encoding`.
+ * - `body_undecodable`: the body does not match its `content-encoding` or its charset, or a `SplitError` ended its
  *   handler.
- * - `body_not_json`: the body is no JSON.
- * - `grpc_message_malformed`: the body is no gRPC message of the method's type.
- * - `headers_already_sent`: a body handler changes headers, and they have left.
- * - `tail_undeliverable`: something was to be added behind a body whose end came without a place for it.
+ * - `body_not_json`: the body is not JSON.
+ * - `grpc_message_malformed`: the body is not a gRPC message of the method's type.
+ * - `headers_already_sent`: a body handler changes headers that were already sent.
+ * - `tail_undeliverable`: a handler adds bytes after a body, but the end of the body has no place for them.
  * - `handler_timeout`: a handler took longer than the processor's `timeoutMs`.
  * - `not_ready`: a message came before the processor's `setup` was done.
- * - `config_invalid`: the route's `x-ext-proc-config` is no JSON, or the processor's schema refuses it.
+ * - `config_invalid`: the route's `x-ext-proc-config` is not JSON, or the processor's schema rejects it.
  * - `phase_not_sent`: Envoy skipped headers for which a processor with the policy `closed` has a handler.
- * - `answer_not_awaited`: Envoy went on to a later phase, or to the response, without an answer that it must wait for.
- * - `answer_too_late`: an answer of a processor with the policy `closed` left after Envoy had stopped to wait for it.
+ * - `answer_not_awaited`: Envoy continued to a later phase, or to the response, without an answer that it must wait for.
+ * - `answer_too_late`: an answer of a processor with the policy `closed` was sent after Envoy had stopped waiting.
  * - `override_ignored`: Envoy visibly did not obey a mode override that was declared allowed.
  * - `body_stalled`: an override asked for a body, and Envoy sent nothing of it in time.
- * - `phase_out_of_order`: the peer went back to a phase that was over, such as headers after a body.
- * - `message_too_large`: the peer sent a message above the limit.
- * - `message_memory_exceeded`: unfinished messages, and those that wait for a handler, are all that the server may hold; or
- *   large headers are.
- * - `malformed_message`: the peer sent bytes that are no ProcessingRequest, or one with more than 10,000 headers or
+ * - `phase_out_of_order`: Envoy went back to a phase that was over, such as headers after a body.
+ * - `message_too_large`: Envoy sent a message above the limit.
+ * - `message_memory_exceeded`: the memory for unfinished and waiting messages is full, or the memory for large headers.
+ * - `malformed_message`: Envoy sent bytes that are not a ProcessingRequest, or one with more than 10,000 headers or
  *   50,000 fields.
- * - `compressed_message`: the peer sent a message in its `grpc-encoding`, and the server takes none.
- * - `compression_undeclared`: the peer marked a message as compressed, and its `grpc-encoding` is missing or `identity`.
+ * - `compressed_message`: Envoy sent a message in its `grpc-encoding`, and the server accepts none.
+ * - `compression_undeclared`: Envoy marked a message as compressed, and its `grpc-encoding` is missing or `identity`.
  * - `server_draining`: the server shut down before the answer was ready.
  * - `internal_error`: a defect of this library.
  */
@@ -91,19 +90,19 @@ export type FaultCode =
 
 /** A failure as a value. It ends its own stream and nothing else. */
 export interface Fault {
-  /** Tells it from other values. */
+  /** Distinguishes a fault from other values. */
   readonly kind: "fault";
-  /** What went wrong; stable, and the label of the metrics. */
+  /** What went wrong: a stable code, and a label of metrics. */
   readonly code: FaultCode;
   /** Who is to blame. */
   readonly source: FaultSource;
   /** What happened, in one line, without any header value or body byte: it goes to logs and to Envoy's access log. */
   readonly message: string;
-  /** Name of the processor whose handler failed; undefined where no handler had a part in it. */
+  /** Name of the processor whose handler failed; undefined if no handler was involved. */
   readonly processor?: string | undefined;
-  /** The phase of the message that is to blame, if the message itself could not be read. */
+  /** The phase of the message that caused the fault, if the message itself could not be read. */
   readonly phase?: Phase | undefined;
-  /** What was thrown. It may hold data of the transaction, so it is never logged. */
+  /** The thrown value. It may contain data of the transaction, so it is never logged. */
   readonly cause?: unknown;
 }
 
@@ -165,11 +164,11 @@ export function fault(
 const FAULT_ERROR = Symbol.for("ext-proc.fault-error");
 
 /**
- * Thrown where a fault arises inside a handler's own call, as with `tx.request.one()`. Letting it pass is
- * right: the runner turns it back into its fault. A handler may catch it to decide for itself.
+ * Thrown if a function that a handler calls has a fault, such as `tx.request.one()`. A handler should not catch it: the
+ * runner turns it back into its fault. A handler may catch it to decide itself.
  */
 export class FaultError extends Error {
-  /** Code of the fault that it becomes. */
+  /** Code of the fault that this error becomes. */
   readonly code: FaultCode;
   readonly [FAULT_ERROR] = true;
 

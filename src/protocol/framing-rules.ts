@@ -8,7 +8,7 @@ import type { Direction, Phase } from "./phase.ts";
 export interface MessageFraming {
   /** `:method` of a request; undefined on a response, or where Envoy's `forward_rules` hid it. */
   readonly method: string | undefined;
-  /** `:status` of a response, likewise. */
+  /** `:status` of a response; undefined on a request, or where Envoy's `forward_rules` hid it. */
   readonly status: string | undefined;
   /** Neither a body nor trailers follow. */
   readonly isHeadersOnly: boolean;
@@ -86,7 +86,7 @@ export function tellsOfBody(exchange: FramedExchange): boolean {
 }
 
 /**
- * Says why a change would leave a message with another end than its receiver takes it to have; undefined where it does
+ * Says why a change would leave a message with another end than its receiver takes it to have; undefined if it does
  * not. Envoy checks none of it: a 204 with a body, or the body of a GET that its client sent as HEAD, is read as the
  * beginning of the next response on the connection.
  *
@@ -97,10 +97,10 @@ export function refuseFramingChange(change: HeaderChange, phase: Phase, exchange
   if (change.name === ":status" && (phase === "responseHeaders" || phase === "responseBody")) {
     return refuseStatusChange(bytesToText(change.value), phase, exchange);
   }
-  if (change.name === ":method" && phase === "requestBody") return "Envoy takes another method beside the headers only";
+  if (change.name === ":method" && phase === "requestBody") return "Envoy accepts a change of the method in the answer to the headers only";
   if (change.name !== ":method" || phase !== "requestHeaders") return undefined;
   const from = exchange.framing("request")?.method;
-  if (from === undefined) return "Envoy did not send :method, so nobody knows whether the client looks for a body";
+  if (from === undefined) return "Envoy did not send :method, so it is unknown whether the client expects a body";
   // Methods are case-sensitive, but not every upstream knows that.
   const to = bytesToText(change.value).toUpperCase();
   const framing = FRAMING_METHODS.find((method) => method === to || method === from);
@@ -124,8 +124,8 @@ function refuseStatusChange(status: string, phase: Phase, exchange: FramedExchan
 }
 
 /**
- * Says why a body is a part of something larger, which nobody can change without the rest; undefined where it is none: a
- * response to `range`, or the piece of an upload that `content-range` places.
+ * Says why a body is partial content, which cannot be changed without the rest; undefined if it is not: a response to
+ * `range`, or the part of an upload that `content-range` names.
  */
 export function isPartOfMore(
   direction: Direction,
@@ -139,8 +139,8 @@ export function isPartOfMore(
 }
 
 /**
- * Says why headers cannot be those of a body that replaces another; undefined where they can. Framing goes by what came,
- * and by what handlers made of it.
+ * Says why headers cannot be those of a body that replaces another; undefined if they can. The framing follows from
+ * the headers that came, and from what handlers changed.
  */
 export function refuseReplacing(status: string | undefined): string | undefined {
   if (isBodilessStatus(status)) return `a response with status ${status} has no body`;
@@ -148,7 +148,7 @@ export function refuseReplacing(status: string | undefined): string | undefined 
 }
 
 /**
- * True where a response without a body gets a status with one: its `content-length` is that of a body which does not
+ * True if a response without a body gets a status with one: its `content-length` is that of a body which does not
  * come, as a 304 may have it, and has to go.
  */
 export function outlivesLength(

@@ -8,7 +8,7 @@ export interface Head {
   readonly path: string | undefined;
   /** `:authority` of a request. It is data of the client, not a checked host name. */
   readonly authority: string | undefined;
-  /** `:status` of a response as a number; undefined on a request, or where it is none. */
+  /** `:status` of a response as a number; undefined on a request, or if it is not a number. */
   readonly status: number | undefined;
   /**
    * One value, or several joined with `, ` (`cookie` with `; `; of `set-cookie` the first). Text is UTF-8. A byte that is
@@ -18,7 +18,7 @@ export interface Head {
   /** Every value, in order. */
   all(name: string): readonly string[];
   /**
-   * The only value; where there are several, fault `header_ambiguous`. Security decisions use this one, and check the
+   * The only value; if there are several, fault `header_ambiguous`. Security decisions use this one, and check the
    * value's form: Envoy itself joins several lines of some headers with a comma, `authorization` among them.
    */
   one(name: string): string | undefined;
@@ -29,7 +29,7 @@ export interface Head {
 /**
  * A {@link Head} over header fields. They are asked for at every look, so that it shows what they are by then.
  *
- * @param fieldsOf Gives the fields; an empty array where there are no headers.
+ * @param fieldsOf Gives the fields; an empty array if there are no headers.
  */
 export function headOf(fieldsOf: () => HeaderFields): Head {
   return {

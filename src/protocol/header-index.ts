@@ -34,7 +34,7 @@ export class HeaderIndex {
     this.#end = end;
   }
 
-  /** The headers as protobuf-es reads them. Each call makes them anew. */
+  /** The headers as protobuf-es reads them. Each call creates them again. */
   toMap(): HeaderMap {
     return fromBinary(HeaderMapSchema, this.#bytes.subarray(this.#start, this.#end));
   }
@@ -55,7 +55,7 @@ export class HeaderIndex {
     return values;
   }
 
-  /** Text of the only entry with this lower-case name; undefined where there is none, `several` where there are more. */
+  /** Text of the only entry with this lower-case name; undefined if there is none, `several` if there are more. */
   one(name: string): string | undefined | typeof SEVERAL {
     if (!this.#find(name, this.#start)) return undefined;
     const text = this.#text();
@@ -72,7 +72,7 @@ export class HeaderIndex {
     return this.#find(name, this.#start) ? this.#bytes.subarray(this.#valueStart, this.#valueEnd) : undefined;
   }
 
-  /** True where there is an entry with this lower-case name. */
+  /** True if there is an entry with this lower-case name. */
   has(name: string): boolean {
     return this.#find(name, this.#start);
   }
@@ -111,9 +111,9 @@ export class HeaderIndex {
 export const SEVERAL: unique symbol = Symbol("several");
 
 /**
- * An index over `bytes[start..end)`, which are to be a `HeaderMap`. Undefined where they are not written as Envoy writes
- * it, and have to be read by protobuf-es: entries of a name in ASCII and one of `raw_value` and, in ASCII, `value`,
- * nothing beside it, nothing beyond its bounds.
+ * An index over `bytes[start..end)`, which should be a `HeaderMap`. Undefined if they are not written as Envoy writes a map,
+ * so that protobuf-es must read them. Envoy writes entries with a name in ASCII and either `raw_value` or, in ASCII,
+ * `value`. It writes nothing else, and nothing beyond the bounds of the map.
  *
  * @throws TooManyParts If there are more than {@link MAX_MESSAGE_HEADERS}.
  */

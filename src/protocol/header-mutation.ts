@@ -22,7 +22,7 @@ interface NetChange {
 /**
  * Writes changes, made one after the other, as the one mutation that has the same result in Envoy, which
  * first removes and then sets: a later `remove` takes back an earlier `set`, a later `set` an earlier `append`.
- * Undefined where there is nothing to change.
+ * Undefined if there is nothing to change.
  */
 export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutation | undefined {
   if (changes.length === 0) return undefined;

@@ -47,7 +47,7 @@ export function headerLimits(phase: Phase): HeaderLimits {
   return directionOf(phase) === "request" ? REQUEST_LIMITS : RESPONSE_LIMITS;
 }
 
-/** Says which list of the mutation that these changes come to is longer than Envoy takes; undefined where none is. */
+/** Says which list of the mutation would be longer than Envoy accepts; undefined if both lists fit. */
 export function refuseListLengths(changes: readonly HeaderChange[]): string | undefined {
   if (changes.length <= MAX_REMOVED) return undefined;
   const { setHeaders = [], removeHeaders = [] } = toHeaderMutation(changes) ?? {};
@@ -59,7 +59,7 @@ export function refuseListLengths(changes: readonly HeaderChange[]): string | un
 }
 
 /**
- * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined where
+ * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined if
  * it is fine, or `mutation_rules` decide (`refuseByMutationRules`). The answer names the header and the rule, never the value.
  */
 export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
@@ -68,7 +68,7 @@ export function refuseHeaderChange(change: HeaderChange, phase: Phase): string |
   return refuseName(name) ?? (name === "host" ? refuseHost(change) : undefined) ?? refuseValue(change);
 }
 
-/** Says why a name cannot stand among the headers of an immediate response; undefined where it can. */
+/** Says why a name cannot stand among the headers of an immediate response; undefined if it can. */
 export function refuseName(name: string): string | undefined {
   if (name === "") return "a header name is empty";
   if (!TOKEN.test(name)) {

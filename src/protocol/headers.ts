@@ -5,7 +5,7 @@ import { HeaderIndex, SEVERAL } from "./header-index.ts";
 import { valueBytes, valueText } from "./header-text.ts";
 import { headersOf } from "./on-demand-headers.ts";
 
-/** Headers to look things up in: as entries, or where nobody needed those so far, as the peer's bytes. */
+/** Headers to look up: as entries, or as Envoy's bytes if no caller needed the entries so far. */
 export type HeaderFields = HeaderIndex | readonly HeaderValue[];
 
 const NO_ENTRIES: readonly HeaderValue[] = [];
@@ -25,7 +25,7 @@ export function headerEntries(message: HttpHeaders | HttpTrailers): readonly Hea
 /**
  * One header as text: the value, or several values joined with `, ` (RFC 9110 5.3; `cookie` with `; `,
  * RFC 9113 8.2.3). `set-cookie` is never joined: its first value is given, `Head.all` of the transaction has the rest.
- * Names are compared case-insensitively; undefined where the header is absent. A byte that is not UTF-8 becomes a lone
+ * Names are compared case-insensitively; undefined if the header is absent. A byte that is not UTF-8 becomes a lone
  * surrogate, U+DC80 to U+DCFF, which header effects write as the same byte: a copied value keeps its bytes.
  */
 export function header(message: HttpHeaders | HttpTrailers, name: string): string | undefined {
@@ -46,7 +46,7 @@ export function joinedText(fields: HeaderFields, name: string): string | undefin
   return text;
 }
 
-/** Every value of a header as text, in order; an empty array where it is absent. */
+/** Every value of a header as text, in order; an empty array if it is absent. */
 export function allHeaders(fields: HeaderFields, name: string): readonly string[] {
   const wanted = name.toLowerCase();
   if (fields instanceof HeaderIndex) return fields.all(wanted);
@@ -76,7 +76,7 @@ function oneText(entries: readonly HeaderValue[], wanted: string): string | unde
   return found && valueText(found);
 }
 
-/** The exact bytes of a header's first value; undefined where it is absent. */
+/** The exact bytes of a header's first value; undefined if it is absent. */
 export function headerBytes(fields: HeaderFields, name: string): Uint8Array | undefined {
   const wanted = name.toLowerCase();
   if (fields instanceof HeaderIndex) return fields.first(wanted);
@@ -84,12 +84,12 @@ export function headerBytes(fields: HeaderFields, name: string): Uint8Array | un
   return found && valueBytes(found);
 }
 
-/** True where a header is there, even with an empty value. `wanted` is lower-case. */
+/** True if a header is there, even with an empty value. `wanted` is lower-case. */
 export function hasHeader(fields: HeaderFields, wanted: string): boolean {
   return fields instanceof HeaderIndex ? fields.has(wanted) : fields.some((entry) => hasName(entry, wanted));
 }
 
-/** The value of a pseudo-header, which comes once and stands before all others; undefined where there is none. */
+/** The value of a pseudo-header, which comes once and stands before all others; undefined if there is none. */
 export function pseudoHeader(fields: HeaderFields, name: `:${string}`): string | undefined {
   if (fields instanceof HeaderIndex) return fields.firstText(name);
   for (const entry of fields) if (hasName(entry, name)) return valueText(entry);
@@ -102,7 +102,7 @@ export function isGrpc(fields: HeaderFields): boolean {
   return type !== undefined && /^application\/grpc(?:$|[+; ])/i.test(type);
 }
 
-/** True where an entry has this lower-case name. */
+/** True if an entry has this lower-case name. */
 export function hasName(entry: HeaderValue, lowerCaseName: string): boolean {
   // Envoy writes lower-case names; other peers and hand-written JSON may not.
   return entry.key === lowerCaseName || entry.key.toLowerCase() === lowerCaseName;

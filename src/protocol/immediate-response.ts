@@ -13,7 +13,7 @@ import { refuseHeaderText, textToBytes } from "./header-text.ts";
 /** Text is sent as UTF-8, bytes as they are; an array gives the header once for each of its values. */
 export type HeaderValues = string | Uint8Array | readonly (string | Uint8Array)[];
 
-/** A response that Envoy sends to the client at once, in place of what it was about to do. */
+/** A response that Envoy sends to the client at once, instead of what it was about to do. */
 export interface ImmediateResponseInit {
   /** HTTP status code, 200 to 999. Envoy turns anything below 200 into 200, so that is refused here. */
   readonly status: number;
@@ -64,7 +64,7 @@ export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResp
   });
 }
 
-/** Says why a response cannot have this status; undefined where it can. */
+/** Says why a response cannot have this status; undefined if it can. */
 export function refuseStatus(status: number, hasBody: boolean): string | undefined {
   if (!Number.isInteger(status) || status < 200 || status > 999) return "status must be a whole number from 200 to 999";
   // Envoy would send such a body with its `content-length`.
@@ -76,7 +76,7 @@ export function replyHeaders(
   headers: ImmediateResponseInit["headers"] = {},
   contentType?: string,
 ): HeaderValueOption[] | string {
-  // A Map or a Headers object has no entries of its own: its headers would be lost without a word.
+  // A Map or a Headers object has no own properties: its headers would be lost silently.
   if (typeof headers !== "object" || headers === null || Symbol.iterator in headers)
     return "headers must be an object of names and values";
   const options = new Map<string, HeaderValueOption[]>();

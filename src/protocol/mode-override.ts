@@ -32,7 +32,7 @@ export interface ModeOverride {
   readonly responseTrailers?: SendMode | undefined;
 }
 
-/** The body modes in force on a stream; undefined where Envoy did not tell (before 1.34). */
+/** The body modes in force on a stream; undefined if Envoy did not say (before 1.34). */
 export interface Modes {
   /** As configured, or overridden since. */
   readonly requestBody: BodyMode | undefined;
@@ -53,7 +53,7 @@ export interface OverrideSituation {
   readonly earlier: ModeOverride | undefined;
   /** `send_body_without_waiting_for_header_response`, which turns overrides off. */
   readonly sendsBodyAtOnce: boolean;
-  /** Bytes of the body behind these headers: 0 where there is none; undefined where it is not known. */
+  /** Bytes of the body behind these headers: 0 if there is none; undefined if it is not known. */
   readonly bodyBytes: number | undefined;
 }
 
@@ -71,12 +71,12 @@ export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string
 const FIELDS = Object.keys(OVERRIDE_MODES) as readonly (keyof ModeOverride)[];
 const SEND_FIELDS = ["requestTrailers", "responseHeaders", "responseTrailers"] as const;
 
-/** Says why something is no override at all; undefined where it is one. */
+/** Says why something is not an override at all; undefined if it is one. */
 export function refuseModeOverride(override: unknown): string | undefined {
   if (typeof override !== "object" || override === null) return "its modes must be an object";
   for (const [field, value] of Object.entries(override)) {
     if (!Object.hasOwn(OVERRIDE_MODES, field))
-      return `${JSON.stringify(field)} is no mode; there are ${FIELDS.join(", ")}`;
+      return `${JSON.stringify(field)} is not a mode; there are ${FIELDS.join(", ")}`;
     const values: readonly unknown[] = OVERRIDE_MODES[field as keyof ModeOverride];
     if (value !== undefined && !values.includes(value)) return `${field} must be one of ${values.join(", ")}`;
   }
@@ -93,7 +93,7 @@ export function refuseModeOverride(override: unknown): string | undefined {
  * is left out would become NONE; what was overridden before, since Envoy starts from its configuration each time; and,
  * with FULL_DUPLEX_STREAMED, trailers.
  *
- * Undefined where the override changes nothing; a string where Envoy would ignore it, or lose the transaction by it.
+ * Undefined if the override changes nothing; a string where Envoy would ignore it, or lose the transaction by it.
  */
 export function resolveModeOverride(
   wanted: ModeOverride,
@@ -147,9 +147,9 @@ function refuseHere(
 ): string | undefined {
   if (declaration.allowModeOverride === false)
     return "Envoy's allow_mode_override is not declared; if the filter has it, declare allowModeOverride";
-  if (sendsBodyAtOnce) return "Envoy takes none with send_body_without_waiting_for_header_response";
+  if (sendsBodyAtOnce) return "Envoy accepts no override with send_body_without_waiting_for_header_response";
   if (configured.requestBody === "FULL_DUPLEX_STREAMED" || configured.responseBody === "FULL_DUPLEX_STREAMED")
-    return "Envoy takes none where a configured body mode is FULL_DUPLEX_STREAMED";
+    return "Envoy accepts no override if a configured body mode is FULL_DUPLEX_STREAMED";
   const past =
     phase === "responseHeaders"
       ? changed.find((field) => field !== "responseBody" && field !== "responseTrailers")
@@ -189,7 +189,7 @@ function pickAllowed(override: ModeOverride, allowed: readonly ModeOverride[]): 
     (candidate) =>
       (candidate.requestBody ?? "NONE") === override.requestBody &&
       (candidate.responseBody ?? "NONE") === override.responseBody &&
-      // Nobody who asks for a body wants to lose the response headers by it.
+      // A handler that asks for a body does not want to lose the response headers.
       (override.responseHeaders !== undefined || candidate.responseHeaders !== "SKIP") &&
       SEND_FIELDS.every((field) => override[field] === undefined || override[field] === candidate[field]),
   );

@@ -12,8 +12,8 @@ function given(message: object): object {
 const Given = given as unknown as new (message: object) => object;
 
 /**
- * What a message whose headers are made on demand makes them of. A private name is no property: neither protobuf-es nor
- * a comparison sees it, and a copy of the message is an ordinary one.
+ * Marks a message whose headers are made on demand, with their index. A private name is not a property: neither protobuf-es
+ * nor a comparison sees it, and a copy of the message is an ordinary message.
  */
 class OnDemand extends Given {
   /** The headers themselves once they are made, where the message was frozen before. */
@@ -51,11 +51,11 @@ const HEADERS = accessor("headers");
 const TRAILERS = accessor("trailers");
 
 /**
- * Gives a message the headers of an index: a property like any other of them, of which nothing is made until somebody
- * reads it. From then on it is what protobuf-es makes of the bytes.
+ * Gives a message the headers of an index. The property is like any other, but its value is made when it is first read.
+ * From then on it is the value that protobuf-es reads from the bytes.
  */
 export function setHeadersOnDemand(message: HttpHeaders, index: HeaderIndex): void {
-  // The accessors are the same two functions each time, or every message would have a shape of its own.
+  // The accessors are the same two functions each time. If not, every message would have a different hidden class.
   OnDemand.mark(message, index);
   Reflect.defineProperty(message, "headers", HEADERS);
 }
@@ -66,12 +66,12 @@ export function setTrailersOnDemand(message: HttpTrailers, index: HeaderIndex): 
   Reflect.defineProperty(message, "trailers", TRAILERS);
 }
 
-/** The headers or trailers of a message, as the index where nobody has read or replaced them so far. */
+/** The headers or trailers of a message, as the index if the property was not read or replaced so far. */
 export function headersOf(message: HttpHeaders | HttpTrailers): HeaderIndex | HeaderMap | undefined {
   peeked = undefined;
   peeking = true;
   try {
-    // Only the property itself knows whether it is still the accessor: it can be deleted, and defined anew.
+    // Only the property itself knows whether it is still the accessor: it can be deleted, and defined again.
     const map = message.$typeName === "envoy.service.ext_proc.v3.HttpHeaders" ? message.headers : message.trailers;
     return map ?? peeked;
   } finally {
@@ -100,9 +100,9 @@ function accessor(name: Name): PropertyDescriptor {
   };
 }
 
-/** Puts an ordinary property in the place of the accessor; false where the message is frozen. */
+/** Replaces the accessor with an ordinary property; false if the message is frozen. */
 function settle(message: object, name: Name, map: HeaderMap | undefined): boolean {
-  // To take the last property away and add one keeps an object fast, which defining it anew does not.
+  // An object stays fast if its last property is deleted and another is added, but not if the property is redefined.
   if (Object.isExtensible(message)) Reflect.deleteProperty(message, name);
   return Reflect.defineProperty(message, name, { value: map, writable: true, enumerable: true, configurable: true });
 }

@@ -71,8 +71,8 @@ export function trailerPhaseOf(phase: BodyPhase): TrailerPhase {
 }
 
 /**
- * The phase of a message, or undefined where its oneof is unset: such messages carry flow control only
- * (`client_window_update`) and are owed no answer.
+ * The phase of a message, or undefined if its oneof is unset: such messages carry flow control only
+ * (`client_window_update`) and need no answer.
  */
 export function phaseOf(message: ProcessingRequest): Phase | undefined {
   return message.request.case;

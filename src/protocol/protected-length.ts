@@ -9,9 +9,9 @@ import { checksLength } from "./write-body-answer.ts";
 
 /** What decides about the `content-length` of a body. */
 export interface BodyState {
-  /** The mode in force; undefined if the peer did not tell. */
+  /** The mode in force; undefined if Envoy did not say. */
   readonly mode: BodyMode | undefined;
-  /** The mode in Envoy's configuration, likewise. */
+  /** The mode in Envoy's configuration; undefined if Envoy did not say. */
   readonly configured: BodyMode | undefined;
   /** The headers as they are by now. */
   readonly fields: HeaderFields;

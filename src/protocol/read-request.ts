@@ -16,7 +16,7 @@ import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from
  * as they are into the strings of `attributes` (`request.useragent`) and of `metadata_context`. Were that malformed, any
  * client could fail its stream, and so pass by a processor under `failure_mode_allow`.
  *
- * The headers of a message refer to its bytes, and are made when somebody reads them; all of it is checked at once.
+ * The headers of a message refer to its bytes, and are made when they are first read. The whole message is checked at once.
  *
  * @throws TooManyParts If it has more than {@link MAX_MESSAGE_HEADERS} headers, or 50,000 fields.
  * @throws Error If the bytes are not a ProcessingRequest.
@@ -40,7 +40,7 @@ function readAnyText(bytes: Uint8Array): ProcessingRequest {
   }
 }
 
-/** Writes the content of a length-delimited field anew. */
+/** Writes the content of a length-delimited field again. */
 type Repair = (content: Uint8Array, depth: number) => Uint8Array;
 
 /** As deep as protobuf-es reads. */

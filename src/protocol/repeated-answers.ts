@@ -24,7 +24,7 @@ export function repeatedAnswer(phase: HeaderPhase, changes: readonly HeaderChang
   return before.response;
 }
 
-/** Remembers an answer, which nobody may change from here on. */
+/** Remembers an answer, which must not change from now on. */
 export function rememberAnswer(
   phase: HeaderPhase,
   changes: readonly HeaderChange[],

@@ -6,7 +6,7 @@ import {
 
 const shared = new WeakMap<ProcessingResponse, Uint8Array>();
 
-/** Keeps the bytes of an answer that serves many streams, and that nobody changes any more. */
+/** Keeps the bytes of an answer that many streams use, and that does not change any more. */
 export function shareAnswer(answer: ProcessingResponse): void {
   shared.set(answer, toBinary(ProcessingResponseSchema, answer));
 }

@@ -23,7 +23,7 @@ export interface StreamedImmediateResponseInit {
 
 /**
  * The messages of a streamed immediate response, or, as a string, why Envoy would not send it as it stands. The end of
- * the response is in the last of them: one that stays open would hang until Envoy's idle time-out.
+ * the response is in the last of them: one that stays open would hang until Envoy's idle timeout.
  */
 export function toStreamedImmediateResponse(
   init: StreamedImmediateResponseInit,

@@ -5,13 +5,13 @@ import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/exte
 import { findAttribute, isEmpty, ownValue } from "./attributes.ts";
 import type { Direction } from "./phase.ts";
 
-/** What Envoy sends beside the phases of one transaction: attributes and dynamic metadata. */
+/** What Envoy sends in addition to the phases of one transaction: attributes and dynamic metadata. */
 export class TransactionContext {
   #ofRequest: ProcessingRequest["attributes"] | undefined;
   #ofResponse: ProcessingRequest["attributes"] | undefined;
   #metadata: Metadata | undefined;
 
-  /** Takes what came beside a phase. Metadata replaces the earlier metadata: Envoy sends all of it each time. */
+  /** Takes what came with a phase. Metadata replaces the earlier metadata: Envoy sends all of it each time. */
   remember({ attributes, metadataContext }: ProcessingRequest, direction: Direction): void {
     if (!isEmpty(attributes)) {
       if (direction === "request") this.#ofRequest = attributes;

@@ -9,8 +9,7 @@ export function varintBytes(length: number): number {
 }
 
 /**
- * The length that stands at an offset before `end`, in its shortest form, which is the one that every encoder writes. -1
- * where none does.
+ * The length at an offset before `end`, in its shortest form, which every encoder writes. -1 if there is none.
  */
 export function lengthAt(bytes: Uint8Array, at: number, end: number): number {
   const first = bytes[at];
@@ -39,7 +38,7 @@ export function writeLength(target: Uint8Array, offset: number, length: number):
   return at + 1;
 }
 
-/** True where a length has a form of at most four bytes. */
+/** True if a length has a form of at most four bytes. */
 export function isWritableLength(length: number): boolean {
   return length <= MAX_LENGTH;
 }

@@ -6,8 +6,8 @@ import { valueBytes } from "./header-text.ts";
 import { type HeaderFields, hasHeader, hasName } from "./headers.ts";
 
 /**
- * A header map as it is after the changes made so far, for whoever comes next: later processors, and effects that
- * depend on what is there. The copy is made when somebody looks, and kept up to date from there.
+ * A header map with the changes made so far, for later processors and for effects that depend on the headers. The copy is
+ * made when it is first read, and kept up to date from then on.
  */
 export class WorkingHead {
   readonly #original: HeaderFields;
@@ -36,7 +36,7 @@ export class WorkingHead {
     return this.#copy;
   }
 
-  /** True where the header is there by now, even with an empty value. `name` is lower-case. */
+  /** True if the header is there by now, even with an empty value. `name` is lower-case. */
   has(name: string): boolean {
     for (let at = this.#changes.length - 1; at >= 0; at--) {
       const change = this.#changes[at];
@@ -46,7 +46,7 @@ export class WorkingHead {
   }
 
   /**
-   * Says which of Envoy's limits the map is over by now; undefined where it is within them. A map that Envoy sent us
+   * Says which of Envoy's limits the map is over by now; undefined if it is within them. A map that Envoy sent us
    * above a limit shows that Envoy's own is higher, and is not judged by it.
    */
   overLimit({ maxHeaders, maxBytes }: HeaderLimits): string | undefined {

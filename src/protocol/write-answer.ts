@@ -42,8 +42,8 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
 }
 
 /**
- * Changes of headers as an answer carries them; undefined where there are none. In a request Envoy is told to choose the
- * route anew where that is wanted or due, which it does only beside a mutation: that may be an empty one.
+ * Changes of headers as an answer carries them; undefined if there are none. In a request, Envoy selects the route again if a
+ * handler wants that or a change needs it. Envoy does so only if the answer has a mutation, which may be empty.
  */
 export function routedMutation(
   phase: Phase,
@@ -56,7 +56,7 @@ export function routedMutation(
   return { headerMutation, clearRouteCache };
 }
 
-/** A mutation, and whether Envoy chooses the route anew after it. */
+/** A mutation, and whether Envoy selects the route again after it. */
 export interface RoutedMutation {
   readonly headerMutation: HeaderMutation;
   readonly clearRouteCache: boolean;
@@ -107,7 +107,7 @@ function carriesMore(answer: ContinueAnswer): boolean {
   );
 }
 
-/** True for a change after which the route has to be chosen anew. */
+/** True for a change after which Envoy must select the route again. */
 export function isRouting({ name }: HeaderChange): boolean {
   return name.startsWith(":") && ROUTING_HEADERS.has(name);
 }

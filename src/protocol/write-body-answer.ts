@@ -18,13 +18,13 @@ import { addMetadata, routedMutation } from "./write-answer.ts";
 /** Where a body is answered. */
 export interface BodyAnswerSituation {
   readonly mode: BodyMode | undefined;
-  /** The headers by now; none where Envoy did not send them. */
+  /** The headers with the changes made so far; empty if Envoy did not send them. */
   readonly fields: HeaderFields;
   /** False if Envoy's `mutation_rules`, as declared, protect `content-length`: the body has the same length as before. */
   readonly maySetLength: boolean;
 }
 
-/** True where an answer to a piece of a body lets it pass, and says nothing besides. */
+/** True if an answer to a piece of a body lets it pass, and does nothing else. */
 export function isNeutralBody(answer: ContinueAnswer): boolean {
   return (
     answer.body === undefined &&
@@ -35,7 +35,7 @@ export function isNeutralBody(answer: ContinueAnswer): boolean {
   );
 }
 
-/** The messages that change a piece of a body, or say something beside it. */
+/** The messages that change a piece of a body, or carry something in addition to it. */
 export function bodyAnswers(
   { case: phase, value }: { readonly case: BodyPhase; readonly value: HttpBody },
   answer: ContinueAnswer,
@@ -79,7 +79,7 @@ export function streamedPieces(
   );
 }
 
-/** In GRPC mode each piece is a message of its own, and may not be cut. */
+/** In GRPC mode each piece is a separate message, and must not be cut. */
 function grpcPieces(phase: BodyPhase, value: HttpBody, pieces: readonly Uint8Array[]): ProcessingResponse[] {
   const { endOfStream, endOfStreamWithoutMessage, grpcMessageCompressed } = value;
   const responses = pieces.map((body, index) =>

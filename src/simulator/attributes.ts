@@ -33,7 +33,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   "response.code": ({ response }) => numberOf(response?.get(":status")),
 };
 
-/** The value of an attribute; undefined where it is unknown, or not known yet. */
+/** The value of an attribute; undefined if it is unknown, or not known yet. */
 export function readAttribute(name: string, source: AttributeSource): JsonValue | undefined {
   return source.given[name] ?? READERS[name]?.(source);
 }

@@ -37,7 +37,7 @@ export class ByteBuffer {
     return all.subarray(0, length);
   }
 
-  /** Puts other bytes in place of all of it. */
+  /** Puts other bytes instead of all of it. */
   replace(bytes: Uint8Array): void {
     this.#pieces = bytes.length > 0 ? [bytes] : [];
     this.#length = bytes.length;

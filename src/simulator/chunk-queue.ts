@@ -35,7 +35,7 @@ export class ChunkQueue {
     this.#data.push(bytes);
   }
 
-  /** Takes the oldest chunk; undefined where there is none. */
+  /** Takes the oldest chunk; undefined if there is none. */
   shift(): QueuedChunk | undefined {
     const chunk = this.#chunks.shift();
     return chunk && { bytes: this.#data.take(chunk.length), endStream: chunk.endStream };

@@ -57,7 +57,7 @@ export class DynamicMetadata {
   }
 
   #merge(namespace: string, value: JsonValue): void {
-    // What is no object counts as an empty one. Only the top level is merged, as in protobuf's maps.
+    // What is not an object counts as an empty one. Only the top level is merged, as in protobuf's maps.
     this.#untyped.set(namespace, { ...this.#untyped.get(namespace), ...(isObject(value) ? value : {}) });
   }
 }

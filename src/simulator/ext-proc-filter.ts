@@ -65,7 +65,7 @@ export class FilteredTransaction {
     this.clock.runReady();
   }
 
-  /** Lets time pass until something happens. False where nothing will, and the transaction is as over as it gets. */
+  /** Lets time pass until something happens. False if nothing will, and the transaction is as over as it gets. */
   advance(): boolean {
     const { everStream } = this.#filter;
     if (this.isOver && (everStream?.closed ?? true)) return false;

@@ -32,7 +32,7 @@ export interface PeerStream {
   end(code: number, message?: string): void;
   /** The server's HTTP/2 stream is reset, or its connection is lost. */
   reset(): void;
-  /** The server answers with a plain HTTP status in place of gRPC. */
+  /** The server answers with a plain HTTP status instead of gRPC. */
   httpStatus(status: number): void;
   /** There is no server: the connection is refused. For `open`, before anything else. */
   unreachable(): void;

@@ -80,9 +80,9 @@ export class ExtProcStream {
   }
 
   /**
-   * Envoy is done with it: it half-closes and resets. Where it does so upon a message of the server, only the reset gets
+   * Envoy is done with it: it half-closes and resets. If it does so upon a message of the server, only the reset gets
    * out, since a connection that is being read sends later, and the reset overtakes what came before it in the same turn.
-   * False where the stream was over already.
+   * False if the stream was over already.
    */
   close(): boolean {
     if (this.#closed) return false;

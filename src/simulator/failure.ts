@@ -45,7 +45,7 @@ export function messageTimedOut(filter: FilterState): void {
   passUnprocessed(filter);
 }
 
-/** Answers the client in place of whatever was to come; false where the client can only be reset. */
+/** Answers the client instead of whatever was to come; false if the client can only be reset. */
 export function replyLocally(filter: FilterState, reply: LocalReply): boolean {
   filter.repliedLocally = true;
   if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;

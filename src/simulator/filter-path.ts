@@ -43,7 +43,7 @@ export interface FilterPathOptions {
 export class FilterPath {
   /** True once the last of the message came in. */
   complete = false;
-  /** What was kept for a filter that has stopped the path; undefined where no data came to be kept. */
+  /** What was kept for a filter that has stopped the path; undefined if no data came to be kept. */
   buffered: ByteBuffer | undefined;
   trailers: HeaderMap | undefined;
   readonly #options: FilterPathOptions;

@@ -103,7 +103,7 @@ export interface FilterSettings {
   readonly mutationRules?: MutationRules | undefined;
   /** Which headers the server sees. Default: all. */
   readonly forwardRules?: ForwardRules | undefined;
-  /** Status of the reply when processing fails; a time-out stays 504. Default 500. */
+  /** Status of the reply when processing fails; a timeout stays 504. Default 500. */
   readonly statusOnError?: number | undefined;
   /** The server only watches. Default false. */
   readonly observabilityMode?: boolean | undefined;

@@ -25,7 +25,7 @@ export interface FilterHost {
   /** How much of a body Envoy buffers, or reads ahead, in either direction. */
   readonly bufferLimitBytes: number;
   /**
-   * Answers the client in place of the upstream; once response headers have reached it, resets the stream instead.
+   * Answers the client instead of the upstream; once response headers have reached it, resets the stream instead.
    *
    * @returns Whether the client gets the reply.
    */
@@ -34,9 +34,9 @@ export interface FilterHost {
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void;
   streamedReplyData(bytes: Uint8Array, endStream: boolean): void;
   streamedReplyTrailers(trailers: HeaderMap): void;
-  /** The route is chosen anew when the request goes on. */
+  /** The route is chosen again when the request goes on. */
   clearRouteCache(): void;
-  /** The value of an attribute; undefined where it is unknown. */
+  /** The value of an attribute; undefined if it is unknown. */
   attribute(name: string): unknown;
 }
 
@@ -99,7 +99,7 @@ export class FilterState {
     return this.config.failureModeAllow && !isIrretrievable(this.request) && !isIrretrievable(this.response);
   }
 
-  /** Opens the stream unless it is open. False where processing is over. */
+  /** Opens the stream unless it is open. False if processing is over. */
   openStream(): boolean {
     if (this.processingComplete) return false;
     if (this.stream === undefined) {

@@ -1,7 +1,7 @@
 import type { ForwardRules } from "./filter-settings.ts";
 import { type NamePredicate, namePredicate } from "./name-pattern.ts";
 
-/** Whether the server sees a header or trailer of that name. Pseudo-headers are no exception. */
+/** Whether the server sees a header or trailer of that name. Pseudo-headers are not exception. */
 export function forwardPredicate(rules: ForwardRules = {}): NamePredicate {
   const allowed = (rules.allowedHeaders ?? []).map(namePredicate);
   const disallowed = (rules.disallowedHeaders ?? []).map(namePredicate);

@@ -11,11 +11,11 @@ export interface FramingOptions {
 }
 
 /**
- * How a peer finds the end of a message. Over HTTP/1 that is `content-length` where there is one, whatever Envoy sends;
+ * How a peer finds the end of a message. Over HTTP/1 that is `content-length` if there is one, whatever Envoy sends;
  * over HTTP/2 the end of the stream.
  */
 export class Framing {
-  /** Bytes that the peer takes for the body; undefined where the message's own end says it. */
+  /** Bytes that the peer takes for the body; undefined if the message's own end says it. */
   readonly announcedLength: number | undefined;
   readonly #endsItself: boolean;
 

@@ -37,7 +37,7 @@ export class HeaderMap {
     return total;
   }
 
-  /** The first value as text; undefined where there is none. */
+  /** The first value as text; undefined if there is none. */
   get(name: string): string | undefined {
     const wanted = this.#nameOf(name);
     const found = this.#entries.find(([candidate]) => candidate === wanted);
@@ -61,7 +61,7 @@ export class HeaderMap {
     else if (value.length > 0) this.#entries[index] = [key, joined(present[1], value)];
   }
 
-  /** Puts one value in place of all that are there; the line moves to the end. */
+  /** Puts one value instead of all that are there; the line moves to the end. */
   set(name: string, value: Uint8Array): void {
     const key = this.#nameOf(name);
     this.remove(key);

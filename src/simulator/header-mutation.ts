@@ -35,7 +35,7 @@ export interface MutationContext {
  * Applies a server's mutation as Envoy does: first all removals, then all settings in their order, each asked of the
  * rules; an overwritten header is the last. Only `append` decides between adding and overwriting.
  *
- * @returns The response code details of the error that fails the transaction; undefined where there is none. What
+ * @returns The response code details of the error that fails the transaction; undefined if there is none. What
  * was applied before an error stays applied.
  */
 export function applyHeaderMutation(

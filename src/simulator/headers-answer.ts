@@ -66,7 +66,7 @@ function goOn(filter: FilterState, state: DirectionState): void {
   letGo(state);
 }
 
-/** The message is here as a whole: what the server has not seen of it is sent. False where there is nothing. */
+/** The message is here as a whole: what the server has not seen of it is sent. False if there is nothing. */
 export function sendRest(filter: FilterState, state: DirectionState): boolean {
   if (hasBody(state) && sendCompleteBody(filter, state)) return true;
   if (!state.mode.sendTrailers || state.trailers === undefined) return false;
@@ -81,7 +81,7 @@ function hasBody({ hasNoBody, mode }: DirectionState): boolean {
 
 /**
  * The whole body came before the answer. It is sent as one, and waited for like a buffered one in whatever mode; only
- * where pieces were sent before, the rest goes after them. False where there is nothing to send.
+ * where pieces were sent before, the rest goes after them. False if there is nothing to send.
  */
 function sendCompleteBody(filter: FilterState, state: DirectionState): boolean {
   const endStream = state.trailers === undefined;
@@ -96,7 +96,7 @@ function sendCompleteBody(filter: FilterState, state: DirectionState): boolean {
   return true;
 }
 
-/** Part of the body came before the answer, or nothing yet. True where headers have to wait for more. */
+/** Part of the body came before the answer, or nothing yet. True if headers have to wait for more. */
 function sendBodySoFar(filter: FilterState, state: DirectionState): boolean {
   switch (state.mode.body) {
     case "BUFFERED":

@@ -31,7 +31,7 @@ export interface HttpBodyInit {
 
 /** What the client sends. */
 export interface ClientRequest extends HttpBodyInit {
-  /** Default GET, or POST where there is a body. */
+  /** Default GET, or POST if there is a body. */
   readonly method?: string | undefined;
   /** Default "http". */
   readonly scheme?: string | undefined;

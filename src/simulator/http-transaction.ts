@@ -156,7 +156,7 @@ export class HttpTransaction implements FilterHost {
     });
   }
 
-  /** Nothing can happen any more, and no time-out is there to end it. */
+  /** Nothing can happen any more, and no timeout is there to end it. */
   stall(): void {
     this.#finish("stalled");
   }
@@ -232,7 +232,7 @@ export class HttpTransaction implements FilterHost {
     else this.localReply({ status: 503, body: textToBytes(TERMINATED), details });
   }
 
-  /** A response of Envoy's own making. Where there is no other yet, it passes the filter like an upstream's. */
+  /** A response of Envoy's own making. If there is no other yet, it passes the filter like an upstream's. */
   #replyForEnvoy(status: number, text: string, details: string): void {
     const reply = { status, body: textToBytes(text), details };
     const passesFilter = this.#config.release.sendsLocalReplies && !this.client.hasHeaders;

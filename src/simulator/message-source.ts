@@ -100,7 +100,7 @@ export class MessageSource {
   }
 }
 
-/** What arrives together, in order: everything at once, or a chunk at a time. Empty where headers end the message. */
+/** What arrives together, in order: everything at once, or a chunk at a time. Empty if headers end the message. */
 function arrivals(
   body: HttpBodyInit,
   { protocol, sliceBytes }: { protocol: "http1" | "http2"; sliceBytes: number },

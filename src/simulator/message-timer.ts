@@ -1,7 +1,7 @@
 import type { Timer, VirtualClock } from "./virtual-clock.ts";
 
 /**
- * The time a server has for an answer, one timer a direction. Every message sent starts it anew and every answer stops
+ * The time a server has for an answer, one timer a direction. Every message sent starts it again and every answer stops
  * it, even where older messages are still unanswered.
  */
 export class MessageTimer {
@@ -26,7 +26,7 @@ export class MessageTimer {
     this.#extended = false;
   }
 
-  /** `override_message_timeout`: once a message, and only while the timer runs. False where it is refused. */
+  /** `override_message_timeout`: once a message, and only while the timer runs. False if it is refused. */
   extend(timeoutMs: number): boolean {
     if (this.#timer === undefined || this.#extended) return false;
     this.#set(timeoutMs);

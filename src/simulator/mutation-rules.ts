@@ -6,7 +6,7 @@ import type { WarningCode } from "./warnings.ts";
 /** What a mutation does to a header. `append` is meant where the header is there already. */
 export type MutationOperation = "set" | "append" | "remove";
 
-/** Why a mutation is refused; undefined where it is allowed. */
+/** Why a mutation is refused; undefined if it is allowed. */
 export type Refusal = WarningCode | undefined;
 
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);

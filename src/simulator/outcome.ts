@@ -28,7 +28,7 @@ export interface UpstreamOutcome {
 
 /** What the client got. */
 export interface ClientOutcome {
-  /** The status; undefined where no response headers came. */
+  /** The status; undefined if no response headers came. */
   readonly status: number | undefined;
   /** Headers in order, without `:status`. */
   readonly headers: readonly ReceivedHeader[];
@@ -36,7 +36,7 @@ export interface ClientOutcome {
   readonly trailers: readonly ReceivedHeader[];
   /**
    * `complete`: the response ended. `reset`: Envoy cut it off, before or after its headers. `aborted`: the client had gone
-   * away itself. `stalled`: Envoy has sent all it has, or waits itself with every time-out off, and the client waits on.
+   * away itself. `stalled`: Envoy has sent all it has, or waits itself with every timeout off, and the client waits on.
    */
   readonly end: "complete" | "reset" | "aborted" | "stalled";
   /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every sound transaction. */
@@ -58,7 +58,7 @@ export type StreamEnd = "none" | "reset" | "half_close_and_reset";
 export interface Warning {
   /** Stable, snake_case. */
   readonly code: string;
-  /** Where the server said it; undefined where it concerns no phase. */
+  /** Where the server said it; undefined if it concerns no phase. */
   readonly phase: Phase | undefined;
   /** The header it concerns, in lower case. */
   readonly header: string | undefined;
@@ -70,7 +70,7 @@ export interface Warning {
 
 /** One HTTP transaction through the simulated Envoy. */
 export interface Outcome {
-  /** Undefined where no upstream was asked. */
+  /** Undefined if no upstream was asked. */
   readonly upstream: UpstreamOutcome | undefined;
   /** What the client got. */
   readonly client: ClientOutcome;

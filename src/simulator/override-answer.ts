@@ -47,7 +47,7 @@ function removesLength({ response: { value } }: ProcessingResponse): boolean {
 
 /**
  * `override_message_timeout`: more time for the answer that is awaited. The message names no direction; every timer that
- * runs is set anew. The message is nothing else, whatever it holds.
+ * runs is set again. The message is nothing else, whatever it holds.
  */
 export function overrideMessageTimeout(filter: FilterState, message: ProcessingResponse): void {
   const { seconds = 0n, nanos = 0 } = message.overrideMessageTimeout ?? {};

@@ -4,7 +4,7 @@ import type { EnvoyVersion } from "./filter-settings.ts";
 export interface Release {
   /**
    * When the stream is closed: once the transaction is over; with the last answer of the response, or of the request
-   * where nothing of the response is sent; or once the last answers of both have come.
+   * if nothing of the response is sent; or once the last answers of both have come.
    */
   readonly closesStream: "when_over" | "with_last_answer" | "with_both_last_answers";
   /** `server_half_closed` and `immediate_responses_sent` are counted. */

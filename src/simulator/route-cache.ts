@@ -3,7 +3,7 @@ import type { DirectionState } from "./direction-state.ts";
 import type { FilterState } from "./filter-state.ts";
 
 /**
- * `clear_route_cache`: the route is chosen anew, by the headers as they are when the request goes on. It takes a header
+ * `clear_route_cache`: the route is chosen again, by the headers as they are when the request goes on. It takes a header
  * mutation in the same answer, and the request direction.
  */
 export function clearRouteCache(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): void {

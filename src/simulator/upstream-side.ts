@@ -49,7 +49,7 @@ export class UpstreamSide implements PathEnd {
     this.#routeIsStale = false;
   }
 
-  /** The route is chosen anew when the headers come. */
+  /** The route is chosen again when the headers come. */
   forgetRoute(): void {
     this.#routeIsStale = true;
   }
@@ -89,7 +89,7 @@ export class UpstreamSide implements PathEnd {
     this.#gone = true;
   }
 
-  /** Undefined where it was never asked. What was over before the connection stood is incomplete. */
+  /** Undefined if it was never asked. What was over before the connection stood is incomplete. */
   outcome(): UpstreamOutcome | undefined {
     if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;

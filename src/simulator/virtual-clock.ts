@@ -49,13 +49,13 @@ export class VirtualClock {
     };
   }
 
-  /** When the next timer is due; undefined where there is none. */
+  /** When the next timer is due; undefined if there is none. */
   get nextTimerMs(): number | undefined {
     this.#dropCancelled();
     return this.#timers.at(-1)?.atMs;
   }
 
-  /** Does everything that needs no time to pass. False where there was nothing to do. */
+  /** Does everything that needs no time to pass. False if there was nothing to do. */
   runReady(): boolean {
     if (this.#ready.length === 0) return false;
     while (this.#ready.length > 0) {
@@ -66,7 +66,7 @@ export class VirtualClock {
     return true;
   }
 
-  /** Moves to the next timer, and does what it is for. False where there is none. */
+  /** Moves to the next timer, and does what it is for. False if there is none. */
   advance(): boolean {
     this.#dropCancelled();
     const due = this.#timers.pop();

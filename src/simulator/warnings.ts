@@ -158,7 +158,7 @@ const TEXTS = {
 /** The stable code of a warning. */
 export type WarningCode = keyof typeof TEXTS;
 
-/** The warning of that code, about a header where it is about one. */
+/** The warning of that code, about a header if it is about one. */
 export function warning(code: WarningCode, phase: Phase | undefined, header?: string): Warning {
   return { code, phase, header, ...TEXTS[code] };
 }
