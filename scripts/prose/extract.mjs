@@ -27,13 +27,15 @@ export function proseOf(path, text) {
 
 /** @param {string} text */
 function markdownProse(text) {
-  return text
-    .replaceAll(/^( *)(```+)[^]*?^\1\2$/gm, blank)
-    .replaceAll(/<!--[^]*?-->/g, blank)
-    .replaceAll(/`[^`\n]*`/g, blank)
-    .replaceAll(/\]\([^)\s]*\)/g, blank)
-    // Names of tests, which are checked where the test is.
-    .replaceAll(/\[[^\]]+: [^\]]+\]/g, blank);
+  return (
+    text
+      .replaceAll(/^( *)(```+)[\s\S]*?^\1\2$/gm, blank)
+      .replaceAll(/<!--[\s\S]*?-->/g, blank)
+      .replaceAll(/`[^`\n]*`/g, blank)
+      .replaceAll(/\]\([^)\s]*\)/g, blank)
+      // Names of tests, which are checked where the test is.
+      .replaceAll(/\[[^\]]+: [^\]]+\]/g, blank)
+  );
 }
 
 /**

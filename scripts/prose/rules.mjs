@@ -79,7 +79,9 @@ export const RULES = [
     accepted: "The timer starts again.",
   },
   {
-    pattern: rule("\\bwhere (?:there (?:is|are|was|were)|nothing|none|no (?!\\w+ly\\b)\\w+|it (?:is|was|has|does|can)|one is)\\b"),
+    pattern: rule(
+      "\\bwhere (?:there (?:is|are|was|were)|nothing|none|no (?!\\w+ly\\b)\\w+|it (?:is|was|has|does|can)|one is)\\b",
+    ),
     advice: 'write "if" for a condition, "when" for a time',
     rejected: "Undefined where there is none.",
     accepted: "Undefined if there is none. The folder where the file is stays.",
@@ -103,7 +105,9 @@ export const RULES = [
     accepted: "It rejects a 101st header.",
   },
   {
-    pattern: rule("\\b(?:for want of|bears it|at work for|let go of|lets go of|stands? aside|makes? (?:of it|of them))\\b"),
+    pattern: rule(
+      "\\b(?:for want of|bears it|at work for|let go of|lets go of|stands? aside|makes? (?:of it|of them))\\b",
+    ),
     advice: "say literally what happens",
     rejected: "It lets go of the message.",
     accepted: "It drops its reference to the message.",

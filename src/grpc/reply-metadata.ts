@@ -16,7 +16,8 @@ const RESERVED: ReadonlySet<string> = new Set(["content-type", "te", "connection
  */
 export function metadataFields(metadata: ReplyMetadata): [name: string, value: string][] {
   return metadata.map(([name, value]) => {
-    if (!NAME.test(name) || RESERVED.has(name)) throw new TypeError(`${JSON.stringify(name)} is not a valid name for metadata`);
+    if (!NAME.test(name) || RESERVED.has(name))
+      throw new TypeError(`${JSON.stringify(name)} is not a valid name for metadata`);
     if (name.endsWith("-bin") !== (typeof value !== "string")) {
       throw new TypeError(`${name}: bytes need a name that ends in "-bin", and such a name needs bytes`);
     }

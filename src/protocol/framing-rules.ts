@@ -97,7 +97,8 @@ export function refuseFramingChange(change: HeaderChange, phase: Phase, exchange
   if (change.name === ":status" && (phase === "responseHeaders" || phase === "responseBody")) {
     return refuseStatusChange(bytesToText(change.value), phase, exchange);
   }
-  if (change.name === ":method" && phase === "requestBody") return "Envoy accepts a change of the method in the answer to the headers only";
+  if (change.name === ":method" && phase === "requestBody")
+    return "Envoy accepts a change of the method in the answer to the headers only";
   if (change.name !== ":method" || phase !== "requestHeaders") return undefined;
   const from = exchange.framing("request")?.method;
   if (from === undefined) return "Envoy did not send :method, so it is unknown whether the client expects a body";

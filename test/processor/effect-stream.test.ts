@@ -269,7 +269,7 @@ describe("overrideMode", () => {
   test.each([
     ["a mode that is none", { requestBody: "LOUD" }, "requestBody must be one of NONE, STREAMED"],
     ["GRPC, which Envoy has not", { requestBody: "GRPC" }, "requestBody must be one of"],
-    ["a part that has no mode", { requestHeaders: "SKIP" }, '"requestHeaders" is no mode'],
+    ["a part that has no mode", { requestHeaders: "SKIP" }, '"requestHeaders" is not a mode'],
     [
       "full duplex without trailers",
       { requestBody: "FULL_DUPLEX_STREAMED", requestTrailers: "SKIP" },
