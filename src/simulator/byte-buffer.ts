@@ -28,7 +28,7 @@ export class ByteBuffer {
     return joined;
   }
 
-  /** Takes so many bytes off the front; everything where no length is given. */
+  /** Removes so many bytes from the front and returns them; all bytes if no length is given. */
   take(length = this.#length): Uint8Array {
     const all = this.bytes();
     const rest = all.subarray(length);

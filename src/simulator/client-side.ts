@@ -19,7 +19,7 @@ export interface ClientEvents {
 /** The client: the end of the response's way. */
 export class ClientSide implements PathEnd {
   readonly #protocol: "http1" | "http2";
-  /** It sent HEAD over HTTP/1, and so reads no body, whatever became of the method on the way. */
+  /** The client sent HEAD over HTTP/1, and so reads no body, even if the method changed on the way. */
   readonly #readsNoBody: boolean;
   readonly #events: ClientEvents;
   readonly #body = new ByteBuffer();

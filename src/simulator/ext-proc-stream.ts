@@ -128,7 +128,7 @@ export class ExtProcStream {
 
   #receive(response: ProcessingResponse): void {
     if (this.#closed) {
-      // An answer may be under way when Envoy ends the stream for reasons of its own.
+      // An answer may be on its way when Envoy ends the stream for another reason.
       if (this.#closedByAnswer || this.#resetArrived) this.#callbacks.ignored(response);
       return;
     }

@@ -3,7 +3,7 @@ import { NO_BYTES } from "./byte-buffer.ts";
 import type { DirectionState } from "./direction-state.ts";
 import type { FilterState, LocalReply } from "./filter-state.ts";
 
-/** An answer came that cannot be used. What cannot be applied fails the transaction; what nobody waited for may pass. */
+/** An unusable answer came. If it cannot be applied, the transaction fails. If Envoy did not wait for it, it may pass. */
 export function answerFailed(filter: FilterState, problem: AnswerProblem): void {
   if (problem.kind === "spurious" && filter.failsOpen && filter.streamedReply === "none") {
     filter.counters.failure_mode_allowed++;
@@ -77,7 +77,7 @@ function endWithoutServer(filter: FilterState): void {
 /** From now on the filter is not there: what it holds goes on as it came. */
 function passUnprocessed(filter: FilterState): void {
   filter.processingComplete = true;
-  // The client has the beginning of a response that nobody ends: there is nothing to let pass.
+  // The client has the beginning of a response without an end: there is nothing to let pass.
   if (filter.streamedReply !== "none") return;
   letPass(filter.request);
   letPass(filter.response);

@@ -37,7 +37,7 @@ export interface FilterConfig {
 /**
  * Reads the settings of a filter.
  *
- * @throws SyntaxError where a pattern is none.
+ * @throws SyntaxError if a pattern is not valid.
  */
 export function filterConfig(settings: FilterSettings): FilterConfig {
   const { perRoute = {} } = settings;

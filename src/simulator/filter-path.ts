@@ -187,7 +187,7 @@ export class FilterPath {
   }
 
   #passData(bytes: Uint8Array, endStream: boolean): void {
-    // What follows the end is not for anybody: a filter may inject the end before the client's own comes.
+    // What follows the end is ignored: a filter may inject the end before the client's own end comes.
     if (this.#ended || this.#aborted) return;
     if (endStream) this.#ended = true;
     if (bytes.length > 0 || endStream) this.#options.end.data(bytes, endStream);

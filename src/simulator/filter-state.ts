@@ -52,7 +52,7 @@ export interface FilterStateParts {
   readonly openStream: () => ExtProcStream;
 }
 
-/** Everything a filter knows of one transaction. The files beside this one say what it does with it. */
+/** Everything that a filter knows about one transaction. The other files of this folder say what the filter does with it. */
 export class FilterState {
   readonly config: FilterConfig;
   readonly clock: VirtualClock;

@@ -49,7 +49,7 @@ export class HeaderMap {
     return this.#entries.some(([candidate]) => candidate === wanted);
   }
 
-  /** Adds a value beside those that are there. */
+  /** Adds a value to the existing values. */
   add(name: string, value: Uint8Array): void {
     const key = this.#nameOf(name);
     const index =
@@ -74,7 +74,7 @@ export class HeaderMap {
     this.#entries = this.#entries.filter(([candidate]) => candidate !== wanted);
   }
 
-  /** A map of its own with the same lines. */
+  /** A separate map with the same lines. */
   clone(): HeaderMap {
     const copy = new HeaderMap(this.kind);
     copy.#entries = [...this.#entries];

@@ -37,7 +37,7 @@ export function answerHeaders(
   return undefined;
 }
 
-/** Answers to pieces of a body may be owed already, where Envoy did not wait with them. */
+/** Pieces of a body may wait for answers already, if Envoy did not wait with them. */
 function stateAfterHeaders(filter: FilterState, state: DirectionState): CallbackState {
   const { mode, queue } = state;
   if (mode.body === "STREAMED" && filter.config.sendsBodyEarly && !queue.isEmpty) return "streamed_body";

@@ -72,7 +72,7 @@ export interface VirtualRoute {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** One HTTP transaction: what client and upstream do, whatever the filter makes of it. Plain data. */
+/** One HTTP transaction as plain data: what client and upstream do, whatever the filter does. */
 export interface HttpExchange {
   /** The protocol of client and upstream. Default "http1". */
   readonly protocol?: "http1" | "http2" | undefined;

@@ -39,7 +39,7 @@ export function mutateTrailers(
   });
 }
 
-/** Applies the mutation of an immediate response. Its reply goes out whatever becomes of them. */
+/** Applies the mutation of an immediate response. Envoy sends the response even if the mutation fails. */
 export function mutateReplyHeaders(filter: FilterState, headers: HeaderMap, mutation: HeaderMutation): void {
   const problem = mutate(filter, {
     mutation,

@@ -9,7 +9,7 @@ import type { Outcome } from "./outcome.ts";
  * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `peer`. Synchronous: time is virtual, and
  * passes only when nothing else is left to happen. The same arguments give the same outcome.
  *
- * @throws SyntaxError where a pattern in the settings is none; Envoy refuses such a configuration.
+ * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */
 export function simulateWith(peer: ExtProcPeer, settings: FilterSettings, exchange: HttpExchange): Outcome {
   const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);

@@ -6,7 +6,7 @@ interface WarningText {
   readonly wayOut: string;
 }
 
-/** What Envoy does without a word, by the code of the warning about it. */
+/** What Envoy does silently, by the code of the warning about it. */
 const TEXTS = {
   remove_refused: {
     rule: "Envoy never removes host or a header whose name begins with a colon",
@@ -17,92 +17,92 @@ const TEXTS = {
     wayOut: "choose another name, or change the expression",
   },
   disallowed_all: {
-    rule: "mutation_rules.disallow_all refuses what allow_expression does not allow",
-    wayOut: "have the name match mutation_rules.allow_expression",
+    rule: "mutation_rules.disallow_all rejects names that allow_expression does not match",
+    wayOut: "make mutation_rules.allow_expression match the name",
   },
   routing_refused: {
-    rule: "host, :authority, :scheme and :method are not taken by default",
-    wayOut: "configure mutation_rules.allow_all_routing; for :method CONTINUE_AND_REPLACE will do",
+    rule: "Envoy rejects changes of host, :authority, :scheme and :method by default",
+    wayOut: "configure mutation_rules.allow_all_routing; for :method, CONTINUE_AND_REPLACE is enough",
   },
   system_refused: {
-    rule: "mutation_rules.disallow_system refuses every header whose name begins with a colon",
-    wayOut: "drop disallow_system, or have the name match mutation_rules.allow_expression",
+    rule: "mutation_rules.disallow_system rejects every header whose name begins with a colon",
+    wayOut: "remove disallow_system, or make mutation_rules.allow_expression match the name",
   },
   pseudo_append_refused: {
     rule: "a header whose name begins with a colon has one value; Envoy does not append to it",
     wayOut: "set it with append: false",
   },
   envoy_refused: {
-    rule: "x-envoy-* headers are not taken by default",
+    rule: "Envoy rejects changes of x-envoy-* headers by default",
     wayOut: "choose another name, or configure mutation_rules.allow_envoy",
   },
   status_invalid: {
-    rule: ":status has to be a whole number of at least 200",
+    rule: ":status must be a whole number of at least 200",
     wayOut: "set a final status",
   },
   scheme_invalid: {
-    rule: ":scheme has to be http or https",
-    wayOut: "set one of the two",
+    rule: ":scheme must be http or https",
+    wayOut: "set http or https",
   },
   authority_invalid: {
-    rule: "host and :authority have to be a host, with a port or without",
-    wayOut: "set a valid one",
+    rule: "host and :authority must be a host, with or without a port",
+    wayOut: "set a valid host",
   },
   header_name_empty: {
-    rule: "a header without a name is sent as it is: a line that begins with a colon",
+    rule: "Envoy sends a header without a name as it is: a line that begins with a colon",
     wayOut: "name the header",
   },
   value_without_raw_value: {
-    rule: "Envoy reads raw_value alone: an entry with only value sets an empty header",
+    rule: "Envoy reads only raw_value: an entry with only value sets an empty header",
     wayOut: "put the value into raw_value",
   },
   append_action_ignored: {
-    rule: "Envoy's ext_proc does not read append_action: append decides, and is false by default",
-    wayOut: "set append as well; decide about ADD_IF_ABSENT and OVERWRITE_IF_EXISTS in the server",
+    rule: "Envoy's ext_proc does not read append_action: it reads append, which is false by default",
+    wayOut: "set append too; decide about ADD_IF_ABSENT and OVERWRITE_IF_EXISTS in the server",
   },
   content_length_skipped: {
-    rule: "in this body mode Envoy removes content-length and takes no other",
-    wayOut: "leave it out; the body is sent chunked",
+    rule: "in this body mode Envoy removes content-length and accepts no new one",
+    wayOut: "omit it; the body is sent chunked",
   },
   header_mutation_too_late: {
-    rule: "headers have left Envoy: a header_mutation in this answer is ignored",
+    rule: "Envoy has sent the headers: a header_mutation in this answer is ignored",
     wayOut: "put it in the answer to the headers, or use BUFFERED",
   },
   body_mutation_in_headers_answer: {
     rule: "a body_mutation in an answer to headers counts only with CONTINUE_AND_REPLACE",
-    wayOut: "set status CONTINUE_AND_REPLACE, or send it in the answer to the body",
+    wayOut: "set the status CONTINUE_AND_REPLACE, or send the body_mutation in the answer to the body",
   },
   trailers_ignored: {
     rule: "Envoy ignores CommonResponse.trailers",
     wayOut: "change trailers in the answer to trailers",
   },
   streamed_response_ignored: {
-    rule: "streamed_response counts in FULL_DUPLEX_STREAMED only; here the body stays as it was",
+    rule: "streamed_response counts only in FULL_DUPLEX_STREAMED; in this mode the body stays unchanged",
     wayOut: "use body",
   },
   mode_override_ignored: {
-    rule: "mode_override is not honoured here",
+    rule: "Envoy ignores mode_override in this answer",
     wayOut:
-      "needs allow_mode_override, an awaited answer to headers, no FULL_DUPLEX_STREAMED in the filter's own modes, and a mode in allowed_override_modes",
+      "it needs allow_mode_override, an awaited answer to headers, no FULL_DUPLEX_STREAMED in the filter's own modes, and a mode in allowed_override_modes",
   },
   mode_override_resets_body_mode: {
-    rule: "an override sets both body modes: what is not named becomes NONE",
-    wayOut: "name the body mode of the other direction, too",
+    rule: "an override sets both body modes: a mode that it does not name becomes NONE",
+    wayOut: "name the body mode of the other direction too",
   },
   content_length_kept: {
-    rule: "an override to a streaming mode keeps content-length: a body of another length is cut, or waited for",
+    rule: "an override to a streaming mode keeps content-length: a longer body is cut, and a receiver waits for more of a shorter one",
     wayOut: "remove content-length in the same answer",
   },
   timeout_override_ignored: {
-    rule: "override_message_timeout is not honoured here",
-    wayOut: "once a message, while its timer runs, from 1 ms to max_message_timeout",
+    rule: "Envoy ignores this override_message_timeout",
+    wayOut: "send it once for each message, while its timer runs, with 1 ms to max_message_timeout",
   },
   answer_lost_to_timeout_override: {
-    rule: "a message with override_message_timeout is nothing else: the answer in it is lost",
-    wayOut: "send the answer in a message of its own",
+    rule: "Envoy reads nothing else in a message with override_message_timeout: the answer in it is lost",
+    wayOut: "send the answer in a separate message",
   },
   clear_route_cache_ignored: {
-    rule: "clear_route_cache counts only beside a header_mutation, in the request direction",
+    rule: "clear_route_cache counts only with a header_mutation, in the request direction",
     wayOut: "send both in one answer",
   },
   clear_route_cache_disabled: {
@@ -111,11 +111,11 @@ const TEXTS = {
   },
   dynamic_metadata_dropped: {
     rule: "the namespace is not among metadata_options.receiving_namespaces",
-    wayOut: "configure it, or set another",
+    wayOut: "add the namespace there, or use another namespace",
   },
   typed_metadata_unsupported: {
     rule: "this release ignores typed_dynamic_metadata",
-    wayOut: "needs Envoy 1.40",
+    wayOut: "use Envoy 1.40 or later",
   },
   immediate_header_overruled: {
     rule: "Envoy writes :status and content-length of an immediate response itself",
@@ -126,32 +126,32 @@ const TEXTS = {
     wayOut: "set a final status",
   },
   immediate_headers_cut: {
-    rule: "after an entry that cannot be sent Envoy drops the rest of the headers, and sends the reply",
-    wayOut: "mend the entry",
+    rule: "after an entry that Envoy cannot send it drops the rest of the headers, and sends the response",
+    wayOut: "correct the entry",
   },
   immediate_too_late: {
-    rule: "response headers have reached the client: the stream is reset instead",
-    wayOut: "answer before the response's headers are let go",
+    rule: "the client has the response headers: Envoy resets the stream instead",
+    wayOut: "send the immediate response before the answer to the response headers",
   },
   body_lost: {
     rule: "in FULL_DUPLEX_STREAMED Envoy keeps no copy: what the server does not send back is lost",
     wayOut: "send back every byte, and do not end the stream before the end of the body",
   },
   body_after_content_length: {
-    rule: "content-length is smaller than the body: what follows it is read as another message",
-    wayOut: "remove content-length, or set the right one beside a body_mutation",
+    rule: "content-length is smaller than the body: the receiver reads the rest as another message",
+    wayOut: "remove content-length, or set the right one with the body_mutation",
   },
   body_short_of_content_length: {
-    rule: "content-length is larger than the body: the peer waits for the rest",
-    wayOut: "remove content-length, or set the right one beside a body_mutation",
+    rule: "content-length is larger than the body: the receiver waits for the rest",
+    wayOut: "remove content-length, or set the right one with the body_mutation",
   },
   answer_after_end: {
-    rule: "Envoy was done with the stream: the message is ignored",
+    rule: "Envoy did not need the stream any more: it ignores the message",
     wayOut: "send nothing after the last answer",
   },
   answer_in_observability_mode: {
     rule: "in observability mode Envoy ignores every answer",
-    wayOut: "answer nothing",
+    wayOut: "send no answers",
   },
 } as const satisfies Readonly<Record<string, WarningText>>;
 
