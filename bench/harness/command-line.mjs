@@ -88,7 +88,7 @@ function wholeNumber(flag, text, most) {
   if (text === undefined) return undefined;
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UsageError(`${flag}: ${JSON.stringify(text)} is no whole number from 1 to ${most}`);
+  throw new UsageError(`${flag}: ${JSON.stringify(text)} is not a whole number from 1 to ${most}`);
 }
 
 /**

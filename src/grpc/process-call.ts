@@ -295,7 +295,7 @@ function noRoomForHeaders(bytes: number, phase: Phase | undefined): Fault {
 /** Why a message was not read. */
 function unread(cause: unknown): Fault {
   if (cause instanceof TooManyParts) return fault("malformed_message", cause.message);
-  return fault("malformed_message", "the client sent bytes that are not a ProcessingRequest", { cause });
+  return fault("malformed_message", "the peer sent bytes that are not a ProcessingRequest", { cause });
 }
 
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {

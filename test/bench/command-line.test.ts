@@ -18,7 +18,7 @@ describe("the bench's command line", () => {
   test("ends with 2 and one line on wrong usage", () => {
     const { status, stderr } = spawnSync(process.execPath, [program, "--rounds", "many"], { encoding: "utf8" });
     expect(status).toBe(2);
-    expect(stderr).toBe('bench: --rounds: "many" is no whole number from 1 to 100\n');
+    expect(stderr).toBe('bench: --rounds: "many" is not a whole number from 1 to 100\n');
   });
 
   test("leaves slow peers out unless asked", () => {
@@ -39,7 +39,7 @@ describe("the bench's command line", () => {
   test.each([
     [["--peers", "rust"], '--peers: "rust" is none of ext-proc, '],
     [["--scenarios", ""], '--scenarios: "" is none of headers-50, '],
-    [["--seconds", "61"], '--seconds: "61" is no whole number from 1 to 60'],
+    [["--seconds", "61"], '--seconds: "61" is not a whole number from 1 to 60'],
     [["--fast"], "Unknown option '--fast'"],
   ])("refuses %j", (args, problem) => {
     expect(() => read(...args)).toThrow(UsageError);

@@ -28,7 +28,7 @@ describe("parseH2load", () => {
     expect(parseH2load(OUTPUT.replace("599.85ms", text)).seconds).toBeCloseTo(seconds, 9);
   });
 
-  test("refuses what is no report, with its end in the message", () => {
+  test("refuses what is not a report, with its end in the message", () => {
     expect(() => parseH2load("Could not connect to host")).toThrow("Could not connect to host");
   });
 });

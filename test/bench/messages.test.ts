@@ -40,7 +40,7 @@ describe("the check of answers", () => {
 
   test("counts answers", () => {
     const right = rightAnswers("hello", messages);
-    expect(firstDifference(right.slice(1), right)).toBe("6 answers in place of 7");
+    expect(firstDifference(right.slice(1), right)).toBe("6 answers instead of 7");
   });
 
   test("tells a missing append from one that is false, since Envoy does", () => {

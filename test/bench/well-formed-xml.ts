@@ -1,5 +1,5 @@
 /**
- * Throws where a document is no well-formed XML, as far as our charts use it: elements nest, attributes are quoted
+ * Throws where a document is not a well-formed XML, as far as our charts use it: elements nest, attributes are quoted
  * and unique, text has no bare `<` or `&`. Comments, CDATA and declarations are refused.
  */
 export function assertWellFormed(document: string): void {
@@ -26,5 +26,5 @@ export function assertWellFormed(document: string): void {
     }
   }
   if (open.length > 0) throw new Error(`<${open.at(-1)}> is not closed`);
-  if (roots !== 1) throw new Error(`${roots} roots in place of one`);
+  if (roots !== 1) throw new Error(`${roots} roots instead of one`);
 }

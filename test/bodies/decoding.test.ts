@@ -64,7 +64,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     });
   });
 
-  test("has no bytes where there is none", async () => {
+  test("has no bytes if there is none", async () => {
     expect(await anyway(new Uint8Array(0), codings)).toEqual(Buffer.alloc(0));
   });
 });

@@ -130,7 +130,7 @@ describe("a stream that is left", () => {
   });
 
   test.each(["failed", "ended"])(
-    "frees its engine at once where it has %s, before any garbage collection",
+    "frees its engine at once if it has %s, before any garbage collection",
     async (how) => {
       const engine = createGzip();
       const stage = new CodingStage({ coding: "gzip", engine });

@@ -26,7 +26,7 @@ const number = fc.oneof(
   fc.tuple(digits, fc.stringMatching(/^[0-9]{1,20}$/)).map(([whole, fraction]) => `-${whole}.${fraction}`),
   fc.tuple(digits, fc.integer({ min: -330, max: 330 })).map(([whole, exponent]) => `${whole}E${exponent}`),
 );
-/** A string and how it is written, with escapes where none are needed. */
+/** A string and how it is written, with escapes if none are needed. */
 const string = fc
   .array(
     fc.oneof(

@@ -82,7 +82,7 @@ describe("createLineSplitter", () => {
 });
 
 describe("createJsonLineParser", () => {
-  test("tells values, blank lines and what is no JSON apart", () => {
+  test("tells values, blank lines and what is not JSON apart", () => {
     const body = utf8('{"a":1}\r\n \t\n[2\n"\u00e9"\n7');
     const { items } = splitAll(createJsonLineParser(), [body]);
     expect(items.map((item) => (item.kind === "value" ? item.value : item.kind))).toEqual([

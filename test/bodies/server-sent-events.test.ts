@@ -34,7 +34,7 @@ function dispatched(text: string): Dispatched[] {
   let data = "";
   let type = "";
   const all = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/);
-  // What stands behind the last line end is no line that could end a block.
+  // What stands behind the last line end is not a line that could end a block.
   for (const line of all.slice(0, -1)) {
     if (line === "") {
       if (data !== "") events.push({ type: type || "message", data: data.replace(/\n$/, "") });
@@ -135,14 +135,14 @@ describe("createSseSplitter", () => {
     expect(codes).toEqual([undefined, undefined, undefined, "event_too_large"]);
   });
 
-  test("reads JSON where there is any", () => {
+  test("reads JSON if there is any", () => {
     const [number, none, done] = splitAll(createSseSplitter(), [
       utf8("data: [1,\ndata: 2]\n\n:x\n\ndata: [DONE]\n\n"),
     ]).items;
     expect([number?.json, none?.json, done?.json]).toEqual([[1, 2], undefined, undefined]);
   });
 
-  test("writes an event anew with other data", () => {
+  test("writes an event again with other data", () => {
     const [, event] = splitAll(createSseSplitter(), [
       utf8(": a\nevent: add\r\nid: 1\ndata: x\nother: y\n: c\n\n"),
     ]).items;

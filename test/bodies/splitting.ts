@@ -44,7 +44,7 @@ export function feedAll<Out>(
   return { outputs, failure, rest: Buffer.concat(rests) };
 }
 
-/** The code of what a call throws; undefined where it throws nothing. */
+/** The code of what a call throws; undefined if it throws nothing. */
 export function codeOf(call: () => unknown): SplitErrorCode | undefined {
   try {
     call();

@@ -38,7 +38,7 @@ test("tools fit into handlers as they are", () => {
   });
 });
 
-test("a value of a line is there only where it is one", () => {
+test("a value of a line is there only if it is one", () => {
   const value = (line: JsonLine) => (line.kind === "value" ? line.value : undefined);
   expectTypeOf(value).returns.toBeUnknown();
   // @ts-expect-error A blank line has no value.

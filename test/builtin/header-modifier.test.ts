@@ -39,14 +39,14 @@ describe("a control header", () => {
   });
 
   test.each(["", " ", "{", `{"x-a":"${SECRET}"`, SECRET, "{'x-a':'1'}", "\ufeff{}"])(
-    "that is no JSON is taken away and reported: %j",
+    "that is not JSON is taken away and reported: %j",
     (control) => {
       expect(obey(control)).toEqual({ changes: [REMOVED], problems: ["not_json"] });
     },
   );
 
   test.each(["null", "5", "true", `"${SECRET}"`, `["x-a","${SECRET}"]`, "[]"])(
-    "that is no JSON object is taken away and reported: %s",
+    "that is not a JSON object is taken away and reported: %s",
     (control) => {
       expect(obey(control)).toEqual({ changes: [REMOVED], problems: ["not_an_object"] });
     },
@@ -60,7 +60,7 @@ describe("a control header", () => {
     expect(modify(twice)).toEqual({ changes: [REMOVED], problems: ["repeated"] });
   });
 
-  test("that is no UTF-8 does no harm", () => {
+  test("that is not UTF-8 does no harm", () => {
     expect(modify([[CONTROL_HEADER, Uint8Array.of(0xff, 0x7b)]])).toEqual({
       changes: [REMOVED],
       problems: ["not_json"],
@@ -163,7 +163,7 @@ describe("attempts on object prototypes", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
-  test("by an object under __proto__ are no pairs", () => {
+  test("by an object under __proto__ are not pairs", () => {
     expect(obey('{"__proto__":{"x-polluted":"1"}}')).toEqual({ changes: [REMOVED], problems: ["value_not_a_string"] });
     expect(({} as Record<string, unknown>)["x-polluted"]).toBeUndefined();
   });

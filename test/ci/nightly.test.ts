@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
 
-/** A project that has .ci/nightly, and programs in place of those that it calls; npm only notes how it is called. */
+/** A project that has .ci/nightly, and programs instead of those that it calls; npm only notes how it is called. */
 let folder: string;
 
 beforeEach(() => {
@@ -49,7 +49,7 @@ describe.runIf(process.platform === "linux")(".ci/nightly", () => {
   });
 });
 
-/** Puts a shell script in place of a program. */
+/** Puts a shell script instead of a program. */
 function program(name: string, script: string): void {
   writeFileSync(join(folder, "bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }

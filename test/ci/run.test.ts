@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A project that has .ci/run, and programs in place of those that it calls. */
+/** A project that has .ci/run, and programs instead of those that it calls. */
 let folder: string;
 
 beforeEach(() => {
@@ -68,7 +68,7 @@ case "$1" in
   pack) touch "$5/ext-proc-0.0.0.tgz" ;;
 esac`;
 
-/** Puts a shell script in place of a program; it notes how it was called. */
+/** Puts a shell script instead of a program; it notes how it was called. */
 function program(name: string, script: string): void {
   const text = `#!/bin/sh\necho "${name} $* CI=$CI" >> "${folder}/called"\n${script}\n`;
   writeFileSync(join(folder, "bin", name), text, { mode: 0o755 });

@@ -157,7 +157,7 @@ describe("the image, replayed without Docker", () => {
         JSON.stringify({ ...root, lockfileVersion: 3, packages: { "": root } }),
       );
       mkdirSync(join(folder, `own-${index}`));
-      // npm ci makes no folder where nothing is to be installed.
+      // npm ci makes no folder if nothing is to be installed.
       const built = parseDockerfile(text.replace("--no-fund", "--no-fund && mkdir -p node_modules"));
       const own = await replay(built, context, join(folder, `own-${index}`), { "ext-proc:0.1.0": image });
       expect(await served(own, own.cmd)).toBe("mine");
@@ -203,7 +203,7 @@ function start({ root: imageRoot, workdir, environment, entrypoint, cmd }: Repla
   );
 }
 
-/** The first line of the log with this text; undefined where the server ends without it. */
+/** The first line of the log with this text; undefined if the server ends without it. */
 async function logLine({ stdout }: ChildProcess, text: string): Promise<string | undefined> {
   if (stdout === null) throw new Error("standard output is not piped");
   for await (const line of createInterface({ input: stdout })) {

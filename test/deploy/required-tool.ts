@@ -16,7 +16,7 @@ export interface RequiredTool {
 const told = new Set<string>();
 
 /**
- * Where the tool is. Where it is not, the test that asks is skipped with one line, so that a newcomer needs nothing
+ * Where the tool is. If it is not, the test that asks is skipped with one line, so that a newcomer needs nothing
  * but Node; with `CI=true` that is a failure, since a check that nobody notices missing is none.
  */
 export function requireTool(tool: RequiredTool, context: TestContext): string {

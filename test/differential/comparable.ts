@@ -4,7 +4,7 @@
 // - `date` and `server` of responses;
 // - hop-by-hop lines that HTTP/1 itself writes (`connection`, `transfer-encoding`), and `:scheme`, which it does not;
 // - the order of headers with different names, which means nothing in HTTP (values of one name keep theirs);
-// - `content-length: 0` of a message without a body, which HTTP/1 writes where nothing else is said;
+// - `content-length: 0` of a message without a body, which HTTP/1 writes if nothing else is said;
 // - the port in attributes such as `source.address`;
 // - Envoy's own words about a lost connection to the server, in the braces of the response code details;
 // - times, warnings, and typed metadata, which Envoy shows to no access log.

@@ -49,7 +49,7 @@ export function describeDifferences(found: readonly Difference[]): readonly stri
   return found.map(({ path, simulated, envoy }) => `${path}: simulator ${text(simulated)}, Envoy ${text(envoy)}`);
 }
 
-/** Ends of exchanges in which something never came: what the upstream saw is no race then. */
+/** Ends of exchanges in which something never came: what the upstream saw is not a race then. */
 const HANGS: ReadonlySet<string> = new Set(["stream_idle_timeout", "response_timeout"]);
 
 function cutUpstream({ simulated, envoy }: Sides): Sides {

@@ -20,7 +20,7 @@ export interface EnvoyLane {
   /** Namespaces that the access log tells. */
   readonly namespaces: readonly string[];
   readonly upstreamPort: number;
-  /** The ext_proc service's; undefined where nothing listens. */
+  /** The ext_proc service's; undefined if nothing listens. */
   readonly serverPort: number;
 }
 
@@ -137,7 +137,7 @@ function routeConfig({ id, settings }: EnvoyLane, route: VirtualRoute, timeScale
   };
 }
 
-/** Undefined where the settings leave it to Envoy, whose own times are too long to wait for. */
+/** Undefined if the settings leave it to Envoy, whose own times are too long to wait for. */
 function patience(ms: number | undefined, timeScale: number): number | undefined {
   return ms === undefined ? undefined : ms * timeScale;
 }

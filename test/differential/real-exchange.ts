@@ -8,7 +8,7 @@ import { type Activity, pace, playMessage, quiet, TIME_SCALE, wireField } from "
 import { playTunnelClient, playTunnelUpstream, tunnelFields, tunnelPlan } from "./play-tunnel.ts";
 import type { IncomingMessage, WireField, WireStream } from "./wire.ts";
 
-/** Whatever hangs is given up here; no time-out of a scenario is that long. */
+/** Whatever hangs is given up here; no timeout of a scenario is that long. */
 const GIVE_UP_MS = 9_000;
 const LOOK_EVERY_MS = 10;
 
@@ -16,7 +16,7 @@ const LOOK_EVERY_MS = 10;
 export interface RealExchange {
   readonly client: IncomingMessage;
   readonly clientAborted: boolean;
-  /** Undefined where no request came. */
+  /** Undefined if no request came. */
   readonly upstream: IncomingMessage | undefined;
   readonly call: ScriptedCall | undefined;
 }
@@ -29,7 +29,7 @@ export interface RealUpstream {
   readonly activity: Activity;
   /** Tells the upstream when its answer's headers have come to the client. */
   answerIsThrough: () => boolean;
-  /** Settles when all of the answer has been sent; at once where it has not begun. */
+  /** Settles when all of the answer has been sent; at once if it has not begun. */
   answered: () => Promise<void>;
   close(): void;
 }

@@ -23,7 +23,7 @@ export interface Compared {
 
 /**
  * Runs scenarios on a real Envoy and on the simulator. What differs is run a second time, alone with its like, and
- * differs only where it does so both times.
+ * differs only if it does so both times.
  */
 export async function runBoth(
   scenarios: readonly Scenario[],
@@ -44,7 +44,7 @@ export async function runBoth(
   });
 }
 
-/** What had to be run again, a line each; empty where nothing had. */
+/** What had to be run again, a line each; empty if nothing had. */
 export function describeFlaky(compared: readonly Compared[]): string {
   return compared
     .filter(({ flaky }) => flaky.length > 0)

@@ -17,7 +17,7 @@ import { type AccessLogLine, realOutcome } from "./real-outcome.ts";
 
 /** Exchanges under way at a time: most of them only wait. */
 const AT_ONCE = 16;
-/** TCP port 1 of the loopback, where nothing listens, and which no program is ever given by chance. */
+/** TCP port 1 of the loopback, if nothing listens, and which no program is ever given by chance. */
 const NOWHERE_PORT = 1;
 const SETTLE_MS = 100;
 const MAX_SETTLE_MS = 10_000;
@@ -141,7 +141,7 @@ async function settledCounters({ adminPort }: EnvoyProcess): Promise<Map<string,
   return counters;
 }
 
-/** The access log by listener. Envoy writes it out when it is told to open it anew. */
+/** The access log by listener. Envoy writes it out when it is told to open it again. */
 async function readAccessLog(
   { adminPort }: EnvoyProcess,
   file: string,

@@ -5,7 +5,7 @@ import { isNamed, testNames } from "./test-names.ts";
 
 const document = readDocument("docs/envoy-behaviour.md");
 
-/** What stands in brackets that are no links, split at semicolons. */
+/** What stands in brackets that are not links, split at semicolons. */
 const cited = [...prose(document).matchAll(/(?<!\])\[([^\]]+)\](?!\()/g)].flatMap(([, text = ""]) =>
   text.replaceAll(/\s+/g, " ").split("; "),
 );

@@ -9,7 +9,7 @@ export const root = fileURLToPath(new URL("../..", import.meta.url));
 export interface CodeBlock {
   readonly language: string;
   readonly text: string;
-  /** True where nothing but blank lines stands between this block and the one before. */
+  /** True if nothing but blank lines stands between this block and the one before. */
   readonly follows: boolean;
 }
 

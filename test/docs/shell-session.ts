@@ -17,7 +17,7 @@ export class ShellSession {
   readonly #servers = new Map<"service" | "envoy", ChildProcess>();
   #folder: string | undefined;
 
-  /** Runs a command, or starts it where it is a server; gives what it printed. Rejects where it fails. */
+  /** Runs a command, or starts it if it is a server; gives what it printed. Rejects where it fails. */
   async run(command: string): Promise<string> {
     if (command.includes("--help")) return await this.#finish(command);
     if (command.startsWith("npm start")) return await this.#startService(command);

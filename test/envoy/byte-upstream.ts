@@ -14,7 +14,7 @@ export interface WireRequest {
 export interface ByteUpstream extends BareUpstream {
   /** Complete requests in the order in which they came. */
   readonly requests: readonly WireRequest[];
-  /** What is no request, one line each; a connection is closed behind it. */
+  /** What is not a request, one line each; a connection is closed behind it. */
   readonly problems: readonly string[];
 }
 

@@ -91,7 +91,7 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     other.close();
   });
 
-  test("names a program that cannot be run, and one that is no Envoy", async () => {
+  test("names a program that cannot be run, and one that is not an Envoy", async () => {
     await expect(start({ binary: join(temporary, "none") })).rejects.toThrow(/^Envoy cannot be run: .*ENOENT/);
     await expect(start({ binary: process.execPath })).rejects.toThrow(/^Envoy ended with exit code \d+: [^\n]+$/);
   });

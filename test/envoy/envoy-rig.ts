@@ -6,7 +6,7 @@ import type { Processor } from "../../src/processor/definition.ts";
 import { type ServeOptions, type Server, serve } from "../../src/server/serve.ts";
 import { type EchoUpstream, startEchoUpstream } from "./echo-upstream.ts";
 
-/** Path of the real Envoy; tests that need it skip where it is undefined, which CI does not allow. */
+/** Path of the real Envoy; tests that need it skip if it is undefined, which CI does not allow. */
 export const envoyBinary = inject("envoyBinary");
 
 /** A processor behind a real Envoy, in front of an echo. */

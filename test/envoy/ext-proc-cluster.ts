@@ -1,6 +1,6 @@
 import { envoyBootstrap, type JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 
-/** How Envoy reaches the ext_proc service, where it is not as in deploy/envoy.yaml. */
+/** How Envoy reaches the ext_proc service, if it is not as in deploy/envoy.yaml. */
 export interface ExtProcClusterOptions {
   /** Ports on 127.0.0.1, one an endpoint. */
   readonly ports: readonly number[];

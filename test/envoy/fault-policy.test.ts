@@ -95,7 +95,7 @@ describe.skipIf(envoyBinary === undefined)("a handler that takes longer than Env
     },
   });
 
-  test("is waited for where max_message_timeout allows it and is declared, and no longer than its own time-out", async () => {
+  test("is waited for where max_message_timeout allows it and is declared, and no longer than its own timeout", async () => {
     const filter = { message_timeout: "0.3s", max_message_timeout: "3s" };
     const envoy = { messageTimeoutMs: 300, maxMessageTimeoutMs: 3000 };
     const rig = await startEnvoyRig(slow, filter, "admin", { envoy });
@@ -115,7 +115,7 @@ describe.skipIf(envoyBinary === undefined)("a handler that takes longer than Env
     }
   }, 30_000);
 
-  test("is cut to what Envoy waits where nothing is declared, which is said at the start", async () => {
+  test("is cut to what Envoy waits if nothing is declared, which is said at the start", async () => {
     const rig = await startEnvoyRig(slow, { message_timeout: "0.2s" });
     try {
       expect(rig.logLines[0]).toMatchObject({

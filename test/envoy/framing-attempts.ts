@@ -21,7 +21,7 @@ import {
 /** What a handler does about how a request is framed, in request headers or request trailers. */
 export interface FramingAttempt {
   readonly what: string;
-  /** Returns what the handler returns. Types are no obstacle to whoever means it. */
+  /** Returns what the handler returns. Types are not an obstacle if it is deliberate. */
   readonly handle: (message: HttpHeaders | HttpTrailers) => unknown;
 }
 

@@ -15,7 +15,7 @@ export interface LoadOptions {
   readonly perSecond?: number;
 }
 
-/** How requests ended, by status, or by the client's error code where there was none: `{ "200": 20000 }`. */
+/** How requests ended, by status, or by the client's error code if there was none: `{ "200": 20000 }`. */
 export type Outcomes = Readonly<Record<string, number>>;
 
 /** Enough that the kernel gives some to each of Envoy's workers. */

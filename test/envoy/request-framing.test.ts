@@ -143,7 +143,7 @@ function expectFramed(outcome: ClientOutcome, seen: readonly WireRequest[], atte
   const what = `${name}: ${attempt} ${FRAMING_ATTEMPTS[Number(attempt.split(" ")[1])]?.what}, got ${outcome.status}`;
   // Made a HEAD, a GET has a response without the body that its content-length tells of.
   if (!seen[0]?.requestLine.startsWith("HEAD ")) expect(outcome.complete, what).toBe(true);
-  // 503 is Envoy's own answer to what is no request any more, such as a CONNECT with a path.
+  // 503 is Envoy's own answer to what is not a request any more, such as a CONNECT with a path.
   expect([200, 403, 500, 503], what).toContain(outcome.status);
   expect(seen.length, what).toBe(outcome.status === 200 ? 1 : 0);
   for (const { body, headers } of seen) {

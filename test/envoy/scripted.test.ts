@@ -68,7 +68,7 @@ describe.skipIf(envoyBinary === undefined)("the scripted server behind a real En
     ["an HTTP status", { httpStatus: 500 }, 500],
     ["an end with OK", { end: 0 }, 200],
     ["an end without a status", { halfClose: true }, 500],
-    ["bytes that are no message", { sendBytes: { hex: "ffffff" } }, 500],
+    ["bytes that are not a message", { sendBytes: { hex: "ffffff" } }, 500],
     ["a lost connection", { disconnect: true }, 500],
   ] as const)("%s reaches Envoy", async (_name, action, status) => {
     const [envoy, server] = await startRig({ rules: [{ on: "requestHeaders", do: [action] }] });

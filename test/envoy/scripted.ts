@@ -8,12 +8,12 @@
 //   call.kinds                                     // ["requestHeaders", "responseHeaders"]
 //   call.received[0]                               // a ProcessingRequest
 //   call.metadata["x-tenant"]                      // gRPC initial metadata
-//   call.halfClosed, call.resetCode                // what Envoy did to the stream; undefined where it did not
+//   call.halfClosed, call.resetCode                // what Envoy did to the stream; undefined if it did not
 //   await call.until(() => call.received.length === 3);
 //   server.play({ … })                             // another script for the calls that come
 //   await server.close();
 //
-// A function in place of a script chooses one by the call's metadata.
+// A function instead of a script chooses one by the call's metadata.
 import {
   createServer,
   type Http2Server,
@@ -64,7 +64,7 @@ export interface ScriptedCall {
   readonly sent: readonly ProcessingResponse[];
   readonly events: readonly (CallEvent & { readonly atMs: number })[];
   readonly halfClosed: boolean;
-  /** The code of Envoy's RST_STREAM; undefined where it sent none. */
+  /** The code of Envoy's RST_STREAM; undefined if it sent none. */
   readonly resetCode: number | undefined;
   /** Settles when the stream is gone. */
   readonly ended: Promise<void>;

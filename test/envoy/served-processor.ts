@@ -19,7 +19,7 @@ export interface ServedOptions {
 export async function startServed(processor: string, options: ServedOptions = {}): Promise<ServedProcessor> {
   const listen = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", "--admin-listen", "off"];
   const { flags = [], nodeArgs } = options;
-  // Handlers that hang do so until their processor's own time-out, whatever Envoy would wait.
+  // Handlers that hang do so until their processor's own timeout, whatever Envoy would wait.
   const env = { EXT_PROC_ENVOY_MESSAGE_TIMEOUT_MS: "60000", ...options.env };
   const binary = spawnBinary(["serve", processor, ...listen, ...flags], { env, nodeArgs });
   const { status } = await binary.otherPorts();

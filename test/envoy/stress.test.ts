@@ -12,9 +12,9 @@ import { type ServedProcessor, startServed } from "./served-processor.ts";
 const isFull = process.env.EXT_PROC_STRESS === "full";
 const STREAMS_PER_SECOND = isFull ? 5_000 : 1_000;
 const SECONDS = isFull ? 20 : 4;
-/** The dependency answers in the end: long after Envoy's time-out, and after the last call where it is short. */
+/** The dependency answers in the end: long after Envoy's timeout, and after the last call if it is short. */
 const HUNG_MS = isFull ? 25_000 : 6_000;
-/** Envoy's default, on the listener of the routes that hang: its time-outs are what resets their streams. */
+/** Envoy's default, on the listener of the routes that hang: its timeouts are what resets their streams. */
 const MESSAGE_TIMEOUT = "0.2s";
 /** On the listener of the others: a shared machine stands still for longer than 200 ms, which is not what is asked here. */
 const PATIENT_TIMEOUT = "10s";

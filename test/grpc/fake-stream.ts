@@ -41,7 +41,7 @@ export class FakeStream implements Http2Stream {
     return grpcMessages(Buffer.concat(this.#body)).map((bytes) => fromBinary(ProcessingResponseSchema, bytes));
   }
 
-  /** The fields of the end: trailers, or headers where nothing else was sent. */
+  /** The fields of the end: trailers, or headers if nothing else was sent. */
   get ending(): Record<string, string> {
     if (!this.#hasEnded) throw new Error("the response has not ended");
     return this.fields.at(-1) ?? {};

@@ -90,7 +90,7 @@ describe("a call with synchronous handlers", () => {
     expect([stream.ending, ends]).toEqual([{ "grpc-status": "0" }, [{ result: "immediate_response" }]]);
   });
 
-  test("says nothing once its stream is reset, and counts as completed where nothing was owed", () => {
+  test("says nothing once its stream is reset, and counts as completed if nothing was owed", () => {
     const { call, stream, ends, sessions, receive } = startCall(hello);
     receive(headersOf("requestHeaders"));
     stream.close();
@@ -113,7 +113,7 @@ describe("a call that fails", () => {
   });
 
   test.each<[string, Uint8Array, string, string]>([
-    ["bytes that are no protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
+    ["bytes that are not protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
     ["a field of the wrong wire type", grpcFrame(Buffer.from("1201ff", "hex")), "3", "malformed_message: the peer"],
     ["a message above the limit", grpcFrame("\0", { length: 1001 }), "8", "message_too_large: the peer sent a message"],
     [
@@ -123,7 +123,7 @@ describe("a call that fails", () => {
       "compression_undeclared: the peer marked",
     ],
     ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: the peer sent a message with"],
-  ])("%s, is ended with the status alone where nothing was answered before", (_name, bytes, status, message) => {
+  ])("%s, is ended with the status alone if nothing was answered before", (_name, bytes, status, message) => {
     const { stream, ends, receiveBytes, receive } = startCall(responseOnly, { maxMessageBytes: 1000 });
     receiveBytes(Buffer.concat([bytes, requestBytes(headersOf("requestHeaders"))]));
     receive(headersOf("requestHeaders"));
@@ -159,7 +159,7 @@ describe("a call that fails", () => {
     }
   });
 
-  test("by half a message in front of a reset is no fault", () => {
+  test("by half a message in front of a reset is not a fault", () => {
     const { call, stream, ends, receiveBytes } = startCall(hello);
     receiveBytes(requestBytes(headersOf("requestHeaders")).subarray(0, 6));
     stream.close();
@@ -184,7 +184,7 @@ describe("a call that fails", () => {
     expect(ends).toMatchObject([{ result: "fault", fault: { code: "handler_threw" }, observed: true }]);
   });
 
-  test("because the server shuts down is UNAVAILABLE where an answer is owed, and OK where none is", () => {
+  test("because the server shuts down is UNAVAILABLE where an answer is owed, and OK if none is", () => {
     const owed = startCall(hung);
     owed.receive(headersOf("requestHeaders"));
     owed.sessions.shutDown();

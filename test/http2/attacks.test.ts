@@ -273,7 +273,7 @@ function ids(burst: number, count = 100): number[] {
   return Array.from({ length: count }, (_, k) => 2 * (burst * count + k) + 3);
 }
 
-test("a header list that promises more than it has is no memory", async () => {
+test("a header list that promises more than it has is not a memory", async () => {
   const server = new TestServer();
   const client = await server.client();
   client.send(

@@ -106,7 +106,7 @@ describe("the dynamic table", () => {
   const add = (name: string, value: string) => literal(name, value, 0x40);
   const newest = Buffer.of(0x80 | 62);
 
-  test("an entry larger than the table empties it and is no error", () => {
+  test("an entry larger than the table empties it and is not an error", () => {
     const hpack = decoder();
     decode(hpack, add("a", "1"));
     expect(decode(hpack, add("b", "v".repeat(4096)))).toHaveLength(1);

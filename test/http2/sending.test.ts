@@ -55,7 +55,7 @@ describe.each(ways)("more than 64 KiB of answers in one turn arrive intact by %s
     }
   }
 
-  test("over a Duplex that is no net.Socket", async () => {
+  test("over a Duplex that is not a net.Socket", async () => {
     await expectIntact(await server().client(WIDE));
   });
 

@@ -97,7 +97,7 @@ describe("StreamIndex", () => {
     expectSame(index, map, ids);
   });
 
-  test("stands a window of live streams that moves on for ever", () => {
+  test("stands a window of live streams that moves on forever", () => {
     const index = new StreamIndex();
     for (let id = 1; id < 200_001; id += 2) {
       index.add(streamOf(id));

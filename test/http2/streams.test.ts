@@ -55,7 +55,7 @@ describe("a stream from request to response", () => {
     expect(server.seen(1).headers.path).toBe("/");
   });
 
-  test("padding and the deprecated priority fields are no part of the headers", async () => {
+  test("padding and the deprecated priority fields are not part of the headers", async () => {
     const server = echo();
     const client = await server.client();
     const payload = Buffer.concat([Buffer.of(3), uint32(0), Buffer.of(16), headers(1).subarray(9), Buffer.alloc(3)]);

@@ -82,7 +82,7 @@ export class TestServer {
     this.connections.tick();
   }
 
-  /** A client over a pipe that is no net.Socket, and the connection behind it. */
+  /** A client over a pipe that is not a net.Socket, and the connection behind it. */
   connect(options: AdoptOptions = {}): { client: RawClient; connection: Http2Connection; serverSide: Duplex } {
     const [clientSide, serverSide] = duplexPair();
     const connection = this.connections.adopt(serverSide, options);

@@ -219,7 +219,7 @@ describe("connections that have served", () => {
     },
   );
 
-  test("all time-outs of 0 never fire", async () => {
+  test("all timeouts of 0 never fire", async () => {
     const off = Object.fromEntries(
       ["preface", "settingsAck", "partialFrame", "writeStall", "idle"].map((name) => [`${name}TimeoutMs`, 0]),
     );
@@ -230,7 +230,7 @@ describe("connections that have served", () => {
   });
 });
 
-test("a stall of this process is nobody's time-out", async () => {
+test("a stall of this process is nobody's timeout", async () => {
   const server = new TestServer({ limits: { prefaceTimeoutMs: 10_000, tickIntervalMs: 1000 } });
   server.connect();
   server.stall(60_000);

@@ -147,7 +147,7 @@ const answersWithMore = fc.tuple(answers, seldom(fc.nat(20))).map(([answer, plac
   return answer;
 });
 
-/** The answer's bytes as they are written in the midst of others; undefined where they are left to protobuf-es. */
+/** The answer's bytes as they are written in the midst of others; undefined if they are left to protobuf-es. */
 function written(answer: ProcessingResponse): Uint8Array | undefined {
   const size = answerSize(answer);
   if (size === undefined) return undefined;

@@ -84,7 +84,7 @@ test("every handler makes of a body what it has to, in every mode, however the b
       fc.pre(drawn.size > 0 || drawn.framing.length || drawn.framing.trailers);
       const test = caseOf(drawn);
       const expectation = expectationOf(test);
-      // The simulator goes on where Envoy waits for ever.
+      // The simulator goes on where Envoy waits forever.
       fc.pre(expectation.kind !== "hangs");
       const { request, response, faults } = await send(drawn, test);
       const codes = faults.map(({ code }) => code);

@@ -62,7 +62,7 @@ interface Said {
   readonly message: PhaseMessage;
   readonly answers: readonly ProcessingResponse[];
   readonly extension: ProcessingResponse | undefined;
-  /** True where an immediate response had gone out before. */
+  /** True if an immediate response had gone out before. */
   readonly over: boolean;
   readonly returned: boolean;
 }
@@ -119,7 +119,7 @@ describe("whatever handlers want", () => {
     });
   });
 
-  test("a time-out's extension carries nothing else, and no answer carries one", () => {
+  test("a timeout's extension carries nothing else, and no answer carries one", () => {
     everyTransaction((said) => {
       for (const { answers, extension } of said) {
         expect(answers.some(({ overrideMessageTimeout }) => overrideMessageTimeout !== undefined)).toBe(false);

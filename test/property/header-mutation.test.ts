@@ -48,7 +48,7 @@ function applyLikeEnvoy(headers: readonly Header[], mutation: HeaderMutation | u
   }, removed);
 }
 
-/** Data planes other than Envoy read `append_action` in place of `append`. */
+/** Data planes other than Envoy read `append_action` instead of `append`. */
 function applyLikeOthers(headers: readonly Header[], mutation: HeaderMutation | undefined): readonly Header[] {
   const removed = (mutation?.removeHeaders ?? []).reduce<readonly Header[]>(without, headers);
   return (mutation?.setHeaders ?? []).reduce<readonly Header[]>((now, { header, appendAction }) => {
@@ -80,7 +80,7 @@ describe("the net mutation of header changes", () => {
     );
   });
 
-  test("has the same effect where append_action is read in place of append", () => {
+  test("has the same effect where append_action is read instead of append", () => {
     fc.assert(
       fc.property(headersArbitrary, changesArbitrary, (headers, changes) => {
         const mutation = overTheWire(toHeaderMutation(changes));

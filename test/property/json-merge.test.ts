@@ -8,7 +8,7 @@ type Container = Record<string | number, unknown>;
 
 const MARK = "what the handler put there";
 
-/** The value with something else at the end of a path, changed where it is. */
+/** The value with something else at the end of a path, changed if it is. */
 function changeInPlace(value: unknown, keys: readonly (string | number)[], change: unknown): unknown {
   const [last] = keys.slice(-1);
   if (last === undefined) return change;
@@ -32,7 +32,7 @@ const changedArbitrary = sourceArbitrary.chain((node) =>
 );
 
 /** Objects with a member named toJSON are called by no one: it is not a function. */
-describe("writing a JSON value in place of its source", () => {
+describe("writing a JSON value instead of its source", () => {
   test.each([
     ["in place", changeInPlace],
     ["in a copy", changeInCopy],

@@ -163,7 +163,7 @@ describe("a session of any handlers, synchronous or not", () => {
   });
 });
 
-/** True where a direction is begun and not ended after so many messages, in a mode in which Envoy keeps no copy. */
+/** True if a direction is begun and not ended after so many messages, in a mode in which Envoy keeps no copy. */
 function isInsideBody({ modes, messages, observabilityMode }: ScriptedTransaction, count: number): boolean {
   if (observabilityMode) return false;
   return (["request", "response"] as const).some((direction) => {

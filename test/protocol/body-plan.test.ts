@@ -16,7 +16,7 @@ const WHOLE: BodyNeeds = { ...CHUNKS, whole: true, piecewise: false, unfitForGrp
 const GRPC: BodyNeeds = { ...CHUNKS, piecewise: false };
 const NEEDS = { GRPC, LOOKS, CHUNKS, TAILED, STREAM, WHOLE };
 
-/** What is planned, in a few words: the mode, `<-` where it is asked for, held headers, how the end is known, or a code. */
+/** What is planned, in a few words: the mode, `<-` if it is asked for, held headers, how the end is known, or a code. */
 function planned(needs: BodyNeeds, situation: Partial<BodySituation> & { readonly allowed?: boolean }): string {
   const { allowed = false, ...given } = situation;
   const plan = planBody({
@@ -149,7 +149,7 @@ describe("a body is handled", () => {
     expect(planned(STREAM, { mode: "BUFFERED", chosen: "BUFFERED", override })).toBe("BUFFERED message headers known");
   });
 
-  test("not at all where it is required and cannot be had", () => {
+  test("not at all if it is required and cannot be had", () => {
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE" })).toBe("body_required_unseen");
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE", allowed: true })).toBe("STREAMED eos <- STREAMED");
   });
@@ -167,7 +167,7 @@ describe("a body is handled", () => {
     expect(planned(WHOLE, { mode: DUPLEX, watched: true })).toBe(`${DUPLEX} eos headers known`);
   });
 
-  test("by the mode that Envoy takes, where it does not take the best", () => {
+  test("by the mode that Envoy takes, if it does not take the best", () => {
     const onlyDuplex = (mode: string) => (mode === DUPLEX ? { requestBody: DUPLEX } : "not in the list") as never;
     expect(planned(CHUNKS, { mode: "NONE", bodyBytes: 10, override: onlyDuplex })).toBe(
       `${DUPLEX} eos <- ${DUPLEX} known`,

@@ -90,7 +90,7 @@ describe("an override", () => {
   });
 
   test.each<[string, Envelope & { readonly endOfStream?: boolean }, ModeOverride]>([
-    ["where there is no body", { endOfStream: true, ...bodyModes("NONE") }, { requestBody: "STREAMED" }],
+    ["if there is no body", { endOfStream: true, ...bodyModes("NONE") }, { requestBody: "STREAMED" }],
     [
       "where Envoy was configured to stream, and does",
       bodyModes("BUFFERED_PARTIAL", "NONE"),
@@ -153,7 +153,7 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
   });
 });
 
-describe("extending a time-out", () => {
+describe("extending a timeout", () => {
   const granted = { maxMessageTimeoutMs: 1_000 };
 
   test("is a message of its own, which carries nothing else", () => {

@@ -36,7 +36,7 @@ describe("headOf a response", () => {
     expect(statusOf("999")).toBe(999);
   });
 
-  test.each(["", "20", "2000", "abc", " 200", "2e2", "-20", "0x1"])("has no status where it is %j", (value) => {
+  test.each(["", "20", "2000", "abc", " 200", "2e2", "-20", "0x1"])("has no status if it is %j", (value) => {
     expect(statusOf(value)).toBeUndefined();
   });
 

@@ -43,7 +43,7 @@ describe("headerValueOption", () => {
 });
 
 describe("toHeaderMutation", () => {
-  test("is undefined where there is nothing to change", () => {
+  test("is undefined if there is nothing to change", () => {
     expect(toHeaderMutation([])).toBeUndefined();
   });
 

@@ -102,7 +102,7 @@ describe("pseudo-headers", () => {
     expect(refuseHeaderChange(set(":path", value), "requestHeaders")).toContain('":path" must begin with "/"');
   });
 
-  test.each(["", "GET /admin", "GET\t", "GÉT", "a:b"])(":method cannot be %j, which is no token", (value) => {
+  test.each(["", "GET /admin", "GET\t", "GÉT", "a:b"])(":method cannot be %j, which is not a token", (value) => {
     expect(refuseHeaderChange(set(":method", value), "requestHeaders")).toContain('":method" must be a token');
   });
 

@@ -50,7 +50,7 @@ describe("names", () => {
     expect(joinedText(list, "x-user-id-2")).toBeUndefined();
   });
 
-  test("names of object members are no headers", () => {
+  test("names of object members are not headers", () => {
     for (const name of ["__proto__", "constructor", "toString"]) {
       expect(joinedText([], name)).toBeUndefined();
       expect(headerBytes([], name)).toBeUndefined();
@@ -115,7 +115,7 @@ describe("several values", () => {
 });
 
 describe("oneHeader", () => {
-  test("gives the only value, and undefined where there is none", () => {
+  test("gives the only value, and undefined if there is none", () => {
     expect(oneHeader(entries([["authorization", "Bearer x"]]), "Authorization")).toBe("Bearer x");
     expect(oneHeader([], "authorization")).toBeUndefined();
   });

@@ -78,7 +78,7 @@ describe("toImmediateResponse", () => {
     expect(written({ status: 200, grpcStatus: 0 }).grpcStatus).toMatchObject({ status: 0 });
   });
 
-  test("refuses details with a control character, or that are no text", () => {
+  test("refuses details with a control character, or that are not text", () => {
     expect(refusal({ status: 200, details: "a\nb" })).toBe("details has a control character");
     expect(refusal({ status: 200, details: 5 })).toContain("details");
     expect(refusal({ status: 200, details: null })).toContain("details");

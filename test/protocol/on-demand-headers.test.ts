@@ -21,13 +21,13 @@ const PAIRS = [
 
 function received(pairs: readonly (readonly [string, string])[] = PAIRS): HttpHeaders {
   const { request } = readRequest(toBinary(ProcessingRequestSchema, headersOf("requestHeaders", pairs)));
-  if (request.case !== "requestHeaders") throw new Error("is no requestHeaders");
+  if (request.case !== "requestHeaders") throw new Error("is not requestHeaders");
   return request.value;
 }
 
 function receivedTrailers(): HttpTrailers {
   const { request } = readRequest(toBinary(ProcessingRequestSchema, trailersOf("requestTrailers", PAIRS)));
-  if (request.case !== "requestTrailers") throw new Error("is no requestTrailers");
+  if (request.case !== "requestTrailers") throw new Error("is not requestTrailers");
   return request.value;
 }
 
@@ -76,7 +76,7 @@ describe("headers on demand", () => {
     expect([header(message, "x-user"), isOnDemand(message)]).toEqual([undefined, false]);
   });
 
-  test("that were replaced, taken away or defined anew are what header() reads", () => {
+  test("that were replaced, taken away or defined again are what header() reads", () => {
     const [replaced, deleted, cleared, defined] = [received(), received(), received(), received()];
     replaced.headers = mapOf(httpHeaders([["x-user", "al"]]));
     expect(header(replaced, "x-user")).toBe("al");

@@ -51,7 +51,7 @@ describe("readRequest", () => {
   test("leaves bytes alone beside such text", () => {
     const rawValue = Uint8Array.of(0xff, 0xfe);
     const message = messageWith(PLACE);
-    if (message.request.case !== "requestHeaders") throw new Error("is no requestHeaders");
+    if (message.request.case !== "requestHeaders") throw new Error("is not requestHeaders");
     const [entry] = message.request.value.headers?.headers ?? [];
     if (entry) entry.rawValue = rawValue;
     const { request } = readRequest(written(message));
@@ -68,7 +68,7 @@ describe("readRequest", () => {
   });
 
   test("throws where messages are nested too deep, however much text they hold", () => {
-    // ListValue.values (1) of Value.list_value (6), for ever.
+    // ListValue.values (1) of Value.list_value (6), forever.
     let content: number[] = [0x1a, 0x01, 0xff];
     const lengthOf = (length: number) => (length < 128 ? [length] : [(length & 127) | 128, length >> 7]);
     for (let depth = 0; depth < 500; depth++) {

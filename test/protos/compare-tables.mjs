@@ -4,7 +4,7 @@
  */
 
 /**
- * Compares what we define with upstream. Upstream types that we do not define are no difference; within a type that we
+ * Compares what we define with upstream. Upstream types that we do not define are not a difference; within a type that we
  * do define, everything has to match.
  *
  * One line per difference, led by the full name of the thing that is wrong, such as

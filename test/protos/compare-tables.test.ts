@@ -72,7 +72,7 @@ function alteredStatus(change: (values: FileDescriptorProto["enumType"][number][
   );
 }
 
-test("descriptors that were rebuilt unchanged are no difference", () => {
+test("descriptors that were rebuilt unchanged are not a difference", () => {
   expect(alteredBody(() => {})).toEqual([]);
   expect(alteredStatus(() => {})).toEqual([]);
 });
@@ -236,7 +236,7 @@ describe("types and services", () => {
     ]);
   });
 
-  test("types that upstream has and we do not define are no difference", () => {
+  test("types that upstream has and we do not define are not a difference", () => {
     const newer = structuredClone(upstream);
     found(newer["envoy/type/v3/http_status.proto"], "file").messages["envoy.type.v3.Reason"] = { fields: {} };
     const ours = describeFiles([statusFile]);

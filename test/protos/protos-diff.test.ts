@@ -76,7 +76,7 @@ describe.skipIf(process.platform === "win32")("protos:diff", () => {
     }
   });
 
-  test("refuses what is no version with its usage", () => {
+  test("refuses what is not a version with its usage", () => {
     for (const args of [["-x"], ["v1.40.0", "v1.41.0"], ["../v1"]]) {
       const { status, stderr } = run(script, args);
       expect(stderr).toMatch(/^usage: npm run protos:diff /);

@@ -24,7 +24,7 @@ const wellKnownSamples: Record<string, JsonValue> = {
 /** Which of a field's two names is written. */
 export type NameOf = (field: DescField) => string;
 
-/** JSON with every field of a message set, and the chosen member of each oneof (the last, where it has fewer). */
+/** JSON with every field of a message set, and the chosen member of each oneof (the last, if it has fewer). */
 export function sampleMessage(desc: DescMessage, nameOf: NameOf, member: number): JsonValue {
   const wellKnown = wellKnownSamples[desc.typeName];
   if (wellKnown !== undefined) return wellKnown;

@@ -16,7 +16,7 @@ export function scriptBytes(written: ScriptBytes): Uint8Array {
   return new TextEncoder().encode(written.repeat.repeat(written.times));
 }
 
-/** The shortest form that means `bytes`: text where it is plain ASCII, a repetition where it is long, else hex. */
+/** The shortest form that means `bytes`: text if it is plain ASCII, a repetition if it is long, else hex. */
 export function writeScriptBytes(bytes: Uint8Array): ScriptBytes {
   const first = bytes[0];
   const uniform = first !== undefined && bytes.length > 32 && bytes.every((byte) => byte === first);

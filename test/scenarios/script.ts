@@ -19,7 +19,7 @@ import { neutralAnswers } from "./neutral-answers.ts";
 import { expandAnswer, scriptRegistry } from "./script-answer.ts";
 import { type ScriptBytes, scriptBytes } from "./script-bytes.ts";
 
-/** The member of a ProcessingRequest's oneof; `unset` where there is none. */
+/** The member of a ProcessingRequest's oneof; `unset` if there is none. */
 export type MessageKind =
   | "requestHeaders"
   | "requestBody"
@@ -68,7 +68,7 @@ export type Action =
   | { readonly sendHeaders: true }
   /** What comes after, also later messages of this call, happens so much later. */
   | { readonly waitMs: number }
-  /** Ends the call with a gRPC status (trailers only, where nothing was sent before). */
+  /** Ends the call with a gRPC status (trailers only, if nothing was sent before). */
   | { readonly end: number; readonly message?: string | undefined }
   /** END_STREAM without trailers, hence without a gRPC status. */
   | { readonly halfClose: true }
@@ -87,7 +87,7 @@ export type ScriptEvent =
 
 /** What the server has to do, resolved: an {@link Action} without anything left to look up. */
 export type Step =
-  /** `response` is missing where the bytes are no ProcessingResponse written as JSON. */
+  /** `response` is missing where the bytes are not a ProcessingResponse written as JSON. */
   | { readonly kind: "send"; readonly bytes: Uint8Array; readonly response?: ProcessingResponse }
   | { readonly kind: "sendRaw"; readonly bytes: Uint8Array }
   | { readonly kind: "sendHeaders" }
@@ -135,7 +135,7 @@ export function messageKind(message: ProcessingRequest): MessageKind {
   return message.request.case ?? "unset";
 }
 
-/** A ProcessingResponse as {@link Action}'s `send` writes it. Throws where it is none. */
+/** A ProcessingResponse as {@link Action}'s `send` writes it. Throws if it is none. */
 export function scriptAnswer(written: JsonValue): ProcessingResponse {
   return fromJson(ProcessingResponseSchema, expandAnswer(written), { registry: scriptRegistry });
 }
@@ -180,7 +180,7 @@ function resolve(action: Action, message: ProcessingRequest | undefined, state: 
   if ("httpStatus" in action) return [{ kind: "httpStatus", status: action.httpStatus }];
   if ("reset" in action) return [{ kind: "reset", code: action.reset }];
   if ("disconnect" in action) return [{ kind: "disconnect" }];
-  throw new TypeError(`${JSON.stringify(action)} is no action of a script`);
+  throw new TypeError(`${JSON.stringify(action)} is not an action of a script`);
 }
 
 function sendStep(response: ProcessingResponse): Step {

@@ -83,7 +83,7 @@ describe("what Envoy sends of a body", () => {
     expect(outcome.upstream).toBeUndefined();
   });
 
-  test("above the limit is waited for for ever after an override from NONE to BUFFERED", () => {
+  test("above the limit is waited for forever after an override from NONE to BUFFERED", () => {
     const override = modeOverride({ requestBodyMode: 2 });
     const outcome = simulate(
       { requestHeaders: [override] },

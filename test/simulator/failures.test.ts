@@ -128,7 +128,7 @@ describe("a server that does not answer", () => {
     });
   });
 
-  test("stalls where nothing is there to end it", () => {
+  test("stalls if nothing is there to end it", () => {
     const processingMode = { requestBodyMode: "FULL_DUPLEX_STREAMED" as const, requestTrailerMode: "SEND" as const };
     const settings = { processingMode, streamIdleTimeoutMs: 0, routeTimeoutMs: 0 };
     expect(simulate({ requestHeaders: silent, requestBody: silent }, settings, post).client.end).toBe("stalled");

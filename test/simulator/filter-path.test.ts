@@ -49,7 +49,7 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "abc!"]);
   });
 
-  test("ends with headers where nothing came after them", () => {
+  test("ends with headers if nothing came after them", () => {
     const { path, passed } = pathWith({ headers: "stop" });
     path.receiveHeaders(headers(), true);
     path.resume();
@@ -72,7 +72,7 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "x!"]);
   });
 
-  test("ends with trailers where there are any, whatever an injection says", () => {
+  test("ends with trailers if there are any, whatever an injection says", () => {
     const { path, passed } = pathWith({ data: "stop_no_buffer", trailers: "stop" });
     path.receiveHeaders(headers(), false);
     path.receiveTrailers(new HeaderMap("trailers"));

@@ -41,7 +41,7 @@ describe("HeaderMap", () => {
     expect(new HeaderMap("response", [["host", "a"]]).has(":authority")).toBe(false);
   });
 
-  test("puts a header that is set at the end, in place of all of its lines", () => {
+  test("puts a header that is set at the end, instead of all of its lines", () => {
     const map = new HeaderMap("response", [
       ["x-a", "1"],
       ["x-b", "1"],

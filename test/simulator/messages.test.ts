@@ -73,7 +73,7 @@ describe("what Envoy tells the server", () => {
 describe("a mode override", () => {
   const post = { request: { chunks: ["a", "b"], chunkIntervalMs: 5 } };
 
-  test("is honoured where it is allowed", () => {
+  test("is honoured if it is allowed", () => {
     const outcome = simulate(
       { requestHeaders: [modeOverride({ requestBodyMode: 2 })] },
       { allowModeOverride: true },

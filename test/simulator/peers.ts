@@ -80,7 +80,7 @@ export function text(value: Uint8Array | undefined): string {
   return new TextDecoder().decode(value);
 }
 
-/** The value of a header that a side got; undefined where it got none. */
+/** The value of a header that a side got; undefined if it got none. */
 export function headerOf(side: { headers: Outcome["client"]["headers"] } | undefined, name: string) {
   const found = side?.headers.find(([candidate]) => candidate === name);
   return found && text(found[1]);

@@ -67,7 +67,7 @@ describe("an immediate response", () => {
     expect(warningCodes(outcome)).toContain("immediate_headers_cut");
   });
 
-  test("is a failure where it is disabled", () => {
+  test("is a failure if it is disabled", () => {
     const outcome = simulate({ requestHeaders: [immediate({})] }, { disableImmediateResponse: true });
     expect(outcome).toMatchObject({ client: { status: 500 }, counters: { spurious_msgs_received: 1 } });
   });

@@ -7,7 +7,7 @@ import { namePredicate, wholeNamePattern } from "../../src/simulator/name-patter
 import { completeMode, directionMode, isAllowedOverride, overriddenMode } from "../../src/simulator/processing-mode.ts";
 
 describe("forwardPredicate", () => {
-  test("lets everything through where there are no rules", () => {
+  test("lets everything through if there are no rules", () => {
     expect(forwardPredicate()(":path")).toBe(true);
   });
 
@@ -90,7 +90,7 @@ describe("overriddenMode", () => {
 describe("isAllowedOverride", () => {
   const mode = completeMode({ requestBodyMode: "BUFFERED" });
 
-  test("allows any where there is no list", () => {
+  test("allows any if there is no list", () => {
     expect(isAllowedOverride(mode, [])).toBe(true);
   });
 

@@ -178,7 +178,7 @@ describe("a warning", () => {
     expect(outcome.warnings).toMatchObject([{ code: "body_lost", phase: "responseBody" }]);
   });
 
-  test("is not given where nothing is dropped", () => {
+  test("is not given if nothing is dropped", () => {
     const typed = { requestHeaders: [{ ...neutral, typedDynamicMetadata: { shop: { typeUrl: "t/a" } } }] };
     const metadataOptions = { receivingNamespaces: { typed: ["shop"] } };
     expect(warningCodes(simulate(typed, { metadataOptions }))).toEqual([]);

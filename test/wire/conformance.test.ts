@@ -26,7 +26,7 @@ describe("every way into the server gives the same", () => {
     expect(reference.answers.map((answer) => Object.keys(answer)[0])).toEqual(answers);
     expect(streamed).toEqual(Object.fromEntries(STREAMING_WAYS.map(({ name }) => [name, reference])));
 
-    // One call has one outcome: where it is a fault, the answers before it are not told.
+    // One call has one outcome: if it is a fault, the answers before it are not told.
     const once =
       debugCode === 0 ? reference : { code: debugCode, answers: [], fault: expect.stringMatching(/^[a-z_]+$/) };
     const unary = await hear(UNARY_WAYS);

@@ -3,7 +3,7 @@ import { execFile, spawnSync } from "node:child_process";
 const missing = spawnSync("curl", ["--version"]).status !== 0;
 if (missing && process.env.CI === "true") throw new Error("these tests need curl");
 
-/** False where this machine has no curl; tests that need it skip then, which CI does not allow. */
+/** False if this machine has no curl; tests that need it skip then, which CI does not allow. */
 export const hasCurl = !missing;
 if (missing) process.stderr.write("Tests with curl are skipped: there is no curl on PATH\n");
 

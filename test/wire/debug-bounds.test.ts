@@ -29,7 +29,7 @@ function half1(path: string, type = JSON_TYPE, sent = "{"): string {
   ].join("\r\n");
 }
 
-/** The same over HTTP/2, where it is not ended. */
+/** The same over HTTP/2, if it is not ended. */
 function half2(session: ClientHttp2Session, path: string, type = JSON_TYPE, sent: string | Buffer = "{") {
   const stream = session.request({ ":method": "POST", ":path": path, "content-type": type });
   stream.on("error", () => undefined);

@@ -96,7 +96,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     ["another shape", '{"requests":7}'],
     ["a null message", '{"requests":[null]}'],
     ["two members of the oneof", '{"requests":[{"requestHeaders":{},"responseHeaders":{}}]}'],
-    ["bytes that are no base64", '{"requests":[{"requestBody":{"body":"%%"}}]}'],
+    ["bytes that are not base64", '{"requests":[{"requestBody":{"body":"%%"}}]}'],
   ])("answers HTTP 400 and invalid_argument to %s", async (_name, body) => {
     const { port } = await serverForTest(hello, { debug: "on" });
     expect(await post(port, body, flag)).toMatchObject({ status: 400, json: { code: "invalid_argument" } });

@@ -36,7 +36,7 @@ export interface ExchangeCase {
   readonly answers: readonly string[];
   /** gRPC status; default OK. */
   readonly code?: number;
-  /** The same from the debug service, whose caller is no Envoy; default `code`. */
+  /** The same from the debug service, whose caller is not an Envoy; default `code`. */
   readonly debugCode?: number;
   /** What the operator decides. Default: nothing. */
   readonly options?: Pick<ServeOptions, "onFault" | "shadow" | "envoy">;

@@ -17,14 +17,14 @@ const MISTAKES: readonly (readonly [name: string, code: string, handler: (tx: Tr
     },
   ],
   [
-    "throws what is no Error",
+    "throws what is not an Error",
     "handler_threw",
     (tx) => {
       throw tx.request.get("x-secret");
     },
   ],
   [
-    "throws an Error whose stack is no text",
+    "throws an Error whose stack is not text",
     "handler_threw",
     (tx) => {
       throw Object.assign(new Error("x"), { stack: [tx.request.get("x-secret")] });
@@ -32,9 +32,9 @@ const MISTAKES: readonly (readonly [name: string, code: string, handler: (tx: Tr
   ],
   ["rejects", "handler_threw", async (tx) => Promise.reject(new Error(`cannot use ${tx.request.get("x-secret")}`))],
   ["rejects with nothing", "handler_threw", () => Promise.reject()],
-  ["returns an object that is no effect", "invalid_effect", (tx) => ({ value: tx.request.get("x-secret") })],
+  ["returns an object that is not an effect", "invalid_effect", (tx) => ({ value: tx.request.get("x-secret") })],
   ["returns text", "invalid_effect", (tx) => tx.request.get("x-secret")],
-  ["resolves with what is no effect", "invalid_effect", async (tx) => ({ kind: tx.request.get("x-secret") })],
+  ["resolves with what is not an effect", "invalid_effect", async (tx) => ({ kind: tx.request.get("x-secret") })],
   ["returns null", "invalid_effect", () => null],
   ["sets a value with a line break", "invalid_effect", (tx) => setHeader("x-a", `${tx.request.get("x-secret")}\r\n`)],
   ["sets a framing header", "invalid_effect", (tx) => setHeader("content-length", tx.request.get("x-secret") ?? "")],

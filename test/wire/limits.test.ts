@@ -39,7 +39,7 @@ function ask1(port: number, method: string, path: string): Promise<Answer> {
   });
 }
 
-describe("a path that is no method", () => {
+describe("a path that is not a method", () => {
   const PATHS = ["/", "/nothing", "/envoy.service.ext_proc.v3.ExternalProcessor", "/__proto__", "//x%%%", "*"];
 
   test.each(PATHS)("is 404 over HTTP/1.1, with a text that says what this server is: %s", async (path) => {
@@ -71,7 +71,7 @@ describe("a path that is no method", () => {
     });
   });
 
-  test("is 405 where the path is a method but GET is no way to call it", async () => {
+  test("is 405 where the path is a method but GET is not a way to call it", async () => {
     const { port } = await serverForTest(hello);
     const path = "/grpc.health.v1.Health/Check";
     expect((await ask1(port, "GET", path)).status).toBe(405);
@@ -129,7 +129,7 @@ describe("a message over the limit", () => {
     const session = http2Session(port);
     const other = openRawCall(session);
     const call = openRawCall(session);
-    // The length is announced and the first byte says that it is no body; the other bytes never come.
+    // The length is announced and the first byte says that it is not a body; the other bytes never come.
     call.stream.write(Buffer.from("007fffffff12", "hex"));
     expect(await call.status).toBe("8");
     other.send(requestHeaders());
@@ -150,7 +150,7 @@ describe("a message over the limit", () => {
 
 describe("a message that is none", () => {
   test.each([
-    ["bytes that are no protobuf", frame(Buffer.from([255, 255, 255])), "3"],
+    ["bytes that are not protobuf", frame(Buffer.from([255, 255, 255])), "3"],
     ["an unknown flag", Buffer.from("0200000000", "hex"), "3"],
     ["an end in the middle of a message", Buffer.from("00000000ff01", "hex"), "3"],
   ])("is told from nothing: %s", async (_name, bytes, status) => {

@@ -22,9 +22,9 @@ export interface RawCall {
   reset(code: ResetCode): void;
   /** The next answer; undefined when there are no more. */
   next(): Promise<ProcessingResponse | undefined>;
-  /** `:status` of the answer; undefined where the stream closed without any. */
+  /** `:status` of the answer; undefined if the stream closed without any. */
   readonly httpStatus: Promise<number | undefined>;
-  /** The `grpc-status` that ends the answers; undefined where the stream closed without one. */
+  /** The `grpc-status` that ends the answers; undefined if the stream closed without one. */
   readonly status: Promise<string | undefined>;
   /** `grpc-message`, once {@link RawCall.status} has resolved. */
   message(): string;

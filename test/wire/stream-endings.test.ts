@@ -185,7 +185,7 @@ describe("a peer that goes away while it is written to", () => {
   });
 });
 
-test.each(GONE)("a request for a path that is no method may end early: %s", async (_name, end) => {
+test.each(GONE)("a request for a path that is not a method may end early: %s", async (_name, end) => {
   const started = await serverForTest(hello);
   const session = http2Session(started.port);
   const call = openRawCall(session, { ":path": "/nothing" });
@@ -198,7 +198,7 @@ test.each(GONE)("a request for a path that is no method may end early: %s", asyn
 });
 
 describe("half a message", () => {
-  test.each(GONE.slice(3))("in front of %s is no fault", async (_name, end) => {
+  test.each(GONE.slice(3))("in front of %s is not a fault", async (_name, end) => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     const calls = Array.from({ length: 100 }, () => openRawCall(session));
@@ -213,7 +213,7 @@ describe("half a message", () => {
     expect(await ended(started, 100)).toEqual({ completed: 100 });
   });
 
-  test("in front of a reset is no fault", async () => {
+  test("in front of a reset is not a fault", async () => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     for (let index = 0; index < 100; index++) {

@@ -36,7 +36,7 @@ export async function startBodyRig(cases: readonly BodyCase[], idleSeconds = 4):
       server: async () => ({ port: server.port, close: () => server.server.close() }),
       upstreamPort: upstream.port,
       filter: filterOf(SETTINGS[setting]),
-      // A client that works out digests for a second is no reason to cut it off.
+      // A client that works out digests for a second is not a reason to cut it off.
       manager: { stream_idle_timeout: `${idleSeconds}s`, delayed_close_timeout: "60s" },
       bufferLimitBytes,
     });

@@ -12,7 +12,7 @@ export interface Received extends Arrived {
   readonly status: number | undefined;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly trailers: NodeJS.Dict<string | string[]>;
-  /** False where it ended inside the response. */
+  /** False if it ended inside the response. */
   readonly complete: boolean;
 }
 

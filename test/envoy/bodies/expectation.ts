@@ -9,11 +9,11 @@ export type Expectation =
   | { readonly kind: "passes"; readonly body: Buffer; readonly handled: boolean }
   /** Nobody gets a whole message with status 200. */
   | { readonly kind: "fails"; readonly fault: string }
-  /** Envoy waits for what does not come, until its idle time-out. */
+  /** Envoy waits for what does not come, until its idle timeout. */
   | { readonly kind: "hangs" };
 
 /**
- * What design and protocol have for a case, said anew here rather than taken from the code under test.
+ * What design and protocol have for a case, said again here rather than taken from the code under test.
  *
  * @param emptyFrameHangs Before 1.40, an override to full duplex loses a body that is nothing but its end.
  */
@@ -38,7 +38,7 @@ export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectat
   const looksCut = mode === "BUFFERED_PARTIAL" && trailers && !length;
   const needsEnd = reader.needsAll === true || (reader.tail?.(body).length ?? 0) > 0;
   if (looksCut && needsEnd) return { kind: "fails", fault: "body_too_large" };
-  // What is no whole message may be the beginning of one.
+  // What is not a whole message may be the beginning of one.
   if (looksCut && reader.material === "grpc" && test.size === 1) return { kind: "passes", body, handled: false };
   const isHidden = trailers && !length && !tellsTrailers(test, mode, setting);
   const refusal = refusalOf(test, reader);
@@ -80,7 +80,7 @@ function modeOf(
   return "STREAMED";
 }
 
-/** Whether the server sees trailers, and with them the end; an override to STREAMED asks for them where it has to. */
+/** Whether the server sees trailers, and with them the end; an override to STREAMED asks for them if it has to. */
 function tellsTrailers(
   { framing }: BodyCase,
   mode: Setting["mode"],

@@ -84,7 +84,7 @@ function framedMessages(size: number, direction: Direction): Buffer {
   return body;
 }
 
-/** What is left is filled by one message of the right length, with empty ones in front where there is none. */
+/** What is left is filled by one message of the right length, with empty ones in front if there is none. */
 const CARRIED_AT_MOST = 2_000;
 const OVERHEAD_AT_MOST = 40;
 

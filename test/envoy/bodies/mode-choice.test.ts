@@ -129,7 +129,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy whose allow_mode
       const before = scene.upstream.length;
       const startMs = performance.now();
       const { status } = await scene.send({ method: "POST", body: BODY, ...(trailers && { trailers }) });
-      // Envoy's own time-out for a stream that idles is 5 s here.
+      // Envoy's own timeout for a stream that idles is 5 s here.
       expect(performance.now() - startMs).toBeLessThan(4_000);
       const arrived = scene.upstream.slice(before).filter(({ body }) => body.length === BODY.length);
       expect(status === 200 ? seen.get(name) : BODY.length).toBe(BODY.length);

@@ -24,7 +24,7 @@ export interface Reader {
   readonly tail?: (body: Buffer) => Buffer;
   /** Fault where the body is one byte. */
   readonly refusesOneByte?: string;
-  /** A body without its end is no use. */
+  /** A body without its end is not a use. */
   readonly needsAll?: boolean;
   readonly inspects?: boolean;
 }

@@ -16,7 +16,7 @@ export interface BodyUpstream {
   readonly port: number;
   /** Whole requests by `x-case`, each as often as it came. */
   readonly saw: ReadonlyMap<string, readonly UpstreamSaw[]>;
-  /** What was no HTTP. */
+  /** What was not HTTP. */
   readonly problems: readonly string[];
   close(): Promise<void>;
 }

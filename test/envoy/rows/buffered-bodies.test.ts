@@ -223,7 +223,7 @@ envoyRows("bodies that are held", (row) => {
   );
 
   row(
-    "row 59: an empty body in place of a buffered one is empty",
+    "row 59: an empty body instead of a buffered one is empty",
     {
       scenes: {
         empty: {

@@ -3,7 +3,7 @@ import { envoyBinary } from "../envoy-rig.ts";
 
 /**
  * The release behind these tests, such as `1.40.0`, known before Envoy runs because its configuration depends on it;
- * empty where there is no Envoy.
+ * empty if there is no Envoy.
  */
 export const envoyVersion = envoyBinary === undefined ? "" : readVersion(envoyBinary);
 

@@ -37,7 +37,7 @@ async function expectUnprocessed(open: Scene): Promise<void> {
 
 envoyRows("a server that fails", (row) => {
   row(
-    "row 1: a server that ends with OK in place of an answer lets the request pass unprocessed",
+    "row 1: a server that ends with OK instead of an answer lets the request pass unprocessed",
     { scenes: { only: { server: scripted(on("requestHeaders", { end: 0 })), counters: serverHalfClosed(1) } } },
     async ({ only }) => {
       expect(await only.send()).toMatchObject(UNTOUCHED);
@@ -156,7 +156,7 @@ envoyRows("a server that fails", (row) => {
 
   const failAt = (action: Action) => scripted(on("responseHeaders", action));
   row(
-    "row 8: a server that ends with OK in place of the response headers' answer leaves the response as it is",
+    "row 8: a server that ends with OK instead of the response headers' answer leaves the response as it is",
     { scenes: { only: { server: failAt({ end: 0 }), counters: serverHalfClosed(1) } } },
     async ({ only }) => {
       expect(await only.send()).toMatchObject({ ...UNTOUCHED, headers: { "x-upstream": "yes" } });
@@ -165,7 +165,7 @@ envoyRows("a server that fails", (row) => {
   );
 
   row(
-    "row 9: a server that fails at the response headers costs the client a 500 in place of the response",
+    "row 9: a server that fails at the response headers costs the client a 500 instead of the response",
     { scenes: { only: { server: failAt({ end: 13 }), counters: noticed } } },
     async ({ only }) => {
       const outcome = await only.send();
@@ -176,7 +176,7 @@ envoyRows("a server that fails", (row) => {
     },
   );
 
-  // Longer than the message time-out: what comes then finds nobody.
+  // Longer than the message timeout: what comes then finds nobody.
   const late: Action[] = [{ waitMs: 700 }, "neutral"];
   const TIMEOUT = { message_timeout: "0.3s" };
   const timedOut = { message_timeouts: 1 };
@@ -215,7 +215,7 @@ envoyRows("a server that fails", (row) => {
   );
 
   row(
-    "row 17: a server that is late at the response headers costs the client a 504 in place of the response",
+    "row 17: a server that is late at the response headers costs the client a 504 instead of the response",
     {
       scenes: { only: { server: scripted(on("responseHeaders", ...late)), filter: TIMEOUT, counters: timedOut } },
     },
@@ -245,7 +245,7 @@ envoyRows("a server that fails", (row) => {
 
   const UNAVAILABLE_ON_ERROR = { status_on_error: { code: "ServiceUnavailable" } };
   row(
-    "row 19: status_on_error is what an error gives the client, and a time-out is 504 all the same",
+    "row 19: status_on_error is what an error gives the client, and a timeout is 504 all the same",
     {
       scenes: {
         failed: {

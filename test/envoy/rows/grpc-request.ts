@@ -3,7 +3,7 @@ import { connect, type IncomingHttpHeaders } from "node:http2";
 /** What a gRPC client got: its first headers, and all that came behind them. */
 export interface GrpcOutcome {
   readonly headers: IncomingHttpHeaders;
-  /** True where the first headers were the last, too: gRPC's "trailers-only". */
+  /** True if the first headers were the last, too: gRPC's "trailers-only". */
   readonly trailersOnly: boolean;
 }
 

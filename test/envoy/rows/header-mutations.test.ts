@@ -66,7 +66,7 @@ envoyRows("header mutations", (row) => {
 
   const ACTIONS = ["APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS", "OVERWRITE_IF_EXISTS_OR_ADD"];
   row(
-    "row 29: append_action is not read: without `append` every one of them overwrites, and adds where there is nothing",
+    "row 29: append_action is not read: without `append` every one of them overwrites, and adds if there is nothing",
     {
       scenes: {
         only: {
@@ -241,7 +241,7 @@ envoyRows("header mutations", (row) => {
     counters: { rejected_header_mutations: 1 },
   });
   row(
-    "row 43: a :status that is no number, or below 200, is ignored and counted",
+    "row 43: a :status that is not a number, or below 200, is ignored and counted",
     { scenes: { text: badStatus("abc"), low: badStatus("100") } },
     async ({ text, low }) => {
       for (const scene of [text, low]) {

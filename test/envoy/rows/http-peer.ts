@@ -11,7 +11,7 @@ export interface HttpCall {
 /** What a service answers; `never`: nothing. */
 export type HttpReply = { readonly status: number; readonly body: string } | "never";
 
-/** An HTTP service in place of ours, which keeps what it is asked. */
+/** An HTTP service instead of ours, which keeps what it is asked. */
 export interface HttpPeer extends SceneServer {
   readonly asked: readonly HttpCall[];
 }

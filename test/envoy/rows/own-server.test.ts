@@ -165,7 +165,7 @@ envoyRows("our server and library", (row) => {
   let responseBytes: (readonly number[])[] = [];
 
   row(
-    "row 27: bytes that are no UTF-8 reach the server as they are, and 0x80 to 0xFF arrive on both sides",
+    "row 27: bytes that are not UTF-8 reach the server as they are, and 0x80 to 0xFF arrive on both sides",
     {
       scenes: {
         only: {

@@ -34,7 +34,7 @@ type ServerOf<I extends SceneInit> = I extends { readonly server: () => Promise<
 
 /** Rows that run side by side behind one Envoy; most of their time they wait. */
 const ROWS_AT_ONCE = 12;
-/** A row may have to wait for several time-outs in a row on a slow machine. */
+/** A row may have to wait for several timeouts in a row on a slow machine. */
 const ROW_TIMEOUT_MS = 40_000;
 
 /**

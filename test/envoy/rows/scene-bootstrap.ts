@@ -13,7 +13,7 @@ export interface SceneConfig {
   readonly manager?: JsonObject;
   /** HTTP filters in front of ext_proc. */
   readonly filtersBefore?: readonly JsonObject[];
-  /** Virtual hosts in place of the only one, whose only route leads to the upstream. */
+  /** Virtual hosts instead of the only one, whose only route leads to the upstream. */
   readonly virtualHosts?: (clusters: SceneClusters) => readonly JsonObject[];
   /** How much of a body Envoy buffers, in bytes. Default: its own, 1 MiB. */
   readonly bufferLimitBytes?: number | undefined;

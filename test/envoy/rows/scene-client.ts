@@ -22,7 +22,7 @@ export interface ClientOutcome {
   /** A byte is a character. */
   readonly body: string;
   readonly trailers: NodeJS.Dict<string>;
-  /** False where the connection closed inside the response. */
+  /** False if the connection closed inside the response. */
   readonly complete: boolean;
 }
 

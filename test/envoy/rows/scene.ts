@@ -14,7 +14,7 @@ export interface SceneInit<X extends SceneServer = SceneServer> extends SceneCon
   /** The ext_proc service; undefined: nobody listens. */
   readonly server?: (() => Promise<X>) | undefined;
   readonly respond?: Respond;
-  /** Port of an upstream of the test's own, in place of one that keeps what it sees. */
+  /** Port of an upstream of the test's own, instead of one that keeps what it sees. */
   readonly upstreamPort?: number;
   /**
    * Counters of the filter that this scene provokes. Those of `QUIET` (at-rest.ts) that are not named here have to be 0, the

@@ -17,7 +17,7 @@ export function served(processor: Processor, options: ServeOptions = {}): () => 
 }
 
 /**
- * What a served scene counted, where it is not 0: faults by code, processor and outcome, reasons of what was not enforced,
+ * What a served scene counted, if it is not 0: faults by code, processor and outcome, reasons of what was not enforced,
  * and results of transactions, each as `labels: count`, sorted.
  */
 export async function countedBy({ server }: Scene<ServedScene>): Promise<string[]> {

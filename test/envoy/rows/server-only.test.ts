@@ -41,7 +41,7 @@ test("row 117: a request without a member of its oneof is ignored, wherever it c
   expect(started.logLines().filter(({ level }) => level === "warn" || level === "error")).toEqual([]);
 });
 
-test("row 118: unknown fields and enum numbers of the future are no mistake, and survive a round trip", async () => {
+test("row 118: unknown fields and enum numbers of the future are not a mistake, and survive a round trip", async () => {
   const seen: HttpHeaders[] = [];
   const keep = defineProcessor({ name: "keep", requestHeaders: (headers) => void seen.push(headers) });
   const started = await serverForTest(keep);

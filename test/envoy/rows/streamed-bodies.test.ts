@@ -24,7 +24,7 @@ const UPGRADE =
   "GET / HTTP/1.1\r\nhost: example.test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
   "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/** The first line of what comes back; empty where nothing does for two seconds. */
+/** The first line of what comes back; empty if nothing does for two seconds. */
 function upgrade(port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(UPGRADE));

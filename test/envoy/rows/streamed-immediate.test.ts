@@ -109,7 +109,7 @@ envoyRows("streamed immediate responses", (row) => {
   );
 
   row(
-    "row 109: without an end the client waits for the stream's idle time-out, which resets it",
+    "row 109: without an end the client waits for the stream's idle timeout, which resets it",
     {
       since: SINCE,
       scenes: { only: { ...at(headers(false), chunk("one", false)), manager: { stream_idle_timeout: "1s" } } },

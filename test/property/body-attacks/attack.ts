@@ -28,7 +28,7 @@ export class Attack {
     return this.point(this.#piece++, result);
   }
 
-  /** What a handler returns at a point, unless this is where it is attacked. */
+  /** What a handler returns at a point, unless this is if it is attacked. */
   point<T>(at: Point, result: T): T | Promise<T> {
     if (this.act === "nothing" || at !== this.at || this.met) return result;
     this.met = true;

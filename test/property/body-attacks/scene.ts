@@ -28,7 +28,7 @@ export interface Scene {
 export interface Played {
   readonly transaction: SimulatedTransaction;
   readonly attack: Attack;
-  /** The bodies, without their coding, as text of one character a byte; undefined where they cannot be decoded. */
+  /** The bodies, without their coding, as text of one character a byte; undefined if they cannot be decoded. */
   readonly got: { readonly request: string | undefined; readonly response: string | undefined };
   /** What was sent, both ways. */
   readonly original: string;
