@@ -27,7 +27,7 @@ export async function encoded(bytes: Uint8Array, codings: readonly Coding[]): Pr
   return result.bytes;
 }
 
-/** What came of some chunks: all bytes until the end, or until it failed. */
+/** The output for some chunks: all bytes until the end, or until it failed. */
 export interface Streamed {
   readonly bytes: Buffer;
   readonly failure: CodingFailure | undefined;

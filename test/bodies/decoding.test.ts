@@ -15,7 +15,7 @@ async function whole(bytes: Uint8Array, codings: readonly Coding[]): Promise<unk
   return result.kind === "failed" ? result : Buffer.from(result.bytes);
 }
 
-/** What comes of it in one piece, in chunks, and byte by byte: the one result, or a failure of the test. */
+/** The result of decoding in one piece, in chunks, and byte by byte. The test fails if the results differ. */
 async function anyway(bytes: Uint8Array, codings: readonly Coding[]): Promise<unknown> {
   const all = await whole(bytes, codings);
   for (const chunkSizes of [[], [7], [1]]) {

@@ -102,7 +102,7 @@ describe("a stream that is left", () => {
           [codings, name === "decoder" ? await encoded(sampleText(200_000), codings) : sampleText(200_000)] as const,
       ),
     );
-    // They are kept: the garbage collector frees only what nobody has any more.
+    // They are kept: the garbage collector frees only objects without references.
     const kept: ReturnType<typeof createEncoder>[] = [];
     const leaveMany = async (count: number) => {
       for (let n = 0; n < count; n++) {

@@ -95,7 +95,7 @@ describe("createSseSplitter", () => {
     expect(events("data: a\r")).toMatchObject([{ data: "a", complete: false }]);
   });
 
-  test("gives an event as soon as its last byte is there, and a comment likewise", () => {
+  test("returns an event, or a comment, as soon as its last byte is there", () => {
     const splitter = createSseSplitter();
     const counts = [":", "\n", "data: 1\r", "\n\r\n", "data: 2\n", "\n"].map(
       (chunk) => splitter.push(utf8(chunk)).length,
@@ -159,7 +159,7 @@ describe("createSseSplitter", () => {
 });
 
 describe("formatSseEvent", () => {
-  test("writes each line as a field of its own", () => {
+  test("writes each line as a separate field", () => {
     const bytes = formatSseEvent({ type: "add", data: "a\r\nb\rc\n", id: "", retryMs: 10, comment: "x\ny" });
     expect(Buffer.from(bytes).toString()).toBe(
       ": x\n: y\nevent: add\nid: \nretry: 10\ndata: a\ndata: b\ndata: c\ndata: \n\n",

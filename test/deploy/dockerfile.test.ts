@@ -208,7 +208,7 @@ async function logLine({ stdout }: ChildProcess, text: string): Promise<string |
   if (stdout === null) throw new Error("standard output is not piped");
   for await (const line of createInterface({ input: stdout })) {
     if (!line.includes(text)) continue;
-    // What it logs from here on nobody reads, but the pipe must not fill.
+    // The test does not read the log from here on, but the pipe must not fill.
     stdout.resume();
     return line;
   }

@@ -50,7 +50,7 @@ export function isIgnored(path: string, dockerignore: string): boolean {
 }
 
 /**
- * Does what `docker build` would, without Docker: each stage gets a folder of its own for `/`, and its RUN
+ * Does what `docker build` would, without Docker: each stage gets its own folder for `/`, and its RUN
  * instructions run on this machine, in their WORKDIR. Gives the last stage.
  */
 export async function replay(

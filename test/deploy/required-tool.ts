@@ -17,7 +17,7 @@ const told = new Set<string>();
 
 /**
  * Where the tool is. If it is not, the test that asks is skipped with one line, so that a newcomer needs nothing
- * but Node; with `CI=true` that is a failure, since a check that nobody notices missing is none.
+ * but Node; with `CI=true` that is a failure, so that a missing check is noticed.
  */
 export function requireTool(tool: RequiredTool, context: TestContext): string {
   const named = process.env[tool.variable];

@@ -27,7 +27,7 @@ export interface Comparable {
   readonly upstream:
     | {
         readonly route: string;
-        /** Method and path, with a blank between: either may have blanks of its own, which HTTP/1 does not tell apart. */
+        /** Method and path, with a blank between them. Both may contain blanks, which HTTP/1 cannot distinguish. */
         readonly requestLine: string;
         readonly headers: Headers;
         readonly body: string;

@@ -19,8 +19,8 @@ interface Sides {
 }
 
 /**
- * Where the simulator and a real Envoy differ, known differences aside. Some things are races in Envoy, and compared as
- * far as they are none:
+ * Where the simulator and a real Envoy differ, known differences aside. Some things are races in Envoy. The comparison
+ * leaves out what depends on such a race:
  *
  * - what a request that the upstream did not answer had brought to it by then: the head may not have left yet, and of
  *   the body, as of a response body that is cut off, one side may have seen less;

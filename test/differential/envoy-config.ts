@@ -7,7 +7,7 @@ const LOOPBACK = "127.0.0.1";
 /** The header that tells the upstream which route was taken. The router adds it, behind all filters. */
 export const ROUTE_HEADER = "x-differential-route";
 
-/** One exchange's part of the configuration: a listener and a cluster of its own. */
+/** One exchange's part of the configuration: its own listener and cluster. */
 export interface EnvoyLane {
   /** Name of listener, cluster, statistics and calls. */
   readonly id: string;

@@ -13,7 +13,7 @@ export interface EnvoyUnderTest {
   readonly version: EnvoyVersion;
 }
 
-/** What came of the comparison of one scenario. */
+/** The result of the comparison of one scenario. */
 export interface Compared {
   readonly scenario: Scenario;
   readonly differences: readonly Difference[];

@@ -29,7 +29,7 @@ describe("docs/architecture.md", () => {
     expect(named.filter((path) => !isInProject(path))).toEqual([]);
   });
 
-  test("has only files of src in its picture, each beside its folder", () => {
+  test("has only files of src in its picture, each next to its folder", () => {
     const [, picture = ""] = /^```\n(.*?)^```$/ms.exec(document) ?? [];
     let folder = "";
     const files: string[] = [];

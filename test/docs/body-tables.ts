@@ -71,7 +71,7 @@ function plan(processor: Processor, mode: BodyMode, bodyBytes: number | undefine
     answersHeaders: true,
     watched: false,
     bufferLimitBytes: LIMIT,
-    override: (asked) => (allowed ? { requestBody: asked } : "nobody declared it"),
+    override: (asked) => (allowed ? { requestBody: asked } : "no override is declared"),
   });
 }
 
@@ -163,7 +163,7 @@ async function send(processor: Processor | undefined, { mode, bodyBytes }: Colum
   return await simulate(processor, { envoy: { processingMode } }).post("/", {
     chunks: ["ab", "cd"],
     chunkIntervalMs: 20,
-    // Over HTTP/1 the end of a body comes in a piece of its own.
+    // Over HTTP/1 the end of a body comes in a separate piece.
     protocol: trailers ? "http2" : "http1",
     headers,
     trailers,

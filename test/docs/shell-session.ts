@@ -94,7 +94,7 @@ export class ShellSession {
   }
 
   #spawn(command: string, variables: Readonly<Record<string, string>> = {}): ChildProcess {
-    // A process group of its own, so that the end of the shell is the end of all that it started.
+    // A separate process group, so that all processes that the shell started end with the shell.
     return spawn("bash", ["-c", command], {
       cwd: root,
       // The first npx in a folder links the package into npm's cache, and would run its `prepare`: that builds dist/ from

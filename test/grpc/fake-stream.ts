@@ -69,11 +69,11 @@ export class FakeStream implements Http2Stream {
 
   writeFrame(length: number, fill: (target: Uint8Array, offset: number) => void): boolean {
     if (!this.#mayWrite()) return true;
-    // Into the middle of something, as the core has it: whatever is written beside the frame shows.
+    // The frame is in the middle of a buffer, as in the core, so bytes that are written outside of the frame are noticed.
     const output = Buffer.alloc(length + 20, 0xee);
     fill(output, 10);
-    const beside = Buffer.concat([output.subarray(0, 10), output.subarray(10 + length)]);
-    if (!beside.every((byte) => byte === 0xee)) throw new Error("written beside the frame");
+    const outside = Buffer.concat([output.subarray(0, 10), output.subarray(10 + length)]);
+    if (!outside.every((byte) => byte === 0xee)) throw new Error("written outside of the frame");
     return this.write(output.subarray(10, 10 + length));
   }
 

@@ -31,7 +31,7 @@ describe("messageMemory", () => {
     );
   });
 
-  test("lets a kept message pin no more than 8 KiB beside itself", () => {
+  test("a kept message keeps no more than 8 KiB of other memory", () => {
     for (const length of [0, 1, 100, 2047, 2048, 2049, 5000, 8192, 100_000]) {
       for (let n = 0; n < 50; n++) {
         expect(messageMemory(length).buffer.byteLength - length).toBeLessThanOrEqual(8 * 1024);
@@ -54,7 +54,7 @@ describe("recycleMessage", () => {
     expect(third.buffer).not.toBe(first.buffer);
   });
 
-  test("never hands out memory that somebody else has", () => {
+  test("never returns memory that is in use", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(lengthArbitrary, fc.boolean()), { maxLength: 200 }), (steps) => {
         const kept: [Uint8Array, number][] = [];

@@ -69,7 +69,7 @@ describe("a message above the limit", () => {
     );
   });
 
-  test("is refused with its first byte if it carries no body, or too much beside one", () => {
+  test("is refused with its first byte if it carries no body, or too much in addition to a body", () => {
     const headers = headersOf("requestHeaders", [["x-long", "v".repeat(2 * MAX_BYTES)]]);
     const long = create(ProcessingRequestSchema, {
       ...bodyOf("requestBody", "b"),

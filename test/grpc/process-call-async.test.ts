@@ -166,7 +166,7 @@ describe("a handler that outlives its stream", () => {
     stream.close();
     call.onReset(CANCEL);
     expect(stream.holds).toBe(1);
-    response.reject(new Error("nobody hears this"));
+    response.reject(new Error("an error after the end"));
     await nextTurn();
     expect(stream.holds).toBe(0);
   });

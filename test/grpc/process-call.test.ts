@@ -62,7 +62,7 @@ describe("a call with synchronous handlers", () => {
     expect(stream.log.length).toBe(length);
   });
 
-  test("ends with CANCELLED where the half-close leaves a body without its end, and an answer owed", () => {
+  test("ends with CANCELLED if the half-close leaves a body without its end, and a message without its answer", () => {
     const { call, stream, ends, receive } = startCall(upperProcessor("whole"));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "a piece"));
     call.onEnd();
@@ -90,7 +90,7 @@ describe("a call with synchronous handlers", () => {
     expect([stream.ending, ends]).toEqual([{ "grpc-status": "0" }, [{ result: "immediate_response" }]]);
   });
 
-  test("says nothing once its stream is reset, and counts as completed if nothing was owed", () => {
+  test("sends nothing after its stream is reset, and counts as completed if no message waited for an answer", () => {
     const { call, stream, ends, sessions, receive } = startCall(hello);
     receive(headersOf("requestHeaders"));
     stream.close();
@@ -184,11 +184,11 @@ describe("a call that fails", () => {
     expect(ends).toMatchObject([{ result: "fault", fault: { code: "handler_threw" }, observed: true }]);
   });
 
-  test("because the server shuts down is UNAVAILABLE where an answer is owed, and OK if none is", () => {
-    const owed = startCall(hung);
-    owed.receive(headersOf("requestHeaders"));
-    owed.sessions.shutDown();
-    expect(owed.stream.ending).toMatchObject({ "grpc-status": "14" });
+  test("because the server shuts down is UNAVAILABLE if a message waits for an answer, and OK if not", () => {
+    const waiting = startCall(hung);
+    waiting.receive(headersOf("requestHeaders"));
+    waiting.sessions.shutDown();
+    expect(waiting.stream.ending).toMatchObject({ "grpc-status": "14" });
     const idle = startCall(hello);
     idle.receive(headersOf("requestHeaders"));
     idle.sessions.shutDown();
@@ -204,7 +204,7 @@ describe("a call with a grpc-timeout", () => {
     vi.useRealTimers();
   });
 
-  test("ends with DEADLINE_EXCEEDED when it passes while an answer is owed, and tells the handler", () => {
+  test("ends with DEADLINE_EXCEEDED when it passes before the answer was sent, and aborts the handler's signal", () => {
     let signal: AbortSignal | undefined;
     const waiting = defineProcessor({
       name: "waiting",
@@ -222,7 +222,7 @@ describe("a call with a grpc-timeout", () => {
     expect([ends, signal?.aborted]).toMatchObject([[{ result: "unanswered" }], true]);
   });
 
-  test("ends with DEADLINE_EXCEEDED when it passes while nothing is owed", () => {
+  test("ends with DEADLINE_EXCEEDED when it passes while no message waits for an answer", () => {
     const { stream, ends, receive } = startCall(hello, { timeout: "1S" });
     receive(headersOf("requestHeaders"));
     vi.advanceTimersByTime(1000);

@@ -112,7 +112,7 @@ describe("an unfinished message", () => {
     expect(room.heldBytes).toBe(0);
   });
 
-  test("above the limit reserves nothing for what it says comes beside its body", () => {
+  test("above the limit reserves nothing for the bytes that it announces in addition to its body", () => {
     const { room, problems, read } = reading(MIB);
     // A body of 10 bytes in a message of 1 MiB.
     read(Buffer.concat([grpcFrame(Buffer.of(0x22, 0x0c, 0x0a, 0x0a), { length: MIB + 8 }), Buffer.alloc(20)]));

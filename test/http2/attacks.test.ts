@@ -28,7 +28,7 @@ const OK = [[":status", "200"]] as const;
 /** Stands for bytes that the application cannot read. */
 const BROKEN = 0xff;
 
-/** An application that answers at once, over TCP, with an honest client beside the attacker. */
+/** An application that answers at once, over TCP, with an honest client next to the attacker. */
 async function withAttacker(attack: (attacker: RawClient, server: TestServer) => Promise<void>, limits = {}) {
   const server = new TestServer({
     limits,
@@ -171,7 +171,7 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection
   });
 });
 
-describe("what looks like an attack and is none", () => {
+describe("what looks like an attack and is not", () => {
   test("20,000 answered streams, each reset: a proxy's habit", async () => {
     await withAttacker(async (proxy, server) => {
       for (let i = 0; i < 400; i++) {

@@ -40,7 +40,7 @@ describe("requests that are accepted", () => {
         [":authority", "example.com:443"],
       ],
     ],
-    ["a host beside :authority", [...GET, [":authority", "a"], ["host", "b"]]],
+    ["a host with :authority", [...GET, [":authority", "a"], ["host", "b"]]],
   ])("%s", (_name, fields) => {
     expect(listOf(...fields).requestFault).toBe("");
   });

@@ -109,7 +109,7 @@ function keeping(refused: number[] = []) {
 }
 
 describe("received bytes that a handler keeps", () => {
-  test("are counted until it lets go of them, or the stream is over", async () => {
+  test("are counted until it releases them, or the stream is over", async () => {
     const server = new TestServer({ handle: keeping() });
     const client = await server.client();
     client.send(headers(1), data(1, Buffer.alloc(1000)), headers(3), data(3, Buffer.alloc(500)));

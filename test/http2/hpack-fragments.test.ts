@@ -18,7 +18,7 @@ function inPieces(hpack: HpackDecoder, block: Buffer, pieceBytes: number): Heade
   return fragments.finish();
 }
 
-/** What becomes of a block: the list, or the reason why the connection ends. */
+/** The result for a block: the list, or the reason why the connection ends. */
 function outcome(decode: () => HeaderList): unknown {
   try {
     const { fields, isTooLarge, sizeBytes, requestFault } = decode();

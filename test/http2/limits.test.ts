@@ -7,13 +7,13 @@ describe("resolveHttp2Limits", () => {
     expect(resolveHttp2Limits({ maxFrameBytes: undefined, controlFrames: undefined })).toEqual(DEFAULT_HTTP2_LIMITS);
   });
 
-  test("lets given values stand beside the defaults", () => {
+  test("takes given values, and the defaults for all others", () => {
     const controlFrames = { burst: 0, perSecond: 0.5 };
     const given = { maxConcurrentStreams: 1, keepAliveIntervalMs: 0, controlFrames };
     expect(resolveHttp2Limits(given)).toEqual({ ...DEFAULT_HTTP2_LIMITS, ...given });
   });
 
-  test("gives limits that nobody can change", () => {
+  test("returns frozen limits", () => {
     expect(Object.isFrozen(resolveHttp2Limits())).toBe(true);
   });
 

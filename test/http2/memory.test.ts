@@ -4,7 +4,7 @@ import { headers, REQUEST, rstStream } from "./raw-frames.ts";
 import { TestServer } from "./test-server.ts";
 
 describe("memory", () => {
-  test("an idle stream costs at most 8 KiB beside its headers", async () => {
+  test("an idle stream costs at most 8 KiB in addition to its headers", async () => {
     const server = new TestServer({ limits: { maxConcurrentStreams: 10_000 } });
     const client = await server.client();
     const before = usedBytes();

@@ -22,7 +22,7 @@ function expectSame(index: StreamIndex, map: ReadonlyMap<number, ServerStream>, 
   expect(idsOf(index)).toEqual([...map.keys()].sort((a, b) => a - b));
 }
 
-/** Identifiers that fall into few slots, whatever the size of the table, beside small ones and the largest. */
+/** Small identifiers, the largest ones, and identifiers that share a few slots, whatever the size of the table. */
 const idArbitrary = fc.oneof(
   fc.nat(40).map((n) => 2 * n + 1),
   fc.tuple(fc.nat(3), fc.constantFrom(32, 64, 128, 4096, 65_536)).map(([n, step]) => 2 * n * step + 1),

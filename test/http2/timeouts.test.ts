@@ -230,7 +230,7 @@ describe("connections that have served", () => {
   });
 });
 
-test("a stall of this process is nobody's timeout", async () => {
+test("a stall of this process causes no timeout", async () => {
   const server = new TestServer({ limits: { prefaceTimeoutMs: 10_000, tickIntervalMs: 1000 } });
   server.connect();
   server.stall(60_000);

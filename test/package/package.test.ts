@@ -74,7 +74,7 @@ describe("a program that uses it", () => {
     });
   });
 
-  test("puts the routes on a Connect router of its own", async () => {
+  test("puts the routes on a user's own Connect router", async () => {
     expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
     expect(await evaluate("./out/routes.js", "module.result")).toEqual([
       "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
@@ -333,7 +333,7 @@ async function namesOf(entry: string): Promise<string[]> {
   return names.sort();
 }
 
-/** What an expression over a module's namespace gives in a Node of its own, once that has ended by itself. */
+/** What an expression over a module's namespace gives in a separate Node process, after that process has ended by itself. */
 async function evaluate<T>(entry: string, expression: string): Promise<T> {
   const script = `import * as module from ${JSON.stringify(entry)}; console.log(JSON.stringify(${expression}))`;
   // NODE_OPTIONS and NODE_ENV are the test runner's.
@@ -358,7 +358,7 @@ function exportedNames(declarations: string): string[] {
     .sort();
 }
 
-/** What a module imports from other packages, or from Node, statically: itself, or through others of its own. */
+/** What a module imports from other packages, or from Node, statically: itself, or through other modules of its package. */
 async function packagesLoadedBy(start: string): Promise<string[]> {
   const files = [start];
   const packages = new Set<string>();

@@ -18,7 +18,7 @@ test("a configuration that leaves modes out means NONE, as proto3 does", () => {
   expect(configuredBodyMode(create(ProtocolConfigurationSchema), "request")).toBe("NONE");
 });
 
-test("no configuration, and a mode that nobody knows yet, read as undefined", () => {
+test("no configuration, and an unknown mode, read as undefined", () => {
   expect(configuredBodyMode(undefined, "request")).toBeUndefined();
   for (const unknown of [6, 99, -1]) {
     const later = create(ProtocolConfigurationSchema, { requestBodyMode: unknown as BodySendMode });

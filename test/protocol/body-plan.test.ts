@@ -27,7 +27,7 @@ function planned(needs: BodyNeeds, situation: Partial<BodySituation> & { readonl
     answersHeaders: true,
     watched: false,
     bufferLimitBytes: 1000,
-    override: (requestBody) => (allowed ? { requestBody } : "nobody declared it"),
+    override: (requestBody) => (allowed ? { requestBody } : "no override is declared"),
     ...given,
   });
   if (plan.kind !== "run") return plan.kind === "fault" ? plan.code : plan.kind;
@@ -43,7 +43,7 @@ type Case = readonly [needs: keyof typeof NEEDS, mode: BodySituation["mode"], by
 
 const DUPLEX = "FULL_DUPLEX_STREAMED";
 
-/** Every kind of need, in every mode, with a length and without, where no override is declared. */
+/** Every kind of need, in every mode, with a length and without, if no override is declared. */
 const FIXED: readonly Case[] = [
   ...(["LOOKS", "CHUNKS", "TAILED", "STREAM", "WHOLE"] as const).flatMap((needs): Case[] => [
     [needs, "NONE", 10, "unseen"],

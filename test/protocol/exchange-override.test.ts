@@ -139,7 +139,7 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
     expect(answered(exchange, headersOf("responseHeaders"))).toHaveLength(1);
   });
 
-  test("and not where no body had to come", () => {
+  test("is not reported if no body had to come", () => {
     const exchange = open();
     overridden(
       exchange,
@@ -156,7 +156,7 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
 describe("extending a timeout", () => {
   const granted = { maxMessageTimeoutMs: 1_000 };
 
-  test("is a message of its own, which carries nothing else", () => {
+  test("is a separate message, which carries nothing else", () => {
     const exchange = open(granted);
     exchange.accept(headersOf("requestHeaders"));
     const { $typeName, response, overrideMessageTimeout, ...rest } = exchange.extendTimeout(
@@ -209,7 +209,7 @@ describe("an immediate response", () => {
   };
   const response = (envelope: Envelope = {}) => headersOf("responseHeaders", [], envelope);
 
-  test("reaches the client until the response headers are with him", () => {
+  test("reaches the client until the client has the response headers", () => {
     expect(obstacleAfter(open())).toBeUndefined();
     expect(obstacleAfter(open(), headersOf("requestHeaders"), bodyOf("requestBody", "x"))).toBeUndefined();
     const waiting = open();
@@ -219,7 +219,7 @@ describe("an immediate response", () => {
     expect(obstacleAfter(open(), response(bodyModes("NONE")))).toBe("response_begun");
   });
 
-  test.each(["BUFFERED", "BUFFERED_PARTIAL"] as const)("reaches him at a %s body too", (mode) => {
+  test.each(["BUFFERED", "BUFFERED_PARTIAL"] as const)("reaches the client at a %s body too", (mode) => {
     const exchange = open();
     expect(obstacleAfter(exchange, response(bodyModes(mode)))).toBeUndefined();
     const body = exchange.accept(bodyOf("responseBody", "x", { endOfStream: true }));
@@ -228,7 +228,7 @@ describe("an immediate response", () => {
     expect(exchange.immediateObstacle).toBe("response_begun");
   });
 
-  test("reaches him at a full-duplex body only while the headers' answer is held back", () => {
+  test("reaches the client at a full-duplex body only while the headers' answer is held back", () => {
     const exchange = open();
     const headers = exchange.accept(response(bodyModes("FULL_DUPLEX_STREAMED")));
     exchange.accept(bodyOf("responseBody", "x"));
@@ -246,7 +246,7 @@ describe("an immediate response", () => {
     expect(exchange.immediateObstacle).toBe("response_begun");
   });
 
-  test("does not reach him behind a response without a body, or where headers were skipped", () => {
+  test("does not reach the client after a response without a body, or if headers were skipped", () => {
     const bodiless = headersOf("responseHeaders", [], { endOfStream: true, ...bodyModes("BUFFERED") });
     expect(obstacleAfter(open(), bodiless)).toBe("response_begun");
     const skipped = open();
@@ -257,7 +257,7 @@ describe("an immediate response", () => {
     expect(trailers.immediateObstacle).toBe("response_begun");
   });
 
-  test("does not reach him where the operator says so, nor twice, nor from an observer", () => {
+  test("does not reach the client if the operator disabled it, nor twice, nor from an observer", () => {
     expect(open({ disableImmediateResponse: true }).immediateObstacle).toBe("disabled");
     const answer = toImmediateResponse({ status: 403 });
     if (typeof answer === "string") throw new Error(answer);

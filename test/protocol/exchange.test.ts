@@ -125,7 +125,7 @@ describe("body modes", () => {
   });
 });
 
-describe("messages that are owed nothing", () => {
+describe("messages that need no answer", () => {
   test("an unset oneof is ignored, before, between and after", () => {
     const exchange = new Exchange();
     const unset = () => exchange.accept(create(ProcessingRequestSchema));
@@ -168,7 +168,7 @@ describe("messages that are owed nothing", () => {
 describe("observability mode", () => {
   const observed = { observabilityMode: true };
 
-  test("writes nothing, and owes nothing", () => {
+  test("writes no answers, and no message waits for one", () => {
     const exchange = new Exchange();
     for (const phase of PHASES) {
       expect(answered(exchange, plainMessage(phase, observed), { kind: "continue", headerChanges: [SET_A] })).toEqual(
@@ -185,7 +185,7 @@ describe("observability mode", () => {
     expect(exchange.accept(plainMessage("requestBody", observed)).kind).toBe("message");
   });
 
-  test("that begins late forgives what was owed", () => {
+  test("that begins late needs no answers for earlier messages", () => {
     const exchange = new Exchange();
     const message = accepted(exchange, plainMessage("requestHeaders"));
     accepted(exchange, plainMessage("responseHeaders", observed));

@@ -18,7 +18,7 @@ describe("valueText", () => {
     for (let byte = 0x80; byte <= 0xff; byte++) expect(text(byte)).toBe(String.fromCharCode(0xdc00 + byte));
   });
 
-  test("reads the UTF-8 beside bytes that are not", () => {
+  test("reads the UTF-8 between bytes that are not UTF-8", () => {
     expect(text(0xc3, 0xa9, 0xff, 0xf0, 0x9f, 0x98, 0x80)).toBe("\u00e9\udcff\u{1f600}");
   });
 

@@ -20,7 +20,7 @@ const repeated = (bytes: Uint8Array, count: number) => Buffer.alloc(bytes.length
 const headers = (count: number, member = REQUEST_HEADERS, entry = Uint8Array.of(0x0a, 0)) =>
   delimited(member, delimited(1, repeated(entry, count)));
 
-/** CPU time of reading, in ms, and what came of it. */
+/** CPU time of reading, in ms, and the result. */
 function reading(bytes: Uint8Array): [cpuMs: number, outcome: unknown] {
   const before = process.cpuUsage();
   let outcome: unknown;

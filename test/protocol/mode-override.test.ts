@@ -54,7 +54,7 @@ describe("an override", () => {
     });
   });
 
-  test("that changes nothing is none", () => {
+  test("an override that changes nothing is not sent", () => {
     expect(resolve({ requestBody: "NONE", responseBody: undefined })).toBeUndefined();
     expect(resolve({ responseHeaders: "SKIP" }, { earlier: { responseHeaders: "SKIP" } })).toBeUndefined();
     expect(resolve({ requestBody: "NONE" }, { declared: {} })).toBeUndefined();

@@ -31,7 +31,7 @@ function receivedTrailers(): HttpTrailers {
   return request.value;
 }
 
-/** True while nobody has needed the headers themselves. */
+/** True while the headers themselves were not read. */
 function isOnDemand(message: HttpHeaders | HttpTrailers): boolean {
   return headerFields(message) instanceof HeaderIndex;
 }
@@ -93,7 +93,7 @@ describe("headers on demand", () => {
     expect(header(defined, "x-user")).toBe("cy");
   });
 
-  test("of trailers are made and replaced likewise", () => {
+  test("of trailers are made and replaced in the same way", () => {
     const [made, replaced] = [receivedTrailers(), receivedTrailers()];
     expect(made.trailers?.headers.map(({ key }) => key)).toEqual([":path", "x-user"]);
     replaced.trailers = mapOf(httpHeaders([["x-user", "al"]]));
@@ -139,7 +139,7 @@ describe("headers on demand", () => {
     expect(fields instanceof HeaderIndex && [fields.count, fields.size]).toEqual([3, 7]);
   });
 
-  test("are not made for a working copy that nobody looks at", () => {
+  test("are not made for a working copy that is not read", () => {
     const fields = headerFields(received());
     const head = new WorkingHead(fields, [{ op: "set", name: "x-b", value: Uint8Array.of(0x31) }]);
     expect([head.has("x-user"), head.has("x-b"), head.has("x-c")]).toEqual([true, true, false]);

@@ -48,7 +48,7 @@ describe("readRequest", () => {
     expect(readRequest(written(message))).toEqual(expected);
   });
 
-  test("leaves bytes alone beside such text", () => {
+  test("does not change bytes fields next to such text", () => {
     const rawValue = Uint8Array.of(0xff, 0xfe);
     const message = messageWith(PLACE);
     if (message.request.case !== "requestHeaders") throw new Error("is not requestHeaders");
@@ -83,7 +83,7 @@ describe("readRequest", () => {
 });
 
 test.each(["requestHeaders", "requestTrailers"] as const)(
-  "%s without a list of headers is read beside a field that no protocol names",
+  "%s without a list of headers, and with an unknown field, is read",
   (phase) => {
     const message = toBinary(
       ProcessingRequestSchema,

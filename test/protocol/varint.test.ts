@@ -12,11 +12,11 @@ describe("a length as a varint", () => {
     expect(isWritableLength(length)).toBe(true);
   });
 
-  test("is none where the bytes end within it", () => {
+  test("is -1 if the bytes end within the length", () => {
     expect([lengthAt(Uint8Array.of(0x80), 0, 5), lengthAt(new Uint8Array(0), 0, 5)]).toEqual([-1, -1]);
   });
 
-  test("is none beyond four bytes", () => {
+  test("is -1 if the length has more than four bytes", () => {
     expect(lengthAt(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x01), 0, 5)).toBe(-1);
     expect(isWritableLength(268_435_456)).toBe(false);
   });

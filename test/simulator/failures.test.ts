@@ -105,7 +105,7 @@ describe("a server that does not answer", () => {
     expect(outcome.responseCodeDetails).toBe("stream_idle_timeout");
   });
 
-  test("stops its timer with one answer, although more are owed", () => {
+  test("stops its timer with one answer, although more messages wait for answers", () => {
     let asked = 0;
     const answersOne: Reaction = (stream) => {
       if (asked++ === 0) stream.after(150, () => stream.message(bodyAnswered));
@@ -135,8 +135,8 @@ describe("a server that does not answer", () => {
   });
 });
 
-describe("an answer that nobody waits for", () => {
-  test("fails the transaction, and passes where failures are allowed", () => {
+describe("an answer that Envoy does not wait for", () => {
+  test("fails the transaction, and passes if failures are allowed", () => {
     const wrong = headersAnswer("responseHeaders", {});
     expect(simulate({ requestHeaders: [wrong] })).toMatchObject({
       client: { status: 500 },

@@ -102,7 +102,7 @@ describe("applyHeaderMutation", () => {
     expect(apply({ setHeaders: [set("x-a", "\té")] }).error).toBeUndefined();
   });
 
-  test("fails at a name to remove that is none, and ignores an empty one", () => {
+  test("fails at a name to remove that is not valid, and ignores an empty one", () => {
     expect(apply({ removeHeaders: ["x\n"] }).error).toBe("header_mutation_remove_contains_invalid_character");
     expect(apply({ removeHeaders: [""] })).toMatchObject({ error: undefined, rejected: 0 });
   });

@@ -62,7 +62,7 @@ describe("MutationRuleChecker", () => {
     expect(check({ disallowExpression: "x-a" }, "set", "x-ab")).toBeUndefined();
   });
 
-  test("throws at a pattern that is none", () => {
+  test("throws if a pattern is not valid", () => {
     expect(() => new MutationRuleChecker({ allowExpression: "(" })).toThrow(SyntaxError);
   });
 });

@@ -87,7 +87,7 @@ describe("an immediate response", () => {
 });
 
 describe("a streamed immediate response", () => {
-  test("comes in pieces, and the response is asked of nobody", () => {
+  test("comes in pieces, and the server gets no messages of the response", () => {
     const outcome = simulate({ requestHeaders: [head("202"), chunk("a", false), chunk("b", true)] });
     expect(outcome).toMatchObject({ client: { status: 202, end: "complete" }, upstream: undefined });
     expect(outcome).toMatchObject({ responseCodeDetails: "ext_proc_local_response" });

@@ -72,7 +72,7 @@ describe("overriddenMode", () => {
     requestTrailerMode: "SEND",
   });
 
-  test("keeps what is DEFAULT, but body modes, which are NONE", () => {
+  test("keeps what is DEFAULT, except body modes, which become NONE", () => {
     expect(overriddenMode(create(ProcessingModeSchema, { requestBodyMode: 2 }), configured)).toEqual({
       ...configured,
       requestBodyMode: "BUFFERED",

@@ -1,4 +1,4 @@
-// What somebody with a Connect server of their own writes.
+// What a user with their own Connect server writes.
 import { createConnectRouter } from "@connectrpc/connect";
 import { defineProcessor } from "ext-proc";
 import { type ExtProcRoutesOptions, extProcRoutes, ServingState } from "ext-proc/connect";
