@@ -73,7 +73,7 @@ interface Received {
   readonly text?: string;
 }
 
-/** Sends a request on a connection of its own, and reads until Envoy closes it. */
+/** Sends a request on its own connection, and reads until Envoy closes it. */
 function overHttp1(port: number, line: string, rest: string): Promise<Received> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");

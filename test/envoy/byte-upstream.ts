@@ -10,7 +10,7 @@ export interface WireRequest {
   readonly trailers: readonly (readonly [name: string, value: string])[];
 }
 
-/** An HTTP/1.1 upstream on bare sockets, which trusts nobody. */
+/** An HTTP/1.1 upstream on bare sockets, which parses strictly. */
 export interface ByteUpstream extends BareUpstream {
   /** Complete requests in the order in which they came. */
   readonly requests: readonly WireRequest[];
@@ -51,7 +51,7 @@ interface Read {
 const REQUEST_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP\/1\.1$/;
 const FIELD_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/;
 
-/** The request at the beginning of the text; undefined: more has to come; text: why it is none. */
+/** The request at the beginning of the text; undefined: more has to come; text: why it is not a request. */
 function readRequest(text: string): Read | string | undefined {
   const headEnd = text.indexOf("\r\n\r\n");
   if (headEnd < 0) return undefined;

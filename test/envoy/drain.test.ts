@@ -13,7 +13,7 @@ const HEALTH_CHECKED: JsonObject = {
   health_checks: [
     {
       interval: "0.5s",
-      // Envoy checks a cluster that nobody has used yet every 60 s, unless told otherwise.
+      // Envoy checks an unused cluster only every 60 s, unless this is set.
       no_traffic_interval: "0.5s",
       timeout: "1s",
       unhealthy_threshold: 2,
@@ -70,7 +70,7 @@ function completed(served: ServedProcessor): Promise<number> {
   return served.metric('ext_proc_streams_total{result="completed",origin="envoy"}');
 }
 
-describe.skipIf(envoyBinary === undefined)("a server that is told to stop under load, with another beside it", () => {
+describe.skipIf(envoyBinary === undefined)("a server that is told to stop under load, while another server runs", () => {
   for (const [signal, told, options] of [
     ["SIGTERM", "health checks", { cluster: HEALTH_CHECKED }],
     ["SIGINT", "retries", { grpcService: RETRIED, cluster: MANY_RETRIES }],

@@ -59,7 +59,7 @@ describe.skipIf(envoyBinary === undefined)("effects behind a real Envoy", () => 
     expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
   });
 
-  test("clearRouteCache is obeyed where no header changes", async () => {
+  test("Envoy obeys clearRouteCache if no header changes", async () => {
     const clear = defineProcessor({ name: "clear", requestHeaders: () => clearRouteCache() });
     rig = await startEnvoyRig(clear);
     expect((await rig.send({})).status).toBe(200);

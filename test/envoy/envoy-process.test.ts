@@ -63,7 +63,7 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     await expect(fetch(`http://127.0.0.1:${envoy.adminPort}/ready`)).rejects.toThrow();
   });
 
-  test("says how Envoy ended when nobody stopped it", async () => {
+  test("says how Envoy ended if it was not stopped", async () => {
     const envoy = await start();
     await fetch(`http://127.0.0.1:${envoy.adminPort}/quitquitquit`, { method: "POST" });
     expect(await envoy.ended).toBe("Envoy ended with exit code 0");

@@ -90,7 +90,7 @@ const byName = FRAMING.flatMap(([name, value]) => [
   attempt(`appends ${name}: ${value}`, () => appendHeader(name, value)),
   attempt(`adds ${name}: ${value} if absent`, () => addHeaderIfAbsent(name, value)),
   attempt(`overwrites ${name}: ${value} if it exists`, () => overwriteHeaderIfExists(name, value)),
-  attempt(`removes ${name}, with another one beside it`, () => [setHeader("x-beside", "1"), removeHeader(name)]),
+  attempt(`removes ${name}, and sets another header`, () => [setHeader("x-other", "1"), removeHeader(name)]),
 ]);
 
 const byOddity = [

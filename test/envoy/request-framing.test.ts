@@ -107,7 +107,7 @@ describe.skipIf(envoyBinary === undefined)("the framing of a request that passes
         // One that fails must not leave the others to the next test.
         await Promise.allSettled(shares);
         const outcomes = await Promise.all(shares);
-        // Some attempts are none, such as a header that only looks like one; and faults are refused.
+        // Some attempts change nothing, such as a header that only looks like one; and faults are rejected.
         expect(outcomes.flat().filter((status) => status === 200).length).toBeGreaterThan(10);
         expect(outcomes.flat().filter((status) => status === 500).length).toBeGreaterThan(50);
       },

@@ -32,7 +32,7 @@ import { type CallRecorder, recordCall } from "./scripted-call.ts";
 /** A script, or what chooses one by a call's initial metadata. */
 export type ScriptSource = Script | ((metadata: IncomingHttpHeaders) => Script | ScriptedCallOptions);
 
-/** A script with somebody who watches. */
+/** A script with a function that watches it. */
 export interface ScriptedCallOptions {
   readonly script: Script;
   /** Called on everything that happens in the call, once it is recorded. */

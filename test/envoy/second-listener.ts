@@ -3,7 +3,7 @@ import type { EnvoyProcess } from "../../src/cli/demo/envoy-process.ts";
 
 const NAME = "second";
 
-/** A bootstrap with the listener of another one beside its own, in front of the same clusters. */
+/** A bootstrap with the listener of another one in addition to its own, in front of the same clusters. */
 export function withSecondListener(bootstrap: JsonObject, other: JsonObject): JsonObject {
   const { listeners, ...resources } = resourcesOf(bootstrap);
   const [second] = resourcesOf(other).listeners;

@@ -1,6 +1,6 @@
 import { type RunningBinary, spawnBinary } from "../server/spawn-binary.ts";
 
-/** `ext-proc serve` in a process of its own, on free ports of the loopback; it is killed when the test is over. */
+/** `ext-proc serve` in a separate process, on free ports of the loopback; it is killed when the test is over. */
 export interface ServedProcessor extends RunningBinary {
   readonly listenPort: number;
   /** The value of a sample in /metrics, written as `name{label="value",…}`. */

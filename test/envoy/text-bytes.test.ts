@@ -62,7 +62,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
 
   afterAll(() => scenes?.stop());
 
-  /** Sends a request, and gives what came of it with its line of the access log. */
+  /** Sends a request, and returns the response with its line of the access log. */
   async function send() {
     const outcome = await scene.send();
     lines++;

@@ -36,7 +36,7 @@ describe.skipIf(envoyBinary === undefined)("in the values of trailers that a ser
 
   afterAll(() => scenes?.stop());
 
-  /** Sets a trailer for each byte, and gives what came of the request, and the trailers as they arrived. */
+  /** Sets a trailer for each byte, and returns the result of the request, and the trailers as they arrived. */
   async function set(phase: "requestTrailers" | "responseTrailers", bytes: readonly number[]) {
     const setHeaders = bytes.map((byte) => ({
       header: { key: `x-${hex(byte)}`, rawValue: { hex: `3c${hex(byte)}3e` } },

@@ -112,7 +112,7 @@ describe.skipIf(envoyBinary === undefined)("bodies at their ends", () => {
     expect(status === 200).toBe(isSince("1.40"));
   });
 
-  test("a piece in front of trailers is spurious in full duplex where no piece of the body came", async () => {
+  test("a piece before trailers is spurious in full duplex if no piece of the body came", async () => {
     expect((await scene("surplus").send(ONLY_TRAILED)).status).toBe(500);
     await eventually(async () => expect((await scene("surplus").counters()).spurious_msgs_received).toBe(1));
   });

@@ -44,7 +44,7 @@ describe("a throw, a rejection, a hang or an abort anywhere in a body", () => {
     await fc.assert(
       fc.asyncProperty(scenes, async (scene) => {
         const played = await play(scene);
-        // Generators end a few turns after whoever fed them.
+        // Generators end a few turns after their source.
         await new Promise((resolve) => setImmediate(resolve));
         expectWholeOrFailed(played);
         expectNothingLeft(played, scene);

@@ -133,7 +133,7 @@ describe("whatever handlers want", () => {
     });
   });
 
-  test("an override goes with header answers only, and the route cache is cleared beside a mutation only", () => {
+  test("only header answers carry an override, and only an answer with a mutation clears the route cache", () => {
     everyTransaction((said) => {
       for (const { modeOverride, response } of said.flatMap(({ answers }) => answers)) {
         if (modeOverride !== undefined) expect(isHeaderPhase(response.case as never)).toBe(true);

@@ -26,7 +26,7 @@ interface Exchanged {
   readonly answers: readonly ProcessingResponse[];
 }
 
-/** Plays a transaction. `lags` says how many answers of a direction may be owed at a time. */
+/** Plays a transaction. `lags` says how many messages of a direction may wait for answers at a time. */
 function play({ messages }: ScriptedTransaction, lags: readonly number[], changed: boolean): Exchanged[] {
   const exchange = new Exchange();
   const answer: Answer = changed ? { kind: "continue", headerChanges: CHANGES } : CONTINUE;
@@ -108,7 +108,7 @@ describe("every message that needs an answer", () => {
     });
   });
 
-  test("gets none that carries anything beside the oneof", () => {
+  test("gets no answer that carries anything in addition to the oneof", () => {
     everyExchange(({ answers }) => {
       for (const answer of answers) {
         const { response, ...rest } = answer;
@@ -152,7 +152,7 @@ describe("bodies", () => {
   });
 });
 
-test("observability mode writes nothing and owes nothing", () => {
+test("in observability mode no answer is written, and no message waits for one", () => {
   fc.assert(
     fc.property(playedArbitrary, ([transaction, lags, changed]) => {
       fc.pre(transaction.observabilityMode);

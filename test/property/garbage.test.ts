@@ -118,7 +118,7 @@ function processorOf(name: string, behaviours: readonly Behaviour[]): Processor 
 }
 
 describe("garbage", () => {
-  test("never makes an exchange throw, nor owe less than nothing", () => {
+  test("never makes an exchange throw, and never makes its count of waiting messages negative", () => {
     const answers = fc.array(fc.constantFrom("continue", "immediate", "later"), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(fc.array(messageArbitrary, { maxLength: 12 }), answers, (messages, how) => {

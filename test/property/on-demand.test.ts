@@ -116,7 +116,7 @@ function compareLookups(onDemand: ProcessingRequest, whole: ProcessingRequest): 
 
 describe("a message that is read on demand, whatever its bytes", () => {
   test(
-    "is what protobuf-es makes of them, or is left to it",
+    "is equal to what protobuf-es reads, or is left to protobuf-es",
     () => {
       let tried = 0;
       let onDemandCount = 0;

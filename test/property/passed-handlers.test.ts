@@ -156,7 +156,7 @@ function goesPast(exchange: Exchange): boolean {
   const { handlers, sent, fromUpstream, settles, ending } = exchange;
   const begun = { request: false, response: false };
   const waitsFor: Record<Direction, Phase | undefined> = { request: undefined, response: undefined };
-  /** Messages that came while an answer was owed, in the mode that waits for none. */
+  /** Messages that came before an answer was sent, in the mode that does not wait for answers. */
   const behind: Record<Direction, Phase[]> = { request: [], response: [] };
   let requestIsSent = false;
   const isHandled = (phase: Phase) => (handlers[phase as HandledPhase] ?? "none") !== "none";

@@ -135,7 +135,7 @@ function mutate(original: readonly number[], list: readonly Mutation[]): number[
   return mutated;
 }
 
-/** Bytes of requests: as Envoy writes them, as it might, what a broken peer makes of them, and any others. */
+/** Bytes of requests: as Envoy writes them, as it could write them, as a broken client writes them, and any others. */
 export const requestBytes: fc.Arbitrary<Uint8Array> = fc.oneof(
   { arbitrary: fc.tuple(written, mutations).map(([good, list]) => Uint8Array.from(mutate(good, list))), weight: 15 },
   { arbitrary: fc.uint8Array({ maxLength: 60 }), weight: 1 },

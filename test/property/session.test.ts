@@ -42,8 +42,8 @@ function ofDirection(log: readonly string[], direction: string): string[] {
 }
 
 /**
- * Sends a transaction as Envoy does: a message waits for the answers that are owed, but for the pieces and trailers of a
- * body in the full-duplex modes; a response begins when its request has left.
+ * Sends a transaction as Envoy does: a message waits for the answers to earlier ones, except pieces and trailers of a body
+ * in the full-duplex modes. A response begins when its request has left.
  */
 async function deliver(
   { session, receive }: RecordedSession,
@@ -117,7 +117,7 @@ describe("a session of any handlers, synchronous or not", () => {
     );
   });
 
-  test("answers within receive() where no handler is asynchronous", () => {
+  test("answers within receive() if no handler is asynchronous", () => {
     fc.assert(
       fc.property(transactionArbitrary, fc.scheduler(), (transaction, scheduler) => {
         fc.pre(!transaction.observabilityMode);

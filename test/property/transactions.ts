@@ -11,7 +11,7 @@ import type { Direction } from "../../src/protocol/phase.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { fc } from "./seed.ts";
 
-/** The mode of a direction: a known one, a number that nobody knows yet, or, undefined, no configuration at all. */
+/** The mode of a direction: a known one, an unknown number, or, undefined, no configuration at all. */
 export type Mode = BodyMode | "unknown" | undefined;
 
 /** A legal transaction, as Envoy would tell it. */

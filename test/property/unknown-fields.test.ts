@@ -22,7 +22,7 @@ const fieldsArbitrary = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
-test("unknown fields of a message and of what is in it reach the handler, and disturb nobody", () => {
+test("unknown fields of a message and of its parts reach the handler, and do no harm", () => {
   fc.assert(
     fc.property(fieldsArbitrary, fieldsArbitrary, (outer, inner) => {
       const message = headersOf("requestHeaders", [["x-a", "1"]]);

@@ -102,7 +102,7 @@ describe("a connection that speaks HTTP/1.1", () => {
     expect(await sayAndListen(port, request.join("\r\n"))).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test("gets 400 for headers that are none", async () => {
+  test("gets 400 for malformed headers", async () => {
     const { port } = await serverForTest(hello);
     expect(await sayAndListen(port, "GET / HTTP/1.1\r\nhost: a\r\nno header\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
     await expectService(port);

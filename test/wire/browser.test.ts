@@ -29,7 +29,7 @@ interface Found {
   readonly processors?: readonly string[];
 }
 
-/** Calls the debug service by connect-web. It is text, since it runs in the page, where no test runner has been. */
+/** Calls the debug service by connect-web. It is text, since it runs in the page, which the test runner has not transformed. */
 function callsOf(transport: "createConnectTransport" | "createGrpcWebTransport", baseUrl: string): string {
   return `(async () => {
     const { createClient } = await import("@connectrpc/connect");

@@ -20,8 +20,8 @@ const MIB = 1 << 20;
 const STREAMS = 500;
 /** What messages and answers may take in all by default; one connection has half of it. */
 const SHARE_BYTES = 48 * MIB;
-/** Beside them: 500 streams with their transactions, a header block and what waits for the kernel. */
-const BESIDE_BYTES = 8 * MIB;
+/** In addition: 500 streams with their transactions, a header block and what waits for the kernel. */
+const OTHER_BYTES = 8 * MIB;
 /** SETTINGS_INITIAL_WINDOW_SIZE. */
 const NO_WINDOW = [4, 0] as const;
 
@@ -69,8 +69,8 @@ interface Attack {
   readonly run: (client: RawClient) => Promise<void>;
   /** The kinds of memory that it fills. */
   readonly fills: readonly string[];
-  /** What 500 streams cost beside, if it is not BESIDE_BYTES. */
-  readonly besideBytes?: number;
+  /** What 500 streams cost in addition, if it is not OTHER_BYTES. */
+  readonly otherBytes?: number;
 }
 
 const ATTACKS: Readonly<Record<string, Attack>> = {
@@ -137,7 +137,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
       await client.roundTrip();
     },
     fills: ["messages"],
-    besideBytes: 16 * MIB,
+    otherBytes: 16 * MIB,
   },
   "half a header block": {
     processor: hello,
@@ -153,7 +153,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   },
 };
 
-describe.each(Object.entries(ATTACKS))("%s", (name, { processor, port, run, fills, besideBytes = BESIDE_BYTES }) => {
+describe.each(Object.entries(ATTACKS))("%s", (name, { processor, port, run, fills, otherBytes = OTHER_BYTES }) => {
   test.each([1, 4])(
     "takes no more memory than the account says, from %d connections",
     async (connections) => {
@@ -172,7 +172,7 @@ describe.each(Object.entries(ATTACKS))("%s", (name, { processor, port, run, fill
       }
       const grown = usedBytes() - before;
       const share = SHARE_BYTES * (connections / (connections + 1));
-      const most = fills.length * share + connections * besideBytes;
+      const most = fills.length * share + connections * otherBytes;
       const kinds = await Promise.all(fills.map(held));
       process.stdout.write(
         `${name}, ${connections}: ${(grown / MIB).toFixed(1)} MiB, counted ${kinds.map((bytes) => (bytes / MIB).toFixed(1))}\n`,

@@ -49,7 +49,7 @@ export const editor = defineProcessor({
   name: "editor",
   state: () => ({ user: "" }),
   requestHeaders(_headers, tx) {
-    tx.state.user = tx.request.get("x-user") ?? "nobody";
+    tx.state.user = tx.request.get("x-user") ?? "stranger";
     return [setHeader("x-set", "grüße"), appendHeader("x-bytes", Uint8Array.of(0xff, 0x80)), removeHeader("cookie")];
   },
   requestTrailers: () => setHeader("x-request-trailer", "1"),
@@ -62,7 +62,7 @@ const slow = defineProcessor({
   state: () => ({ seen: "" }),
   async requestHeaders(_headers, tx) {
     await turn();
-    tx.state.seen = tx.request.get("x-user") ?? "nobody";
+    tx.state.seen = tx.request.get("x-user") ?? "stranger";
     return setHeader("x-slow", "1");
   },
   async responseHeaders() {

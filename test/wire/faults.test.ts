@@ -81,7 +81,7 @@ describe.each(MISTAKES)("a handler that %s", (_name, code, handler) => {
   });
 });
 
-test("a handler that throws long after its stream was reset disturbs nobody", async () => {
+test("a handler that throws long after its stream was reset does no harm", async () => {
   let fail: (error: Error) => void = () => undefined;
   let enter: () => void = () => undefined;
   const entered = new Promise<void>((resolve) => {

@@ -138,7 +138,7 @@ describe("Health, called by grpc-js", () => {
     });
   });
 
-  test("does not find a service nobody knows", async () => {
+  test("does not find an unknown service", async () => {
     const { port } = await serverForTest(hello);
     const answer = grpcJsClient(Health, port).unary("check", check("no.such.Service"));
     await expect(answer).rejects.toMatchObject({ code: status.NOT_FOUND, details: 'no service "no.such.Service"' });
@@ -166,7 +166,7 @@ describe("Health, called by grpc-js", () => {
     expect(told).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
   });
 
-  test("tells a watch of a service nobody knows SERVICE_UNKNOWN and stays open", async () => {
+  test("answers a watch of an unknown service with SERVICE_UNKNOWN, and stays open", async () => {
     const { port, server } = await serverForTest(hello);
     const watch = grpcJsClient(Health, port).serverStream("watch", check("no.such.Service"));
     const told: ServingStatus[] = [];

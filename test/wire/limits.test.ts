@@ -148,7 +148,7 @@ describe("a message over the limit", () => {
   });
 });
 
-describe("a message that is none", () => {
+describe("a malformed message", () => {
   test.each([
     ["bytes that are not protobuf", frame(Buffer.from([255, 255, 255])), "3"],
     ["an unknown flag", Buffer.from("0200000000", "hex"), "3"],

@@ -119,7 +119,7 @@ test("a body of 64 MiB passes through a slow reader intact, and keeps memory fla
   for await (const chunk of call as AsyncIterable<Buffer>) {
     reader.read(chunk, 0, chunk.length);
     if (chunks++ % 256 === 0) used.push(usedBytes());
-    // Everybody else has his turn first.
+    // All other events have their turn first.
     await new Promise((resolve) => setImmediate(resolve));
   }
   await written;

@@ -83,7 +83,7 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
-/** Reads on whether or not anybody asks for answers, since trailers come behind them. */
+/** Reads on even if no caller asks for answers, since trailers come after them. */
 function readAnswers(stream: ClientHttp2Stream): AsyncIterator<ProcessingResponse> {
   const answers = new Readable({ objectMode: true, highWaterMark: Number.MAX_SAFE_INTEGER, read: () => undefined });
   let waiting: Buffer = Buffer.alloc(0);

@@ -99,7 +99,7 @@ describe("a stream that ends early", () => {
   const slow = defineProcessor({ name: "slow", requestHeaders: (_headers, tx) => untilAborted(tx.signal) });
 
   test.each(ENDINGS.slice(0, 3))(
-    "is unanswered where an answer is owed, and its handler is told: %s",
+    "is unanswered if a message waits for its answer, and aborts its handler's signal: %s",
     async (_name, end) => {
       const started = await serverForTest(slow);
       const session = http2Session(started.port);
@@ -124,7 +124,7 @@ describe("a stream that ends early", () => {
     expect((await kept.next())?.response.case).toBe("responseHeaders");
   });
 
-  test("is completed when its connection is lost while nothing is owed", async () => {
+  test("is completed when its connection is lost while no message waits for an answer", async () => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     const calls = Array.from({ length: 50 }, () => openRawCall(session));

@@ -13,7 +13,7 @@ export async function tcp(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Writes bytes on a connection of its own and gives back everything until the server closes it. */
+/** Writes bytes on a new connection, and returns everything until the server closes it. */
 export async function sayAndListen(port: number, bytes: string | Uint8Array): Promise<string> {
   const socket = await tcp(port);
   socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);

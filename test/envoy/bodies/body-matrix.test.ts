@@ -28,7 +28,7 @@ describe.skipIf(envoyBinary === undefined)("a body that passes a real Envoy and 
 
   describe.each(Object.keys(SETTINGS) as SettingName[])("in %s", (setting) => {
     test.each(Object.keys(READERS) as ReaderName[])(
-      "is what the handler makes of it: %s",
+      "has the changes of its handler: %s",
       async (reader) => {
         const own = CASES.filter((each) => each.reader === reader && each.setting === setting);
         const startedMs = performance.now();
@@ -57,7 +57,7 @@ describe.skipIf(envoyBinary === undefined)("a body that passes a real Envoy and 
     expect(rig.upstream.problems).toEqual([]);
   });
 
-  /** Why cases failed; each is run, whatever became of the others. */
+  /** Why cases failed. Each case is run, also after others failed. */
   async function failuresOf(cases: readonly BodyCase[], atOnce: number): Promise<readonly string[]> {
     const failures: string[] = [];
     const waiting = [...cases];

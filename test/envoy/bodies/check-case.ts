@@ -9,7 +9,7 @@ import { ended, inspected, READERS, type Reader } from "./readers.ts";
 import type { UpstreamSaw } from "./upstream.ts";
 import { arrivedOf } from "./wire.ts";
 
-/** Sends a case and compares what comes of it, byte by byte, with what has to; rejects with its title in the message. */
+/** Sends a case and compares the result, byte by byte, with the expected one; rejects with its title in the message. */
 export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
   const { port } = rig.scene(test.reader, test.setting);
   const received = await sendCase(port, test);
@@ -39,8 +39,8 @@ export async function checkCase(rig: BodyRig, test: BodyCase): Promise<void> {
 }
 
 /**
- * What a client takes for a good answer; gRPC has its own idea of what is none. A reset by NO_ERROR, as 1.36 has it, Node's
- * HTTP/2 client does not tell from an end.
+ * What a client takes for a valid response; gRPC has its own rule. Node's HTTP/2 client cannot distinguish a reset with
+ * NO_ERROR, as 1.36 sends it, from a normal end.
  */
 function passed(
   { status, complete, headers, trailers }: Received,
@@ -52,7 +52,7 @@ function passed(
 }
 
 async function expectFault(id: string, fault: string | undefined, title: string): Promise<void> {
-  // A transaction in which no handler ran is told to nobody.
+  // `done` is not called for a transaction in which no handler ran.
   await eventually(() => expect(ended.get(id)?.fault, `${title}: fault`).toBe(fault));
 }
 

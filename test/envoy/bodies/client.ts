@@ -16,7 +16,7 @@ export interface Received extends Arrived {
   readonly complete: boolean;
 }
 
-/** Sends the request of a case, on a connection of its own, and waits for what comes of it. */
+/** Sends the request of a case on its own connection, and waits for the result. */
 export function sendCase(port: number, test: BodyCase): Promise<Received> {
   return test.protocol === "http1" ? sendHttp1(port, test) : sendHttp2(port, test);
 }
@@ -81,7 +81,7 @@ function sendHttp2(port: number, test: BodyCase): Promise<Received> {
   const { method, path, headers } = headOf(test);
   const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } });
   session.on("error", () => undefined);
-  // A body without a byte is none where its length says so, else an empty frame.
+  // A body without bytes is no body if its length is 0, or an empty frame.
   const isBodiless =
     test.direction === "response" || (test.size === 0 && test.framing.length && !test.framing.trailers);
   const stream = session.request(

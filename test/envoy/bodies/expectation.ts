@@ -7,7 +7,7 @@ import { DEFAULT_BUFFER_BYTES, SETTINGS, type Setting } from "./settings.ts";
 export type Expectation =
   /** `handled`: its handler saw the end. */
   | { readonly kind: "passes"; readonly body: Buffer; readonly handled: boolean }
-  /** Nobody gets a whole message with status 200. */
+  /** The receiver does not get a whole message with status 200. */
   | { readonly kind: "fails"; readonly fault: string }
   /** Envoy waits for what does not come, until its idle timeout. */
   | { readonly kind: "hangs" };
@@ -42,7 +42,7 @@ export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectat
   if (looksCut && reader.material === "grpc" && test.size === 1) return { kind: "passes", body, handled: false };
   const isHidden = trailers && !length && !tellsTrailers(test, mode, setting);
   const refusal = refusalOf(test, reader);
-  // Nobody learns that the message has no end.
+  // Neither side can see that the message has no end.
   if (refusal !== undefined && reader.material === "grpc" && isHidden && mode === "STREAMED")
     return { kind: "passes", body: body.subarray(0, 0), handled: false };
   if (refusal !== undefined) return { kind: "fails", fault: refusal };
@@ -57,7 +57,7 @@ export function expectationOf(test: BodyCase, emptyFrameHangs = false): Expectat
 
 const made = new Map<string, Buffer>();
 
-/** What the handler makes of the body; large ones take their time, and Envoy waits for whoever works it out. */
+/** The body as its handler changes it. Remembered, since a large one takes time while Envoy waits. */
 function madeOf({ reader: name, size, direction }: BodyCase, reader: Reader): Buffer {
   const key = `${name} ${size} ${direction}`;
   const body = made.get(key) ?? reader.expected(bodyOf(reader.material, size, direction), direction);

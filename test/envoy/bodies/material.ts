@@ -67,7 +67,7 @@ const CARRIED = [0, 1, 127, 3_000, 40_000, 5, 700_000, 0, 2_500_000];
 const PREFIX_BYTES = 5;
 
 function framedMessages(size: number, direction: Direction): Buffer {
-  // No message at all: what comes is none.
+  // Too short for a message.
   if (size < PREFIX_BYTES) return Buffer.alloc(size, 7);
   const body = Buffer.alloc(size);
   let at = 0;

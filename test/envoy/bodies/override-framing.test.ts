@@ -26,7 +26,7 @@ type Way = (typeof WAYS)[number];
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, "latin1"));
 const text = (body: Uint8Array) => Buffer.from(body).toString("latin1");
 
-/** What comes of the body. */
+/** The body after its handler. */
 const MADE: Readonly<Record<Way, (body: string) => string>> = {
   effect: (body) => body,
   grows: (body) => `${body}+${body}`,
@@ -181,13 +181,13 @@ function statusOf({ fields }: IncomingMessage): string | undefined {
   return fields?.find(([name]) => name === ":status")?.[1];
 }
 
-/** What becomes of a body: its handler has it, it passes because Envoy would ignore the override, or it is a fault. */
+/** What happens to a body: its handler gets it, it passes because Envoy would ignore the override, or it is a fault. */
 function seesBody({ configured, mode, way }: Pair, path: keyof typeof RESPONSES): "made" | "passes" | "faults" {
   const isKnown = path === "/length";
   // The headers end the message.
   if (path === "/empty") return "passes";
   if (way === "effect") {
-    // Envoy would hang above its limit, and nobody knows how long the body is.
+    // Envoy would hang above its limit, and the length of the body is not known.
     return mode === "BUFFERED" && !isKnown ? "faults" : "made";
   }
   if (mode === "FULL_DUPLEX_STREAMED" || mode === "STREAMED") return "made";

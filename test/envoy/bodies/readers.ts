@@ -12,7 +12,7 @@ import {
 import type { Direction } from "../../../src/protocol/phase.ts";
 import { editedMessages, type Material } from "./material.ts";
 
-/** A way to read a body, and what comes of it. */
+/** A way to read a body, and the expected result. */
 export interface Reader {
   readonly material: Material;
   readonly processor: () => Processor;
@@ -29,9 +29,9 @@ export interface Reader {
   readonly inspects?: boolean;
 }
 
-/** What became of one transaction, as `done` was told, by the request's `x-case`. */
+/** How each transaction ended, as `done` was told, by the request's `x-case`. */
 export const ended = new Map<string, { readonly result: string; readonly fault: string | undefined }>();
-/** What `inspect` saw, likewise: a digest. */
+/** A digest of what `inspect` saw, by the request's `x-case`. */
 export const inspected = new Map<string, string>();
 
 const MAX_BYTES = 64 << 20;
@@ -91,7 +91,7 @@ const counted = (body: Uint8Array) => Buffer.from(`=${body.length}`);
 
 const invertingChunks = {
   read: "chunks",
-  // In place, as an author may: the bytes are his.
+  // In place: an author may change the bytes.
   chunk(bytes: Uint8Array) {
     for (let at = 0; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ 0xff;
     return bytes;

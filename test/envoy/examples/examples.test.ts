@@ -45,7 +45,7 @@ const LISTEN = { listen: "127.0.0.1:0", statusListen: "127.0.0.1:0", adminListen
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString("base64")}`;
 
-/** What is asked of each example. Tokens and passwords of the test stand in as `TOKEN`, `ADA` and `NOBODY`. */
+/** What is asked of each example. Tokens and passwords of the test stand in as `TOKEN`, `ADA` and `STRANGER`. */
 const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
   "ab-test": [
     {},
@@ -81,11 +81,11 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
   "basic-auth": [
     {},
     { headers: [["authorization", "ADA"]] },
-    { headers: [["authorization", "NOBODY"]] },
+    { headers: [["authorization", "STRANGER"]] },
     {
       headers: [
         ["authorization", "ADA"],
-        ["authorization", "NOBODY"],
+        ["authorization", "STRANGER"],
       ],
     },
   ],
@@ -206,7 +206,7 @@ const EXCHANGES: Readonly<Record<string, readonly Exchange[]>> = {
   ],
 };
 
-test("every example with a configuration of its own is among them", () => {
+test("every example that has its own configuration is tested", () => {
   const folder = new URL("../../../examples/", import.meta.url);
   const names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(names.map(({ name }) => name)).toEqual([...Object.keys(EXCHANGES), "greeter"].sort());
@@ -223,7 +223,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy as behind the si
     const issuer: Issuer = await startIssuer();
     upstream = await startExampleUpstream();
     words.set("TOKEN", `Bearer ${await issuer.token()}`);
-    words.set("ADA", basic("ada:secret")).set("NOBODY", basic("nobody:secret"));
+    words.set("ADA", basic("ada:secret")).set("STRANGER", basic("stranger:secret"));
     processors = {
       "ab-test": abTest({ random: () => 0.95 }),
       "add-body": addBody,

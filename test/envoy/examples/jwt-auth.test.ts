@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(envoyBinary === undefined)("jwt-auth behind a real Envoy with failure_mode_allow", () => {
-  test.each(["failing", "talking", "silent"] as const)("lets nobody in without keys: the issuer is %s", async (how) => {
+  test.each(["failing", "talking", "silent"] as const)("rejects all clients without keys: the issuer is %s", async (how) => {
     const issuer = await startIssuer();
     const upstream = await startExampleUpstream();
     stops.push(issuer.close, upstream.close);

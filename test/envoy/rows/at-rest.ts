@@ -5,7 +5,7 @@ import { eventually } from "./eventually.ts";
 import type { Scene, SceneInit } from "./scene.ts";
 import { DONE_CODE } from "./script-scenes.ts";
 
-/** Counters that stay at 0 while nobody provokes anything. */
+/** Counters that stay at 0 unless a test provokes them. */
 export const QUIET = {
   streams_failed: 0,
   spurious_msgs_received: 0,

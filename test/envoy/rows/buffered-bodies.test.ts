@@ -184,7 +184,7 @@ envoyRows("bodies that are held", (row) => {
     responseBody: { read: "text", handle: (text) => [setHeader("x-length", String(text.length)), setStatus(202)] },
   });
   row(
-    "row 56: header changes beside a buffered request body reach the upstream",
+    "row 56: header changes in the answer to a buffered request body reach the upstream",
     { scenes: { annotated: { server: served(annotated), filter: { processing_mode: BUFFERED } } } },
     async ({ annotated: scene }) => {
       await scene.send(POST);
@@ -193,7 +193,7 @@ envoyRows("bodies that are held", (row) => {
   );
 
   row(
-    "row 57: header changes beside a buffered response body reach the client, the status too",
+    "row 57: header changes in the answer to a buffered response body reach the client, the status too",
     { scenes: { annotated: { server: served(annotated), filter: { processing_mode: BUFFERED } } } },
     async ({ annotated: scene }) => {
       const { status, headers, body } = await scene.send(POST);

@@ -118,7 +118,7 @@ envoyRows("a server that fails", (row) => {
       : { streams_failed: 1, ...serverHalfClosed(1) },
   });
   row(
-    "row 6: a service that nobody listens for is a failure with code 14, in observability mode too",
+    "row 6: a service without a listening server is a failure with code 14, in observability mode too",
     {
       scenes: {
         closed: nobody({}),
@@ -176,7 +176,7 @@ envoyRows("a server that fails", (row) => {
     },
   );
 
-  // Longer than the message timeout: what comes then finds nobody.
+  // Longer than the message timeout: Envoy does not wait any more.
   const late: Action[] = [{ waitMs: 700 }, "neutral"];
   const TIMEOUT = { message_timeout: "0.3s" };
   const timedOut = { message_timeouts: 1 };

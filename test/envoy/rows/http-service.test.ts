@@ -55,7 +55,7 @@ envoyRows("http_service", (row) => {
       const { status, headers, body } = await ours.send({ path: "/a?b" });
       expect({ status, body }).toEqual({ status: 200, body: "from upstream" });
       expect(ours.upstream[0]?.headers).toMatchObject({ "x-origin": "http_service", "x-path": "/a?b" });
-      // Each call has a state of its own: nothing joins the two.
+      // Each call has its own state: nothing joins the two.
       expect(headers).toMatchObject({ "x-status": "200", "x-calls": "1" });
       expect(await ours.server.metric('ext_proc_streams_total{result="completed",origin="http_service"}')).toBe(2);
       await snake.send();

@@ -126,7 +126,7 @@ envoyRows("modes", (row) => {
       expect((await streamedKept.send(POST)).status).toBe(500);
       expect((await streamedKept.logged())[0]?.details).toMatch(/^mismatch_between_content_length/);
       expect(streamedKept.upstream).toEqual([]);
-      // The surplus stays on the connection, where this upstream complains of a second request that is none.
+      // The surplus stays on the connection, where this upstream rejects it as a malformed second request.
       expect([200, 400]).toContain((await duplexKept.send(POST)).status);
       expect(duplexKept.upstream[0]?.body).toBe(REWRITTEN.slice(0, POST.body.length));
     },

@@ -38,8 +38,8 @@ const ROWS_AT_ONCE = 12;
 const ROW_TIMEOUT_MS = 40_000;
 
 /**
- * Declares the rows of a topic, which run behind one Envoy, each with listeners, clusters, servers and `stat_prefix` of
- * its own. `runtime` has Envoy's runtime guards. After each row, its scenes have to be at rest ({@link expectAtRest}).
+ * Declares the rows of a topic, which run behind one Envoy. Each has its own listeners, clusters, servers and
+ * `stat_prefix`. `runtime` has Envoy's runtime guards. After each row, its scenes have to be at rest ({@link expectAtRest}).
  */
 export function envoyRows(topic: string, declare: (row: DeclareRow) => void, runtime?: JsonObject): void {
   vi.setConfig({ maxConcurrency: ROWS_AT_ONCE, testTimeout: ROW_TIMEOUT_MS });

@@ -63,8 +63,8 @@ export interface BootstrapOptions {
 }
 
 /**
- * One bootstrap for many scenes: each has a listener and clusters of its own, named after it, and its name for
- * `stat_prefix`, so that they share nothing but the process.
+ * One bootstrap for many scenes. Each has its own listener and clusters, named after it, and its name as
+ * `stat_prefix`, so that they share only the process.
  */
 export function bootstrapOf(
   scenes: readonly PlacedScene[],

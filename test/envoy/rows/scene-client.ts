@@ -1,7 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { MAX_HEADER_BYTES, pairs } from "./scene-upstream.ts";
 
-/** A request of a test's client, over HTTP/1.1 on a connection of its own. */
+/** A request of a test's client, over HTTP/1.1 on its own connection. */
 export interface ClientInit {
   readonly method?: string;
   readonly path?: string;

@@ -11,7 +11,7 @@ import { type Respond, type SceneUpstream, startSceneUpstream, type UpstreamRequ
 
 /** What a row puts around the filter: its configuration, and what stands on both of its sides. */
 export interface SceneInit<X extends SceneServer = SceneServer> extends SceneConfig {
-  /** The ext_proc service; undefined: nobody listens. */
+  /** The ext_proc service; undefined: no server listens. */
   readonly server?: (() => Promise<X>) | undefined;
   readonly respond?: Respond;
   /** Port of an upstream of the test's own, instead of one that keeps what it sees. */
@@ -64,8 +64,8 @@ export interface RunningScenes {
   stop(): Promise<void>;
 }
 
-/** A port that nobody listens on: the first one needs privileges, and has no service. */
-const NOBODY = 1;
+/** A port on which no server listens: the first one needs privileges, and has no service. */
+const UNUSED_PORT = 1;
 
 /** Starts servers and upstreams of scenes, by name, and one Envoy with a listener for each. */
 export async function startScenes(
@@ -78,7 +78,7 @@ export async function startScenes(
   const placed = parts.map(({ name, init, server, upstream }) => ({
     ...init,
     name,
-    extProcPort: server?.port ?? NOBODY,
+    extProcPort: server?.port ?? UNUSED_PORT,
     upstreamPort: upstream.port,
   }));
   const envoy = await startEnvoy({
@@ -119,7 +119,7 @@ interface Place {
 }
 
 function sceneOf({ name, server, upstream }: Parts, { envoy, logPath, port }: Place): Scene {
-  const nobody: SceneServer = { port: NOBODY, close: async () => undefined };
+  const nobody: SceneServer = { port: UNUSED_PORT, close: async () => undefined };
   return {
     port,
     server: server ?? nobody,

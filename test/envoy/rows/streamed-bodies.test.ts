@@ -124,7 +124,7 @@ envoyRows("bodies that are streamed", (row) => {
   );
 
   row(
-    "row 71: a header mutation beside a streamed chunk is ignored",
+    "row 71: a header mutation in the answer to a streamed chunk is ignored",
     {
       scenes: {
         ignored: {
@@ -176,7 +176,7 @@ envoyRows("bodies that are streamed", (row) => {
   );
 
   row(
-    "row 73: a response that begins before the request has ended is handled beside it",
+    "row 73: a response that begins before the request has ended is handled at the same time",
     {
       scenes: {
         early: {
@@ -209,7 +209,7 @@ envoyRows("bodies that are streamed", (row) => {
       },
     },
     async ({ upgraded }) => {
-      // Nobody listens there: whoever gets that far gets a 503.
+      // No server listens there: a request that gets that far gets a 503.
       const hangs = isSince("1.39") && !isSince("1.40");
       expect(await upgrade(upgraded.port)).toBe(hangs ? "" : "HTTP/1.1 503 Service Unavailable");
     },

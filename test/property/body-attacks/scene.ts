@@ -24,7 +24,7 @@ export interface Scene {
   readonly abortAfterMs: number | undefined;
 }
 
-/** What came of it. */
+/** The result. */
 export interface Played {
   readonly transaction: SimulatedTransaction;
   readonly attack: Attack;
@@ -32,11 +32,11 @@ export interface Played {
   readonly got: { readonly request: string | undefined; readonly response: string | undefined };
   /** What was sent, both ways. */
   readonly original: string;
-  /** What the handlers make of it. */
+  /** The bodies as the handlers change them. */
   readonly wanted: { readonly request: string; readonly response: string };
   /** Trailers hide the end of a body from a handler that yields something there. */
   readonly hidesEnd: boolean;
-  /** Whether a body is whole: what the handlers make of it, or the original. */
+  /** Whether a body is whole: as the handlers change it, or the original. */
   isWhole(direction: Direction): boolean;
 }
 
@@ -112,7 +112,7 @@ export async function play(scene: Scene): Promise<Played> {
     response: responseSteps.reduceRight((text, apply) => apply(text), original),
   };
   const isWhole = (direction: Direction) => {
-    // A gRPC message is a whole of its own: those behind the one that failed may pass.
+    // Each gRPC message is complete: messages after the one that failed may pass.
     if (steps.includes("grpc") && direction === "request") return isSomeChanged(got.request, pieces);
     return got[direction] === wanted[direction] || got[direction] === original;
   };

@@ -68,7 +68,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
         let held = "";
         return {
           read: "chunks",
-          // Keeps the last byte of each chunk for the next one, as whoever looks for something across chunks does.
+          // Keeps the last byte of each chunk for the next one, as a handler does that searches across chunks.
           chunk(bytes: Uint8Array) {
             const all = held + textOf(bytes);
             held = all.slice(-1);
