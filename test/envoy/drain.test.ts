@@ -70,32 +70,35 @@ function completed(served: ServedProcessor): Promise<number> {
   return served.metric('ext_proc_streams_total{result="completed",origin="envoy"}');
 }
 
-describe.skipIf(envoyBinary === undefined)("a server that is told to stop under load, while another server runs", () => {
-  for (const [signal, told, options] of [
-    ["SIGTERM", "health checks", { cluster: HEALTH_CHECKED }],
-    ["SIGINT", "retries", { grpcService: RETRIED, cluster: MANY_RETRIES }],
-  ] as const) {
-    test(`loses no request after ${signal}, behind an Envoy with ${told}`, async () => {
-      const [leaving, staying] = [await startServed("hello"), await startServed("hello")];
-      const envoy = await startEnvoyFor([leaving, staying], options);
-      await sendLoad({ port: envoy.port, requests: 500 });
-      const shares = [await completed(leaving), await completed(staying)];
-      const load = sendLoad({
-        port: envoy.port,
-        perSecond: PER_SECOND,
-        inFlight: 1_000,
-        until: leaving.ended.then(() => sendLoad({ port: envoy.port, requests: 500 })),
-      });
-      leaving.kill(signal);
-      expect(await leaving.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
-      const outcomes = await load;
-      process.stdout.write(`${signal}: ${JSON.stringify(outcomes)}, shares before ${shares}\n`);
-      expect(outcomes).toEqual({ 200: outcomes["200"] });
-      expect(Math.min(...shares)).toBeGreaterThan(0);
-      expect(await completed(staying)).toBeGreaterThan(shares[1] ?? 0);
-    }, 60_000);
-  }
-});
+describe.skipIf(envoyBinary === undefined)(
+  "a server that is told to stop under load, while another server runs",
+  () => {
+    for (const [signal, told, options] of [
+      ["SIGTERM", "health checks", { cluster: HEALTH_CHECKED }],
+      ["SIGINT", "retries", { grpcService: RETRIED, cluster: MANY_RETRIES }],
+    ] as const) {
+      test(`loses no request after ${signal}, behind an Envoy with ${told}`, async () => {
+        const [leaving, staying] = [await startServed("hello"), await startServed("hello")];
+        const envoy = await startEnvoyFor([leaving, staying], options);
+        await sendLoad({ port: envoy.port, requests: 500 });
+        const shares = [await completed(leaving), await completed(staying)];
+        const load = sendLoad({
+          port: envoy.port,
+          perSecond: PER_SECOND,
+          inFlight: 1_000,
+          until: leaving.ended.then(() => sendLoad({ port: envoy.port, requests: 500 })),
+        });
+        leaving.kill(signal);
+        expect(await leaving.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+        const outcomes = await load;
+        process.stdout.write(`${signal}: ${JSON.stringify(outcomes)}, shares before ${shares}\n`);
+        expect(outcomes).toEqual({ 200: outcomes["200"] });
+        expect(Math.min(...shares)).toBeGreaterThan(0);
+        expect(await completed(staying)).toBeGreaterThan(shares[1] ?? 0);
+      }, 60_000);
+    }
+  },
+);
 
 describe.skipIf(envoyBinary === undefined)("a server that is told to stop while a handler hangs", () => {
   async function startHung(options: ServedOptions): Promise<{ served: ServedProcessor; answered: Promise<object> }> {

@@ -17,26 +17,29 @@ afterEach(async () => {
 });
 
 describe.skipIf(envoyBinary === undefined)("jwt-auth behind a real Envoy with failure_mode_allow", () => {
-  test.each(["failing", "talking", "silent"] as const)("rejects all clients without keys: the issuer is %s", async (how) => {
-    const issuer = await startIssuer();
-    const upstream = await startExampleUpstream();
-    stops.push(issuer.close, upstream.close);
-    issuer.behave(how);
-    const processor = jwtAuth({ keys: new KeySet(issuer.url), issuer: ISSUER, audience: AUDIENCE });
-    const { filter, routes } = readExampleConfig("jwt-auth");
-    const config = { filter: { ...filter, failure_mode_allow: true }, routes };
-    const servers = await Promise.all(
-      (["open", "envoy", "closed"] as const).map(async (onFault) => {
-        const server = await serve(processor, { ...LISTEN, log: QUIET, onFault });
-        stops.push(() => server.close());
-        return { name: onFault, config, extProcPort: Number(server.address.split(":").at(-1)) };
-      }),
-    );
-    const envoy = await startExampleEnvoy(servers, upstream.port);
-    stops.push(() => envoy.stop());
-    const authorization = ["authorization", `Bearer ${await issuer.token()}`] as const;
-    const request = { method: "GET", path: "/", authority: "a", headers: [authorization], body: "" };
-    for (const { name } of servers) expect((await envoy.send(name, request)).status).toBe(503);
-    expect(upstream.seen).toBeUndefined();
-  });
+  test.each(["failing", "talking", "silent"] as const)(
+    "rejects all clients without keys: the issuer is %s",
+    async (how) => {
+      const issuer = await startIssuer();
+      const upstream = await startExampleUpstream();
+      stops.push(issuer.close, upstream.close);
+      issuer.behave(how);
+      const processor = jwtAuth({ keys: new KeySet(issuer.url), issuer: ISSUER, audience: AUDIENCE });
+      const { filter, routes } = readExampleConfig("jwt-auth");
+      const config = { filter: { ...filter, failure_mode_allow: true }, routes };
+      const servers = await Promise.all(
+        (["open", "envoy", "closed"] as const).map(async (onFault) => {
+          const server = await serve(processor, { ...LISTEN, log: QUIET, onFault });
+          stops.push(() => server.close());
+          return { name: onFault, config, extProcPort: Number(server.address.split(":").at(-1)) };
+        }),
+      );
+      const envoy = await startExampleEnvoy(servers, upstream.port);
+      stops.push(() => envoy.stop());
+      const authorization = ["authorization", `Bearer ${await issuer.token()}`] as const;
+      const request = { method: "GET", path: "/", authority: "a", headers: [authorization], body: "" };
+      for (const { name } of servers) expect((await envoy.send(name, request)).status).toBe(503);
+      expect(upstream.seen).toBeUndefined();
+    },
+  );
 });
