@@ -2,7 +2,7 @@
 // Envoy's calls. Rounds with and without them alternate on one server. What is compared is streams for each second of the
 // server's CPU: on a machine that others use too, streams for each second of the clock say more of those. What callers
 // take is bounded for each second of the clock, so it is given as a share of a whole core. Exit code: 0 where they take
-// at most 10 %, 1 where it is more, 2 where h2load is missing.
+// at most 10 %, 1 if it is more, 2 where h2load is missing.
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

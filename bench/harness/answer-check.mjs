@@ -45,7 +45,7 @@ export async function checkAnswers(address, task, { headersOnly = false } = {}) 
  * @returns {string | undefined}
  */
 export function firstDifference(given, right) {
-  if (given.length !== right.length) return `${given.length} answers in place of ${right.length}`;
+  if (given.length !== right.length) return `${given.length} answers instead of ${right.length}`;
   for (const [index, wanted] of right.entries()) {
     const answer = given[index];
     if (answer !== undefined && equals(ProcessingResponseSchema, answer, wanted)) continue;

@@ -21,7 +21,7 @@ const MOST_PER_SECOND = 50_000;
  * @typedef {object} OpenLoopRun
  * @property {string} address
  * @property {number} connections
- * @property {number} ratePerSecond Taken as 50,000 where it is more.
+ * @property {number} ratePerSecond Taken as 50,000 if it is more.
  * @property {number} seconds
  * @property {string} [bodyFile] What each request posts as gRPC; none: GET over HTTP/1.1.
  * @property {number} [answerBytes] DATA bytes of a right answer.

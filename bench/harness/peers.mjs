@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
  * @property {string} tool Program that has to be on the PATH.
  * @property {string} hint How to get it.
  * @property {readonly Step[]} steps
- * @property {readonly string[]} [sources] Folders besides the peer's own that decide whether it is built anew.
+ * @property {readonly string[]} [sources] Folders besides the peer's own that decide whether it is built again.
  * @property {boolean} [always] Whether it is built in every run: dist/ belongs to the checkout, and anyone may have
  *   rebuilt it since.
  *

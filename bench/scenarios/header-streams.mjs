@@ -77,7 +77,7 @@ export function headerStreams({ name, task, inFlight, title, quick, latency }) {
 export function assertAnswered({ requests, good, dataBytes }, answerBytes) {
   if (good !== requests) throw new Error(`${requests - good} of ${requests} streams failed`);
   if (dataBytes === requests * answerBytes) return;
-  throw new Error(`${requests} streams were answered with ${dataBytes} bytes in place of ${requests * answerBytes}`);
+  throw new Error(`${requests} streams were answered with ${dataBytes} bytes instead of ${requests * answerBytes}`);
 }
 
 /** @param {import("../harness/open-loop.mjs").OpenLoopResult} result */

@@ -14,7 +14,7 @@ import { headerStreams } from "./header-streams.mjs";
  * @property {number} warmUpSeconds
  * @property {string} headersFile The gRPC request body of a header stream.
  * @property {string} uploadFile The same of an upload.
- * @property {string} envoyBinary Empty where no scenario needs Envoy.
+ * @property {string} envoyBinary Empty if no scenario needs Envoy.
  * @property {(peer: string, task: Task) => import("../harness/answer-check.mjs").AnswerSizes} answerSizes
  *
  * @typedef {object} Scenario

@@ -91,7 +91,7 @@ describe("an override that Envoy would ignore is refused", () => {
       "where the other direction is full-duplex",
       { requestBody: "STREAMED" },
       { modes: { requestBody: "NONE", responseBody: "FULL_DUPLEX_STREAMED" } },
-      "where a configured body mode is FULL_DUPLEX_STREAMED",
+      "if a configured body mode is FULL_DUPLEX_STREAMED",
     ],
     [
       "of what is past",

@@ -60,7 +60,7 @@ const server = createServer();
 server.on("stream", (stream) => {
   stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers(OK));
-  // Envoy resets every stream once it is done; that is no error.
+  // Envoy resets every stream once it is done; that is not an error.
   stream.on("error", () => stream.close());
   stream.on(
     "data",
