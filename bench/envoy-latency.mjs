@@ -174,7 +174,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** @returns {{ readonly help: boolean, readonly rounds: number, readonly requests: number }} NaN for what is not a number. */
+/** @returns {{ readonly help: boolean, readonly rounds: number, readonly requests: number }} NaN for a value that is not a number. */
 function readOptions() {
   try {
     const known = /** @type {const} */ ({

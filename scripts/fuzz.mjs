@@ -12,7 +12,7 @@ const DEFAULT_MINUTES = "10";
 const EQUALITY = ["test/property/on-demand.test.ts", "test/property/answer-bytes.test.ts"];
 const FILES = ["test/http2/fuzz.test.ts", "test/grpc/fuzz.test.ts", ...EQUALITY];
 
-/** @returns {{ readonly minutes: number, readonly inputs: number }} What was asked for; NaN if it is none. */
+/** @returns {{ readonly minutes: number, readonly inputs: number }} The requested values; NaN if one is not a number. */
 function wanted() {
   try {
     const options = /** @type {const} */ ({

@@ -13,7 +13,7 @@ export const RULES = [
   {
     pattern: rule("(?<!\\bthere )\\b(?:is|are|was|were|isn't|been) no\\b(?! (?:longer|more|less|fewer)\\b)"),
     advice: 'write "is not a"',
-    rejected: "A bare object is not an effect.",
+    rejected: "A bare object is no effect.",
     accepted: "There is no body, and the value is no longer read.",
   },
   {
@@ -45,7 +45,7 @@ export const RULES = [
   {
     pattern: rule("\\btime-outs?\\b"),
     advice: 'write "timeout"',
-    rejected: "The timeout is over.",
+    rejected: "The time-out is over.",
     accepted: "The timeout is over.",
   },
   {
@@ -69,13 +69,13 @@ export const RULES = [
   {
     pattern: rule("\\bin place of\\b"),
     advice: 'write "instead of"',
-    rejected: "It is sent instead of the body.",
+    rejected: "It is sent in place of the body.",
     accepted: "It is sent instead of the body.",
   },
   {
-    pattern: rule("\\b(?:again|likewise|thereof|therein|whereupon|hereby|hitherto|henceforth)\\b"),
+    pattern: rule("\\b(?:anew|likewise|thereof|therein|whereupon|hereby|hitherto|henceforth)\\b"),
     advice: 'use a common word, such as "again" or "too"',
-    rejected: "The timer starts again.",
+    rejected: "The timer starts anew.",
     accepted: "The timer starts again.",
   },
   {
@@ -83,13 +83,13 @@ export const RULES = [
       "\\bwhere (?:there (?:is|are|was|were)|nothing|none|no (?!\\w+ly\\b)\\w+|it (?:is|was|has|does|can)|one is)\\b",
     ),
     advice: 'write "if" for a condition, "when" for a time',
-    rejected: "Undefined if there is none.",
+    rejected: "Undefined where there is none.",
     accepted: "Undefined if there is none. The folder where the file is stays.",
   },
   {
     pattern: rule("\\b(?:undefined|true|false|empty|absent|zero|none|thrown) where\\b"),
     advice: 'write "if"',
-    rejected: "True if Envoy only watches.",
+    rejected: "True where Envoy only watches.",
     accepted: "True if Envoy only sends copies.",
   },
   {
