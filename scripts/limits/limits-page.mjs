@@ -1,4 +1,5 @@
 // Builds the text of docs/limits.md from the code: what clients can make the server hold, and every other limit.
+import { markdownTable } from "../markdown-table.mjs";
 
 /** @typedef {{ readonly flag: string, readonly fallback: string | undefined, readonly help: string, readonly kind: { readonly kind: string } }} Setting */
 /**
@@ -101,7 +102,7 @@ Everything that a client can make the server hold or do has a limit. This page l
 The server has one account of the memory that clients can make it hold, by kind. It counts bytes before it keeps them, and until
 nothing refers to them any more. A request that would exceed a cap is rejected. All other requests continue.
 
-${table(["kind", "what is counted", "cap", "setting", "above the cap", "what fails"], kinds)}
+${markdownTable(["kind", "what is counted", "cap", "setting", "above the cap", "what fails"], kinds)}
 
 One transaction can hold ${size(Number(settings.maxHeldBodyBytesPerStream?.fallback))} of \`bodies\` (\`--${settings.maxHeldBodyBytesPerStream?.flag}\`). Above that its client
 gets 413 for a request and 500 for a response, fault \`body_too_large\`. One connection can hold only as many \`messages\` and
@@ -109,7 +110,7 @@ gets 413 for a request and 500 for a response, fault \`body_too_large\`. One con
 
 With default settings the sum of all caps fits the memory limit of the Deployment:
 
-${table(["what", "memory"], sum)}
+${markdownTable(["what", "memory"], sum)}
 
 If you raise a cap, raise the memory limit by the same amount. V8 grows its heap to about half of the memory limit before it
 collects all garbage. \`NODE_OPTIONS=--max-old-space-size=256\` in the Deployment sets another size, in MiB.
@@ -120,9 +121,9 @@ lines. A first alert: \`increase(ext_proc_memory_refusals_total[5m]) > 0\`.
 
 ## Settings
 
-Each setting has a flag, an environment variable and a key in the configuration file ([README](../README.md)).
+[settings.md](settings.md) has all settings, and says how to set them.
 
-${table(["setting", "default", "what it limits"], others)}
+${markdownTable(["setting", "default", "what it limits"], others)}
 
 A handler's own \`maxBytes\` limits one body: ${size(maxBodyBytes)} by default for \`whole\`, \`text\`, \`json\` and \`grpc\`
 ([bodies.md](bodies.md)).
@@ -131,7 +132,7 @@ A handler's own \`maxBytes\` limits one body: ${size(maxBodyBytes)} by default f
 
 A message has at most ${maxHeaders.toLocaleString("en")} headers. Each HTTP/2 connection has these limits:
 
-${table(["limit", "default", "what it limits"], fixed)}
+${markdownTable(["limit", "default", "what it limits"], fixed)}
 `;
 }
 
@@ -173,19 +174,6 @@ function shown(name, value) {
 function size(bytes) {
   if (bytes >= MIB && bytes % MIB === 0) return `${bytes / MIB} MiB`;
   return bytes >= KIB && bytes % KIB === 0 ? `${bytes / KIB} KiB` : `${bytes} bytes`;
-}
-
-/**
- * A Markdown table with aligned columns.
- *
- * @param {readonly string[]} head
- * @param {readonly (readonly string[])[]} rows
- */
-function table(head, rows) {
-  const widths = head.map((cell, at) => Math.max(cell.length, ...rows.map((row) => (row[at] ?? "").length)));
-  const line = (/** @type {readonly string[]} */ cells) =>
-    `| ${widths.map((width, at) => (cells[at] ?? "").padEnd(width)).join(" | ")} |`;
-  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
 }
 
 /**

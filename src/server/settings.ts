@@ -8,7 +8,7 @@ import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { DebugExposure } from "./serve.ts";
 import type { SettingKind } from "./setting-kind.ts";
 
-/** Everything that can be set from outside, after flags, environment, file and defaults have been merged. */
+/** All settings, after flags, environment variables, configuration file and defaults have been merged. */
 export interface Settings {
   readonly config: string | undefined;
   readonly listen: string;
@@ -17,7 +17,7 @@ export interface Settings {
   readonly adminTokenFile: string | undefined;
   readonly debug: DebugExposure;
   readonly debugAllowOrigins: readonly string[] | undefined;
-  /** Undefined: where `debug` is `on`. */
+  /** Undefined: true if `debug` is `on`. */
   readonly httpService: boolean | undefined;
   /** Undefined: see connectionCaps. */
   readonly maxConnections: number | undefined;
@@ -39,9 +39,9 @@ export interface Settings {
   readonly shadow: boolean;
   readonly envoyMessageTimeoutMs: number;
   readonly envoyMaxMessageTimeoutMs: number;
-  /** A list stands in the configuration file only. */
+  /** Only the configuration file can set a list. */
   readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
-  /** Undefined: not declared, so that no override to BUFFERED is sent. */
+  /** Undefined: not declared, so no override to BUFFERED is sent. */
   readonly envoyBufferLimitBytes: number | undefined;
   readonly envoyOverriddenBodyTimeoutMs: number;
   readonly envoyTrailers: readonly Direction[];
@@ -68,15 +68,16 @@ export interface Settings {
   readonly http2AnswerStallTimeoutMs: number;
 }
 
-/** One setting: the flag and the variable that set it, where it stands in the configuration file, and what it may be. */
+/** One setting: its flag, its place in the configuration file, and the values that it can have. */
 export interface SettingSpec {
   /** Name of the flag, without its dashes. */
   readonly flag: string;
-  /** Its place in the configuration file; undefined where it cannot stand there. */
+  /** Its place in the configuration file; undefined if the file cannot set it. */
   readonly path: Path | undefined;
   readonly kind: SettingKind;
-  /** What stands for the value in `--help`; empty for a flag without one. */
+  /** The placeholder of the value in `--help`; empty for a flag without a value. */
   readonly value: string;
+  /** One sentence without a full stop, for `--help` and docs/settings.md. */
   readonly help: string;
   /** Default, as text; undefined: unset. */
   readonly fallback: string | undefined;
@@ -86,9 +87,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 /**
- * The settings of `serve`, by the name of their option. One table: flags, environment, the configuration file's schema
- * and help come from it. A flag is its place in the file in other letters: `envoy.messageTimeoutMs` is
- * `--envoy-message-timeout-ms`.
+ * The settings of `serve`, by the name of their option. Flags, environment variables, the schema of the configuration
+ * file, `--help` and docs/settings.md all come from this table. The name of a flag is its place in the file, written
+ * with dashes: `envoy.messageTimeoutMs` is `--envoy-message-timeout-ms`.
  */
 export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   config: {
@@ -96,32 +97,32 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "FILE",
     path: undefined,
     kind: { kind: "file" },
-    help: "YAML file with settings; flags and environment win over it",
+    help: "YAML file with settings; flags and environment variables override it",
     fallback: undefined,
   },
   listen: {
     ...address("listen"),
-    help: "gRPC, gRPC-Web and Connect, for Envoy: :PORT, HOST:PORT, [IPv6]:PORT or unix:PATH; port 0 is any free one",
+    help: "address for Envoy and Connect clients: :PORT, HOST:PORT, [IPv6]:PORT or unix:PATH; port 0 = any free port",
     fallback: ":9002",
   },
   statusListen: {
     ...address("statusListen"),
-    help: "/healthz, /readyz and /metrics, or off",
+    help: "address for /healthz, /readyz and /metrics, or off",
     fallback: ":9003",
   },
   adminListen: {
     ...address("adminListen"),
-    help: "debugging, or off; beyond loopback it needs --admin-token-file",
+    help: "address for debugging, or off; an address that is not loopback needs --admin-token-file",
     fallback: "127.0.0.1:9004",
   },
   adminTokenFile: {
     ...file("adminTokenFile"),
-    help: "file with the bearer token that the admin listener asks for",
+    help: "file with the bearer token that clients of the admin listener must send",
     fallback: undefined,
   },
   debug: {
     ...choice(["debug"], ["on", "admin", "off"]),
-    help: "where extproc.debug.v1.DebugService is served: on the main port too, on the admin listener, nowhere",
+    help: "listeners with the debug service: on = main and admin listener, admin = admin listener only, off = none",
     fallback: "admin",
   },
   debugAllowOrigins: {
@@ -129,42 +130,42 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "ORIGIN,…",
     path: ["debugAllowOrigin"],
     kind: { kind: "origins" },
-    help: "origins whose pages may debug, such as https://console.example; the admin listener's own may",
+    help: "web origins that can call the debug service, such as https://a.example; the admin listener's own can too",
     fallback: undefined,
   },
   httpService: {
     ...toggle(["httpService"]),
-    help: "serve POST /http-service, ext_proc over plain HTTP, on the main port; on where --debug on is",
+    help: "serve ext_proc over plain HTTP (POST /http-service) on the main port; default with --debug on",
     fallback: undefined,
   },
   maxConnections: {
     ...integer(["maxConnections"], 1, 1_000_000),
-    help: "most connections to the main listener at a time; 1024, or less if the process may open few files",
+    help: "most open connections to the main listener; default: 1024, or less if the process can open few files",
     fallback: undefined,
   },
   maxMessageBytes: {
     ...integer(["maxMessageBytes"], 1024, 1 << 30),
-    help: "largest message; it has to exceed the largest body that Envoy buffers",
+    help: "largest message; it must be larger than the largest body that Envoy buffers",
     fallback: String(4 << 20),
   },
   maxHeldBodyBytes: {
     ...integer(["maxHeldBodyBytes"], 1024, 2 ** 40),
-    help: "most bytes of bodies that all transactions hold; above it clients get 503",
+    help: "most bytes of bodies that all transactions together can hold; above it clients get 503",
     fallback: String(DEFAULT_MEMORY_CAPS.bodies),
   },
   maxHeldBodyBytesPerStream: {
     ...integer(["maxHeldBodyBytesPerStream"], 1024, 2 ** 40),
-    help: "limit for one transaction, both directions and all processors together; above it clients get 413",
+    help: "most bytes of bodies that one transaction can hold, both directions together; above it clients get 413",
     fallback: String(DEFAULT_STREAM_BUDGET_BYTES),
   },
   maxHeldHeaderBytes: {
     ...integer(["maxHeldHeaderBytes"], 1024, 2 ** 40),
-    help: "most bytes of headers, of 4 KiB or more each, that transactions hold; above it clients get 503",
+    help: "most bytes of headers (only those of 4 KiB or more count) of all transactions; above it clients get 503",
     fallback: String(DEFAULT_MEMORY_CAPS.headers),
   },
   maxHeldMessageBytes: {
     ...integer(["maxHeldMessageBytes"], 1024, 2 ** 40),
-    help: "most bytes of unfinished messages, and of received bytes that wait in paused streams",
+    help: "most bytes of unfinished messages and of received data that waits in paused streams",
     fallback: String(DEFAULT_MEMORY_CAPS.messages),
   },
   maxHeldAnswerBytes: {
@@ -174,43 +175,43 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   maxHeldDebugBytes: {
     ...integer(["maxHeldDebugBytes"], 1024, 2 ** 40),
-    help: "most bytes of debug requests, and of other Connect and JSON requests",
+    help: "most bytes of requests to the debug service and of other Connect and JSON requests",
     fallback: String(DEFAULT_MEMORY_CAPS.debug),
   },
   tlsCert: {
     ...file("tlsCert"),
-    help: "certificate in PEM, intermediates behind it: the main listener speaks TLS; with --tls-key",
+    help: "PEM file with the certificate and its intermediates, for TLS on the main listener; needs --tls-key",
     fallback: undefined,
   },
-  tlsKey: { ...file("tlsKey"), help: "the certificate's private key in PEM", fallback: undefined },
+  tlsKey: { ...file("tlsKey"), help: "PEM file with the private key of the certificate", fallback: undefined },
   tlsClientCa: {
     ...file("tlsClientCa"),
-    help: "certificates in PEM that clients must be signed by; without it clients need none",
+    help: "PEM file with the CA certificates that client certificates are checked against; unset = clients need none",
     fallback: undefined,
   },
   drainDelayMs: {
     ...integer(["drainDelayMs"], 0, HOUR_MS),
-    help: "how long to serve on when told to stop, while health checks say no; 5000, but 0 for SIGINT",
+    help: "how long to keep serving after a signal, with failing health checks; default: 5000, for SIGINT 0",
     fallback: undefined,
   },
   drainGraceMs: {
     ...integer(["drainGraceMs"], 0, HOUR_MS),
-    help: "longest wait for transactions under way when the server is told to stop",
+    help: "after the drain delay, how long running transactions can take to finish",
     fallback: "20000",
   },
   logLevel: {
     ...choice(["logLevel"], LOG_LEVELS),
-    help: "what is logged, as JSON lines on standard output",
+    help: "lowest level to log, as JSON lines on standard output",
     fallback: "info",
   },
   onFault: {
     ...choice(["onFault"], FAULT_POLICIES),
-    help: "what a fault costs at least; a processor's own onFault may be stricter, never looser",
+    help: "minimum policy for faults; the stricter of this and the processor's own onFault applies",
     fallback: undefined,
   },
   shadow: {
     ...toggle(["shadow"]),
-    help: "run the handlers, let everything pass unchanged, log and count what would have happened",
+    help: "run the handlers, but let every message pass unchanged; log and count what would have happened",
     fallback: "false",
   },
   envoyMessageTimeoutMs: {
@@ -220,7 +221,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   envoyMaxMessageTimeoutMs: {
     ...integer(["envoy", "maxMessageTimeoutMs"], 0, HOUR_MS),
-    help: "max_message_timeout of Envoy's filter; 0 where it has none",
+    help: "max_message_timeout of Envoy's filter; 0 = not set",
     fallback: "0",
   },
   envoyAllowModeOverride: {
@@ -228,17 +229,17 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "",
     path: ["envoy", "allowModeOverride"],
     kind: { kind: "overrides" },
-    help: "Envoy's filter has allow_mode_override; in the file also a list, as its allowed_override_modes",
+    help: "Envoy's filter has allow_mode_override; the file can list its allowed_override_modes instead",
     fallback: "false",
   },
   envoyBufferLimitBytes: {
     ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
-    help: "most bytes of a body that Envoy surely buffers; undeclared, no override to BUFFERED is sent",
+    help: "largest body that Envoy is sure to buffer; unset = the server never asks for BUFFERED",
     fallback: undefined,
   },
   envoyOverriddenBodyTimeoutMs: {
     ...integer(["envoy", "overriddenBodyTimeoutMs"], 1, HOUR_MS),
-    help: "longest wait for a body that an override asked for, on which Envoy may hang; then 408 or 504",
+    help: "longest wait for a body that a mode override asked for; then clients get 408 or 504",
     fallback: "30000",
   },
   envoyTrailers: {
@@ -286,12 +287,12 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   envoyMutationRulesAllowExpression: {
     ...expression(["envoy", "mutationRules", "allowExpression"]),
-    help: "allow_expression of the mutation_rules of Envoy's filter",
+    help: "allow_expression of mutation_rules of Envoy's filter",
     fallback: undefined,
   },
   envoyMutationRulesDisallowExpression: {
     ...expression(["envoy", "mutationRules", "disallowExpression"]),
-    help: "disallow_expression of the mutation_rules of Envoy's filter",
+    help: "disallow_expression of mutation_rules of Envoy's filter",
     fallback: undefined,
   },
   envoyMutationRulesDisallowIsError: {
@@ -304,7 +305,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "SHARE",
     path: ["decisionLog", "sample"],
     kind: { kind: "share" },
-    help: "share of transactions, 0 to 1, of which a line says what was decided; 0 is none",
+    help: "share of transactions, 0 to 1, whose decisions are logged, one line each; 0 = none",
     fallback: "0",
   },
   decisionLogAttributes: {
@@ -312,17 +313,17 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     value: "NAME,…",
     path: ["decisionLog", "attributes"],
     kind: { kind: "names", names: undefined },
-    help: "attributes of Envoy's whose values these lines may hold, such as request.id",
+    help: "Envoy attributes whose values a decision line includes, such as request.id",
     fallback: undefined,
   },
   decisionLogMaxPerSecond: {
     ...integer(["decisionLog", "maxPerSecond"], 1, 100_000),
-    help: "most such lines a second; further ones are counted",
+    help: "most decision lines per second; further lines are only counted",
     fallback: "100",
   },
   http2MaxHeaderListBytes: {
     ...integer(["http2", "maxHeaderListBytes"], 16 << 10, 16 << 20),
-    help: "largest headers of one stream, 32 bytes per field included; above it this stream alone gets 431",
+    help: "largest headers of one stream, with 32 bytes added for each field; above it this stream gets 431",
     fallback: String(DEFAULT_HTTP2_LIMITS.maxHeaderListBytes),
   },
   http2MaxConnectionAgeMs: {
@@ -332,7 +333,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   http2MaxConnectionAgeGraceMs: {
     ...integer(["http2", "maxConnectionAgeGraceMs"], 0, DAY_MS),
-    help: "cut off the remaining streams of such a connection this long after its last GOAWAY; 0 = never",
+    help: "reset the remaining streams of such a connection this long after its last GOAWAY; 0 = never",
     fallback: "0",
   },
   http2IdleTimeoutMs: {
@@ -347,17 +348,17 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
   http2KeepAliveTimeoutMs: {
     ...integer(["http2", "keepAliveTimeoutMs"], 1, DAY_MS),
-    help: "close the connection when nothing arrives for this long after that PING",
+    help: "close the connection if nothing arrives for this long after that PING",
     fallback: "20000",
   },
   http2MessageStallTimeoutMs: {
     ...integer(["http2", "messageStallTimeoutMs"], 0, DAY_MS),
-    help: "reset a stream with half a message when nothing more of it arrives for this long; 0 = never",
+    help: "reset a stream if the rest of an incomplete message does not arrive for this long; 0 = never",
     fallback: String(DEFAULT_HTTP2_LIMITS.messageStallTimeoutMs),
   },
   http2AnswerStallTimeoutMs: {
     ...integer(["http2", "answerStallTimeoutMs"], 0, DAY_MS),
-    help: "reset a stream when the client takes none of its waiting answers for this long; 0 = never",
+    help: "reset a stream if the client reads none of its waiting answers for this long; 0 = never",
     fallback: String(DEFAULT_HTTP2_LIMITS.answerStallTimeoutMs),
   },
 };
@@ -365,7 +366,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
 type Path = readonly string[];
 type Placed = Pick<SettingSpec, "flag" | "value" | "path" | "kind">;
 
-/** `["envoy", "messageTimeoutMs"]` is `envoy-message-timeout-ms`. */
+/** The name of the flag for a place in the file: `["envoy", "messageTimeoutMs"]` is `envoy-message-timeout-ms`. */
 function flagOf(path: Path): string {
   return path.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)).join("-");
 }

@@ -1,0 +1,45 @@
+import { describe, expect, test } from "vitest";
+import { settingsPage } from "../../scripts/settings/settings-page.mjs";
+import { parseConfig } from "../../src/server/config-file.ts";
+import { PROCESSOR_KINDS } from "../../src/server/config-schema.ts";
+import { variableOf } from "../../src/server/read-settings.ts";
+import { mustBe } from "../../src/server/setting-kind.ts";
+import { SETTINGS } from "../../src/server/settings.ts";
+import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
+
+const document = readDocument("docs/settings.md");
+const sources = { settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, mustBe };
+
+describe("docs/settings.md", () => {
+  test("is what npm run docs:settings writes", () => {
+    expect(document).toBe(settingsPage(sources));
+  });
+
+  test("has one row for each flag", () => {
+    const flags = tableRows(document).flatMap(([first = ""]) => /^`--([a-z0-9-]+)[ `]/.exec(first)?.[1] ?? []);
+    expect(flags.sort()).toEqual(
+      Object.values(SETTINGS)
+        .map(({ flag }) => flag)
+        .sort(),
+    );
+  });
+
+  test("shows a configuration file without problems", () => {
+    const file = codeBlocks(document).find(({ language }) => language === "yaml");
+    expect(parseConfig(file?.text ?? "", "settings.md")).toMatchObject({
+      processors: { greeter: { timeoutMs: 1000 } },
+    });
+  });
+
+  test("cannot be written while a setting has no group", () => {
+    const settings = { ...SETTINGS, surprise: SETTINGS.listen };
+    expect(() => settingsPage({ ...sources, settings })).toThrow("surprise");
+  });
+
+  test("has one rule for the place of every setting in the file", () => {
+    for (const { flag, path } of Object.values(SETTINGS).filter(({ path }) => path !== undefined)) {
+      const words = path?.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+      expect(words?.join("-")).toBe(flag);
+    }
+  });
+});
