@@ -6,16 +6,16 @@ import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import * as zlib from "node:zlib";
 import { create } from "@bufbuild/protobuf";
-import { codedChunks } from "../dist/bodies/coded-chunks.js";
-import { supportedCodings } from "../dist/bodies/content-encoding.js";
-import { createEncoder } from "../dist/bodies/encoder.js";
+import { codedChunks } from "../dist/bodies/coding/coded-chunks.js";
+import { supportedCodings } from "../dist/bodies/coding/content-encoding.js";
+import { createEncoder } from "../dist/bodies/coding/encoder.js";
 import { defineProcessor } from "../dist/index.js";
+import { BodyBudget } from "../dist/memory/body-budget.js";
 import { MemoryShare } from "../dist/memory/memory-share.js";
-import { BodyBudget } from "../dist/processor/body/body-budget.js";
-import { Session } from "../dist/processor/session.js";
+import { Session } from "../dist/session/session.js";
 import { ProcessingRequestSchema } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
-/** @typedef {import("../dist/bodies/content-encoding.js").Coding} Coding */
+/** @typedef {import("../dist/bodies/coding/content-encoding.js").Coding} Coding */
 /** @typedef {"whole" | "chunks" | "stream" | "inspect"} Kind */
 
 const MIB = 1 << 20;

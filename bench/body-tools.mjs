@@ -1,16 +1,16 @@
 // `npm run bench:bodies [-- SECONDS]`, after `npm run build`: what src/bodies costs, as CPU time of this process
 // with its thread pool, for each megabyte of the decoded body. Prints a table, and compares nothing.
-import { codedChunks } from "../dist/bodies/coded-chunks.js";
-import { supportedCodings } from "../dist/bodies/content-encoding.js";
-import { createDecoder } from "../dist/bodies/decoder.js";
-import { createEncoder } from "../dist/bodies/encoder.js";
-import { createJsonLineParser } from "../dist/bodies/json-lines.js";
-import { createLineSplitter } from "../dist/bodies/lines.js";
-import { createReplacer } from "../dist/bodies/replacer.js";
-import { formatSseEvent } from "../dist/bodies/server-sent-event.js";
-import { createSseSplitter } from "../dist/bodies/server-sent-events.js";
-import { createUtf8Decoder } from "../dist/bodies/utf8-text.js";
-import { decodeBody, encodeBody } from "../dist/bodies/whole-body.js";
+import { codedChunks } from "../dist/bodies/coding/coded-chunks.js";
+import { supportedCodings } from "../dist/bodies/coding/content-encoding.js";
+import { createDecoder } from "../dist/bodies/coding/decoder.js";
+import { createEncoder } from "../dist/bodies/coding/encoder.js";
+import { decodeBody, encodeBody } from "../dist/bodies/coding/whole-body.js";
+import { createJsonLineParser } from "../dist/bodies/split/json-lines.js";
+import { createLineSplitter } from "../dist/bodies/split/lines.js";
+import { createReplacer } from "../dist/bodies/split/replacer.js";
+import { formatSseEvent } from "../dist/bodies/split/server-sent-event.js";
+import { createSseSplitter } from "../dist/bodies/split/server-sent-events.js";
+import { createUtf8Decoder } from "../dist/bodies/split/utf8-text.js";
 
 /** @typedef {{ push(chunk: Uint8Array): { readonly length: number }, end(): { readonly length: number } }} Splitter */
 

@@ -15,7 +15,7 @@ import { UPSTREAM } from "./scenarios/behind-envoy.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { envoyBootstrap } = await import(new URL("../dist/cli/demo/envoy-bootstrap.js", import.meta.url).href);
 const { startEnvoy } = await import(new URL("../dist/cli/demo/envoy-process.js", import.meta.url).href);
-const { ensureEnvoy } = await import(new URL("../dist/cli/envoy-binary.js", import.meta.url).href);
+const { ensureEnvoy } = await import(new URL("../dist/cli/envoy/envoy-binary.js", import.meta.url).href);
 
 const CLIENTS = [1, 8, 64];
 const MESSAGES = [0, 1, 2];

@@ -3,10 +3,10 @@
 // Exit code 0: every kind takes under a millisecond on average; 1: not so; 2: wrong usage.
 import { parseArgs } from "node:util";
 import { defineProcessor, setHeader } from "../dist/index.js";
-import { Session } from "../dist/processor/session.js";
+import { Session } from "../dist/session/session.js";
 import { simulateWith } from "../dist/simulator/simulate-with.js";
 
-/** @typedef {import("../dist/simulator/ext-proc-peer.js").ExtProcPeer} ExtProcPeer */
+/** @typedef {import("../dist/simulator/filter/ext-proc-peer.js").ExtProcPeer} ExtProcPeer */
 
 const MAX_US = 1000;
 /** Until code is compiled that has run often. */

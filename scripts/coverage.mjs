@@ -11,8 +11,9 @@ const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const CONFIG = "scripts/branch-coverage/vitest.config.mjs";
 /** What reads messages and writes answers beside protobuf-es. */
 const FILES = [
-  ...["answer-size", "backward-writer", "canonical-request", "header-index", "header-text", "new-headers-answer"],
-  ...["on-demand-headers", "read-request", "repeated-answers", "shared-answers", "varint", "write-answer-bytes"],
+  ...["answers/new-headers-answer", "answers/repeated-answers", "answers/shared-answers", "headers/header-index"],
+  ...["headers/header-text", "headers/on-demand-headers", "varint", "wire/answer-size", "wire/backward-writer"],
+  ...["wire/canonical-request", "wire/read-request", "wire/write-answer-bytes"],
 ].map((name) => `src/protocol/${name}.ts`);
 
 /**

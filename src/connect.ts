@@ -5,8 +5,8 @@
  */
 
 export type { ProcessorOverride, RunOptions } from "./processor/run-rules.ts";
-export { SessionSet } from "./processor/session-set.ts";
-export type { SetupObserver } from "./processor/setup.ts";
-export type { ExternalProcessorOptions } from "./services/external-processor.ts";
+export type { ExternalProcessorOptions } from "./services/process/external-processor.ts";
 export { type ExtProcRoutesOptions, extProcRoutes } from "./services/routes.ts";
 export { ServingState } from "./services/serving-state.ts";
+export { SessionSet } from "./session/session-set.ts";
+export type { SetupObserver } from "./session/setup.ts";

@@ -12,27 +12,27 @@ export type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-export type { BytePatternOptions } from "./bodies/byte-pattern.ts";
+export type { BytePatternOptions } from "./bodies/split/byte-pattern.ts";
 export {
   createJsonLineParser,
   formatJsonLine,
   type JsonLine,
   type JsonLineOptions,
   jsonLines,
-} from "./bodies/json-lines.ts";
-export type { LineEndsOptions } from "./bodies/line-ends.ts";
-export { createLineSplitter, formatLine, type Line, type LineOptions, lines } from "./bodies/lines.ts";
+} from "./bodies/split/json-lines.ts";
+export type { LineEndsOptions } from "./bodies/split/line-ends.ts";
+export { createLineSplitter, formatLine, type Line, type LineOptions, lines } from "./bodies/split/lines.ts";
 export {
   createReplacer,
   type Replacement,
   type ReplaceOptions,
   type Replacer,
   replacedChunks,
-} from "./bodies/replacer.ts";
-export { formatSseEvent, type ServerSentEvent, type SseEventFields } from "./bodies/server-sent-event.ts";
-export { createSseSplitter, type SseOptions, sseEvents } from "./bodies/server-sent-events.ts";
-export { type BodyChunks, SplitError, type SplitErrorCode, type Splitter } from "./bodies/splitter.ts";
-export { createUtf8Decoder, type Utf8Decoder, type Utf8Options, utf8Text } from "./bodies/utf8-text.ts";
+} from "./bodies/split/replacer.ts";
+export { formatSseEvent, type ServerSentEvent, type SseEventFields } from "./bodies/split/server-sent-event.ts";
+export { createSseSplitter, type SseOptions, sseEvents } from "./bodies/split/server-sent-events.ts";
+export { type BodyChunks, SplitError, type SplitErrorCode, type Splitter } from "./bodies/split/splitter.ts";
+export { createUtf8Decoder, type Utf8Decoder, type Utf8Options, utf8Text } from "./bodies/split/utf8-text.ts";
 export type { BodyHandler, BodyOptions, GrpcHandlers, Outcome, WholeBody } from "./processor/body-handler.ts";
 export { compose } from "./processor/compose.ts";
 export {
@@ -83,10 +83,10 @@ export {
 export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/standard-schema.ts";
 export type { Origin, Peer, Transaction, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";
+export type { HeaderValues } from "./protocol/answers/immediate-response.ts";
 export type { BodyMode } from "./protocol/body-mode.ts";
 export { type Fault, type FaultCode, FaultError, type FaultSource } from "./protocol/fault.ts";
-export type { Head } from "./protocol/head.ts";
-export { header } from "./protocol/headers.ts";
-export type { HeaderValues } from "./protocol/immediate-response.ts";
+export type { Head } from "./protocol/headers/head.ts";
+export { header } from "./protocol/headers/headers.ts";
 export type { ModeOverride, Modes, OverrideBodyMode, SendMode } from "./protocol/mode-override.ts";
 export type { BodyPhase, Direction, HeaderPhase, Phase, TrailerPhase } from "./protocol/phase.ts";

@@ -4,10 +4,7 @@
  * @packageDocumentation
  */
 
-export type { EnvoyVersion, FilterSettings } from "./simulator/filter-settings.ts";
-export type { VirtualRoute } from "./simulator/http-exchange.ts";
-export type { Outcome, Warning } from "./simulator/outcome.ts";
-export type { HeaderFields } from "./testing/header-lines.ts";
+export type { HeaderFields } from "./simulation/header-lines.ts";
 export {
   type EndOfStream,
   httpHeaders,
@@ -19,23 +16,26 @@ export {
   responseBody,
   responseHeaders,
   responseTrailers,
-} from "./testing/messages.ts";
-export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
-export { simulate } from "./testing/simulate.ts";
-export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./testing/simulate-options.ts";
-export { simulateRemote } from "./testing/simulate-remote.ts";
-export type { SendRequest, SimulatedEnvoy } from "./testing/simulated-envoy.ts";
+} from "./simulation/messages.ts";
+export { simulate } from "./simulation/simulate.ts";
+export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./simulation/simulate-options.ts";
+export type { SendRequest, SimulatedEnvoy } from "./simulation/simulated-envoy.ts";
 export type {
   SimulatedBody,
   SimulatedRequest,
   SimulatedRequestLine,
   SimulatedResponse,
   SimulatedUpstream,
-} from "./testing/simulated-request.ts";
+} from "./simulation/simulated-request.ts";
 export type {
   ClientResponse,
   ReceivedHeaders,
   ReceivedMessage,
   SimulatedTransaction,
   UpstreamRequest,
-} from "./testing/simulated-transaction.ts";
+} from "./simulation/simulated-transaction.ts";
+export type { VirtualRoute } from "./simulator/http/http-exchange.ts";
+export type { Outcome, Warning } from "./simulator/outcome/outcome.ts";
+export type { EnvoyVersion, FilterSettings } from "./simulator/settings/filter-settings.ts";
+export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
+export { simulateRemote } from "./testing/simulate-remote.ts";

@@ -1,5 +1,5 @@
 import type { TestProject } from "vitest/node";
-import { ensureEnvoy } from "../src/cli/envoy-binary.ts";
+import { ensureEnvoy } from "../src/cli/envoy/envoy-binary.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

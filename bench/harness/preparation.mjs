@@ -105,8 +105,8 @@ export async function prepareTools(needs, tell) {
 /** @param {(line: string) => void} tell */
 async function findEnvoy(tell) {
   try {
-    /** @type {typeof import("../../src/cli/envoy-binary.ts")} */
-    const { ensureEnvoy } = await import(new URL("../../dist/cli/envoy-binary.js", import.meta.url).href);
+    /** @type {typeof import("../../src/cli/envoy/envoy-binary.ts")} */
+    const { ensureEnvoy } = await import(new URL("../../dist/cli/envoy/envoy-binary.js", import.meta.url).href);
     return await ensureEnvoy({ onProgress: tell });
   } catch (error) {
     const problem = `Envoy is found by dist/, which is not built: ${/** @type {Error} */ (error).message}`;

@@ -1,8 +1,8 @@
 import { defineProcessor, type Processor } from "../processor/definition.ts";
 import type { EditablePhase, Effect } from "../processor/effect.ts";
 import { removeHeader, setHeader } from "../processor/effect-headers.ts";
-import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/header-rules.ts";
-import { refuseHeaderText, textToBytes } from "../protocol/header-text.ts";
+import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/headers/header-rules.ts";
+import { refuseHeaderText, textToBytes } from "../protocol/headers/header-text.ts";
 
 /** The request header that tells header-modifier what to set. */
 export const CONTROL_HEADER = "request-header-modifier";

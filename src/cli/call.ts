@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { type Answer, CallProblem, callServer, parseAnswers, parseMessages } from "../debug/call-server.ts";
-import { printableLine } from "../server/printable.ts";
-import { serverUrl } from "../testing/server-url.ts";
-import { readData } from "./data-file.ts";
-import { lineDiff } from "./line-diff.ts";
-import type { Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+import { printableLine } from "../server/log/printable.ts";
+import { serverUrl } from "../simulation/server-url.ts";
+import { readData } from "./terminal/data-file.ts";
+import { lineDiff } from "./terminal/line-diff.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 const FLAGS = {
   help: { type: "boolean", short: "h" },

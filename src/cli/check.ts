@@ -1,14 +1,14 @@
 import { parseArgs } from "node:util";
-import { readsWhole } from "../processor/body/body-claims.ts";
+import { readsWhole } from "../processor/body-claims.ts";
 import { definitionsOf, type Processor } from "../processor/definition.ts";
-import { describeProcessor, type ProcessorDescription } from "../processor/describe-processor.ts";
+import { describeProcessor, type ProcessorDescription } from "../processor/describe/describe-processor.ts";
 import { validateConfig } from "../processor/route-config.ts";
 import { type RunRules, ruleWarnings, runRules } from "../processor/run-rules.ts";
-import { listenAddresses } from "../server/listen-addresses.ts";
-import { createLogger } from "../server/log.ts";
-import { printableLine } from "../server/printable.ts";
-import type { Settings } from "../server/settings.ts";
-import { readTlsOptions } from "../server/tls-options.ts";
+import { listenAddresses } from "../server/listen/listen-addresses.ts";
+import { readTlsOptions } from "../server/listen/tls-options.ts";
+import { createLogger } from "../server/log/log.ts";
+import { printableLine } from "../server/log/printable.ts";
+import type { Settings } from "../server/settings/settings.ts";
 import {
   type CommandSettings,
   commandSettings,
@@ -17,13 +17,13 @@ import {
   SETTING_FLAGS,
   settingsHelp,
   tellProblems,
-} from "./command-settings.ts";
-import { descriptionText } from "./description-text.ts";
-import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
-import { explainStart, startOptions } from "./start-options.ts";
-import type { Terminal } from "./terminal.ts";
+} from "./start/command-settings.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
+import { explainStart, startOptions } from "./start/start-options.ts";
+import { descriptionText } from "./terminal/description-text.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { EXIT } from "./terminal/usage-error.ts";
 import { type TriedExchange, triedText, tryHandlers } from "./try-handlers.ts";
-import { EXIT } from "./usage-error.ts";
 
 /**
  * `ext-proc check [processor…]`: says whether `serve` with the same arguments would start, and how its processors would

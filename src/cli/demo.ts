@@ -1,17 +1,17 @@
 import { parseArgs } from "node:util";
-import { ListenError } from "../server/listen-error.ts";
-import type { Logger } from "../server/logger.ts";
+import { ListenError } from "../server/listen/listen-error.ts";
+import type { Logger } from "../server/log/logger.ts";
 import { serve } from "../server/serve.ts";
 import { choosePort } from "./demo/choose-port.ts";
 import { demoRequests, show } from "./demo/demo-requests.ts";
 import { envoyBootstrap } from "./demo/envoy-bootstrap.ts";
 import { type EnvoyProcess, EnvoyStartError, startEnvoy } from "./demo/envoy-process.ts";
 import { startUpstream } from "./demo/upstream.ts";
-import { ensureEnvoy } from "./envoy-binary.ts";
-import { loadProcessor } from "./load-processor.ts";
-import { stopSignal } from "./stop-signal.ts";
-import type { Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+import { ensureEnvoy } from "./envoy/envoy-binary.ts";
+import { loadProcessor } from "./start/load-processor.ts";
+import { stopSignal } from "./start/stop-signal.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 /** The parts of the demo that listen: the flag that names the port, the usual port, and what it is. */
 const PORTS = {

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { DEFAULT_ENVOY_VERSION, installEnvoy } from "./envoy-binary.ts";
-import type { Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+import { DEFAULT_ENVOY_VERSION, installEnvoy } from "./envoy/envoy-binary.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 const USAGE = `Usage: ext-proc envoy-install [VERSION] [--sha256 HASH]
 

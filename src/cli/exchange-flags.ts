@@ -1,5 +1,5 @@
-import { readBytes } from "./data-file.ts";
-import { CliError } from "./usage-error.ts";
+import { readBytes } from "./terminal/data-file.ts";
+import { CliError } from "./terminal/usage-error.ts";
 
 /** The flags of an exchange, for parseArgs. */
 export const EXCHANGE_FLAGS = {

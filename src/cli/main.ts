@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
-import { processTerminal, type Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+import { processTerminal, type Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { createLogger } from "../server/log.ts";
-import type { Logger } from "../server/logger.ts";
+import { createLogger } from "../server/log/log.ts";
+import type { Logger } from "../server/log/logger.ts";
 import { type Server, serve } from "../server/serve.ts";
 import {
   type CommandSettings,
@@ -10,13 +10,13 @@ import {
   SETTING_FLAGS,
   settingsHelp,
   tellProblems,
-} from "./command-settings.ts";
-import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
-import { explainStart, startOptions } from "./start-options.ts";
-import { ignoreInspectorSignal, stopSignal } from "./stop-signal.ts";
-import { strayFailures, watchExit } from "./stray-failures.ts";
-import type { Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+} from "./start/command-settings.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
+import { explainStart, startOptions } from "./start/start-options.ts";
+import { ignoreInspectorSignal, stopSignal } from "./start/stop-signal.ts";
+import { strayFailures, watchExit } from "./start/stray-failures.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 /** `ext-proc serve [processor…]`: serves until it is told to stop. Returns the exit code. */
 export async function serveCommand(args: readonly string[], terminal: Terminal): Promise<number> {

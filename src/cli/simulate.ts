@@ -1,21 +1,21 @@
 import { existsSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ExchangeProblem } from "../debug/read-exchange.ts";
-import { createLogger } from "../server/log.ts";
-import { printableLine } from "../server/printable.ts";
+import { createLogger } from "../server/log/log.ts";
+import { printableLine } from "../server/log/printable.ts";
+import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
 import {
   commandSettings,
   refuseUnknownProcessors,
   runOptions,
   SETTING_FLAGS,
   tellProblems,
-} from "./command-settings.ts";
-import { readData } from "./data-file.ts";
-import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
-import { exchangeText, type PlayedExchange } from "./exchange-text.ts";
-import { BUILT_IN_NAMES, loadProcessor } from "./load-processor.ts";
-import type { Terminal } from "./terminal.ts";
-import { CliError, EXIT } from "./usage-error.ts";
+} from "./start/command-settings.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
+import { readData } from "./terminal/data-file.ts";
+import { exchangeText, type PlayedExchange } from "./terminal/exchange-text.ts";
+import type { Terminal } from "./terminal/terminal.ts";
+import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 /** Settings that concern how processors run, and Envoy's side: the others are a server's. */
 const RUN_FLAGS = Object.fromEntries(

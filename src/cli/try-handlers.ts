@@ -1,9 +1,9 @@
 import type { Processor } from "../processor/definition.ts";
-import type { ProcessorDescription } from "../processor/describe-processor.ts";
-import { failureText } from "../processor/failure-text.ts";
+import type { ProcessorDescription } from "../processor/describe/describe-processor.ts";
 import type { RunOptions, RunRules } from "../processor/run-rules.ts";
-import type { EnvoyOptions } from "../testing/simulate-options.ts";
-import type { SimulatedRequestLine } from "../testing/simulated-request.ts";
+import type { EnvoyOptions } from "../simulation/simulate-options.ts";
+import type { SimulatedRequestLine } from "../simulation/simulated-request.ts";
+import { failureText } from "../text/failure-text.ts";
 
 /** What became of one sample exchange. */
 export interface TriedExchange {
@@ -52,7 +52,7 @@ export async function tryHandlers(
 ): Promise<readonly TriedExchange[]> {
   // What only a simulation needs is not loaded for a server.
   const [{ simulate }, { envoyAsDeclared }] = await Promise.all([
-    import("../testing/simulate.ts"),
+    import("../simulation/simulate.ts"),
     import("../debug/envoy-as-declared.ts"),
   ]);
   const { declaration, onFault, shadow, processors } = run;

@@ -5,10 +5,10 @@ import {
   ProcessingRequestSchema,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { failureText } from "../processor/failure-text.ts";
 import { configuredBodyMode } from "../protocol/body-mode.ts";
 import { directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
-import { RequestQueue } from "../testing/request-queue.ts";
+import { RequestQueue } from "../simulation/request-queue.ts";
+import { failureText } from "../text/failure-text.ts";
 import { jsonProblem } from "./json-problem.ts";
 import { readableJson, readableMessage } from "./readable-message.ts";
 

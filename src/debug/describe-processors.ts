@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type DescribeResponse, DescribeResponseSchema } from "../../gen/extproc/debug/v1/describe_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import type { PartDescription } from "../processor/describe-part.ts";
-import { describeProcessor } from "../processor/describe-processor.ts";
+import type { PartDescription } from "../processor/describe/describe-part.ts";
+import { describeProcessor } from "../processor/describe/describe-processor.ts";
 import type { RunOptions } from "../processor/run-rules.ts";
 import { ruleWarnings, runRules } from "../processor/run-rules.ts";
 

@@ -1,5 +1,5 @@
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
-import type { FilterSettings } from "../simulator/filter-settings.ts";
+import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
 
 /** The settings of an Envoy that is as it was declared to be. */
 export function envoyAsDeclared(declaration: EnvoyDeclaration): FilterSettings {

@@ -1,8 +1,8 @@
 import type { SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { failureText } from "../processor/failure-text.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
-import { ProcessorLife } from "../testing/processor-life.ts";
+import { ProcessorLife } from "../simulation/processor-life.ts";
+import { failureText } from "../text/failure-text.ts";
 import { parseExchange } from "./parse-exchange.ts";
 import { simulateExchange } from "./simulate-exchange.ts";
 

@@ -8,19 +8,19 @@ import {
   RouteSchema,
   type SimulateRequest,
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
-import { filterConfig } from "../simulator/filter-config.ts";
-import type { FilterSettings } from "../simulator/filter-settings.ts";
-import type { VirtualRoute } from "../simulator/http-exchange.ts";
-import { checkSettings, oneOf } from "../testing/check-settings.ts";
-import type { HeaderFields } from "../testing/header-lines.ts";
-import type { EnvoyOptions } from "../testing/simulate-options.ts";
+import { checkSettings, oneOf } from "../simulation/check-settings.ts";
+import type { HeaderFields } from "../simulation/header-lines.ts";
+import type { EnvoyOptions } from "../simulation/simulate-options.ts";
 import {
   httpExchange,
   type SimulatedBody,
   type SimulatedRequestLine,
   type SimulatedResponse,
   upstreamResponse,
-} from "../testing/simulated-request.ts";
+} from "../simulation/simulated-request.ts";
+import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
+import { filterConfig } from "../simulator/settings/filter-config.ts";
+import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
 
 /** Most pieces of a body: each is a message to the processor. */
 export const MAX_CHUNKS = 64;

@@ -2,12 +2,12 @@ import type { SimulateRequest, SimulateResponse } from "../../gen/extproc/debug/
 import type { Processor } from "../processor/definition.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
 import { declareEnvoy } from "../protocol/envoy-declaration.ts";
-import { declaredSettings } from "../testing/declared-settings.ts";
-import { driveTransaction } from "../testing/drive-transaction.ts";
-import { ProcessorPeer, type ProcessorPeerOptions } from "../testing/processor-peer.ts";
-import { simulatedEnvoy } from "../testing/simulated-envoy.ts";
-import { simulatedTransaction } from "../testing/simulated-transaction.ts";
-import { watchEffects } from "../testing/unreturned-effects.ts";
+import { declaredSettings } from "../simulation/declared-settings.ts";
+import { driveTransaction } from "../simulation/drive-transaction.ts";
+import { ProcessorPeer, type ProcessorPeerOptions } from "../simulation/processor-peer.ts";
+import { simulatedEnvoy } from "../simulation/simulated-envoy.ts";
+import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
+import { watchEffects } from "../simulation/unreturned-effects.ts";
 import { envoyAsDeclared } from "./envoy-as-declared.ts";
 import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";

@@ -1,7 +1,7 @@
 import type { AnyBodyHandler } from "../processor/body-handler.ts";
 import { type AnyDefinition, definitionsOf, type Processor, processorOf } from "../processor/definition.ts";
 import { iteratorResult } from "../processor/iteration.ts";
-import { isThenable } from "../processor/thenable.ts";
+import { isThenable } from "../text/thenable.ts";
 
 /** How long a handler took, all its calls together. */
 export interface HandlerTime {

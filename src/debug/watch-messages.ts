@@ -1,5 +1,5 @@
 import type { Warning } from "../../gen/extproc/debug/v1/simulate_pb.js";
-import { watchEffects } from "../testing/unreturned-effects.ts";
+import { watchEffects } from "../simulation/unreturned-effects.ts";
 import { writeWarning } from "./write-transaction.ts";
 
 /**

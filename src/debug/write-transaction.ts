@@ -6,8 +6,8 @@ import {
   WarningSchema,
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
-import type { ReceivedHeader, Warning } from "../simulator/outcome.ts";
-import type { SimulatedTransaction } from "../testing/simulated-transaction.ts";
+import type { SimulatedTransaction } from "../simulation/simulated-transaction.ts";
+import type { ReceivedHeader, Warning } from "../simulator/outcome/outcome.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
 import type { HandlerTime } from "./timed-processor.ts";

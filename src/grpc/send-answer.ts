@@ -3,9 +3,9 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { answerSize } from "../protocol/answer-size.ts";
-import { sharedBytes } from "../protocol/shared-answers.ts";
-import { writeAnswerBytes } from "../protocol/write-answer-bytes.ts";
+import { sharedBytes } from "../protocol/answers/shared-answers.ts";
+import { answerSize } from "../protocol/wire/answer-size.ts";
+import { writeAnswerBytes } from "../protocol/wire/write-answer-bytes.ts";
 import { type GrpcReply, writePrefix } from "./reply.ts";
 
 /** Sends an answer: nearly every one is written where it leaves from, the rest is encoded by protobuf-es. */

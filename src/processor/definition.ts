@@ -1,9 +1,9 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
+import { nameKind } from "../text/name-kind.ts";
 import type { BodyHandler, GrpcHandlers, HandlerResult } from "./body-handler.ts";
 import { refuseBeside, refuseBodyHandler, refuseGrpcHandlers } from "./check-body-handler.ts";
 import type { EditablePhase } from "./effect.ts";
-import { nameKind } from "./name-kind.ts";
 import { validateConfig } from "./route-config.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";

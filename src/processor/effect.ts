@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { HeaderValues } from "../protocol/immediate-response.ts";
+import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { BodyPhase, HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
 import { effectWatch } from "./effect-watch.ts";

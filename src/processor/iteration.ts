@@ -1,4 +1,4 @@
-import { nameKind } from "./name-kind.ts";
+import { nameKind } from "../text/name-kind.ts";
 
 /**
  * What an author's iterator gave, checked as `for await` checks it: a result that is not an object has no `done`, so a loop

@@ -1,7 +1,7 @@
-import { quoteName } from "../protocol/header-rules.ts";
+import { quoteName } from "../protocol/headers/header-rules.ts";
+import { isThenable } from "../text/thenable.ts";
 import type { AnyDefinition } from "./definition.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
-import { isThenable } from "./thenable.ts";
 
 /** The gRPC initial metadata in which a route gives the configuration of a processor, as JSON text. */
 export const CONFIG_METADATA = "x-ext-proc-config";

@@ -1,3 +1,4 @@
+import { protectsLength } from "../protocol/answers/protected-length.ts";
 import {
   declareEnvoy,
   ENVOY_DEFAULTS,
@@ -6,8 +7,8 @@ import {
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { DIRECTIONS, type Direction, directionOf, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
-import { protectsLength } from "../protocol/protected-length.ts";
-import { type BodyClaims, bodyClaims } from "./body/body-claims.ts";
+import { stricterPolicy } from "../session/fault-policy.ts";
+import { type BodyClaims, bodyClaims } from "./body-claims.ts";
 import {
   type AnyDefinition,
   DEFAULT_TIMEOUT_MS,
@@ -15,7 +16,6 @@ import {
   type FaultPolicy,
   type Processor,
 } from "./definition.ts";
-import { stricterPolicy } from "./fault-policy.ts";
 import { type TimeLimit, timeLimit } from "./time-limit.ts";
 
 /** What the operator says of how processors run. */

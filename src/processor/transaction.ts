@@ -1,8 +1,8 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { Exchange } from "../protocol/exchange.ts";
+import { Exchange } from "../protocol/exchange/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { type Head, headOf } from "../protocol/head.ts";
+import { type Head, headOf } from "../protocol/headers/head.ts";
 import type { Modes } from "../protocol/mode-override.ts";
 import { type CallHeaders, type GrpcMetadata, NO_CALL_HEADERS, readGrpcMetadata } from "./grpc-metadata.ts";
 

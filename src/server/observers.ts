@@ -1,5 +1,5 @@
-import type { SessionObserver } from "../processor/session-observer.ts";
-import type { SetupObserver } from "../processor/setup.ts";
+import type { SessionObserver } from "../session/session-observer.ts";
+import type { SetupObserver } from "../session/setup.ts";
 
 /** Passes everything on to two observers, in this order. */
 export function observeWith(first: SessionObserver, second: SessionObserver): SessionObserver {

@@ -1,35 +1,35 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
+import { BodyBudget } from "../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../memory/memory-account.ts";
-import { BodyBudget } from "../processor/body/body-budget.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
-import { SessionSet } from "../processor/session-set.ts";
-import { ProcessorSetup } from "../processor/setup.ts";
-import { ThreadWatch } from "../processor/thread-watch.ts";
 import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
-import { DebugGate, type DebugLimits } from "../services/debug-gate.ts";
+import { DebugGate, type DebugLimits } from "../services/debug/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
-import { guardAdmin } from "./admin-access.ts";
-import { boundedLog } from "./bounded-log.ts";
-import { connectionLog } from "./connection-log.ts";
-import { type DecisionLogOptions, SampledDecisionLog } from "./decision-log.ts";
-import { deferredEndpoint } from "./deferred-endpoint.ts";
-import { type ConnectionCaps, connectionCaps, DescriptorWatch, descriptorLimit } from "./descriptor-limit.ts";
-import { FaultLog } from "./fault-log.ts";
-import { LazyPart, LoadFailures } from "./lazy-part.ts";
-import { listenAddresses } from "./listen-addresses.ts";
-import { Listeners } from "./listeners.ts";
-import { createLogger } from "./log.ts";
-import { standardLogOutput } from "./log-output.ts";
-import type { Logger } from "./logger.ts";
-import { createMetrics } from "./metrics.ts";
+import { SessionSet } from "../session/session-set.ts";
+import { ProcessorSetup } from "../session/setup.ts";
+import { ThreadWatch } from "../session/thread-watch.ts";
+import { deferredEndpoint } from "./endpoints/deferred-endpoint.ts";
+import { guardAdmin } from "./listen/admin-access.ts";
+import { connectionLog } from "./listen/connection-log.ts";
+import { type ConnectionCaps, connectionCaps, DescriptorWatch, descriptorLimit } from "./listen/descriptor-limit.ts";
+import { listenAddresses } from "./listen/listen-addresses.ts";
+import { Listeners } from "./listen/listeners.ts";
+import type { TlsFiles } from "./listen/tls-files.ts";
+import { readTlsOptions } from "./listen/tls-options.ts";
+import { boundedLog } from "./log/bounded-log.ts";
+import { type DecisionLogOptions, SampledDecisionLog } from "./log/decision-log.ts";
+import { FaultLog } from "./log/fault-log.ts";
+import { LazyPart, LoadFailures } from "./log/lazy-part.ts";
+import { createLogger } from "./log/log.ts";
+import { standardLogOutput } from "./log/log-output.ts";
+import type { Logger } from "./log/logger.ts";
+import { createMetrics } from "./metrics/metrics.ts";
+import { statusPages } from "./metrics/status-pages.ts";
+import { StreamCounters } from "./metrics/stream-counters.ts";
 import { observeSetup, observeWith } from "./observers.ts";
-import { statusPages } from "./status-pages.ts";
-import { StreamCounters } from "./stream-counters.ts";
-import type { TlsFiles } from "./tls-files.ts";
-import { readTlsOptions } from "./tls-options.ts";
 
 /**
  * Where the debug service runs processors for whoever can call it: on the main port too, on the admin listener
@@ -175,7 +175,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     "connect",
     async () => {
       await listening;
-      const { mainEndpoint, adminEndpoint } = await import("./connect-endpoint.ts");
+      const { mainEndpoint, adminEndpoint } = await import("./endpoints/connect-endpoint.ts");
       return {
         main: mainEndpoint(processor, routes, log),
         admin: adminEndpoint(processor, { ...routes, isOff: debug === "off" }, log),

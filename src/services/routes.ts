@@ -6,13 +6,13 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { failureText } from "../processor/failure-text.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
-import { ProcessorSetup, type SetupObserver } from "../processor/setup.ts";
-import type { DebugGate } from "./debug-gate.ts";
-import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug-service.ts";
-import { type ExternalProcessorOptions, externalProcessorService } from "./external-processor.ts";
+import { ProcessorSetup, type SetupObserver } from "../session/setup.ts";
+import { failureText } from "../text/failure-text.ts";
+import type { DebugGate } from "./debug/debug-gate.ts";
+import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug/debug-service.ts";
 import { healthService } from "./health-service.ts";
+import { type ExternalProcessorOptions, externalProcessorService } from "./process/external-processor.ts";
 import { reflectionService } from "./reflection-service.ts";
 import { ServingState } from "./serving-state.ts";
 

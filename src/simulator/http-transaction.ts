@@ -1,19 +1,19 @@
-import { textToBytes } from "../protocol/header-text.ts";
+import { textToBytes } from "../protocol/headers/header-text.ts";
 import { readAttribute } from "./attributes.ts";
-import { ClientSide } from "./client-side.ts";
-import { requestHeadersOf, responseHeadersOf } from "./exchange-headers.ts";
-import type { FilterConfig } from "./filter-config.ts";
-import { FilterPath, type PathEnd, type PathFilter } from "./filter-path.ts";
-import type { FilterHost, LocalReply } from "./filter-state.ts";
-import type { HeaderMap } from "./header-map.ts";
-import type { HttpExchange, UpstreamResponse } from "./http-exchange.ts";
+import type { FilterHost, LocalReply } from "./filter/filter-state.ts";
+import { DEFAULT_BUFFER_LIMIT_BYTES, STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";
+import { ClientSide } from "./http/client-side.ts";
+import { requestHeadersOf, responseHeadersOf } from "./http/exchange-headers.ts";
+import { FilterPath, type PathEnd, type PathFilter } from "./http/filter-path.ts";
+import type { HeaderMap } from "./http/header-map.ts";
+import type { HttpExchange, UpstreamResponse } from "./http/http-exchange.ts";
+import { MessageSource, toBytes } from "./http/message-source.ts";
+import { asksForTunnel, opensTunnel } from "./http/tunnel.ts";
+import { UpstreamSide } from "./http/upstream-side.ts";
 import { prepareLocalReply } from "./local-reply.ts";
-import { MessageSource, toBytes } from "./message-source.ts";
-import type { ClientOutcome } from "./outcome.ts";
-import { DEFAULT_BUFFER_LIMIT_BYTES, STREAM_WINDOW_BYTES } from "./receive-body.ts";
-import { asksForTunnel, opensTunnel } from "./tunnel.ts";
-import { UpstreamSide } from "./upstream-side.ts";
-import type { Timer, VirtualClock } from "./virtual-clock.ts";
+import type { ClientOutcome } from "./outcome/outcome.ts";
+import type { Timer, VirtualClock } from "./outcome/virtual-clock.ts";
+import type { FilterConfig } from "./settings/filter-config.ts";
 
 /** Envoy's default `stream_idle_timeout`. */
 const STREAM_IDLE_TIMEOUT_MS = 300_000;

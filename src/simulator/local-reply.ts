@@ -1,7 +1,7 @@
-import { bytesToText, textToBytes } from "../protocol/header-text.ts";
-import type { LocalReply } from "./filter-state.ts";
-import { grpcStatusOfHttp } from "./grpc-status.ts";
-import { HeaderMap } from "./header-map.ts";
+import { bytesToText, textToBytes } from "../protocol/headers/header-text.ts";
+import type { LocalReply } from "./filter/filter-state.ts";
+import { grpcStatusOfHttp } from "./http/grpc-status.ts";
+import { HeaderMap } from "./http/header-map.ts";
 
 /** A local reply as it leaves: headers and, unless they are all, a body. */
 export interface PreparedReply {

@@ -1,9 +1,9 @@
 import { FilteredTransaction } from "./ext-proc-filter.ts";
-import type { ExtProcPeer } from "./ext-proc-peer.ts";
-import { filterConfig } from "./filter-config.ts";
-import type { FilterSettings } from "./filter-settings.ts";
-import type { HttpExchange } from "./http-exchange.ts";
-import type { Outcome } from "./outcome.ts";
+import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
+import type { HttpExchange } from "./http/http-exchange.ts";
+import type { Outcome } from "./outcome/outcome.ts";
+import { filterConfig } from "./settings/filter-config.ts";
+import type { FilterSettings } from "./settings/filter-settings.ts";
 
 /**
  * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `peer`. Synchronous: time is virtual, and

@@ -1,8 +1,8 @@
 import type { Client } from "@connectrpc/connect";
 import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { ExtProcCall, PeerStream } from "../simulator/ext-proc-peer.ts";
-import type { LivePeer } from "./drive-transaction.ts";
-import { RequestQueue } from "./request-queue.ts";
+import type { LivePeer } from "../simulation/drive-transaction.ts";
+import { RequestQueue } from "../simulation/request-queue.ts";
+import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.ts";
 
 /** gRPC's UNKNOWN, for what is no status. */
 const UNKNOWN = 2;

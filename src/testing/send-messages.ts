@@ -6,13 +6,13 @@ import { definitionsOf, isProcessor, type Processor } from "../processor/definit
 import { runRules } from "../processor/run-rules.ts";
 import { declareEnvoy } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { VirtualClock } from "../simulator/virtual-clock.ts";
-import { checkOperator } from "./check-operator.ts";
-import { checkProperties } from "./known-properties.ts";
-import { ProcessorLife } from "./processor-life.ts";
-import { ProcessorPeer } from "./processor-peer.ts";
-import { patienceMsOf, type SimulateOptions } from "./simulate-options.ts";
-import { waitFor } from "./wait-for.ts";
+import { checkOperator } from "../simulation/check-operator.ts";
+import { checkProperties } from "../simulation/known-properties.ts";
+import { ProcessorLife } from "../simulation/processor-life.ts";
+import { ProcessorPeer } from "../simulation/processor-peer.ts";
+import { patienceMsOf, type SimulateOptions } from "../simulation/simulate-options.ts";
+import { waitFor } from "../simulation/wait-for.ts";
+import { VirtualClock } from "../simulator/outcome/virtual-clock.ts";
 
 /** What {@link sendMessages} may be told, as in {@link SimulateOptions}. */
 export type SendMessagesOptions = Pick<SimulateOptions, "operator" | "patienceMs">;

@@ -1,12 +1,12 @@
 import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { checkSettings } from "./check-settings.ts";
-import { driveTransaction } from "./drive-transaction.ts";
-import { checkProperties } from "./known-properties.ts";
+import { checkSettings } from "../simulation/check-settings.ts";
+import { driveTransaction } from "../simulation/drive-transaction.ts";
+import { checkProperties } from "../simulation/known-properties.ts";
+import { serverUrl } from "../simulation/server-url.ts";
+import { ENVOY_OPTIONS, type EnvoyOptions } from "../simulation/simulate-options.ts";
+import { type SimulatedEnvoy, simulatedEnvoy } from "../simulation/simulated-envoy.ts";
+import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { NOBODY, RemotePeer } from "./remote-peer.ts";
-import { serverUrl } from "./server-url.ts";
-import { ENVOY_OPTIONS, type EnvoyOptions } from "./simulate-options.ts";
-import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
-import { simulatedTransaction } from "./simulated-transaction.ts";
 
 /**
  * A simulated Envoy in front of an ext_proc server, whoever wrote it, over gRPC. It connects at the first request; `close`

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CONTROL_HEADER, createHeaderModifier, type HeaderModifierProblem } from "../../src/builtin/header-modifier.ts";
-import { changesOf, recordSession } from "../processor/recorded-session.ts";
 import { type HeaderPairs, headersOf } from "../protocol/messages.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 const SECRET = "s3cr3t";
 const REMOVED = `-${CONTROL_HEADER}`;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { neutralAnswer } from "../../src/protocol/neutral-answer.ts";
+import { neutralAnswer } from "../../src/protocol/answers/neutral-answer.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
-import { changesOf, recordSession } from "../processor/recorded-session.ts";
 import { plainMessage } from "../protocol/messages.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 test("hello sets one header each way and lets bodies and trailers pass untouched", () => {
   const recorded = recordSession(hello);

@@ -67,8 +67,8 @@ test("/metrics is 503 without a path while prom-client cannot be loaded, and wor
 });
 
 test.each([
-  ["connect_http1", "dist/server/connect-over-http1.js"],
-  ["connect", "dist/server/connect-endpoint.js"],
+  ["connect_http1", "dist/server/endpoints/connect-over-http1.js"],
+  ["connect", "dist/server/endpoints/connect-endpoint.js"],
 ])("a Connect call is 503 while the part %s cannot be loaded, and works when it is there again", async (part, path) => {
   const { folder, main, take, putBack } = await installation();
   await take(path);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { readSettings, variableOf } from "../../src/server/read-settings.ts";
-import { SETTINGS } from "../../src/server/settings.ts";
+import { readSettings, variableOf } from "../../src/server/settings/read-settings.ts";
+import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { spawnBinary } from "../server/spawn-binary.ts";
 
 const FREE = { EXT_PROC_LISTEN: "127.0.0.1:0", EXT_PROC_STATUS_LISTEN: "off", EXT_PROC_ADMIN_LISTEN: "off" };

@@ -3,7 +3,7 @@ import { EnvoySettingsSchema } from "../../gen/extproc/debug/v1/envoy_settings_p
 import { exchangeJson } from "../../src/debug/parse-exchange.ts";
 import { playExchange } from "../../src/debug/play-exchange.ts";
 import { defineProcessor, immediateResponse, type Processor, setDynamicMetadata, setHeader } from "../../src/index.ts";
-import { checkSettings } from "../../src/testing/check-settings.ts";
+import { checkSettings } from "../../src/simulation/check-settings.ts";
 
 async function play(processor: Processor, exchange: unknown, run = {}) {
   return exchangeJson(await playExchange(processor, exchange, run)) as Record<string, never>;

@@ -8,11 +8,11 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.js";
-import { BUILT_IN_NAMES, loadProcessor } from "../../src/cli/load-processor.ts";
 import { SIGTERM_DRAIN_DELAY_MS } from "../../src/cli/serve.ts";
-import { parseListenAddress } from "../../src/server/listen-address.ts";
-import { createLogger } from "../../src/server/log.ts";
-import { SETTINGS } from "../../src/server/settings.ts";
+import { BUILT_IN_NAMES, loadProcessor } from "../../src/cli/start/load-processor.ts";
+import { parseListenAddress } from "../../src/server/listen/listen-address.ts";
+import { createLogger } from "../../src/server/log/log.ts";
+import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { grpcJsClient } from "../wire/grpc-js-client.ts";
 import { parseDockerfile } from "./dockerfile.ts";

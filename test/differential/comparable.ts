@@ -15,7 +15,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { Outcome, ReceivedHeader } from "../../src/simulator/outcome.ts";
+import type { Outcome, ReceivedHeader } from "../../src/simulator/outcome/outcome.ts";
 import { scriptRegistry } from "../scenarios/script-answer.ts";
 import { writeScriptBytes } from "../scenarios/script-bytes.ts";
 

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
-import type { FilterSettings } from "../../src/simulator/filter-settings.ts";
-import type { VirtualRoute } from "../../src/simulator/http-exchange.ts";
+import type { VirtualRoute } from "../../src/simulator/http/http-exchange.ts";
+import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import { filterConfig, perRouteConfig, seconds } from "./filter-config.ts";
 
 const LOOPBACK = "127.0.0.1";

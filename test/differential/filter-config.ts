@@ -7,7 +7,7 @@ import type {
   PerRouteSettings,
   ProcessingModeSettings,
   StringMatcher,
-} from "../../src/simulator/filter-settings.ts";
+} from "../../src/simulator/settings/filter-settings.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

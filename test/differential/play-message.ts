@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { HttpBodyInit } from "../../src/simulator/http-exchange.ts";
+import type { HttpBodyInit } from "../../src/simulator/http/http-exchange.ts";
 import { latin1, type WireField, type WireStream } from "./wire.ts";
 
 /** Real milliseconds of one that a scenario names: far above what a busy machine takes to pass a message on. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { HttpBodyInit, HttpExchange } from "../../src/simulator/http-exchange.ts";
-import { requestsTunnel } from "../../src/simulator/tunnel.ts";
+import type { HttpBodyInit, HttpExchange } from "../../src/simulator/http/http-exchange.ts";
+import { requestsTunnel } from "../../src/simulator/http/tunnel.ts";
 import { type PlayOptions, pace, quiet } from "./play-message.ts";
 import type { WireField, WireStream } from "./wire.ts";
 

@@ -5,7 +5,7 @@ import type {
   ForwardRules,
   MutationRules,
   ProcessingModeSettings,
-} from "../../src/simulator/filter-settings.ts";
+} from "../../src/simulator/settings/filter-settings.ts";
 import type { Random } from "./random.ts";
 
 /** Short, since a hostile answer may let a transaction hang. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { HttpExchange } from "../../src/simulator/http-exchange.ts";
-import { requestsTunnel } from "../../src/simulator/tunnel.ts";
+import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
+import { requestsTunnel } from "../../src/simulator/http/tunnel.ts";
 import type { ScriptedCall } from "../envoy/scripted.ts";
 import { listenHttp1, openHttp1Client } from "./http1-wire.ts";
 import { listenHttp2, openHttp2Client } from "./http2-wire.ts";

@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Counters, zeroCounters } from "../../src/simulator/counters.ts";
+import { type Counters, zeroCounters } from "../../src/simulator/outcome/counters.ts";
 import type {
   ClientOutcome,
   Outcome,
@@ -7,7 +7,7 @@ import type {
   StreamEnd,
   StreamMessage,
   UpstreamOutcome,
-} from "../../src/simulator/outcome.ts";
+} from "../../src/simulator/outcome/outcome.ts";
 import type { ScriptedCall } from "../envoy/scripted.ts";
 import { ROUTE_HEADER } from "./envoy-config.ts";
 import type { RealExchange } from "./real-exchange.ts";

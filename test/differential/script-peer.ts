@@ -1,4 +1,4 @@
-import type { ExtProcCall, ExtProcPeer, PeerStream } from "../../src/simulator/ext-proc-peer.ts";
+import type { ExtProcCall, ExtProcPeer, PeerStream } from "../../src/simulator/filter/ext-proc-peer.ts";
 import {
   playScript,
   SCRIPT_START,

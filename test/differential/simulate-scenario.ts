@@ -1,6 +1,6 @@
-import type { ExtProcPeer } from "../../src/simulator/ext-proc-peer.ts";
-import type { EnvoyVersion } from "../../src/simulator/filter-settings.ts";
-import type { Outcome } from "../../src/simulator/outcome.ts";
+import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { Outcome } from "../../src/simulator/outcome/outcome.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
 import { scriptPeer } from "./script-peer.ts";

@@ -3,7 +3,7 @@ import { join, posix } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { FAULT_CODES, fault } from "../../src/protocol/fault.ts";
-import { faultError } from "../../src/services/fault-error.ts";
+import { faultError } from "../../src/services/process/fault-error.ts";
 import { isInProject, readDocument, root, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/architecture.md");

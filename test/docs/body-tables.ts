@@ -12,10 +12,10 @@ import {
   replaceText,
   setHeader,
 } from "../../src/index.ts";
-import { bodyClaims, needsOf } from "../../src/processor/body/body-claims.ts";
+import { bodyClaims, needsOf } from "../../src/processor/body-claims.ts";
 import { definitionsOf } from "../../src/processor/definition.ts";
-import { type BodyPlan, planBody } from "../../src/protocol/body-plan.ts";
-import { simulate } from "../../src/testing/simulate.ts";
+import { type BodyPlan, planBody } from "../../src/protocol/exchange/body-plan.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
 
 const upper = (bytes: Uint8Array) => new TextEncoder().encode(new TextDecoder().decode(bytes).toUpperCase());
 

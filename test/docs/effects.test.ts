@@ -5,7 +5,7 @@ import * as bodyEffects from "../../src/processor/effect-body.ts";
 import * as headerEffects from "../../src/processor/effect-headers.ts";
 import * as streamEffects from "../../src/processor/effect-stream.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
-import { FRAMING_HEADERS } from "../../src/protocol/header-rules.ts";
+import { FRAMING_HEADERS } from "../../src/protocol/headers/header-rules.ts";
 import { readDocument, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/effects.md");

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { SETTINGS } from "../../src/server/settings.ts";
+import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { codeBlocks, readDocument, root, tableRows } from "./markdown.ts";
 
 const readme = readDocument("README.md");
@@ -35,7 +35,7 @@ test("the settings are ten rows of docs/settings.md", () => {
   expect(all).toEqual(expect.arrayContaining(rows));
 });
 
-test("the listeners' defaults are those of src/server/settings.ts", () => {
+test("the listeners' defaults are those of src/server/settings/settings.ts", () => {
   for (const [name, setting] of Object.entries({
     main: "listen",
     status: "statusListen",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { parseListenAddress } from "../../src/server/listen-address.ts";
-import { SETTINGS } from "../../src/server/settings.ts";
+import { parseListenAddress } from "../../src/server/listen/listen-address.ts";
+import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { readDocument } from "./markdown.ts";
 
 const page = readDocument("SECURITY.md");

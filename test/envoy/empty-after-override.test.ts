@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { appendChunk, defineProcessor, type Processor } from "../../src/index.ts";
-import { EMPTY_REQUEST_AFTER_MS } from "../../src/processor/body-wait.ts";
+import { EMPTY_REQUEST_AFTER_MS } from "../../src/session/body-wait.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { isSince } from "./rows/envoy-release.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "./rows/scene.ts";

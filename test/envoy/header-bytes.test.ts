@@ -8,7 +8,7 @@ import {
   NAME_BYTES,
   PATH_BYTES,
   VALUE_BYTES,
-} from "../../src/protocol/allowed-characters.ts";
+} from "../../src/protocol/headers/allowed-characters.ts";
 import { type BareUpstream, startBareUpstream } from "./bare-upstream.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type Scene, startScenes } from "./rows/scene.ts";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
-import type { HeaderChange } from "../../src/protocol/header-mutation.ts";
-import { refuseHeaderChange } from "../../src/protocol/header-rules.ts";
-import { refuseByMutationRules } from "../../src/protocol/mutation-rules.ts";
-import { MutationRuleChecker } from "../../src/simulator/mutation-rules.ts";
+import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
+import { refuseHeaderChange } from "../../src/protocol/headers/header-rules.ts";
+import { refuseByMutationRules } from "../../src/protocol/headers/mutation-rules.ts";
+import { MutationRuleChecker } from "../../src/simulator/settings/mutation-rules.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type SceneInit, startScenes } from "./rows/scene.ts";
 import { mutate, on, scripted } from "./rows/script-scenes.ts";

@@ -5,7 +5,7 @@ import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
-import { header } from "../../src/protocol/headers.ts";
+import { header } from "../../src/protocol/headers/headers.ts";
 import { type EnvoyRig, envoyBinary, misbehaviour, NO_MISBEHAVIOUR, startEnvoyRig } from "./envoy-rig.ts";
 
 let rig: EnvoyRig | undefined;

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { envoyBootstrap } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { type EnvoyProcess, startEnvoy } from "../../src/cli/demo/envoy-process.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { HeaderMap } from "../../src/simulator/header-map.ts";
-import { SINGLE_SLOT } from "../../src/simulator/single-slot.ts";
+import { HeaderMap } from "../../src/simulator/http/header-map.ts";
+import { SINGLE_SLOT } from "../../src/simulator/http/single-slot.ts";
 import { startServer } from "../server/start-server.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 

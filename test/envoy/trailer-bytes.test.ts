@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VALUE_BYTES } from "../../src/protocol/allowed-characters.ts";
+import { VALUE_BYTES } from "../../src/protocol/headers/allowed-characters.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type Scene, startScenes } from "./rows/scene.ts";
 import type { ClientOutcome } from "./rows/scene-client.ts";

@@ -3,9 +3,9 @@ import { acceptGrpc } from "../../src/grpc/accept-grpc.ts";
 import { defineProcessor, setHeader } from "../../src/index.ts";
 import { data, END_STREAM, type Field, headers, rstStream, settings, windowUpdate } from "../http2/raw-frames.ts";
 import { TestServer } from "../http2/test-server.ts";
-import { patientRules } from "../processor/patient-rules.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { bodyModes, bodyOf, headersOf } from "../protocol/messages.ts";
+import { patientRules } from "../session/patient-rules.ts";
 import { requestBytes } from "./fake-stream.ts";
 
 const PROCESS: readonly Field[] = [

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { CANCEL } from "../../src/http2/error-codes.ts";
 import { defineProcessor } from "../../src/index.ts";
 import { MemoryAccount } from "../../src/memory/memory-account.ts";
-import { type Deferred, deferred, nextTurn } from "../processor/deferred.ts";
 import { bodyOf, type HeaderPairs, headersOf } from "../protocol/messages.ts";
+import { type Deferred, deferred, nextTurn } from "../session/deferred.ts";
 import { startCall } from "./started-call.ts";
 
 const KIB = 1 << 10;

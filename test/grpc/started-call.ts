@@ -2,9 +2,9 @@ import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/exte
 import { ProcessCall } from "../../src/grpc/process-call.ts";
 import type { MemoryAccount } from "../../src/memory/memory-account.ts";
 import type { Processor } from "../../src/processor/definition.ts";
-import type { SessionEnd } from "../../src/processor/session-observer.ts";
-import { SessionSet } from "../../src/processor/session-set.ts";
-import { patientRules } from "../processor/patient-rules.ts";
+import type { SessionEnd } from "../../src/session/session-observer.ts";
+import { SessionSet } from "../../src/session/session-set.ts";
+import { patientRules } from "../session/patient-rules.ts";
 import { FakeStream, headerList, requestBytes } from "./fake-stream.ts";
 
 /** A Process call over a stream of the test's, and what its session told. */

@@ -4,9 +4,9 @@ import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/ext
 import { type FramingProblem, MessageReader } from "../../src/grpc/message-reader.ts";
 import { CANCEL } from "../../src/http2/error-codes.ts";
 import { defineProcessor } from "../../src/index.ts";
-import { deferred, nextTurn } from "../processor/deferred.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { bodyOf, headersOf } from "../protocol/messages.ts";
+import { deferred, nextTurn } from "../session/deferred.ts";
 import { requestBytes } from "./fake-stream.ts";
 import { grpcFrame } from "./framing.ts";
 import { startCall } from "./started-call.ts";

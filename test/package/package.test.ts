@@ -293,7 +293,7 @@ describe("the exports", () => {
 
   test.each([
     "ext-proc/dist/index.js",
-    "ext-proc/dist/protocol/exchange.js",
+    "ext-proc/dist/protocol/exchange/exchange.js",
     "ext-proc/index.js",
     "ext-proc/gen/envoy/type/v3/http_status_pb.js",
     "ext-proc/processor",

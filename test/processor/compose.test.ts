@@ -4,8 +4,8 @@ import { defineProcessor, type Processor } from "../../src/processor/definition.
 import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
-import { deferred, nextTurn } from "./deferred.ts";
-import { changesOf, recordSession } from "./recorded-session.ts";
+import { deferred, nextTurn } from "../session/deferred.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 /** Notes every call, and adds its name to `x-path`. */
 function stamp(name: string, calls: string[] = [], asynchronous = false): Processor {

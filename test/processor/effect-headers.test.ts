@@ -12,10 +12,10 @@ import {
   setStatus,
 } from "../../src/processor/effect-headers.ts";
 import { clearRouteCache } from "../../src/processor/effect-stream.ts";
-import { neutralAnswer } from "../../src/protocol/neutral-answer.ts";
+import { neutralAnswer } from "../../src/protocol/answers/neutral-answer.ts";
 import type { HeaderPairs } from "../protocol/messages.ts";
-import { answerOf, faultOf, outcomeOf } from "./answering.ts";
-import { changesOf } from "./recorded-session.ts";
+import { answerOf, faultOf, outcomeOf } from "../session/answering.ts";
+import { changesOf } from "../session/recorded-session.ts";
 
 function clearsRouteCache(effects: unknown, declared = {}): boolean {
   const { response } = answerOf(effects, { declared });

@@ -13,8 +13,8 @@ import {
 } from "../../src/processor/effect-stream.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { bodyModes, bytes, headersOf } from "../protocol/messages.ts";
-import { type AnsweredTo, answerOf, faultOf, outcomeOf } from "./answering.ts";
-import { recordSession } from "./recorded-session.ts";
+import { type AnsweredTo, answerOf, faultOf, outcomeOf } from "../session/answering.ts";
+import { recordSession } from "../session/recorded-session.ts";
 
 const packed = (value: string) => anyPack(StringValueSchema, create(StringValueSchema, { value }));
 

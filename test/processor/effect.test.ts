@@ -4,7 +4,7 @@ import { type EditablePhase, type Effect, effectData } from "../../src/processor
 import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { bytes, headersOf } from "../protocol/messages.ts";
-import { changesOf, recordSession } from "./recorded-session.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 /** The answer to request headers, of a handler that returns this. */
 function answerTo(effects: Effect<EditablePhase> | readonly Effect<EditablePhase>[]) {

@@ -6,7 +6,7 @@ import { defineProcessor, type Processor } from "../../src/processor/definition.
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import type { StandardSchema } from "../../src/processor/standard-schema.ts";
 import { headersOf } from "../protocol/messages.ts";
-import { changesOf, recordSession } from "./recorded-session.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 const LIMIT = z.object({ limit: z.number().int().default(3) }).prefault({});
 

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import * as first from "../../src/index.ts";
 import { definitionsOf, isProcessor } from "../../src/processor/definition.ts";
 import { headersOf } from "../protocol/messages.ts";
-import { changesOf, recordSession } from "./recorded-session.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 // A command line that is installed globally loads a processor that imports its own, local copy of the library.
 let second: typeof first;

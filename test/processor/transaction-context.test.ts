@@ -8,9 +8,9 @@ import { appendHeader, removeHeader, setHeader, setStatus } from "../../src/proc
 import { overrideMode } from "../../src/processor/effect-stream.ts";
 import type { Transaction } from "../../src/processor/transaction.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
-import { header } from "../../src/protocol/headers.ts";
+import { header } from "../../src/protocol/headers/headers.ts";
 import { bodyModes, type Envelope, headersOf, oneofOf, trailersOf } from "../protocol/messages.ts";
-import { changesOf, recordSession } from "./recorded-session.ts";
+import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 /** Tells what `look` sees in both header phases. */
 function looker(look: (tx: Transaction) => unknown, seen: unknown[]): Processor {

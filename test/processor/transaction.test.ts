@@ -3,7 +3,7 @@ import { compose } from "../../src/processor/compose.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import type { Transaction } from "../../src/processor/transaction.ts";
 import { headersOf, plainMessage, trailersOf } from "../protocol/messages.ts";
-import { recordSession } from "./recorded-session.ts";
+import { recordSession } from "../session/recorded-session.ts";
 
 /** Runs `look` in every phase that has a handler. */
 function looker(look: (phase: string, tx: Transaction) => void) {

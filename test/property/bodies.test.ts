@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { simulate } from "../../src/testing/simulate.ts";
-import type { SimulatedBody } from "../../src/testing/simulated-request.ts";
-import type { SimulatedTransaction } from "../../src/testing/simulated-transaction.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
+import type { SimulatedBody } from "../../src/simulation/simulated-request.ts";
+import type { SimulatedTransaction } from "../../src/simulation/simulated-transaction.ts";
 import type { BodyCase, Framing } from "../envoy/bodies/cases.ts";
 import { expectationOf } from "../envoy/bodies/expectation.ts";
 import { bodyOf } from "../envoy/bodies/material.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DEFAULT_BODY_BUDGET } from "../../src/processor/body/body-budget.ts";
+import { DEFAULT_BODY_BUDGET } from "../../src/memory/body-budget.ts";
 import { type Played, play, type Scene, scenes } from "./body-attacks/scene.ts";
 import { bounded, fc } from "./seed.ts";
 

@@ -4,12 +4,12 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { Answer } from "../../src/protocol/answer.ts";
+import type { Answer } from "../../src/protocol/answers/answer.ts";
+import { toImmediateResponse } from "../../src/protocol/answers/immediate-response.ts";
 import { returnsBody } from "../../src/protocol/body-mode.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
-import { Exchange } from "../../src/protocol/exchange.ts";
-import type { HeaderChange } from "../../src/protocol/header-mutation.ts";
-import { toImmediateResponse } from "../../src/protocol/immediate-response.ts";
+import { Exchange } from "../../src/protocol/exchange/exchange.ts";
+import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
 import type { ModeOverride } from "../../src/protocol/mode-override.ts";
 import { type Direction, directionOf, isHeaderPhase, type PhaseMessage } from "../../src/protocol/phase.ts";
 import { bytes } from "../protocol/messages.ts";

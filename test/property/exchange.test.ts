@@ -6,9 +6,9 @@ import {
   ProcessingResponseSchema,
   type StreamedBodyResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type Answer, CONTINUE } from "../../src/protocol/answer.ts";
-import { Exchange } from "../../src/protocol/exchange.ts";
-import type { HeaderChange } from "../../src/protocol/header-mutation.ts";
+import { type Answer, CONTINUE } from "../../src/protocol/answers/answer.ts";
+import { Exchange } from "../../src/protocol/exchange/exchange.ts";
+import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
 import { type Direction, directionOf, type PhaseMessage } from "../../src/protocol/phase.ts";
 import { bytes } from "../protocol/messages.ts";
 import { bounded, fc } from "./seed.ts";

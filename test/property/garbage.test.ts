@@ -11,11 +11,11 @@ import * as headerEffects from "../../src/processor/effect-headers.ts";
 import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
 import * as streamEffects from "../../src/processor/effect-stream.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
-import { Exchange } from "../../src/protocol/exchange.ts";
+import { Exchange } from "../../src/protocol/exchange/exchange.ts";
 import type { PhaseMessage } from "../../src/protocol/phase.ts";
-import { nextTurn } from "../processor/deferred.ts";
-import { recordSession } from "../processor/recorded-session.ts";
 import { bodyModes, bodyOf, type Envelope, headersOf, trailersOf } from "../protocol/messages.ts";
+import { nextTurn } from "../session/deferred.ts";
+import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 const pairsArbitrary = fc.array(

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { appendHeader, defineProcessor, header, immediateResponse, setHeader, setPath } from "../../src/index.ts";
-import { recordSession } from "../processor/recorded-session.ts";
 import { headersOf } from "../protocol/messages.ts";
+import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 /** Bytes that a header value may have, among them UTF-8, parts of it, and what is not UTF-8. */

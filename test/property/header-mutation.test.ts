@@ -5,7 +5,7 @@ import {
   type HeaderMutation,
   HeaderMutationSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { type HeaderChange, toHeaderMutation } from "../../src/protocol/header-mutation.ts";
+import { type HeaderChange, toHeaderMutation } from "../../src/protocol/headers/header-mutation.ts";
 import { bounded, fc } from "./seed.ts";
 
 type Header = readonly [name: string, value: string];

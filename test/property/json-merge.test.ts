@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { writeJson } from "../../src/bodies/json-merge.ts";
-import { readJsonText } from "../../src/bodies/json-text.ts";
-import { keysOf, pathsOf, render, sourceArbitrary } from "../bodies/json-source-arbitrary.ts";
+import { writeJson } from "../../src/bodies/json/json-merge.ts";
+import { readJsonText } from "../../src/bodies/json/json-text.ts";
+import { keysOf, pathsOf, render, sourceArbitrary } from "../bodies/json/json-source-arbitrary.ts";
 import { bounded, fc } from "./seed.ts";
 
 type Container = Record<string | number, unknown>;

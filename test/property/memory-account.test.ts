@@ -1,13 +1,13 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { compose, defineProcessor, replaceText } from "../../src/index.ts";
+import { BodyBudget } from "../../src/memory/body-budget.ts";
 import { MemoryShare } from "../../src/memory/memory-share.ts";
-import { BodyBudget } from "../../src/processor/body/body-budget.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
-import { type Deferred, deferred, nextTurn } from "../processor/deferred.ts";
-import { ManualTimers } from "../processor/manual-timers.ts";
-import { type RecordedSession, recordSession } from "../processor/recorded-session.ts";
 import { bodyModes, bodyOf, type HeaderPairs, headersOf } from "../protocol/messages.ts";
+import { type Deferred, deferred, nextTurn } from "../session/deferred.ts";
+import { ManualTimers } from "../session/manual-timers.ts";
+import { type RecordedSession, recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 const MAX_BYTES = 400_000;

@@ -4,9 +4,9 @@ import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
-import type { EnvoyVersion, FilterSettings } from "../../src/simulator/filter-settings.ts";
-import { driveTransaction } from "../../src/testing/drive-transaction.ts";
-import { ProcessorPeer } from "../../src/testing/processor-peer.ts";
+import { driveTransaction } from "../../src/simulation/drive-transaction.ts";
+import { ProcessorPeer } from "../../src/simulation/processor-peer.ts";
+import type { EnvoyVersion, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import { bounded, fc } from "./seed.ts";
 
 const READS = ["none", "inspect", "whole", "chunks"] as const;

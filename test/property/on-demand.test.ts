@@ -8,8 +8,7 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { readCanonicalRequest } from "../../src/protocol/canonical-request.ts";
-import { HeaderIndex } from "../../src/protocol/header-index.ts";
+import { HeaderIndex } from "../../src/protocol/headers/header-index.ts";
 import {
   allHeaders,
   type HeaderFields,
@@ -18,8 +17,9 @@ import {
   headerFields,
   joinedText,
   oneHeader,
-} from "../../src/protocol/headers.ts";
-import { readRequest } from "../../src/protocol/read-request.ts";
+} from "../../src/protocol/headers/headers.ts";
+import { readCanonicalRequest } from "../../src/protocol/wire/canonical-request.ts";
+import { readRequest } from "../../src/protocol/wire/read-request.ts";
 import { requestBytes } from "./request-bytes.ts";
 import { fc } from "./seed.ts";
 

@@ -6,9 +6,9 @@ import { immediateResponse } from "../../src/processor/effect-stream.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import type { BodyMode } from "../../src/protocol/body-mode.ts";
 import { DIRECTIONS, type Direction, directionOf, type Phase } from "../../src/protocol/phase.ts";
-import { nextTurn } from "../processor/deferred.ts";
-import { recordSession } from "../processor/recorded-session.ts";
 import { bodyModes, bodyOf, type Envelope, type HeaderPairs, headersOf, trailersOf } from "../protocol/messages.ts";
+import { nextTurn } from "../session/deferred.ts";
+import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 /** What the handler of a phase does: it lets the message pass at once or later, or answers the client at once. */

@@ -3,7 +3,7 @@ import { defineProcessor, type Processor } from "../../src/processor/definition.
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { directionOf, PHASES, type Phase } from "../../src/protocol/phase.ts";
-import { changesOf, type RecordedSession, recordSession } from "../processor/recorded-session.ts";
+import { changesOf, type RecordedSession, recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 import { type ScriptedTransaction, transactionArbitrary } from "./transactions.ts";
 

@@ -7,8 +7,8 @@ import {
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { recordSession } from "../processor/recorded-session.ts";
 import { headersOf } from "../protocol/messages.ts";
+import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 /** Fields that a later Envoy may invent. */

@@ -15,9 +15,9 @@ import {
   removeHeader,
   setHeader,
 } from "../../src/processor/effect-headers.ts";
-import { headerEntries } from "../../src/protocol/headers.ts";
-import { recordSession } from "../processor/recorded-session.ts";
+import { headerEntries } from "../../src/protocol/headers/headers.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
+import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
 type Header = readonly [name: string, value: string];

@@ -7,7 +7,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /**
- * What lets a message pass as it is. Written apart from src/protocol/neutral-answer.ts, which it is there to check.
+ * What lets a message pass as it is. Written apart from src/protocol/answers/neutral-answer.ts, which it is there to check.
  * No answer in observability mode, and none to an unset oneof.
  */
 export function neutralAnswers(

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { EnvoyVersion, FilterSettings } from "../../src/simulator/filter-settings.ts";
-import type { HttpExchange, VirtualRoute } from "../../src/simulator/http-exchange.ts";
+import type { HttpExchange, VirtualRoute } from "../../src/simulator/http/http-exchange.ts";
+import type { EnvoyVersion, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import type { Script } from "./script.ts";
 import { type ScriptBytes, scriptBytes } from "./script-bytes.ts";
 

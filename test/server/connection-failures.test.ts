@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { CONNECTION_FAILURES } from "../../src/server/listener-connections.ts";
+import { CONNECTION_FAILURES } from "../../src/server/listen/listener-connections.ts";
 import { sayAndListen, tcp, untilClosed } from "../wire/tcp.ts";
 import { type Certificate, type CertificateFolder, certificateFolder, hasOpenssl } from "./certificates.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { connectionCaps, descriptorLimit } from "../../src/server/descriptor-limit.ts";
+import { connectionCaps, descriptorLimit } from "../../src/server/listen/descriptor-limit.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { requestHeaders } from "../wire/messages.ts";
 import { http2Session } from "../wire/raw-grpc.ts";

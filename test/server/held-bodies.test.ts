@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { defineProcessor } from "../../src/index.ts";
-import { deferred } from "../processor/deferred.ts";
 import { bodyModes } from "../protocol/messages.ts";
+import { deferred } from "../session/deferred.ts";
 import { openProcess, processAll } from "../wire/grpc-js-client.ts";
 import { requestBody, requestHeaders } from "../wire/messages.ts";
 import { serverForTest } from "./start-server.ts";

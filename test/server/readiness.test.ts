@@ -4,7 +4,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { defineProcessor, setHeader } from "../../src/index.ts";
-import { deferred } from "../processor/deferred.ts";
+import { deferred } from "../session/deferred.ts";
 import { processAll } from "../wire/grpc-js-client.ts";
 import { requestHeaders } from "../wire/messages.ts";
 import { http2Session } from "../wire/raw-grpc.ts";

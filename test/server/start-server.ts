@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { Processor } from "../../src/processor/definition.ts";
-import { createLogger } from "../../src/server/log.ts";
+import { createLogger } from "../../src/server/log/log.ts";
 import { type ServeOptions, type Server, serve } from "../../src/server/serve.ts";
 
 /** A server in this process, on free ports of the loopback. */

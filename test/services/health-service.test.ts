@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { healthService } from "../../src/services/health-service.ts";
 import { ServingState } from "../../src/services/serving-state.ts";
-import { nextTurn } from "../processor/deferred.ts";
+import { nextTurn } from "../session/deferred.ts";
 
 const EXTERNAL_PROCESSOR = "envoy.service.ext_proc.v3.ExternalProcessor";
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = ServingStatus;

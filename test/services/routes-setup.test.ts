@@ -9,8 +9,8 @@ import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { extProcRoutes } from "../../src/services/routes.ts";
-import { deferred, nextTurn } from "../processor/deferred.ts";
 import { headersOf } from "../protocol/messages.ts";
+import { deferred, nextTurn } from "../session/deferred.ts";
 
 async function* sent(...messages: readonly ProcessingRequest[]): AsyncGenerator<ProcessingRequest> {
   yield* messages;

@@ -8,13 +8,13 @@ import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { SessionSet } from "../../src/processor/session-set.ts";
 import { PHASES } from "../../src/protocol/phase.ts";
 import { type ExtProcRoutesOptions, extProcRoutes } from "../../src/services/routes.ts";
 import { ServingState } from "../../src/services/serving-state.ts";
-import { deferred } from "../processor/deferred.ts";
-import { changesOf } from "../processor/recorded-session.ts";
+import { SessionSet } from "../../src/session/session-set.ts";
 import { bodyOf, headersOf, plainMessage } from "../protocol/messages.ts";
+import { deferred } from "../session/deferred.ts";
+import { changesOf } from "../session/recorded-session.ts";
 
 const SECRET = "s3cr3t";
 

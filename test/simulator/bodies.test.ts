@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { BodySendMode, FilterSettings } from "../../src/simulator/filter-settings.ts";
-import type { HttpExchange } from "../../src/simulator/http-exchange.ts";
+import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
+import type { BodySendMode, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import {
   bodyAnswer,
   bytes,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { FilterSettings } from "../../src/simulator/filter-settings.ts";
-import type { Outcome } from "../../src/simulator/outcome.ts";
+import type { Outcome } from "../../src/simulator/outcome/outcome.ts";
+import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { conversation, headerOf, headersAnswer, modeOverride, peerOf, simulate, warningCodes } from "./peers.ts";
 

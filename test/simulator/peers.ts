@@ -4,10 +4,10 @@ import {
   type ProcessingRequest,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { ExtProcPeer, PeerStream } from "../../src/simulator/ext-proc-peer.ts";
-import type { FilterSettings } from "../../src/simulator/filter-settings.ts";
-import type { HttpExchange } from "../../src/simulator/http-exchange.ts";
-import type { Outcome } from "../../src/simulator/outcome.ts";
+import type { ExtProcPeer, PeerStream } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
+import type { Outcome } from "../../src/simulator/outcome/outcome.ts";
+import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { neutralAnswers } from "../scenarios/neutral-answers.ts";
 

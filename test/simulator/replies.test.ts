@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HeaderMap } from "../../src/simulator/header-map.ts";
+import { HeaderMap } from "../../src/simulator/http/header-map.ts";
 import { prepareLocalReply } from "../../src/simulator/local-reply.ts";
 import { type AnswerInit, bytes, headerOf, simulate, text, warningCodes } from "./peers.ts";
 

@@ -1,10 +1,15 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ProcessingModeSchema } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
-import { filterConfig } from "../../src/simulator/filter-config.ts";
-import { forwardPredicate } from "../../src/simulator/forward-rules.ts";
-import { namePredicate, wholeNamePattern } from "../../src/simulator/name-pattern.ts";
-import { completeMode, directionMode, isAllowedOverride, overriddenMode } from "../../src/simulator/processing-mode.ts";
+import { filterConfig } from "../../src/simulator/settings/filter-config.ts";
+import { forwardPredicate } from "../../src/simulator/settings/forward-rules.ts";
+import { namePredicate, wholeNamePattern } from "../../src/simulator/settings/name-pattern.ts";
+import {
+  completeMode,
+  directionMode,
+  isAllowedOverride,
+  overriddenMode,
+} from "../../src/simulator/settings/processing-mode.ts";
 
 describe("forwardPredicate", () => {
   test("lets everything through if there are no rules", () => {

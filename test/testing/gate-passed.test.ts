@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { defineProcessor, immediateResponse } from "../../src/index.ts";
-import { simulate } from "../../src/testing/simulate.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
 
 const gate = defineProcessor({
   name: "gate",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { simulate } from "../../src/testing/simulate.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
 import { simulateRemote } from "../../src/testing/simulate-remote.ts";
 
 const processor = defineProcessor({ name: "nothing" });

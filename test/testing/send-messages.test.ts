@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
-import { requestHeaders, responseHeaders } from "../../src/testing/messages.ts";
+import { requestHeaders, responseHeaders } from "../../src/simulation/messages.ts";
 import { sendMessages } from "../../src/testing/send-messages.ts";
-import { deferred, nextTurn } from "../processor/deferred.ts";
 import { bytes } from "../protocol/messages.ts";
+import { deferred, nextTurn } from "../session/deferred.ts";
 
 describe("sendMessages", () => {
   test("gives the answers to one transaction's messages, in order", async () => {

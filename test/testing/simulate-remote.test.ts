@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
 import { immediateResponse } from "../../src/processor/effect-stream.ts";
-import { simulate } from "../../src/testing/simulate.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
+import type { SimulatedEnvoy } from "../../src/simulation/simulated-envoy.ts";
+import type { SimulatedTransaction } from "../../src/simulation/simulated-transaction.ts";
 import { simulateRemote } from "../../src/testing/simulate-remote.ts";
-import type { SimulatedEnvoy } from "../../src/testing/simulated-envoy.ts";
-import type { SimulatedTransaction } from "../../src/testing/simulated-transaction.ts";
-import { deferred, nextTurn } from "../processor/deferred.ts";
 import { type StartedServer, startServer } from "../server/start-server.ts";
+import { deferred, nextTurn } from "../session/deferred.ts";
 
 const processor = defineProcessor({
   name: "all",

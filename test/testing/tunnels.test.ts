@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { playExchange } from "../../src/debug/play-exchange.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effect-headers.ts";
-import type { EnvoyVersion } from "../../src/simulator/filter-settings.ts";
-import { simulate } from "../../src/testing/simulate.ts";
+import { simulate } from "../../src/simulation/simulate.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
 
 const UPGRADE = { connection: "Upgrade", upgrade: "websocket" };
 const VERSIONS: readonly EnvoyVersion[] = ["1.36", "1.38", "1.39", "1.40"];

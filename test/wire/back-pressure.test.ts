@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import { ProtocolConfigurationSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
-import { patience } from "../processor/patient-rules.ts";
 import { heldProcessor } from "../server/held-processor.ts";
 import { type StartedServer, serverForTest } from "../server/start-server.ts";
+import { patience } from "../session/patient-rules.ts";
 import { requestBody, requestHeaders, responseHeaders } from "./messages.ts";
 import { http2Session, openRawCall } from "./raw-grpc.ts";
 

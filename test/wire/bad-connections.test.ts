@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { sniffProtocol } from "../../src/server/protocol-sniffer.ts";
+import { sniffProtocol } from "../../src/server/listen/protocol-sniffer.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { processAll } from "./grpc-js-client.ts";
 import { requestHeaders } from "./messages.ts";

@@ -8,9 +8,9 @@ import {
   replaceText,
 } from "../../src/index.ts";
 import type { BodyMode } from "../../src/protocol/body-mode.ts";
-import { type Deferred, deferred } from "../processor/deferred.ts";
 import { bodyModes } from "../protocol/messages.ts";
 import { serverForTest } from "../server/start-server.ts";
+import { type Deferred, deferred } from "../session/deferred.ts";
 import { requestBody, requestHeaders, requestTrailers } from "./messages.ts";
 import { http2Session, openRawCall, type RawCall } from "./raw-grpc.ts";
 

@@ -10,9 +10,9 @@ import { grpcFrame } from "../grpc/framing.ts";
 import type { RawClient } from "../http2/raw-client.ts";
 import { data, END_STREAM, type Field, frame, headers, literal, TYPE } from "../http2/raw-frames.ts";
 import { connectRaw } from "../http2/test-server.ts";
-import { patience } from "../processor/patient-rules.ts";
 import { bodyModes } from "../protocol/messages.ts";
 import { type StartedServer, serverForTest } from "../server/start-server.ts";
+import { patience } from "../session/patient-rules.ts";
 import { usedBytes } from "../used-bytes.ts";
 import { requestBody, requestHeaders } from "./messages.ts";
 

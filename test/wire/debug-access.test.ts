@@ -7,8 +7,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor } from "../../src/index.ts";
-import { deferred } from "../processor/deferred.ts";
 import { serverForTest } from "../server/start-server.ts";
+import { deferred } from "../session/deferred.ts";
 import { curl, hasCurl } from "./curl.ts";
 
 const SERVICE = "extproc.debug.v1.DebugService";

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { defineProcessor, setHeader } from "../../src/index.ts";
-import { changesOf } from "../processor/recorded-session.ts";
 import { serverForTest } from "../server/start-server.ts";
+import { changesOf } from "../session/recorded-session.ts";
 import { requestHeaders, responseHeaders } from "./messages.ts";
 import { http2Session, openRawCall } from "./raw-grpc.ts";
 

@@ -1,5 +1,5 @@
-import type { Terminal } from "../terminal.ts";
-import { CliError, EXIT } from "../usage-error.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+import { CliError, EXIT } from "../terminal/usage-error.ts";
 import { curlCommand, type TryRequest, type TryResponse, tryRequest } from "./try-request.ts";
 
 /** A request of the demo, and what its answer has to show. */

@@ -1,4 +1,4 @@
-import type { SimulatedTransaction } from "../../../src/testing/simulated-transaction.ts";
+import type { SimulatedTransaction } from "../../../src/simulation/simulated-transaction.ts";
 import { CLUSTER_HEADER, type WireMessage } from "./example-rig.ts";
 import type { SeenRequest } from "./example-upstream.ts";
 

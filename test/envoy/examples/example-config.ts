@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
-import type { FilterSettings } from "../../../src/simulator/filter-settings.ts";
-import type { VirtualRoute } from "../../../src/simulator/http-exchange.ts";
+import type { VirtualRoute } from "../../../src/simulator/http/http-exchange.ts";
+import type { FilterSettings } from "../../../src/simulator/settings/filter-settings.ts";
 
 /** A route, as far as examples have more than one. */
 interface RouteConfig {

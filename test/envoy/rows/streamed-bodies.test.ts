@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { expect } from "vitest";
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { defineProcessor } from "../../../src/index.ts";
-import { upper } from "../../processor/body/upper.ts";
+import { upper } from "../../session/body/upper.ts";
 import { isSince } from "./envoy-release.ts";
 import { envoyRows } from "./row.ts";
 import { FAIL_OPEN, mutate, on, scripted, setting } from "./script-scenes.ts";

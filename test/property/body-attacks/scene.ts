@@ -1,8 +1,8 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { compose, type FaultPolicy, type Processor } from "../../../src/index.ts";
 import type { Direction } from "../../../src/protocol/phase.ts";
-import type { SimulatedTransaction } from "../../../src/testing/simulated-transaction.ts";
-import { type Mode, sendIn } from "../../processor/body/upper.ts";
+import type { SimulatedTransaction } from "../../../src/simulation/simulated-transaction.ts";
+import { type Mode, sendIn } from "../../session/body/upper.ts";
 import { fc } from "../seed.ts";
 import { type Act, Attack, type Point } from "./attack.ts";
 import { attacked, framed, STEPS, type StepName } from "./steps.ts";

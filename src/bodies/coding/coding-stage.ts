@@ -1,0 +1,166 @@
+import { compactBytes } from "../owned-bytes.ts";
+import { type CodingFailure, classifyEngineError, codingFailure } from "./coding-failure.ts";
+import { endTurn, inTurn } from "./coding-slots.ts";
+import type { Coding } from "./content-encoding.ts";
+import type { Engine } from "./engine.ts";
+
+/** Takes what comes out. A promise holds back the rest until it is resolved; with a failure, for good. */
+export type Deliver = (piece: Uint8Array<ArrayBuffer>) => Promise<CodingFailure | undefined> | undefined;
+
+/** What a {@link CodingStage} is made of. */
+export interface StageOptions {
+  readonly coding: Coding;
+  readonly engine: Engine;
+  /** Counts what came out; a code once it is too much. */
+  readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
+  /** Whether the body began as gzip does. */
+  readonly gzipBegan?: (() => boolean) | undefined;
+}
+
+/** A brotli decoder fills a window of 16 MiB in about 35 ms. */
+const LONGEST_STEP_MS = 50;
+
+type Settle = (failure: CodingFailure | undefined) => void;
+
+/**
+ * One coding of one body at work: an engine with its events made promises. One call at a time; after a failure every
+ * call has the same one, and the engine's memory is freed.
+ */
+export class CodingStage {
+  readonly #options: StageOptions;
+  readonly #engine: Engine;
+  #fed = 0;
+  #deliver: Deliver | undefined;
+  #settle: Settle | undefined;
+  #failure: CodingFailure | undefined;
+  #isDelivering = false;
+  /** The engine has taken the chunk, or has put out its last piece. */
+  #stepDone = false;
+  #ended = false;
+  /** No other brotli decoder begins a step before this one has put something out. */
+  #hasTurn = false;
+
+  constructor(options: StageOptions) {
+    this.#options = options;
+    this.#engine = options.engine;
+    this.#engine.on("data", (piece) => this.#take(piece));
+    this.#engine.on("end", () => {
+      this.#ended = true;
+      this.#finishStep();
+    });
+    this.#engine.on("error", (error) => {
+      this.#endTurn();
+      this.fail(classifyEngineError(error, options.coding, options.gzipBegan?.() === true));
+    });
+  }
+
+  /** Feeds a chunk, and delivers what it makes. */
+  push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
+    this.#fed += chunk.length;
+    return this.#step(deliver, () => {
+      const decodesBrotli = this.#options.coding === "br" && this.#options.use !== undefined;
+      if (!decodesBrotli) this.#write(chunk);
+      else
+        inTurn(
+          () => this.#writeInTurn(chunk),
+          () => this.fail(codingFailure("busy", "br")),
+        );
+    });
+  }
+
+  #writeInTurn(chunk: Uint8Array): void {
+    // It may have been closed while it waited.
+    if (this.#failure !== undefined) {
+      endTurn();
+      return;
+    }
+    this.#hasTurn = true;
+    this.#write(chunk);
+  }
+
+  #write(chunk: Uint8Array): void {
+    this.#engine.write(chunk, (error) => {
+      // If there is one, it has its own event.
+      if (error === undefined || error === null) this.#finishStep();
+    });
+  }
+
+  #endTurn(): void {
+    if (!this.#hasTurn) return;
+    this.#hasTurn = false;
+    endTurn();
+  }
+
+  /** Delivers the rest. */
+  async end(deliver: Deliver): Promise<CodingFailure | undefined> {
+    const failure = await this.#step(deliver, () => (this.#ended ? this.#finishStep() : this.#engine.end()));
+    this.#engine.destroy();
+    return failure;
+  }
+
+  /** Ends it early. */
+  fail(failure: CodingFailure): void {
+    // Nothing tells when a step ends whose engine is closed.
+    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
+    this.#hasTurn = false;
+    this.#failure ??= failure;
+    this.#engine.destroy();
+    this.#settleStep();
+  }
+
+  #step(deliver: Deliver, begin: () => void): Promise<CodingFailure | undefined> {
+    if (this.#failure !== undefined) return Promise.resolve(this.#failure);
+    this.#deliver = deliver;
+    this.#stepDone = false;
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+      begin();
+    });
+  }
+
+  #take(piece: Uint8Array<ArrayBuffer>): void {
+    this.#endTurn();
+    if (this.#failure !== undefined) return;
+    const excess = this.#options.use?.(piece.length);
+    if (excess !== undefined) {
+      this.fail(codingFailure(excess, this.#options.coding));
+      return;
+    }
+    const delivered = this.#deliver?.(compactBytes(piece));
+    if (delivered !== undefined) void this.#wait(delivered);
+    else if (this.#stepDone) this.#settleStep();
+  }
+
+  async #wait(delivered: Promise<CodingFailure | undefined>): Promise<void> {
+    this.#isDelivering = true;
+    this.#engine.pause();
+    const failure = await delivered;
+    this.#isDelivering = false;
+    if (failure !== undefined) {
+      this.fail(failure);
+    } else {
+      this.#engine.resume();
+      if (this.#stepDone) this.#settleStep();
+    }
+  }
+
+  #finishStep(): void {
+    this.#endTurn();
+    this.#stepDone = true;
+    if (this.#engine.bytesWritten < this.#fed && this.#options.use !== undefined) {
+      this.fail(codingFailure("trailing_data", this.#options.coding));
+    } else {
+      this.#settleStep();
+    }
+  }
+
+  /** A step is over when nothing of it is left in between. */
+  #settleStep(): void {
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    if (this.#failure === undefined && (this.#isDelivering || this.#engine.readableLength > 0)) return;
+    this.#settle = undefined;
+    this.#deliver = undefined;
+    settle(this.#failure);
+  }
+}

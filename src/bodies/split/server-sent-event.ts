@@ -1,0 +1,157 @@
+import { checkedBytes, escapedText } from "../../text/escaped-text.ts";
+import { writeJson } from "../json/json-merge.ts";
+import { joinBytes } from "../owned-bytes.ts";
+
+/** Of the byte order mark, which only the first event may have. */
+const MARK_BYTES = 3;
+const LINE_END = /\r\n|\n|\r/;
+
+interface Fields {
+  type: string | undefined;
+  data: string | undefined;
+  id: string | undefined;
+  retry: number | undefined;
+  readonly comments: string[];
+}
+
+/** A block of an event stream. Its fields are read from its bytes at first use. */
+export class ServerSentEvent {
+  /** All its bytes, with the line ends. Those of all events, one after the other, are the body. */
+  readonly raw: Uint8Array<ArrayBuffer>;
+  /** Whether all of it is there: clients drop what the body's end cuts off. */
+  readonly complete: boolean;
+  readonly #first: boolean;
+  #fields: Fields | undefined;
+
+  /** `first`: it may begin with a byte order mark. */
+  constructor(
+    raw: Uint8Array<ArrayBuffer>,
+    { complete, first }: { readonly complete: boolean; readonly first: boolean },
+  ) {
+    this.raw = raw;
+    this.complete = complete;
+    this.#first = first;
+  }
+
+  /** The name that clients listen for: `event`, or `message` if it has none. */
+  get type(): string {
+    return this.#read().type || "message";
+  }
+
+  /** Its `data` lines joined with LF. Undefined: it has none, and clients are told of no event. */
+  get data(): string | undefined {
+    return this.#read().data;
+  }
+
+  /** `data` as JSON. Undefined if there is none, or if it is not JSON, such as `[DONE]`. */
+  get json(): unknown {
+    const { data } = this;
+    if (data === undefined) return undefined;
+    try {
+      return JSON.parse(data);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The `id` that it sets, also to nothing. What earlier ones set stays in force until then. */
+  get id(): string | undefined {
+    return this.#read().id;
+  }
+
+  /** The reconnection time that it sets, in milliseconds. */
+  get retryMs(): number | undefined {
+    return this.#read().retry;
+  }
+
+  /** The texts behind the colons of its comment lines. */
+  get comments(): readonly string[] {
+    return this.#read().comments;
+  }
+
+  /**
+   * The same event with other data. Fields that no client knows are left out, and lines end with LF. A byte order mark and
+   * bytes that are not UTF-8 stay as they are.
+   */
+  withData(data: string): Uint8Array<ArrayBuffer> {
+    const { type, id, retry, comments } = this.#read();
+    const comment = comments.length === 0 ? undefined : comments.join("\n");
+    const event = formatSseEvent({ type, data, id, retryMs: retry, comment });
+    return this.#hasMark ? joinBytes([this.raw.slice(0, MARK_BYTES), event]) : event;
+  }
+
+  /**
+   * The same event with another value as JSON in its `data`. What is equal to what was there keeps its source text, as with
+   * `replaceJson`.
+   *
+   * @throws {TypeError} If JSON has no text for the value.
+   */
+  withJson(value: unknown): Uint8Array<ArrayBuffer> {
+    const { data } = this;
+    const written = writeJson(value, this.json === undefined ? undefined : data);
+    if ("problem" in written) throw new TypeError(written.problem);
+    return this.withData(written.text);
+  }
+
+  get #hasMark(): boolean {
+    return this.#first && this.raw[0] === 0xef && this.raw[1] === 0xbb && this.raw[2] === 0xbf;
+  }
+
+  #read(): Fields {
+    this.#fields ??= readFields(this.raw, this.#first);
+    return this.#fields;
+  }
+}
+
+/** What {@link formatSseEvent} writes; whatever is undefined is left out. */
+export interface SseEventFields {
+  readonly type?: string | undefined;
+  readonly data?: string | undefined;
+  readonly id?: string | undefined;
+  readonly retryMs?: number | undefined;
+  readonly comment?: string | undefined;
+}
+
+/**
+ * Writes an event as clients read it, with LF as line end and the empty line behind it. Each line of `data` and `comment`
+ * becomes one of the event; so CR and CRLF in `data` reach clients as LF.
+ *
+ * @throws {TypeError} For a line end in `type` or `id`, a NUL in `id`, or a `retryMs` that is not a whole number: the rest
+ * would be separate lines, or ignored.
+ *
+ * @example
+ * formatSseEvent({ type: "token", data: "a\nb" }); // "event: token\ndata: a\ndata: b\n\n"
+ */
+export function formatSseEvent({ type, data, id, retryMs, comment }: SseEventFields): Uint8Array<ArrayBuffer> {
+  if (type !== undefined && LINE_END.test(type)) throw new TypeError("type: an event's type has one line");
+  if (id !== undefined && /[\r\n\0]/.test(id)) throw new TypeError("id: an event's id has one line, without NUL");
+  if (retryMs !== undefined && !(Number.isSafeInteger(retryMs) && retryMs >= 0)) {
+    throw new TypeError(`retryMs: ${retryMs} is not a whole number of milliseconds`);
+  }
+  const lines: string[] = [];
+  for (const line of comment?.split(LINE_END) ?? []) lines.push(`: ${line}`);
+  if (type !== undefined) lines.push(`event: ${type}`);
+  if (id !== undefined) lines.push(`id: ${id}`);
+  if (retryMs !== undefined) lines.push(`retry: ${retryMs}`);
+  for (const line of data?.split(LINE_END) ?? []) lines.push(`data: ${line}`);
+  return checkedBytes(`${lines.join("\n")}\n\n`);
+}
+
+function readFields(raw: Uint8Array, first: boolean): Fields {
+  const fields: Fields = { type: undefined, data: undefined, id: undefined, retry: undefined, comments: [] };
+  const text = escapedText(raw);
+  for (const line of (first && text.startsWith("\ufeff") ? text.slice(1) : text).split(LINE_END))
+    readLine(line, fields);
+  return fields;
+}
+
+function readLine(line: string, fields: Fields): void {
+  const colon = line.indexOf(":");
+  const name = colon === -1 ? line : line.slice(0, colon);
+  const value = colon === -1 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+  if (colon === 0) fields.comments.push(value);
+  else if (name === "data") fields.data = fields.data === undefined ? value : `${fields.data}\n${value}`;
+  else if (name === "event") fields.type = value;
+  else if (name === "id" && !value.includes("\0")) fields.id = value;
+  else if (name === "retry" && /^[0-9]+$/.test(value)) fields.retry = Number(value);
+}

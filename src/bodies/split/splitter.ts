@@ -1,0 +1,105 @@
+import { joinBytes, plainBytes } from "../owned-bytes.ts";
+import { holdingIn, roomOf, withRoom } from "./held-bytes.ts";
+
+/**
+ * Why a body could not be split any further.
+ *
+ * - `invalid_utf8`: it is not UTF-8, and the caller wants nothing replaced.
+ * - `line_too_long`, `event_too_large`: one item alone has more bytes than the caller allows.
+ * - `match_too_long`: a pattern matches more bytes than the caller said it would.
+ * - `no_room`: the beginning of an item would exceed what the server may hold of bodies.
+ */
+export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long" | "no_room";
+
+const SPLIT_ERROR: unique symbol = Symbol.for("ext-proc.split-error");
+
+/**
+ * Thrown if a body cannot be split any further, after the last valid item. A body handler that does not catch it gets the
+ * fault `body_undecodable`, or `body_memory_exceeded` for `no_room`, or `handler_threw` for `match_too_long`, since the
+ * handler's own pattern is wrong then. The message contains no bytes of the body.
+ */
+export class SplitError extends Error {
+  override readonly name = "SplitError";
+  readonly code: SplitErrorCode;
+  readonly [SPLIT_ERROR] = true;
+  /** Bytes that were taken and are in no item. A handler that passes on the bytes of every item, and then these, loses nothing. */
+  readonly rest: Uint8Array<ArrayBuffer>;
+
+  constructor(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>) {
+    super(`the body cannot be read on: ${code}`);
+    this.code = code;
+    this.rest = rest;
+  }
+
+  /** True for a SplitError of any copy of this library: a global command line may load a local processor. */
+  static is(value: unknown): value is SplitError {
+    return typeof value === "object" && value !== null && SPLIT_ERROR in value;
+  }
+}
+
+/**
+ * Cuts a body that comes in chunks into items, the same ones wherever the chunks end. Synchronous; holds back no more
+ * than its limit and a chunk. One for each body: make it in `state`.
+ *
+ * Items may be views of the chunk they came in: it must not change while they are in use, and they keep it in memory.
+ */
+export interface Splitter<Item> {
+  /**
+   * Takes a chunk, and gives the items that it completes.
+   *
+   * @throws {SplitError} Where splitting fails, once all good items were given. Each later chunk comes back in another.
+   */
+  push(chunk: Uint8Array): readonly Item[];
+  /**
+   * The last items: what the end of the body completes.
+   *
+   * @throws {SplitError} Where splitting failed and something has not been given back.
+   */
+  end(): readonly Item[];
+}
+
+/** Chunks of a body, as a `stream` handler gets them, or as a test has them. */
+export type BodyChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * Iterates over the items of a body as they come.
+ *
+ * @throws {SplitError} Where splitting fails, after the last good item.
+ */
+export function splitChunks<Item>(chunks: BodyChunks, splitter: Splitter<Item>): AsyncGenerator<Item, void, undefined> {
+  return withRoom(splitIn(chunks, splitter), roomOf(chunks));
+}
+
+async function* splitIn<Item>(chunks: BodyChunks, splitter: Splitter<Item>): AsyncGenerator<Item, void, undefined> {
+  const room = roomOf(chunks);
+  for await (const chunk of chunks) yield* holdingIn(room, () => splitter.push(chunk));
+  yield* splitter.end();
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** A failure that is told only once nothing good is left to give, so that a caller cannot miss either of them. */
+export class SplitEnd {
+  #code: SplitErrorCode | undefined;
+  #rest: Uint8Array<ArrayBuffer> = EMPTY;
+
+  /** Ends splitting. `given` is what the call under way gives besides: without anything the failure is told at once. */
+  fail(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>, given: { readonly length: number }): void {
+    this.#code = code;
+    this.#rest = rest;
+    if (given.length === 0) this.check(EMPTY);
+  }
+
+  /** To be called with each chunk: throws it back where splitting has failed. */
+  check(chunk: Uint8Array): void {
+    if (this.#code === undefined) return;
+    const rest = this.#rest.length === 0 ? plainBytes(chunk) : joinBytes([this.#rest, plainBytes(chunk)]);
+    this.#rest = EMPTY;
+    throw new SplitError(this.#code, rest);
+  }
+
+  /** To be called at the end: throws where something was kept back. */
+  checkEnd(): void {
+    if (this.#rest.length > 0) this.check(EMPTY);
+  }
+}

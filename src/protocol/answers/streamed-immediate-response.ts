@@ -1,0 +1,72 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+  type StreamedImmediateResponseSchema,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { textToBytes } from "../headers/header-text.ts";
+import { type HeaderValues, refuseStatus, replyHeaders } from "./immediate-response.ts";
+import { MAX_STREAMED_CHUNK_BYTES } from "./neutral-answer.ts";
+
+/** A response to the client in several messages, which Envoy passes on as they come (Envoy 1.37 and later). */
+export interface StreamedImmediateResponseInit {
+  /** HTTP status code, 200 to 999. */
+  readonly status: number;
+  /** Headers, by name, one value each. Subject to Envoy's `mutation_rules`. */
+  readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
+  /** The body, piece by piece; those above 64 KiB are cut, empty ones left out. */
+  readonly chunks?: readonly Uint8Array[] | undefined;
+  /** Trailers, by name, one value each, behind the body. */
+  readonly trailers?: Readonly<Record<string, HeaderValues>> | undefined;
+}
+
+/**
+ * The messages of a streamed immediate response, or, as a string, why Envoy would not send it as it stands. The end of
+ * the response is in the last of them: one that stays open would hang until Envoy's idle timeout.
+ */
+export function toStreamedImmediateResponse(
+  init: StreamedImmediateResponseInit,
+): readonly ProcessingResponse[] | string {
+  const pieces = (init.chunks ?? []).flatMap(cut);
+  const refusal = refuseStatus(init.status, pieces.length > 0);
+  if (refusal !== undefined) return refusal;
+  const headers = headerValues(init.headers);
+  if (typeof headers === "string") return headers;
+  const trailers = headerValues(init.trailers);
+  if (typeof trailers === "string") return `in trailers, ${trailers}`;
+  const status = { key: ":status", rawValue: textToBytes(String(init.status)) };
+  const endsWithTrailers = trailers.length > 0;
+  const endsWithHeaders = pieces.length === 0 && !endsWithTrailers;
+  const head = message({
+    case: "headersResponse",
+    value: { headers: { headers: [status, ...headers] }, endOfStream: endsWithHeaders },
+  });
+  const body = pieces.map((piece, index) => {
+    const endOfStream = !endsWithTrailers && index === pieces.length - 1;
+    return message({ case: "bodyResponse", value: { body: piece, endOfStream } });
+  });
+  const tail = endsWithTrailers ? [message({ case: "trailersResponse", value: { headers: trailers } })] : [];
+  return [head, ...body, ...tail];
+}
+
+function message(response: MessageInitShape<typeof StreamedImmediateResponseSchema>["response"]): ProcessingResponse {
+  return create(ProcessingResponseSchema, {
+    response: { case: "streamedImmediateResponse", value: response ? { response } : {} },
+  });
+}
+
+function headerValues(headers: StreamedImmediateResponseInit["headers"]): HeaderValue[] | string {
+  const options = replyHeaders(headers);
+  if (typeof options === "string") return options;
+  const repeated = options.find(({ append, header }) => append === true && header)?.header;
+  if (repeated) return `header "${repeated.key}" has several values, of which Envoy would send the last`;
+  return options.flatMap(({ header }) => (header ? [header] : []));
+}
+
+function cut(chunk: Uint8Array): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let start = 0; start < chunk.length; start += MAX_STREAMED_CHUNK_BYTES)
+    pieces.push(chunk.subarray(start, start + MAX_STREAMED_CHUNK_BYTES));
+  return pieces;
+}

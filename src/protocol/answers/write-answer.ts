@@ -1,0 +1,113 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  CommonResponse_ResponseStatus,
+  type HeaderMutation,
+  HeaderMutationSchema,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HeaderChange } from "../headers/header-mutation.ts";
+import { toHeaderMutation } from "../headers/header-mutation.ts";
+import { toProcessingMode } from "../mode-override.ts";
+import { directionOf, type HeaderPhase, type Phase, type TrailerPhase } from "../phase.ts";
+import type { AnswerMetadata, ContinueAnswer } from "./answer.ts";
+import { neutralAnswer } from "./neutral-answer.ts";
+import { newHeadersAnswer } from "./new-headers-answer.ts";
+import { rememberAnswer, repeatedAnswer } from "./repeated-answers.ts";
+
+/** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
+const ROUTING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
+const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
+
+/**
+ * The answer to headers.
+ *
+ * @param dropLength Removes `content-length`, for a body that may leave with another length than it came with.
+ */
+export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
+  const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
+  const isBare = !carriesMore(answer);
+  const mayRepeat = isBare && answer.isConstant === true && answer.clearRouteCache !== true;
+  if (mayRepeat) {
+    const before = repeatedAnswer(phase, changes);
+    if (before) return before;
+  }
+  const routed = routedMutation(phase, changes, answer.clearRouteCache);
+  if (routed === undefined && isBare) return neutralAnswer(phase)[0] as ProcessingResponse;
+  const { wholeBody } = answer;
+  const written = wholeBody ? replacingAnswer(phase, routed, wholeBody) : newHeadersAnswer(phase, routed);
+  if (mayRepeat) rememberAnswer(phase, changes, written);
+  if (answer.modeOverride) written.modeOverride = toProcessingMode(answer.modeOverride);
+  return addMetadata(written, answer);
+}
+
+/**
+ * Changes of headers as an answer carries them; undefined if there are none. In a request, Envoy selects the route again if a
+ * handler wants that or a change needs it. Envoy does so only if the answer has a mutation, which may be empty.
+ */
+export function routedMutation(
+  phase: Phase,
+  changes: readonly HeaderChange[],
+  wantsRoute: boolean | undefined,
+): RoutedMutation | undefined {
+  const clearRouteCache = directionOf(phase) === "request" && (wantsRoute === true || changes.some(isRouting));
+  const headerMutation = toHeaderMutation(changes) ?? (clearRouteCache ? create(HeaderMutationSchema) : undefined);
+  if (headerMutation === undefined) return undefined;
+  return { headerMutation, clearRouteCache };
+}
+
+/** A mutation, and whether Envoy selects the route again after it. */
+export interface RoutedMutation {
+  readonly headerMutation: HeaderMutation;
+  readonly clearRouteCache: boolean;
+}
+
+/** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
+function replacingAnswer(phase: HeaderPhase, routed: RoutedMutation | undefined, body: Uint8Array): ProcessingResponse {
+  const bodyMutation = { mutation: { case: "body" as const, value: body } };
+  const response = {
+    status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
+    bodyMutation,
+    ...routed,
+  };
+  return create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
+}
+
+/** The answer to trailers. */
+export function trailersAnswer(phase: TrailerPhase, answer: ContinueAnswer): ProcessingResponse {
+  const headerMutation = toHeaderMutation(answer.headerChanges);
+  if (headerMutation === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
+  const value = headerMutation ? { headerMutation } : {};
+  return addMetadata(create(ProcessingResponseSchema, { response: { case: phase, value } }), answer);
+}
+
+/** The same message with dynamic metadata. */
+export function addMetadata(response: ProcessingResponse, metadata: AnswerMetadata): ProcessingResponse {
+  const { dynamicMetadata, typedDynamicMetadata } = metadata;
+  if (dynamicMetadata !== undefined) response.dynamicMetadata = dynamicMetadata;
+  if (typedDynamicMetadata !== undefined) response.typedDynamicMetadata = { ...typedDynamicMetadata };
+  return response;
+}
+
+/** A message that asks Envoy to wait so much longer for its answer. It must carry nothing else: Envoy drops the rest. */
+export function timeoutExtension(ms: number): ProcessingResponse {
+  const overrideMessageTimeout: MessageInitShape<typeof ProcessingResponseSchema>["overrideMessageTimeout"] = {
+    seconds: BigInt(Math.floor(ms / 1000)),
+    nanos: Math.round((ms % 1000) * 1e6),
+  };
+  return create(ProcessingResponseSchema, { overrideMessageTimeout });
+}
+
+function carriesMore(answer: ContinueAnswer): boolean {
+  return (
+    answer.modeOverride !== undefined ||
+    answer.wholeBody !== undefined ||
+    answer.dynamicMetadata !== undefined ||
+    answer.typedDynamicMetadata !== undefined
+  );
+}
+
+/** True for a change after which Envoy must select the route again. */
+export function isRouting({ name }: HeaderChange): boolean {
+  return name.startsWith(":") && ROUTING_HEADERS.has(name);
+}

@@ -1,0 +1,19 @@
+import type { Fault } from "../fault.ts";
+import type { Phase, PhaseMessage } from "../phase.ts";
+import type { PassedOver } from "./passed-over.ts";
+
+/** What a message means to the exchange. */
+export type Accepted =
+  /** The message opens a phase: run its handlers, then call `Exchange.answer`, once and in order. */
+  | {
+      readonly kind: "message";
+      readonly message: PhaseMessage;
+      /** What Envoy left behind; undefined in an exchange that goes as it should. */
+      readonly passed: PassedOver | undefined;
+      /** The phase, if an override asked Envoy not to send it. */
+      readonly unasked: Phase | undefined;
+    }
+  /** The message needs no answer, and must not get one. */
+  | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
+  /** The peer broke the protocol; the stream cannot go on. */
+  | Fault;

@@ -1,0 +1,398 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type {
+  HttpBody,
+  HttpHeaders,
+  ProcessingRequest,
+  ProcessingResponse,
+  ProtocolConfiguration,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "../answers/answer.ts";
+import { neutralBodyAnswers } from "../answers/neutral-answer.ts";
+import { type BodyState, dropsLength, protectsLength } from "../answers/protected-length.ts";
+import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "../answers/write-answer.ts";
+import { bodyAnswers, isNeutralBody, streamedPieces } from "../answers/write-body-answer.ts";
+import { type BodyMode, configuredBodyMode, returnsBody } from "../body-mode.ts";
+import { ENVOY_DEFAULTS, type EnvoyDeclaration } from "../envoy-declaration.ts";
+import { fault } from "../fault.ts";
+import type { MessageFraming } from "../headers/framing-rules.ts";
+import type { HeaderChange } from "../headers/header-mutation.ts";
+import type { HeaderFields } from "../headers/headers.ts";
+import type { WorkingHead } from "../headers/working-head.ts";
+import { type ModeOverride, type Modes, resolveModeOverride } from "../mode-override.ts";
+import {
+  type BodyPhase,
+  DIRECTIONS,
+  type Direction,
+  directionOf,
+  type HeaderPhase,
+  isBodyPhase,
+  isHeaderPhase,
+  type Phase,
+  type PhaseMessage,
+} from "../phase.ts";
+import { unreadFault } from "../unread-body.ts";
+import type { Accepted } from "./accepted.ts";
+import { isEmpty } from "./attributes.ts";
+import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
+import { OverrideWatch } from "./override-watch.ts";
+import { passedOver, runsAhead } from "./passed-over.ts";
+import { TransactionContext } from "./transaction-context.ts";
+
+/**
+ * Why an immediate response would not reach the client.
+ *
+ * - `observed`: Envoy only watches.
+ * - `answered`: one went out before, perhaps a streamed one.
+ * - `disabled`: the operator declared `disableImmediateResponse`; Envoy would take it for a protocol error.
+ * - `response_begun`: the response headers are with the client, whom Envoy could only reset.
+ */
+export type ImmediateObstacle = "observed" | "answered" | "disabled" | "response_begun";
+
+const NOTHING: readonly ProcessingResponse[] = [];
+const NO_PHASES: readonly Phase[] = [];
+const NO_BODIES: readonly BodyPhase[] = [];
+
+/** Options of an exchange. */
+export interface ExchangeOptions {
+  /** Default: Envoy's own defaults. */
+  readonly declaration?: EnvoyDeclaration | undefined;
+  /** The directions whose bodies handlers claim. Default: none. */
+  readonly claims?: Readonly<Record<Direction, boolean>> | undefined;
+}
+
+const NO_CLAIMS: Readonly<Record<Direction, boolean>> = { request: false, response: false };
+
+/**
+ * The messages and answers of one HTTP transaction, and the only place that writes ProcessingResponses. Every message that
+ * needs an answer gets exactly one, with the member that matches it. Only in FULL_DUPLEX_STREAMED and GRPC may a piece of
+ * a body get several answers. It does no I/O, has no clock and runs no handler.
+ */
+export class Exchange {
+  /** What the operator says of Envoy's side. */
+  readonly declaration: EnvoyDeclaration;
+  /** The directions whose bodies handlers claim, and with them the choice of their mode. */
+  readonly claims: Readonly<Record<Direction, boolean>>;
+  /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
+  owed = 0;
+
+  #first = true;
+  #answeredImmediately = false;
+  #observed = false;
+  #sendsBodyAtOnce = false;
+  /** There once an override was sent. */
+  #overrides: OverrideWatch | undefined;
+  /** There once Envoy sent attributes or metadata. */
+  #context: TransactionContext | undefined;
+  readonly #directions: Record<Direction, DirectionState> = {
+    request: new DirectionState(),
+    response: new DirectionState(),
+  };
+
+  constructor({ declaration = ENVOY_DEFAULTS, claims = NO_CLAIMS }: ExchangeOptions = {}) {
+    this.declaration = declaration;
+    this.claims = claims;
+  }
+
+  /** True if Envoy only sends copies (`observability_mode`): it ignores answers, so none is written. */
+  get observabilityMode(): boolean {
+    return this.#observed;
+  }
+
+  /** The body mode in force, including an override by this server; undefined if Envoy did not say. */
+  bodyMode(direction: Direction): BodyMode | undefined {
+    return this.#state(direction).mode;
+  }
+
+  /** The headers of a direction as Envoy sent them, once it did. */
+  headers(direction: Direction): HttpHeaders | undefined {
+    return this.#state(direction).headers;
+  }
+
+  /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
+  framing(direction: Direction): MessageFraming | undefined {
+    return this.#state(direction).framing;
+  }
+
+  /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
+  headerFields(direction: Direction): HeaderFields {
+    return this.#state(direction).fields;
+  }
+
+  /** Counts changes, which may still grow, in the headers of a direction from here on. Answers have to say them. */
+  changeHead(direction: Direction, changes: readonly HeaderChange[]): WorkingHead {
+    return this.#state(direction).changeHead(changes);
+  }
+
+  /** An attribute that Envoy sent with either direction. */
+  attribute(name: string): JsonValue | undefined {
+    return this.#context?.attribute(name);
+  }
+
+  /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
+  metadata(namespace: string): JsonObject | undefined {
+    return this.#context?.metadata(namespace);
+  }
+
+  /** Typed dynamic metadata as the latest message had it. */
+  typedMetadata(namespace: string): Any | undefined {
+    return this.#context?.typedMetadata(namespace);
+  }
+
+  /** Why an immediate response would not reach the client any more; undefined if it would. */
+  get immediateObstacle(): ImmediateObstacle | undefined {
+    if (this.#observed) return "observed";
+    if (this.#answeredImmediately) return "answered";
+    if (this.declaration.disableImmediateResponse) return "disabled";
+    return this.#directions.response.holdsHeaders ? undefined : "response_begun";
+  }
+
+  /**
+   * True while the transaction can still pass unchanged: neutral answers to the waiting messages are enough, since nothing
+   * was held back.
+   */
+  get canStillPass(): boolean {
+    const { request, response } = this.#directions;
+    return !this.#answeredImmediately && !request.withheld && !response.withheld;
+  }
+
+  /** True while a full-duplex body is held back, or has begun to leave in another form, and its end has not come. */
+  get lacksEnd(): boolean {
+    const { request, response } = this.#directions;
+    // After the end of the response Envoy does not wait for the end of the request.
+    return !this.#observed && !response.ended && (request.lacksEnd || response.lacksEnd);
+  }
+
+  /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
+  withhold(direction: Direction, withheld: boolean): void {
+    this.#state(direction).withheld = withheld;
+  }
+
+  /** Bytes of the body after the headers: 0 if there is no body, undefined if the length is not known. */
+  bodyBytes(direction: Direction): number | undefined {
+    return this.#state(direction).bodyBytes;
+  }
+
+  /** The body modes of a direction, and its headers as they are by now. */
+  bodyState(direction: Direction): BodyState {
+    return this.#state(direction);
+  }
+
+  /** What `content-length` of a direction says, in bytes, whether a body follows or not; undefined without a valid one. */
+  declaredBytes(direction: Direction): number | undefined {
+    return this.#state(direction).declaredBytes;
+  }
+
+  /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
+  awaits(phase: Phase): boolean {
+    const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));
+    // Of a body there may be one more piece to be answered.
+    if (isBodyPhase(phase)) return answeredRank <= rankOf(phase) && (!ended || (rank === rankOf(phase) && owed > 0));
+    return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
+  }
+
+  /** The overrides that were sent; undefined if none was. */
+  get overrides(): OverrideWatch | undefined {
+    return this.#overrides;
+  }
+
+  /** Bodies that an override asked for, and of which nothing had come when the transaction ended. */
+  get unsentBodies(): readonly BodyPhase[] {
+    return this.#overrides?.unsentBodies ?? NO_BODIES;
+  }
+
+  /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
+  get holdsBody(): boolean {
+    const { request, response } = this.#directions;
+    return !this.#observed && (request.isWithUs || response.isWithUs);
+  }
+
+  /** By name: with two names for one place in the code engines look each up in a table. */
+  #state(direction: Direction): DirectionState {
+    return direction === "request" ? this.#directions.request : this.#directions.response;
+  }
+
+  /** Takes the peer's next message. */
+  accept(message: ProcessingRequest): Accepted {
+    if (this.#first) this.#open(message.protocolConfig);
+    if (message.observabilityMode) this.#observe();
+    const { request } = message;
+    if (request.case === undefined) return { kind: "ignored", reason: "unset" };
+    if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
+    const direction = directionOf(request.case);
+    const state = this.#state(direction);
+    // Envoy may repeat the end of a body. What follows an end needs no answer.
+    if (state.ended) return { kind: "ignored", reason: "ended" };
+    const rank = rankOf(request.case);
+    if (rank < state.rank || (rank === state.rank && rank !== RANK.body)) {
+      return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
+    }
+    // Envoy keeps no copy of such a piece, and what was not read cannot go back.
+    const unread = isBodyPhase(request.case) ? unreadFault(request.value as HttpBody) : undefined;
+    if (unread !== undefined && returnsBody(state.mode)) return unread;
+    const ignored = this.#overrides?.ignoredBuffered(request, unread !== undefined);
+    if (ignored !== undefined) return fault("override_ignored", ignored);
+    const passed = state.rank === 0 && !this.#observed ? passedOver(request, this.#directions) : undefined;
+    const unasked = this.#overrides?.unasked(request);
+    state.rank = rank;
+    state.ended = endsDirection(request);
+    if (isHeaderPhase(request.case)) state.open(direction, request.value as HttpHeaders);
+    if (message.metadataContext !== undefined || !isEmpty(message.attributes)) {
+      this.#context ??= new TransactionContext();
+      this.#context.remember(message, direction);
+    }
+    if (!this.#observed) {
+      this.owed++;
+      state.owed++;
+    }
+    return { kind: "message", message: request, passed, unasked };
+  }
+
+  /** True for a message that Envoy sends although it must wait for an answer of the same direction first. */
+  runsAhead(phase: Phase): boolean {
+    return !this.#sendsBodyAtOnce && runsAhead(phase, this.#state(directionOf(phase)));
+  }
+
+  /**
+   * The phases of the response that Envoy did not send, if it needs no more of the stream. None while the request has a body
+   * to come: then the stream ends because the client left, and Envoy drops what it had not sent by then.
+   */
+  get responseNotSent(): readonly Phase[] {
+    const { request, response } = this.#directions;
+    const isSkipped = request.isSent && response.rank === 0 && !this.#observed && !this.#answeredImmediately;
+    return isSkipped && this.#overrides?.latest.responseHeaders !== "SKIP"
+      ? response.unsentPhases("response")
+      : NO_PHASES;
+  }
+
+  /**
+   * The messages that say `answer` to `message`, in the order in which they have to leave. Within a direction
+   * call it in the order of {@link accept}. Nothing in observability mode, and nothing after an immediate response.
+   */
+  answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    if (answer.kind === "immediate") return this.answerImmediately(answer);
+    if (answer.prelude === undefined) return this.#answerMember(message, answer);
+    return [...this.#answerFirst(answer.prelude, directionOf(message.case)), ...this.#answerMember(message, answer)];
+  }
+
+  /**
+   * Pieces of a full-duplex body that leave while its handlers still make more, behind the answer to its headers where that
+   * was held back.
+   */
+  answerEarly(first: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    // What has left cannot be taken back, so what came can pass no more.
+    this.withhold(direction, true);
+    return this.#answerFirst(first, direction);
+  }
+
+  /** The message of the member that matches; of a body it may be several. */
+  #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
+    const state = this.#state(directionOf(message.case));
+    this.owed--;
+    state.owed--;
+    state.answeredRank = rankOf(message.case);
+    state.extended = false;
+    switch (message.case) {
+      case "requestHeaders":
+      case "responseHeaders":
+        state.hasAnsweredHeaders = true;
+        if (answer.modeOverride) {
+          this.#overrides ??= new OverrideWatch(this.#directions);
+          this.#overrides.obey(answer.modeOverride);
+        }
+        // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
+        if (answer.wholeBody) state.end();
+        return [
+          headersAnswer(message.case, answer, dropsLength(state, answer.headerChanges, this.declaration.mutationRules)),
+        ];
+      case "requestBody":
+      case "responseBody":
+        return isNeutralBody(answer)
+          ? neutralBodyAnswers(message.case, message.value, state.mode)
+          : bodyAnswers(message, answer, {
+              mode: state.mode,
+              fields: state.fields,
+              maySetLength: protectsLength(this.declaration.mutationRules) === undefined,
+            });
+      default:
+        state.withheld = false;
+        return [trailersAnswer(message.case, answer)];
+    }
+  }
+
+  /** Builds the messages of an immediate response. It answers every message that still waits. */
+  answerImmediately(answer: ImmediateAnswer): readonly ProcessingResponse[] {
+    if (this.#observed || this.#answeredImmediately) return NOTHING;
+    this.#answeredImmediately = true;
+    this.#forgive();
+    const [first, ...rest] = answer.responses;
+    return first ? [addMetadata(first, answer), ...rest] : NOTHING;
+  }
+
+  /**
+   * An override as the answer to these headers has to carry it. Undefined if it changes nothing; a string says why
+   * Envoy would not obey it.
+   */
+  resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | string | undefined {
+    const { request, response } = this.#directions;
+    return resolveModeOverride(wanted, {
+      phase,
+      declaration: this.declaration,
+      configured: { requestBody: request.configured, responseBody: response.configured },
+      modes: this.modes,
+      earlier: this.#overrides?.latest,
+      sendsBodyAtOnce: this.#sendsBodyAtOnce,
+      bodyBytes: this.#state(directionOf(phase)).bodyBytes,
+    });
+  }
+
+  /** The body modes in force. */
+  get modes(): Modes {
+    return { requestBody: this.bodyMode("request"), responseBody: this.bodyMode("response") };
+  }
+
+  /**
+   * The message that makes Envoy wait `ms` milliseconds, from its arrival, for the answers of a direction. Envoy grants it
+   * once for each message that waits, up to `max_message_timeout`, and if it has a timer at all. Undefined if it
+   * would not be granted. It names no direction, so Envoy extends both where both wait.
+   */
+  extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {
+    const state = this.#state(direction);
+    if (this.#observed || state.owed === 0 || state.extended || state.mode === "FULL_DUPLEX_STREAMED") return undefined;
+    if (!(ms >= 1 && ms <= this.declaration.maxMessageTimeoutMs)) return undefined;
+    for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.owed > 0;
+    return timeoutExtension(ms);
+  }
+
+  /** What was held back of a direction. */
+  #answerFirst({ headers, pieces = [] }: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
+    const phase = direction === "request" ? "requestBody" : "responseBody";
+    const answered = headers ? this.#answerMember(headers.message, headers.answer) : NOTHING;
+    return [...answered, ...streamedPieces(phase, pieces)];
+  }
+
+  #open(config: ProtocolConfiguration | undefined): void {
+    this.#first = false;
+    this.#sendsBodyAtOnce = config?.sendBodyWithoutWaitingForHeaderResponse ?? false;
+    if (config === undefined) return;
+    for (const direction of DIRECTIONS) {
+      const mode = configuredBodyMode(config, direction);
+      this.#state(direction).configured = mode;
+      this.#state(direction).mode = mode;
+    }
+  }
+
+  #observe(): void {
+    this.#observed = true;
+    // Nothing is answered from here on, not even what came before.
+    this.#forgive();
+  }
+
+  #forgive(): void {
+    this.owed = 0;
+    this.#directions.request.owed = 0;
+    this.#directions.response.owed = 0;
+  }
+}

@@ -1,0 +1,88 @@
+import { returnsBody } from "../body-mode.ts";
+import { hasHeader, headerFields, isGrpc, joinedText } from "../headers/headers.ts";
+import { type Direction, directionOf, isBodyPhase, isHeaderPhase, type Phase, type PhaseMessage } from "../phase.ts";
+import { type DirectionState, RANK } from "./direction-state.ts";
+
+/** What Envoy left behind when it sent a message. */
+export interface PassedOver {
+  /** Phases that were over before Envoy sent anything of them: their handlers did not run. */
+  readonly notSent: readonly Phase[];
+  /** The request phase whose answer Envoy did not wait for; undefined if it waited for all of them. */
+  readonly notAwaited: Phase | undefined;
+}
+
+const NO_PHASES: readonly Phase[] = [];
+const HEADERS: Readonly<Record<Direction, readonly Phase[]>> = {
+  request: ["requestHeaders"],
+  response: ["responseHeaders"],
+};
+
+/**
+ * Headers that an upstream or Envoy's router adds to a response. Envoy's own replies (404, 413, timeouts) pass the ext_proc
+ * filter before Envoy adds any of these headers. A reply of a filter in front can have all of them: `ext_authz` copies the
+ * headers of its authorization service.
+ */
+const UPSTREAM_HEADERS: readonly string[] = ["x-envoy-upstream-service-time", "date", "server"];
+
+/**
+ * What the first message of a direction shows that Envoy left behind; undefined if nothing. Call it before the message
+ * changes the directions' states.
+ *
+ * A response says something about its request only if it comes from the upstream. A reply of Envoy itself, or of a filter
+ * in front of ext_proc, also comes without request headers, or while a request waits for an answer, and no handler was
+ * passed over then.
+ */
+export function passedOver(
+  message: PhaseMessage,
+  { request, response }: Readonly<Record<Direction, DirectionState>>,
+): PassedOver | undefined {
+  const direction = directionOf(message.case);
+  const own = isHeaderPhase(message.case)
+    ? NO_PHASES
+    : skipped(direction === "request" ? request : response, direction);
+  if (direction === "request") return own.length > 0 ? { notSent: own, notAwaited: undefined } : undefined;
+  const isBehind = request.rank === 0 ? !request.isSkipReported : request.owed > 0 && request.holdsHeaders;
+  if (!isBehind || !comesFromUpstream(message)) {
+    return own.length > 0 ? { notSent: own, notAwaited: undefined } : undefined;
+  }
+  if (request.rank > 0)
+    return {
+      notSent: own,
+      notAwaited: request.headers && !request.hasAnsweredHeaders ? "requestHeaders" : "requestBody",
+    };
+  request.isSkipReported = true;
+  return { notSent: [...request.unsentPhases("request"), ...own], notAwaited: undefined };
+}
+
+/**
+ * True for a message that Envoy sends only behind the answers that its direction still waits for, going by the body modes
+ * that it told. Pieces of a body follow each other in the streaming modes; FULL_DUPLEX_STREAMED waits for nothing.
+ */
+export function runsAhead(phase: Phase, { mode, owed, rank }: DirectionState): boolean {
+  if (owed === 0 || mode === undefined || returnsBody(mode)) return false;
+  return !(mode === "STREAMED" && isBodyPhase(phase) && rank >= RANK.body);
+}
+
+/** The headers of a direction that begins without them. */
+function skipped(state: DirectionState, direction: Direction): readonly Phase[] {
+  if (state.isSkipReported) return NO_PHASES;
+  state.isSkipReported = true;
+  return HEADERS[direction];
+}
+
+/**
+ * True for a response that only an upstream can have sent. False for a response whose headers were skipped. A filter in
+ * front refuses or redirects a request, so only a successful response can show that the request reached an upstream.
+ */
+function comesFromUpstream(message: PhaseMessage): boolean {
+  if (message.case !== "responseHeaders") return false;
+  const fields = headerFields(message.value);
+  // All gRPC replies have the status 200, and few gRPC servers send a date. A refusal ends with its headers.
+  if (isGrpc(fields)) return !message.value.endOfStream;
+  return isSuccess(joinedText(fields, ":status")) && UPSTREAM_HEADERS.some((name) => hasHeader(fields, name));
+}
+
+/** True for 2xx, for a switch of protocols, and for the answer to a conditional request. */
+function isSuccess(status: string | undefined): boolean {
+  return status?.startsWith("2") === true || status === "101" || status === "304";
+}

@@ -1,0 +1,190 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type HeaderMap, HeaderMapSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import { MAX_MESSAGE_HEADERS, refuseHeaders } from "../message-limits.ts";
+import { lengthAt, varintBytes } from "../varint.ts";
+import { textBetween } from "./header-text.ts";
+
+/** Tag of `HeaderMap.headers`, and of `HeaderValue.key` in it. */
+const ENTRY = 0x0a;
+const KEY = 0x0a;
+const VALUE = 0x12;
+const RAW_VALUE = 0x1a;
+
+/**
+ * The headers of a message in the bytes in which Envoy sent them. It answers what `header()` and a `Head` are asked,
+ * without making a message of every entry. The bytes were checked when it was made, so nothing it does can fail.
+ */
+export class HeaderIndex {
+  /** How many entries there are. */
+  count = 0;
+  /** Length of their names and values, in bytes. */
+  size = 0;
+  readonly #bytes: Uint8Array;
+  readonly #start: number;
+  readonly #end: number;
+  /** Of the entry that was found last. */
+  #valueStart = 0;
+  #valueEnd = 0;
+  #entryEnd = 0;
+
+  /** @param bytes Checked by {@link indexHeaderMap} from `start` to `end`. */
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  /** The headers as protobuf-es reads them. Each call creates them again. */
+  toMap(): HeaderMap {
+    return fromBinary(HeaderMapSchema, this.#bytes.subarray(this.#start, this.#end));
+  }
+
+  /** Text of the first entry with this lower-case name, or several joined; see `header()`. */
+  joined(name: string): string | undefined {
+    if (!this.#find(name, this.#start)) return undefined;
+    let text = this.#text();
+    if (name === "set-cookie") return text;
+    while (this.#find(name, this.#entryEnd)) text += (name === "cookie" ? "; " : ", ") + this.#text();
+    return text;
+  }
+
+  /** Text of every entry with this lower-case name. */
+  all(name: string): string[] {
+    const values: string[] = [];
+    for (let at = this.#start; this.#find(name, at); at = this.#entryEnd) values.push(this.#text());
+    return values;
+  }
+
+  /** Text of the only entry with this lower-case name; undefined if there is none, `several` if there are more. */
+  one(name: string): string | undefined | typeof SEVERAL {
+    if (!this.#find(name, this.#start)) return undefined;
+    const text = this.#text();
+    return this.#find(name, this.#entryEnd) ? SEVERAL : text;
+  }
+
+  /** Text of the first entry with this lower-case name. */
+  firstText(name: string): string | undefined {
+    return this.#find(name, this.#start) ? this.#text() : undefined;
+  }
+
+  /** Value of the first entry with this lower-case name. */
+  first(name: string): Uint8Array | undefined {
+    return this.#find(name, this.#start) ? this.#bytes.subarray(this.#valueStart, this.#valueEnd) : undefined;
+  }
+
+  /** True if there is an entry with this lower-case name. */
+  has(name: string): boolean {
+    return this.#find(name, this.#start);
+  }
+
+  #text(): string {
+    return textBetween(this.#bytes, this.#valueStart, this.#valueEnd);
+  }
+
+  #find(name: string, from: number): boolean {
+    const bytes = this.#bytes;
+    const end = this.#end;
+    let at = from;
+    while (at < end) {
+      const length = lengthAt(bytes, at + 1, end);
+      at += 1 + varintBytes(length);
+      const entryEnd = at + length;
+      let keyStart = at;
+      if (length > 0 && bytes[at] === KEY) {
+        const keyBytes = lengthAt(bytes, at + 1, entryEnd);
+        keyStart += 1 + varintBytes(keyBytes);
+        at = keyStart + keyBytes;
+      }
+      if (at - keyStart === name.length && isName(bytes, keyStart, name)) {
+        this.#entryEnd = entryEnd;
+        this.#valueEnd = entryEnd;
+        this.#valueStart = at < entryEnd ? at + 1 + varintBytes(lengthAt(bytes, at + 1, entryEnd)) : entryEnd;
+        return true;
+      }
+      at = entryEnd;
+    }
+    return false;
+  }
+}
+
+/** Said by {@link HeaderIndex.one}. */
+export const SEVERAL: unique symbol = Symbol("several");
+
+/**
+ * An index over `bytes[start..end)`, which should be a `HeaderMap`. Undefined if they are not written as Envoy writes a map,
+ * so that protobuf-es must read them. Envoy writes entries with a name in ASCII and either `raw_value` or, in ASCII,
+ * `value`. It writes nothing else, and nothing beyond the bounds of the map.
+ *
+ * @throws TooManyParts If there are more than {@link MAX_MESSAGE_HEADERS}.
+ */
+export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): HeaderIndex | undefined {
+  let at = start;
+  let count = 0;
+  let size = 0;
+  while (at < end) {
+    if (bytes[at] !== ENTRY) return undefined;
+    const length = lengthAt(bytes, at + 1, end);
+    if (length < 0) return undefined;
+    at += 1 + varintBytes(length);
+    if (at + length > end) return undefined;
+    const entrySize = sizeOfEntry(bytes, at, at + length);
+    if (entrySize < 0) return undefined;
+    at += length;
+    if (++count > MAX_MESSAGE_HEADERS) refuseHeaders();
+    size += entrySize;
+  }
+  const index = new HeaderIndex(bytes, start, end);
+  index.count = count;
+  index.size = size;
+  return index;
+}
+
+/** Length of name and value together; -1 where the entry is not as Envoy writes it. */
+function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number {
+  const keyBytes = bytes[start + 1] ?? 0x80;
+  const valueAt = start + 2 + keyBytes;
+  // Nearly every entry: a name and a raw value, both short, and nothing else.
+  if (valueAt + 2 <= end && keyBytes < 0x80 && bytes[start] === KEY && bytes[valueAt] === RAW_VALUE) {
+    const valueBytes = bytes[valueAt + 1] ?? 0x80;
+    if (valueBytes < 0x80 && valueAt + 2 + valueBytes === end)
+      return isAscii(bytes, start + 2, valueAt) ? keyBytes + valueBytes : -1;
+  }
+  return sizeOfAnyEntry(bytes, start, end);
+}
+
+function sizeOfAnyEntry(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  let size = 0;
+  if (at < end && bytes[at] === KEY) {
+    const length = lengthAt(bytes, at + 1, end);
+    at += 1 + varintBytes(length);
+    if (length < 0 || at + length > end || !isAscii(bytes, at, at + length)) return -1;
+    at += length;
+    size = length;
+  }
+  if (at === end) return size;
+  const tag = bytes[at];
+  if (tag !== RAW_VALUE && tag !== VALUE) return -1;
+  const length = lengthAt(bytes, at + 1, end);
+  at += 1 + varintBytes(length);
+  if (length < 0 || at + length !== end) return -1;
+  return tag === RAW_VALUE || isAscii(bytes, at, end) ? size + length : -1;
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  // One look at all of them is quicker than one at each.
+  let bits = 0;
+  for (let at = start; at < end; at++) bits |= bytes[at] ?? 0;
+  return bits < 0x80;
+}
+
+/** The name at an offset, which is ASCII and as long as the lower-case name, is the same but for its case. */
+function isName(bytes: Uint8Array, start: number, name: string): boolean {
+  // From the end: names differ there rather than in an "x-envoy-".
+  for (let index = name.length - 1; index >= 0; index--) {
+    const byte = bytes[start + index] ?? 0;
+    const lower = byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+    if (lower !== name.charCodeAt(index)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,56 @@
+import { type NameExpression, nameExpression } from "../../text/name-expression.ts";
+import type { MutationRules } from "../envoy-declaration.ts";
+import type { HeaderChange } from "./header-mutation.ts";
+import { quoteName } from "./header-rules.ts";
+
+/** Headers that choose the route; Envoy drops changes to them unless `allow_all_routing` is set. */
+const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
+
+interface Expressions {
+  readonly allow: NameExpression | undefined;
+  readonly disallow: NameExpression | undefined;
+}
+
+const compiled = new WeakMap<MutationRules, Expressions>();
+
+/**
+ * Says why Envoy would refuse a change of this header, and which field of its `mutation_rules` to change; undefined if
+ * Envoy would take it. Asks the fields in Envoy's order: the first that speaks decides.
+ *
+ * @param rules As the operator declared them.
+ */
+export function refuseByMutationRules({ name }: Pick<HeaderChange, "name">, rules: MutationRules): string | undefined {
+  const { allow, disallow } = expressionsOf(rules);
+  if (disallow?.matches(name))
+    return `Envoy refuses changes of header ${quoteName(name)}: disallow_expression of its mutation_rules matches the name`;
+  if (allow?.matches(name)) return undefined;
+  if (rules.disallowAll)
+    return `Envoy refuses changes of header ${quoteName(name)}: its mutation_rules have disallow_all; add the name to their allow_expression, and to mutationRules.allowExpression`;
+  if (!rules.allowAllRouting && ROUTING_HEADERS.has(name))
+    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_all_routing; if they do, declare mutationRules.allowAllRouting`;
+  if (rules.disallowSystem && name.startsWith(":"))
+    return `Envoy refuses changes of header ${quoteName(name)}: its mutation_rules have disallow_system; add the name to their allow_expression, and to mutationRules.allowExpression`;
+  if (!rules.allowEnvoy && name.startsWith("x-envoy-"))
+    return `Envoy drops changes of header ${quoteName(name)} unless its mutation_rules have allow_envoy; if they do, declare mutationRules.allowEnvoy`;
+  return undefined;
+}
+
+/** True if the rules can refuse a header that is neither a routing header nor a pseudo-header nor Envoy's own. */
+export function refusesPlainNames({ disallowAll, disallowExpression }: MutationRules): boolean {
+  return disallowAll || disallowExpression !== undefined;
+}
+
+function expressionsOf(rules: MutationRules): Expressions {
+  if (rules.allowExpression === undefined && rules.disallowExpression === undefined) return NO_EXPRESSIONS;
+  const known = compiled.get(rules);
+  if (known !== undefined) return known;
+  const { allowExpression, disallowExpression } = rules;
+  const made: Expressions = {
+    allow: allowExpression === undefined ? undefined : nameExpression(allowExpression),
+    disallow: disallowExpression === undefined ? undefined : nameExpression(disallowExpression),
+  };
+  compiled.set(rules, made);
+  return made;
+}
+
+const NO_EXPRESSIONS: Expressions = { allow: undefined, disallow: undefined };

@@ -1,0 +1,228 @@
+import type { Metadata } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import type {
+  HttpBody,
+  HttpHeaders,
+  HttpTrailers,
+  ProcessingRequest,
+  ProtocolConfiguration,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { indexHeaderMap } from "../headers/header-index.ts";
+import { setHeadersOnDemand, setTrailersOnDemand } from "../headers/on-demand-headers.ts";
+import { lengthAt, varintBytes } from "../varint.ts";
+
+type Member = ProcessingRequest["request"];
+
+/** Tags of the fields that are read here: a number and a wire type each. */
+const TAG = {
+  requestHeaders: 0x12,
+  responseHeaders: 0x1a,
+  requestBody: 0x22,
+  responseBody: 0x2a,
+  requestTrailers: 0x32,
+  responseTrailers: 0x3a,
+  metadataContext: 0x42,
+  observabilityMode: 0x50,
+  protocolConfig: 0x5a,
+} as const;
+
+/** `HttpHeaders.headers`, `HttpTrailers.trailers`, `HttpBody.body`. */
+const FIRST_FIELD = 0x0a;
+const HEADERS_END_OF_STREAM = 0x18;
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Reads a message that is written as Envoy writes it: one member, first and in the shape of its kind, then the rest. Its
+ * headers are made on demand; everything is checked at once. Undefined for any other, which protobuf-es has to read.
+ *
+ * @param readRest Reads a rest that is more than its most frequent forms.
+ */
+export function readCanonicalRequest(
+  bytes: Uint8Array,
+  readRest: (rest: Uint8Array) => ProcessingRequest,
+): ProcessingRequest | undefined {
+  const length = lengthAt(bytes, 1, bytes.length);
+  const start = 1 + varintBytes(length);
+  const end = start + length;
+  if (length < 0 || end > bytes.length) return undefined;
+  const member = readMember(bytes, start, end);
+  if (member === undefined) return undefined;
+  const message = newRequest(member);
+  if (end === bytes.length || readShortRest(message, bytes, end)) return message;
+  const rest = readRest(bytes.subarray(end));
+  if (rest.request.case !== undefined) return undefined;
+  rest.request = member;
+  return rest;
+}
+
+/** The member whose tag is the first byte, and whose content is `bytes[start..end)`. */
+function readMember(bytes: Uint8Array, start: number, end: number): Member | undefined {
+  switch (bytes[0]) {
+    case TAG.requestHeaders: {
+      const value = readHeaders(bytes, start, end);
+      return value && { case: "requestHeaders", value };
+    }
+    case TAG.responseHeaders: {
+      const value = readHeaders(bytes, start, end);
+      return value && { case: "responseHeaders", value };
+    }
+    case TAG.requestBody: {
+      const value = readBody(bytes, start, end);
+      return value && { case: "requestBody", value };
+    }
+    case TAG.responseBody: {
+      const value = readBody(bytes, start, end);
+      return value && { case: "responseBody", value };
+    }
+    case TAG.requestTrailers: {
+      const value = readTrailers(bytes, start, end);
+      return value && { case: "requestTrailers", value };
+    }
+    case TAG.responseTrailers: {
+      const value = readTrailers(bytes, start, end);
+      return value && { case: "responseTrailers", value };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function readHeaders(bytes: Uint8Array, start: number, end: number): HttpHeaders | undefined {
+  const behind = behindFirstField(bytes, start, end);
+  if (behind < 0) return undefined;
+  const endOfStream = behind < end && bytes[behind + 1] === 1;
+  // Behind the headers there is at most a flag, of two bytes.
+  if (behind < end && (behind + 2 !== end || bytes[behind] !== HEADERS_END_OF_STREAM || !endOfStream)) return undefined;
+  const message: HttpHeaders = {
+    $typeName: "envoy.service.ext_proc.v3.HttpHeaders",
+    attributes: {},
+    endOfStream,
+  };
+  if (behind === start) return message;
+  const index = indexHeaderMap(bytes, contentOfFirstField(bytes, start, end), behind);
+  if (index === undefined) return undefined;
+  setHeadersOnDemand(message, index);
+  return message;
+}
+
+function readTrailers(bytes: Uint8Array, start: number, end: number): HttpTrailers | undefined {
+  const message: HttpTrailers = { $typeName: "envoy.service.ext_proc.v3.HttpTrailers" };
+  if (start === end) return message;
+  const behind = behindFirstField(bytes, start, end);
+  if (behind !== end) return undefined;
+  const index = indexHeaderMap(bytes, contentOfFirstField(bytes, start, end), end);
+  if (index === undefined) return undefined;
+  setTrailersOnDemand(message, index);
+  return message;
+}
+
+function readBody(bytes: Uint8Array, start: number, end: number): HttpBody | undefined {
+  const behind = behindFirstField(bytes, start, end);
+  if (behind < 0) return undefined;
+  const message: HttpBody = {
+    $typeName: "envoy.service.ext_proc.v3.HttpBody",
+    body: behind === start ? NO_BYTES : bytes.subarray(contentOfFirstField(bytes, start, end), behind),
+    endOfStream: false,
+    endOfStreamWithoutMessage: false,
+    grpcMessageCompressed: false,
+    drainComplete: false,
+  };
+  return readBodyFlags(message, bytes, behind, end) ? message : undefined;
+}
+
+/** False if anything else follows than flags that are set, each once and in the order of their numbers. */
+function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end: number): boolean {
+  let lastTag = 0;
+  for (let at = start; at < end; at += 2) {
+    const tag = bytes[at];
+    if (tag === undefined || tag <= lastTag || at + 1 === end || bytes[at + 1] !== 1) return false;
+    lastTag = tag;
+    switch (tag) {
+      case 0x10:
+        message.endOfStream = true;
+        break;
+      case 0x18:
+        message.endOfStreamWithoutMessage = true;
+        break;
+      case 0x20:
+        message.grpcMessageCompressed = true;
+        break;
+      case 0x28:
+        message.drainComplete = true;
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
+}
+
+/** The offset after a field 1 of bytes, or `start` if there is none; -1 if it is cut off. */
+function behindFirstField(bytes: Uint8Array, start: number, end: number): number {
+  if (start === end || bytes[start] !== FIRST_FIELD) return start;
+  const length = lengthAt(bytes, start + 1, end);
+  const behind = start + 1 + varintBytes(length) + length;
+  return length < 0 || behind > end ? -1 : behind;
+}
+
+function contentOfFirstField(bytes: Uint8Array, start: number, end: number): number {
+  return start + 1 + varintBytes(lengthAt(bytes, start + 1, end));
+}
+
+function newRequest(request: Member): ProcessingRequest {
+  return {
+    $typeName: "envoy.service.ext_proc.v3.ProcessingRequest",
+    request,
+    attributes: {},
+    observabilityMode: false,
+  };
+}
+
+/**
+ * Reads what follows the member of most messages: metadata of which there is none, and the filter's configuration. False
+ * for anything else.
+ */
+function readShortRest(message: ProcessingRequest, bytes: Uint8Array, start: number): boolean {
+  let at = start;
+  const end = bytes.length;
+  if (at + 1 < end && bytes[at] === TAG.metadataContext && bytes[at + 1] === 0) {
+    message.metadataContext = noMetadata();
+    at += 2;
+  }
+  if (at + 1 < end && bytes[at] === TAG.observabilityMode && bytes[at + 1] === 1) {
+    message.observabilityMode = true;
+    at += 2;
+  }
+  if (at + 1 < end && bytes[at] === TAG.protocolConfig) {
+    const length = lengthAt(bytes, at + 1, end);
+    const config = at + 2 + length === end ? readProtocolConfig(bytes, at + 2) : undefined;
+    if (config === undefined) return false;
+    message.protocolConfig = config;
+    at = end;
+  }
+  return at === end;
+}
+
+function noMetadata(): Metadata {
+  return { $typeName: "envoy.config.core.v3.Metadata", filterMetadata: {}, typedFilterMetadata: {} };
+}
+
+/** Numbers below 128 in ascending order, to the end of the bytes; undefined for anything else. */
+function readProtocolConfig(bytes: Uint8Array, start: number): ProtocolConfiguration | undefined {
+  const config: ProtocolConfiguration = {
+    $typeName: "envoy.service.ext_proc.v3.ProtocolConfiguration",
+    requestBodyMode: 0,
+    responseBodyMode: 0,
+    sendBodyWithoutWaitingForHeaderResponse: false,
+  };
+  let lastTag = 0;
+  for (let at = start; at < bytes.length; at += 2) {
+    const [tag, value] = [bytes[at], bytes[at + 1]];
+    if (tag === undefined || value === undefined || tag <= lastTag || value >= 0x80) return undefined;
+    lastTag = tag;
+    if (tag === 0x08) config.requestBodyMode = value;
+    else if (tag === 0x10) config.responseBodyMode = value;
+    else if (tag === 0x18) config.sendBodyWithoutWaitingForHeaderResponse = value !== 0;
+    else return undefined;
+  }
+  return config;
+}

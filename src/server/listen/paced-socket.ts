@@ -1,0 +1,241 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import type { FairShare } from "../../memory/fair-share.ts";
+import type { RequestTurns } from "./request-turns.ts";
+
+const NOTHING = Buffer.alloc(0);
+
+/** What a {@link PacedSocket} needs. */
+export interface PacedSocketOptions {
+  readonly turns: RequestTurns;
+  /** Counts answers that wait for the kernel. A connection whose answers find no room is closed. */
+  readonly answers: FairShare;
+  /** Counts received bytes that wait for the response to the request before them, in the same way. */
+  readonly messages: FairShare;
+  /** Called for each request that arrived while another request of its connection was under way. */
+  readonly onDelayed: () => void;
+}
+
+/**
+ * A connection as node:http sees it: the bytes of one request at a time. The bytes of the next request are passed on once
+ * the response is complete, and the connection is not read meanwhile. node:http itself parses everything that one read
+ * brings, and calls the handler for each request in it: thousands of small ones.
+ */
+export class PacedSocket extends Duplex {
+  readonly #socket: Socket;
+  readonly #options: PacedSocketOptions;
+  /** Received, and not passed on yet. */
+  #rest: Buffer = NOTHING;
+  /** What it keeps in memory, which is all of the reads that it is a part of, and how much of that is counted. */
+  #restBytes = 0;
+  #countedBytes = 0;
+  /** The request under way. */
+  #request: IncomingMessage | undefined;
+  /** Bytes of its body still to come, if it has a `content-length`. */
+  #bodyLeft = 0;
+  #isAnswered = false;
+  #isDelayCounted = false;
+  /** node:http wants bytes. */
+  #isWanted = false;
+  /** A turn has been asked for. */
+  #isInLine = false;
+  #hasEnded = false;
+
+  constructor(socket: Socket, options: PacedSocketOptions) {
+    super({ allowHalfOpen: true, decodeStrings: false, readableHighWaterMark: 1 });
+    this.#socket = socket;
+    this.#options = options;
+    // node:http learns of a broken connection by `close`.
+    this.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("end", () => {
+      this.#hasEnded = true;
+      this.#advance();
+    });
+    socket.on("timeout", () => this.emit("timeout"));
+    socket.on("close", () => this.destroy());
+  }
+
+  /** The connection itself. */
+  get connection(): Socket {
+    return this.#socket;
+  }
+
+  /** For the authority of a URL: TLS or not. */
+  get encrypted(): boolean {
+    return "encrypted" in this.#socket;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  /** node:http has parsed the head of a request out of the bytes that were passed on last. */
+  begin(request: IncomingMessage): void {
+    const { "content-length": length, "transfer-encoding": coding } = request.headers;
+    this.#request = request;
+    this.#bodyLeft = coding === undefined && length !== undefined ? Number(length) : 0;
+    this.#isAnswered = false;
+    this.#isDelayCounted = false;
+  }
+
+  /** The response to the request under way is complete. */
+  answered(): void {
+    this.#isAnswered = true;
+    this.#advance();
+  }
+
+  /** As a net.Socket's; node:http sets its time-outs with it. */
+  setTimeout(timeoutMs: number, onTimeout?: () => void): this {
+    this.#socket.setTimeout(timeoutMs);
+    if (onTimeout) this.once("timeout", onTimeout);
+    return this;
+  }
+
+  /** As a net.Socket's: sends what has been written, then closes. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  override resume(): this {
+    super.resume();
+    // Not from within: a caller of resume() does not expect bytes before it returns.
+    process.nextTick(() => this.#advance());
+    return this;
+  }
+
+  override _read(): void {
+    this.#isWanted = true;
+    // Bytes that are pushed within _read() are kept for later, and the next ones would be cut too early.
+    process.nextTick(() => this.#advance());
+  }
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    const sent = this.#count(Buffer.byteLength(chunk, encoding), callback);
+    if (sent !== undefined) this.#socket.write(chunk, encoding, sent);
+  }
+
+  override _writev(
+    chunks: { readonly chunk: Buffer | string; readonly encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    const bytes = chunks.reduce((sum, { chunk, encoding }) => sum + Buffer.byteLength(chunk, encoding), 0);
+    const sent = this.#count(bytes, callback);
+    if (sent === undefined) return;
+    this.#socket.cork();
+    for (const [at, { chunk, encoding }] of chunks.entries()) {
+      if (at < chunks.length - 1) this.#socket.write(chunk, encoding);
+      else this.#socket.write(chunk, encoding, sent);
+    }
+    this.#socket.uncork();
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#socket.end(() => callback());
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#forgetRest();
+    this.#socket.destroy();
+    callback(error);
+  }
+
+  /** Counts bytes until the kernel has taken them; undefined: there is no room, and the connection is over. */
+  #count(bytes: number, callback: (error?: Error | null) => void): ((error?: Error | null) => void) | undefined {
+    if (!this.#options.answers.take(bytes)) {
+      callback(new Error("the answer finds no room"));
+      return undefined;
+    }
+    return (error) => {
+      this.#options.answers.give(bytes);
+      callback(error);
+    };
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#restBytes += chunk.length;
+    this.#advance();
+    // What is not passed on at once stays below one read's size.
+    if (this.#rest.length > 0) this.#socket.pause();
+  }
+
+  /** Counts what waits for a response. Without room for it the connection is over. */
+  #countRest(): void {
+    const bytes = this.#restBytes - this.#countedBytes;
+    if (bytes === 0) return;
+    if (this.#options.messages.take(bytes)) this.#countedBytes += bytes;
+    else this.destroy();
+  }
+
+  #forgetRest(): void {
+    this.#rest = NOTHING;
+    this.#restBytes = 0;
+    if (this.#countedBytes > 0) this.#options.messages.give(this.#countedBytes);
+    this.#countedBytes = 0;
+  }
+
+  /** Passes on what may be passed on, unless it has to wait for something that will call this again. */
+  #advance(): void {
+    if (this.destroyed || this.#isInLine) return;
+    if (this.#rest.length === 0) {
+      if (this.#hasEnded) this.push(null);
+      else this.#socket.resume();
+      return;
+    }
+    if (this.#isHeld()) {
+      this.#countRest();
+      return;
+    }
+    if (!this.#isWanted || this.readableFlowing !== true) return;
+    if (this.#options.turns.take()) {
+      this.#pass();
+      return;
+    }
+    this.#isInLine = true;
+    this.#options.turns.wait(() => {
+      this.#isInLine = false;
+      // It may have been paused meanwhile.
+      if (!this.destroyed && this.#isWanted && this.readableFlowing === true) this.#pass();
+    });
+  }
+
+  /** The next byte belongs to another request, and the one under way has no response yet. */
+  #isHeld(): boolean {
+    if (this.#request === undefined || !this.#request.complete) return false;
+    if (this.#isAnswered) {
+      this.#request = undefined;
+      return false;
+    }
+    if (!this.#isDelayCounted) this.#options.onDelayed();
+    this.#isDelayCounted = true;
+    return true;
+  }
+
+  /** Passes on bytes of one request at most, and node:http parses them at once. */
+  #pass(): void {
+    const length = this.#bodyLeft > 0 ? Math.min(this.#bodyLeft, this.#rest.length) : headBytes(this.#rest);
+    const bytes = this.#rest.subarray(0, length);
+    if (length === this.#rest.length) this.#forgetRest();
+    else this.#rest = this.#rest.subarray(length);
+    if (this.#bodyLeft > 0) this.#bodyLeft -= length;
+    this.#isWanted = false;
+    this.push(bytes);
+  }
+}
+
+/**
+ * How many bytes can be passed on without more than one end of a head, or of a chunked body, among them: both end with an
+ * empty line (RFC 9112 sections 2.1 and 7.1), and node:http accepts no line that ends without CR.
+ */
+function headBytes(bytes: Buffer): number {
+  const at = bytes.indexOf("\n\r\n");
+  return at < 0 ? bytes.length : at + 3;
+}

@@ -1,0 +1,141 @@
+import type { Origin } from "../../processor/transaction.ts";
+import { FAULT_CODES, type Fault, type FaultCode } from "../../protocol/fault.ts";
+import { PHASES, type Phase } from "../../protocol/phase.ts";
+import type { FaultOutcome } from "../../session/fault-policy.ts";
+import {
+  SESSION_RESULTS,
+  type SessionEnd,
+  type SessionObserver,
+  type SessionResult,
+  UNENFORCED_REASONS,
+  type UnenforcedReason,
+} from "../../session/session-observer.ts";
+import type { SetupObserver } from "../../session/setup.ts";
+
+/** What is counted for one origin: plain integers, since they change with every message. */
+export interface OriginCounts {
+  readonly messages: Record<Phase, number>;
+  readonly streams: Record<SessionResult, number>;
+  readonly faults: Record<FaultCode, number>;
+  readonly unenforced: Record<UnenforcedReason, number>;
+}
+
+/** Faults of one kind, one processor and one outcome. */
+export interface FaultCount {
+  readonly code: FaultCode;
+  readonly source: string;
+  /** Empty where no processor is to blame. */
+  readonly processor: string;
+  readonly outcome: FaultOutcome;
+  readonly origin: Origin;
+  count: number;
+}
+
+/** What failed of a processor's life cycle. */
+export type HookName = "setup" | "done" | "close";
+
+/** Everyone who may open a transaction; debug calls must not be mistaken for traffic. */
+export const ORIGINS: readonly Origin[] = ["envoy", "http_service", "debug"];
+
+/** Counts transactions, and what becomes of processors. */
+export class StreamCounters implements SessionObserver, SetupObserver {
+  readonly #counts: Readonly<Record<Origin, OriginCounts>> = {
+    envoy: zeros(),
+    debug: zeros(),
+    simulation: zeros(),
+    http_service: zeros(),
+  };
+  /** How often something held the thread for long. */
+  threadHolds = 0;
+  readonly #faults = new Map<string, FaultCount>();
+  readonly #hooks = new Map<string, number>();
+
+  message(phase: Phase, origin: Origin): void {
+    const { messages } = this.of(origin);
+    // By name: with many names for one place in the code engines look each up in a table.
+    switch (phase) {
+      case "requestHeaders":
+        messages.requestHeaders++;
+        break;
+      case "responseHeaders":
+        messages.responseHeaders++;
+        break;
+      default:
+        messages[phase]++;
+    }
+  }
+
+  ended({ result }: SessionEnd, origin: Origin): void {
+    const { streams } = this.of(origin);
+    if (result === "completed") streams.completed++;
+    else streams[result]++;
+  }
+
+  fault({ code, source, processor = "" }: Fault, outcome: FaultOutcome, origin: Origin): void {
+    this.#counts[origin].faults[code]++;
+    const key = `${code} ${processor} ${outcome} ${origin}`;
+    const known = this.#faults.get(key);
+    if (known) known.count++;
+    else this.#faults.set(key, { code, source, processor, outcome, origin, count: 1 });
+  }
+
+  unenforced(reason: UnenforcedReason, _wanted: string, origin: Origin): void {
+    this.#counts[origin].unenforced[reason]++;
+  }
+
+  threadHeld(): void {
+    this.threadHolds++;
+  }
+
+  doneFailed(processor: string): void {
+    this.#hookFailed("done", processor);
+  }
+
+  ready(): void {
+    // /readyz says it.
+  }
+
+  failed(processor: string): void {
+    this.#hookFailed("setup", processor);
+  }
+
+  closeFailed(processor: string): void {
+    this.#hookFailed("close", processor);
+  }
+
+  /** The counts of an origin as they stand. */
+  of(origin: Origin): OriginCounts {
+    return origin === "envoy" ? this.#counts.envoy : this.#counts[origin];
+  }
+
+  /** The faults there were, each kind with each outcome. */
+  faults(): Iterable<FaultCount> {
+    return this.#faults.values();
+  }
+
+  /** The failures of processors' life cycle there were. */
+  *hookFailures(): Iterable<{ readonly hook: string; readonly processor: string; readonly count: number }> {
+    for (const [key, count] of this.#hooks) {
+      const [hook = "", processor = ""] = key.split(" ");
+      yield { hook, processor, count };
+    }
+  }
+
+  #hookFailed(hook: HookName, processor: string): void {
+    const key = `${hook} ${processor}`;
+    this.#hooks.set(key, (this.#hooks.get(key) ?? 0) + 1);
+  }
+}
+
+function zeros(): OriginCounts {
+  return {
+    messages: zeroFor(PHASES),
+    streams: zeroFor(SESSION_RESULTS),
+    faults: zeroFor(FAULT_CODES),
+    unenforced: zeroFor(UNENFORCED_REASONS),
+  };
+}
+
+function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
+}

@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts";
+import { OVERRIDE_MODES } from "../../protocol/mode-override.ts";
+import { refuseNameExpression } from "../../text/name-expression.ts";
+import { parseListenAddress } from "../listen/listen-address.ts";
+import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
+import { SETTINGS, type SettingSpec } from "./settings.ts";
+
+/** What the operator says of one processor, by its name under `processors`. */
+export interface ProcessorSettings {
+  /** At least so strict; the processor's own `onFault` may be stricter. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** In place of the processor's own `timeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** The settings of one processor, by their names. */
+export const PROCESSOR_KINDS: Readonly<Record<keyof ProcessorSettings, SettingKind>> = {
+  onFault: { kind: "choice", choices: FAULT_POLICIES },
+  timeoutMs: { kind: "integer", least: 1, most: 3_600_000 },
+};
+
+/** A place in the file that holds names and not a value. */
+export interface Section {
+  readonly [name: string]: SettingKind | Section;
+}
+
+/** Every name that the file may have, but for those of processors. */
+export const SECTIONS: Section = sections(Object.values(SETTINGS));
+
+/** The schema of a configuration file: the settings that can stand in one, and `processors`. */
+export const configSchema = z.strictObject({
+  ...shapeOf(SECTIONS),
+  processors: z.record(z.string(), z.strictObject(shapeOf(PROCESSOR_KINDS))).optional(),
+});
+
+/** What stands at this place in the file: what a value has to be, or the names that a section may have. */
+export function expectedAt(path: readonly PropertyKey[]): string | readonly string[] {
+  let at: SettingKind | Section = { ...SECTIONS, processors: {} };
+  for (const [depth, name] of path.entries()) {
+    if (isKind(at)) return expectedInside(at, path.slice(depth + 1));
+    const inProcessors = path[0] === "processors" && depth === 1;
+    at = inProcessors ? { ...PROCESSOR_KINDS } : ((at[String(name)] ?? {}) as SettingKind | Section);
+  }
+  return isKind(at) ? mustBe(at) : Object.keys(at);
+}
+
+/** What stands in an entry of a setting that is a list. */
+function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): string | readonly string[] {
+  if (kind.kind !== "overrides") return mustBe(kind);
+  if (name === undefined) return Object.keys(OVERRIDE_MODES);
+  return `one of ${OVERRIDE_MODES[name as keyof typeof OVERRIDE_MODES].join(", ")}`;
+}
+
+function sections(specs: readonly SettingSpec[]): Section {
+  const root: Record<string, unknown> = {};
+  for (const { path, kind } of specs) {
+    let section = root;
+    for (const name of path?.slice(0, -1) ?? []) {
+      section[name] ??= {};
+      section = section[name] as Record<string, unknown>;
+    }
+    const last = path?.at(-1);
+    if (last !== undefined) section[last] = kind;
+  }
+  return root as Section;
+}
+
+function isKind(at: SettingKind | Section): at is SettingKind {
+  return typeof at.kind === "string";
+}
+
+function shapeOf(section: Section): Record<string, z.ZodType> {
+  return Object.fromEntries(
+    Object.entries(section).map(([name, at]) => [
+      name,
+      (isKind(at) ? schemaOf(at) : z.strictObject(shapeOf(at))).optional(),
+    ]),
+  );
+}
+
+function schemaOf(kind: SettingKind): z.ZodType {
+  switch (kind.kind) {
+    case "address":
+      return z.string().refine((text) => typeof parseListenAddress(text) !== "string");
+    case "file":
+      return z.string().min(1);
+    case "choice":
+      return z.enum(kind.choices);
+    case "integer":
+      return z.int().min(kind.least).max(kind.most);
+    case "share":
+      return z.number().min(0).max(1);
+    case "switch":
+      return z.boolean();
+    case "names":
+      return z.array(kind.names === undefined ? z.string().min(1) : z.enum(kind.names));
+    case "expression":
+      return z.string().refine((text) => refuseNameExpression(text) === undefined);
+    case "origins":
+      return z.array(z.string().refine(isOrigin));
+    case "overrides":
+      return z.union([z.boolean(), z.array(z.strictObject(overrideShape()))]);
+  }
+}
+
+function overrideShape(): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(OVERRIDE_MODES).map(([name, modes]) => [name, z.enum(modes).optional()]));
+}

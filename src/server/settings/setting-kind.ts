@@ -1,0 +1,120 @@
+import { OVERRIDE_MODES } from "../../protocol/mode-override.ts";
+import { refuseNameExpression } from "../../text/name-expression.ts";
+import { parseListenAddress } from "../listen/listen-address.ts";
+
+/** What a setting may be, so that flags, environment and configuration file are checked by the same rule. */
+export type SettingKind =
+  /** An address to listen on. */
+  | { readonly kind: "address" }
+  /** Path of a file. */
+  | { readonly kind: "file" }
+  | { readonly kind: "choice"; readonly choices: readonly string[] }
+  /** A whole number. */
+  | { readonly kind: "integer"; readonly least: number; readonly most: number }
+  /** A number from 0 to 1. */
+  | { readonly kind: "share" }
+  /** A flag without a value; `true` or `false` elsewhere. */
+  | { readonly kind: "switch" }
+  /** Names, separated by commas in a flag, and a list of texts in the configuration file; some of these, or any. */
+  | { readonly kind: "names"; readonly names: readonly string[] | undefined }
+  /** A regular expression in RE2's syntax, for header names. */
+  | { readonly kind: "expression" }
+  /** Origins of web pages, separated by commas in a flag, and a list of texts in the configuration file. */
+  | { readonly kind: "origins" }
+  /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
+  | { readonly kind: "overrides" };
+
+/** What a value of this kind looks like, to complete "must be". */
+export function mustBe(kind: SettingKind): string {
+  switch (kind.kind) {
+    case "address":
+      return 'an address as text, such as ":9002", "127.0.0.1:9002", "unix:/run/ext-proc.sock" or "off"';
+    case "file":
+      return "the path of a file as text";
+    case "choice":
+      return `one of ${kind.choices.join(", ")}`;
+    case "integer":
+      return `a whole number from ${kind.least} to ${kind.most}`;
+    case "share":
+      return "a number from 0 to 1";
+    case "switch":
+      return "true or false";
+    case "names":
+      return kind.names === undefined ? "a list of names" : `a list of ${kind.names.join(", ")}`;
+    case "expression":
+      return 'an RE2 expression as text, such as "x-internal-.*"';
+    case "origins":
+      return "a list of origins such as https://console.example";
+    case "overrides":
+      return `true, false or a list of maps with ${Object.keys(OVERRIDE_MODES).join(", ")}`;
+  }
+}
+
+/** The value of a flag's or variable's text, or what is wrong with it. */
+export function readSettingText(kind: SettingKind, text: string): { readonly value: unknown } | string {
+  switch (kind.kind) {
+    case "address":
+      return readAddress(text);
+    case "file":
+      return text === "" ? "needs the path of a file" : { value: text };
+    case "choice":
+      return kind.choices.includes(text)
+        ? { value: text }
+        : `${JSON.stringify(text)} is none of ${kind.choices.join(", ")}`;
+    case "integer":
+      return readInteger(text, kind);
+    case "share":
+      return /^(?:0|1|0?\.\d+|[01]\.0*)$/.test(text)
+        ? { value: Number(text) }
+        : `${JSON.stringify(text)} is no number from 0 to 1`;
+    case "switch":
+    case "overrides":
+      return text === "true" || text === "false"
+        ? { value: text === "true" }
+        : `${JSON.stringify(text)} is neither true nor false`;
+    case "names":
+      return readNames(text, kind.names);
+    case "expression":
+      return refuseNameExpression(text) ?? { value: text };
+    case "origins":
+      return readOrigins(text);
+  }
+}
+
+function readAddress(text: string): { readonly value: string } | string {
+  const address = parseListenAddress(text);
+  return typeof address === "string" ? address : { value: text };
+}
+
+function readInteger(
+  text: string,
+  { least, most }: { readonly least: number; readonly most: number },
+): { readonly value: number } | string {
+  const value = Number(text);
+  const fits = /^\d+$/.test(text) && value >= least && value <= most;
+  return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
+}
+
+function listItems(text: string): readonly string[] {
+  return text.split(",").map((item) => item.trim());
+}
+
+function readNames(text: string, known: readonly string[] | undefined): { readonly value: readonly string[] } | string {
+  const names = listItems(text);
+  if (names.includes("")) return `${JSON.stringify(text)} has an empty name; separate names by commas`;
+  const unknown = known && names.find((name) => !known.includes(name));
+  return unknown === undefined ? { value: names } : `${JSON.stringify(unknown)} is none of ${known?.join(", ")}`;
+}
+
+function readOrigins(text: string): { readonly value: readonly string[] } | string {
+  const origins = listItems(text);
+  const bad = origins.find((origin) => !isOrigin(origin));
+  return bad === undefined
+    ? { value: origins }
+    : `${JSON.stringify(bad)} is no origin; write scheme and host, as in https://console.example`;
+}
+
+/** What a browser sends as `Origin`: scheme, host and port, and nothing behind them. */
+export function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
+}

@@ -1,0 +1,25 @@
+import { Code } from "@connectrpc/connect";
+import { jsonProblem } from "../../debug/json-problem.ts";
+import type { ArrivedCall } from "../connect/bounded-call.ts";
+import type { ConnectAnswer, ConnectHandler } from "../connect/connect-handler.ts";
+import { refusal } from "../connect/refusal.ts";
+
+/**
+ * Calls a handler. JSON that is not a message of its method is answered with the path to the fault, which Connect would not
+ * name.
+ */
+export async function explained(handler: ConnectHandler, { request, bytes }: ArrivedCall): Promise<ConnectAnswer> {
+  const isJson = /^application\/json\s*(?:;|$)/i.test(request.header.get("content-type") ?? "");
+  const problem = isJson && bytes !== undefined ? textProblem(handler, bytes) : undefined;
+  return problem === undefined ? await handler(request) : refusal(request, Code.InvalidArgument, problem);
+}
+
+function textProblem(handler: ConnectHandler, bytes: Uint8Array): string | undefined {
+  const text = new TextDecoder().decode(bytes);
+  if (text.trim() === "") return "the body is empty; {} asks with every default";
+  try {
+    return jsonProblem(handler.method.input, JSON.parse(text));
+  } catch (error) {
+    return `the body is no JSON: ${error instanceof Error ? error.message.replace(/\s+/g, " ") : ""}`;
+  }
+}

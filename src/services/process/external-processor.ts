@@ -1,0 +1,27 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { ExternalProcessor } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Processor } from "../../processor/definition.ts";
+import type { SharedSessionOptions } from "../../session/session-options.ts";
+import { processStream } from "./process-stream.ts";
+
+/** How transactions of a service are run. */
+export type ExternalProcessorOptions = SharedSessionOptions;
+
+/** `envoy.service.ext_proc.v3.ExternalProcessor` for every protocol that Connect speaks. */
+export function externalProcessorService(
+  processor: Processor,
+  options: ExternalProcessorOptions = {},
+): ServiceImpl<typeof ExternalProcessor> {
+  return {
+    process(requests, { signal, requestHeader }) {
+      const callHeaders = { all: (name: string) => valuesOf(requestHeader, name) };
+      return processStream(processor, requests, { origin: "envoy", signal, callHeaders, ...options });
+    },
+  };
+}
+
+/** Headers joins what came several times, so that there is one value at most. */
+function valuesOf(headers: Headers, name: string): readonly string[] {
+  const value = headers.get(name);
+  return value === null ? [] : [value];
+}

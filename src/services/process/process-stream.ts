@@ -1,0 +1,104 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Processor } from "../../processor/definition.ts";
+import { Session } from "../../session/session.ts";
+import { CUT_OFF, isCutOff, type SessionEnd } from "../../session/session-observer.ts";
+import type { SessionOptions } from "../../session/session-options.ts";
+import { Bell } from "./bell.ts";
+import { faultError, readFault } from "./fault-error.ts";
+import { receive } from "./receive.ts";
+
+/** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
+const MAX_WAITING_MESSAGES = 16;
+
+/** What a Process call is made of, besides its messages. */
+export interface ProcessStreamOptions extends Omit<SessionOptions, "outlet"> {
+  /** Aborted when the peer is gone. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs one Process call of Connect through a {@link Session}. Messages are read while answers are written, so a
+ * slow handler of one direction holds up nothing of the other; reading pauses while too much waits.
+ *
+ * @throws {ConnectError} Where the session ends with a fault.
+ */
+export async function* processStream(
+  processor: Processor,
+  requests: AsyncIterable<ProcessingRequest>,
+  options: ProcessStreamOptions,
+): AsyncGenerator<ProcessingResponse> {
+  const { signal, ...sessionOptions } = options;
+  const answers: ProcessingResponse[] = [];
+  const changed = new Bell();
+  let end: SessionEnd | undefined;
+  const isFull = () => end === undefined && answers.length >= MAX_WAITING_MESSAGES;
+  const untilRead = async () => {
+    while (isFull()) await changed.wait();
+  };
+  const session = new Session(processor, {
+    ...sessionOptions,
+    outlet: {
+      send(response) {
+        answers.push(response);
+        changed.ring();
+      },
+      ended(how) {
+        end = how;
+        changed.ring();
+      },
+      settled: () => changed.ring(),
+      drained: () => (isFull() ? untilRead() : undefined),
+    },
+  });
+  const cancel = () => session.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  if (signal.aborted) cancel();
+  // Connect does not end the iteration of requests when its signal aborts, so nothing below waits for this.
+  const reading = read(
+    requests,
+    session,
+    () => end !== undefined || answers.length + session.backlog < MAX_WAITING_MESSAGES,
+    changed,
+  );
+  let readError: unknown;
+  reading.catch((error: unknown) => {
+    if (end === undefined) readError = error;
+    // Envoy resets every stream that it needs no more, which is no fault.
+    session.fail(signal.aborted ? undefined : readFault(error));
+  });
+  try {
+    while (true) {
+      for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
+        changed.ring();
+        yield next;
+      }
+      if (end !== undefined) break;
+      await changed.wait();
+    }
+    if (end.error !== undefined) throw faultError(end.error);
+    // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
+    if (isCutOff(end.result) || readError !== undefined)
+      throw ConnectError.from(readError ?? (signal.aborted ? signal.reason : CUT_OFF), Code.Canceled);
+  } finally {
+    // Reached too where Connect gives up on the generator, as when the peer reset the stream.
+    session.cancel();
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+async function read(
+  requests: AsyncIterable<ProcessingRequest>,
+  session: Session,
+  mayRead: () => boolean,
+  changed: Bell,
+): Promise<void> {
+  for await (const request of requests) {
+    receive(session, request);
+    while (!mayRead()) await changed.wait();
+  }
+  session.finish();
+}

@@ -1,0 +1,11 @@
+import type { ProcessingRequest } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { fault } from "../../protocol/fault.ts";
+import { headerCount, MAX_MESSAGE_HEADERS } from "../../protocol/message-limits.ts";
+import type { Session } from "../../session/session.ts";
+
+/** Hands a message that protobuf-es has read to a session, unless it has more headers than the gRPC transport would take. */
+export function receive(session: Session, request: ProcessingRequest): void {
+  if (headerCount(request) <= MAX_MESSAGE_HEADERS) session.receive(request);
+  else
+    session.fail(fault("malformed_message", `the peer sent a message with more than ${MAX_MESSAGE_HEADERS} headers`));
+}

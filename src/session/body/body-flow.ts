@@ -1,0 +1,346 @@
+import { create } from "@bufbuild/protobuf";
+import { type HttpBody, HttpBodySchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import type { StreamBudget } from "../../memory/body-budget.ts";
+import type { ContinueAnswer } from "../../protocol/answers/answer.ts";
+import { refuseLength } from "../../protocol/answers/protected-length.ts";
+import { returnsBody } from "../../protocol/body-mode.ts";
+import { BODY_HEADERS, BODY_VALIDATORS, type RunningBody } from "../../protocol/exchange/body-plan.ts";
+import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
+import type { SendEarly } from "../early-answers.ts";
+import { dropHeaders } from "../fold/drop-headers.ts";
+import { BodyWork } from "../fold/fold-body.ts";
+import { mergeMetadata } from "../fold/merge-metadata.ts";
+import type { PhaseWork } from "../fold/phase-work.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { HeldRoom } from "./held-room.ts";
+import { after, type Soon } from "./soon.ts";
+import type { BodyScene } from "./stage-host.ts";
+
+/** A message that carries a piece of a body. */
+export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
+
+/** What a {@link BodyFlow} goes by. */
+export interface BodyFlowOptions {
+  readonly phase: BodyPhase;
+  readonly plan: RunningBody;
+  readonly exchange: Exchange;
+  readonly budget: StreamBudget;
+  /** The answers count for nothing. */
+  readonly watched: boolean;
+  /** Bytes of the body, where `content-length` says. */
+  readonly bodyBytes: number | undefined;
+  /** The answer to the headers, where it is held back. */
+  readonly heldHeaders: PhaseWork | undefined;
+  pending(index: number): void;
+  readonly sendEarly: SendEarly | undefined;
+  /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
+  restUnseen(): StageEnd | undefined;
+}
+
+/** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
+const EARLY_BYTES = 256 << 10;
+
+/** One body on its way through its handlers: messages in, answers out. */
+export class BodyFlow implements BodyScene {
+  work: BodyWork;
+  takesHeaderChanges: boolean;
+  messageCompressed = false;
+  readonly budget: StreamBudget;
+  /** True once handlers have seen the end: whatever comes passes. */
+  ended = false;
+  closed = false;
+  readonly #options: BodyFlowOptions;
+  readonly #emits: Emit[] = [];
+  #stages: readonly BodyStage[] = [];
+  #held: PhaseWork | undefined;
+  #pieces: Bytes[] = [];
+  #pieceBytes = 0;
+  /** What is made of one piece, and cannot leave before all of it is there. */
+  readonly #room: HeldRoom;
+  /** A part of what is made of this piece has left. */
+  #beganToLeave = false;
+  #changed = false;
+  /** Something of the body went on changed, of any message. */
+  #everChanged = false;
+  #bytes = 0;
+  #pieceCount = 0;
+  #began = false;
+
+  constructor(options: BodyFlowOptions) {
+    this.#options = options;
+    this.budget = options.budget;
+    this.#room = new HeldRoom(options.budget);
+    this.takesHeaderChanges = options.plan.takesHeaderChanges;
+    this.#held = options.heldHeaders;
+    const nothing = { case: options.phase, value: create(HttpBodySchema) };
+    this.work = new BodyWork(nothing, options.exchange);
+  }
+
+  /** The stages, in the order in which bytes pass through them. */
+  run(stages: readonly BodyStage[]): void {
+    this.#stages = stages;
+    for (let index = 0; index <= stages.length; index++) this.#emits.push((piece) => this.#push(index, piece));
+  }
+
+  /** The headers that have no answer yet. */
+  get heldHeaders(): PhaseMessage | undefined {
+    return this.#held?.message;
+  }
+
+  /** One of the handlers needs the whole body. */
+  get needsWhole(): boolean {
+    return this.#options.plan.needsWhole;
+  }
+
+  pending(index: number): void {
+    this.#options.pending(index);
+  }
+
+  changed(): void {
+    this.#changed = true;
+  }
+
+  /** Takes the next piece of the body. */
+  take(message: BodyMessage): Soon<ContinueAnswer | StageEnd> {
+    const { value } = message;
+    const { plan, bodyBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const isLast = value.endOfStream || value.endOfStreamWithoutMessage;
+    this.#open(message);
+    this.messageCompressed = value.grpcMessageCompressed;
+    this.#bytes += value.body.length;
+    this.#pieceCount++;
+    if (this.ended) return this.#afterEnd(value);
+    const isEnd = isLast || plan.end === "message" || (plan.end === "count" && this.#bytes >= bodyBytes);
+    const complete = isLast || plan.mode !== "BUFFERED_PARTIAL" || this.#bytes === bodyBytes || this.#bytes === 0;
+    const unseen = isEnd ? (complete ? undefined : this.#options.restUnseen()) : this.#unknowable();
+    const lost = unseen ?? (complete ? undefined : this.#cut());
+    if (lost !== undefined) return lost;
+    const piece = plainBytes(value.body);
+    const passed = this.#push(0, piece);
+    return after(
+      isEnd ? after(passed, (end) => end ?? this.#finish(0, complete)) : passed,
+      (end) => end ?? this.#answer(message, { piece, isEnd }),
+    );
+  }
+
+  /** Trailers came, which end the body: what is left of it, and the answer to the headers, leave before theirs. */
+  finish(message: PhaseMessage): Soon<BodyWork | StageEnd> {
+    this.#open(message);
+    if (this.ended) return this.work;
+    return after(this.#finish(0, true), (end) => {
+      if (end !== undefined) return end;
+      const { mode } = this.#options.plan;
+      const pieces = this.#pieces;
+      // Envoy takes no body for a message that has trailers and none.
+      const hasPlace = returnsBody(mode) && this.#pieceCount > 0;
+      if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
+        return fault(
+          "tail_undeliverable",
+          `${this.#options.phase}: trailers came, and there is no place behind the body`,
+        );
+      this.#everChanged ||= this.#changed;
+      const headers = this.#release(true);
+      this.#settle();
+      if (returnsBody(mode)) {
+        this.work.prelude = { headers, pieces };
+        // They leave with the answer to the trailers: without it they are lost.
+        this.#options.exchange.withhold(directionOf(message.case), headers !== undefined || pieces.length > 0);
+      }
+      return this.work;
+    });
+  }
+
+  /** Runs a body through that is all there, as one that replaces what would have come. */
+  replace(message: PhaseMessage, bytes: Bytes): Soon<Bytes | StageEnd> {
+    this.#open(message);
+    const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
+    return after(ended, (end) => end ?? joinBytes(this.#pieces));
+  }
+
+  /** The fault of a body whose handlers did not see its end, and have something to say there. */
+  get lostTail(): Soon<Fault | undefined> {
+    const { plan } = this.#options;
+    const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
+    if (this.ended || this.#pieceCount === 0 || !mayHideEnd || this.#watched) return undefined;
+    return this.#lostTailOf(this.#stages);
+  }
+
+  #lostTailOf([stage, ...others]: readonly BodyStage[]): Soon<Fault | undefined> {
+    if (stage === undefined) return undefined;
+    return after(stage.lostTail?.(), (lost) => lost ?? this.#lostTailOf(others));
+  }
+
+  /** Nothing of it came, in GRPC mode, in which Envoy sends a body only if all of it is there when its headers are answered. */
+  get isUnseen(): boolean {
+    return this.#options.plan.mode === "GRPC" && this.#pieceCount === 0 && !this.ended && !this.#watched;
+  }
+
+  /** Nobody waits for it any more. */
+  close(): void {
+    this.ended = true;
+    this.closed = true;
+    for (const stage of this.#stages) stage.close();
+    this.#room.give();
+    this.#stages = [];
+    this.#pieces = [];
+    this.#held = undefined;
+  }
+
+  get #watched(): boolean {
+    return this.#options.watched;
+  }
+
+  #open(message: PhaseMessage): void {
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = false;
+    this.#room.give();
+    this.#changed = false;
+    this.work = this.#held && this.#began ? this.work : new BodyWork(message, this.#options.exchange);
+    this.#began = true;
+  }
+
+  #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
+    const stage = this.#stages[index];
+    if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
+    if (this.closed) return undefined;
+    this.#pieces.push(piece);
+    this.#pieceBytes += piece.length;
+    // A piece that is alone is its handler's own, and there already.
+    if (this.#pieceBytes <= EARLY_BYTES || this.#pieces.length === 1) return undefined;
+    return this.#passOn(piece.length);
+  }
+
+  /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
+  #passOn(bytes: number): Soon<StageEnd | undefined> {
+    const { plan, phase, sendEarly } = this.#options;
+    const leaves = plan.mode === "FULL_DUPLEX_STREAMED" ? sendEarly : undefined;
+    if (leaves === undefined && !this.#watched) return this.#holdMore(bytes);
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#beganToLeave = true;
+    // Whoever only looks, or pretends, sends nothing.
+    if (this.#watched || leaves === undefined) return undefined;
+    return after(leaves(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
+  }
+
+  #holdMore(bytes: number): StageEnd | undefined {
+    const cap = this.#room.take(bytes);
+    if (cap === undefined) return undefined;
+    this.budget.total.refused(cap, "reject");
+    const code = cap === "total" ? "body_memory_exceeded" : "body_too_large";
+    return fault(code, `${this.#options.phase}: what handlers make of it is more than may be held (${cap})`);
+  }
+
+  /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
+  #cut(): StageEnd | undefined {
+    const left: BodyStage[] = [];
+    for (const stage of this.#stages) {
+      const end = stage.cut?.();
+      if (end === "pass") stage.close();
+      else if (end !== undefined) return end;
+      else left.push(stage);
+    }
+    this.#stages = left;
+    return undefined;
+  }
+
+  #finish(from: number, complete: boolean): Soon<StageEnd | undefined> {
+    this.ended = true;
+    const stage = this.#stages[from];
+    if (stage === undefined) return undefined;
+    return after(stage.end(this.#emits[from + 1] as Emit, complete), (end) => end ?? this.#finish(from + 1, complete));
+  }
+
+  /** A peer that told no mode may send the body whole: its first piece shows whether it does. */
+  #unknowable(): StageEnd | undefined {
+    const { plan, phase } = this.#options;
+    if (plan.mode !== undefined) return undefined;
+    this.takesHeaderChanges = false;
+    if (!plan.needsWhole || plan.end === "count") return undefined;
+    return fault("body_end_unknowable", `${phase}: the peer told no mode, and sent a piece without its end`);
+  }
+
+  #afterEnd({ body }: HttpBody): ContinueAnswer | StageEnd {
+    const { plan, phase } = this.#options;
+    if (plan.end === "count" && body.length > 0)
+      return fault("body_end_unknowable", `${phase}: the body has more bytes than its content-length said`);
+    this.work.body = returnsBody(plan.mode) ? { pieces: [] } : undefined;
+    return this.work;
+  }
+
+  #answer(
+    message: BodyMessage,
+    { piece, isEnd }: { readonly piece: Bytes; readonly isEnd: boolean },
+  ): ContinueAnswer | Fault {
+    const { plan, exchange } = this.#options;
+    const { work } = this;
+    const [first] = this.#pieces;
+    const isSame =
+      !this.#changed &&
+      !this.#beganToLeave &&
+      (piece.length === 0 ? first === undefined || first.length === 0 : first === piece) &&
+      this.#pieces.length <= 1;
+    this.#everChanged ||= this.#changed;
+    exchange.withhold(directionOf(message.case), !this.ended && this.#stages.some(({ withholds }) => withholds));
+    this.#room.give();
+    if (isEnd) this.#settle();
+    if (returnsBody(plan.mode)) return this.#streamed(isEnd);
+    if (isSame) return work;
+    const bytes = this.#pieces.reduce((sum, { length }) => sum + length, 0);
+    const state = exchange.bodyState(directionOf(message.case));
+    const refusal = this.#watched ? undefined : refuseLength(state, bytes, exchange.declaration);
+    if (refusal !== undefined) return fault("mutation_not_allowed", `${this.#options.phase}: ${refusal}`);
+    work.body = { pieces: this.#pieces };
+    // Envoy removes the length of a part by itself, unless it has allow_content_length_header.
+    if (plan.mode !== "STREAMED") dropHeaders(work, plan.mode === "BUFFERED_PARTIAL" ? BODY_HEADERS : BODY_VALIDATORS);
+    return work;
+  }
+
+  /** Where pieces go back by themselves, the first of them, or the end, takes the headers' answer along. */
+  #streamed(isEnd: boolean): ContinueAnswer {
+    const pieces = this.#pieces;
+    if (this.#held === undefined) {
+      this.work.body = { pieces, answers: this.#owesSign };
+      return this.work;
+    }
+    const body = { pieces };
+    if (!isEnd && pieces.length === 0) return { kind: "continue", headerChanges: [], body };
+    return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
+  }
+
+  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
+  get #owesSign(): boolean {
+    const { override, mode } = this.#options.plan;
+    return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
+  }
+
+  /** The answer to the headers, with what the body's handlers have to say of them. */
+  #release(isEnd: boolean): { readonly message: PhaseMessage; readonly answer: ContinueAnswer } | undefined {
+    const held = this.#held;
+    if (held === undefined) return undefined;
+    this.#held = undefined;
+    this.takesHeaderChanges = false;
+    const { work } = this;
+    if (this.#everChanged || (!isEnd && this.#options.plan.changes)) dropHeaders(work, BODY_HEADERS);
+    const answer: ContinueAnswer = {
+      kind: "continue",
+      headerChanges: [...held.headerChanges, ...work.headerChanges],
+      clearRouteCache: held.clearRouteCache || work.clearRouteCache,
+      modeOverride: held.modeOverride,
+      ...mergeMetadata(held, work),
+    };
+    this.work = new BodyWork(work.message, work.exchange);
+    return { message: held.message, answer };
+  }
+
+  #settle(): void {
+    this.#room.give();
+    for (const stage of this.#stages) stage.close();
+    this.#options.exchange.withhold(directionOf(this.#options.phase), false);
+  }
+}

@@ -1,0 +1,128 @@
+import { type BodyClaim, needsOf } from "../../processor/body-claims.ts";
+import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/answers/protected-length.ts";
+import type { BodyMode } from "../../protocol/body-mode.ts";
+import { type BodyNeeds, type BodyPlan, planBody, type RunningBody } from "../../protocol/exchange/body-plan.ts";
+import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
+import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
+import { type BodyPhase, type Direction, directionOf, isHeaderPhase, trailerPhaseOf } from "../../protocol/phase.ts";
+import type { PhaseWork } from "../fold/phase-work.ts";
+
+/** What a body is planned by. */
+export interface Planned {
+  /** The answer to the headers; undefined if there are none to answer. */
+  readonly headers: PhaseWork | undefined;
+  /** Bytes of the body, if they are known. */
+  readonly bodyBytes: number | undefined;
+  /** Default: the mode in force. */
+  readonly mode?: BodyMode | undefined;
+}
+
+/** Decides in which mode the bodies of a transaction come, and which override asks Envoy for it. */
+export class BodyModes {
+  readonly #exchange: Exchange;
+  readonly #shadow: boolean;
+  /** The body modes that effects of header handlers chose. */
+  readonly #chosen: Record<Direction, OverrideBodyMode | undefined> = { request: undefined, response: undefined };
+
+  /** @param shadow Handlers run, and nothing that they do is enforced. */
+  constructor(exchange: Exchange, shadow: boolean) {
+    this.#exchange = exchange;
+    this.#shadow = shadow;
+  }
+
+  /** Nothing is asked of Envoy: the server, or Envoy, only observes. The first message of a stream says so of Envoy. */
+  get watched(): boolean {
+    return this.#shadow || this.#exchange.observabilityMode;
+  }
+
+  /** Keeps the body modes that an effect of a header handler chose. */
+  choose({ requestBody, responseBody }: ModeOverride): void {
+    this.#chosen.request = requestBody ?? this.#chosen.request;
+    this.#chosen.response = responseBody ?? this.#chosen.response;
+  }
+
+  /** Plans a body for the handlers of these claims. */
+  plan(phase: BodyPhase, claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
+    const exchange = this.#exchange;
+    const needs = needsOf(claims);
+    return planBody({
+      phase,
+      needs,
+      prefersStreamed: () =>
+        bodyBytes === undefined && phase === "responseBody" && this.#prefersStreamedResponse(needs),
+      mode: mode ?? exchange.bodyMode(directionOf(phase)),
+      chosen: this.#chosen[directionOf(phase)],
+      bodyBytes,
+      answersHeaders: headers !== undefined,
+      watched: this.watched,
+      bufferLimitBytes: exchange.declaration.bufferLimitBytes,
+      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, { headers, needs }),
+    });
+  }
+
+  /** A fault if Envoy keeps the length of a body that handlers change as it streams. */
+  keptLength(phase: BodyPhase, { changes, mode }: RunningBody): Fault | undefined {
+    if (!changes || !streamsBody(mode) || this.watched) return undefined;
+    const exchange = this.#exchange;
+    const kept = refuseKeptLength(exchange.bodyState(directionOf(phase)), exchange.declaration);
+    return kept === undefined ? undefined : fault("mutation_not_allowed", `${phase}: ${kept}`);
+  }
+
+  /** Asks Envoy not to send a body that no handler wants. */
+  askForNone(phase: BodyPhase, headers: PhaseWork): void {
+    const mode = this.#exchange.bodyMode(directionOf(phase));
+    if (this.watched || this.#chosen[directionOf(phase)] !== undefined) return;
+    if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
+    const override = this.#override(phase, "NONE", { headers });
+    if (typeof override !== "string") headers.modeOverride = override;
+  }
+
+  /** Envoy keeps the length of a body that it was configured to hold, or not to send, and is then told to stream. */
+  #lengthBars(phase: BodyPhase, mode: OverrideBodyMode, claims: readonly BodyClaim[]): string | undefined {
+    if (!needsOf(claims).changes || !streamsBody(mode)) return undefined;
+    const { declaration } = this.#exchange;
+    return refuseLengthRemoval(this.#exchange.bodyState(directionOf(phase)), declaration.mutationRules);
+  }
+
+  /**
+   * Before 1.40 Envoy hangs on an empty response after an override to FULL_DUPLEX_STREAMED, and nothing that a server can
+   * send tells such a response from a slow one. STREAMED does not hang. But it has no place behind the body if trailers come,
+   * nor for the end of a coding; and with `failure_mode_allow` Envoy sends on what is left of a body that failed.
+   */
+  #prefersStreamedResponse({ whole }: BodyNeeds): boolean {
+    const { declaration } = this.#exchange;
+    const headers = this.#exchange.headers("response");
+    if (headers === undefined) return false;
+    const hasTrailers = isGrpc(headerFields(headers)) || header(headers, "trailer") !== undefined;
+    const isCoded = header(headers, "content-encoding") !== undefined;
+    return !declaration.failureModeAllow && !hasTrailers && (whole || !isCoded);
+  }
+
+  #override(
+    phase: BodyPhase,
+    mode: OverrideBodyMode,
+    { headers, needs }: { readonly headers: PhaseWork | undefined; readonly needs?: BodyNeeds },
+  ): ModeOverride | string {
+    if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
+    const exchange = this.#exchange;
+    const { case: answered } = headers.message;
+    const wanted = { ...headers.modeOverride, [phase]: mode };
+    const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
+    const more = exchange.bodyBytes(directionOf(phase)) === undefined ? unknownLength(phase, mode) : undefined;
+    const told = more ? resolve({ ...more, ...wanted }) : undefined;
+    // Without trailers nobody knows where a streamed body ends.
+    if (more && mode === "STREAMED" && needs?.whole && typeof told !== "object") return told ?? "it changes nothing";
+    return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
+  }
+}
+
+/**
+ * What is asked for besides a mode if nobody knows how long the body is. Trailers would hide the end of a streamed body. In
+ * FULL_DUPLEX_STREAMED an empty request hangs, and can be let go only while Envoy has a response to send.
+ */
+function unknownLength(phase: BodyPhase, mode: OverrideBodyMode): ModeOverride | undefined {
+  if (mode === "STREAMED") return { [trailerPhaseOf(phase)]: "SEND" };
+  return mode === "FULL_DUPLEX_STREAMED" && phase === "requestBody" ? { responseHeaders: "SEND" } : undefined;
+}

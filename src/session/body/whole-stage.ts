@@ -1,0 +1,247 @@
+import type { Coding } from "../../bodies/coding/content-encoding.ts";
+import { decodeBody, encodeBody } from "../../bodies/coding/whole-body.ts";
+import { parsedJsonBytes } from "../../bodies/json/parsed-memory.ts";
+import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import type { BodyCap } from "../../memory/body-budget.ts";
+import type { AnyBodyHandler } from "../../processor/body-handler.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
+import { decodeText, type TextEncoding } from "../../text/charset.ts";
+import type { BodyCharset } from "./body-charset.ts";
+import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { emitAll } from "./emit-all.ts";
+import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
+import { after, type Soon } from "./soon.ts";
+import type { StageHost } from "./stage-host.ts";
+
+/** What a body is held up to where its handler does not say. */
+export const DEFAULT_MAX_BYTES = 4 << 20;
+
+type WholeHandler = Extract<AnyBodyHandler, { read: "whole" | "text" | "json" }>;
+
+/** What a {@link WholeStage} is made of. */
+interface WholeStageOptions {
+  readonly handler: WholeHandler;
+  readonly phase: BodyPhase;
+  readonly codings: readonly Coding[];
+  readonly charset: BodyCharset;
+}
+
+/** What a handler is given, and what goes on if the handler leaves the body as it is. */
+interface GivenBody {
+  readonly body: Bytes;
+  /** The same as it came, with its codings. */
+  readonly bytes: Bytes;
+  readonly complete: boolean;
+  readonly emit: Emit;
+}
+
+/** What a body was read as, or why it cannot be given to the handler: a fault, or a budget that is full. */
+type ReadBody = { readonly value: unknown } | { readonly fault: StageEnd } | { readonly full: FullBudget };
+
+/** Holds a body until it is all there, and gives it to its handler as bytes, text or JSON. */
+export class WholeStage implements BodyStage {
+  readonly #host: StageHost;
+  readonly #handler: WholeHandler;
+  readonly #phase: BodyPhase;
+  readonly #codings: readonly Coding[];
+  readonly #charset: BodyCharset;
+  readonly #held: HeldRoom;
+  /** Made for a body with codings. */
+  #coders: CoderBudget | undefined;
+  #parts: Bytes[] = [];
+  #passes = false;
+  #closed = false;
+
+  constructor(host: StageHost, { handler, phase, codings, charset }: WholeStageOptions) {
+    this.#host = host;
+    this.#held = new HeldRoom(host.budget);
+    this.#handler = handler;
+    this.#phase = phase;
+    this.#codings = codings;
+    this.#charset = charset;
+  }
+
+  get withholds(): boolean {
+    return this.#held.bytes > 0;
+  }
+
+  push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+    if (this.#passes) return emit(piece);
+    if (piece.length === 0) return undefined;
+    this.#parts.push(piece);
+    const cap = this.#held.bytes + piece.length > this.#maxBytes ? "body" : this.#held.take(piece.length);
+    return cap && this.#overLimit(cap, emit);
+  }
+
+  end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
+    if (this.#passes) return undefined;
+    if (!complete && (this.#handler.read !== "whole" || this.#codings.length > 0))
+      return this.#overLimit("envoy", emit);
+    const bytes = joinBytes(this.#parts);
+    this.#parts = [];
+    if (bytes.length === 0) return undefined;
+    const ended =
+      this.#codings.length === 0
+        ? this.#handle({ body: bytes, bytes, complete, emit })
+        : this.#handleDecoded(bytes, emit);
+    return after(ended, (end) => {
+      this.#held.give();
+      return end;
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#parts = [];
+    this.#held.close();
+    this.#host.close();
+  }
+
+  get #maxBytes(): number {
+    return this.#handler.maxBytes ?? DEFAULT_MAX_BYTES;
+  }
+
+  #overLimit(cap: BodyCap, emit: Emit): Soon<StageEnd | undefined> {
+    if (this.#handler.overLimit !== "pass") return this.#host.overLimit(cap, this.#maxBytes);
+    this.#host.passes(cap);
+    this.#passes = true;
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#held.give();
+    return emitAll(parts, emit);
+  }
+
+  #handleDecoded(bytes: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+    let cap: BodyCap = "body";
+    const hold = (count: number) => {
+      // Nobody waits for it any more.
+      if (this.#closed) return false;
+      const full = this.#held.take(count);
+      cap = full ?? cap;
+      return full === undefined;
+    };
+    this.#coders ??= new CoderBudget(this.#host.budget);
+    const room = this.#coders;
+    const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold, room });
+    if (decoded instanceof Promise) {
+      this.#host.pending();
+      // It may wait for its turn in the thread pool, and hold the bytes, when nobody waits for it any more.
+      this.#held.useUntil(decoded);
+    }
+    return after(decoded, (body) => {
+      if (this.#closed) return undefined;
+      if (body.kind === "bytes") return this.#handle({ body: body.bytes, bytes, complete: true, emit });
+      const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
+      if (body.code === "no_room") cap = room.full ?? cap;
+      if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
+      this.#parts = [bytes];
+      return this.#overLimit(cap, emit);
+    });
+  }
+
+  #handle(given: GivenBody): Soon<StageEnd | undefined> {
+    if (given.body.length === 0) return given.emit(given.bytes);
+    const { tx } = this.#host;
+    const value = this.#read(given);
+    if ("fault" in value) return value.fault;
+    if ("full" in value) {
+      this.#parts = [given.bytes];
+      return this.#overLimit(value.full, given.emit);
+    }
+    this.#host.work.replacement = undefined;
+    const handle = this.#handler.handle as (value: unknown, tx: unknown) => unknown;
+    return this.#host.call(
+      () => handle.call(this.#handler, value.value, tx),
+      (outcome) => this.#handled(outcome, given),
+      this.#held,
+    );
+  }
+
+  #handled(outcome: unknown, given: GivenBody): Soon<StageEnd | undefined> {
+    const { work } = this.#host;
+    const source = new SourceText(given, this.#charset, this.#handler.read);
+    work.sourceText = () => source.json;
+    const end = this.#host.fold(outcome, this.#phase);
+    const { replacement } = work;
+    work.replacement = undefined;
+    work.sourceText = undefined;
+    if (end !== undefined) return end;
+    const { bytes, emit } = given;
+    if (replacement instanceof Uint8Array) {
+      this.#charset.replaced(this.#host);
+      return this.#replace(replacement, emit);
+    }
+    if (replacement === undefined || (replacement === source.text && this.#charset.isUnchanged(this.#host)))
+      return bytes.length > 0 ? emit(bytes) : undefined;
+    const change = { text: replacement, encoding: source.encoding, original: source.text };
+    const encoded = this.#charset.encode(change, this.#host);
+    return encoded instanceof Uint8Array ? this.#replace(encoded, emit) : encoded;
+  }
+
+  /** What the handler is given, counted as lent to it: texts and values take memory besides the bytes. */
+  #read({ body, complete }: GivenBody): ReadBody {
+    const { read } = this.#handler;
+    if (read === "whole") return { value: { bytes: body, complete } };
+    const encoding = this.#charset.encodingOf(body, read === "json");
+    const text = decodeText(body, encoding);
+    if (text === undefined)
+      return { fault: this.#host.fault("body_undecodable", `the body is not text in its charset (${encoding.name})`) };
+    const full = this.#host.lend(() => (read === "text" ? textBytes(text) : parsedJsonBytes(body)));
+    if (full !== undefined) return { full };
+    if (read === "text") return { value: text };
+    try {
+      return { value: JSON.parse(text) };
+    } catch {
+      return { fault: this.#host.fault("body_not_json", "the body is no JSON") };
+    }
+  }
+
+  #replace(replacement: Uint8Array, emit: Emit): Soon<StageEnd | undefined> {
+    this.#host.changed();
+    if (this.#codings.length === 0) return replacement.length > 0 ? emit(plainBytes(replacement)) : undefined;
+    const room = new CoderBudget(this.#host.budget);
+    const encoded = encodeBody(replacement, this.#codings, room);
+    if (encoded instanceof Promise) this.#host.pending();
+    return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body, room) : emit(body.bytes)));
+  }
+}
+
+/** Bytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
+function textBytes(text: string): number {
+  return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
+}
+
+/**
+ * The text of the body that a handler was given. It is decoded again if it is needed, so that nothing but the bytes is
+ * held while a handler works.
+ */
+class SourceText {
+  readonly encoding: TextEncoding;
+  readonly #given: GivenBody;
+  readonly #isJson: boolean;
+  #text: { readonly decoded: string | undefined } | undefined;
+
+  constructor(given: GivenBody, charset: BodyCharset, read: WholeHandler["read"]) {
+    this.#given = given;
+    this.#isJson = read === "json";
+    this.encoding = charset.encodingOf(given.body, read !== "text");
+  }
+
+  /** Undefined if the bytes are not text. */
+  get text(): string | undefined {
+    this.#text ??= { decoded: decodeText(this.#given.body, this.encoding) };
+    return this.#text.decoded;
+  }
+
+  /** Undefined if the text is not JSON, or only the beginning of it is there. */
+  get json(): string | undefined {
+    if (this.#isJson) return this.text;
+    if (!this.#given.complete || this.text === undefined) return undefined;
+    try {
+      JSON.parse(this.text);
+      return this.text;
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import { type JsonText, writeJson } from "../../bodies/json/json-merge.ts";
+import type { BodyEffectData } from "../../processor/effect.ts";
+import type { AnswerPrelude, BodyChange } from "../../protocol/answers/answer.ts";
+import { BODY_VALIDATORS } from "../../protocol/exchange/body-plan.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { contentOf, refuseReplacing } from "../../protocol/headers/framing-rules.ts";
+import { utf8Bytes } from "../../protocol/headers/header-text.ts";
+import { joinedText } from "../../protocol/headers/headers.ts";
+import { directionOf } from "../../protocol/phase.ts";
+import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
+import { nameKind } from "../../text/name-kind.ts";
+import { dropHeaders } from "./drop-headers.ts";
+import { PhaseWork } from "./phase-work.ts";
+
+const NO_BODY = {
+  none: "a response to HEAD, or with status 204 or 304, has no body",
+  tunnel: "a request for a tunnel (CONNECT, upgrade), and the response that opens it, have no body",
+};
+
+/** What body handlers want of one message, added up as they run; as it stands it is the answer. */
+export class BodyWork extends PhaseWork {
+  /** In place of the body that a handler was given. Text is encoded as the body was. */
+  replacement: Uint8Array | string | undefined = undefined;
+  /** Gives the text that a handler was given, to keep of it what a handler did not change. */
+  sourceText: (() => string | undefined) | undefined = undefined;
+  /** Behind the body that a handler was given piece by piece. */
+  readonly tail: Uint8Array[] = [];
+  body: BodyChange | undefined = undefined;
+  prelude: AnswerPrelude | undefined = undefined;
+}
+
+/** Takes up a change of the body; a fault where it cannot be made. */
+export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault | undefined {
+  const replaced = replacedText(effect, work);
+  if (replaced !== undefined) {
+    if ("problem" in replaced) return fault("invalid_effect", `${effect.kind}: ${replaced.problem}`);
+    if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+    work.replacement = replaced.text;
+    return undefined;
+  }
+  const bytes = bytesOf(effect);
+  if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
+  if (effect.kind === "continueAndReplace") {
+    const { exchange, message } = work;
+    const content = contentOf(directionOf(message.case), exchange);
+    if (content !== "body") return fault("invalid_effect", `${effect.kind}: ${NO_BODY[content]}`);
+    if (exchange.observabilityMode) return undefined;
+    if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
+      return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);
+    work.wholeBody = bytes;
+    // What they say is true of the other body.
+    dropHeaders(work, BODY_VALIDATORS);
+    return dropHeaders(work, ["content-encoding"]);
+  }
+  if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+  if (effect.kind === "appendChunk") work.tail.push(bytes);
+  else work.replacement = bytes;
+  return undefined;
+}
+
+/** Says why what else is wanted cannot be had beside a body that replaces another; undefined where it can. */
+export function refuseReplacedBody({ message, exchange, head, modeOverride }: PhaseWork): Fault | undefined {
+  const direction = directionOf(message.case);
+  const override = modeOverride?.[`${direction}Body`];
+  if (override !== undefined && override !== exchange.bodyMode(direction))
+    return fault(
+      "invalid_effect",
+      `continueAndReplace: nothing more comes of the ${direction}, so its body has no mode`,
+    );
+  if (direction === "request") return undefined;
+  const problem = refuseReplacing(joinedText(head.fields, ":status"));
+  return problem === undefined ? undefined : fault("invalid_effect", `continueAndReplace: ${problem}`);
+}
+
+/** The text that takes the place of a body's; undefined for an effect that has bytes. */
+function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undefined {
+  if (effect.kind === "replaceJson")
+    return writeJson(effect.value, work instanceof BodyWork ? work.sourceText?.() : undefined);
+  if (effect.kind !== "replaceText") return undefined;
+  const { text } = effect;
+  if (typeof text !== "string") return { problem: `its text is ${nameKind(text)}` };
+  const refusal = refuseLoneSurrogate(text, { escapes: false });
+  return refusal === undefined ? { text } : { problem: `its text ${refusal}` };
+}
+
+function bytesOf(effect: BodyEffectData): Uint8Array | string {
+  switch (effect.kind) {
+    case "clearBody":
+      return new Uint8Array(0);
+    case "replaceBody":
+      return effect.bytes instanceof Uint8Array ? effect.bytes : `its bytes are ${nameKind(effect.bytes)}`;
+    case "replaceText":
+    case "replaceJson":
+      return "it has no bytes";
+    default:
+      return bodyBytes(effect.body);
+  }
+}
+
+function bodyBytes(body: string | Uint8Array): Uint8Array | string {
+  if (typeof body !== "string") return body instanceof Uint8Array ? body : `its body is ${nameKind(body)}`;
+  const refusal = refuseLoneSurrogate(body, { escapes: false });
+  return refusal === undefined ? utf8Bytes(body) : `its text ${refusal}`;
+}

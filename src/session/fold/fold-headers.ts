@@ -1,0 +1,130 @@
+import type { HeaderEffectData, HeaderValueData } from "../../processor/effect.ts";
+import { refuseLengthRemoval } from "../../protocol/answers/protected-length.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import { outlivesLength, refuseFramingChange } from "../../protocol/headers/framing-rules.ts";
+import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
+import { quoteName, refuseHeaderChange } from "../../protocol/headers/header-rules.ts";
+import { refuseHeaderText, textToBytes } from "../../protocol/headers/header-text.ts";
+import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers/mutation-rules.ts";
+import { nameKind } from "../../text/name-kind.ts";
+import { knownChange, rememberChange } from "./known-changes.ts";
+import type { PhaseWork } from "./phase-work.ts";
+
+/** Adds the change that an effect comes to, given the headers as they are by now; a fault where it breaks a rule. */
+export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fault | undefined {
+  switch (effect.kind) {
+    case "setHeader":
+    case "appendHeader":
+    case "addHeaderIfAbsent":
+    case "overwriteHeaderIfExists": {
+      // Each is looked at once: a getter may say something else the next time.
+      const { kind, name, value } = effect;
+      return foldValue(kind, name, value, work);
+    }
+    default:
+      return foldChange(effect.kind, toHeaderChange(effect), work);
+  }
+}
+
+/** A header that gets a value: where it is text, the change may be known already. */
+function foldValue(kind: HeaderValueData["kind"], name: unknown, value: unknown, work: PhaseWork): Fault | undefined {
+  if (typeof value !== "string" || typeof name !== "string")
+    return foldChange(kind, valueChange(kind, name, value), work);
+  // A known change broke no rule under the declaration of another server in this process, which may differ.
+  const isProtected = refusesPlainNames(work.exchange.declaration.mutationRules);
+  const known = isProtected ? undefined : knownChange(kind === "appendHeader" ? "append" : "set", name, value);
+  if (known !== undefined) return foldKnown(kind, known, work);
+  const change = valueChange(kind, name, value);
+  const end = foldChange(kind, change, work);
+  // Of these names no transaction and no declaration makes a difference.
+  if (end === undefined && typeof change !== "string" && isPlainName(change.name)) rememberChange(name, value, change);
+  return end;
+}
+
+function foldChange(kind: string, wanted: HeaderChange | string, work: PhaseWork): Fault | undefined {
+  if (typeof wanted === "string") return fault("invalid_effect", `${kind}: ${wanted}`);
+  const { exchange, message } = work;
+  const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
+  if (refusal !== undefined) return fault("invalid_effect", `${kind}: ${refusal}`);
+  const dropped = refuseByMutationRules(wanted, exchange.declaration.mutationRules);
+  if (dropped !== undefined) return fault("mutation_not_allowed", `${kind}: ${dropped}`);
+  const kept = refuseKeptLength(wanted, work);
+  if (kept !== undefined) return fault("mutation_not_allowed", `${kind}: ${kept}`);
+  return foldChecked(kind, wanted, work);
+}
+
+/** The length of a 304 or 204 is that of a body which does not come; with another status its client would wait for it. */
+function refuseKeptLength(wanted: HeaderChange, { exchange, message }: PhaseWork): string | undefined {
+  if (wanted.name !== ":status" || message.case !== "responseHeaders") return undefined;
+  const framing = exchange.framing("response");
+  const mustGo = framing?.isHeadersOnly === true && outlivesLength({ framing }, [wanted]);
+  return mustGo ? refuseLengthRemoval(exchange.bodyState("response"), exchange.declaration.mutationRules) : undefined;
+}
+
+function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undefined {
+  // Envoy keeps one value under both names.
+  const change =
+    wanted.name === "host" && work.message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
+  if (applies(kind, change.name, work)) work.change(change);
+}
+
+function foldKnown(kind: string, change: HeaderChange, work: PhaseWork): undefined {
+  if (applies(kind, change.name, work)) work.changeKnown(change);
+}
+
+/** False for a conditional effect whose condition the headers, as they are by now, do not meet. */
+function applies(kind: string, name: string, work: PhaseWork): boolean {
+  if (kind === "addHeaderIfAbsent") return !work.head.has(name);
+  return kind !== "overwriteHeaderIfExists" || work.head.has(name);
+}
+
+function isPlainName(name: string): boolean {
+  return name !== "host" && !name.startsWith(":") && !name.startsWith("x-envoy-");
+}
+
+function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): HeaderChange | string {
+  switch (effect.kind) {
+    case "setPath":
+      return setPseudoHeader(":path", effect.value);
+    case "setAuthority":
+      return setPseudoHeader(":authority", effect.value);
+    case "setMethod":
+      return setPseudoHeader(":method", effect.value);
+    case "setStatus":
+      return typeof effect.status === "number"
+        ? setPseudoHeader(":status", String(effect.status))
+        : `a status is ${nameKind(effect.status)}, must be a number`;
+    default:
+      return removal(effect.name);
+  }
+}
+
+function setPseudoHeader(name: string, value: unknown): HeaderChange | string {
+  if (typeof value !== "string")
+    return `value of pseudo-header ${quoteName(name)} is ${nameKind(value)}, must be a string`;
+  const bytes = textToBytes(value);
+  const refusal = refuseHeaderText(value, bytes);
+  return refusal === undefined
+    ? { op: "set", name, value: bytes }
+    : `value of pseudo-header ${quoteName(name)} ${refusal}`;
+}
+
+function removal(name: unknown): HeaderChange | string {
+  if (typeof name !== "string") return `a header name is ${nameKind(name)}, must be a string`;
+  return { op: "remove", name: name.toLowerCase() };
+}
+
+function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): HeaderChange | string {
+  if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
+  const name = givenName.toLowerCase();
+  const op = kind === "appendHeader" ? "append" : "set";
+  if (typeof value === "string") {
+    const bytes = textToBytes(value);
+    const refusal = refuseHeaderText(value, bytes);
+    return refusal === undefined ? { op, name, value: bytes } : `value of header ${quoteName(name)} ${refusal}`;
+  }
+  if (!(value instanceof Uint8Array))
+    return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
+  // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
+  return { op, name, value: new Uint8Array(value) };
+}

@@ -1,0 +1,122 @@
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Origin, TransactionResult } from "../processor/transaction.ts";
+import type { Fault } from "../protocol/fault.ts";
+import type { Phase } from "../protocol/phase.ts";
+import type { FaultOutcome } from "./fault-policy.ts";
+import type { ThreadHold } from "./thread-watch.ts";
+
+/** How a transaction ended. */
+export type SessionResult = TransactionResult;
+
+/** Every result, for counters that start at zero. */
+export const SESSION_RESULTS: readonly SessionResult[] = [
+  "completed",
+  "immediate_response",
+  "fault",
+  "unanswered",
+  "canceled",
+];
+
+/** True for a transaction that the peer left before it was over: its stream never ends with OK, which says "let it pass". */
+export function isCutOff(result: SessionResult): boolean {
+  return result === "unanswered" || result === "canceled";
+}
+
+/** What a peer is told that is still there at the end of an `unanswered` or `canceled` transaction. */
+export const CUT_OFF = "the peer ended its messages while it was owed an answer that waits for more of them";
+
+/** The end of a transaction; `fault` is there where `result` is `fault`. */
+export interface SessionEnd {
+  readonly result: SessionResult;
+  /** The first fault of the transaction, whatever came of it. */
+  readonly fault?: Fault | undefined;
+  /** The gRPC error that the stream ends with; undefined where it ends with OK. */
+  readonly error?: Fault | undefined;
+  /**
+   * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
+   * error would fail the transaction that Envoy merely copies to us.
+   */
+  readonly observed?: boolean | undefined;
+  /** The handler that the transaction waited for, where `result` is `unanswered`. */
+  readonly waiting?: HandlerPlace | undefined;
+}
+
+/**
+ * Why something that a processor wanted did not happen.
+ *
+ * - `observability_mode`: Envoy only watches.
+ * - `shadow`: the server only pretends.
+ * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
+ * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
+ * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
+ * - `request_headers_not_sent`: a handler read `tx.request`, and Envoy did not send the request headers.
+ * - `phase_not_sent`: Envoy skipped headers that a handler wants.
+ * - `answer_too_late`: the answer left after Envoy had stopped to wait for it.
+ * - `override_ignored`: Envoy sent what a mode override asked it not to send, or nothing of a body that one asked for.
+ */
+export type UnenforcedReason =
+  | "observability_mode"
+  | "shadow"
+  | "immediate_response_disabled"
+  | "immediate_response_too_late"
+  | "body_not_sent"
+  | "request_headers_not_sent"
+  | "phase_not_sent"
+  | "answer_too_late"
+  | "override_ignored";
+
+/** The handler that something is about. */
+export interface HandlerPlace {
+  /** Name of the processor. */
+  readonly processor: string;
+  readonly phase: Phase;
+  /** What to change so that it does not happen again, as an instruction. */
+  readonly setting: string;
+}
+
+/** Every such reason, for counters that start at zero. */
+export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
+  "observability_mode",
+  "shadow",
+  "immediate_response_disabled",
+  "immediate_response_too_late",
+  "body_not_sent",
+  "request_headers_not_sent",
+  "phase_not_sent",
+  "answer_too_late",
+  "override_ignored",
+];
+
+/** Where a session's answers go. No method may throw. */
+export interface SessionOutlet {
+  /** An answer, in the order in which it has to leave. */
+  send(response: ProcessingResponse): void;
+  /** The last call, made once: the stream ends, with an error where there is one. */
+  ended(end: SessionEnd): void;
+  /**
+   * Resolves once there is room for more answers, or nobody is left to read them; undefined while there is room. Absent:
+   * all answers are kept, so what is made of one piece of a body is limited as what is held is.
+   */
+  drained?(): Promise<void> | undefined;
+  /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
+  settled?(): void;
+}
+
+/** Watches sessions, for counters and logs. Methods must not throw. */
+export interface SessionObserver {
+  /** A message opened a phase. */
+  message(phase: Phase, origin: Origin): void;
+  /** A transaction is over. */
+  ended(end: SessionEnd, origin: Origin): void;
+  /** Something failed: once for each fault, before what comes of it. */
+  fault?(fault: Fault, outcome: FaultOutcome, origin: Origin): void;
+  /**
+   * A processor wanted something that did not happen; `wanted` says what, without any value. `place` names the handler
+   * where one handler is concerned.
+   */
+  unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void;
+  /** Something held the thread, and with it all answers. */
+  threadHeld?(hold: ThreadHold): void;
+  /** A `done` of a processor threw. */
+  doneFailed?(processor: string, cause: unknown, origin: Origin): void;
+}

@@ -1,0 +1,400 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Processor } from "../processor/definition.ts";
+import { defaultRunRules, type RunRules, runRules } from "../processor/run-rules.ts";
+import { TransactionScope } from "../processor/transaction.ts";
+import { type Answer, CONTINUE } from "../protocol/answers/answer.ts";
+import { faultResponse } from "../protocol/answers/fault-response.ts";
+import { returnsBody } from "../protocol/body-mode.ts";
+import { Exchange } from "../protocol/exchange/exchange.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import {
+  type BodyPhase,
+  DIRECTIONS,
+  type Direction,
+  directionOf,
+  isBodyPhase,
+  type Phase,
+  type PhaseMessage,
+  phaseOf,
+} from "../protocol/phase.ts";
+import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
+import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
+import { BodyWait } from "./body-wait.ts";
+import { decideFault, directionOfFault } from "./decide-fault.ts";
+import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
+import { earlyAnswers } from "./early-answers.ts";
+import { HandlerChain } from "./fold/run-handlers.ts";
+import { ImaginedExchange } from "./imagined-exchange.ts";
+import { LateHandlers } from "./late-handlers.ts";
+import { PassedHandlers, unsentPlace } from "./passed-handlers.ts";
+import { runMessage } from "./run-message.ts";
+import type { SessionResult } from "./session-observer.ts";
+import type { SessionOptions, SharedSessionOptions } from "./session-options.ts";
+import { SessionReport } from "./session-report.ts";
+import type { SessionLinks } from "./session-set.ts";
+import { REAL_TIMERS, type Timers } from "./timers.ts";
+
+/**
+ * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
+ * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
+ */
+export class Session implements AnswerOwner, BodyOwner {
+  /** For the {@link SessionSet} that the session is in. */
+  readonly links: SessionLinks = { previous: undefined, next: undefined };
+  readonly #rules: RunRules;
+  readonly #timers: Timers;
+  readonly #exchange: Exchange;
+  readonly #scope: TransactionScope;
+  readonly #chain: HandlerChain;
+  /** There where bodies have handlers. */
+  readonly #bodies: BodyRunner | undefined;
+  readonly #options: SessionOptions;
+  readonly #shared: SharedSessionOptions;
+  readonly #queues = new DirectionQueues();
+  /** There once something is to be reported. */
+  #reportMade: SessionReport | undefined;
+  /** Where answers go that Envoy does not get, in shadow and observability mode. */
+  #imagined: ImaginedExchange | undefined;
+  #late: LateHandlers | undefined;
+  #bodyWait: BodyWait | undefined;
+  #begun = false;
+  /** The phase that was answered last, and the stretch of the thread's time in which it was. */
+  #answeredPhase: Phase | undefined;
+  #answeredIn = 0;
+  /** No handler runs any more: everything passes. */
+  #passes = false;
+  #halfClosed = false;
+  #over = false;
+  #isEnding = false; // A loop over chunks comes to its end a little later than the stream.
+
+  /** `shared` is for a server that opens many sessions: what they share need not be copied for each of them. */
+  constructor(processor: Processor, options: SessionOptions, shared: SharedSessionOptions = options) {
+    const { declaration, timers = REAL_TIMERS } = options;
+    this.#options = options;
+    this.#shared = shared;
+    this.#rules = shared.rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
+    this.#timers = timers;
+    this.#exchange = new Exchange(this.#rules);
+    this.#scope = new TransactionScope(this.#exchange, options, shared.observer);
+    this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
+    if (this.#rules.bodies) {
+      const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
+      const sendEarly = earlyAnswers({ exchange: this.#exchange, outlet: options.outlet, queues: this.#queues });
+      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: shared.bodyBudget, sendEarly });
+    }
+    shared.sessions?.add(this);
+  }
+
+  /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
+  get backlog(): number {
+    return this.#queues.backlog;
+  }
+
+  /** True while an answer, or the end, waits for a handler. */
+  get running(): boolean {
+    return this.#isEnding || this.#queues.running;
+  }
+
+  /** Handlers that are at work for nobody: their time, or the transaction, is over. Undefined where there is none. */
+  get late(): LateHandlers | undefined {
+    return this.#late !== undefined && this.#late.count > 0 ? this.#late : undefined;
+  }
+
+  /**
+   * Takes the peer's next message. True where nothing refers to its bytes any more: a piece of a body that has been
+   * answered without them, and that no handler has seen.
+   */
+  receive(message: ProcessingRequest): boolean {
+    if (this.#over) return false;
+    const phase = phaseOf(message);
+    const direction = phase === undefined ? "request" : directionOf(phase);
+    const queue = this.#queues.of(direction);
+    if (queue.awaited !== undefined && phase !== undefined) {
+      if (this.#exchange.runsAhead(phase)) this.#ranAhead(queue.awaited.message, direction);
+      if (queue.awaited !== undefined) queue.wait(message);
+      else if (!this.#over) this.#take(message, queue);
+      return false;
+    }
+    this.#take(message, queue);
+    if (!isBodyPhase(phase) || queue.awaited !== undefined || this.#bodies?.looksAt(direction)) return false;
+    return !returnsBody(this.#exchange.bodyMode(direction));
+  }
+
+  /** The peer sends nothing more: the session ends as soon as it has answered what it has. */
+  finish(): void {
+    this.#halfClosed = true;
+    this.#endIfDone();
+  }
+
+  /**
+   * The peer is gone: nothing can be answered any more. `isDone`: it says by that that it needs no more of the stream, as
+   * Envoy does by a reset without a half-close in front of it.
+   */
+  cancel(isDone = false): void {
+    if (this.#over) return;
+    if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#report.fault(this.#passed.neverSent(), "too_late");
+    const isUnanswered = this.#owes;
+    if (!isUnanswered && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
+    this.#end(isUnanswered ? "unanswered" : "completed");
+  }
+
+  /** The transport could not read on. Without a fault the peer is gone. */
+  fail(failure: Fault | undefined): void {
+    if (failure === undefined) this.cancel();
+    else this.#failed(failure, undefined);
+  }
+
+  /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
+  shutDown(): void {
+    if (this.#owes || this.#exchange.holdsBody)
+      this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
+    // If everything passed, or nothing was owed, there is nothing more to be said.
+    this.#end("completed");
+  }
+
+  handlerPending(direction: Direction, index: number): void {
+    this.#queues.of(direction).work(index, this.#rules.rules[index]);
+  }
+
+  bodyUnseen(phase: BodyPhase, processors: readonly string[]): void {
+    for (const processor of processors) this.#report.unenforced("body_not_sent", phase, unsentPlace(processor, phase));
+  }
+
+  answered(message: PhaseMessage, answer: RunResult): void {
+    const queue = this.#queues.of(directionOf(message.case));
+    queue.awaited = undefined;
+    this.#settle(message, answer);
+    this.#takeWaiting(queue);
+    this.#endIfDone();
+    this.#options.outlet.settled?.();
+  }
+
+  needsTime(message: PhaseMessage, grantMs: number): void {
+    const most = this.#queues.wantedTimeMs(grantMs, this.#rules);
+    const extension = this.#exchange.extendTimeout(directionOf(message.case), most);
+    if (extension) this.#options.outlet.send(extension);
+  }
+
+  timedOut(message: PhaseMessage): void {
+    const direction = directionOf(message.case);
+    const failure = timedOut(this.#rules.rules[this.#queues.of(direction).at], message.case);
+    this.#abandon(direction);
+    this.#failed(failure, message);
+    this.#endIfDone();
+    this.#options.outlet.settled?.();
+  }
+
+  get #report(): SessionReport {
+    this.#reportMade ??= new SessionReport(this.#rules, this.#shared, this.#options.origin);
+    return this.#reportMade;
+  }
+
+  /** Asked of every transaction, so it makes nothing. */
+  get #mayLackPhases(): boolean {
+    if (this.#owes || this.#passes) return false;
+    const lacksResponse = this.#rules.handlesResponse && this.#exchange.headers("response") === undefined;
+    return lacksResponse || (this.#bodies?.neverSent.length ?? 0) > 0;
+  }
+
+  get #owes(): boolean {
+    return this.#exchange.owed > 0 || (this.backlog > 0 && !this.#exchange.observabilityMode);
+  }
+
+  #take(message: ProcessingRequest, queue: DirectionQueue): void {
+    const accepted = this.#exchange.accept(message);
+    if (accepted.kind === "ignored") return;
+    if (accepted.kind === "fault") {
+      this.#failed(accepted, undefined);
+      return;
+    }
+    const { message: opened, passed, unasked } = accepted;
+    this.#shared.observer?.message(opened.case, this.#options.origin);
+    this.#shared.threadWatch?.enter();
+    if (!this.#begun && !this.#passes) this.#begin(message);
+    if (unasked !== undefined) this.#report.unenforced("override_ignored", unasked);
+    const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
+    if (left !== undefined) {
+      this.#failed(left, opened);
+      return;
+    }
+    if (this.#passes) {
+      this.#send(this.#exchange.answer(opened, CONTINUE));
+      return;
+    }
+    this.#imagined?.accept(message);
+    const unready = this.#shared.setup?.unready;
+    const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
+    // Quicker than `instanceof`: every transaction passes here.
+    if ("kind" in answer) this.#settle(opened, answer);
+    else queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
+  }
+
+  /** What is needed by few transactions, and known from the first message on. */
+  #begin(message: ProcessingRequest): void {
+    this.#begun = true;
+    if (this.#rules.shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
+    if (this.#rules.hasDone || this.#shared.decisions !== undefined) this.#report.begin(message, this.#timers);
+  }
+
+  #takeWaiting(queue: DirectionQueue): void {
+    while (queue.awaited === undefined && !this.#over) {
+      const next = queue.next();
+      if (next === undefined) return;
+      this.#take(next, queue);
+    }
+  }
+
+  #settle(message: PhaseMessage, answer: RunResult): void {
+    if (answer.kind === "held") return;
+    if (answer.kind === "fault") {
+      this.#failed(answer, message);
+      return;
+    }
+    if (this.#imagined) {
+      this.#pretend(this.#imagined, message, answer);
+      return;
+    }
+    if (answer.kind !== "immediate") {
+      this.#send(this.#exchange.answer(message, answer), message);
+      if (answer.modeOverride !== undefined) {
+        this.#bodyWait ??= new BodyWait(this, this.#passed, this.#options);
+        this.#bodyWait.start(directionOf(message.case));
+      }
+      return;
+    }
+    if (this.#exchange.immediateObstacle) this.#report.unenforced("immediate_response_too_late", "immediateResponse");
+    // Behind an immediate response nothing shows whether Envoy took it.
+    if (this.#shared.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
+    this.#send(this.#exchange.answer(message, answer), message);
+    this.#end("immediate_response");
+  }
+
+  /** Tells what would have happened, and lets the message pass. */
+  #pretend(imagined: ImaginedExchange, message: PhaseMessage, answer: Answer): void {
+    const summary = imagined.answer(message, answer);
+    if (summary !== undefined) this.#report.pretended(message, summary);
+    this.#send(this.#exchange.answer(message, CONTINUE));
+    // Nothing more would have come. Whoever only watches goes on watching.
+    if (answer.kind === "immediate" && this.#rules.shadow) this.#passes = true;
+  }
+
+  #send(responses: readonly ProcessingResponse[], message?: PhaseMessage): void {
+    if (message) {
+      this.#reportMade?.sent(message, responses);
+      this.#answeredPhase = message.case;
+      this.#answeredIn = this.#shared.threadWatch?.stretch ?? 0;
+    }
+    for (const response of responses) this.#options.outlet.send(response);
+  }
+
+  /**
+   * Does what the policy wants. `message` is what the fault is about: without one nothing can be said that would let it
+   * pass.
+   */
+  #failed(failure: Fault, message: PhaseMessage | undefined): void {
+    if (this.#over) return;
+    const exchange = this.#exchange;
+    const outcome = decideFault(failure, { rules: this.#rules, exchange, message });
+    this.#report.failed(failure, outcome);
+    switch (outcome) {
+      case "passed":
+      case "shadow":
+        this.#pass(message);
+        break;
+      case "immediate_response":
+        this.#send(
+          exchange.answerImmediately(faultResponse(failure.code, directionOfFault(failure, { exchange, message }))),
+        );
+        this.#end("fault");
+        break;
+      default:
+        this.#end("fault", outcome === "observed" ? undefined : failure);
+    }
+  }
+
+  /** Envoy sent another message of a direction whose answer it must wait for. */
+  #ranAhead(message: PhaseMessage | undefined, direction: Direction): void {
+    if (message === undefined) return;
+    const failure = this.#passed.notAwaited(message.case);
+    this.#abandon(direction);
+    this.#failed(failure, message);
+  }
+
+  get #passed(): PassedHandlers {
+    const [rules, exchange, queues, bodies] = [this.#rules, this.#exchange, this.#queues, this.#bodies];
+    return new PassedHandlers({ rules, exchange, queues, bodies, shared: this.#shared, origin: this.#options.origin });
+  }
+
+  /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
+  #pass(message: PhaseMessage | undefined): void {
+    this.#passes = true;
+    this.#scope.end();
+    for (const direction of DIRECTIONS) this.#passHeaders(direction);
+    if (message) this.#send(this.#exchange.answer(message, CONTINUE));
+    for (const direction of DIRECTIONS) {
+      const awaited = this.#abandon(direction);
+      if (awaited) this.#send(this.#exchange.answer(awaited, CONTINUE));
+      this.#takeWaiting(this.#queues.of(direction));
+    }
+  }
+
+  /** Headers whose answer was held back leave before anything of their body does. */
+  #passHeaders(direction: Direction): void {
+    const held = this.#bodies?.heldHeaders(direction);
+    this.#bodies?.close(direction);
+    if (held) this.#send(this.#exchange.answer(held, CONTINUE));
+  }
+
+  /** Waits no more for handlers at work; gives what they were to answer. */
+  #abandon(direction: Direction): PhaseMessage | undefined {
+    const queue = this.#queues.of(direction);
+    if (queue.awaited === undefined) return undefined;
+    this.#late ??= new LateHandlers();
+    this.#chain.abandon(direction);
+    return queue.abandon(this.#late);
+  }
+
+  #endIfDone(): void {
+    if (!this.#halfClosed || this.running) return;
+    // Nothing more comes that it waits for: Envoy does so where its client went away.
+    const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
+    if (this.#shared.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
+      this.#report.fault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
+    if (!this.#owes && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
+    this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
+  }
+
+  /** `error` is what the stream ends with; a fault that was dealt with in another way leaves none. */
+  #end(ended: SessionResult, error?: Fault): void {
+    if (this.#over) return;
+    this.#over = true;
+    const lost = this.#bodies?.lostTail(ended === "completed");
+    this.#bodyWait?.stop();
+    this.#isEnding = lost instanceof Promise;
+    if (lost instanceof Promise) lost.then((failure) => this.#ended(ended, error, failure)).catch(() => undefined);
+    else this.#ended(ended, error, lost);
+  }
+
+  #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {
+    this.#isEnding = false;
+    if (lost !== undefined) this.#report.fault(lost, "bytes_lost");
+    const waiting = ended === "unanswered" ? this.#passed.waiting() : undefined;
+    for (const direction of DIRECTIONS) {
+      this.#queues.of(direction).clear();
+      this.#abandon(direction);
+      this.#bodies?.close(direction);
+    }
+    this.#scope.end();
+    this.#shared.sessions?.delete(this);
+    const observed = this.#exchange.observabilityMode || undefined;
+    const plain = { result: ended, error, observed, waiting };
+    const end = this.#reportMade?.end(plain, this.#scope, this.#chain) ?? plain;
+    this.#shared.observer?.ended(end, this.#options.origin);
+    this.#options.outlet.ended(end);
+    // A handler that never settles would keep it.
+    if (this.late) this.#scope.forget();
+  }
+}

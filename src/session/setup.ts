@@ -1,0 +1,143 @@
+import type { FaultPolicy } from "../processor/definition.ts";
+import type { RunRule, RunRules } from "../processor/run-rules.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import { isThenable } from "../text/thenable.ts";
+import { stricterPolicy } from "./fault-policy.ts";
+import { REAL_TIMERS, type Timers } from "./timers.ts";
+
+/** Is told what becomes of `setup` and `close` of processors. Its methods must not throw. */
+export interface SetupObserver {
+  /** A `setup` is done. */
+  ready(processor: string): void;
+  /** A `setup` was rejected; it is tried again after `retryMs`. */
+  failed(processor: string, cause: unknown, retryMs: number): void;
+  /** A `close` was rejected, or, without a cause, took too long. */
+  closeFailed(processor: string, cause: unknown): void;
+}
+
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 30_000;
+/** Longest that `close` of all processors together may take: whoever stops a server waits for it. */
+export const CLOSE_TIMEOUT_MS = 5_000;
+
+/**
+ * Life of a processor in a server: `setup` before the first transaction, tried again until it works, and `close` after
+ * the last.
+ */
+export class ProcessorSetup {
+  readonly #rules: readonly RunRule[];
+  readonly #observer: SetupObserver | undefined;
+  readonly #timers: Timers;
+  readonly #abort = new AbortController();
+  /** Every `setup` that is not done, with why it failed last. */
+  readonly #pending: Map<RunRule, unknown>;
+  readonly #retries = new Set<unknown>();
+  #unready: Fault | undefined;
+  #whenReady: () => void = () => undefined;
+  #isClosed = false;
+
+  constructor({ rules }: RunRules, observer?: SetupObserver, timers: Timers = REAL_TIMERS) {
+    this.#rules = rules;
+    this.#observer = observer;
+    this.#timers = timers;
+    const pending = rules.filter(({ definition }) => definition.setup !== undefined);
+    this.#pending = new Map(pending.map((rule) => [rule, undefined]));
+    this.#tell();
+  }
+
+  /** The fault of a message that comes now; undefined once every `setup` is done. */
+  get unready(): Fault | undefined {
+    return this.#unready;
+  }
+
+  /** Runs every `setup`, all at once, and calls back when the last of them is done: at once where there is none. */
+  start(whenReady: () => void = () => undefined): void {
+    this.#whenReady = whenReady;
+    for (const rule of [...this.#pending.keys()]) this.#run(rule, FIRST_RETRY_MS);
+    if (this.#rules.every(({ definition }) => definition.setup === undefined)) whenReady();
+  }
+
+  /** The server goes: aborts the signal of a `setup` under way, and tries none again. */
+  abort(): void {
+    this.#abort.abort();
+    for (const timer of this.#retries) this.#timers.clear(timer);
+    this.#retries.clear();
+  }
+
+  /** Calls every `close`, all at once, and waits for them, for five seconds at most. Only the first call counts. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.abort();
+    const closing = this.#rules.filter(({ definition }) => definition.close !== undefined);
+    if (closing.length === 0) return;
+    const left = new Set(closing);
+    const closed = Promise.all(closing.map((rule) => this.#close(rule).finally(() => left.delete(rule))));
+    let timer: unknown;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#timers.set(resolve, CLOSE_TIMEOUT_MS);
+    });
+    await Promise.race([closed, late]);
+    this.#timers.clear(timer);
+    for (const { definition } of left) this.#observer?.closeFailed(definition.name, undefined);
+  }
+
+  #run(rule: RunRule, retryMs: number): void {
+    const { definition } = rule;
+    const failed = (cause: unknown) => this.#failed(rule, cause, retryMs);
+    try {
+      const settingUp: unknown = definition.setup?.(this.#abort.signal);
+      // Whatever can be awaited: a gate that took a library's own promise for the end would let everybody through.
+      if (isThenable(settingUp)) Promise.resolve(settingUp).then(() => this.#done(rule), failed);
+      else this.#done(rule);
+    } catch (cause) {
+      failed(cause);
+    }
+  }
+
+  #done(rule: RunRule): void {
+    if (this.#abort.signal.aborted) return;
+    this.#pending.delete(rule);
+    this.#tell();
+    this.#observer?.ready(rule.definition.name);
+    if (this.#pending.size === 0) this.#whenReady();
+  }
+
+  #failed(rule: RunRule, cause: unknown, retryMs: number): void {
+    // A setup that ends because it was told to is no failure.
+    if (this.#abort.signal.aborted) return;
+    this.#pending.set(rule, cause);
+    this.#tell();
+    this.#observer?.failed(rule.definition.name, cause, retryMs);
+    const timer = this.#timers.set(() => {
+      this.#retries.delete(timer);
+      this.#run(rule, Math.min(retryMs * 2, LAST_RETRY_MS));
+    }, retryMs);
+    this.#retries.add(timer);
+  }
+
+  async #close({ definition }: RunRule): Promise<void> {
+    try {
+      await definition.close?.();
+    } catch (cause) {
+      this.#observer?.closeFailed(definition.name, cause);
+    }
+  }
+
+  /** Of several that are not ready the strictest has the say. */
+  #tell(): void {
+    let blamed: RunRule | undefined;
+    let policy: FaultPolicy = "open";
+    for (const rule of this.#pending.keys()) {
+      const stricter = stricterPolicy(policy, rule.onFault);
+      if (blamed === undefined || stricter !== policy) blamed = rule;
+      policy = stricter;
+    }
+    this.#unready = blamed && notReady(blamed.definition.name, this.#pending.get(blamed));
+  }
+}
+
+function notReady(processor: string, cause: unknown): Fault {
+  const details = cause === undefined ? { processor } : { processor, cause };
+  return fault("not_ready", `processor "${processor}": its setup is not done`, details);
+}

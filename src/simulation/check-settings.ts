@@ -1,0 +1,155 @@
+import type {
+  FilterSettings,
+  ForwardRules,
+  MetadataNamespaces,
+  MetadataOptions,
+  MutationRules,
+  PerRouteSettings,
+  ProcessingModeSettings,
+  StringMatcher,
+} from "../simulator/settings/filter-settings.ts";
+import { checkProperties } from "./known-properties.ts";
+
+/** Throws a TypeError that names `where` if the value is none that the setting can have. */
+type Check = (where: string, value: unknown) => void;
+
+/** A check for each property of a type: the compiler sees to it that none is missing. */
+type ChecksOf<T> = { readonly [K in keyof Required<T>]: Check };
+
+const header = choice(["DEFAULT", "SEND", "SKIP"]);
+const body = choice(["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"]);
+
+const modes = settingsOf<ProcessingModeSettings>({
+  requestHeaderMode: header,
+  responseHeaderMode: header,
+  requestBodyMode: body,
+  responseBodyMode: body,
+  requestTrailerMode: header,
+  responseTrailerMode: header,
+});
+
+const matcher = settingsOf<StringMatcher>({
+  exact: text,
+  prefix: text,
+  suffix: text,
+  contains: text,
+  safeRegex: text,
+  ignoreCase: toggle,
+});
+
+const namespaces = settingsOf<MetadataNamespaces>({ untyped: names, typed: names });
+const metadataOptions = settingsOf<MetadataOptions>({
+  forwardingNamespaces: namespaces,
+  receivingNamespaces: namespaces,
+});
+
+const callMetadata: Check = (where, value) => {
+  if (typeof value !== "object" || value === null)
+    throw new TypeError(`${where}: must be an object of names and texts`);
+  for (const [name, item] of Object.entries(value)) text(`${where}.${name}`, item);
+};
+
+const perRoute = settingsOf<PerRouteSettings>({
+  disabled: toggle,
+  processingMode: modes,
+  metadataOptions,
+  grpcInitialMetadata: callMetadata,
+  failureModeAllow: toggle,
+});
+
+const filter = settingsOf<FilterSettings>({
+  envoyVersion: choice(["1.36", "1.38", "1.39", "1.40"]),
+  processingMode: modes,
+  failureModeAllow: toggle,
+  messageTimeoutMs: amount,
+  maxMessageTimeoutMs: amount,
+  allowModeOverride: toggle,
+  allowedOverrideModes: listOf(modes, "a list of processing modes"),
+  mutationRules: settingsOf<MutationRules>({
+    allowAllRouting: toggle,
+    allowEnvoy: toggle,
+    disallowSystem: toggle,
+    disallowAll: toggle,
+    allowExpression: text,
+    disallowExpression: text,
+    disallowIsError: toggle,
+  }),
+  forwardRules: settingsOf<ForwardRules>({
+    allowedHeaders: listOf(matcher, "a list of matchers"),
+    disallowedHeaders: listOf(matcher, "a list of matchers"),
+  }),
+  statusOnError: amount,
+  observabilityMode: toggle,
+  deferredCloseTimeoutMs: amount,
+  disableImmediateResponse: toggle,
+  routeCacheAction: choice(["DEFAULT", "CLEAR", "RETAIN"]),
+  disableClearRouteCache: toggle,
+  metadataOptions,
+  requestAttributes: names,
+  responseAttributes: names,
+  sendBodyWithoutWaitingForHeaderResponse: toggle,
+  allowContentLengthHeader: toggle,
+  grpcInitialMetadata: callMetadata,
+  perRoute,
+  bufferLimitBytes: amount,
+  streamIdleTimeoutMs: amount,
+  routeTimeoutMs: amount,
+});
+
+/**
+ * Refuses settings of Envoy that are misspelled or of the wrong kind, which would leave it at its defaults.
+ *
+ * @param where What they are called, for messages.
+ * @throws {TypeError} Naming the setting, and what there is.
+ */
+export function checkSettings(settings: FilterSettings, where = "options.envoy"): void {
+  filter(where, settings);
+}
+
+/**
+ * Refuses a value that is none of these; undefined is fine.
+ *
+ * @throws {TypeError} Naming them.
+ */
+export function oneOf(where: string, value: unknown, values: readonly string[]): void {
+  if (value === undefined || values.some((candidate) => candidate === value)) return;
+  throw new TypeError(`${where}: ${JSON.stringify(value)} must be one of ${values.join(", ")}`);
+}
+
+function settingsOf<T>(checks: ChecksOf<T>): Check {
+  const known = Object.fromEntries(Object.keys(checks).map((name) => [name, true] as const));
+  return (where, value) => {
+    checkProperties(where, value, known);
+    for (const [name, item] of Object.entries(value as object)) {
+      if (item !== undefined) checks[name as keyof T](`${where}.${name}`, item);
+    }
+  };
+}
+
+function choice(values: readonly string[]): Check {
+  return (where, value) => oneOf(where, value, values);
+}
+
+function listOf(check: Check, what: string): Check {
+  return (where, value) => {
+    if (!Array.isArray(value)) throw new TypeError(`${where}: must be ${what}`);
+    for (const [index, item] of value.entries()) check(`${where}[${index}]`, item);
+  };
+}
+
+function names(where: string, value: unknown): void {
+  listOf(text, "a list of names")(where, value);
+}
+
+function text(where: string, value: unknown): void {
+  if (typeof value !== "string") throw new TypeError(`${where}: ${JSON.stringify(value)} must be a text`);
+}
+
+function toggle(where: string, value: unknown): void {
+  if (typeof value !== "boolean") throw new TypeError(`${where}: ${JSON.stringify(value)} must be true or false`);
+}
+
+function amount(where: string, value: unknown): void {
+  if (typeof value === "number" && value >= 0) return;
+  throw new TypeError(`${where}: ${JSON.stringify(value)} must be a number, 0 or more`);
+}

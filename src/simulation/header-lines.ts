@@ -1,0 +1,28 @@
+import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
+
+/** A header line: lower-case name, and the value as text (UTF-8 on the wire) or exact bytes. */
+export type HeaderLine = readonly [name: string, value: string | Uint8Array];
+
+/** Headers by name. An array sends the header once for each of its values; names are sent in lower case. */
+export type HeaderFields = Readonly<Record<string, HeaderValues>>;
+
+/**
+ * The lines of headers, in the order of the object and of each array.
+ *
+ * @param where What the headers are, for messages: `headers`, `response.trailers`.
+ * @throws {TypeError} Where a value is no text, bytes, or an array of them.
+ */
+export function headerLines(where: string, headers: HeaderFields): HeaderLine[] {
+  if (typeof headers !== "object" || headers === null || Array.isArray(headers)) {
+    throw new TypeError(`${where}: must be an object of names and values, such as { "x-user": "ada" }`);
+  }
+  return Object.entries(headers).flatMap(([name, values]) =>
+    (Array.isArray(values) ? values : [values]).map((value: unknown) => headerLine(where, name, value)),
+  );
+}
+
+function headerLine(where: string, name: string, value: unknown): HeaderLine {
+  if (typeof value === "string" || value instanceof Uint8Array) return [name.toLowerCase(), value];
+  const kind = value === null ? "null" : typeof value;
+  throw new TypeError(`${where}: "${name}" is ${kind}, must be a string, a Uint8Array, or an array of them`);
+}

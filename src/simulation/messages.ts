@@ -1,0 +1,107 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type HeaderValue, HeaderValueSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
+import {
+  type HttpHeaders,
+  HttpHeadersSchema,
+  type HttpTrailers,
+  HttpTrailersSchema,
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { textToBytes } from "../protocol/headers/header-text.ts";
+import type { BodyPhase, HeaderPhase, TrailerPhase } from "../protocol/phase.ts";
+import { type HeaderFields, headerLines } from "./header-lines.ts";
+
+/** Everything of a ProcessingRequest besides its oneof: `attributes`, `metadataContext`, `protocolConfig`, … */
+export type MessageEnvelope = Omit<
+  MessageInitShape<typeof ProcessingRequestSchema>,
+  "request" | "$typeName" | "$unknown"
+>;
+
+/** What stands beside headers, or beside a piece of a body. */
+export interface EndOfStream extends MessageEnvelope {
+  /** Nothing of this direction follows. Default false. */
+  readonly endOfStream?: boolean | undefined;
+}
+
+/**
+ * Headers as a handler gets them, to test a function that reads them.
+ *
+ * @example
+ * ```ts
+ * header(httpHeaders({ ":path": "/x", accept: ["text/html", "text/plain"] }), "accept"); // "text/html, text/plain"
+ * ```
+ * @throws {TypeError} Where a value is no text, bytes, or an array of them.
+ */
+export function httpHeaders(headers: HeaderFields = {}, endOfStream = false): HttpHeaders {
+  return create(HttpHeadersSchema, { headers: { headers: headerValues(headers) }, endOfStream });
+}
+
+/** Trailers as a handler gets them. Names and values as for {@link httpHeaders}. */
+export function httpTrailers(trailers: HeaderFields = {}): HttpTrailers {
+  return create(HttpTrailersSchema, { trailers: { headers: headerValues(trailers) } });
+}
+
+/** The message with which Envoy sends request headers: `requestHeaders({ ":method": "GET", ":path": "/x" })`. */
+export function requestHeaders(headers: HeaderFields = {}, more: EndOfStream = {}): ProcessingRequest {
+  return headersMessage("requestHeaders", headers, more);
+}
+
+/** The message with which Envoy sends a request's body, or a piece of it. Text is sent as UTF-8. */
+export function requestBody(body: string | Uint8Array, more: EndOfStream = {}): ProcessingRequest {
+  return bodyMessage("requestBody", body, more);
+}
+
+/** The message with which Envoy sends a request's trailers. */
+export function requestTrailers(trailers: HeaderFields = {}, more: MessageEnvelope = {}): ProcessingRequest {
+  return trailersMessage("requestTrailers", trailers, more);
+}
+
+/** The message with which Envoy sends response headers: `responseHeaders({ ":status": "200" })`. */
+export function responseHeaders(headers: HeaderFields = {}, more: EndOfStream = {}): ProcessingRequest {
+  return headersMessage("responseHeaders", headers, more);
+}
+
+/** The message with which Envoy sends a response's body, or a piece of it. Text is sent as UTF-8. */
+export function responseBody(body: string | Uint8Array, more: EndOfStream = {}): ProcessingRequest {
+  return bodyMessage("responseBody", body, more);
+}
+
+/** The message with which Envoy sends a response's trailers. */
+export function responseTrailers(trailers: HeaderFields = {}, more: MessageEnvelope = {}): ProcessingRequest {
+  return trailersMessage("responseTrailers", trailers, more);
+}
+
+function headersMessage(phase: HeaderPhase, headers: HeaderFields, more: EndOfStream): ProcessingRequest {
+  const { endOfStream, ...envelope } = more;
+  const request = { case: phase, value: httpHeaders(headers, endOfStream) };
+  return create(ProcessingRequestSchema, { ...envelope, request });
+}
+
+function bodyMessage(phase: BodyPhase, body: string | Uint8Array, more: EndOfStream): ProcessingRequest {
+  const { endOfStream = false, ...envelope } = more;
+  const request = { case: phase, value: { body: toBytes("body", body), endOfStream } };
+  return create(ProcessingRequestSchema, { ...envelope, request });
+}
+
+function trailersMessage(phase: TrailerPhase, trailers: HeaderFields, more: MessageEnvelope): ProcessingRequest {
+  return create(ProcessingRequestSchema, { ...more, request: { case: phase, value: httpTrailers(trailers) } });
+}
+
+/** Values go into `raw_value`, as Envoy sends them. */
+function headerValues(headers: HeaderFields): HeaderValue[] {
+  return headerLines("headers", headers).map(([key, value]) =>
+    create(HeaderValueSchema, { key, rawValue: typeof value === "string" ? textToBytes(value) : value }),
+  );
+}
+
+/**
+ * Text or bytes as bytes.
+ *
+ * @throws {TypeError} Where it is neither.
+ */
+export function toBytes(where: string, data: string | Uint8Array): Uint8Array {
+  if (typeof data === "string") return textToBytes(data);
+  if (data instanceof Uint8Array) return data;
+  throw new TypeError(`${where}: must be a string or a Uint8Array; a value goes under json`);
+}

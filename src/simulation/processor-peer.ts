@@ -1,0 +1,135 @@
+import type { Processor } from "../processor/definition.ts";
+import type { RunRules } from "../processor/run-rules.ts";
+import type { Origin } from "../processor/transaction.ts";
+import { type Fault, fault } from "../protocol/fault.ts";
+import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { Session } from "../session/session.ts";
+import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../session/session-observer.ts";
+import type { SharedSessionOptions } from "../session/session-options.ts";
+import type { ProcessorSetup } from "../session/setup.ts";
+import type { Timers } from "../session/timers.ts";
+import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.ts";
+import type { Warning } from "../simulator/outcome/outcome.ts";
+import type { LivePeer } from "./drive-transaction.ts";
+
+/** What the simulated Envoy cannot see: its own part of the exchange is all right. */
+const REQUEST_UNSEEN: Warning = {
+  code: "request_headers_not_sent",
+  phase: undefined,
+  header: undefined,
+  rule: "a handler read tx.request, which is empty: with request_header_mode SKIP Envoy does not send request headers",
+  wayOut: "set request_header_mode SEND",
+};
+
+/** How a processor runs in a simulation. */
+export interface ProcessorPeerOptions {
+  readonly rules: RunRules;
+  readonly setup: Pick<ProcessorSetup, "unready">;
+  /** What handlers are told, and counters. Default `simulation`. */
+  readonly origin?: Origin | undefined;
+  /** Hears of everything too. Default: nobody. */
+  readonly observer?: SessionObserver | undefined;
+  /** As for a server's other sessions. */
+  readonly sessions?: SharedSessionOptions["sessions"];
+  readonly bodyBudget?: SharedSessionOptions["bodyBudget"];
+}
+
+/** A processor as the ext_proc server of one transaction: the same session that a server runs, without a server. */
+export class ProcessorPeer implements LivePeer {
+  /** Every fault there was, failures of `done` included. */
+  readonly faults: Fault[] = [];
+  /** What only the processor's side notices. */
+  readonly warnings: Warning[] = [];
+  /** The handler that was at work when Envoy ended the stream; undefined if there was none. */
+  unanswered: HandlerPlace | undefined;
+  readonly #processor: Processor;
+  readonly #options: ProcessorPeerOptions;
+  #session: Session | undefined;
+  #changed: () => void = () => undefined;
+
+  constructor(processor: Processor, options: ProcessorPeerOptions) {
+    this.#processor = processor;
+    this.#options = options;
+  }
+
+  get busy(): boolean {
+    return this.#session?.running ?? false;
+  }
+
+  onChange(callback: () => void): void {
+    this.#changed = callback;
+  }
+
+  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+    const { observer, origin = "simulation", ...shared } = this.#options;
+    const session = new Session(this.#processor, {
+      ...shared,
+      origin,
+      timers: simulatedTimers(stream),
+      callHeaders: { all: (name) => (Object.hasOwn(initialMetadata, name) ? [initialMetadata[name] ?? ""] : []) },
+      observer: {
+        message: (phase) => observer?.message(phase, origin),
+        ended: (end) => {
+          this.unanswered = end.waiting;
+          observer?.ended(end, origin);
+        },
+        unenforced: (reason, wanted) => {
+          if (reason === "request_headers_not_sent") this.warnings.push(REQUEST_UNSEEN);
+          observer?.unenforced?.(reason, wanted, origin);
+        },
+        fault: (failure, outcome) => {
+          this.faults.push(failure);
+          observer?.fault?.(failure, outcome, origin);
+        },
+        doneFailed: (processor, cause) => {
+          this.faults.push(doneFailed(processor, cause));
+          observer?.doneFailed?.(processor, cause, origin);
+        },
+      },
+      outlet: {
+        send: (response) => stream.message(response),
+        ended: ({ result, error }) => {
+          if (error !== undefined) stream.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`);
+          else if (!isCutOff(result)) stream.end(0);
+          else stream.end(1, CUT_OFF);
+          this.#changed();
+        },
+        settled: () => this.#changed(),
+      },
+    });
+    this.#session = session;
+    return {
+      message(request) {
+        session.receive(request);
+      },
+      halfClose: () => session.finish(),
+      // From 1.38 on Envoy says so by its reset that it needs no more of the stream.
+      reset: () => session.cancel(true),
+    };
+  }
+}
+
+/** A server counts and logs it; nobody would look for that in a test. */
+function doneFailed(processor: string, cause: unknown): Fault {
+  return fault("handler_threw", `processor "${processor}": its done threw`, { processor, cause });
+}
+
+/** The simulated clock, as a session has it. It is read no more than its timers need. */
+function simulatedTimers(stream: PeerStream): Timers {
+  let nowMs = 0;
+  return {
+    now: () => nowMs,
+    set(callback, delayMs) {
+      const dueMs = nowMs + delayMs;
+      const timer = { isCleared: false };
+      stream.after(delayMs, () => {
+        nowMs = Math.max(nowMs, dueMs);
+        if (!timer.isCleared) callback();
+      });
+      return timer;
+    },
+    clear(timer) {
+      if (typeof timer === "object" && timer !== null && "isCleared" in timer) timer.isCleared = true;
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { FaultPolicy } from "../processor/definition.ts";
+import type { ProcessorOverride } from "../processor/run-rules.ts";
+import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
+import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { PropertiesOf } from "./known-properties.ts";
+import type { SimulatedUpstream } from "./simulated-request.ts";
+
+/** How Envoy, its upstream, and the operator are. */
+export interface SimulateOptions extends EnvoyOptions {
+  /** What the operator of the server says. Default: what is true of `envoy`, and nothing else. */
+  readonly operator?: OperatorOptions | undefined;
+}
+
+/** How Envoy and its upstream are. */
+export interface EnvoyOptions {
+  /** Envoy's filter, and its release (`envoyVersion`). Default: Envoy 1.40 with its own defaults, which sends headers only. */
+  readonly envoy?: FilterSettings | undefined;
+  /** What the upstream answers, or a function of the request. Default: 200 without a body. */
+  readonly upstream?: SimulatedUpstream | undefined;
+  /** The route's configuration, sent as `x-ext-proc-config`: plain, or keyed by the processor's name. Default: none. */
+  readonly config?: JsonValue | undefined;
+  /** Routes in order; the first that matches wins. Default: one, named `default`. */
+  readonly routes?: readonly VirtualRoute[] | undefined;
+  /**
+   * The simulated clock stands while a handler is at work, for so many milliseconds of real time; then it goes on, and the
+   * handler meets its time-out. Default 1000.
+   */
+  readonly patienceMs?: number | undefined;
+}
+
+/** What an operator may say, as in the configuration file. */
+export interface OperatorOptions {
+  /** The declaration of Envoy's side. What it leaves out is declared to be Envoy's default. */
+  readonly envoy?: EnvoyDeclarationInit | undefined;
+  /** The loosest fault policy that is allowed. Default `open`, which allows all. */
+  readonly onFault?: FaultPolicy | undefined;
+  /** Handlers run, and everything passes unchanged. Default false. */
+  readonly shadow?: boolean | undefined;
+  /** Of single processors, by name. */
+  readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
+}
+
+/** Every property of {@link EnvoyOptions}. */
+export const ENVOY_OPTIONS: PropertiesOf<EnvoyOptions> = {
+  envoy: true,
+  upstream: true,
+  config: true,
+  routes: true,
+  patienceMs: true,
+};
+
+/** Every property of {@link SimulateOptions}. */
+export const SIMULATE_OPTIONS: PropertiesOf<SimulateOptions> = { ...ENVOY_OPTIONS, operator: true };
+
+/** Every property of {@link OperatorOptions}. */
+export const OPERATOR_OPTIONS: PropertiesOf<OperatorOptions> = {
+  envoy: true,
+  onFault: true,
+  shadow: true,
+  processors: true,
+};
+
+const DEFAULT_PATIENCE_MS = 1000;
+
+/** How long to wait for a handler, in real milliseconds. */
+export function patienceMsOf({ patienceMs = DEFAULT_PATIENCE_MS }: EnvoyOptions): number {
+  if (typeof patienceMs === "number" && patienceMs >= 0) return patienceMs;
+  throw new TypeError(`options.patienceMs: ${String(patienceMs)} must be a number of milliseconds, 0 or more`);
+}

@@ -1,0 +1,71 @@
+import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { DriveOptions } from "./drive-transaction.ts";
+import { type EnvoyOptions, patienceMsOf } from "./simulate-options.ts";
+import { httpExchange, type SimulatedRequest, type SimulatedRequestLine } from "./simulated-request.ts";
+import type { SimulatedTransaction } from "./simulated-transaction.ts";
+
+/** Sends a request of a method to a path. Rejects with a TypeError where there is no such request. */
+export type SendRequest = (path: string, request?: SimulatedRequest) => Promise<SimulatedTransaction>;
+
+/** A simulated Envoy. Each request is one HTTP transaction; they may run at the same time. */
+export interface SimulatedEnvoy {
+  /** Sends a GET. */
+  readonly get: SendRequest;
+  /** Sends a HEAD. */
+  readonly head: SendRequest;
+  /** Sends a POST. */
+  readonly post: SendRequest;
+  /** Sends a PUT. */
+  readonly put: SendRequest;
+  /** Sends a PATCH. */
+  readonly patch: SendRequest;
+  /** Sends a DELETE. */
+  readonly delete: SendRequest;
+  /** Sends a request of any method. Rejects with a TypeError where there is no such request. */
+  send(request?: SimulatedRequestLine): Promise<SimulatedTransaction>;
+  /** Ends what the first request began: the processor's `close` is called, a connection to a server ended. */
+  close(): Promise<void>;
+}
+
+/** What plays the transactions of a simulated Envoy. */
+export interface TransactionDriver {
+  drive(transaction: DriveOptions): Promise<SimulatedTransaction>;
+  close(): Promise<void>;
+}
+
+/** The metadata of the gRPC call that carries a route's configuration. */
+const CONFIG_METADATA = "x-ext-proc-config";
+
+/** An Envoy that plays its transactions so. */
+export function simulatedEnvoy(options: EnvoyOptions, driver: TransactionDriver): SimulatedEnvoy {
+  const send = async (request: SimulatedRequestLine): Promise<SimulatedTransaction> => {
+    const config = request.config === undefined ? options.config : request.config;
+    const settings = { ...options.envoy };
+    return await driver.drive({
+      settings: config === undefined ? settings : withRouteConfig(settings, JSON.stringify(config)),
+      exchange: httpExchange({ ...request, routes: request.routes ?? options.routes }),
+      upstream: request.response ?? options.upstream ?? {},
+      patienceMs: patienceMsOf(options),
+    });
+  };
+  const by =
+    (method: string): SendRequest =>
+    (path, request = {}) =>
+      send({ ...request, method, path });
+  return {
+    get: by("GET"),
+    head: by("HEAD"),
+    post: by("POST"),
+    put: by("PUT"),
+    patch: by("PATCH"),
+    delete: by("DELETE"),
+    send: (request = {}) => send(request),
+    close: () => driver.close(),
+  };
+}
+
+function withRouteConfig(settings: FilterSettings, config: string): FilterSettings {
+  const { perRoute = {} } = settings;
+  const grpcInitialMetadata = { ...perRoute.grpcInitialMetadata, [CONFIG_METADATA]: config };
+  return { ...settings, perRoute: { ...perRoute, grpcInitialMetadata } };
+}

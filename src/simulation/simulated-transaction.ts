@@ -1,0 +1,174 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Fault } from "../protocol/fault.ts";
+import { bytesToText } from "../protocol/headers/header-text.ts";
+import type { HandlerPlace } from "../session/session-observer.ts";
+import type { Counters } from "../simulator/outcome/counters.ts";
+import type { ClientOutcome, Outcome, ReceivedHeader, UpstreamOutcome, Warning } from "../simulator/outcome/outcome.ts";
+import { utf8Only } from "../text/escaped-text.ts";
+
+/** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
+export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]>>;
+
+/** A message as it was received. */
+export interface ReceivedMessage {
+  /** Without pseudo-headers. Text as `header()` reads it: a byte that is not UTF-8 is a lone surrogate. */
+  readonly headers: ReceivedHeaders;
+  /** The body as text: UTF-8, or latin1 if the bytes are not UTF-8. Empty where there is none. */
+  readonly body: string;
+  /** The body's exact bytes. */
+  readonly bytes: Uint8Array;
+  /** The body parsed, where `content-type` says that it is JSON and it is; else undefined. */
+  readonly json: unknown;
+  /** Read like the headers. Empty where there are none. */
+  readonly trailers: ReceivedHeaders;
+}
+
+/** The request, as the upstream got it. */
+export interface UpstreamRequest extends ReceivedMessage {
+  /** `:method`, as the processor left it. */
+  readonly method: string;
+  /** `:scheme`. */
+  readonly scheme: string;
+  /** `:authority`. */
+  readonly authority: string;
+  /** `:path`, with its query. */
+  readonly path: string;
+  /** Name of the route that was taken; `default` where the test gave none. */
+  readonly route: string;
+  /** False where the upstream was still waiting for more when the transaction was over. */
+  readonly complete: boolean;
+}
+
+/** The response, as the client got it. */
+export interface ClientResponse extends ReceivedMessage {
+  /** Undefined where the client was cut off before it got one. */
+  readonly status: number | undefined;
+  /**
+   * `complete`; `reset` where Envoy cut the client off; `aborted` where the client went away itself; `stalled` where the
+   * client waits for more that will not come.
+   */
+  readonly end: ClientOutcome["end"];
+}
+
+/** One HTTP transaction through the simulated Envoy, as plain values. */
+export interface SimulatedTransaction {
+  /** Undefined where the upstream was not asked. */
+  readonly request: UpstreamRequest | undefined;
+  /** What the client got. */
+  readonly response: ClientResponse;
+  /**
+   * What Envoy dropped, or would be harmed by, effects that no handler returned (`effect_not_returned`), and answers that
+   * Envoy did not wait for (`answer_not_awaited`), with the rule and the way out. Empty for a sound processor.
+   */
+  readonly warnings: readonly Warning[];
+  /**
+   * Why processors failed, in their `done` too; what became of that is their fault policy's. Empty for a server reached
+   * over gRPC.
+   */
+  readonly faults: readonly Fault[];
+  /** Counters of Envoy's filter, without those at zero: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
+  readonly counters: Partial<Counters>;
+  /** Dynamic metadata at the end, by namespace. */
+  readonly metadata: Readonly<Record<string, JsonObject>>;
+  /** `%RESPONSE_CODE_DETAILS%` of Envoy's access log. */
+  readonly details: string;
+  /** From the client's headers to the end, in milliseconds of the simulated clock. */
+  readonly durationMs: number;
+  /** All that the simulator knows: each message both ways, exact bytes of each header, typed metadata. */
+  readonly outcome: Outcome;
+}
+
+/** What only the processor's side knows of a transaction. */
+interface PeerReport {
+  readonly faults: readonly Fault[];
+  readonly warnings?: readonly Warning[];
+  readonly unanswered?: HandlerPlace | undefined;
+}
+
+/**
+ * What the simulator says, as plain values.
+ *
+ * @param unreturned Warnings about effects that no handler returned. A fault stops what is behind it, and says so itself.
+ */
+export function simulatedTransaction(
+  outcome: Outcome,
+  { faults, warnings = [], unanswered }: PeerReport,
+  unreturned: readonly Warning[] = [],
+): SimulatedTransaction {
+  const { upstream, client, counters } = outcome;
+  return {
+    request: upstream && upstreamRequest(upstream),
+    response: { status: client.status, ...receivedMessage(client), end: client.end },
+    warnings: [
+      ...outcome.warnings,
+      ...warnings,
+      ...notAwaited(outcome, unanswered),
+      ...(faults.length > 0 ? [] : unreturned),
+    ],
+    faults,
+    counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
+    metadata: outcome.dynamicMetadata,
+    details: outcome.responseCodeDetails,
+    durationMs: outcome.durationMs,
+    outcome,
+  };
+}
+
+/** Envoy went on without an answer: the client neither left, nor did it get a reply of Envoy's own. */
+function notAwaited(outcome: Outcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
+  const wentOn = outcome.responseCodeDetails === "via_upstream" && outcome.client.end !== "aborted";
+  if (unanswered === undefined || !wentOn) return [];
+  const { processor, phase, setting } = unanswered;
+  const rule = `Envoy went on without the answer of processor "${processor}" to ${phase}`;
+  return [{ code: "answer_not_awaited", phase, header: undefined, rule, wayOut: setting }];
+}
+
+/** What the upstream got, as plain values. */
+export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
+  const pseudo = new Map(upstream.headers.filter(isPseudo).map(([name, value]) => [name, bytesToText(value)]));
+  return {
+    method: pseudo.get(":method") ?? "",
+    scheme: pseudo.get(":scheme") ?? "",
+    authority: pseudo.get(":authority") ?? "",
+    path: pseudo.get(":path") ?? "",
+    ...receivedMessage(upstream),
+    route: upstream.route,
+    complete: upstream.end === "complete",
+  };
+}
+
+function receivedMessage(received: UpstreamOutcome | ClientOutcome): ReceivedMessage {
+  const headers = receivedHeaders(received.headers.filter((line) => !isPseudo(line)));
+  const body = utf8Only(received.body) ?? Buffer.from(received.body).toString("latin1");
+  const { "content-type": type } = headers;
+  return {
+    headers,
+    body,
+    bytes: received.body,
+    json: typeof type === "string" && /^[^;]*[/+]json\s*(?:;|$)/i.test(type) ? parsed(body) : undefined,
+    trailers: receivedHeaders(received.trailers),
+  };
+}
+
+function receivedHeaders(lines: readonly ReceivedHeader[]): ReceivedHeaders {
+  // A client may send a header named __proto__.
+  const headers: Record<string, string | readonly string[]> = Object.create(null);
+  for (const [name, value] of lines) {
+    const text = bytesToText(value);
+    const before = headers[name];
+    headers[name] = before === undefined ? text : [before, text].flat();
+  }
+  return { ...headers };
+}
+
+function isPseudo([name]: ReceivedHeader): boolean {
+  return name.startsWith(":");
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

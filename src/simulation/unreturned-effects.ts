@@ -1,0 +1,99 @@
+import type { AsyncLocalStorage } from "node:async_hooks";
+import { effectData } from "../processor/effect.ts";
+import { type EffectWatch, effectWatch } from "../processor/effect-watch.ts";
+import type { Warning } from "../simulator/outcome/outcome.ts";
+
+/** Effects of one transaction that no handler has returned, with the place in the code where each was made. */
+type Unreturned = Map<object, Place>;
+
+/** A stack that is written when it is read, which takes long and is seldom needed. */
+interface Place {
+  readonly stack?: string;
+}
+
+/** The functions of this package that make an effect, and the line that calls them. V8 takes longer for each more. */
+const PLACE_FRAMES = 4;
+
+/** Made for the first transaction: the module is loaded by nothing else. */
+let storage: AsyncLocalStorage<Unreturned> | undefined;
+let watched = 0;
+let stopsSoon = false;
+
+const WATCH: EffectWatch = {
+  made: (effect) => storage?.getStore()?.set(effect, placeInCode()),
+  returned(outcome) {
+    const unreturned = storage?.getStore();
+    if (unreturned !== undefined) forget(outcome, unreturned);
+  },
+};
+
+/**
+ * Plays a transaction and watches for effects that its handlers made and none of them returned: they do nothing. An effect
+ * that is kept in the state and returned by a later handler counts as returned, and one that was made before the
+ * transaction, such as a constant of the module, is not watched.
+ *
+ * @returns What `play` resolves to, and a warning for each such effect.
+ */
+export async function watchEffects<T>(
+  play: () => Promise<T>,
+): Promise<{ readonly result: T; readonly warnings: Warning[] }> {
+  const unreturned: Unreturned = new Map();
+  const { AsyncLocalStorage: Storage } = await import("node:async_hooks");
+  storage ??= new Storage();
+  watched++;
+  effectWatch.current = WATCH;
+  try {
+    const result = await storage.run(unreturned, play);
+    return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, placeOf(place.stack))) };
+  } finally {
+    watched--;
+    if (watched === 0) {
+      effectWatch.current = undefined;
+      if (!stopsSoon) setImmediate(stopStorage).unref();
+      stopsSoon = true;
+    }
+  }
+}
+
+/**
+ * On Node 20 and 22 a storage that was used has a hook on each promise of the process. To set and remove it takes longer than
+ * a transaction, so that it stays while one transaction follows another, and leaves the server that was debugged.
+ */
+function stopStorage(): void {
+  stopsSoon = false;
+  if (watched === 0) storage?.disable();
+}
+
+function placeInCode(): Place {
+  const place: Place = {};
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = PLACE_FRAMES;
+  Error.captureStackTrace(place, WATCH.made);
+  Error.stackTraceLimit = limit;
+  return place;
+}
+
+function forget(outcome: unknown, unreturned: Unreturned): void {
+  if (Array.isArray(outcome)) for (const item of outcome) forget(item, unreturned);
+  else if (typeof outcome === "object" && outcome !== null) unreturned.delete(outcome);
+}
+
+function notReturned(effect: object, place: string): Warning {
+  return {
+    code: "effect_not_returned",
+    phase: undefined,
+    header: undefined,
+    rule: `an effect counts only if a handler returns it: the result of ${effectData(effect)?.kind}() was not returned${place}`,
+    wayOut: "return it, or make it only where it is returned",
+  };
+}
+
+/** The first place outside this package's own folder; empty if the stack does not name one. */
+function placeOf(stack = ""): string {
+  const frames = stack.split("\n").slice(1);
+  const own = frames.findIndex(
+    (frame) => !/[\\/]processor[\\/]effect(?:-\w+)?\.[jt]s|unreturned-effects\.[jt]s/.test(frame),
+  );
+  const [, place] = /(?:^|[\s(])([^\s()]+:\d+):\d+\)?$/.exec(frames[own] ?? "") ?? [];
+  return place === undefined ? "" : ` (${place})`;
+}

@@ -1,0 +1,100 @@
+import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterState, LocalReply } from "../filter/filter-state.ts";
+import { NO_BYTES } from "../http/byte-buffer.ts";
+import type { AnswerProblem } from "./answer-problem.ts";
+
+/** An unusable answer came. If it cannot be applied, the transaction fails. If Envoy did not wait for it, it may pass. */
+export function answerFailed(filter: FilterState, problem: AnswerProblem): void {
+  if (problem.kind === "spurious" && filter.failsOpen && filter.streamedReply === "none") {
+    filter.counters.failure_mode_allowed++;
+    filter.closeStream();
+    passUnprocessed(filter);
+    return;
+  }
+  failTransaction(filter, filter.config.statusOnError, problem.details);
+}
+
+/** The server ended the stream with OK: the rest of the transaction goes on without it. */
+export function streamClosed(filter: FilterState): void {
+  if (!filter.processingComplete) endWithoutServer(filter);
+}
+
+/** The stream failed: a gRPC status, an HTTP status, a reset, or no connection at all. */
+export function streamFailed(filter: FilterState, code: number, message: string): void {
+  const { config, counters } = filter;
+  counters.streams_failed++;
+  if (config.release.countsEndings) counters.server_half_closed++;
+  if (filter.processingComplete) return;
+  if (filter.failsOpen && filter.streamedReply === "none") {
+    counters.failure_mode_allowed++;
+    endWithoutServer(filter);
+    return;
+  }
+  failTransaction(filter, config.statusOnError, `ext_proc_error_gRPC_error_${code}{${message}}`);
+}
+
+/** No answer came in time. */
+export function messageTimedOut(filter: FilterState): void {
+  filter.counters.message_timeouts++;
+  if (!filter.failsOpen) {
+    failTransaction(filter, 504, "ext_proc_error_per-message_timeout_exceeded");
+    return;
+  }
+  filter.closeStream();
+  filter.counters.failure_mode_allowed++;
+  passUnprocessed(filter);
+}
+
+/** Answers the client instead of whatever was to come; false if the client can only be reset. */
+export function replyLocally(filter: FilterState, reply: LocalReply): boolean {
+  filter.repliedLocally = true;
+  if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;
+  return filter.host.localReply({ ...reply, details: reply.details.replaceAll(/\s/g, "_") });
+}
+
+/** Ends processing; both directions stop waiting. */
+export function stopProcessing(filter: FilterState): void {
+  filter.processingComplete = true;
+  filter.request.finishCall();
+  filter.response.finishCall();
+  filter.closeStream();
+}
+
+function failTransaction(filter: FilterState, status: number, details: string): void {
+  stopProcessing(filter);
+  replyLocally(filter, { status, body: NO_BYTES, details });
+}
+
+function endWithoutServer(filter: FilterState): void {
+  if (filter.config.release.countsEndings) filter.counters.server_half_closed++;
+  filter.counters.streams_closed++;
+  filter.closeStream();
+  warnOfLoss(filter, filter.request);
+  warnOfLoss(filter, filter.response);
+  passUnprocessed(filter);
+}
+
+/** From now on the filter is not there: what it holds goes on as it came. */
+function passUnprocessed(filter: FilterState): void {
+  filter.processingComplete = true;
+  // The client has the beginning of a response without an end: there is nothing to let pass.
+  if (filter.streamedReply !== "none") return;
+  letPass(filter.request);
+  letPass(filter.response);
+}
+
+function letPass(state: DirectionState): void {
+  state.finishCall();
+  if (state.queue.byteLength > 0) {
+    const { bytes, endStream } = state.queue.consolidate();
+    state.queue.clear();
+    state.path.inject(bytes, endStream);
+  }
+  state.clearWatermark();
+  state.resumeIfPaused();
+}
+
+function warnOfLoss(filter: FilterState, { mode, bodyReceived, direction, waitsFor }: DirectionState): void {
+  if (mode.body !== "FULL_DUPLEX_STREAMED" || !bodyReceived || waitsFor === "idle") return;
+  filter.warn("body_lost", direction === "request" ? "requestBody" : "responseBody");
+}

@@ -1,0 +1,28 @@
+import type { CommonResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterState } from "../filter/filter-state.ts";
+
+/**
+ * `clear_route_cache`: the route is chosen again, by the headers as they are when the request goes on. It takes a header
+ * mutation in the same answer, and the request direction.
+ */
+export function clearRouteCache(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): void {
+  const asked = common?.clearRouteCache ?? false;
+  const phase = state.direction === "request" ? "requestHeaders" : "responseHeaders";
+  if (state.direction === "response") {
+    if (asked) filter.warn("clear_route_cache_ignored", phase);
+    return;
+  }
+  if (!common?.headerMutation) {
+    if (!asked) return;
+    filter.counters.clear_route_cache_ignored++;
+    filter.warn("clear_route_cache_ignored", phase);
+    return;
+  }
+  const action = filter.config.routeCacheAction;
+  if (action === "CLEAR" || (action === "DEFAULT" && asked)) filter.host.clearRouteCache();
+  else if (asked) {
+    filter.counters.clear_route_cache_disabled++;
+    filter.warn("clear_route_cache_disabled", phase);
+  }
+}

@@ -1,0 +1,23 @@
+import type { TrailersResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterState } from "../filter/filter-state.ts";
+import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
+import { mutateTrailers } from "./mutate-headers.ts";
+
+/** The server answered trailers. In FULL_DUPLEX_STREAMED it may do so whatever is awaited, and so ends the body. */
+export function answerTrailers(
+  filter: FilterState,
+  state: DirectionState,
+  { headerMutation }: TrailersResponse,
+): AnswerProblem | undefined {
+  if (state.waitsFor !== "trailers" && state.mode.body !== "FULL_DUPLEX_STREAMED") return SPURIOUS;
+  if (headerMutation) {
+    const problem = mutateTrailers(filter, state, headerMutation);
+    if (problem) return problem;
+  }
+  state.finishCall();
+  // A body that is there, and of which nothing was sent, goes on too.
+  const goesOn = state.trailers !== undefined || !state.bodySent;
+  if (goesOn || filter.config.release.endsBodyWithoutTrailers) state.resumeIfPaused();
+  return undefined;
+}

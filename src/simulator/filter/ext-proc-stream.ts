@@ -1,0 +1,151 @@
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { grpcStatusOfHttp, INTERNAL, UNAVAILABLE } from "../http/grpc-status.ts";
+import type { StreamEnd, StreamMessage } from "../outcome/outcome.ts";
+import type { VirtualClock } from "../outcome/virtual-clock.ts";
+import type { ExtProcCall, ExtProcPeer, PeerStream } from "./ext-proc-peer.ts";
+
+/** Envoy's words about ends without a status. */
+const RESET_AFTER_HEADERS = "upstream_reset_after_response_started{remote_reset}";
+const RESET_BEFORE_HEADERS =
+  "upstream connect error or disconnect/reset before headers. reset reason: remote reset{upstream_reset_before_response_started{remote_reset}}";
+const CONNECTION_REFUSED =
+  "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure{upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}}";
+
+/** What the filter hears from a stream. */
+export interface StreamCallbacks {
+  message(response: ProcessingResponse): void;
+  /** The server ended the stream with OK. */
+  closed(): void;
+  /** It ended otherwise. */
+  failed(code: number, message: string): void;
+  /** The server sent something to a stream that Envoy is done with. */
+  ignored(response: ProcessingResponse): void;
+}
+
+interface SentMessage {
+  readonly message: ProcessingRequest;
+  overtaken: boolean;
+}
+
+/**
+ * The stream to the server, as Envoy's gRPC client has it. What either side says reaches the other a hop later, in
+ * order, so that no side is ever called from within its own call.
+ */
+export class ExtProcStream {
+  readonly messages: StreamMessage[] = [];
+  readonly #clock: VirtualClock;
+  readonly #callbacks: StreamCallbacks;
+  readonly #call: ExtProcCall;
+  readonly #unflushed: SentMessage[] = [];
+  #closed = false;
+  #serverIsGone = false;
+  #receiving = false;
+  #closedByAnswer = false;
+  #resetArrived = false;
+  #end: StreamEnd = "reset";
+  #serverSpoke = false;
+
+  constructor(
+    peer: { readonly peer: ExtProcPeer; readonly initialMetadata: Readonly<Record<string, string>> },
+    clock: VirtualClock,
+    callbacks: StreamCallbacks,
+  ) {
+    this.#clock = clock;
+    this.#callbacks = callbacks;
+    this.#call = peer.peer.open(this.#serverSide(), peer.initialMetadata);
+  }
+
+  /** True once neither side uses it any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** How Envoy's half of it ended. */
+  get end(): StreamEnd {
+    return this.#end;
+  }
+
+  send(message: ProcessingRequest): void {
+    if (this.#closed) return;
+    const sent: SentMessage = { message, overtaken: false };
+    if (this.#receiving) this.#unflushed.push(sent);
+    this.#clock.soon(() => {
+      if (sent.overtaken || this.#serverIsGone) return;
+      this.messages.push({ from: "envoy", atMs: this.#clock.nowMs, message });
+      this.#call.message(message);
+    });
+  }
+
+  /**
+   * Envoy is done with it: it half-closes and resets. If it does so upon a message of the server, only the reset gets
+   * out, since a connection that is being read sends later, and the reset overtakes what came before it in the same turn.
+   * False if the stream was over already.
+   */
+  close(): boolean {
+    if (this.#closed) return false;
+    this.#closed = true;
+    const halfCloses = !this.#receiving;
+    this.#closedByAnswer = this.#receiving;
+    for (const sent of this.#unflushed) sent.overtaken = true;
+    this.#end = halfCloses ? "half_close_and_reset" : "reset";
+    this.#clock.soon(() => {
+      this.#resetArrived = true;
+      if (halfCloses) this.#call.halfClose();
+      this.#call.reset();
+    });
+    return true;
+  }
+
+  #serverSide(): PeerStream {
+    return {
+      responseHeaders: () => {
+        this.#serverSpoke = true;
+      },
+      message: (response) => {
+        this.#serverSpoke = true;
+        this.#clock.soon(() => this.#receive(response));
+      },
+      end: (code, message = "") => this.#serverEnds(code, message === "" ? "via_upstream" : `${message}{via_upstream}`),
+      reset: () => {
+        this.#serverIsGone = true;
+        if (this.#serverSpoke) this.#serverEnds(INTERNAL, RESET_AFTER_HEADERS);
+        else this.#serverEnds(UNAVAILABLE, RESET_BEFORE_HEADERS);
+      },
+      httpStatus: (status) => this.#serverEnds(grpcStatusOfHttp(status), "via_upstream"),
+      unreachable: () => {
+        this.#end = "none";
+        this.#serverIsGone = true;
+        this.#serverEnds(UNAVAILABLE, CONNECTION_REFUSED);
+      },
+      after: (delayMs, callback) => {
+        this.#clock.after(delayMs, callback);
+      },
+    };
+  }
+
+  #receive(response: ProcessingResponse): void {
+    if (this.#closed) {
+      // An answer may be on its way when Envoy ends the stream for another reason.
+      if (this.#closedByAnswer || this.#resetArrived) this.#callbacks.ignored(response);
+      return;
+    }
+    this.messages.push({ from: "server", atMs: this.#clock.nowMs, message: response });
+    this.#receiving = true;
+    this.#callbacks.message(response);
+    this.#receiving = false;
+    this.#unflushed.length = 0;
+  }
+
+  #serverEnds(code: number, message: string): void {
+    this.#clock.soon(() => {
+      if (this.#closed) return;
+      this.#closed = true;
+      this.#clock.soon(() => this.#call.reset());
+      if (code === 0) this.#callbacks.closed();
+      else this.#callbacks.failed(code, message);
+    });
+  }
+}

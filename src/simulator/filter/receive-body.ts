@@ -1,0 +1,81 @@
+import type { DataFrame, DataStatus } from "../http/filter-path.ts";
+import type { DirectionState } from "./direction-state.ts";
+import type { FilterState } from "./filter-state.ts";
+import { sendBody } from "./send-message.ts";
+
+/** BUFFERED: everything is held until its end, then sent as one. */
+export function receiveBuffered(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+  state.paused = true;
+  if (!frame.endStream) return "stop_and_buffer";
+  if (!filter.openStream()) return "continue";
+  const { path } = state;
+  path.addBuffered(frame.bytes);
+  if (path.aborted) return "stop_no_buffer";
+  sendBody(filter, state, {
+    bytes: path.buffered?.bytes() ?? frame.bytes,
+    endStream: true,
+    waitsFor: "buffered_body",
+  });
+  return "stop_no_buffer";
+}
+
+/**
+ * STREAMED and FULL_DUPLEX_STREAMED: each piece is sent as it comes. In STREAMED it waits in a queue for its answer; in
+ * FULL_DUPLEX_STREAMED it is gone, and what the server sends is all there is.
+ */
+export function receiveStreamed(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+  if (!filter.openStream()) return "continue";
+  const { bytes, endStream } = frame;
+  if (bytes.length === 0 && !endStream && !filter.config.release.sendsEmptyChunks) return "stop_no_buffer";
+  if (state.mode.body === "STREAMED") enqueue(filter, state, frame);
+  const waitsFor = state.waitsFor === "headers" ? "headers" : "streamed_body";
+  sendBody(filter, state, { bytes, endStream, waitsFor });
+  if (endStream || waitsFor === "headers") state.paused = true;
+  return "stop_no_buffer";
+}
+
+/** BUFFERED_PARTIAL: held until its end or the limit, then sent as one; what comes after the limit passes by. */
+export function receivePartial(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+  if (state.partialBodyProcessed) {
+    // Headers must not be changed any more: they leave with this.
+    state.headers = undefined;
+    return "continue";
+  }
+  enqueue(filter, state, frame);
+  if (state.waitsFor === "buffered_partial_body") {
+    state.paused = true;
+    return "stop_no_buffer";
+  }
+  if (!frame.endStream && !isOverLimit(filter, state)) return "stop_no_buffer";
+  if (!filter.openStream()) return "continue";
+  sendPartial(filter, state);
+  state.paused = true;
+  return "stop_no_buffer";
+}
+
+/** Sends what a BUFFERED_PARTIAL body has come to. */
+export function sendPartial(filter: FilterState, state: DirectionState): void {
+  sendBody(filter, state, { ...state.queue.consolidate(), waitsFor: "buffered_partial_body" });
+}
+
+/** Puts a piece where it waits for its answer; the source waits, too, while too much does. */
+export function enqueue(filter: FilterState, state: DirectionState, { bytes, endStream }: DataFrame): void {
+  state.queue.push(bytes, endStream);
+  if (isOverLimit(filter, state)) state.raiseWatermark();
+}
+
+/** More waits for answers than may be kept. */
+export function isOverLimit(filter: FilterState, { queue }: DirectionState): boolean {
+  return queue.byteLength > filter.host.bufferLimitBytes;
+}
+
+/** So little waits for answers that the source may go on. */
+export function isBelowLowLimit(filter: FilterState, { queue }: DirectionState): boolean {
+  return queue.byteLength < filter.host.bufferLimitBytes / 2;
+}
+
+/** Envoy's default `per_connection_buffer_limit_bytes`. */
+export const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
+
+/** Envoy's default `initial_stream_window_size`, which limits what it buffers for an HTTP/2 client. */
+export const STREAM_WINDOW_BYTES = 16 * 1024 * 1024;

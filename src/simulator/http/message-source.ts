@@ -1,0 +1,142 @@
+import { textToBytes } from "../../protocol/headers/header-text.ts";
+import { joinBytes } from "../../protocol/join-bytes.ts";
+import type { VirtualClock } from "../outcome/virtual-clock.ts";
+import { NO_BYTES } from "./byte-buffer.ts";
+import type { FilterPath } from "./filter-path.ts";
+import { HeaderMap } from "./header-map.ts";
+import type { Bytes, HttpBodyInit } from "./http-exchange.ts";
+
+type Frame =
+  | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }
+  | { readonly kind: "trailers"; readonly trailers: HeaderMap };
+
+const NO_DATA = { kind: "data", bytes: NO_BYTES, endStream: false } as const;
+
+/** Plays a message, headers first, onto a path as a codec would, and waits where the path wants it to. */
+export class MessageSource {
+  readonly #clock: VirtualClock;
+  readonly #path: FilterPath;
+  /** What came over the wire and was not taken yet. */
+  readonly #arrived: Frame[] = [];
+  readonly #onActivity: () => void;
+  #delivering = false;
+
+  /** `onActivity`: something came over the wire. */
+  constructor(clock: VirtualClock, path: FilterPath, onActivity: () => void) {
+    this.#clock = clock;
+    this.#path = path;
+    this.#onActivity = onActivity;
+  }
+
+  /** Sends headers now, and the rest when its time comes. `sliceBytes` is how much a codec reads at once. */
+  play(headers: HeaderMap, body: HttpBodyInit, options: { protocol: "http1" | "http2"; sliceBytes: number }): void {
+    const groups = arrivals(body, options);
+    this.#onActivity();
+    this.#path.receiveHeaders(headers, groups.length === 0);
+    const intervalMs = body.chunkIntervalMs ?? 0;
+    groups.forEach((frames, index) => {
+      if (intervalMs === 0) this.#arrive(frames);
+      else this.#clock.after(intervalMs * (index + 1), () => this.#arrive(frames));
+    });
+  }
+
+  /**
+   * Sends headers that a tunnel may follow: they do not end the message. Envoy's HTTP/1 codec then passes on what it has read
+   * behind them, even if that is nothing.
+   */
+  playHead(headers: HeaderMap, { protocol, isFollowed }: { protocol: "http1" | "http2"; isFollowed: boolean }): void {
+    this.#onActivity();
+    this.#path.receiveHeaders(headers, false);
+    if (protocol === "http1" && !isFollowed) this.#arrive([NO_DATA]);
+  }
+
+  /** Sends what goes through a tunnel, without an end; `onSent` is called after the last of it. */
+  playTunnel(
+    { chunks = [], chunkIntervalMs = 0 }: HttpBodyInit,
+    { protocol, onSent }: { protocol: "http1" | "http2"; onSent: () => void },
+  ): void {
+    const pieces = chunks.map(toBytes).filter(({ length }) => length > 0);
+    const isOne = protocol === "http1" && chunkIntervalMs === 0 && pieces.length > 0;
+    const sent = isOne ? [joinBytes(pieces)] : pieces;
+    sent.forEach((bytes, index) => {
+      const frame: Frame = { kind: "data", bytes, endStream: false };
+      const arrive = () => {
+        this.#arrive([frame]);
+        if (index === sent.length - 1) onSent();
+      };
+      if (chunkIntervalMs === 0) arrive();
+      else this.#clock.after(chunkIntervalMs * (index + 1), arrive);
+    });
+    if (sent.length === 0) onSent();
+  }
+
+  /** Ends a tunnel. Over HTTP/1 its connection is closed, which Envoy's codec reads as no bytes at first. */
+  endTunnel(protocol: "http1" | "http2"): void {
+    this.#arrive([protocol === "http1" ? NO_DATA : { ...NO_DATA, endStream: true }]);
+  }
+
+  /** Goes on where the path had made it wait. */
+  resume(): void {
+    // Not from within the path's own call.
+    this.#clock.soon(() => this.#deliver());
+  }
+
+  #arrive(frames: readonly Frame[]): void {
+    this.#arrived.push(...frames);
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    while (!this.#path.blocked && !this.#path.aborted) {
+      const frame = this.#arrived.shift();
+      if (frame === undefined) break;
+      this.#onActivity();
+      if (frame.kind === "data") this.#path.receiveData(frame.bytes, frame.endStream);
+      else this.#path.receiveTrailers(frame.trailers);
+    }
+    this.#delivering = false;
+  }
+}
+
+/** What arrives together, in order: everything at once, or a chunk at a time. Empty if headers end the message. */
+function arrivals(
+  body: HttpBodyInit,
+  { protocol, sliceBytes }: { protocol: "http1" | "http2"; sliceBytes: number },
+): readonly (readonly Frame[])[] {
+  const { chunks = [], trailers = [], chunkIntervalMs = 0, emptyEnd = false } = body;
+  if (chunks.length === 0 && trailers.length === 0) return [];
+  const pieces = chunks.map(toBytes);
+  const endsEmpty = emptyEnd || protocol === "http1";
+  const tail = endFrames(trailers, endsEmpty);
+  const joinsPieces = protocol === "http1" && chunkIntervalMs === 0;
+  const sent = joinsPieces ? slices(joinBytes(pieces), sliceBytes) : pieces;
+  const groups = sent.map((bytes, index): Frame[] => {
+    const isLast = index === sent.length - 1;
+    return [{ kind: "data", bytes, endStream: isLast && tail.length === 0 }, ...(isLast ? tail : [])];
+  });
+  // HTTP/1 has no empty chunk: an empty body is its end alone.
+  const real = groups.map((frames) => frames.filter((frame) => !isEmptyHttp1Chunk(frame, protocol)));
+  return real.length > 0 ? real : [tail];
+}
+
+function isEmptyHttp1Chunk(frame: Frame, protocol: "http1" | "http2"): boolean {
+  return protocol === "http1" && frame.kind === "data" && frame.bytes.length === 0 && !frame.endStream;
+}
+
+function endFrames(trailers: NonNullable<HttpBodyInit["trailers"]>, endsEmpty: boolean): readonly Frame[] {
+  if (trailers.length > 0) return [{ kind: "trailers", trailers: new HeaderMap("trailers", trailers) }];
+  return endsEmpty ? [{ kind: "data", bytes: NO_BYTES, endStream: true }] : [];
+}
+
+function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += sliceBytes) parts.push(bytes.subarray(at, at + sliceBytes));
+  return parts;
+}
+
+/** Bytes of an exchange; text is UTF-8. */
+export function toBytes(bytes: Bytes): Uint8Array {
+  return typeof bytes === "string" ? textToBytes(bytes) : bytes;
+}

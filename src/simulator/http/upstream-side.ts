@@ -1,0 +1,124 @@
+import type { UpstreamOutcome } from "../outcome/outcome.ts";
+import type { VirtualClock } from "../outcome/virtual-clock.ts";
+import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
+import type { PathEnd } from "./filter-path.ts";
+import { asReceived, Framing } from "./framing.ts";
+import type { HeaderMap } from "./header-map.ts";
+import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
+import { chooseRoute } from "./route-table.ts";
+import { requestOnWire } from "./tunnel.ts";
+
+/** What an upstream's side tells the transaction. */
+export interface UpstreamEvents {
+  /** The request has headers that match no route. */
+  noRoute(): void;
+  /** The upstream has the headers. */
+  headersArrived(): void;
+  /** The upstream has all of the request, as far as it can tell. */
+  requestArrived(): void;
+  /** Envoy's router has passed all of it on. */
+  requestPassed(): void;
+  /** The upstream has more bytes of it. */
+  bytesArrived(): void;
+}
+
+/** The router and the upstream behind it: the end of the request's way. */
+export class UpstreamSide implements PathEnd {
+  readonly #clock: VirtualClock;
+  readonly #exchange: HttpExchange;
+  readonly #events: UpstreamEvents;
+  readonly #body = new ByteBuffer();
+  #route: VirtualRoute | undefined;
+  #headers: HeaderMap | undefined;
+  #trailers: HeaderMap | undefined;
+  #framing: Framing | undefined;
+  #arrived = false;
+  #routeIsStale = true;
+  #connected = false;
+  #gone = false;
+
+  constructor(clock: VirtualClock, exchange: HttpExchange, events: UpstreamEvents) {
+    this.#clock = clock;
+    this.#exchange = exchange;
+    this.#events = events;
+  }
+
+  /** Chooses the route for these headers, and keeps it. */
+  chooseRoute(headers: HeaderMap): void {
+    this.#route = chooseRoute(this.#exchange.routes, headers);
+    this.#routeIsStale = false;
+  }
+
+  /** The route is chosen again when the headers come. */
+  forgetRoute(): void {
+    this.#routeIsStale = true;
+  }
+
+  headers(headers: HeaderMap, endStream: boolean): void {
+    if (this.#routeIsStale) this.chooseRoute(headers);
+    if (this.#route === undefined) {
+      this.#events.noRoute();
+      return;
+    }
+    const protocol = this.#exchange.protocol ?? "http1";
+    this.#headers = requestOnWire(headers, protocol).clone();
+    this.#framing = new Framing(this.#headers, endStream, { protocol });
+    this.#clock.soon(() => this.#connect());
+    if (endStream) this.#pass();
+  }
+
+  data(bytes: Uint8Array, endStream: boolean): void {
+    this.#body.push(bytes);
+    if (this.#framing?.isComplete(this.#body.length)) this.#arrive();
+    if (endStream) this.#pass();
+    this.#events.bytesArrived();
+  }
+
+  trailers(trailers: HeaderMap): void {
+    this.#trailers = trailers.clone();
+    this.#pass();
+  }
+
+  /** Bytes of the request, or of the client through a tunnel, that the upstream has. */
+  get receivedBytes(): number {
+    return this.#body.length;
+  }
+
+  /** The transaction is over: what has not reached the upstream by now never will. */
+  disconnect(): void {
+    this.#gone = true;
+  }
+
+  /** Undefined if it was never asked. What was over before the connection stood is incomplete. */
+  outcome(): UpstreamOutcome | undefined {
+    if (this.#headers === undefined) return undefined;
+    const limit = this.#framing?.announcedLength ?? this.#body.length;
+    const body = this.#body.bytes();
+    return {
+      route: this.#route?.name ?? "default",
+      headers: asReceived(this.#headers, this.#exchange.protocol ?? "http1"),
+      body: body.subarray(0, limit),
+      trailers: this.#trailers?.entries ?? [],
+      end: this.#arrived && this.#connected ? "complete" : "incomplete",
+      smuggled: limit < body.length ? body.subarray(limit) : NO_BYTES,
+    };
+  }
+
+  #pass(): void {
+    this.#events.requestPassed();
+    if (this.#framing?.endsWith(this.#body.length)) this.#arrive();
+  }
+
+  #connect(): void {
+    if (this.#gone) return;
+    this.#connected = true;
+    this.#events.headersArrived();
+    if (this.#arrived) this.#events.requestArrived();
+  }
+
+  #arrive(): void {
+    if (this.#arrived) return;
+    this.#arrived = true;
+    if (this.#connected) this.#events.requestArrived();
+  }
+}

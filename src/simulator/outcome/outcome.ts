@@ -1,0 +1,93 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type {
+  ProcessingRequest,
+  ProcessingResponse,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Phase } from "../../protocol/phase.ts";
+import type { Counters } from "./counters.ts";
+
+/** A header line as a peer got it: lower-case name, exact bytes. */
+export type ReceivedHeader = readonly [name: string, value: Uint8Array];
+
+/** What the upstream got. */
+export interface UpstreamOutcome {
+  /** The route that was taken. */
+  readonly route: string;
+  /** Headers in order, pseudo-headers among them. */
+  readonly headers: readonly ReceivedHeader[];
+  readonly body: Uint8Array;
+  readonly trailers: readonly ReceivedHeader[];
+  /** `complete`: the request ended. `incomplete`: it was still waiting for more when the transaction was over. */
+  readonly end: "complete" | "incomplete";
+  /**
+   * Bytes that an HTTP/1 upstream would read as the beginning of another request, since they came after as many as
+   * `content-length` had announced. Empty in every sound transaction.
+   */
+  readonly smuggled: Uint8Array;
+}
+
+/** What the client got. */
+export interface ClientOutcome {
+  /** The status; undefined if no response headers came. */
+  readonly status: number | undefined;
+  /** Headers in order, without `:status`. */
+  readonly headers: readonly ReceivedHeader[];
+  readonly body: Uint8Array;
+  readonly trailers: readonly ReceivedHeader[];
+  /**
+   * `complete`: the response ended. `reset`: Envoy cut it off, before or after its headers. `aborted`: the client had gone
+   * away itself. `stalled`: Envoy has sent all it has, or waits itself with every timeout off, and the client waits on.
+   */
+  readonly end: "complete" | "reset" | "aborted" | "stalled";
+  /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every sound transaction. */
+  readonly surplus: Uint8Array;
+}
+
+/** A message on the ext_proc stream. */
+export type StreamMessage =
+  | { readonly from: "envoy"; readonly atMs: number; readonly message: ProcessingRequest }
+  | { readonly from: "server"; readonly atMs: number; readonly message: ProcessingResponse };
+
+/**
+ * How Envoy ended its half of the ext_proc stream. `none`: no stream was opened. `reset`: RST_STREAM alone, right upon a
+ * message of the server. `half_close_and_reset`: both at once, for any other reason.
+ */
+export type StreamEnd = "none" | "reset" | "half_close_and_reset";
+
+/** Something that Envoy dropped or that harms the transaction, and what to do about it. No value of a header is in it. */
+export interface Warning {
+  /** Stable, snake_case. */
+  readonly code: string;
+  /** Where the server said it; undefined if it concerns no phase. */
+  readonly phase: Phase | undefined;
+  /** The header it concerns, in lower case. */
+  readonly header: string | undefined;
+  /** What Envoy does, and by which rule. */
+  readonly rule: string;
+  /** What would work instead. */
+  readonly wayOut: string;
+}
+
+/** One HTTP transaction through the simulated Envoy. */
+export interface Outcome {
+  /** Undefined if no upstream was asked. */
+  readonly upstream: UpstreamOutcome | undefined;
+  /** What the client got. */
+  readonly client: ClientOutcome;
+  /** Every message each way, in order. */
+  readonly messages: readonly StreamMessage[];
+  /** How the stream to the server ended. */
+  readonly streamEnd: StreamEnd;
+  /** Counters of the filter. */
+  readonly counters: Counters;
+  /** `%RESPONSE_CODE_DETAILS%`. */
+  readonly responseCodeDetails: string;
+  /** Dynamic metadata at the end, by namespace: what was there, and what the server was allowed to add. */
+  readonly dynamicMetadata: Readonly<Record<string, JsonObject>>;
+  /** Typed dynamic metadata that the server was allowed to set: type URL and bytes, by namespace. */
+  readonly typedDynamicMetadata: Readonly<Record<string, { readonly typeUrl: string; readonly value: Uint8Array }>>;
+  /** What Envoy dropped, or would be harmed by. */
+  readonly warnings: readonly Warning[];
+  /** Virtual milliseconds from the client's headers to the end of the transaction. */
+  readonly durationMs: number;
+}

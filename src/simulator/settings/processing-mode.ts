@@ -1,0 +1,105 @@
+import {
+  type ProcessingMode,
+  ProcessingMode_BodySendMode,
+  ProcessingMode_HeaderSendMode,
+} from "../../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import type { Direction } from "../../protocol/phase.ts";
+import type { BodySendMode, HeaderSendMode, ProcessingModeSettings } from "./filter-settings.ts";
+
+/** A processing mode in which every field has its value. */
+export type CompleteProcessingMode = {
+  readonly [F in keyof ProcessingModeSettings]-?: NonNullable<ProcessingModeSettings[F]>;
+};
+
+/** What a mode means for one direction. */
+export interface DirectionMode {
+  readonly sendHeaders: boolean;
+  readonly sendTrailers: boolean;
+  readonly body: BodySendMode;
+}
+
+const DEFAULT_MODE: CompleteProcessingMode = {
+  requestHeaderMode: "DEFAULT",
+  responseHeaderMode: "DEFAULT",
+  requestBodyMode: "NONE",
+  responseBodyMode: "NONE",
+  requestTrailerMode: "DEFAULT",
+  responseTrailerMode: "DEFAULT",
+};
+
+/** A mode in which nothing is sent: what a route with `disabled` has. */
+export const NOTHING_SENT: ProcessingModeSettings = { requestHeaderMode: "SKIP", responseHeaderMode: "SKIP" };
+
+/** Fills in Envoy's defaults. */
+export function completeMode(settings: ProcessingModeSettings = {}): CompleteProcessingMode {
+  return {
+    requestHeaderMode: settings.requestHeaderMode ?? DEFAULT_MODE.requestHeaderMode,
+    responseHeaderMode: settings.responseHeaderMode ?? DEFAULT_MODE.responseHeaderMode,
+    requestBodyMode: settings.requestBodyMode ?? DEFAULT_MODE.requestBodyMode,
+    responseBodyMode: settings.responseBodyMode ?? DEFAULT_MODE.responseBodyMode,
+    requestTrailerMode: settings.requestTrailerMode ?? DEFAULT_MODE.requestTrailerMode,
+    responseTrailerMode: settings.responseTrailerMode ?? DEFAULT_MODE.responseTrailerMode,
+  };
+}
+
+/** One direction's part of a mode: headers are sent unless SKIP says otherwise, trailers only where SEND does. */
+export function directionMode(mode: CompleteProcessingMode, direction: Direction): DirectionMode {
+  return direction === "request"
+    ? {
+        sendHeaders: mode.requestHeaderMode !== "SKIP",
+        sendTrailers: mode.requestTrailerMode === "SEND",
+        body: mode.requestBodyMode,
+      }
+    : {
+        sendHeaders: mode.responseHeaderMode !== "SKIP",
+        sendTrailers: mode.responseTrailerMode === "SEND",
+        body: mode.responseBodyMode,
+      };
+}
+
+/**
+ * The mode that a `mode_override` asks for. DEFAULT for headers and trailers keeps what the filter is configured with.
+ * Body modes cannot be left out: what the server does not name becomes NONE.
+ */
+export function overriddenMode(override: ProcessingMode, configured: CompleteProcessingMode): CompleteProcessingMode {
+  const headers = (value: ProcessingMode_HeaderSendMode, kept: HeaderSendMode) =>
+    value === ProcessingMode_HeaderSendMode.DEFAULT ? kept : headerModeName(value);
+  return {
+    requestHeaderMode: headers(override.requestHeaderMode, configured.requestHeaderMode),
+    responseHeaderMode: headers(override.responseHeaderMode, configured.responseHeaderMode),
+    requestTrailerMode: headers(override.requestTrailerMode, configured.requestTrailerMode),
+    responseTrailerMode: headers(override.responseTrailerMode, configured.responseTrailerMode),
+    requestBodyMode: bodyModeName(override.requestBodyMode),
+    responseBodyMode: bodyModeName(override.responseBodyMode),
+  };
+}
+
+/** Whether `allowed_override_modes` has the mode. Compared by letter: DEFAULT is not SEND. An empty list has them all. */
+export function isAllowedOverride(mode: CompleteProcessingMode, allowed: readonly ProcessingModeSettings[]): boolean {
+  if (allowed.length === 0) return true;
+  return allowed.some((settings) => {
+    const other = completeMode(settings);
+    return (
+      mode.requestBodyMode === other.requestBodyMode &&
+      mode.responseBodyMode === other.responseBodyMode &&
+      mode.responseHeaderMode === other.responseHeaderMode &&
+      mode.requestTrailerMode === other.requestTrailerMode &&
+      mode.responseTrailerMode === other.responseTrailerMode
+    );
+  });
+}
+
+/** A body mode as a message has it. */
+export function bodyModeNumber(mode: BodySendMode): ProcessingMode_BodySendMode {
+  return ProcessingMode_BodySendMode[mode];
+}
+
+// Enums of proto3 are open. A number that Envoy does not know has no case in its code, which leaves the body alone.
+function bodyModeName(mode: ProcessingMode_BodySendMode): BodySendMode {
+  const name = ProcessingMode_BodySendMode[mode] as keyof typeof ProcessingMode_BodySendMode | undefined;
+  return name === undefined || name === "GRPC" ? "NONE" : name;
+}
+
+function headerModeName(mode: ProcessingMode_HeaderSendMode): HeaderSendMode {
+  return (ProcessingMode_HeaderSendMode[mode] as HeaderSendMode | undefined) ?? "SEND";
+}

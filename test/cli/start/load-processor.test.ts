@@ -1,0 +1,190 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { loadProcessor } from "../../../src/cli/start/load-processor.ts";
+import { CliError } from "../../../src/cli/terminal/usage-error.ts";
+import { createLogger } from "../../../src/server/log/log.ts";
+import { fixture } from "../../fixtures/fixture.ts";
+import { headersOf } from "../../protocol/messages.ts";
+import { runBinary, spawnBinary } from "../../server/spawn-binary.ts";
+import { recordSession } from "../../session/recorded-session.ts";
+import { processAll } from "../../wire/grpc-js-client.ts";
+import { headersSet, requestHeaders } from "../../wire/messages.ts";
+
+const MAIN_ONLY = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
+const silent = createLogger("silent");
+const major = Number(process.versions.node.split(".")[0]);
+
+/** A folder with these files, gone when the test is over. */
+function folderWith(files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), "ext-proc-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+/** Why modules do not load, by the program itself, since a test runner loads modules its own way. */
+async function refusal(folder: string, ...args: readonly string[]): Promise<[number | null, string]> {
+  const { code, stdout, stderr } = await runBinary(["serve", ...MAIN_ONLY, ...args], { cwd: folder });
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/^ext-proc: [^\n]+\n$/);
+  return [code, stderr.slice("ext-proc: ".length, -1)];
+}
+
+const PROPERTIES =
+  "name, state, config, timeoutMs, onFault, readsRequest, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers";
+
+describe("loadProcessor", () => {
+  test("makes hello of nothing", async () => {
+    expect((await loadProcessor([], silent)).name).toBe("hello");
+  });
+
+  test("composes built-in ones in the order given", async () => {
+    expect((await loadProcessor(["header-modifier", "hello"], silent)).name).toBe("header-modifier+hello");
+  });
+
+  test.each(["helo", "constructor", "toString", "", "hello "])("knows no processor %j", async (name) => {
+    const error = await loadProcessor([name], silent).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(CliError);
+    expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("no such processor; built in are") });
+  });
+
+  test("lets header-modifier log no more than ten lines a second, however many bad requests come", async () => {
+    const lines: object[] = [];
+    const warn = (fields: object) => void lines.push(fields);
+    const modifier = await loadProcessor(["header-modifier"], { info: warn, warn, error: warn });
+    expect(lines).toEqual([{ processor: "header-modifier" }]);
+    const startMs = Date.now();
+    while (Date.now() - startMs < 100) {
+      const recorded = recordSession(modifier);
+      recorded.receive(headersOf("requestHeaders", [["request-header-modifier", "no JSON"]]));
+    }
+    // A hundred milliseconds reach into two seconds at most.
+    expect(lines.length).toBeGreaterThan(10);
+    expect(lines.length).toBeLessThanOrEqual(21);
+  });
+
+  test("says that a file is not there", async () => {
+    await expect(loadProcessor(["./missing.js"], silent)).rejects.toMatchObject({
+      exitCode: 2,
+      message: "./missing.js: no such file; built in are hello and header-modifier",
+    });
+  });
+});
+
+describe("ext-proc serve FILE", () => {
+  test("takes a file of the working directory without ./", async () => {
+    const folder = folderWith({ "my.js": "export { default } from '../other.mjs'" });
+    const [code, line] = await refusal(folder, "my.js");
+    expect(line).toMatch(/^my\.js: Error: Cannot find module '.*other\.mjs' imported from .*my\.js$/);
+    expect(code).toBe(1);
+  });
+
+  test.each<[string, string, RegExp]>([
+    [
+      "throws",
+      "throw new Error('no\\n    at home (x.js:1:1)')",
+      /^\.\/a\.mjs: does not load: Error: no at home \(x\.js:1:1\)$/,
+    ],
+    ["throws nothing", "throw undefined", /^\.\/a\.mjs: does not load: it threw undefined$/],
+    ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: does not load: it threw an object$/],
+    [
+      "waits for what never comes",
+      "await new Promise(() => {})",
+      /^\.\/a\.mjs: does not load: it awaits something that never settles$/,
+    ],
+    [
+      "cannot reach what it fetches",
+      "await fetch('http://127.0.0.1:1/', { signal: AbortSignal.timeout(5_000) }).catch((error) => { throw new Error('no keys', { cause: error.cause }) })",
+      /^\.\/a\.mjs: does not load: Error: no keys: .*(?:bad port|ECONNREFUSED)/,
+    ],
+    ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: does not load: TypeError: later$/],
+    [
+      "is no JavaScript",
+      "export default {\n  name: ;\n}",
+      /^\.\/a\.mjs: does not load: SyntaxError: Unexpected token ';'; to see where: node --check \.\/a\.mjs$/,
+    ],
+    [
+      "imports a package that is not installed",
+      "import 'no-such-package'",
+      /Cannot find package 'no-such-package' imported from .*; to install it: cd \/.+ && npm install no-such-package$/,
+    ],
+    [
+      "has no default export",
+      "export const processor = 1",
+      /^\.\/a\.mjs: has no default export; write: export default defineProcessor/,
+    ],
+    [
+      "exports no processor",
+      "export default { name: 'x' }",
+      /^\.\/a\.mjs: has a default export that is no processor; write/,
+    ],
+    ["exports null", "export default null", /^\.\/a\.mjs: has a default export that is no processor; write/],
+  ])("ends with 1 and one line where it %s", async (_name, text, line) => {
+    const [code, said] = await refusal(folderWith({ "a.mjs": text }), "./a.mjs");
+    expect(said).toMatch(line);
+    expect(code).toBe(1);
+  });
+
+  test("ends with one line for a mistake in a definition, which names the property", async () => {
+    expect(await refusal(".", fixture("misdefined.js"))).toEqual([
+      1,
+      `${fixture("misdefined.js")}: does not load: TypeError: misdefined.requestHeeders: no such property; a processor has ${PROPERTIES}`,
+    ]);
+  });
+
+  test("ends with one line for a folder, and for a file of another kind", async () => {
+    const folder = folderWith({ "notes.txt": "x" });
+    expect(await refusal(folder, "./")).toEqual([1, expect.stringMatching(/^\.\/: is a folder; name a file in it$/)]);
+    const [code, line] = await refusal(folder, "./notes.txt");
+    expect(line).toMatch(/^\.\/notes\.txt: does not load: TypeError: Unknown file extension "\.txt"/);
+    expect(code).toBe(1);
+  });
+
+  test("ends with one line where two have the same name", async () => {
+    const [code, line] = await refusal(".", fixture("greeter.js"), fixture("greeter.js"));
+    expect([code, line]).toEqual([2, expect.stringMatching(/^two processors are named "greeter"/)]);
+  });
+
+  test.skipIf(major >= 22)(
+    "for TypeScript on a Node that does not run it the message ends with a command that does",
+    async () => {
+      const folder = folderWith({ "my typed.ts": readFileSync(fixture("typed.ts"), "utf8") });
+      const [code, line] = await refusal(folder, "./my typed.ts");
+      expect(code).toBe(1);
+      const [, install, command = ""] =
+        /^\.\/my typed\.ts: Node [\d.]+ does not run TypeScript; use Node 22\.18 or later, or: (.*) && (node --import tsx .*)$/.exec(
+          line,
+        ) ?? [];
+      expect(install).toBe("npm install --no-save tsx");
+      // What npm install does is not tested: the folder gets the copy that is here.
+      mkdirSync(join(folder, "node_modules"));
+      symlinkSync(
+        fileURLToPath(new URL("../../../node_modules/tsx", import.meta.url)),
+        join(folder, "node_modules/tsx"),
+      );
+      const child = spawn("/bin/sh", ["-c", `exec ${command}`], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+      onTestFinished(() => {
+        child.kill("SIGKILL");
+      });
+      const [first = ""] = await once(child.stdout.setEncoding("utf8"), "data");
+      expect(JSON.parse(first.split("\n")[0])).toMatchObject({ processor: "typed" });
+    },
+  );
+
+  test.each(["typed.ts"])("runs TypeScript under node --import tsx: %s", async (name) => {
+    const nodeArgs = ["--import", import.meta.resolve("tsx")];
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture(name)], { nodeArgs });
+    const { answers } = await processAll(await binary.port(), [requestHeaders()]);
+    expect(answers.map(headersSet)).toEqual([{ "x-typed": "yes" }]);
+  });
+
+  test("runs a module of CommonJS", async () => {
+    const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("commonjs.cjs")]);
+    expect((await binary.logged("Starting gRPC server")).processor).toBe("commonjs");
+  });
+});

@@ -1,0 +1,256 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import {
+  type ProcessingRequest,
+  ProcessingRequestSchema,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { type Answer, CONTINUE } from "../../../src/protocol/answers/answer.ts";
+import { toImmediateResponse } from "../../../src/protocol/answers/immediate-response.ts";
+import { neutralAnswer } from "../../../src/protocol/answers/neutral-answer.ts";
+import { Exchange } from "../../../src/protocol/exchange/exchange.ts";
+import type { HeaderChange } from "../../../src/protocol/headers/header-mutation.ts";
+import { PHASES, type PhaseMessage } from "../../../src/protocol/phase.ts";
+import { bodyModes, bodyOf, bytes, headersOf, oneofOf, plainMessage, trailersOf } from "../messages.ts";
+
+const SET_A: HeaderChange = { op: "set", name: "x-a", value: bytes("1") };
+
+function immediate(status: number): Answer {
+  const response = toImmediateResponse({ status });
+  if (typeof response === "string") throw new Error(response);
+  return { kind: "immediate", responses: [response] };
+}
+
+function accepted(exchange: Exchange, message: ProcessingRequest): PhaseMessage {
+  const result = exchange.accept(message);
+  if (result.kind !== "message") throw new Error(`the message is ${JSON.stringify(result)}`);
+  return result.message;
+}
+
+/** Accepts a message and answers it at once. */
+function answered(exchange: Exchange, message: ProcessingRequest, answer: Answer = CONTINUE) {
+  return exchange.answer(accepted(exchange, message), answer);
+}
+
+/** The member of each answer, after a trip over the wire. */
+function members(answers: readonly ProcessingResponse[]): (string | undefined)[] {
+  return answers.map(
+    (answer) => fromBinary(ProcessingResponseSchema, toBinary(ProcessingResponseSchema, answer)).response.case,
+  );
+}
+
+describe("answers", () => {
+  test.each(PHASES)("a neutral answer to %s is its own member, empty", (phase) => {
+    const exchange = new Exchange();
+    expect(answered(exchange, plainMessage(phase))).toEqual(neutralAnswer(phase));
+    expect(exchange.owed).toBe(0);
+  });
+
+  test("a whole transaction is answered message by message", () => {
+    const exchange = new Exchange();
+    for (const phase of PHASES) expect(members(answered(exchange, plainMessage(phase)))).toEqual([phase]);
+  });
+
+  test.each(["requestHeaders", "responseHeaders"] as const)("header changes of %s are its mutation", (phase) => {
+    const [answer] = answered(new Exchange(), plainMessage(phase), { kind: "continue", headerChanges: [SET_A] });
+    expect(answer?.response).toMatchObject({
+      case: phase,
+      value: { response: { headerMutation: { setHeaders: [{ header: { key: "x-a", rawValue: bytes("1") } }] } } },
+    });
+  });
+
+  test.each(["requestTrailers", "responseTrailers"] as const)("header changes of %s edit the trailers", (phase) => {
+    const [answer] = answered(new Exchange(), plainMessage(phase), { kind: "continue", headerChanges: [SET_A] });
+    expect(answer?.response).toMatchObject({
+      case: phase,
+      value: { headerMutation: { setHeaders: [{ header: { key: "x-a" } }] } },
+    });
+  });
+
+  test("a body goes back where its direction is full-duplex, and only there", () => {
+    const exchange = new Exchange();
+    const modes = bodyModes("STREAMED", "FULL_DUPLEX_STREAMED");
+    answered(exchange, headersOf("requestHeaders", [], modes));
+    expect(answered(exchange, bodyOf("requestBody", "up"))).toEqual(neutralAnswer("requestBody"));
+    answered(exchange, headersOf("responseHeaders"));
+    expect(answered(exchange, bodyOf("responseBody", "down", { endOfStream: true }))[0]?.response).toMatchObject({
+      case: "responseBody",
+      value: {
+        response: {
+          bodyMutation: {
+            mutation: { case: "streamedResponse", value: { body: bytes("down"), endOfStream: true } },
+          },
+        },
+      },
+    });
+  });
+
+  test("trailers after a full-duplex body are answered by their own member alone", () => {
+    const exchange = new Exchange();
+    answered(exchange, headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")));
+    answered(exchange, bodyOf("requestBody", "x"));
+    expect(answered(exchange, trailersOf("requestTrailers"))).toEqual(neutralAnswer("requestTrailers"));
+  });
+});
+
+describe("body modes", () => {
+  test("are those of the first message, whatever later ones say", () => {
+    const exchange = new Exchange();
+    answered(exchange, headersOf("requestHeaders", [], bodyModes("STREAMED", "GRPC")));
+    answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("FULL_DUPLEX_STREAMED")));
+    expect(exchange.bodyMode("request")).toBe("STREAMED");
+    expect(exchange.bodyMode("response")).toBe("GRPC");
+  });
+
+  test("are unknown where the first message names none, even if a later one does", () => {
+    const exchange = new Exchange();
+    answered(exchange, headersOf("requestHeaders"));
+    answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("FULL_DUPLEX_STREAMED")));
+    expect(exchange.bodyMode("request")).toBeUndefined();
+  });
+
+  test("are read from a first message without a oneof member too", () => {
+    const exchange = new Exchange();
+    exchange.accept(create(ProcessingRequestSchema, bodyModes("FULL_DUPLEX_STREAMED")));
+    expect(exchange.bodyMode("request")).toBe("FULL_DUPLEX_STREAMED");
+  });
+
+  test("are read from a first message that is a body or trailers (header mode SKIP)", () => {
+    const exchange = new Exchange();
+    const [answer] = answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("GRPC")));
+    expect(answer?.response.value).toMatchObject({
+      response: { bodyMutation: { mutation: { case: "streamedResponse" } } },
+    });
+  });
+});
+
+describe("messages that need no answer", () => {
+  test("an unset oneof is ignored, before, between and after", () => {
+    const exchange = new Exchange();
+    const unset = () => exchange.accept(create(ProcessingRequestSchema));
+    expect(unset()).toEqual({ kind: "ignored", reason: "unset" });
+    answered(exchange, headersOf("requestHeaders", [], { endOfStream: true }));
+    expect(unset()).toEqual({ kind: "ignored", reason: "unset" });
+    expect(exchange.owed).toBe(0);
+  });
+
+  test.each([
+    ["headers that end the stream", headersOf("requestHeaders", [], { endOfStream: true })],
+    ["a body that ends the stream", bodyOf("requestBody", "x", { endOfStream: true })],
+    ["a gRPC end without a message", bodyOf("requestBody", "", { endOfStreamWithoutMessage: true })],
+    ["trailers", trailersOf("requestTrailers")],
+  ])("whatever follows %s in its direction is ignored", (_what, end) => {
+    const exchange = new Exchange();
+    answered(exchange, end);
+    for (const late of [
+      headersOf("requestHeaders"),
+      bodyOf("requestBody", "", { endOfStream: true }),
+      trailersOf("requestTrailers"),
+    ])
+      expect(exchange.accept(late)).toEqual({ kind: "ignored", reason: "ended" });
+    expect(exchange.owed).toBe(0);
+    expect(members(answered(exchange, headersOf("responseHeaders")))).toEqual(["responseHeaders"]);
+  });
+
+  test("after an immediate response nothing is accepted and nothing answered, in either direction", () => {
+    const exchange = new Exchange();
+    const response = accepted(exchange, headersOf("responseHeaders"));
+    expect(members(answered(exchange, headersOf("requestHeaders"), immediate(403)))).toEqual(["immediateResponse"]);
+    expect(exchange.owed).toBe(0);
+    expect(exchange.answer(response, CONTINUE)).toEqual([]);
+    expect(exchange.answer(response, immediate(500))).toEqual([]);
+    expect(exchange.owed).toBe(0);
+    expect(exchange.accept(bodyOf("requestBody", "x"))).toEqual({ kind: "ignored", reason: "answered_immediately" });
+  });
+});
+
+describe("observability mode", () => {
+  const observed = { observabilityMode: true };
+
+  test("writes no answers, and no message waits for one", () => {
+    const exchange = new Exchange();
+    for (const phase of PHASES) {
+      expect(answered(exchange, plainMessage(phase, observed), { kind: "continue", headerChanges: [SET_A] })).toEqual(
+        [],
+      );
+      expect(exchange.owed).toBe(0);
+    }
+    expect(exchange.observabilityMode).toBe(true);
+  });
+
+  test("does not send an immediate response, and goes on", () => {
+    const exchange = new Exchange();
+    expect(answered(exchange, plainMessage("requestHeaders", observed), immediate(403))).toEqual([]);
+    expect(exchange.accept(plainMessage("requestBody", observed)).kind).toBe("message");
+  });
+
+  test("that begins late needs no answers for earlier messages", () => {
+    const exchange = new Exchange();
+    const message = accepted(exchange, plainMessage("requestHeaders"));
+    accepted(exchange, plainMessage("responseHeaders", observed));
+    expect(exchange.answer(message, CONTINUE)).toEqual([]);
+    expect(exchange.owed).toBe(0);
+  });
+});
+
+describe("order", () => {
+  test.each([
+    ["headers twice", [headersOf("requestHeaders"), headersOf("requestHeaders")]],
+    ["headers after a body", [bodyOf("requestBody", "x"), headersOf("requestHeaders")]],
+    ["response headers after a response body", [bodyOf("responseBody", "x"), headersOf("responseHeaders")]],
+  ])("%s is fault phase_out_of_order", (_what, messages) => {
+    const exchange = new Exchange();
+    const [first, second] = messages as [ProcessingRequest, ProcessingRequest];
+    answered(exchange, first);
+    const owed = exchange.owed;
+    expect(exchange.accept(second)).toMatchObject({
+      kind: "fault",
+      code: "phase_out_of_order",
+      source: "envoy",
+      message: `the peer sent ${second.request.case} when that phase of its direction was over`,
+    });
+    expect(exchange.owed).toBe(owed);
+  });
+
+  test("chunks of a body follow each other as often as they like", () => {
+    const exchange = new Exchange();
+    for (let chunk = 0; chunk < 50; chunk++)
+      expect(members(answered(exchange, bodyOf("requestBody", "x")))).toEqual(["requestBody"]);
+  });
+
+  test("directions interleave, and each keeps its own state", () => {
+    const exchange = new Exchange();
+    const qH = accepted(exchange, headersOf("requestHeaders", [], bodyModes("STREAMED")));
+    const sH = accepted(exchange, headersOf("responseHeaders"));
+    const qB = accepted(exchange, bodyOf("requestBody", "x"));
+    const sB = accepted(exchange, bodyOf("responseBody", "y", { endOfStream: true }));
+    const qT = accepted(exchange, trailersOf("requestTrailers"));
+    expect(exchange.owed).toBe(5);
+    const answers = [sH, sB, qH, qB, qT].flatMap((message) => exchange.answer(message, CONTINUE));
+    expect(members(answers)).toEqual([
+      "responseHeaders",
+      "responseBody",
+      "requestHeaders",
+      "requestBody",
+      "requestTrailers",
+    ]);
+    expect(exchange.owed).toBe(0);
+  });
+
+  test("a stream of responses alone is as good as any", () => {
+    const exchange = new Exchange();
+    for (const phase of ["responseHeaders", "responseBody", "responseTrailers"] as const)
+      expect(members(answered(exchange, plainMessage(phase)))).toEqual([phase]);
+    expect(exchange.headers("request")).toBeUndefined();
+  });
+});
+
+test("the headers of a direction are kept for those who look later", () => {
+  const exchange = new Exchange();
+  expect(exchange.headers("request")).toBeUndefined();
+  const message = headersOf("requestHeaders", [["x-user", "ada"]]);
+  accepted(exchange, message);
+  expect(exchange.headers("request")).toBe(oneofOf(message).value);
+  expect(exchange.headers("response")).toBeUndefined();
+});

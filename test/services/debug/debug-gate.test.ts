@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { DebugGate } from "../../../src/services/debug/debug-gate.ts";
+
+function gateAt(clock: { nowMs: number }) {
+  return new DebugGate({ maxConcurrentCalls: 2, maxCallsPerSecond: 10 }, () => clock.nowMs);
+}
+
+function leave(entered: (() => void) | string): void {
+  if (typeof entered === "string") throw new Error(entered);
+  entered();
+}
+
+test("two seconds' calls pass at once, then as many as the time allows", () => {
+  const clock = { nowMs: 0 };
+  const gate = gateAt(clock);
+  for (let call = 0; call < 20; call++) leave(gate.enter());
+  expect(gate.enter()).toBe("more than 10 debug calls a second, which is the limit; slow down");
+  clock.nowMs = 99;
+  expect(gate.enter()).toBeTypeOf("string");
+  clock.nowMs = 200;
+  leave(gate.enter());
+  leave(gate.enter());
+  expect(gate.enter()).toBeTypeOf("string");
+});
+
+test("a long pause saves up no more than that", () => {
+  const clock = { nowMs: 0 };
+  const gate = gateAt(clock);
+  clock.nowMs = 3_600_000;
+  for (let call = 0; call < 20; call++) leave(gate.enter());
+  expect(gate.enter()).toBeTypeOf("string");
+});
+
+test("a call that ends makes room for another, and ends once", () => {
+  const gate = gateAt({ nowMs: 0 });
+  const first = gate.enter();
+  leave(gate.enter());
+  gate.enter();
+  expect(gate.enter()).toBe("2 debug calls are under way, which is the limit; wait for one of them");
+  leave(first);
+  leave(first);
+  expect(gate.enter()).toBeTypeOf("function");
+  expect(gate.enter()).toBeTypeOf("string");
+});
+
+test("whoever waits for room gets it in time, or ends with its signal", async () => {
+  const gate = new DebugGate({ maxCallsPerSecond: 50 });
+  while (gate.take());
+  await gate.room(new AbortController().signal);
+  while (gate.take());
+  await gate.room(AbortSignal.abort());
+});

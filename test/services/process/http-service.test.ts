@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import { hello } from "../../../src/builtin/hello.ts";
+import { defineProcessor, setHeader, streamedImmediateResponse } from "../../../src/index.ts";
+import { serverForTest } from "../../server/start-server.ts";
+import { upperProcessor } from "../../session/body/upper.ts";
+import { curl, hasCurl } from "../../wire/curl.ts";
+
+const HEADERS = '{"request_headers":{"headers":{"headers":[{"key":":path","raw_value":"Lw=="}]},"end_of_stream":true}}';
+
+describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /http-service, curl %s", (version) => {
+  const post = (port: number, body: string, ...args: readonly string[]) =>
+    curl(`http://127.0.0.1:${port}/http-service`, version, "--data-binary", body, ...args);
+
+  test("answers a message as Envoy prints it, and one in camelCase, with or without fields it does not know", async () => {
+    const { port } = await serverForTest(hello, { httpService: true });
+    for (const body of [HEADERS, '{"requestHeaders":{}}', '{"requestHeaders":{},"someNewField":{"a":1}}']) {
+      const answer = await post(port, body);
+      expect(answer.status).toBe(200);
+      expect(Object.keys(JSON.parse(answer.body))).toEqual(["requestHeaders"]);
+    }
+  });
+
+  test("says so where a body is waited for, which does not come over HTTP", async () => {
+    const { port } = await serverForTest(upperProcessor("whole"), { httpService: true });
+    const { status, body } = await post(port, '{"requestHeaders":{},"protocolConfig":{"requestBodyMode":4}}');
+    expect(status).toBe(500);
+    expect(body).toMatch(/^over HTTP no body comes: /);
+  });
+
+  test("is not there unless it is asked for", async () => {
+    const { port, adminPort } = await serverForTest(hello);
+    expect((await post(port, HEADERS)).status).toBe(404);
+    expect((await post(adminPort, HEADERS)).status).toBe(404);
+  });
+
+  test("gives handlers its origin, a fresh state, and the route's configuration", async () => {
+    const seen: unknown[] = [];
+    const counting = defineProcessor({
+      name: "counting",
+      state: () => ({ calls: 0 }),
+      requestHeaders(_headers, tx) {
+        seen.push([tx.origin, ++tx.state.calls, tx.grpcMetadata.get("x-tenant")]);
+      },
+      responseHeaders(_headers, tx) {
+        seen.push([tx.origin, ++tx.state.calls]);
+        return setHeader("x-done", "yes");
+      },
+    });
+    const { port, metric } = await serverForTest(counting, { httpService: true });
+    await post(port, HEADERS, "-H", "x-tenant: acme");
+    await post(port, '{"response_headers":{}}');
+    expect(seen).toEqual([
+      ["http_service", 1, "acme"],
+      ["http_service", 1],
+    ]);
+    expect(await metric('ext_proc_streams_total{result="completed",origin="http_service"}')).toBe(2);
+  });
+
+  test.each([
+    ["no JSON", "{nope", 400, "the body is no JSON\n"],
+    [
+      "no message",
+      '{"requestHeaders":5}',
+      400,
+      "the body is no ProcessingRequest: requestHeaders: is a number, must be an object\n",
+    ],
+    [
+      "deep nesting",
+      `{"attributes":{"a":{"b":${"[".repeat(5000)}${"]".repeat(5000)}}}}`,
+      400,
+      /^the body is no ProcessingRequest: .*depth[^\n]*\n$/,
+    ],
+  ])("answers %s with one line and no 200", async (_name, body, status, message) => {
+    const { port } = await serverForTest(hello, { httpService: true });
+    const answer = await post(port, body);
+    expect(answer.status).toBe(status);
+    expect(answer.body).toMatch(message);
+  });
+
+  test("answers a fault with 500, and does not say what was thrown", async () => {
+    const broken = defineProcessor({
+      name: "broken",
+      requestHeaders() {
+        throw new Error("s3cret");
+      },
+    });
+    const { port } = await serverForTest(broken, { httpService: true });
+    const answer = await post(port, HEADERS);
+    expect(answer).toMatchObject({
+      status: 500,
+      body: 'handler_threw: processor "broken", requestHeaders: the handler threw\n',
+    });
+  });
+
+  test("refuses what would take several answers, since there is one", async () => {
+    const streaming = defineProcessor({
+      name: "streaming",
+      requestHeaders: () => streamedImmediateResponse(200, { chunks: [new Uint8Array([1])] }),
+    });
+    const { port } = await serverForTest(streaming, { httpService: true });
+    expect((await post(port, HEADERS)).status).toBe(500);
+  });
+
+  test("refuses pages, other methods, and what is too large", async () => {
+    const { port } = await serverForTest(hello, { httpService: true, maxMessageBytes: 4096 });
+    expect((await post(port, HEADERS, "-H", "origin: https://any.example")).status).toBe(403);
+    expect((await curl(`http://127.0.0.1:${port}/http-service`, version)).status).toBe(405);
+    expect((await post(port, `{"requestBody":{"body":"${"A".repeat(5000)}"}}`)).status).toBe(413);
+  });
+});

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import type { MutationRules } from "../../../src/simulator/settings/filter-settings.ts";
+import { MutationRuleChecker } from "../../../src/simulator/settings/mutation-rules.ts";
+import { bytes } from "../peers.ts";
+
+function check(rules: MutationRules, operation: "set" | "append" | "remove", name: string, value = "1") {
+  return new MutationRuleChecker(rules).check(operation, name, bytes(value));
+}
+
+describe("MutationRuleChecker", () => {
+  test.each([
+    ["set", "x-a", undefined],
+    ["set", ":path", undefined],
+    ["set", "content-length", undefined],
+    ["set", "host", "routing_refused"],
+    ["set", ":authority", "routing_refused"],
+    ["set", ":method", "routing_refused"],
+    ["set", ":scheme", "routing_refused"],
+    ["set", "x-envoy-foo", "envoy_refused"],
+    ["remove", "x-envoy-foo", "envoy_refused"],
+    ["remove", "host", "remove_refused"],
+    ["remove", ":path", "remove_refused"],
+    ["append", ":path", "pseudo_append_refused"],
+    ["append", "x-a", undefined],
+  ] as const)("says by default to %s %s: %s", (operation, name, refusal) => {
+    expect(check({}, operation, name)).toBe(refusal);
+  });
+
+  test("takes routing headers where allow_all_routing is set, and looks at their values", () => {
+    const rules = { allowAllRouting: true };
+    expect(check(rules, "set", ":authority", "a.test:80")).toBeUndefined();
+    expect(check(rules, "set", ":authority", "a b")).toBe("authority_invalid");
+    expect(check(rules, "set", "host", "/path")).toBe("authority_invalid");
+    expect(check(rules, "set", ":scheme", "https")).toBeUndefined();
+    expect(check(rules, "set", ":scheme", "ftp")).toBe("scheme_invalid");
+  });
+
+  test.each(["100", "199", "abc", "", "-200"])("refuses :status %j", (status) => {
+    expect(check({}, "set", ":status", status)).toBe("status_invalid");
+  });
+
+  test.each(["200", "599", "1000"])("takes :status %s", (status) => {
+    expect(check({}, "set", ":status", status)).toBeUndefined();
+  });
+
+  test("asks disallow_expression first, then allow_expression, then the rest", () => {
+    const rules = { disallowExpression: "x-.*", allowExpression: "x-a|host", disallowAll: true };
+    expect(check(rules, "set", "x-a")).toBe("disallowed_expression");
+    expect(check(rules, "set", "host")).toBeUndefined();
+    expect(check(rules, "set", "y")).toBe("disallowed_all");
+  });
+
+  test("never removes a pseudo-header, whatever an expression allows", () => {
+    expect(check({ allowExpression: ".*" }, "remove", ":path")).toBe("remove_refused");
+  });
+
+  test("refuses pseudo-headers where disallow_system is set", () => {
+    expect(check({ disallowSystem: true }, "set", ":path")).toBe("system_refused");
+  });
+
+  test("matches whole names", () => {
+    expect(check({ disallowExpression: "x-a" }, "set", "x-ab")).toBeUndefined();
+  });
+
+  test("throws if a pattern is not valid", () => {
+    expect(() => new MutationRuleChecker({ allowExpression: "(" })).toThrow(SyntaxError);
+  });
+});
