@@ -34,8 +34,8 @@ export { createSseSplitter, type SseOptions, sseEvents } from "./bodies/split/se
 export { type BodyChunks, SplitError, type SplitErrorCode, type Splitter } from "./bodies/split/splitter.ts";
 export { createUtf8Decoder, type Utf8Decoder, type Utf8Options, utf8Text } from "./bodies/split/utf8-text.ts";
 export type { BodyHandler, BodyOptions, GrpcHandlers, Outcome, WholeBody } from "./processor/body-handler.ts";
-export { compose } from "./processor/compose.ts";
 export {
+  compose,
   defineProcessor,
   type FaultPolicy,
   type Handler,
@@ -54,32 +54,28 @@ export type {
   StreamedImmediateResponseOptions,
 } from "./processor/effect.ts";
 export {
+  addHeaderIfAbsent,
   appendChunk,
+  appendHeader,
   clearBody,
+  clearRouteCache,
   continueAndReplace,
+  immediateResponse,
+  overrideMode,
+  overwriteHeaderIfExists,
+  removeHeader,
   replaceBody,
   replaceJson,
   replaceText,
-} from "./processor/effect-body.ts";
-export {
-  addHeaderIfAbsent,
-  appendHeader,
-  overwriteHeaderIfExists,
-  removeHeader,
   setAuthority,
+  setDynamicMetadata,
   setHeader,
   setMethod,
   setPath,
   setStatus,
-} from "./processor/effect-headers.ts";
-export {
-  clearRouteCache,
-  immediateResponse,
-  overrideMode,
-  setDynamicMetadata,
   setTypedDynamicMetadata,
   streamedImmediateResponse,
-} from "./processor/effect-stream.ts";
+} from "./processor/effects.ts";
 export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/standard-schema.ts";
 export type { Origin, Peer, Transaction, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { HeaderFields } from "./simulation/header-lines.ts";
+export type { HeaderRecord } from "./simulation/header-lines.ts";
 export {
   type EndOfStream,
   httpHeaders,
@@ -35,7 +35,7 @@ export type {
   UpstreamRequest,
 } from "./simulation/simulated-transaction.ts";
 export type { VirtualRoute } from "./simulator/http/http-exchange.ts";
-export type { Outcome, Warning } from "./simulator/outcome/outcome.ts";
+export type { HttpOutcome, Warning } from "./simulator/outcome/outcome.ts";
 export type { EnvoyVersion, FilterSettings } from "./simulator/settings/filter-settings.ts";
 export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
 export { simulateRemote } from "./testing/simulate-remote.ts";

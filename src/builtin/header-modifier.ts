@@ -1,6 +1,6 @@
 import { defineProcessor, type Processor } from "../processor/definition.ts";
 import type { EditablePhase, Effect } from "../processor/effect.ts";
-import { removeHeader, setHeader } from "../processor/effect-headers.ts";
+import { removeHeader, setHeader } from "../processor/effects.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../protocol/headers/header-text.ts";
 

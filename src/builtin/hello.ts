@@ -1,5 +1,5 @@
 import { defineProcessor, type Processor } from "../processor/definition.ts";
-import { setHeader } from "../processor/effect-headers.ts";
+import { setHeader } from "../processor/effects.ts";
 
 /**
  * The processor that runs when none is named: it shows that Envoy asks and that its answers count. Requests get

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import { type Answer, CallProblem, callServer, parseAnswers, parseMessages } from "../debug/call-server.ts";
+import { CallProblem, callServer, parseAnswers, parseMessages, type ServerAnswer } from "../debug/call-server.ts";
 import { printableLine } from "../server/log/printable.ts";
 import { serverUrl } from "../simulation/server-url.ts";
 import { readData } from "./terminal/data-file.ts";
@@ -39,7 +39,7 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
       ? undefined
       : parsed(values.expect, parseAnswers, await readData("--expect", values.expect));
   const options = { timeoutMs, waits: values["no-wait"] !== true, headers: headersOf(values.header ?? []) };
-  const answers: Answer[] = [];
+  const answers: ServerAnswer[] = [];
   let problem: CallProblem | undefined;
   try {
     for await (const answer of callServer(url, messages, options)) {
@@ -67,7 +67,7 @@ function parsed<T>(file: string, parse: (json: unknown) => T, json: unknown): T 
   }
 }
 
-function save(path: string, answers: readonly Answer[]): void {
+function save(path: string, answers: readonly ServerAnswer[]): void {
   try {
     writeFileSync(
       path,
@@ -84,7 +84,7 @@ function save(path: string, answers: readonly Answer[]): void {
 
 function compare(
   wanted: readonly unknown[],
-  answers: readonly Answer[],
+  answers: readonly ServerAnswer[],
   { terminal, file }: { readonly terminal: Terminal; readonly file: string },
 ): number {
   const found = answers.map(({ readable }) => readable);

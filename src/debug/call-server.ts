@@ -62,7 +62,7 @@ export function parseAnswers(json: unknown): JsonValue[] {
 }
 
 /** An answer as JSON: exactly, and for people. */
-export interface Answer {
+export interface ServerAnswer {
   readonly exact: JsonValue;
   readonly readable: JsonValue;
 }
@@ -76,7 +76,7 @@ export async function* callServer(
   baseUrl: string,
   messages: readonly ProcessingRequest[],
   options: CallOptions,
-): AsyncGenerator<Answer> {
+): AsyncGenerator<ServerAnswer> {
   const [{ Code, ConnectError, createClient }, { createGrpcTransport, Http2SessionManager }] = await Promise.all([
     import("@connectrpc/connect"),
     import("@connectrpc/connect-node"),

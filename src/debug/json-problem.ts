@@ -1,5 +1,5 @@
 import { type DescField, type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { nameKind } from "../text/name-kind.ts";
+import { nameKind } from "../text/value-kind.ts";
 
 /** How deep a value may be nested; protobuf-es goes no deeper either. */
 const MAX_DEPTH = 100;

@@ -9,7 +9,7 @@ import {
   type SimulateRequest,
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import { checkSettings, oneOf } from "../simulation/check-settings.ts";
-import type { HeaderFields } from "../simulation/header-lines.ts";
+import type { HeaderRecord } from "../simulation/header-lines.ts";
 import type { EnvoyOptions } from "../simulation/simulate-options.ts";
 import {
   httpExchange,
@@ -143,7 +143,7 @@ function readBody(where: string, message: HttpRequest | HttpResponse): Simulated
   };
 }
 
-function readHeaders(where: string, headers: JsonObject): HeaderFields {
+function readHeaders(where: string, headers: JsonObject): HeaderRecord {
   const entries = Object.entries(headers).map(([name, values]) => {
     const place = `${where}.${name}`;
     return [

@@ -14,7 +14,7 @@ import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
 
 /** How processors run in an exchange: as in the server, or the command, that plays it. */
-export interface ExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
+export interface SimulateExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
   /** What the operator says. Its declaration is what the simulated Envoy is like, unless the exchange says otherwise. */
   readonly run?: RunOptions | undefined;
   /** Patterns are taken too, which can keep a process busy for as long as it lives. Default: false. */
@@ -30,7 +30,7 @@ export interface ExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
 export async function simulateExchange(
   processor: Processor,
   exchange: SimulateRequest,
-  options: ExchangeOptions,
+  options: SimulateExchangeOptions,
 ): Promise<SimulateResponse> {
   const { run = {}, allowPatterns = false, ...peerOptions } = options;
   const defaults = envoyAsDeclared(declareEnvoy(run.declaration ?? {}));

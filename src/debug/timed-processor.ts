@@ -1,7 +1,7 @@
 import type { AnyBodyHandler } from "../processor/body-handler.ts";
 import { type AnyDefinition, definitionsOf, type Processor, processorOf } from "../processor/definition.ts";
-import { iteratorResult } from "../processor/iteration.ts";
-import { isThenable } from "../text/thenable.ts";
+import { iteratorResult } from "../session/body/stream-stage.ts";
+import { isThenable } from "../text/value-kind.ts";
 
 /** How long a handler took, all its calls together. */
 export interface HandlerTime {

@@ -1,7 +1,7 @@
 import type { FairShare } from "../memory/fair-share.ts";
 import type { TokenBucket } from "./budget.ts";
 import type { ConnectionError, ShedReason } from "./end-reason.ts";
-import type { HeaderFields } from "./hpack-encoder.ts";
+import type { FieldSection } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
@@ -32,7 +32,7 @@ export interface ConnectionContext {
   readonly peer: Http2Peer;
   readonly accept: AcceptStream;
   /** More fields of the answer 431. */
-  readonly tooLargeFields?: HeaderFields | undefined;
+  readonly tooLargeFields?: FieldSection | undefined;
   /** A stream was refused because its header list is larger than maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */

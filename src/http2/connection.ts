@@ -10,7 +10,7 @@ import { ReceiveWindow } from "./flow-control.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { MAX_STREAM_ID } from "./frames.ts";
-import type { HeaderFields } from "./hpack-encoder.ts";
+import type { FieldSection } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
@@ -62,7 +62,7 @@ export interface Http2ConnectionOptions {
   /** 0 to 1, where in its ±10 % maxConnectionAgeMs falls. Default 0.5. */
   readonly ageJitter?: number | undefined;
   /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
-  readonly tooLargeFields?: HeaderFields | undefined;
+  readonly tooLargeFields?: FieldSection | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */

@@ -3,7 +3,7 @@ import { DEFAULT_MEMORY_CAPS } from "../memory/memory-account.ts";
 import { MemoryShare } from "../memory/memory-share.ts";
 import { type ConnectionEnd, Http2Connection, type Http2Memory } from "./connection.ts";
 import type { ShedReason } from "./end-reason.ts";
-import type { HeaderFields } from "./hpack-encoder.ts";
+import type { FieldSection } from "./hpack-encoder.ts";
 import type { AcceptStream } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { createTotals, type Http2Totals } from "./totals.ts";
@@ -16,7 +16,7 @@ export interface Http2ConnectionsOptions {
   /** Where waiting received bytes and waiting answers count. Default: separate shares, as large as a server's defaults. */
   readonly memory?: Http2Memory | undefined;
   /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
-  readonly tooLargeFields?: HeaderFields | undefined;
+  readonly tooLargeFields?: FieldSection | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */

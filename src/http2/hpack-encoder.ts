@@ -2,7 +2,7 @@ import { isFieldName, isFieldValue } from "./header-field.ts";
 import { STATIC_TABLE } from "./hpack-static-table.ts";
 
 /** Header fields to send: names in lower case, values with one character per byte (ISO 8859-1). */
-export type HeaderFields = Iterable<readonly [name: string, value: string]>;
+export type FieldSection = Iterable<readonly [name: string, value: string]>;
 
 /**
  * "The table has size 0" (RFC 7541 section 6.3): sent once, at the start of a block, to a client that has lowered
@@ -28,7 +28,7 @@ const PSEUDO_HEADER = ":status";
  *
  * @throws TypeError for names and values that HTTP/2 does not allow, line breaks above all.
  */
-export function encodeHeaderBlock(fields: HeaderFields): Uint8Array {
+export function encodeHeaderBlock(fields: FieldSection): Uint8Array {
   const out: number[] = [];
   for (const [name, value] of fields) {
     checkField(name, value);

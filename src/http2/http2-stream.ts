@@ -1,5 +1,5 @@
 import type { HeaderList } from "./header-list.ts";
-import type { HeaderFields } from "./hpack-encoder.ts";
+import type { FieldSection } from "./hpack-encoder.ts";
 import type { FillFrame } from "./output.ts";
 
 /**
@@ -62,10 +62,10 @@ export interface Http2Stream {
    *
    * @throws TypeError when the headers have been sent already, or a field is not allowed in HTTP/2.
    */
-  respond(headers: Uint8Array | HeaderFields, endStream?: boolean): void;
+  respond(headers: Uint8Array | FieldSection, endStream?: boolean): void;
 
   /** Sends an informational response (1xx) before the final one (RFC 9113 section 8.1). */
-  inform(headers: Uint8Array | HeaderFields): void;
+  inform(headers: Uint8Array | FieldSection): void;
 
   /**
    * Sends bytes as DATA, now or as soon as flow control allows. They must not change afterwards: large ones are not
@@ -89,7 +89,7 @@ export interface Http2Stream {
    *
    * @throws TypeError before respond().
    */
-  end(trailers?: Uint8Array | HeaderFields): void;
+  end(trailers?: Uint8Array | FieldSection): void;
 
   /** Ends the stream at once with RST_STREAM; `code` as in RFC 9113 section 7, default CANCEL. What waits is dropped. */
   reset(code?: number): void;

@@ -3,7 +3,7 @@ import { ConnectionError } from "./end-reason.ts";
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow, SendWindow } from "./flow-control.ts";
 import type { HeaderList } from "./header-list.ts";
-import { encodeHeaderBlock, type HeaderFields } from "./hpack-encoder.ts";
+import { encodeHeaderBlock, type FieldSection } from "./hpack-encoder.ts";
 import type { Http2Peer, Http2Stream, StreamHandler } from "./http2-stream.ts";
 import type { FillFrame } from "./output.ts";
 import { shedStream } from "./peer-faults.ts";
@@ -56,7 +56,7 @@ export class ServerStream implements Http2Stream {
     return this.#context.peer;
   }
 
-  respond(headers: Uint8Array | HeaderFields, endStream = false): void {
+  respond(headers: Uint8Array | FieldSection, endStream = false): void {
     if (this.#hasResponded) throw new TypeError("the headers of this response have been sent already");
     const block = encoded(headers);
     if (this.isClosed) return;
@@ -66,7 +66,7 @@ export class ServerStream implements Http2Stream {
     if (endStream) this.#endLocal();
   }
 
-  inform(headers: Uint8Array | HeaderFields): void {
+  inform(headers: Uint8Array | FieldSection): void {
     if (this.#hasResponded) throw new TypeError("the final response has begun already");
     const block = encoded(headers);
     if (!this.isClosed) this.#context.sender.headers(this.id, block, false);
@@ -94,7 +94,7 @@ export class ServerStream implements Http2Stream {
     return true;
   }
 
-  end(trailers?: Uint8Array | HeaderFields): void {
+  end(trailers?: Uint8Array | FieldSection): void {
     const block = trailers === undefined ? null : encoded(trailers);
     if (!this.#mayWrite()) return;
     this.#ending = block;
@@ -336,6 +336,6 @@ function filled(length: number, fill: FillFrame): Uint8Array {
   return bytes;
 }
 
-function encoded(headers: Uint8Array | HeaderFields): Uint8Array {
+function encoded(headers: Uint8Array | FieldSection): Uint8Array {
   return headers instanceof Uint8Array ? headers : encodeHeaderBlock(headers);
 }

@@ -1,11 +1,16 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Phase, PhaseMessages } from "../protocol/phase.ts";
-import { nameKind } from "../text/name-kind.ts";
-import type { BodyHandler, GrpcHandlers, HandlerResult } from "./body-handler.ts";
-import { refuseBeside, refuseBodyHandler, refuseGrpcHandlers } from "./check-body-handler.ts";
+import { nameKind } from "../text/value-kind.ts";
+import {
+  type BodyHandler,
+  type GrpcHandlers,
+  type HandlerResult,
+  refuseBeside,
+  refuseBodyHandler,
+  refuseGrpcHandlers,
+} from "./body-handler.ts";
 import type { EditablePhase } from "./effect.ts";
-import { validateConfig } from "./route-config.ts";
-import type { StandardSchema } from "./standard-schema.ts";
+import { type StandardSchema, validateConfig } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
 
 /** A handler of one phase. A promise is awaited only where it is one, so synchronous handlers stay synchronous. */
@@ -209,4 +214,23 @@ function kindOf(value: unknown): string {
 
 function shown(value: unknown): string {
   return typeof value === "string" || typeof value === "number" ? JSON.stringify(value) : kindOf(value);
+}
+
+/**
+ * Makes one processor of several. Each phase runs through all of them: in order on the request, in reverse on
+ * the response. Each has its own state; their effects are joined in the order in which they ran, and the first
+ * `immediateResponse` ends the transaction, so that nothing behind it runs.
+ *
+ * @throws {TypeError} Where an argument is no processor, there is none, or two of them have the same name.
+ */
+export function compose(...processors: readonly Processor[]): Processor {
+  const stranger = processors.findIndex((processor) => !isProcessor(processor));
+  if (stranger >= 0)
+    throw new TypeError(`compose: argument ${stranger + 1} is no processor; make one with defineProcessor`);
+  if (processors.length === 0) throw new TypeError("compose: needs at least one processor");
+  const definitions = processors.flatMap(definitionsOf);
+  const names = definitions.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TypeError(`compose: two processors are named "${twice}"; give one another name`);
+  return processorOf(definitions);
 }

@@ -3,7 +3,6 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { BodyPhase, HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
-import { effectWatch } from "./effect-watch.ts";
 
 /** Marks a value as an effect, whichever copy of this library made it. */
 const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
@@ -179,3 +178,12 @@ export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
   if (effectWatch.current !== undefined) effectWatch.current.made(made);
   return made;
 }
+
+/** Hears of effects that are made and of what handlers return. For simulations and debugging only. */
+export interface EffectWatch {
+  made(effect: object): void;
+  returned(outcome: unknown): void;
+}
+
+/** The watch in force. Undefined unless a simulation runs: then each effect costs one look at this field. */
+export const effectWatch: { current: EffectWatch | undefined } = { current: undefined };

@@ -1,19 +1,14 @@
 import { quoteName } from "../protocol/headers/header-rules.ts";
-import { isThenable } from "../text/thenable.ts";
 import type { AnyDefinition } from "./definition.ts";
-import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
+import { type ConfigResult, validateConfig } from "./standard-schema.ts";
 
 /** The gRPC initial metadata in which a route gives the configuration of a processor, as JSON text. */
 export const CONFIG_METADATA = "x-ext-proc-config";
-
-/** A configuration as a schema made it, or what is wrong with it. */
-export type ConfigResult = { readonly value: unknown } | { readonly problem: string; readonly cause?: unknown };
 
 /** Distinct texts that are remembered for a processor. Routes have a handful; more come from a template gone wrong. */
 const MAX_REMEMBERED = 256;
 /** Characters of all of them: who reaches the port can send long texts that differ each time. */
 const MAX_REMEMBERED_CHARACTERS = 1 << 20;
-const MAX_ISSUES = 3;
 
 /**
  * The configurations of one processor, by their text: each distinct text is parsed and validated once.
@@ -107,29 +102,4 @@ export function configsOf(definitions: readonly AnyDefinition[]): RouteConfigs |
   const made = new RouteConfigs(definitions);
   CONFIGS.set(definitions, made);
   return made;
-}
-
-/** What a schema says of a value. It never throws. */
-export function validateConfig(schema: StandardSchema, value: unknown): ConfigResult {
-  try {
-    const result = schema["~standard"].validate(value);
-    if (isThenable(result)) {
-      // Nobody waits for it, and its rejection must not end the process.
-      Promise.resolve(result).catch(() => undefined);
-      const problem = "the schema validates asynchronously, and a transaction cannot wait for it";
-      return { problem, cause: new TypeError(problem) };
-    }
-    return result.issues === undefined ? { value: result.value } : { problem: explain(result.issues) };
-  } catch (cause) {
-    return { problem: "the schema threw", cause };
-  }
-}
-
-function explain(issues: readonly SchemaIssue[]): string {
-  const told = issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => {
-    const keys = path.map((step) => String(typeof step === "object" ? step.key : step));
-    return keys.length === 0 ? message : `${keys.join(".")}: ${message}`;
-  });
-  const more = issues.length - told.length;
-  return more > 0 ? `${told.join("; ")}; and ${more} more` : told.join("; ");
 }

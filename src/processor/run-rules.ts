@@ -7,7 +7,6 @@ import {
 } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { DIRECTIONS, type Direction, directionOf, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
-import { stricterPolicy } from "../session/fault-policy.ts";
 import { type BodyClaims, bodyClaims } from "./body-claims.ts";
 import {
   type AnyDefinition,
@@ -67,6 +66,9 @@ export interface RunRules {
   /** The handlers of bodies, in the order in which they run; undefined where there are none. */
   readonly bodies: BodyClaims | undefined;
 }
+
+/** From the loosest to the strictest: under `envoy` Envoy's configuration decides, the others leave no choice. */
+const STRICTNESS: Readonly<Record<FaultPolicy, number>> = { open: 0, envoy: 1, closed: 2 };
 
 const RESPONSE_PHASES = PHASES.filter((phase) => directionOf(phase) === "response");
 
@@ -216,4 +218,9 @@ export function unenforceable({ rules, shadow, declaration }: RunRules): string[
       return [`${policy} holds until response headers are out; from then on failureModeAllow lets the response pass`];
     return [];
   });
+}
+
+/** The stricter of two policies. One that is undefined asks for nothing. */
+export function stricterPolicy(policy: FaultPolicy, other: FaultPolicy | undefined): FaultPolicy {
+  return other !== undefined && STRICTNESS[other] > STRICTNESS[policy] ? other : policy;
 }

@@ -1,3 +1,5 @@
+import { isThenable } from "../text/value-kind.ts";
+
 /**
  * The part of the Standard Schema specification (version 1) that a processor's `config` needs. Schemas of zod, valibot,
  * arktype and others have it.
@@ -25,4 +27,34 @@ export interface SchemaIssue {
   readonly message: string;
   /** Where it is wrong. Default: the value itself. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** A configuration as a schema made it, or what is wrong with it. */
+export type ConfigResult = { readonly value: unknown } | { readonly problem: string; readonly cause?: unknown };
+
+const MAX_ISSUES = 3;
+
+/** What a schema says of a value. It never throws. */
+export function validateConfig(schema: StandardSchema, value: unknown): ConfigResult {
+  try {
+    const result = schema["~standard"].validate(value);
+    if (isThenable(result)) {
+      // Nobody waits for it, and its rejection must not end the process.
+      Promise.resolve(result).catch(() => undefined);
+      const problem = "the schema validates asynchronously, and a transaction cannot wait for it";
+      return { problem, cause: new TypeError(problem) };
+    }
+    return result.issues === undefined ? { value: result.value } : { problem: explain(result.issues) };
+  } catch (cause) {
+    return { problem: "the schema threw", cause };
+  }
+}
+
+function explain(issues: readonly SchemaIssue[]): string {
+  const told = issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => {
+    const keys = path.map((step) => String(typeof step === "object" ? step.key : step));
+    return keys.length === 0 ? message : `${keys.join(".")}: ${message}`;
+  });
+  const more = issues.length - told.length;
+  return more > 0 ? `${told.join("; ")}; and ${more} more` : told.join("; ");
 }

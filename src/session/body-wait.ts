@@ -1,10 +1,10 @@
 import { handles } from "../processor/run-rules.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { BodyPhase, Direction } from "../protocol/phase.ts";
+import { REAL_TIMERS, type Timers } from "./answer-time.ts";
 import type { PassedHandlers } from "./passed-handlers.ts";
 import type { SessionOutlet } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { REAL_TIMERS, type Timers } from "./timers.ts";
 
 /** Gets the fault if the body does not come in time. */
 export interface BodyWaitOwner {

@@ -1,11 +1,13 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { RunRule, RunRules } from "../processor/run-rules.ts";
 import { MARGIN_MS } from "../processor/time-limit.ts";
+import type { Exchange } from "../protocol/exchange/exchange.ts";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
-import { type AnswerOwner, AwaitedAnswer } from "./awaited-answer.ts";
+import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-time.ts";
+import type { SendEarly } from "./body/body-flow.ts";
 import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
-import type { Timers } from "./timers.ts";
+import type { SessionOutlet } from "./session-observer.ts";
 
 /** The messages of one direction, which are answered in their order. */
 export class DirectionQueue {
@@ -96,4 +98,38 @@ export class DirectionQueues {
   of(direction: Direction): DirectionQueue {
     return direction === "request" ? this.request : this.response;
   }
+}
+
+/** What early answers go through. */
+export interface EarlyAnswersOptions {
+  readonly exchange: Exchange;
+  readonly outlet: SessionOutlet;
+  readonly queues: Readonly<Record<Direction, DirectionQueue>>;
+}
+
+/**
+ * Answers that do not wait for the end of their message, in FULL_DUPLEX_STREAMED. A handler's time begins anew with each,
+ * and stands still while the peer does not read. Undefined for an outlet that keeps all answers and tells no end of its room.
+ */
+export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions): SendEarly | undefined {
+  if (outlet.drained === undefined) return undefined;
+  return (direction, first) => {
+    for (const response of exchange.answerEarly(first, direction)) outlet.send(response);
+    const queue = queues[direction];
+    const drained = outlet.drained?.();
+    if (drained === undefined) {
+      queue.awaited?.restart();
+      return undefined;
+    }
+    return untilDrained(queue, drained);
+  };
+}
+
+async function untilDrained(queue: DirectionQueue, drained: Promise<void>): Promise<void> {
+  // A handler that has not waited for anything yet is awaited by nobody: that begins in this turn.
+  await undefined;
+  const { awaited } = queue;
+  awaited?.pause();
+  await drained;
+  awaited?.restart();
 }

@@ -20,22 +20,19 @@ import {
   type PhaseMessage,
   phaseOf,
 } from "../protocol/phase.ts";
-import { type AnswerOwner, timedOut } from "./awaited-answer.ts";
+import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut } from "./answer-time.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { BodyWait } from "./body-wait.ts";
-import { decideFault, directionOfFault } from "./decide-fault.ts";
-import { type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
-import { earlyAnswers } from "./early-answers.ts";
+import { ImaginedExchange } from "./decision.ts";
+import { type DirectionQueue, DirectionQueues, earlyAnswers } from "./direction-queue.ts";
+import { decideFault, directionOfFault } from "./fault-outcome.ts";
 import { HandlerChain } from "./fold/run-handlers.ts";
-import { ImaginedExchange } from "./imagined-exchange.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { PassedHandlers, unsentPlace } from "./passed-handlers.ts";
-import { runMessage } from "./run-message.ts";
-import type { SessionResult } from "./session-observer.ts";
+import { SessionReport, type SessionResult } from "./session-observer.ts";
 import type { SessionOptions, SharedSessionOptions } from "./session-options.ts";
-import { SessionReport } from "./session-report.ts";
 import type { SessionLinks } from "./session-set.ts";
-import { REAL_TIMERS, type Timers } from "./timers.ts";
+import { runMessage } from "./thread-watch.ts";
 
 /**
  * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers

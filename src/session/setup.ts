@@ -1,9 +1,8 @@
 import type { FaultPolicy } from "../processor/definition.ts";
-import type { RunRule, RunRules } from "../processor/run-rules.ts";
+import { type RunRule, type RunRules, stricterPolicy } from "../processor/run-rules.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { isThenable } from "../text/thenable.ts";
-import { stricterPolicy } from "./fault-policy.ts";
-import { REAL_TIMERS, type Timers } from "./timers.ts";
+import { isThenable } from "../text/value-kind.ts";
+import { REAL_TIMERS, type Timers } from "./answer-time.ts";
 
 /** Is told what becomes of `setup` and `close` of processors. Its methods must not throw. */
 export interface SetupObserver {

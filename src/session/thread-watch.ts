@@ -1,5 +1,8 @@
-import type { Phase } from "../protocol/phase.ts";
-import { REAL_TIMERS, type Timers } from "./timers.ts";
+import { namesOfHandlers, type RunRules } from "../processor/run-rules.ts";
+import type { Phase, PhaseMessage } from "../protocol/phase.ts";
+import { REAL_TIMERS, runningFailed, type Timers } from "./answer-time.ts";
+import type { BodyRunner, RunResult } from "./body/body-runner.ts";
+import type { HandlerChain } from "./fold/run-handlers.ts";
 
 /** A handler that held the thread. */
 export interface ThreadHold {
@@ -145,5 +148,24 @@ export class ThreadWatch {
     this.isTiming = false;
     if (!this.#hasNamed) this.#restsUntilMs = nowMs + REST_MS;
     this.#hasNamed = false;
+  }
+}
+
+/**
+ * Runs the handlers of a message, and times them while `watch` wants that. A runner neither throws nor rejects; were it to
+ * happen, it must not end the process.
+ */
+export function runMessage(
+  runner: BodyRunner | HandlerChain,
+  message: PhaseMessage,
+  rules: RunRules,
+  watch: ThreadWatch | undefined,
+): RunResult | Promise<RunResult> {
+  try {
+    if (watch === undefined || !watch.isTiming) return runner.run(message);
+    const place = { processor: namesOfHandlers(rules, message.case), phase: message.case };
+    return watch.time(() => runner.run(message), place);
+  } catch (cause) {
+    return runningFailed(cause);
   }
 }

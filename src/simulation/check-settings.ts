@@ -1,14 +1,17 @@
+import { type AnyDefinition, FAULT_POLICIES } from "../processor/definition.ts";
+import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
 import type {
+  FilterMutationRules,
   FilterSettings,
   ForwardRules,
   MetadataNamespaces,
   MetadataOptions,
-  MutationRules,
   PerRouteSettings,
   ProcessingModeSettings,
   StringMatcher,
 } from "../simulator/settings/filter-settings.ts";
-import { checkProperties } from "./known-properties.ts";
+import { checkProperties, type PropertiesOf } from "./known-properties.ts";
+import { OPERATOR_OPTIONS, type OperatorOptions } from "./simulate-options.ts";
 
 /** Throws a TypeError that names `where` if the value is none that the setting can have. */
 type Check = (where: string, value: unknown) => void;
@@ -65,7 +68,7 @@ const filter = settingsOf<FilterSettings>({
   maxMessageTimeoutMs: amount,
   allowModeOverride: toggle,
   allowedOverrideModes: listOf(modes, "a list of processing modes"),
-  mutationRules: settingsOf<MutationRules>({
+  mutationRules: settingsOf<FilterMutationRules>({
     allowAllRouting: toggle,
     allowEnvoy: toggle,
     disallowSystem: toggle,
@@ -152,4 +155,30 @@ function toggle(where: string, value: unknown): void {
 function amount(where: string, value: unknown): void {
   if (typeof value === "number" && value >= 0) return;
   throw new TypeError(`${where}: ${JSON.stringify(value)} must be a number, 0 or more`);
+}
+
+const DECLARATION: PropertiesOf<EnvoyDeclarationInit> = {
+  messageTimeoutMs: true,
+  maxMessageTimeoutMs: true,
+  allowModeOverride: true,
+  bufferLimitBytes: true,
+  overriddenBodyTimeoutMs: true,
+  trailers: true,
+  failureModeAllow: true,
+  disableImmediateResponse: true,
+  allowContentLengthHeader: true,
+  mutationRules: true,
+};
+
+/**
+ * Refuses what no operator can say of these processors.
+ *
+ * @throws {TypeError} Naming the property.
+ */
+export function checkOperator(operator: OperatorOptions, definitions: readonly AnyDefinition[]): void {
+  checkProperties("options.operator", operator, OPERATOR_OPTIONS);
+  checkProperties("options.operator.envoy", operator.envoy ?? {}, DECLARATION);
+  oneOf("options.operator.onFault", operator.onFault, FAULT_POLICIES);
+  const names = definitions.map(({ name }) => name);
+  for (const name of Object.keys(operator.processors ?? {})) oneOf("options.operator.processors", name, names);
 }

@@ -2,12 +2,11 @@ import { FilteredTransaction } from "../simulator/ext-proc-filter.ts";
 import type { ExtProcPeer } from "../simulator/filter/ext-proc-peer.ts";
 import type { HttpExchange, UpstreamResponse } from "../simulator/http/http-exchange.ts";
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
-import type { Outcome } from "../simulator/outcome/outcome.ts";
+import type { HttpOutcome } from "../simulator/outcome/outcome.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
 import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
 import { upstreamRequest } from "./simulated-transaction.ts";
-import { waitFor } from "./wait-for.ts";
 
 /** A peer that may answer later, in real time. For one transaction. */
 export interface LivePeer extends ExtProcPeer {
@@ -32,7 +31,7 @@ export interface DriveOptions {
  * slow machine changes nothing; when patience is over, it goes on, and the simulated Envoy stops waiting, or the peer's
  * own time-out ends it.
  */
-export async function driveTransaction(peer: LivePeer, options: DriveOptions): Promise<Outcome> {
+export async function driveTransaction(peer: LivePeer, options: DriveOptions): Promise<HttpOutcome> {
   const { settings, patienceMs } = options;
   const transaction: FilteredTransaction = new FilteredTransaction(
     peer,
@@ -54,7 +53,7 @@ export async function driveTransaction(peer: LivePeer, options: DriveOptions): P
 }
 
 /** The exchange with its response, which a function makes once the upstream has the whole request. */
-function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => Outcome): HttpExchange {
+function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpOutcome): HttpExchange {
   const { request: sent = {} } = exchange;
   if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream, sent) };
   let response: UpstreamResponse | undefined;
@@ -68,4 +67,18 @@ function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => Outcome
       return response;
     },
   };
+}
+
+// A test may put timers of its own in place of the global ones, which then would never go off.
+const { setTimeout, clearTimeout } = globalThis;
+
+/** Waits for a promise for so many milliseconds of real time. False where it takes longer. */
+export async function waitFor(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  const inTime = await Promise.race([promise.then(() => true), tooLong]);
+  clearTimeout(timer);
+  return inTime;
 }

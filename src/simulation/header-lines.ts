@@ -1,10 +1,8 @@
 import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
-
-/** A header line: lower-case name, and the value as text (UTF-8 on the wire) or exact bytes. */
-export type HeaderLine = readonly [name: string, value: string | Uint8Array];
+import type { HeaderLine } from "../simulator/http/http-exchange.ts";
 
 /** Headers by name. An array sends the header once for each of its values; names are sent in lower case. */
-export type HeaderFields = Readonly<Record<string, HeaderValues>>;
+export type HeaderRecord = Readonly<Record<string, HeaderValues>>;
 
 /**
  * The lines of headers, in the order of the object and of each array.
@@ -12,7 +10,7 @@ export type HeaderFields = Readonly<Record<string, HeaderValues>>;
  * @param where What the headers are, for messages: `headers`, `response.trailers`.
  * @throws {TypeError} Where a value is no text, bytes, or an array of them.
  */
-export function headerLines(where: string, headers: HeaderFields): HeaderLine[] {
+export function headerLines(where: string, headers: HeaderRecord): HeaderLine[] {
   if (typeof headers !== "object" || headers === null || Array.isArray(headers)) {
     throw new TypeError(`${where}: must be an object of names and values, such as { "x-user": "ada" }`);
   }

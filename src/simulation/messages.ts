@@ -10,7 +10,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { textToBytes } from "../protocol/headers/header-text.ts";
 import type { BodyPhase, HeaderPhase, TrailerPhase } from "../protocol/phase.ts";
-import { type HeaderFields, headerLines } from "./header-lines.ts";
+import { type HeaderRecord, headerLines } from "./header-lines.ts";
 
 /** Everything of a ProcessingRequest besides its oneof: `attributes`, `metadataContext`, `protocolConfig`, … */
 export type MessageEnvelope = Omit<
@@ -33,17 +33,17 @@ export interface EndOfStream extends MessageEnvelope {
  * ```
  * @throws {TypeError} Where a value is no text, bytes, or an array of them.
  */
-export function httpHeaders(headers: HeaderFields = {}, endOfStream = false): HttpHeaders {
+export function httpHeaders(headers: HeaderRecord = {}, endOfStream = false): HttpHeaders {
   return create(HttpHeadersSchema, { headers: { headers: headerValues(headers) }, endOfStream });
 }
 
 /** Trailers as a handler gets them. Names and values as for {@link httpHeaders}. */
-export function httpTrailers(trailers: HeaderFields = {}): HttpTrailers {
+export function httpTrailers(trailers: HeaderRecord = {}): HttpTrailers {
   return create(HttpTrailersSchema, { trailers: { headers: headerValues(trailers) } });
 }
 
 /** The message with which Envoy sends request headers: `requestHeaders({ ":method": "GET", ":path": "/x" })`. */
-export function requestHeaders(headers: HeaderFields = {}, more: EndOfStream = {}): ProcessingRequest {
+export function requestHeaders(headers: HeaderRecord = {}, more: EndOfStream = {}): ProcessingRequest {
   return headersMessage("requestHeaders", headers, more);
 }
 
@@ -53,12 +53,12 @@ export function requestBody(body: string | Uint8Array, more: EndOfStream = {}): 
 }
 
 /** The message with which Envoy sends a request's trailers. */
-export function requestTrailers(trailers: HeaderFields = {}, more: MessageEnvelope = {}): ProcessingRequest {
+export function requestTrailers(trailers: HeaderRecord = {}, more: MessageEnvelope = {}): ProcessingRequest {
   return trailersMessage("requestTrailers", trailers, more);
 }
 
 /** The message with which Envoy sends response headers: `responseHeaders({ ":status": "200" })`. */
-export function responseHeaders(headers: HeaderFields = {}, more: EndOfStream = {}): ProcessingRequest {
+export function responseHeaders(headers: HeaderRecord = {}, more: EndOfStream = {}): ProcessingRequest {
   return headersMessage("responseHeaders", headers, more);
 }
 
@@ -68,11 +68,11 @@ export function responseBody(body: string | Uint8Array, more: EndOfStream = {}):
 }
 
 /** The message with which Envoy sends a response's trailers. */
-export function responseTrailers(trailers: HeaderFields = {}, more: MessageEnvelope = {}): ProcessingRequest {
+export function responseTrailers(trailers: HeaderRecord = {}, more: MessageEnvelope = {}): ProcessingRequest {
   return trailersMessage("responseTrailers", trailers, more);
 }
 
-function headersMessage(phase: HeaderPhase, headers: HeaderFields, more: EndOfStream): ProcessingRequest {
+function headersMessage(phase: HeaderPhase, headers: HeaderRecord, more: EndOfStream): ProcessingRequest {
   const { endOfStream, ...envelope } = more;
   const request = { case: phase, value: httpHeaders(headers, endOfStream) };
   return create(ProcessingRequestSchema, { ...envelope, request });
@@ -84,12 +84,12 @@ function bodyMessage(phase: BodyPhase, body: string | Uint8Array, more: EndOfStr
   return create(ProcessingRequestSchema, { ...envelope, request });
 }
 
-function trailersMessage(phase: TrailerPhase, trailers: HeaderFields, more: MessageEnvelope): ProcessingRequest {
+function trailersMessage(phase: TrailerPhase, trailers: HeaderRecord, more: MessageEnvelope): ProcessingRequest {
   return create(ProcessingRequestSchema, { ...more, request: { case: phase, value: httpTrailers(trailers) } });
 }
 
 /** Values go into `raw_value`, as Envoy sends them. */
-function headerValues(headers: HeaderFields): HeaderValue[] {
+function headerValues(headers: HeaderRecord): HeaderValue[] {
   return headerLines("headers", headers).map(([key, value]) =>
     create(HeaderValueSchema, { key, rawValue: typeof value === "string" ? textToBytes(value) : value }),
   );

@@ -1,7 +1,7 @@
 import type { RunRules } from "../processor/run-rules.ts";
+import type { Timers } from "../session/answer-time.ts";
 import { ProcessorSetup } from "../session/setup.ts";
-import type { Timers } from "../session/timers.ts";
-import { waitFor } from "./wait-for.ts";
+import { waitFor } from "./drive-transaction.ts";
 
 /**
  * `setup` and `close` of a processor in a simulation. A `setup` that was rejected is tried again at the next request, not

@@ -1,8 +1,7 @@
 import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
 import { runRules } from "../processor/run-rules.ts";
 import { declareEnvoy } from "../protocol/envoy-declaration.ts";
-import { checkOperator } from "./check-operator.ts";
-import { checkSettings } from "./check-settings.ts";
+import { checkOperator, checkSettings } from "./check-settings.ts";
 import { declaredSettings } from "./declared-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
 import { checkProperties } from "./known-properties.ts";

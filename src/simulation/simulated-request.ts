@@ -2,13 +2,14 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { textToBytes } from "../protocol/headers/header-text.ts";
 import type {
   ClientRequest,
+  HeaderLine,
   HttpBodyInit,
   HttpExchange,
   UpstreamResponse,
   VirtualRoute,
 } from "../simulator/http/http-exchange.ts";
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
-import { type HeaderFields, type HeaderLine, headerLines } from "./header-lines.ts";
+import { type HeaderRecord, headerLines } from "./header-lines.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { toBytes } from "./messages.ts";
 import type { UpstreamRequest } from "./simulated-transaction.ts";
@@ -29,9 +30,9 @@ export interface SimulatedBody {
   /** Time before each piece, in milliseconds of the simulated clock. Default 0: all is there with the headers. */
   readonly chunkIntervalMs?: number | undefined;
   /** Besides those that the body brings. Default: none. */
-  readonly headers?: HeaderFields | undefined;
+  readonly headers?: HeaderRecord | undefined;
   /** What follows the body. Default: none. */
-  readonly trailers?: HeaderFields | undefined;
+  readonly trailers?: HeaderRecord | undefined;
 }
 
 /** What the upstream answers. */

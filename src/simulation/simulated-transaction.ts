@@ -3,7 +3,13 @@ import type { Fault } from "../protocol/fault.ts";
 import { bytesToText } from "../protocol/headers/header-text.ts";
 import type { HandlerPlace } from "../session/session-observer.ts";
 import type { Counters } from "../simulator/outcome/counters.ts";
-import type { ClientOutcome, Outcome, ReceivedHeader, UpstreamOutcome, Warning } from "../simulator/outcome/outcome.ts";
+import type {
+  ClientOutcome,
+  HttpOutcome,
+  ReceivedHeader,
+  UpstreamOutcome,
+  Warning,
+} from "../simulator/outcome/outcome.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 
 /** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
@@ -75,7 +81,7 @@ export interface SimulatedTransaction {
   /** From the client's headers to the end, in milliseconds of the simulated clock. */
   readonly durationMs: number;
   /** All that the simulator knows: each message both ways, exact bytes of each header, typed metadata. */
-  readonly outcome: Outcome;
+  readonly outcome: HttpOutcome;
 }
 
 /** What only the processor's side knows of a transaction. */
@@ -91,7 +97,7 @@ interface PeerReport {
  * @param unreturned Warnings about effects that no handler returned. A fault stops what is behind it, and says so itself.
  */
 export function simulatedTransaction(
-  outcome: Outcome,
+  outcome: HttpOutcome,
   { faults, warnings = [], unanswered }: PeerReport,
   unreturned: readonly Warning[] = [],
 ): SimulatedTransaction {
@@ -115,7 +121,7 @@ export function simulatedTransaction(
 }
 
 /** Envoy went on without an answer: the client neither left, nor did it get a reply of Envoy's own. */
-function notAwaited(outcome: Outcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
+function notAwaited(outcome: HttpOutcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
   const wentOn = outcome.responseCodeDetails === "via_upstream" && outcome.client.end !== "aborted";
   if (unanswered === undefined || !wentOn) return [];
   const { processor, phase, setting } = unanswered;

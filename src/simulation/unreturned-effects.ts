@@ -1,6 +1,5 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
-import { effectData } from "../processor/effect.ts";
-import { type EffectWatch, effectWatch } from "../processor/effect-watch.ts";
+import { type EffectWatch, effectData, effectWatch } from "../processor/effect.ts";
 import type { Warning } from "../simulator/outcome/outcome.ts";
 
 /** Effects of one transaction that no handler has returned, with the place in the code where each was made. */

@@ -2,7 +2,7 @@ import { bytesToText } from "../protocol/headers/header-text.ts";
 import type { Direction } from "../protocol/phase.ts";
 import { messageTimedOut, streamClosed, streamFailed } from "./answers/failure.ts";
 import { receiveMessage } from "./answers/receive-message.ts";
-import { DirectionState } from "./filter/direction-state.ts";
+import { FilterDirection } from "./filter/direction-state.ts";
 import { DynamicMetadata } from "./filter/dynamic-metadata.ts";
 import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
 import { ExtProcStream } from "./filter/ext-proc-stream.ts";
@@ -13,7 +13,7 @@ import type { PathFilter } from "./http/filter-path.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
 import { HttpTransaction } from "./http-transaction.ts";
 import { zeroCounters } from "./outcome/counters.ts";
-import type { Outcome, UpstreamOutcome, Warning } from "./outcome/outcome.ts";
+import type { HttpOutcome, UpstreamOutcome, Warning } from "./outcome/outcome.ts";
 import { VirtualClock } from "./outcome/virtual-clock.ts";
 import { warning } from "./outcome/warnings.ts";
 import type { FilterConfig } from "./settings/filter-config.ts";
@@ -75,7 +75,7 @@ export class FilteredTransaction {
     return true;
   }
 
-  outcome(): Outcome {
+  outcome(): HttpOutcome {
     const { counters, metadata, warnings, everStream } = this.#filter;
     const upstream = this.#http.upstream.outcome();
     const client = this.#http.client.outcome(this.#http.end ?? "stalled");
@@ -102,10 +102,10 @@ export class FilteredTransaction {
     };
   }
 
-  #direction(direction: Direction, config: FilterConfig): DirectionState {
+  #direction(direction: Direction, config: FilterConfig): FilterDirection {
     const path = direction === "request" ? this.#http.requestPath : this.#http.responsePath;
     const timer = new MessageTimer(this.clock, () => messageTimedOut(this.#filter));
-    return new DirectionState(direction, directionMode(config.mode, direction), { path, timer });
+    return new FilterDirection(direction, directionMode(config.mode, direction), { path, timer });
   }
 
   #openStream(peer: ExtProcPeer): ExtProcStream {
@@ -138,7 +138,7 @@ function framingWarnings({
   upstream,
   client,
   requestEnded,
-}: Pick<Outcome, "upstream" | "client"> & { readonly requestEnded: boolean }): Warning[] {
+}: Pick<HttpOutcome, "upstream" | "client"> & { readonly requestEnded: boolean }): Warning[] {
   const warnings: Warning[] = [];
   const add = (code: "body_after_content_length" | "body_short_of_content_length", phase: Warning["phase"]) =>
     warnings.push(warning(code, phase, "content-length"));

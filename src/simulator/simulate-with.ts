@@ -1,7 +1,7 @@
 import { FilteredTransaction } from "./ext-proc-filter.ts";
 import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
-import type { Outcome } from "./outcome/outcome.ts";
+import type { HttpOutcome } from "./outcome/outcome.ts";
 import { filterConfig } from "./settings/filter-config.ts";
 import type { FilterSettings } from "./settings/filter-settings.ts";
 
@@ -11,7 +11,7 @@ import type { FilterSettings } from "./settings/filter-settings.ts";
  *
  * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */
-export function simulateWith(peer: ExtProcPeer, settings: FilterSettings, exchange: HttpExchange): Outcome {
+export function simulateWith(peer: ExtProcPeer, settings: FilterSettings, exchange: HttpExchange): HttpOutcome {
   const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);
   transaction.start();
   do transaction.settle();

@@ -6,12 +6,12 @@ import { definitionsOf, isProcessor, type Processor } from "../processor/definit
 import { runRules } from "../processor/run-rules.ts";
 import { declareEnvoy } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
-import { checkOperator } from "../simulation/check-operator.ts";
+import { checkOperator } from "../simulation/check-settings.ts";
+import { waitFor } from "../simulation/drive-transaction.ts";
 import { checkProperties } from "../simulation/known-properties.ts";
 import { ProcessorLife } from "../simulation/processor-life.ts";
 import { ProcessorPeer } from "../simulation/processor-peer.ts";
 import { patienceMsOf, type SimulateOptions } from "../simulation/simulate-options.ts";
-import { waitFor } from "../simulation/wait-for.ts";
 import { VirtualClock } from "../simulator/outcome/virtual-clock.ts";
 
 /** What {@link sendMessages} may be told, as in {@link SimulateOptions}. */

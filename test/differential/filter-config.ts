@@ -1,9 +1,9 @@
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import type {
+  FilterMutationRules,
   FilterSettings,
   ForwardRules,
   MetadataOptions,
-  MutationRules,
   PerRouteSettings,
   ProcessingModeSettings,
   StringMatcher,
@@ -78,7 +78,7 @@ function mode(settings: ProcessingModeSettings): JsonObject {
   });
 }
 
-function mutationRules(rules: MutationRules): JsonObject {
+function mutationRules(rules: FilterMutationRules): JsonObject {
   const regex = (pattern: string | undefined) => pattern && { regex: pattern };
   return present({
     allow_all_routing: rules.allowAllRouting,

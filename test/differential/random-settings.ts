@@ -1,9 +1,9 @@
 import type {
   BodySendMode,
   EnvoyVersion,
+  FilterMutationRules,
   FilterSettings,
   ForwardRules,
-  MutationRules,
   ProcessingModeSettings,
 } from "../../src/simulator/settings/filter-settings.ts";
 import type { Random } from "./random.ts";
@@ -77,7 +77,7 @@ function observedMode(random: Random): ProcessingModeSettings {
   return { requestBodyMode: body(), responseBodyMode: body(), requestTrailerMode: random.maybe(0.5, () => "SEND") };
 }
 
-function randomMutationRules(random: Random): MutationRules {
+function randomMutationRules(random: Random): FilterMutationRules {
   return {
     allowAllRouting: random.maybe(0.4, () => true),
     allowEnvoy: random.maybe(0.4, () => true),

@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type Counters, zeroCounters } from "../../src/simulator/outcome/counters.ts";
 import type {
   ClientOutcome,
-  Outcome,
+  HttpOutcome,
   ReceivedHeader,
   StreamEnd,
   StreamMessage,
@@ -27,7 +27,7 @@ export interface EnvoyRecord {
 }
 
 /** What really happened, in the simulator's words. Warnings and times have no counterpart. */
-export function realOutcome(exchange: RealExchange, { counters, log }: EnvoyRecord): Outcome {
+export function realOutcome(exchange: RealExchange, { counters, log }: EnvoyRecord): HttpOutcome {
   const metadata = Object.entries(log?.metadata ?? {}).filter(
     (entry): entry is [string, JsonObject] => entry[1] !== null,
   );

@@ -1,5 +1,5 @@
 import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
-import type { Outcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
 import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
@@ -14,7 +14,7 @@ const nobody: ExtProcPeer = {
 };
 
 /** A scenario in the simulator. */
-export function simulateScenario(scenario: Scenario, envoyVersion: EnvoyVersion): Outcome {
+export function simulateScenario(scenario: Scenario, envoyVersion: EnvoyVersion): HttpOutcome {
   const peer = scenario.server === "down" ? nobody : scriptPeer(scenario.script ?? {});
   return simulateWith(peer, { ...scenario.settings, envoyVersion }, scenarioExchange(scenario));
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import * as api from "../../src/index.ts";
 import { EFFECT_PHASES, type EffectKind } from "../../src/processor/effect.ts";
-import * as bodyEffects from "../../src/processor/effect-body.ts";
-import * as headerEffects from "../../src/processor/effect-headers.ts";
-import * as streamEffects from "../../src/processor/effect-stream.ts";
+import * as bodyEffects from "../../src/processor/effects.ts";
+import * as headerEffects from "../../src/processor/effects.ts";
+import * as streamEffects from "../../src/processor/effects.ts";
 import { FAULT_CODES } from "../../src/protocol/fault.ts";
 import { FRAMING_HEADERS } from "../../src/protocol/headers/header-rules.ts";
 import { readDocument, tableRows } from "./markdown.ts";

@@ -6,7 +6,7 @@ import { CONNECTION_FAILURES } from "../../src/server/listen/listener-connection
 import { parseConfig } from "../../src/server/settings/config-file.ts";
 import { variableOf } from "../../src/server/settings/read-settings.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
-import { FAULT_OUTCOMES } from "../../src/session/fault-policy.ts";
+import { FAULT_OUTCOMES } from "../../src/session/fault-outcome.ts";
 import { UNENFORCED_REASONS } from "../../src/session/session-observer.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { processAll } from "../wire/grpc-js-client.ts";

@@ -1,23 +1,20 @@
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
 import {
   addHeaderIfAbsent,
   appendHeader,
+  clearRouteCache,
+  immediateResponse,
   overwriteHeaderIfExists,
   removeHeader,
+  setDynamicMetadata,
   setHeader,
   setPath,
   setStatus,
-} from "../../src/processor/effect-headers.ts";
-import {
-  clearRouteCache,
-  immediateResponse,
-  setDynamicMetadata,
   streamedImmediateResponse,
-} from "../../src/processor/effect-stream.ts";
+} from "../../src/processor/effects.ts";
 import { type EnvoyRig, envoyBinary, misbehaviour, NO_MISBEHAVIOUR, startEnvoyRig } from "./envoy-rig.ts";
 
 let rig: EnvoyRig | undefined;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defineProcessor, type FaultPolicy, type Processor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import type { Transaction } from "../../src/processor/transaction.ts";
 import { type EnvoyRig, envoyBinary, startEnvoyRig } from "./envoy-rig.ts";
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { type EnvoyProcess, startEnvoy } from "../../src/cli/demo/envoy-process.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse } from "../../src/processor/effects.ts";
 import type { ServeOptions } from "../../src/server/serve.ts";
 import { RawClient } from "../http2/raw-client.ts";
 import * as raw from "../http2/raw-frames.ts";

@@ -1,10 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createHeaderModifier } from "../../src/builtin/header-modifier.ts";
 import { hello } from "../../src/builtin/hello.ts";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
-import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
+import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effects.ts";
 import { header } from "../../src/protocol/headers/headers.ts";
 import { type EnvoyRig, envoyBinary, misbehaviour, NO_MISBEHAVIOUR, startEnvoyRig } from "./envoy-rig.ts";
 

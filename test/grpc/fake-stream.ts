@@ -7,7 +7,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderList } from "../../src/http2/header-list.ts";
 import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
-import { encodeHeaderBlock, type HeaderFields } from "../../src/http2/hpack-encoder.ts";
+import { encodeHeaderBlock, type FieldSection } from "../../src/http2/hpack-encoder.ts";
 import type { Http2Stream } from "../../src/http2/http2-stream.ts";
 import { resolveHttp2Limits } from "../../src/http2/limits.ts";
 import { block, type Field } from "../http2/raw-frames.ts";
@@ -47,7 +47,7 @@ export class FakeStream implements Http2Stream {
     return this.fields.at(-1) ?? {};
   }
 
-  respond(headers: Uint8Array | HeaderFields, endStream = false): void {
+  respond(headers: Uint8Array | FieldSection, endStream = false): void {
     if (this.#hasResponded) throw new TypeError("headers twice");
     this.#keep(headers);
     if (this.isClosed) return;
@@ -77,7 +77,7 @@ export class FakeStream implements Http2Stream {
     return this.write(output.subarray(10, 10 + length));
   }
 
-  end(trailers?: Uint8Array | HeaderFields): void {
+  end(trailers?: Uint8Array | FieldSection): void {
     if (!this.#mayWrite()) return;
     if (trailers) this.#keep(trailers);
     this.log.push("end");
@@ -147,7 +147,7 @@ export class FakeStream implements Http2Stream {
     this.isClosed = true;
   }
 
-  #keep(headers: Uint8Array | HeaderFields): void {
+  #keep(headers: Uint8Array | FieldSection): void {
     const bytes = Buffer.from(headers instanceof Uint8Array ? headers : encodeHeaderBlock(headers));
     const { fields } = new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length);
     if (!this.isClosed) this.fields.push(Object.fromEntries(fields.map(({ name, value }) => [name, value])));

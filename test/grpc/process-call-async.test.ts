@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { CANCEL } from "../../src/http2/error-codes.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { type Deferred, deferred, nextTurn } from "../session/deferred.ts";
 import { startCall } from "./started-call.ts";

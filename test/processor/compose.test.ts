@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effects.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "../session/deferred.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";

@@ -3,6 +3,7 @@ import type { HttpHeaders } from "../../gen/envoy/service/ext_proc/v3/external_p
 import {
   addHeaderIfAbsent,
   appendHeader,
+  clearRouteCache,
   overwriteHeaderIfExists,
   removeHeader,
   setAuthority,
@@ -10,8 +11,7 @@ import {
   setMethod,
   setPath,
   setStatus,
-} from "../../src/processor/effect-headers.ts";
-import { clearRouteCache } from "../../src/processor/effect-stream.ts";
+} from "../../src/processor/effects.ts";
 import { neutralAnswer } from "../../src/protocol/answers/neutral-answer.ts";
 import type { HeaderPairs } from "../protocol/messages.ts";
 import { answerOf, faultOf, outcomeOf } from "../session/answering.ts";

@@ -1,16 +1,15 @@
 import { create } from "@bufbuild/protobuf";
 import { anyPack, StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
 import {
   immediateResponse,
   overrideMode,
   setDynamicMetadata,
+  setHeader,
   setTypedDynamicMetadata,
   streamedImmediateResponse,
-} from "../../src/processor/effect-stream.ts";
+} from "../../src/processor/effects.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { bodyModes, bytes, headersOf } from "../protocol/messages.ts";
 import { type AnsweredTo, answerOf, faultOf, outcomeOf } from "../session/answering.ts";

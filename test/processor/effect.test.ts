@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { type EditablePhase, type Effect, effectData } from "../../src/processor/effect.ts";
-import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effects.ts";
 import { bytes, headersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";
 

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import type { StandardSchema } from "../../src/processor/standard-schema.ts";
 import { headersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";

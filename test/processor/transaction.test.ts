@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
 import type { Transaction } from "../../src/processor/transaction.ts";
 import { headersOf, plainMessage, trailersOf } from "../protocol/messages.ts";
 import { recordSession } from "../session/recorded-session.ts";

@@ -5,12 +5,10 @@ import {
   ProcessingRequestSchema,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import * as headerEffects from "../../src/processor/effect-headers.ts";
-import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
-import * as streamEffects from "../../src/processor/effect-stream.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import * as headerEffects from "../../src/processor/effects.ts";
+import * as streamEffects from "../../src/processor/effects.ts";
+import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effects.ts";
 import { Exchange } from "../../src/protocol/exchange/exchange.ts";
 import type { PhaseMessage } from "../../src/protocol/phase.ts";
 import { bodyModes, bodyOf, type Envelope, headersOf, trailersOf } from "../protocol/messages.ts";

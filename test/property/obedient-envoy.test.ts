@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { driveTransaction } from "../../src/simulation/drive-transaction.ts";

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { defineProcessor, type FaultPolicy, type Processor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import type { BodyMode } from "../../src/protocol/body-mode.ts";
 import { DIRECTIONS, type Direction, directionOf, type Phase } from "../../src/protocol/phase.ts";

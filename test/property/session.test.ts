@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import { directionOf, PHASES, type Phase } from "../../src/protocol/phase.ts";
 import { changesOf, type RecordedSession, recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";

@@ -5,8 +5,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
 import {
   addHeaderIfAbsent,
@@ -14,7 +13,7 @@ import {
   overwriteHeaderIfExists,
   removeHeader,
   setHeader,
-} from "../../src/processor/effect-headers.ts";
+} from "../../src/processor/effects.ts";
 import { headerEntries } from "../../src/protocol/headers/headers.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { recordSession } from "../session/recorded-session.ts";

@@ -1,4 +1,4 @@
-import type { Timers } from "../../src/session/timers.ts";
+import type { Timers } from "../../src/session/answer-time.ts";
 
 interface Pending {
   readonly atMs: number;

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
+import { immediateResponse } from "../../src/processor/effects.ts";
 import type { TransactionOutcome } from "../../src/processor/transaction.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { nextTurn } from "./deferred.ts";

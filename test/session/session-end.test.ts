@@ -1,8 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { fault } from "../../src/protocol/fault.ts";
 import { SessionSet } from "../../src/session/session-set.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import type { Effect } from "../../src/processor/effect.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { FaultError } from "../../src/protocol/fault.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { nextTurn } from "./deferred.ts";

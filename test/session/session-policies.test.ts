@@ -1,13 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
 import {
+  compose,
   defineProcessor,
   type FaultPolicy,
   type Processor,
   type ProcessorDefinition,
 } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
 import { fault } from "../../src/protocol/fault.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";

@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { appendHeader, removeHeader, setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse, setDynamicMetadata } from "../../src/processor/effect-stream.ts";
+import {
+  appendHeader,
+  immediateResponse,
+  removeHeader,
+  setDynamicMetadata,
+  setHeader,
+} from "../../src/processor/effects.ts";
 import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
 import type { Decision } from "../../src/session/decision.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";

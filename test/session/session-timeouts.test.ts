@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";

@@ -1,7 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor, type Processor, type ProcessorDefinition } from "../../src/processor/definition.ts";
+import { compose, defineProcessor, type Processor, type ProcessorDefinition } from "../../src/processor/definition.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import { CLOSE_TIMEOUT_MS, ProcessorSetup } from "../../src/session/setup.ts";
 import { deferred, nextTurn } from "./deferred.ts";

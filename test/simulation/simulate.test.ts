@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { compose } from "../../src/processor/compose.ts";
-import { defineProcessor } from "../../src/processor/definition.ts";
-import { removeHeader, setAuthority, setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse, overrideMode, setDynamicMetadata } from "../../src/processor/effect-stream.ts";
+import { compose, defineProcessor } from "../../src/processor/definition.ts";
+import {
+  immediateResponse,
+  overrideMode,
+  removeHeader,
+  setAuthority,
+  setDynamicMetadata,
+  setHeader,
+} from "../../src/processor/effects.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
 import { deferred, nextTurn } from "../session/deferred.ts";
 

@@ -7,7 +7,7 @@ import {
   type Processor,
   setHeader,
 } from "../../src/index.ts";
-import { effectWatch } from "../../src/processor/effect-watch.ts";
+import { effectWatch } from "../../src/processor/effect.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
 
 const DENY = immediateResponse(403);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { Outcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
 import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { conversation, headerOf, headersAnswer, modeOverride, peerOf, simulate, warningCodes } from "./peers.ts";
 
-function sent(outcome: Outcome, index: number) {
+function sent(outcome: HttpOutcome, index: number) {
   const found = outcome.messages.filter(({ from }) => from === "envoy")[index];
   if (found?.from !== "envoy") throw new Error(`there is no message ${index}`);
   return found.message;

@@ -1,8 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ProcessingModeSchema } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
-import { filterConfig } from "../../src/simulator/settings/filter-config.ts";
-import { forwardPredicate } from "../../src/simulator/settings/forward-rules.ts";
+import { filterConfig, forwardPredicate } from "../../src/simulator/settings/filter-config.ts";
 import { namePredicate, wholeNamePattern } from "../../src/simulator/settings/name-pattern.ts";
 import {
   completeMode,

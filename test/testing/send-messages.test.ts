@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import { requestHeaders, responseHeaders } from "../../src/simulation/messages.ts";
 import { sendMessages } from "../../src/testing/send-messages.ts";
 import { bytes } from "../protocol/messages.ts";

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defineProcessor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
 import type { SimulatedEnvoy } from "../../src/simulation/simulated-envoy.ts";
 import type { SimulatedTransaction } from "../../src/simulation/simulated-transaction.ts";

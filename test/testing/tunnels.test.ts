@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { playExchange } from "../../src/debug/play-exchange.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
-import { setHeader } from "../../src/processor/effect-headers.ts";
+import { setHeader } from "../../src/processor/effects.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
 import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
 

@@ -8,7 +8,7 @@ import type { Engine } from "./engine.ts";
 export type Deliver = (piece: Uint8Array<ArrayBuffer>) => Promise<CodingFailure | undefined> | undefined;
 
 /** What a {@link CodingStage} is made of. */
-export interface StageOptions {
+export interface CodingStageOptions {
   readonly coding: Coding;
   readonly engine: Engine;
   /** Counts what came out; a code once it is too much. */
@@ -27,7 +27,7 @@ type Settle = (failure: CodingFailure | undefined) => void;
  * call has the same one, and the engine's memory is freed.
  */
 export class CodingStage {
-  readonly #options: StageOptions;
+  readonly #options: CodingStageOptions;
   readonly #engine: Engine;
   #fed = 0;
   #deliver: Deliver | undefined;
@@ -40,7 +40,7 @@ export class CodingStage {
   /** No other brotli decoder begins a step before this one has put something out. */
   #hasTurn = false;
 
-  constructor(options: StageOptions) {
+  constructor(options: CodingStageOptions) {
     this.#options = options;
     this.#engine = options.engine;
     this.#engine.on("data", (piece) => this.#take(piece));

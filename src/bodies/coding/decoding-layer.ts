@@ -2,8 +2,7 @@ import { brotliDecoderBytes, CoderHold, type CoderRoom, decoderBytes } from "./c
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import { CodingStage, type Deliver } from "./coding-stage.ts";
 import type { Coding } from "./content-encoding.ts";
-import { deflateFormat } from "./deflate-format.ts";
-import { createDecodingEngine, type Format } from "./engine.ts";
+import { createDecodingEngine, deflateFormat, type Format } from "./engine.ts";
 import type { OutputBudget } from "./output-budget.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 

@@ -2,16 +2,14 @@ import { compactBytes, joinBytes, plainBytes } from "../owned-bytes.ts";
 import { brotliLength } from "./brotli-length.ts";
 import type { CoderRoom } from "./coder-memory.ts";
 import { type CodingFailure, classifyEngineError, codingFailure, engineFailure } from "./coding-failure.ts";
-import { inSlot } from "./coding-slots.ts";
+import { codedNow, inSlot, mayCodeNow } from "./coding-slots.ts";
 import type { CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecoder } from "./decoder.ts";
 import { isGzipHead } from "./decoding-layer.ts";
-import { deflateFormat } from "./deflate-format.ts";
 import { createEncoder } from "./encoder.ts";
-import { decodeNow, encodeNow } from "./engine.ts";
+import { decodeNow, deflateFormat, encodeNow } from "./engine.ts";
 import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
-import { codedNow, mayCodeNow } from "./turn-allowance.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 /** A whole body, decoded or encoded. */

@@ -3,12 +3,11 @@ import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createHeaderModifier } from "../../builtin/header-modifier.ts";
 import { hello } from "../../builtin/hello.ts";
-import { compose } from "../../processor/compose.ts";
-import { isProcessor, type Processor } from "../../processor/definition.ts";
+import { compose, isProcessor, type Processor } from "../../processor/definition.ts";
 import { LineLimiter } from "../../server/log/line-limiter.ts";
 import type { Logger } from "../../server/log/logger.ts";
 import { failureName, failureText } from "../../text/failure-text.ts";
-import { nameKind } from "../../text/name-kind.ts";
+import { nameKind } from "../../text/value-kind.ts";
 import { CliError, EXIT } from "../terminal/usage-error.ts";
 import { offerOwnPackage } from "./own-package.ts";
 

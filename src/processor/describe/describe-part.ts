@@ -1,8 +1,8 @@
 import type { OverLimit } from "../../memory/body-budget.ts";
 import { type BodyPhase, PHASES, type Phase } from "../../protocol/phase.ts";
-import { DEFAULT_MAX_BYTES } from "../../session/body/whole-stage.ts";
 import { readsWhole } from "../body-claims.ts";
 import type { AnyBodyHandler } from "../body-handler.ts";
+import { DEFAULT_MAX_BYTES } from "../body-handler.ts";
 import type { AnyDefinition, FaultPolicy } from "../definition.ts";
 import type { RunRule } from "../run-rules.ts";
 

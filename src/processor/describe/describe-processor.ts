@@ -1,10 +1,15 @@
-import type { Direction, Phase } from "../../protocol/phase.ts";
-import { DIRECTIONS } from "../../protocol/phase.ts";
+import { DIRECTIONS, type Direction, type Phase } from "../../protocol/phase.ts";
 import { type BodyClaim, hasTail } from "../body-claims.ts";
 import { type RunRules, unenforceable } from "../run-rules.ts";
-import { type BodyModeNeed, bodyModeNeed, claimName, isWhole } from "./describe-body-mode.ts";
 import { describePart, type PartDescription } from "./describe-part.ts";
-import { type FilterSettingNeed, filterSettings } from "./describe-settings.ts";
+import {
+  type BodyModeNeed,
+  bodyModeNeed,
+  claimName,
+  type FilterSettingNeed,
+  filterSettings,
+  isWhole,
+} from "./describe-settings.ts";
 
 /** A field of Envoy's `processing_mode`. */
 export type ModeField =

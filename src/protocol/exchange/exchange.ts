@@ -33,11 +33,10 @@ import {
 } from "../phase.ts";
 import { unreadFault } from "../unread-body.ts";
 import type { Accepted } from "./accepted.ts";
-import { isEmpty } from "./attributes.ts";
 import { DirectionState, endsDirection, RANK, rankOf } from "./direction-state.ts";
 import { OverrideWatch } from "./override-watch.ts";
 import { passedOver, runsAhead } from "./passed-over.ts";
-import { TransactionContext } from "./transaction-context.ts";
+import { isEmpty, TransactionContext } from "./transaction-context.ts";
 
 /**
  * Why an immediate response would not reach the client.

@@ -3,7 +3,6 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { Metadata } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { ProcessingRequest } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Direction } from "../phase.ts";
-import { findAttribute, isEmpty, ownValue } from "./attributes.ts";
 
 /** What Envoy sends in addition to the phases of one transaction: attributes and dynamic metadata. */
 export class TransactionContext {
@@ -39,4 +38,26 @@ export class TransactionContext {
   typedMetadata(namespace: string): Any | undefined {
     return ownValue(this.#metadata?.typedFilterMetadata, namespace);
   }
+}
+
+type Attributes = ProcessingRequest["attributes"];
+
+/** True for a map without entries. */
+export function isEmpty(values: object): boolean {
+  for (const _name in values) return false;
+  return true;
+}
+
+/** One attribute. Envoy has one group, `envoy.filters.http.ext_proc`; an extension of its own may name others. */
+export function findAttribute(attributes: Attributes | undefined, name: string): JsonValue | undefined {
+  for (const group in attributes) {
+    const value = ownValue(attributes[group], name);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** A value by its name, which may come from a processor's own input: `constructor` is not an attribute. */
+export function ownValue<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }

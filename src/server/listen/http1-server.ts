@@ -5,8 +5,7 @@ import { MemoryAccount } from "../../memory/memory-account.ts";
 import type { MemoryShare } from "../../memory/memory-share.ts";
 import type { Http1Handler } from "../endpoints/endpoint.ts";
 import type { ConnectionFailure } from "./listener-connections.ts";
-import { PacedSocket } from "./paced-socket.ts";
-import { RequestTurns } from "./request-turns.ts";
+import { PacedSocket, RequestTurns } from "./paced-socket.ts";
 
 /** Longest silence on a connection while a request is under way. */
 const IDLE_TIMEOUT_MS = 60_000;

@@ -1,6 +1,6 @@
 import type { Origin } from "../../processor/transaction.ts";
 import type { Fault } from "../../protocol/fault.ts";
-import type { FaultOutcome } from "../../session/fault-policy.ts";
+import type { FaultOutcome } from "../../session/fault-outcome.ts";
 import type { HandlerPlace, SessionEnd, SessionObserver, UnenforcedReason } from "../../session/session-observer.ts";
 import type { SetupObserver } from "../../session/setup.ts";
 import type { ThreadHold } from "../../session/thread-watch.ts";

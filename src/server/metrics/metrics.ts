@@ -6,7 +6,7 @@ import type { MemoryAccount } from "../../memory/memory-account.ts";
 import type { MemoryShare } from "../../memory/memory-share.ts";
 import { FAULT_CODES } from "../../protocol/fault.ts";
 import type { ServingState } from "../../services/serving-state.ts";
-import { FAULT_OUTCOMES } from "../../session/fault-policy.ts";
+import { FAULT_OUTCOMES } from "../../session/fault-outcome.ts";
 import { UNENFORCED_REASONS } from "../../session/session-observer.ts";
 import type { SessionSet } from "../../session/session-set.ts";
 import type { Http1Totals } from "../listen/http1-server.ts";

@@ -1,7 +1,7 @@
 import type { Origin } from "../../processor/transaction.ts";
 import { FAULT_CODES, type Fault, type FaultCode } from "../../protocol/fault.ts";
 import { PHASES, type Phase } from "../../protocol/phase.ts";
-import type { FaultOutcome } from "../../session/fault-policy.ts";
+import type { FaultOutcome } from "../../session/fault-outcome.ts";
 import {
   SESSION_RESULTS,
   type SessionEnd,

@@ -1,5 +1,3 @@
-import { pause } from "./pause.ts";
-
 /** How much debugging a server takes on. */
 export interface DebugLimits {
   /** Calls under way at the same time. Default 4. */
@@ -105,4 +103,17 @@ export class DebugGate {
   async room(signal: AbortSignal): Promise<void> {
     while (!signal.aborted && !this.take()) await pause(1000 / this.#maxCallsPerSecond, signal);
   }
+}
+
+/** Waits so many milliseconds, or until the signal aborts. */
+export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, delayMs);
+    const stop = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
 }

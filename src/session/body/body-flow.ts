@@ -2,22 +2,21 @@ import { create } from "@bufbuild/protobuf";
 import { type HttpBody, HttpBodySchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import type { StreamBudget } from "../../memory/body-budget.ts";
-import type { ContinueAnswer } from "../../protocol/answers/answer.ts";
+import type { AnswerPrelude, ContinueAnswer } from "../../protocol/answers/answer.ts";
 import { refuseLength } from "../../protocol/answers/protected-length.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_HEADERS, BODY_VALIDATORS, type RunningBody } from "../../protocol/exchange/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
-import { type BodyPhase, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
-import type { SendEarly } from "../early-answers.ts";
-import { dropHeaders } from "../fold/drop-headers.ts";
+import { type BodyPhase, type Direction, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { BodyWork } from "../fold/fold-body.ts";
-import { mergeMetadata } from "../fold/merge-metadata.ts";
-import type { PhaseWork } from "../fold/phase-work.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { dropHeaders, mergeMetadata, type PhaseWork } from "../fold/phase-work.ts";
+import { after, type BodyBytes, type BodyStage, type Emit, type Soon, type StageEnd } from "./body-stage.ts";
 import { HeldRoom } from "./held-room.ts";
-import { after, type Soon } from "./soon.ts";
 import type { BodyScene } from "./stage-host.ts";
+
+/** Sends pieces of a body while its handlers still make more. A promise holds them back until there is room again. */
+export type SendEarly = (direction: Direction, first: AnswerPrelude) => Promise<void> | undefined;
 
 /** A message that carries a piece of a body. */
 export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
@@ -30,7 +29,7 @@ export interface BodyFlowOptions {
   readonly budget: StreamBudget;
   /** The answers count for nothing. */
   readonly watched: boolean;
-  /** Bytes of the body, where `content-length` says. */
+  /** BodyBytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
@@ -56,7 +55,7 @@ export class BodyFlow implements BodyScene {
   readonly #emits: Emit[] = [];
   #stages: readonly BodyStage[] = [];
   #held: PhaseWork | undefined;
-  #pieces: Bytes[] = [];
+  #pieces: BodyBytes[] = [];
   #pieceBytes = 0;
   /** What is made of one piece, and cannot leave before all of it is there. */
   readonly #room: HeldRoom;
@@ -154,7 +153,7 @@ export class BodyFlow implements BodyScene {
   }
 
   /** Runs a body through that is all there, as one that replaces what would have come. */
-  replace(message: PhaseMessage, bytes: Bytes): Soon<Bytes | StageEnd> {
+  replace(message: PhaseMessage, bytes: BodyBytes): Soon<BodyBytes | StageEnd> {
     this.#open(message);
     const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
     return after(ended, (end) => end ?? joinBytes(this.#pieces));
@@ -203,7 +202,7 @@ export class BodyFlow implements BodyScene {
     this.#began = true;
   }
 
-  #push(index: number, piece: Bytes): Soon<StageEnd | undefined> {
+  #push(index: number, piece: BodyBytes): Soon<StageEnd | undefined> {
     const stage = this.#stages[index];
     if (stage !== undefined) return stage.push(piece, this.#emits[index + 1] as Emit);
     if (this.closed) return undefined;
@@ -275,7 +274,7 @@ export class BodyFlow implements BodyScene {
 
   #answer(
     message: BodyMessage,
-    { piece, isEnd }: { readonly piece: Bytes; readonly isEnd: boolean },
+    { piece, isEnd }: { readonly piece: BodyBytes; readonly isEnd: boolean },
   ): ContinueAnswer | Fault {
     const { plan, exchange } = this.#options;
     const { work } = this;

@@ -21,21 +21,22 @@ import {
   type PhaseMessage,
 } from "../../protocol/phase.ts";
 import { unreadFault } from "../../protocol/unread-body.ts";
-import type { SendEarly } from "../early-answers.ts";
-import { dropHeaders } from "../fold/drop-headers.ts";
-import { mergeMetadata } from "../fold/merge-metadata.ts";
-import { PhaseWork } from "../fold/phase-work.ts";
+import { dropHeaders, mergeMetadata, PhaseWork } from "../fold/phase-work.ts";
 import type { ChainOwner, HandlerChain } from "../fold/run-handlers.ts";
-import { type ActiveClaim, activeClaims, refuseBeginning, refusePart } from "./active-claims.ts";
-import { blamePlan } from "./blame-plan.ts";
-import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts";
-import { BodyModes, type Planned } from "./body-modes.ts";
-import type { StageEnd } from "./body-stage.ts";
-import { bodyStages, losesCodings } from "./body-stages.ts";
-import { LateScene } from "./late-scene.ts";
-import { REPLACED, RefusingStage, refusingPlan } from "./refusing-stage.ts";
-import { after, type Soon } from "./soon.ts";
-import { hasBodyBeforeTunnel, refuseBodyBeforeTunnel, tunnelClaims } from "./tunnel-claims.ts";
+import {
+  type ActiveClaim,
+  activeClaims,
+  hasBodyBeforeTunnel,
+  refuseBeginning,
+  refuseBodyBeforeTunnel,
+  refusePart,
+  tunnelClaims,
+} from "./active-claims.ts";
+import { BodyFlow, type BodyFlowOptions, type BodyMessage, type SendEarly } from "./body-flow.ts";
+import { BodyModes, blamePlan, type Planned } from "./body-modes.ts";
+import { after, type Soon, type StageEnd } from "./body-stage.ts";
+import { bodyStages, losesCodings, REPLACED, RefusingStage, refusingPlan } from "./body-stages.ts";
+import { LateScene } from "./stage-host.ts";
 
 /** An answer that waits for the body: nothing is said yet. */
 export interface HeldAnswer {

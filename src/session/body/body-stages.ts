@@ -3,22 +3,21 @@ import { createDecoder } from "../../bodies/coding/decoder.ts";
 import { createEncoder } from "../../bodies/coding/encoder.ts";
 import { type BodyClaim, readsWhole } from "../../processor/body-claims.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
+import type { RunningBody } from "../../protocol/exchange/body-plan.ts";
 import { allHeaders, type HeaderFields, joinedText } from "../../protocol/headers/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { ActiveClaim } from "./active-claims.ts";
-import { BodyCharset } from "./body-charset.ts";
-import type { BodyStage, StageEnd } from "./body-stage.ts";
-import { ChunkStage } from "./chunk-stage.ts";
+import type { BodyBytes, BodyStage, Emit, StageEnd } from "./body-stage.ts";
+import { ChunkStage, InspectStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
 import { GrpcStage } from "./grpc-stage.ts";
 import { CoderBudget } from "./held-room.ts";
-import { InspectStage } from "./inspect-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 import { StreamStage } from "./stream-stage.ts";
-import { WholeStage } from "./whole-stage.ts";
+import { BodyCharset, WholeStage } from "./whole-stage.ts";
 
 /** What stages are made for. */
-export interface StageOptions {
+export interface BodyStageOptions {
   readonly phase: BodyPhase;
   /** Headers of the body, as they came. */
   readonly fields: HeaderFields;
@@ -35,7 +34,7 @@ export interface BodyStages {
 }
 
 /** Makes the stages of a body, or says why one of them cannot be. */
-export function bodyStages(active: readonly ActiveClaim[], options: StageOptions): BodyStages | StageEnd {
+export function bodyStages(active: readonly ActiveClaim[], options: BodyStageOptions): BodyStages | StageEnd {
   const encoding = parseContentEncoding(allHeaders(options.fields, "content-encoding"));
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
   const charset = new BodyCharset(joinedText(options.fields, "content-type"));
@@ -57,7 +56,7 @@ export function bodyStages(active: readonly ActiveClaim[], options: StageOptions
 /** True for a body that leaves without its codings: a coding's end would have no place behind it. */
 export function losesCodings(
   active: readonly ActiveClaim[],
-  { fields, endKnown }: Pick<StageOptions, "fields" | "endKnown">,
+  { fields, endKnown }: Pick<BodyStageOptions, "fields" | "endKnown">,
 ): boolean {
   if (endKnown) return false;
   const encoding = parseContentEncoding(allHeaders(fields, "content-encoding"));
@@ -73,7 +72,7 @@ function changesPieces({ handler }: BodyClaim): boolean {
 
 function stageOf(
   active: ActiveClaim,
-  options: StageOptions & { readonly charset: BodyCharset },
+  options: BodyStageOptions & { readonly charset: BodyCharset },
   codings: readonly Coding[],
 ): BodyStage {
   const { claim, host, call } = active;
@@ -108,3 +107,56 @@ function unknownCoding(host: StageHost, encoding: Exclude<ContentEncoding, { kin
         `the body has a coding that cannot be taken off (${JSON.stringify(encoding.coding)})`,
       );
 }
+
+/**
+ * Lets an empty body pass, and ends every other one at its first byte. Whether a body is empty often shows only at its end: a
+ * fault that comes with the headers would make the outcome depend on how the same message is framed.
+ */
+export class RefusingStage implements BodyStage {
+  readonly withholds = false;
+  readonly #problem: StageEnd;
+
+  constructor(problem: StageEnd) {
+    this.#problem = problem;
+  }
+
+  push(piece: BodyBytes, emit: Emit): StageEnd | undefined | ReturnType<Emit> {
+    return piece.length > 0 ? this.#problem : emit(piece);
+  }
+
+  end(): undefined {}
+
+  close(): void {}
+}
+
+/** How a body is handled that no handler can have. Envoy still holds its headers in every mode that allows it. */
+export function refusingPlan(
+  mode: BodyMode | undefined,
+  { holdsHeaders, override }: Pick<RunningBody, "holdsHeaders" | "override">,
+): RunningBody {
+  const buffers = mode === "BUFFERED" || mode === "BUFFERED_PARTIAL";
+  return {
+    kind: "run",
+    mode,
+    override,
+    holdsHeaders,
+    takesHeaderChanges: false,
+    end: buffers ? "message" : "eos",
+    endKnown: true,
+    needsWhole: false,
+    changes: false,
+  };
+}
+
+/** A body that replaces another is all there, and its headers still wait. */
+export const REPLACED: RunningBody = {
+  kind: "run",
+  mode: "BUFFERED",
+  override: undefined,
+  holdsHeaders: false,
+  takesHeaderChanges: true,
+  end: "message",
+  endKnown: true,
+  needsWhole: false,
+  changes: true,
+};

@@ -1,12 +1,10 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
-import type { AnyBodyHandler } from "../../processor/body-handler.ts";
+import type { BodyCap } from "../../memory/body-budget.ts";
+import type { AnyBodyHandler, BodyOptions } from "../../processor/body-handler.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import { nameKind } from "../../text/name-kind.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
-import { ByteLimit } from "./byte-limit.ts";
-import { emitAll } from "./emit-all.ts";
-import { after, type Soon } from "./soon.ts";
+import { nameKind } from "../../text/value-kind.ts";
+import { after, type BodyBytes, type BodyStage, type Emit, emitAll, type Soon, type StageEnd } from "./body-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
@@ -28,7 +26,7 @@ export class ChunkStage implements BodyStage {
     this.#limit = new ByteLimit(host, handler);
   }
 
-  push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+  push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
     this.#began = true;
     const { exceeded } = this.#limit;
@@ -89,4 +87,79 @@ export function emitTail(host: StageHost, emit: Emit): Soon<StageEnd | undefined
   if (tail.length === 0) return undefined;
   host.changed();
   return emitAll(tail.filter(({ length }) => length > 0).map(plainBytes), emit);
+}
+
+/** Counts the bytes that a handler sees against its `maxBytes`, and those it is given against what may be held. */
+export class ByteLimit {
+  readonly #host: StageHost;
+  readonly #options: BodyOptions<never, never>;
+  #bytes = 0;
+  /** True once there were more than allowed: the rest passes unseen. */
+  exceeded = false;
+
+  constructor(host: StageHost, options: BodyOptions<never, never>) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  /** Counts a piece. Undefined: give it to the handler; `pass`: it passes unseen; otherwise it ends the body. */
+  take(bytes: number): StageEnd | "pass" | undefined {
+    const { maxBytes } = this.#options;
+    this.#bytes += bytes;
+    if (this.exceeded) return "pass";
+    if (maxBytes !== undefined && this.#bytes > maxBytes) return this.#exceed("body");
+    const cap = this.#host.lend(bytes);
+    return cap && this.#exceed(cap);
+  }
+
+  #exceed(cap: BodyCap): StageEnd | "pass" {
+    const { maxBytes, overLimit } = this.#options;
+    if (overLimit !== "pass") return this.#host.overLimit(cap, maxBytes);
+    this.#host.passes(cap);
+    this.exceeded = true;
+    return "pass";
+  }
+}
+
+type InspectHandler = Extract<AnyBodyHandler, { read: "inspect" }>;
+
+/** Shows a body to its handler chunk by chunk. */
+export class InspectStage implements BodyStage {
+  readonly withholds = false;
+  readonly #host: StageHost;
+  readonly #handler: InspectHandler;
+  readonly #limit: ByteLimit;
+  #began = false;
+
+  constructor(host: StageHost, handler: InspectHandler) {
+    this.#host = host;
+    this.#handler = handler;
+    this.#limit = new ByteLimit(host, handler);
+  }
+
+  push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
+    const { chunk } = this.#handler;
+    this.#began ||= piece.length > 0;
+    const excess = this.#limit.take(piece.length);
+    if (excess !== undefined) return excess === "pass" ? emit(piece) : excess;
+    if (piece.length === 0 || chunk === undefined) return emit(piece);
+    const looked = this.#host.call(
+      () => chunk.call(this.#handler, piece, this.#host.tx as never),
+      () => undefined,
+    );
+    return after(looked, (end) => end ?? emit(piece));
+  }
+
+  end(): Soon<StageEnd | undefined> {
+    const { end } = this.#handler;
+    if (end === undefined || this.#limit.exceeded || !this.#began) return undefined;
+    return this.#host.call(
+      () => end.call(this.#handler, this.#host.tx as never),
+      (outcome) => this.#host.fold(outcome, "inspectEnd"),
+    );
+  }
+
+  close(): void {
+    this.#host.close();
+  }
 }

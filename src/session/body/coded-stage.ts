@@ -2,9 +2,8 @@ import { type CodingFailure, codingFailure } from "../../bodies/coding/coding-fa
 import type { Deliver } from "../../bodies/coding/coding-stage.ts";
 import type { CodingStream } from "../../bodies/coding/coding-stream.ts";
 import type { Fault } from "../../protocol/fault.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import type { BodyBytes, BodyStage, Emit, Soon, StageEnd } from "./body-stage.ts";
 import type { CoderBudget } from "./held-room.ts";
-import type { Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
 
 /** What a {@link CodedStage} is made of. */
@@ -53,7 +52,7 @@ export class CodedStage implements BodyStage {
     return "pass";
   }
 
-  async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
+  async push(piece: BodyBytes, emit: Emit): Promise<StageEnd | undefined> {
     if (piece.length === 0) return undefined;
     if (this.#passes) return emit(piece);
     const { decoder, looks } = this.#options;

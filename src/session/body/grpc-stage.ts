@@ -2,17 +2,16 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { decodeBody, encodeBody } from "../../bodies/coding/whole-body.ts";
 import { parsedMessageBytes } from "../../bodies/json/parsed-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
 import { effectData } from "../../processor/effect.ts";
 import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
-import { nameKind } from "../../text/name-kind.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
+import { nameKind } from "../../text/value-kind.ts";
+import { after, type BodyBytes, type BodyStage, type Emit, type Soon, type StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
-import { DEFAULT_MAX_BYTES } from "./whole-stage.ts";
 
 /** What a {@link GrpcStage} is made of. */
 export interface GrpcStageOptions {
@@ -25,10 +24,10 @@ export interface GrpcStageOptions {
 
 /** A message, and the prefix or the flag that says whether it is compressed. */
 interface GrpcMessage {
-  readonly bytes: Bytes;
+  readonly bytes: BodyBytes;
   readonly compressed: boolean;
   /** The same as it came. */
-  readonly framed: Bytes;
+  readonly framed: BodyBytes;
 }
 
 const REPLACEMENT = Buffer.from("\ufffd");
@@ -42,7 +41,7 @@ export class GrpcStage implements BodyStage {
   readonly #options: GrpcStageOptions;
   readonly #maxBytes: number;
   readonly #room: HeldRoom;
-  #held: Bytes[] = [];
+  #held: BodyBytes[] = [];
   #heldBytes = 0;
   #isClosed = false;
 
@@ -57,7 +56,7 @@ export class GrpcStage implements BodyStage {
     return this.#heldBytes > 0;
   }
 
-  push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+  push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     if (piece.length === 0 && !this.#options.unframed) return undefined;
     const cap = this.#room.take(piece.length);
     if (cap !== undefined) return this.#host.overLimit(cap, undefined);
@@ -111,7 +110,7 @@ export class GrpcStage implements BodyStage {
 
   #takeMessage(): GrpcMessage | StageEnd | undefined {
     if (this.#heldBytes < PREFIX_BYTES) return undefined;
-    let all = this.#held[0] as Bytes;
+    let all = this.#held[0] as BodyBytes;
     if (all.length < PREFIX_BYTES) all = this.#join();
     const flag = all[0] ?? 0;
     const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
@@ -126,7 +125,7 @@ export class GrpcStage implements BodyStage {
     return { framed, bytes: framed.subarray(PREFIX_BYTES), compressed: flag === 1 };
   }
 
-  #join(): Bytes {
+  #join(): BodyBytes {
     const all = joinBytes(this.#held);
     this.#held = [all];
     return all;
@@ -163,7 +162,7 @@ export class GrpcStage implements BodyStage {
     });
   }
 
-  #handlePlain(bytes: Bytes, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
+  #handlePlain(bytes: BodyBytes, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
     const { call, phase } = this.#options;
     let parsed: unknown;
     try {
@@ -224,7 +223,7 @@ export class GrpcStage implements BodyStage {
     );
   }
 
-  #frame(bytes: Uint8Array, flag: number): Bytes {
+  #frame(bytes: Uint8Array, flag: number): BodyBytes {
     if (this.#options.unframed) return plainBytes(bytes);
     const framed = new Uint8Array(PREFIX_BYTES + bytes.length);
     framed[0] = flag;

@@ -9,12 +9,11 @@ import { isRouting } from "../../protocol/answers/write-answer.ts";
 import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
 import { joinedText } from "../../protocol/headers/headers.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import { isThenable } from "../../text/thenable.ts";
+import { isThenable } from "../../text/value-kind.ts";
 import type { BodyWork } from "../fold/fold-body.ts";
 import type { HandlerChain } from "../fold/run-handlers.ts";
-import type { StageEnd } from "./body-stage.ts";
+import type { Soon, StageEnd } from "./body-stage.ts";
 import { type CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import type { Soon } from "./soon.ts";
 
 /** What the stages of a body have in common: the message that is worked on. */
 export interface BodyScene {
@@ -299,5 +298,43 @@ export class StageHost implements CoderRoom {
       default:
         return this.fault("body_undecodable", `the body is not what its content-encoding says (${coding}, ${code})`);
     }
+  }
+}
+
+/** A scene that is there only once it is known what is to be played. */
+export class LateScene implements BodyScene {
+  scene: BodyScene | undefined;
+
+  get work(): BodyScene["work"] {
+    return this.#there.work;
+  }
+
+  get takesHeaderChanges(): boolean {
+    return this.#there.takesHeaderChanges;
+  }
+
+  get budget(): StreamBudget {
+    return this.#there.budget;
+  }
+
+  get messageCompressed(): boolean {
+    return this.#there.messageCompressed;
+  }
+
+  get closed(): boolean {
+    return this.#there.closed;
+  }
+
+  pending(index: number): void {
+    this.#there.pending(index);
+  }
+
+  changed(): void {
+    this.#there.changed();
+  }
+
+  get #there(): BodyScene {
+    if (this.scene === undefined) throw new Error("no body is under way");
+    return this.scene;
   }
 }

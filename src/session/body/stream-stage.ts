@@ -1,13 +1,11 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
 import { withRoom } from "../../bodies/split/held-bytes.ts";
 import type { AnyBodyHandler } from "../../processor/body-handler.ts";
-import { endIteration, iteratorResult } from "../../processor/iteration.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
-import { ByteLimit } from "./byte-limit.ts";
-import { emitTail, tailEmit } from "./chunk-stage.ts";
-import type { Soon } from "./soon.ts";
+import { nameKind } from "../../text/value-kind.ts";
+import type { BodyBytes, BodyStage, Emit, Soon, StageEnd } from "./body-stage.ts";
+import { ByteLimit, emitTail, tailEmit } from "./chunk-stage.ts";
 import type { StageHost } from "./stage-host.ts";
 
 /** An iterator that waits for nothing lets the process read from its sockets after so many steps. */
@@ -30,7 +28,7 @@ export class StreamStage implements BodyStage {
   #finished = false;
   /** Nobody waits for it any more, but for what it has left. */
   #isDraining = false;
-  /** Bytes given to the handler, and not yielded by it. */
+  /** BodyBytes given to the handler, and not yielded by it. */
   #keptBytes = 0;
   #emit: Emit = () => undefined;
 
@@ -46,7 +44,7 @@ export class StreamStage implements BodyStage {
     return this.#running !== undefined;
   }
 
-  async push(piece: Bytes, emit: Emit): Promise<StageEnd | undefined> {
+  async push(piece: BodyBytes, emit: Emit): Promise<StageEnd | undefined> {
     if (piece.length === 0 || (this.#finished && !this.#limit.exceeded)) return undefined;
     this.#emit = emit;
     const excess = this.#limit.take(piece.length);
@@ -153,18 +151,18 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-type Next = IteratorResult<Bytes, undefined>;
+type Next = IteratorResult<BodyBytes, undefined>;
 
 /** The chunks that a handler loops over, one at a time. */
-class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefined> {
-  #chunk: Bytes | undefined;
+class ChunkSource implements AsyncIterable<BodyBytes>, AsyncIterator<BodyBytes, undefined> {
+  #chunk: BodyBytes | undefined;
   #isOver = false;
   #failed = false;
   #wanted: ((next: Next) => void) | undefined;
   #refuse: ((cause: unknown) => void) | undefined;
   #hungry: ((nothing: undefined) => void) | undefined;
 
-  [Symbol.asyncIterator](): AsyncIterator<Bytes, undefined> {
+  [Symbol.asyncIterator](): AsyncIterator<BodyBytes, undefined> {
     return this;
   }
 
@@ -194,7 +192,7 @@ class ChunkSource implements AsyncIterable<Bytes>, AsyncIterator<Bytes, undefine
   }
 
   /** Hands a chunk over. Resolves once it is done with. */
-  give(chunk: Bytes): Promise<undefined> {
+  give(chunk: BodyBytes): Promise<undefined> {
     const wanted = this.#wanted;
     this.#wanted = undefined;
     if (wanted) wanted({ done: false, value: chunk });
@@ -223,4 +221,22 @@ function endedEarly(): Promise<Next> {
   const failed = Promise.reject<Next>(new Error("the body has ended early"));
   failed.catch(() => undefined);
   return failed;
+}
+
+/**
+ * What an author's iterator gave, checked as `for await` checks it: a result that is not an object has no `done`, so a loop
+ * over such results never ends.
+ *
+ * @throws TypeError If the result is not an object.
+ */
+export function iteratorResult(result: unknown): IteratorResult<unknown, unknown> {
+  if ((typeof result === "object" && result !== null) || typeof result === "function")
+    return result as IteratorResult<unknown, unknown>;
+  throw new TypeError(`the iterator's next() gave ${nameKind(result)}, must be an object with done and value`);
+}
+
+/** Ends an author's iterator early, if it has a way to end. Nothing waits for the end, and its failure is not reported. */
+export function endIteration(iterator: AsyncIterator<unknown>): void {
+  const end = async () => iterator.return?.();
+  end().catch(() => undefined);
 }

@@ -3,18 +3,20 @@ import { decodeBody, encodeBody } from "../../bodies/coding/whole-body.ts";
 import { parsedJsonBytes } from "../../bodies/json/parsed-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import type { BodyCap } from "../../memory/body-budget.ts";
-import type { AnyBodyHandler } from "../../processor/body-handler.ts";
+import { type AnyBodyHandler, DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
+import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import { decodeText, type TextEncoding } from "../../text/charset.ts";
-import type { BodyCharset } from "./body-charset.ts";
-import type { BodyStage, Bytes, Emit, StageEnd } from "./body-stage.ts";
-import { emitAll } from "./emit-all.ts";
+import {
+  charsetOf,
+  decodeText,
+  encodeText,
+  encodingOf,
+  type TextEncoding,
+  withUtf8Charset,
+} from "../../text/charset.ts";
+import { after, type BodyBytes, type BodyStage, type Emit, emitAll, type Soon, type StageEnd } from "./body-stage.ts";
 import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import { after, type Soon } from "./soon.ts";
 import type { StageHost } from "./stage-host.ts";
-
-/** What a body is held up to where its handler does not say. */
-export const DEFAULT_MAX_BYTES = 4 << 20;
 
 type WholeHandler = Extract<AnyBodyHandler, { read: "whole" | "text" | "json" }>;
 
@@ -28,9 +30,9 @@ interface WholeStageOptions {
 
 /** What a handler is given, and what goes on if the handler leaves the body as it is. */
 interface GivenBody {
-  readonly body: Bytes;
+  readonly body: BodyBytes;
   /** The same as it came, with its codings. */
-  readonly bytes: Bytes;
+  readonly bytes: BodyBytes;
   readonly complete: boolean;
   readonly emit: Emit;
 }
@@ -48,7 +50,7 @@ export class WholeStage implements BodyStage {
   readonly #held: HeldRoom;
   /** Made for a body with codings. */
   #coders: CoderBudget | undefined;
-  #parts: Bytes[] = [];
+  #parts: BodyBytes[] = [];
   #passes = false;
   #closed = false;
 
@@ -65,7 +67,7 @@ export class WholeStage implements BodyStage {
     return this.#held.bytes > 0;
   }
 
-  push(piece: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+  push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     if (this.#passes) return emit(piece);
     if (piece.length === 0) return undefined;
     this.#parts.push(piece);
@@ -111,7 +113,7 @@ export class WholeStage implements BodyStage {
     return emitAll(parts, emit);
   }
 
-  #handleDecoded(bytes: Bytes, emit: Emit): Soon<StageEnd | undefined> {
+  #handleDecoded(bytes: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     let cap: BodyCap = "body";
     const hold = (count: number) => {
       // Nobody waits for it any more.
@@ -206,7 +208,7 @@ export class WholeStage implements BodyStage {
   }
 }
 
-/** Bytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
+/** BodyBytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
 function textBytes(text: string): number {
   return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
 }
@@ -243,5 +245,69 @@ class SourceText {
     } catch {
       return undefined;
     }
+  }
+}
+
+/** What is to be written in place of a text. */
+export interface TextChange {
+  readonly text: string;
+  /** How the text before it was encoded. */
+  readonly encoding: TextEncoding;
+  /** The text before it; undefined if the bytes were not text. */
+  readonly original: string | undefined;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const encoder = new TextEncoder();
+
+/** The charset of one body, which handlers one behind the other read and write. */
+export class BodyCharset {
+  /** The charset parameter of `content-type` that says how the bytes are encoded by now. */
+  #label: string | undefined;
+
+  constructor(contentType: string | undefined) {
+    this.#label = charsetOf(contentType);
+  }
+
+  /** How bytes of the body are encoded. */
+  encodingOf(bytes: Uint8Array, isJson: boolean): TextEncoding {
+    return encodingOf(bytes, this.#label, { json: isJson });
+  }
+
+  /** True while no handler has changed the charset that `content-type` names. */
+  isUnchanged(host: StageHost): boolean {
+    return charsetOf(host.contentType) === this.#label;
+  }
+
+  /** A handler replaced the body with bytes of its own: they are what `content-type` says by now. */
+  replaced(host: StageHost): void {
+    this.#label = charsetOf(host.contentType);
+  }
+
+  /**
+   * Encodes a text as `content-type` says by now. A text that has no form in that charset is written in UTF-8, and
+   * `content-type` says so if it can still be changed.
+   */
+  encode({ text, encoding, original }: TextChange, host: StageHost): BodyBytes | Fault {
+    const { contentType } = host;
+    const label = charsetOf(contentType);
+    const target = label === this.#label ? encoding : encodingOf(NO_BYTES, label, { json: false });
+    const bytes = encodeText(text, target, original);
+    if (bytes !== undefined) {
+      this.#label = label;
+      return bytes;
+    }
+    if (!host.takesHeaderChanges)
+      return host.fault(
+        "headers_already_sent",
+        `the new text cannot be written in the charset of the body (${target.name}), and content-type has left`,
+      );
+    this.#label = "utf-8";
+    host.work.change({
+      op: "set",
+      name: "content-type",
+      value: encoder.encode(withUtf8Charset(contentType ?? "text/plain")),
+    });
+    return encoder.encode(text);
   }
 }

@@ -8,9 +8,8 @@ import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { joinedText } from "../../protocol/headers/headers.ts";
 import { directionOf } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
-import { nameKind } from "../../text/name-kind.ts";
-import { dropHeaders } from "./drop-headers.ts";
-import { PhaseWork } from "./phase-work.ts";
+import { nameKind } from "../../text/value-kind.ts";
+import { dropHeaders, PhaseWork } from "./phase-work.ts";
 
 const NO_BODY = {
   none: "a response to HEAD, or with status 204 or 304, has no body",

@@ -6,8 +6,7 @@ import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
 import { quoteName, refuseHeaderChange } from "../../protocol/headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../../protocol/headers/header-text.ts";
 import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers/mutation-rules.ts";
-import { nameKind } from "../../text/name-kind.ts";
-import { knownChange, rememberChange } from "./known-changes.ts";
+import { nameKind } from "../../text/value-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
 /** Adds the change that an effect comes to, given the headers as they are by now; a fault where it breaks a rule. */
@@ -127,4 +126,38 @@ function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: u
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
   // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
   return { op, name, value: new Uint8Array(value) };
+}
+
+/** A change that was found good, and the texts of the effect that it came from. */
+interface KnownChange {
+  readonly name: string;
+  readonly value: string;
+  readonly change: HeaderChange;
+}
+
+const SLOTS = 64;
+/** Longer values are seldom the same twice. */
+const MAX_UNITS = 128;
+
+const known: (KnownChange | undefined)[] = new Array(SLOTS).fill(undefined);
+
+/**
+ * The change that sets or appends the same value as one before: most processors set constants, which need not be read,
+ * checked and encoded for each transaction. Undefined where it was not seen lately.
+ */
+export function knownChange(op: "set" | "append", name: string, value: string): HeaderChange | undefined {
+  const found = known[slotOf(name, value)];
+  if (found === undefined || found.value !== value || found.name !== name || found.change.op !== op) return undefined;
+  return found.change;
+}
+
+/** Remembers a change that breaks no rule, whatever the transaction. */
+export function rememberChange(name: string, value: string, change: HeaderChange): void {
+  if (value.length <= MAX_UNITS && name.length <= MAX_UNITS) known[slotOf(name, value)] = { name, value, change };
+}
+
+function slotOf(name: string, value: string): number {
+  const sum =
+    name.length * 5 + value.length * 3 + name.charCodeAt(name.length - 1) + value.charCodeAt(value.length - 1);
+  return sum & (SLOTS - 1);
 }

@@ -2,10 +2,12 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderMap, HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { EffectPlace } from "../../processor/effect.ts";
-import type { ContinueAnswer } from "../../protocol/answers/answer.ts";
+import type { AnswerMetadata, ContinueAnswer } from "../../protocol/answers/answer.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
 import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
 import { headerFields } from "../../protocol/headers/headers.ts";
+import { refuseByMutationRules } from "../../protocol/headers/mutation-rules.ts";
 import { WorkingHead } from "../../protocol/headers/working-head.ts";
 import type { ModeOverride } from "../../protocol/mode-override.ts";
 import { directionOf, type PhaseMessage } from "../../protocol/phase.ts";
@@ -93,4 +95,47 @@ export class PhaseWork implements ContinueAnswer {
 
 function withEntries(map: HeaderMap | undefined, headers: HeaderValue[]): HeaderMap {
   return map ? { ...map, headers } : { $typeName: "envoy.config.core.v3.HeaderMap", headers };
+}
+
+/**
+ * Removes headers that are there, and that no handler has set in this answer. Those that Envoy's `mutation_rules`, as
+ * declared, protect stay.
+ *
+ * @returns A fault for the first that stays. A caller whose message is wrong with that header has to return it.
+ */
+export function dropHeaders(work: PhaseWork, names: readonly string[]): Fault | undefined {
+  let kept: Fault | undefined;
+  for (const name of names) {
+    if (work.headerChanges.some((change) => change.name === name)) continue;
+    if (!work.head.has(name)) continue;
+    const refusal = refuseByMutationRules({ name }, work.exchange.declaration.mutationRules);
+    if (refusal === undefined) work.change({ op: "remove", name });
+    else kept ??= fault("mutation_not_allowed", `the changed body needs another ${name}: ${refusal}`);
+  }
+  return kept;
+}
+
+type DynamicMetadata = Record<string, JsonObject>;
+
+/** Dynamic metadata with that of one more namespace, key by key; the later wins. */
+export function addNamespace(
+  known: Readonly<DynamicMetadata> | undefined,
+  namespace: string,
+  value: JsonObject,
+): DynamicMetadata {
+  const before = known !== undefined && Object.hasOwn(known, namespace) ? known[namespace] : undefined;
+  // Not by assignment: a namespace may be called `__proto__`.
+  return { ...known, [namespace]: { ...before, ...value } };
+}
+
+/** Metadata of two answers as one; that of the later wins. */
+export function mergeMetadata(first: AnswerMetadata, second: AnswerMetadata): AnswerMetadata {
+  let { dynamicMetadata } = first;
+  for (const [namespace, value] of Object.entries(second.dynamicMetadata ?? {}))
+    dynamicMetadata = addNamespace(dynamicMetadata, namespace, value);
+  const typed = first.typedDynamicMetadata ?? second.typedDynamicMetadata;
+  return {
+    ...(dynamicMetadata && { dynamicMetadata }),
+    ...(typed && { typedDynamicMetadata: { ...first.typedDynamicMetadata, ...second.typedDynamicMetadata } }),
+  };
 }

@@ -1,11 +1,12 @@
 import type { AnyDefinition } from "../../processor/definition.ts";
 import type { EditablePhase } from "../../processor/effect.ts";
-import { CONFIG_METADATA, type ConfigResult, configsOf } from "../../processor/route-config.ts";
+import { CONFIG_METADATA, configsOf } from "../../processor/route-config.ts";
+import type { ConfigResult } from "../../processor/standard-schema.ts";
 import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "../../processor/transaction.ts";
 import { type Answer, CONTINUE } from "../../protocol/answers/answer.ts";
 import { FAULT_CODES, type Fault, FaultError, fault } from "../../protocol/fault.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage } from "../../protocol/phase.ts";
-import { isThenable } from "../../text/thenable.ts";
+import { isThenable } from "../../text/value-kind.ts";
 import { type FoldEnd, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
 

@@ -5,7 +5,7 @@ import {
   CommonResponse_ResponseStatus,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { BodyPhase } from "../../protocol/phase.ts";
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { isBelowLowLimit } from "../filter/receive-body.ts";
 import { sendTrailers } from "../filter/send-message.ts";
@@ -20,7 +20,7 @@ type Applied = AnswerProblem | { readonly kind: "applied"; readonly goesOn: bool
 /** The server answered a body, or a piece of one. */
 export function answerBody(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   { response: common }: BodyResponse,
 ): AnswerProblem | undefined {
   const applied = apply(filter, state, common);
@@ -34,7 +34,7 @@ export function answerBody(
   return undefined;
 }
 
-function apply(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): Applied {
+function apply(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   switch (state.waitsFor) {
     case "buffered_body":
       return applyToBuffered(filter, state, common);
@@ -48,7 +48,7 @@ function apply(filter: FilterState, state: DirectionState, common: CommonRespons
 }
 
 /** Headers are still here, so the answer may change them, and has to have them agree with the body. */
-function applyToBuffered(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): Applied {
+function applyToBuffered(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const problem = applyHeaders(filter, state, common);
   if (problem) return problem;
   const mutation = common?.bodyMutation;
@@ -63,7 +63,7 @@ function applyToBuffered(filter: FilterState, state: DirectionState, common: Com
   return { kind: "applied", goesOn: true };
 }
 
-function applyToPartial(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): Applied {
+function applyToPartial(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const problem = applyHeaders(filter, state, common);
   if (problem) return problem;
   const chunk = state.queue.shift() ?? { bytes: NO_BYTES, endStream: false };
@@ -81,7 +81,7 @@ function applyToPartial(filter: FilterState, state: DirectionState, common: Comm
 }
 
 /** Each answer is for the oldest piece, which leaves at once. Headers have left before. */
-function applyToStreamed(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): Applied {
+function applyToStreamed(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const { mode, path, queue } = state;
   const mutation = common?.bodyMutation?.mutation;
   const isDuplex = mode.body === "FULL_DUPLEX_STREAMED";
@@ -116,7 +116,7 @@ const STREAMED_ELSEWHERE: AnswerProblem = {
 
 function applyHeaders(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   common: CommonResponse | undefined,
 ): AnswerProblem | undefined {
   if (!common?.headerMutation) return undefined;
@@ -131,7 +131,7 @@ function applyHeaders(
 /** Whatever changes the body, what counts is the length of `body`: of another mutation that is 0. */
 function checkContentLength(
   filter: FilterState,
-  { headers }: DirectionState,
+  { headers }: FilterDirection,
   { mutation }: BodyMutation,
 ): AnswerProblem | undefined {
   const announced = headers?.get("content-length");
@@ -147,6 +147,6 @@ function mutatedBody({ mutation }: BodyMutation, original: Uint8Array): Uint8Arr
   return mutation.case === "clearBody" && mutation.value ? NO_BYTES : original;
 }
 
-function phaseOf({ direction }: DirectionState): BodyPhase {
+function phaseOf({ direction }: FilterDirection): BodyPhase {
   return direction === "request" ? "requestBody" : "responseBody";
 }

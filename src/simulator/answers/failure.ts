@@ -1,4 +1,4 @@
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState, LocalReply } from "../filter/filter-state.ts";
 import { NO_BYTES } from "../http/byte-buffer.ts";
 import type { AnswerProblem } from "./answer-problem.ts";
@@ -83,7 +83,7 @@ function passUnprocessed(filter: FilterState): void {
   letPass(filter.response);
 }
 
-function letPass(state: DirectionState): void {
+function letPass(state: FilterDirection): void {
   state.finishCall();
   if (state.queue.byteLength > 0) {
     const { bytes, endStream } = state.queue.consolidate();
@@ -94,7 +94,7 @@ function letPass(state: DirectionState): void {
   state.resumeIfPaused();
 }
 
-function warnOfLoss(filter: FilterState, { mode, bodyReceived, direction, waitsFor }: DirectionState): void {
+function warnOfLoss(filter: FilterState, { mode, bodyReceived, direction, waitsFor }: FilterDirection): void {
   if (mode.body !== "FULL_DUPLEX_STREAMED" || !bodyReceived || waitsFor === "idle") return;
   filter.warn("body_lost", direction === "request" ? "requestBody" : "responseBody");
 }

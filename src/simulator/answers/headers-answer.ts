@@ -4,7 +4,7 @@ import {
   CommonResponse_ResponseStatus,
   type HeadersResponse,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { CallbackState, DirectionState } from "../filter/direction-state.ts";
+import type { CallbackState, FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { enqueue, isBelowLowLimit, isOverLimit, sendPartial } from "../filter/receive-body.ts";
 import { sendBody, sendTrailers } from "../filter/send-message.ts";
@@ -16,7 +16,7 @@ import { clearRouteCache } from "./route-cache.ts";
 /** The server answered headers. */
 export function answerHeaders(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   { response: common }: HeadersResponse,
 ): AnswerProblem | undefined {
   if (state.waitsFor !== "headers") return SPURIOUS;
@@ -38,7 +38,7 @@ export function answerHeaders(
 }
 
 /** Pieces of a body may wait for answers already, if Envoy did not wait with them. */
-function stateAfterHeaders(filter: FilterState, state: DirectionState): CallbackState {
+function stateAfterHeaders(filter: FilterState, state: FilterDirection): CallbackState {
   const { mode, queue } = state;
   if (mode.body === "STREAMED" && filter.config.sendsBodyEarly && !queue.isEmpty) return "streamed_body";
   if (mode.body !== "FULL_DUPLEX_STREAMED") return "idle";
@@ -47,7 +47,7 @@ function stateAfterHeaders(filter: FilterState, state: DirectionState): Callback
 }
 
 /** CONTINUE_AND_REPLACE: the answer is the message, and the server hears no more of this direction. */
-function replaceMessage(state: DirectionState, mutation: BodyMutation | undefined): void {
+function replaceMessage(state: FilterDirection, mutation: BodyMutation | undefined): void {
   if (mutation) {
     state.headers?.remove("content-length");
     state.bodyReplaced = true;
@@ -61,13 +61,13 @@ function replaceMessage(state: DirectionState, mutation: BodyMutation | undefine
   state.clearWatermark();
 }
 
-function goOn(filter: FilterState, state: DirectionState): void {
+function goOn(filter: FilterState, state: FilterDirection): void {
   if (state.complete ? sendRest(filter, state) : hasBody(state) && sendBodySoFar(filter, state)) return;
   letGo(state);
 }
 
 /** The message is here as a whole: what the server has not seen of it is sent. False if there is nothing. */
-export function sendRest(filter: FilterState, state: DirectionState): boolean {
+export function sendRest(filter: FilterState, state: FilterDirection): boolean {
   if (hasBody(state) && sendCompleteBody(filter, state)) return true;
   if (!state.mode.sendTrailers || state.trailers === undefined) return false;
   sendTrailers(filter, state, state.trailers);
@@ -75,7 +75,7 @@ export function sendRest(filter: FilterState, state: DirectionState): boolean {
   return true;
 }
 
-function hasBody({ hasNoBody, mode }: DirectionState): boolean {
+function hasBody({ hasNoBody, mode }: FilterDirection): boolean {
   return !hasNoBody && mode.body !== "NONE";
 }
 
@@ -83,7 +83,7 @@ function hasBody({ hasNoBody, mode }: DirectionState): boolean {
  * The whole body came before the answer. It is sent as one, and waited for like a buffered one in whatever mode; only
  * where pieces were sent before, the rest goes after them. False if there is nothing to send.
  */
-function sendCompleteBody(filter: FilterState, state: DirectionState): boolean {
+function sendCompleteBody(filter: FilterState, state: FilterDirection): boolean {
   const endStream = state.trailers === undefined;
   if (state.waitsFor !== "idle") {
     sendHeldAsChunk(filter, state, endStream);
@@ -97,7 +97,7 @@ function sendCompleteBody(filter: FilterState, state: DirectionState): boolean {
 }
 
 /** Part of the body came before the answer, or nothing yet. True if headers have to wait for more. */
-function sendBodySoFar(filter: FilterState, state: DirectionState): boolean {
+function sendBodySoFar(filter: FilterState, state: FilterDirection): boolean {
   switch (state.mode.body) {
     case "BUFFERED":
       state.clearWatermark();
@@ -117,7 +117,7 @@ function sendBodySoFar(filter: FilterState, state: DirectionState): boolean {
   }
 }
 
-function sendHeldAsChunk(filter: FilterState, state: DirectionState, endStream: boolean): void {
+function sendHeldAsChunk(filter: FilterState, state: FilterDirection, endStream: boolean): void {
   const bytes = state.path.takeBuffered();
   const isHeldEnd = endStream && !state.bodySent && filter.config.release.sendsHeldEmptyEnd;
   if (bytes.length > 0 || isHeldEnd) {
@@ -127,13 +127,13 @@ function sendHeldAsChunk(filter: FilterState, state: DirectionState, endStream: 
   if (isBelowLowLimit(filter, state)) state.clearWatermark();
 }
 
-function letGo(state: DirectionState): void {
+function letGo(state: FilterDirection): void {
   state.headers = undefined;
   state.resumeIfPaused();
   state.clearWatermark();
 }
 
-function warnOfUnread(filter: FilterState, { direction }: DirectionState, common: CommonResponse | undefined): void {
+function warnOfUnread(filter: FilterState, { direction }: FilterDirection, common: CommonResponse | undefined): void {
   const phase = direction === "request" ? "requestHeaders" : "responseHeaders";
   const replaces = common?.status === CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE;
   if (common?.bodyMutation && !replaces) filter.warn("body_mutation_in_headers_answer", phase);

@@ -1,6 +1,6 @@
 import type { HeaderMutation } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Phase } from "../../protocol/phase.ts";
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { removesContentLength } from "../filter/receive-http.ts";
 import type { HeaderMap } from "../http/header-map.ts";
@@ -10,7 +10,7 @@ import { applyHeaderMutation } from "./header-mutation.ts";
 /** Applies an answer's mutation to the headers of a direction, while they are still held. */
 export function mutateHeaders(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   { mutation, replacesMessage }: { readonly mutation: HeaderMutation; readonly replacesMessage: boolean },
 ): AnswerProblem | undefined {
   if (state.headers === undefined) return undefined;
@@ -26,7 +26,7 @@ export function mutateHeaders(
 /** Applies an answer's mutation to trailers. */
 export function mutateTrailers(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   mutation: HeaderMutation,
 ): AnswerProblem | undefined {
   if (state.trailers === undefined) return undefined;

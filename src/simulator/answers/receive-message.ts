@@ -1,6 +1,6 @@
 import type { BodyResponse, ProcessingResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { isBodyPhase, type Phase } from "../../protocol/phase.ts";
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { endProcessing } from "../filter/receive-http.ts";
 import type { BodySendMode } from "../settings/filter-settings.ts";
@@ -100,7 +100,7 @@ function isLastOfBody(filter: FilterState, { response }: ProcessingResponse): bo
   return response.case === "responseBody" && endsBodyOf(filter.response, response.value);
 }
 
-function endsBodyOf({ mode, queue }: DirectionState, { response }: BodyResponse): boolean {
+function endsBodyOf({ mode, queue }: FilterDirection, { response }: BodyResponse): boolean {
   if (mode.body === "STREAMED") return queue.endsWithNext;
   const mutation = response?.bodyMutation?.mutation;
   return mode.body === "FULL_DUPLEX_STREAMED" && mutation?.case === "streamedResponse" && mutation.value.endOfStream;
@@ -128,18 +128,18 @@ function isLastNeeded(filter: FilterState, { response: answer }: ProcessingRespo
   return config.release.closesStream === "with_both_last_answers" && request.isDone && response.isDone;
 }
 
-function endsDirection(state: DirectionState, phase: Phase, endsBody: boolean): boolean {
+function endsDirection(state: FilterDirection, phase: Phase, endsBody: boolean): boolean {
   if (phase === "requestHeaders" || phase === "responseHeaders") return hasNoMore(state);
   return isBodyPhase(phase) ? endsBody || isEndedByTrailers(state) : true;
 }
 
 /** The body has all its answers, and the trailers after it are not asked about. */
-function isEndedByTrailers({ trailers, mode, queue, waitsFor }: DirectionState): boolean {
+function isEndedByTrailers({ trailers, mode, queue, waitsFor }: FilterDirection): boolean {
   return trailers !== undefined && !mode.sendTrailers && queue.isEmpty && waitsFor === "idle";
 }
 
 /** Nothing but headers is sent of it. Trailers may come as long as the message is not here as a whole. */
-function hasNoMore({ hasNoBody, mode, complete, trailers }: DirectionState): boolean {
+function hasNoMore({ hasNoBody, mode, complete, trailers }: FilterDirection): boolean {
   if (hasNoBody) return true;
   return mode.body === "NONE" && (!mode.sendTrailers || (complete && trailers === undefined));
 }

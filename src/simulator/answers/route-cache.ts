@@ -1,12 +1,12 @@
 import type { CommonResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 
 /**
  * `clear_route_cache`: the route is chosen again, by the headers as they are when the request goes on. It takes a header
  * mutation in the same answer, and the request direction.
  */
-export function clearRouteCache(filter: FilterState, state: DirectionState, common: CommonResponse | undefined): void {
+export function clearRouteCache(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): void {
   const asked = common?.clearRouteCache ?? false;
   const phase = state.direction === "request" ? "requestHeaders" : "responseHeaders";
   if (state.direction === "response") {

@@ -1,5 +1,5 @@
 import type { TrailersResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { DirectionState } from "../filter/direction-state.ts";
+import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { mutateTrailers } from "./mutate-headers.ts";
@@ -7,7 +7,7 @@ import { mutateTrailers } from "./mutate-headers.ts";
 /** The server answered trailers. In FULL_DUPLEX_STREAMED it may do so whatever is awaited, and so ends the body. */
 export function answerTrailers(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   { headerMutation }: TrailersResponse,
 ): AnswerProblem | undefined {
   if (state.waitsFor !== "trailers" && state.mode.body !== "FULL_DUPLEX_STREAMED") return SPURIOUS;

@@ -18,7 +18,7 @@ export type CallbackState =
   | "trailers";
 
 /** One direction of a transaction as the filter keeps it. The two know nothing of each other. */
-export class DirectionState {
+export class FilterDirection {
   readonly direction: Direction;
   readonly path: FilterPath;
   readonly timer: MessageTimer;

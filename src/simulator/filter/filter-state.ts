@@ -5,7 +5,7 @@ import type { Warning } from "../outcome/outcome.ts";
 import type { VirtualClock } from "../outcome/virtual-clock.ts";
 import { type WarningCode, warning } from "../outcome/warnings.ts";
 import type { FilterConfig } from "../settings/filter-config.ts";
-import type { DirectionState } from "./direction-state.ts";
+import type { FilterDirection } from "./direction-state.ts";
 import type { DynamicMetadata } from "./dynamic-metadata.ts";
 import type { ExtProcStream } from "./ext-proc-stream.ts";
 
@@ -47,8 +47,8 @@ export interface FilterStateParts {
   readonly host: FilterHost;
   readonly counters: Counters;
   readonly metadata: DynamicMetadata;
-  readonly request: DirectionState;
-  readonly response: DirectionState;
+  readonly request: FilterDirection;
+  readonly response: FilterDirection;
   readonly openStream: () => ExtProcStream;
 }
 
@@ -59,8 +59,8 @@ export class FilterState {
   readonly host: FilterHost;
   readonly counters: Counters;
   readonly metadata: DynamicMetadata;
-  readonly request: DirectionState;
-  readonly response: DirectionState;
+  readonly request: FilterDirection;
+  readonly response: FilterDirection;
   readonly warnings: Warning[] = [];
   /** The stream, from the first message until either side is done with it. */
   stream: ExtProcStream | undefined;
@@ -87,7 +87,7 @@ export class FilterState {
   }
 
   /** One of the two directions. */
-  direction(direction: Direction): DirectionState {
+  direction(direction: Direction): FilterDirection {
     return direction === "request" ? this.request : this.response;
   }
 
@@ -120,6 +120,6 @@ export class FilterState {
   }
 }
 
-function isIrretrievable({ mode, bodyReceived }: DirectionState): boolean {
+function isIrretrievable({ mode, bodyReceived }: FilterDirection): boolean {
   return mode.body === "FULL_DUPLEX_STREAMED" && bodyReceived;
 }

@@ -1,10 +1,10 @@
 import type { DataFrame, DataStatus } from "../http/filter-path.ts";
-import type { DirectionState } from "./direction-state.ts";
+import type { FilterDirection } from "./direction-state.ts";
 import type { FilterState } from "./filter-state.ts";
 import { sendBody } from "./send-message.ts";
 
 /** BUFFERED: everything is held until its end, then sent as one. */
-export function receiveBuffered(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+export function receiveBuffered(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   state.paused = true;
   if (!frame.endStream) return "stop_and_buffer";
   if (!filter.openStream()) return "continue";
@@ -23,7 +23,7 @@ export function receiveBuffered(filter: FilterState, state: DirectionState, fram
  * STREAMED and FULL_DUPLEX_STREAMED: each piece is sent as it comes. In STREAMED it waits in a queue for its answer; in
  * FULL_DUPLEX_STREAMED it is gone, and what the server sends is all there is.
  */
-export function receiveStreamed(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+export function receiveStreamed(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (!filter.openStream()) return "continue";
   const { bytes, endStream } = frame;
   if (bytes.length === 0 && !endStream && !filter.config.release.sendsEmptyChunks) return "stop_no_buffer";
@@ -35,7 +35,7 @@ export function receiveStreamed(filter: FilterState, state: DirectionState, fram
 }
 
 /** BUFFERED_PARTIAL: held until its end or the limit, then sent as one; what comes after the limit passes by. */
-export function receivePartial(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+export function receivePartial(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (state.partialBodyProcessed) {
     // Headers must not be changed any more: they leave with this.
     state.headers = undefined;
@@ -54,23 +54,23 @@ export function receivePartial(filter: FilterState, state: DirectionState, frame
 }
 
 /** Sends what a BUFFERED_PARTIAL body has come to. */
-export function sendPartial(filter: FilterState, state: DirectionState): void {
+export function sendPartial(filter: FilterState, state: FilterDirection): void {
   sendBody(filter, state, { ...state.queue.consolidate(), waitsFor: "buffered_partial_body" });
 }
 
 /** Puts a piece where it waits for its answer; the source waits, too, while too much does. */
-export function enqueue(filter: FilterState, state: DirectionState, { bytes, endStream }: DataFrame): void {
+export function enqueue(filter: FilterState, state: FilterDirection, { bytes, endStream }: DataFrame): void {
   state.queue.push(bytes, endStream);
   if (isOverLimit(filter, state)) state.raiseWatermark();
 }
 
 /** More waits for answers than may be kept. */
-export function isOverLimit(filter: FilterState, { queue }: DirectionState): boolean {
+export function isOverLimit(filter: FilterState, { queue }: FilterDirection): boolean {
   return queue.byteLength > filter.host.bufferLimitBytes;
 }
 
 /** So little waits for answers that the source may go on. */
-export function isBelowLowLimit(filter: FilterState, { queue }: DirectionState): boolean {
+export function isBelowLowLimit(filter: FilterState, { queue }: FilterDirection): boolean {
   return queue.byteLength < filter.host.bufferLimitBytes / 2;
 }
 

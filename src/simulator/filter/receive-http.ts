@@ -1,6 +1,6 @@
 import type { DataFrame, DataStatus } from "../http/filter-path.ts";
 import type { HeaderMap } from "../http/header-map.ts";
-import type { DirectionState } from "./direction-state.ts";
+import type { FilterDirection } from "./direction-state.ts";
 import type { FilterState } from "./filter-state.ts";
 import { receiveBuffered, receivePartial, receiveStreamed } from "./receive-body.ts";
 import { sendBody, sendHeaders, sendTrailers } from "./send-message.ts";
@@ -8,7 +8,7 @@ import { sendBody, sendHeaders, sendTrailers } from "./send-message.ts";
 /** Headers reach the filter (`decodeHeaders`, `encodeHeaders`). */
 export function receiveHeaders(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   { headers, endStream }: { readonly headers: HeaderMap; readonly endStream: boolean },
 ): "continue" | "stop" {
   const { config } = filter;
@@ -29,7 +29,7 @@ export function receiveHeaders(
 }
 
 /** Data reaches the filter (`decodeData`, `encodeData`). */
-export function receiveData(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+export function receiveData(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   state.bodyReceived = true;
   if (filter.config.observabilityMode) return observeData(filter, state, frame);
   if (frame.endStream) state.complete = true;
@@ -58,13 +58,13 @@ export function receiveData(filter: FilterState, state: DirectionState, frame: D
 }
 
 /** The server answers the client itself: the upstream gets no body, the server does in FULL_DUPLEX_STREAMED. */
-function receiveWhileReplying(filter: FilterState, state: DirectionState, frame: DataFrame): DataStatus {
+function receiveWhileReplying(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (state.mode.body === "FULL_DUPLEX_STREAMED") receiveStreamed(filter, state, frame);
   return "stop_no_buffer";
 }
 
 /** Trailers reach the filter (`decodeTrailers`, `encodeTrailers`). */
-export function receiveTrailers(filter: FilterState, state: DirectionState, trailers: HeaderMap): "continue" | "stop" {
+export function receiveTrailers(filter: FilterState, state: FilterDirection, trailers: HeaderMap): "continue" | "stop" {
   if (filter.processingComplete) return filter.streamedReply === "none" ? "continue" : "stop";
   if (filter.config.observabilityMode) {
     if (state.mode.sendTrailers && filter.openStream()) sendTrailers(filter, state, trailers);
@@ -100,17 +100,17 @@ export function endProcessing(filter: FilterState): void {
  * Where Envoy cannot know how long the body will be, it removes `content-length`, and the peer gets it chunked. The mode
  * that counts is the one in force, so an override that comes with the answer is too late.
  */
-export function removesContentLength({ config }: FilterState, { mode }: DirectionState): boolean {
+export function removesContentLength({ config }: FilterState, { mode }: FilterDirection): boolean {
   if (mode.body === "NONE" || config.keepsContentLength) return false;
   return mode.body !== "BUFFERED" || !mode.sendHeaders;
 }
 
-function sendsBodyBeforeAnswer({ config }: FilterState, { mode }: DirectionState): boolean {
+function sendsBodyBeforeAnswer({ config }: FilterState, { mode }: FilterDirection): boolean {
   return mode.body === "FULL_DUPLEX_STREAMED" || (mode.body === "STREAMED" && config.sendsBodyEarly);
 }
 
 /** Trailers say that a body is complete which was held until then. */
-function sendHeldBody(filter: FilterState, state: DirectionState): boolean {
+function sendHeldBody(filter: FilterState, state: FilterDirection): boolean {
   const { mode, path, queue } = state;
   if (mode.body === "BUFFERED" && path.buffered !== undefined) {
     if (!filter.openStream()) return false;
@@ -127,7 +127,7 @@ function sendHeldBody(filter: FilterState, state: DirectionState): boolean {
 
 function observeHeaders(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   headers: HeaderMap,
   endStream: boolean,
 ): "continue" {
@@ -139,7 +139,7 @@ function observeHeaders(
 }
 
 /** Only STREAMED is copied; any other mode but NONE is a mistake that Envoy logs. */
-function observeData(filter: FilterState, state: DirectionState, { bytes, endStream }: DataFrame): "continue" {
+function observeData(filter: FilterState, state: FilterDirection, { bytes, endStream }: DataFrame): "continue" {
   if (state.mode.body === "STREAMED" && filter.openStream()) sendBody(filter, state, { bytes, endStream });
   return "continue";
 }

@@ -6,7 +6,7 @@ import {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderMap } from "../http/header-map.ts";
 import { bodyModeNumber } from "../settings/processing-mode.ts";
-import type { CallbackState, DirectionState } from "./direction-state.ts";
+import type { CallbackState, FilterDirection } from "./direction-state.ts";
 import type { FilterState } from "./filter-state.ts";
 
 /** The key under which attributes are sent. */
@@ -15,7 +15,7 @@ const ATTRIBUTES_KEY = "envoy.filters.http.ext_proc";
 type RequestMember = ProcessingRequest["request"];
 
 /** Sends the headers of a direction. In observability mode nothing waits for an answer. */
-export function sendHeaders(filter: FilterState, state: DirectionState, endOfStream: boolean): void {
+export function sendHeaders(filter: FilterState, state: FilterDirection, endOfStream: boolean): void {
   if (state.headers === undefined) return;
   const value = { headers: forwarded(filter, state.headers), endOfStream };
   const member = state.direction === "request" ? "requestHeaders" : "responseHeaders";
@@ -26,7 +26,7 @@ export function sendHeaders(filter: FilterState, state: DirectionState, endOfStr
 /** Sends a piece of a body; `waitsFor` says which answer is awaited from then on. */
 export function sendBody(
   filter: FilterState,
-  state: DirectionState,
+  state: FilterDirection,
   chunk: { readonly bytes: Uint8Array; readonly endStream: boolean; readonly waitsFor?: CallbackState },
 ): void {
   const value = { body: chunk.bytes, endOfStream: chunk.endStream };
@@ -37,7 +37,7 @@ export function sendBody(
 }
 
 /** Sends the trailers of a direction, once. */
-export function sendTrailers(filter: FilterState, state: DirectionState, trailers: HeaderMap): void {
+export function sendTrailers(filter: FilterState, state: FilterDirection, trailers: HeaderMap): void {
   if (state.trailersSent) return;
   state.trailersSent = true;
   const value = { trailers: forwarded(filter, trailers) };
@@ -50,12 +50,12 @@ export function sendTrailers(filter: FilterState, state: DirectionState, trailer
 }
 
 /** From now on an answer is awaited, for as long as the timer says: in FULL_DUPLEX_STREAMED there is none. */
-function startCall(filter: FilterState, state: DirectionState, waitsFor: CallbackState): void {
+function startCall(filter: FilterState, state: FilterDirection, waitsFor: CallbackState): void {
   state.waitsFor = waitsFor;
   if (state.mode.body !== "FULL_DUPLEX_STREAMED") state.timer.start(filter.config.messageTimeoutMs);
 }
 
-function send(filter: FilterState, state: DirectionState, request: RequestMember): void {
+function send(filter: FilterState, state: FilterDirection, request: RequestMember): void {
   const { config } = filter;
   const attributes = takeAttributes(filter, state);
   const message = create(ProcessingRequestSchema, {
@@ -76,7 +76,7 @@ function forwarded(filter: FilterState, headers: HeaderMap): { headers: { key: s
 }
 
 /** Attributes go with the first message of their direction. Names without a value are left out. */
-function takeAttributes(filter: FilterState, state: DirectionState): JsonObject | undefined {
+function takeAttributes(filter: FilterState, state: FilterDirection): JsonObject | undefined {
   const { requestAttributes = [], responseAttributes = [] } = filter.config.settings;
   const names = state.direction === "request" ? requestAttributes : responseAttributes;
   if (state.attributesSent || names.length === 0) return undefined;

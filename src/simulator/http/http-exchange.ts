@@ -1,10 +1,10 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
 /** Header values and body bytes. Text is sent as UTF-8, bytes as they are. */
-export type Bytes = string | Uint8Array;
+export type TextOrBytes = string | Uint8Array;
 
 /** A header line. Names are lower-case on the wire; the same name may come again, and order is kept. */
-export type HeaderLine = readonly [name: string, value: Bytes];
+export type HeaderLine = readonly [name: string, value: TextOrBytes];
 
 /** A message body as it comes over the wire. */
 export interface HttpBodyInit {
@@ -13,7 +13,7 @@ export interface HttpBodyInit {
    * tunnel is open, and the upstream ends the tunnel when it has sent its own and received as many bytes as the client sends. Absent or an empty list: no body, the headers end the message. An empty piece is an
    * empty DATA frame, which only HTTP/2 has.
    */
-  readonly chunks?: readonly Bytes[] | undefined;
+  readonly chunks?: readonly TextOrBytes[] | undefined;
   /**
    * Time before each chunk, in milliseconds. Default 0: the whole message is there with the headers, before the server
    * can answer them, and over HTTP/1 its chunks are one. Above 0 the first chunk comes that long after the headers, and so

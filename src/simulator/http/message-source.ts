@@ -4,7 +4,7 @@ import type { VirtualClock } from "../outcome/virtual-clock.ts";
 import { NO_BYTES } from "./byte-buffer.ts";
 import type { FilterPath } from "./filter-path.ts";
 import { HeaderMap } from "./header-map.ts";
-import type { Bytes, HttpBodyInit } from "./http-exchange.ts";
+import type { HttpBodyInit, TextOrBytes } from "./http-exchange.ts";
 
 type Frame =
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }
@@ -136,7 +136,7 @@ function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
   return parts;
 }
 
-/** Bytes of an exchange; text is UTF-8. */
-export function toBytes(bytes: Bytes): Uint8Array {
+/** TextOrBytes of an exchange; text is UTF-8. */
+export function toBytes(bytes: TextOrBytes): Uint8Array {
   return typeof bytes === "string" ? textToBytes(bytes) : bytes;
 }

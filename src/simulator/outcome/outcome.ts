@@ -69,7 +69,7 @@ export interface Warning {
 }
 
 /** One HTTP transaction through the simulated Envoy. */
-export interface Outcome {
+export interface HttpOutcome {
   /** Undefined if no upstream was asked. */
   readonly upstream: UpstreamOutcome | undefined;
   /** What the client got. */

@@ -1,7 +1,6 @@
-import type { FilterSettings, MetadataNamespaces } from "./filter-settings.ts";
-import { forwardPredicate } from "./forward-rules.ts";
+import type { FilterSettings, ForwardRules, MetadataNamespaces } from "./filter-settings.ts";
 import { MutationRuleChecker } from "./mutation-rules.ts";
-import type { NamePredicate } from "./name-pattern.ts";
+import { type NamePredicate, namePredicate } from "./name-pattern.ts";
 import { type CompleteProcessingMode, completeMode, NOTHING_SENT } from "./processing-mode.ts";
 import { type Release, releaseOf } from "./release.ts";
 
@@ -73,4 +72,13 @@ function namespaceLists({ untyped = [], typed = [] }: MetadataNamespaces = {}): 
 
 function lowerCaseNames(values: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** Whether the server sees a header or trailer of that name. That holds for pseudo-headers too. */
+export function forwardPredicate(rules: ForwardRules = {}): NamePredicate {
+  const allowed = (rules.allowedHeaders ?? []).map(namePredicate);
+  const disallowed = (rules.disallowedHeaders ?? []).map(namePredicate);
+  if (allowed.length === 0 && disallowed.length === 0) return () => true;
+  return (name) =>
+    !disallowed.some((matches) => matches(name)) && (allowed.length === 0 || allowed.some((matches) => matches(name)));
 }

@@ -18,7 +18,7 @@ export interface ProcessingModeSettings {
 }
 
 /** `envoy.config.common.mutation_rules.v3.HeaderMutationRules`: which header mutations of a server Envoy takes. */
-export interface MutationRules {
+export interface FilterMutationRules {
   /** Lets `:authority`, `host`, `:scheme` and `:method` be set. Default false. */
   readonly allowAllRouting?: boolean | undefined;
   /** Lets `x-envoy-*` be set and removed. Default false. */
@@ -100,7 +100,7 @@ export interface FilterSettings {
   /** Overrides have to be in this list, `requestHeaderMode` aside. Default and empty: any. */
   readonly allowedOverrideModes?: readonly ProcessingModeSettings[] | undefined;
   /** Which headers may be changed. Default: all but routing headers and `x-envoy-…`. */
-  readonly mutationRules?: MutationRules | undefined;
+  readonly mutationRules?: FilterMutationRules | undefined;
   /** Which headers the server sees. Default: all. */
   readonly forwardRules?: ForwardRules | undefined;
   /** Status of the reply when processing fails; a timeout stays 504. Default 500. */

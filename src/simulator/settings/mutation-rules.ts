@@ -1,6 +1,6 @@
 import { bytesToText } from "../../protocol/headers/header-text.ts";
 import type { WarningCode } from "../outcome/warnings.ts";
-import type { MutationRules } from "./filter-settings.ts";
+import type { FilterMutationRules } from "./filter-settings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 
 /** What a mutation does to a header. `append` is meant where the header is there already. */
@@ -17,11 +17,11 @@ const SCHEME = /^https?$/i;
 export class MutationRuleChecker {
   /** A refusal fails the transaction. */
   readonly refusalIsError: boolean;
-  readonly #rules: MutationRules;
+  readonly #rules: FilterMutationRules;
   readonly #allowExpression: NamePredicate | undefined;
   readonly #disallowExpression: NamePredicate | undefined;
 
-  constructor(rules: MutationRules = {}) {
+  constructor(rules: FilterMutationRules = {}) {
     this.#rules = rules;
     this.refusalIsError = rules.disallowIsError ?? false;
     this.#allowExpression = rules.allowExpression === undefined ? undefined : wholeNamePattern(rules.allowExpression);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor } from "../../../src/processor/definition.ts";
-import { setHeader } from "../../../src/processor/effect-headers.ts";
+import { setHeader } from "../../../src/processor/effects.ts";
 import { header } from "../../../src/protocol/headers/headers.ts";
 import { type DecisionLogOptions, SampledDecisionLog } from "../../../src/server/log/decision-log.ts";
 import { headersOf } from "../../protocol/messages.ts";

@@ -5,8 +5,7 @@ import { ProcessingRequestSchema } from "../../../gen/envoy/service/ext_proc/v3/
 import { DebugService } from "../../../gen/extproc/debug/v1/debug_pb.js";
 import { hello } from "../../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../../src/processor/definition.ts";
-import { setHeader } from "../../../src/processor/effect-headers.ts";
-import { immediateResponse } from "../../../src/processor/effect-stream.ts";
+import { immediateResponse, setHeader } from "../../../src/processor/effects.ts";
 import { PHASES } from "../../../src/protocol/phase.ts";
 import { MAX_DEBUG_MESSAGES } from "../../../src/services/debug/debug-service.ts";
 import type { ExternalProcessorOptions } from "../../../src/services/process/external-processor.ts";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { appendChunk, defineProcessor, lines, type Processor } from "../../../src/index.ts";
 import { describeProcessor } from "../../../src/processor/describe/describe-processor.ts";
 import { runRules } from "../../../src/processor/run-rules.ts";
-import type { FaultOutcome } from "../../../src/session/fault-policy.ts";
+import type { FaultOutcome } from "../../../src/session/fault-outcome.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
 import { sendIn } from "./upper.ts";

@@ -5,3 +5,8 @@ export function nameKind(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
+
+/** True for a promise of this realm, of another, or of a library's own: all of them can be awaited. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
