@@ -1,4 +1,5 @@
 import { writeJson } from "../json/json-merge.ts";
+import { parseJson } from "../json/parse-json.ts";
 import { joinBytes } from "../owned-bytes.ts";
 import { createLineSplitter, type Line } from "./lines.ts";
 import { type BodyChunks, type Splitter, splitChunks } from "./splitter.ts";
@@ -6,9 +7,9 @@ import { type BodyChunks, type Splitter, splitChunks } from "./splitter.ts";
 /**
  * A line of NDJSON (JSON Lines). All `raw` one after the other are the body, byte for byte.
  *
- * - `value`: what JSON.parse made of it.
+ * - `value`: the parsed value.
  * - `blank`: nothing but white space.
- * - `invalid`: no JSON. The lines around it are not affected.
+ * - `invalid`: not JSON, or nested deeper than 1,000 levels. The lines around it are not affected.
  */
 export type JsonLine =
   | {
@@ -80,10 +81,17 @@ export function formatJsonLine(value: unknown): Uint8Array<ArrayBuffer> {
 
 function parseLine({ raw, bytes }: Line): JsonLine {
   if (bytes.every(isBlank)) return { kind: "blank", raw };
+  const text = decoded(bytes);
+  const parsed = text === undefined ? undefined : parseJson(text);
+  if (parsed === undefined || "problem" in parsed) return { kind: "invalid", raw };
+  return new ValueLine(raw, bytes.length, parsed.value);
+}
+
+function decoded(bytes: Uint8Array): string | undefined {
   try {
-    return new ValueLine(raw, bytes.length, JSON.parse(decoder.decode(bytes)));
+    return decoder.decode(bytes);
   } catch {
-    return { kind: "invalid", raw };
+    return undefined;
   }
 }
 

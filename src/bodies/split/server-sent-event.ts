@@ -1,5 +1,6 @@
 import { checkedBytes, escapedText } from "../../text/escaped-text.ts";
 import { writeJson } from "../json/json-merge.ts";
+import { parseJson } from "../json/parse-json.ts";
 import { joinBytes } from "../owned-bytes.ts";
 
 /** Of the byte order mark, which only the first event may have. */
@@ -43,15 +44,12 @@ export class ServerSentEvent {
     return this.#read().data;
   }
 
-  /** `data` as JSON. Undefined if there is none, or if it is not JSON, such as `[DONE]`. */
+  /** `data` as JSON. Undefined if there is no `data`, if it is not JSON, such as `[DONE]`, or nested deeper than 1,000 levels. */
   get json(): unknown {
     const { data } = this;
     if (data === undefined) return undefined;
-    try {
-      return JSON.parse(data);
-    } catch {
-      return undefined;
-    }
+    const parsed = parseJson(data);
+    return "value" in parsed ? parsed.value : undefined;
   }
 
   /** The `id` that it sets, also to nothing. What earlier ones set stays in force until then. */

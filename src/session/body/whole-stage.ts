@@ -1,5 +1,6 @@
 import type { Coding } from "../../bodies/coding/content-encoding.ts";
 import { decodeBody, encodeBody } from "../../bodies/coding/whole-body.ts";
+import { parseJson } from "../../bodies/json/parse-json.ts";
 import { parsedJsonBytes } from "../../bodies/json/parsed-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import type { BodyCap } from "../../memory/body-budget.ts";
@@ -191,11 +192,10 @@ export class WholeStage implements BodyStage {
     const full = this.#host.lend(() => (read === "text" ? textBytes(text) : parsedJsonBytes(body)));
     if (full !== undefined) return { full };
     if (read === "text") return { value: text };
-    try {
-      return { value: JSON.parse(text) };
-    } catch {
-      return { fault: this.#host.fault("body_not_json", "the body is no JSON") };
-    }
+    const parsed = parseJson(text);
+    return "problem" in parsed
+      ? { fault: this.#host.fault("body_not_json", `the body ${parsed.problem}`) }
+      : { value: parsed.value };
   }
 
   #replace(replacement: Uint8Array, emit: Emit): Soon<StageEnd | undefined> {
@@ -208,7 +208,7 @@ export class WholeStage implements BodyStage {
   }
 }
 
-/** BodyBytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
+/** Bytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
 function textBytes(text: string): number {
   return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
 }
@@ -239,12 +239,7 @@ class SourceText {
   get json(): string | undefined {
     if (this.#isJson) return this.text;
     if (!this.#given.complete || this.text === undefined) return undefined;
-    try {
-      JSON.parse(this.text);
-      return this.text;
-    } catch {
-      return undefined;
-    }
+    return "value" in parseJson(this.text) ? this.text : undefined;
   }
 }
 
