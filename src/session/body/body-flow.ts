@@ -29,7 +29,7 @@ export interface BodyFlowOptions {
   readonly budget: StreamBudget;
   /** The answers count for nothing. */
   readonly watched: boolean;
-  /** BodyBytes of the body, where `content-length` says. */
+  /** Bytes of the body, where `content-length` says. */
   readonly bodyBytes: number | undefined;
   /** The answer to the headers, where it is held back. */
   readonly heldHeaders: PhaseWork | undefined;

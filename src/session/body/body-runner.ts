@@ -32,7 +32,7 @@ import {
   refusePart,
   tunnelClaims,
 } from "./active-claims.ts";
-import { BodyFlow, type BodyFlowOptions, type BodyMessage, type SendEarly } from "./body-flow.ts";
+import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts";
 import { BodyModes, blamePlan, type Planned } from "./body-modes.ts";
 import { after, type Soon, type StageEnd } from "./body-stage.ts";
 import { bodyStages, losesCodings, REPLACED, RefusingStage, refusingPlan } from "./body-stages.ts";
@@ -61,7 +61,7 @@ export interface BodyRunnerOptions {
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
   /** Undefined: what is made of a piece is held until it is answered. */
-  readonly sendEarly: SendEarly | undefined;
+  readonly sendEarly: BodyFlowOptions["sendEarly"];
 }
 
 const NO_BODIES: readonly BodyPhase[] = [];

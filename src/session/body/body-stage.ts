@@ -1,7 +1,7 @@
 import type { ImmediateAnswer } from "../../protocol/answers/answer.ts";
 import type { Fault } from "../../protocol/fault.ts";
 
-/** BodyBytes on their way through the handlers of a body. */
+/** Bytes on their way through the handlers of a body. */
 export type BodyBytes = Uint8Array<ArrayBuffer>;
 
 /** What ends a body before its end. */
@@ -12,7 +12,7 @@ export type Emit = (piece: BodyBytes) => Soon<StageEnd | undefined>;
 
 /** One handler of one body at work. One call at a time. */
 export interface BodyStage {
-  /** BodyBytes that came in and have not gone on, or go on in another form only. */
+  /** Bytes that came in and have not gone on, or go on in another form only. */
   readonly withholds: boolean;
   /**
    * Asked before a body of which the beginning comes, and nothing but that: what ends it, or `pass` where it is to go

@@ -28,7 +28,7 @@ export class StreamStage implements BodyStage {
   #finished = false;
   /** Nobody waits for it any more, but for what it has left. */
   #isDraining = false;
-  /** BodyBytes given to the handler, and not yielded by it. */
+  /** Bytes given to the handler, and not yielded by it. */
   #keptBytes = 0;
   #emit: Emit = () => undefined;
 

@@ -136,7 +136,7 @@ function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
   return parts;
 }
 
-/** TextOrBytes of an exchange; text is UTF-8. */
+/** Bytes of an exchange; text is UTF-8. */
 export function toBytes(bytes: TextOrBytes): Uint8Array {
   return typeof bytes === "string" ? textToBytes(bytes) : bytes;
 }

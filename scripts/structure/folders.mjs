@@ -1,0 +1,359 @@
+// The folders of src, what each holds, and what it may import. The lint reads this table, and so does the table of folders
+// in docs/architecture.md. A folder comes after all those that it imports, so no import can close a circle.
+
+/**
+ * @typedef {object} Folder
+ * @property {string} holds What its files are about, in one sentence.
+ * @property {readonly string[]} imports The folders of src that it imports, without `src/`.
+ * @property {readonly string[]} [packages] What it imports besides: packages, and `gen`.
+ */
+
+const PROTOBUF = "@bufbuild/protobuf";
+const WKT = "@bufbuild/protobuf/wkt";
+const CONNECT = "@connectrpc/connect";
+const CONNECT_NODE = "@connectrpc/connect-node";
+
+/** @type {Readonly<Record<string, Folder>>} */
+export const FOLDERS = {
+  text: {
+    holds: "How bytes and text become each other without loss, and what an unknown value is, in words.",
+    imports: [],
+  },
+  memory: {
+    holds: "How many bytes clients make the process hold, by kind, and how many they may.",
+    imports: [],
+  },
+  bodies: {
+    holds: "Bytes of bodies that are copied out of a socket's buffer.",
+    imports: [],
+  },
+  "bodies/coding": {
+    holds: "Content codings: what takes them off and puts them on again, with the memory that each coder costs.",
+    imports: ["bodies"],
+  },
+  "bodies/json": {
+    holds: "JSON that keeps the source text of everything that a handler did not change.",
+    imports: [],
+  },
+  "bodies/split": {
+    holds:
+      "What cuts a body into lines, JSON lines, server-sent events or text, whatever the chunks, and replaces across chunks.",
+    imports: ["bodies", "bodies/coding", "bodies/json", "text"],
+  },
+  http2: {
+    holds:
+      "An HTTP/2 server core over any Duplex (RFC 9113, RFC 7541), file by file as the RFCs have their sections. It does not know gRPC.",
+    imports: ["memory"],
+  },
+  protocol: {
+    holds:
+      "What Envoy's API calls things: phases, body modes, mode overrides, faults, what an operator declares of Envoy.",
+    imports: ["text"],
+    packages: [PROTOBUF, "@bufbuild/protobuf/wire", "gen"],
+  },
+  "protocol/headers": {
+    holds: "Headers: how they are read, changed and written, and which changes Envoy refuses.",
+    imports: ["protocol", "text"],
+    packages: [PROTOBUF, "gen"],
+  },
+  "protocol/answers": {
+    holds: "Answers to Envoy: neutral ones, changes, bodies, immediate responses.",
+    imports: ["protocol", "protocol/headers", "text"],
+    packages: [PROTOBUF, WKT, "gen"],
+  },
+  "protocol/exchange": {
+    holds: "One transaction as Envoy tells it: a state machine without a clock, which knows what is owed an answer.",
+    imports: ["protocol", "protocol/answers", "protocol/headers"],
+    packages: [PROTOBUF, WKT, "gen"],
+  },
+  "protocol/wire": {
+    holds: "Bytes to messages and back, faster than protobuf-es for the messages that Envoy sends most.",
+    imports: ["protocol", "protocol/headers", "text"],
+    packages: [PROTOBUF, "@bufbuild/protobuf/wire", "gen"],
+  },
+  processor: {
+    holds:
+      "What an author writes and what checks it: definitions, effects, body handlers, the transaction, the operator's rules for them.",
+    imports: ["protocol", "protocol/answers", "protocol/exchange", "protocol/headers", "text"],
+    packages: [PROTOBUF, WKT],
+  },
+  "processor/describe": {
+    holds: "What a processor needs of Envoy, in words and as filter settings.",
+    imports: ["memory", "processor", "protocol"],
+  },
+  builtin: {
+    holds: "The processors that come along: `hello` and `header-modifier`.",
+    imports: ["processor", "protocol/headers"],
+  },
+  "session/fold": {
+    holds: "Runs the handlers of a phase in order, and turns their effects into one answer.",
+    imports: [
+      "bodies/json",
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/exchange",
+      "protocol/headers",
+      "text",
+    ],
+    packages: [PROTOBUF, WKT, "gen"],
+  },
+  "session/body": {
+    holds: "Runs body handlers over the pieces of a body.",
+    imports: [
+      "bodies",
+      "bodies/coding",
+      "bodies/json",
+      "bodies/split",
+      "memory",
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/exchange",
+      "protocol/headers",
+      "session/fold",
+      "text",
+    ],
+    packages: [PROTOBUF, "gen"],
+  },
+  session: {
+    holds: "One transaction at run time: its order, time, faults, setup, and what it reports.",
+    imports: [
+      "memory",
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/exchange",
+      "session/body",
+      "session/fold",
+      "text",
+    ],
+    packages: ["gen"],
+  },
+  grpc: {
+    holds: "gRPC over the HTTP/2 core: framing, status, deadlines, and the one method that Envoy calls.",
+    imports: [
+      "http2",
+      "memory",
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/headers",
+      "protocol/wire",
+      "session",
+    ],
+    packages: [PROTOBUF, "gen"],
+  },
+  "services/connect": {
+    holds:
+      "Limits in front of what Connect serves: bytes, elements and memory of a request are counted before Connect parses it.",
+    imports: ["memory", "protocol", "text"],
+    packages: [PROTOBUF, CONNECT],
+  },
+  "simulator/outcome": {
+    holds: "What comes of a simulated exchange: what upstream and client got, counters, warnings, the virtual time.",
+    imports: ["protocol"],
+    packages: [PROTOBUF, "gen"],
+  },
+  "simulator/settings": {
+    holds: "The settings of the simulated filter, as Envoy reads them.",
+    imports: ["protocol", "protocol/headers", "simulator/outcome", "text"],
+    packages: ["gen"],
+  },
+  "simulator/http": {
+    holds: "As much of Envoy's HTTP layer as decides what upstream and client get.",
+    imports: ["protocol", "protocol/headers", "simulator/outcome"],
+    packages: [PROTOBUF],
+  },
+  "simulator/filter": {
+    holds: "The state of Envoy's ext_proc filter, and what it sends to the server.",
+    imports: ["protocol", "simulator/http", "simulator/outcome", "simulator/settings"],
+    packages: [PROTOBUF, "gen"],
+  },
+  "simulator/answers": {
+    holds: "What Envoy's ext_proc filter does with each kind of answer.",
+    imports: [
+      "protocol",
+      "protocol/headers",
+      "simulator/filter",
+      "simulator/http",
+      "simulator/outcome",
+      "simulator/settings",
+    ],
+    packages: [PROTOBUF, "gen"],
+  },
+  simulator: {
+    holds: "Envoy's ext_proc filter in front of a server, as a pure machine on a virtual clock.",
+    imports: [
+      "protocol",
+      "protocol/headers",
+      "simulator/answers",
+      "simulator/filter",
+      "simulator/http",
+      "simulator/outcome",
+      "simulator/settings",
+    ],
+    packages: [PROTOBUF],
+  },
+  simulation: {
+    holds: "The simulator in front of a processor: plain values in, plain values out.",
+    imports: [
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/headers",
+      "session",
+      "simulator",
+      "simulator/filter",
+      "simulator/http",
+      "simulator/outcome",
+      "simulator/settings",
+      "text",
+    ],
+    packages: [PROTOBUF, "gen"],
+  },
+  debug: {
+    holds:
+      "An HTTP exchange in readable JSON, played and told: what `DebugService.Simulate`, `ext-proc simulate` and `ext-proc call` have in common.",
+    imports: [
+      "processor",
+      "processor/describe",
+      "protocol",
+      "session/body",
+      "simulation",
+      "simulator/http",
+      "simulator/outcome",
+      "simulator/settings",
+      "text",
+    ],
+    packages: [PROTOBUF, "@bufbuild/protobuf/wire", WKT, CONNECT, CONNECT_NODE, "gen"],
+  },
+  "services/process": {
+    holds: "`ExternalProcessor` over every protocol that Connect speaks, and Envoy's variant over plain HTTP.",
+    imports: ["debug", "processor", "protocol", "services/connect", "session", "text"],
+    packages: [PROTOBUF, CONNECT, "gen"],
+  },
+  "services/debug": {
+    holds: "The debug service, and who may call it how often.",
+    imports: ["debug", "processor", "protocol", "services/connect", "services/process", "session"],
+    packages: [CONNECT, "gen"],
+  },
+  services: {
+    holds: "The routes of all services, with health and reflection.",
+    imports: ["processor", "services/debug", "services/process", "session", "text"],
+    packages: [PROTOBUF, WKT, CONNECT, "gen"],
+  },
+  testing: {
+    holds: "The test kit `ext-proc/testing`: `simulate`, `simulateRemote`, `sendMessages`.",
+    imports: ["processor", "protocol", "simulation", "simulator/filter", "simulator/outcome"],
+    packages: [CONNECT, CONNECT_NODE, "gen"],
+  },
+  "server/log": {
+    holds: "Log lines that never wait for their reader, and how many of each kind may be written.",
+    imports: ["processor", "protocol", "protocol/headers", "session", "text"],
+    packages: ["gen", "pino"],
+  },
+  "server/endpoints": {
+    holds: "What answers on a connection: gRPC, Connect over HTTP/1.1 and HTTP/2.",
+    imports: [
+      "grpc",
+      "http2",
+      "memory",
+      "processor",
+      "protocol",
+      "server/log",
+      "services",
+      "services/connect",
+      "services/debug",
+      "services/process",
+    ],
+    packages: [CONNECT, CONNECT_NODE, "gen"],
+  },
+  "server/listen": {
+    holds: "Ports, Unix sockets, TLS, and how many connections each may have.",
+    imports: ["grpc", "http2", "memory", "server/endpoints", "server/log"],
+  },
+  "server/metrics": {
+    holds: "What is counted, and the pages of the status port.",
+    imports: [
+      "http2",
+      "memory",
+      "processor",
+      "protocol",
+      "server/endpoints",
+      "server/listen",
+      "server/log",
+      "services",
+      "session",
+    ],
+    packages: ["prom-client"],
+  },
+  server: {
+    holds: "`serve()`: puts listeners, endpoints, log and metrics together, and drains them.",
+    imports: [
+      "grpc",
+      "http2",
+      "memory",
+      "processor",
+      "protocol",
+      "server/endpoints",
+      "server/listen",
+      "server/log",
+      "server/metrics",
+      "services",
+      "services/debug",
+      "session",
+    ],
+  },
+  "server/settings": {
+    holds: "Settings from flags, environment and file, each with its default and its check.",
+    imports: ["http2", "memory", "processor", "protocol", "server", "server/listen", "server/log", "text"],
+    packages: ["yaml", "zod"],
+  },
+  "cli/terminal": {
+    holds: "What commands read from and write to a terminal.",
+    imports: ["processor/describe", "server/log"],
+    packages: ["yaml"],
+  },
+  "cli/envoy": {
+    holds: "Finds an Envoy, or fetches one.",
+    imports: ["text"],
+  },
+  "cli/demo": {
+    holds: "What the demo starts: an upstream, an Envoy, requests.",
+    imports: ["cli/terminal"],
+    packages: ["yaml"],
+  },
+  "cli/start": {
+    holds: "What commands do before a server starts: settings, processors, signals.",
+    imports: [
+      "builtin",
+      "cli/terminal",
+      "processor",
+      "server",
+      "server/listen",
+      "server/log",
+      "server/settings",
+      "text",
+    ],
+  },
+  cli: {
+    holds:
+      "The command `ext-proc` and its sub-commands. With the folders below it the only one that prints or ends the process.",
+    imports: [
+      "cli/demo",
+      "cli/envoy",
+      "cli/start",
+      "cli/terminal",
+      "debug",
+      "processor",
+      "processor/describe",
+      "server",
+      "server/listen",
+      "server/log",
+      "server/settings",
+      "simulation",
+      "text",
+    ],
+  },
+};
