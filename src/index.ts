@@ -81,7 +81,8 @@ export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/stan
 export type { Origin, Peer, Transaction, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";
 export type { HeaderValues } from "./protocol/answers/immediate-response.ts";
 export type { BodyMode } from "./protocol/body-mode.ts";
-export { type Fault, type FaultCode, FaultError, type FaultSource } from "./protocol/fault.ts";
+export { type Fault, FaultError } from "./protocol/fault.ts";
+export type { FaultCode, FaultSource } from "./protocol/faults.ts";
 export type { Head } from "./protocol/headers/head.ts";
 export { header } from "./protocol/headers/headers.ts";
 export type { ModeOverride, Modes, OverrideBodyMode, SendMode } from "./protocol/mode-override.ts";

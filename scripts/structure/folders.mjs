@@ -348,6 +348,7 @@ export const FOLDERS = {
       "debug",
       "processor",
       "processor/describe",
+      "protocol",
       "server",
       "server/listen",
       "server/log",

@@ -22,6 +22,10 @@ const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: 
     help: "send messages to any ext_proc server",
     load: async () => (await import("./call.ts")).callCommand,
   },
+  explain: {
+    help: "say what a fault means and what to do about it",
+    load: async () => (await import("./explain.ts")).explainCommand,
+  },
   demo: {
     help: "the service, an upstream and a real Envoy, ready for curl",
     load: async () => (await import("./demo.ts")).demo,

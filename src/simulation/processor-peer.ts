@@ -2,7 +2,7 @@ import type { Processor } from "../processor/definition.ts";
 import type { RunRules } from "../processor/run-rules.ts";
 import type { Origin } from "../processor/transaction.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
-import { grpcStatusOf } from "../protocol/fault-status.ts";
+import { grpcStatusOf } from "../protocol/faults.ts";
 import type { Timers } from "../session/answer-time.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../session/session-observer.ts";

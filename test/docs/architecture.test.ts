@@ -1,18 +1,17 @@
-import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { withFaultStatuses } from "../../scripts/generated/fault-tables.mjs";
+import { withFolderList } from "../../scripts/generated/folder-list.mjs";
 import { FOLDERS } from "../../scripts/structure/folders.mjs";
-import { withFolderList } from "../../scripts/structure/list.mjs";
 import { readSources } from "../../scripts/structure/sources.mjs";
-import { FAULT_CODES, fault } from "../../src/protocol/fault.ts";
-import { faultError } from "../../src/services/process/fault-error.ts";
-import { isInProject, readDocument, root, tableRows } from "./markdown.ts";
+import { FAULTS } from "../../src/protocol/faults.ts";
+import { isInProject, readDocument, root } from "./markdown.ts";
 
 const document = readDocument("docs/architecture.md");
 const sources = readSources(root).map(({ path }) => path);
 const entryPoints = sources.filter((path) => path.split("/").length === 2);
 
 describe("docs/architecture.md", () => {
-  test("lists the folders as npm run docs:folders writes them", () => {
+  test("lists the folders as npm run docs:parts writes them", () => {
     expect(document).toBe(withFolderList(document, FOLDERS));
   });
 
@@ -37,14 +36,7 @@ describe("docs/architecture.md", () => {
     expect(files.filter((path) => !sources.includes(path))).toEqual([]);
   });
 
-  test.each(FAULT_CODES)("says who is to blame for %s, and its gRPC status", (code) => {
-    const { source } = fault(code, "");
-    const status = Code[faultError(fault(code, "")).code]?.replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
-    expect(tableRow(code)).toEqual([`\`${code}\``, `\`${source}\``, status]);
+  test("lists the faults as npm run docs:parts writes them", () => {
+    expect(document).toBe(withFaultStatuses(document, FAULTS));
   });
 });
-
-/** The row whose first cell is this name. */
-function tableRow(name: string): string[] | undefined {
-  return tableRows(document).find(([first]) => first === `\`${name}\``);
-}

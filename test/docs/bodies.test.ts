@@ -9,7 +9,7 @@ import { DEFAULT_MAX_BYTES, refuseBodyHandler } from "../../src/processor/body-h
 import { MAX_STREAMED_CHUNK_BYTES } from "../../src/protocol/answers/neutral-answer.ts";
 import { ENVOY_BUFFER_LIMIT_BYTES } from "../../src/protocol/envoy-declaration.ts";
 import { BODY_VALIDATORS } from "../../src/protocol/exchange/body-plan.ts";
-import { FAULT_CODES } from "../../src/protocol/fault.ts";
+import { FAULT_CODES } from "../../src/protocol/faults.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { serverForTest } from "../server/start-server.ts";
 import { askedTable, HANDLERS, markdown, observedTable, possibleTable, wireTable } from "./body-tables.ts";

@@ -4,7 +4,7 @@ import { EFFECT_PHASES, type EffectKind } from "../../src/processor/effect.ts";
 import * as bodyEffects from "../../src/processor/effects.ts";
 import * as headerEffects from "../../src/processor/effects.ts";
 import * as streamEffects from "../../src/processor/effects.ts";
-import { FAULT_CODES } from "../../src/protocol/fault.ts";
+import { FAULT_CODES } from "../../src/protocol/faults.ts";
 import { FRAMING_HEADERS } from "../../src/protocol/headers/header-rules.ts";
 import { readDocument, tableRows } from "./markdown.ts";
 

@@ -3,7 +3,7 @@ import { limitsPage } from "../../scripts/limits/limits-page.mjs";
 import { DEFAULT_HTTP2_LIMITS } from "../../src/http2/limits.ts";
 import { DEFAULT_MEMORY_CAPS, MEMORY_KINDS } from "../../src/memory/memory-account.ts";
 import { DEFAULT_MAX_BYTES } from "../../src/processor/body-handler.ts";
-import { FAULT_CODES } from "../../src/protocol/fault.ts";
+import { FAULT_CODES } from "../../src/protocol/faults.ts";
 import { MAX_MESSAGE_HEADERS } from "../../src/protocol/message-limits.ts";
 import { MAX_WAITING_BYTES } from "../../src/server/log/log-output.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";

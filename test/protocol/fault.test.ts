@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { FAULT_CODES, FaultError, fault } from "../../src/protocol/fault.ts";
+import { FaultError, fault } from "../../src/protocol/fault.ts";
+import { FAULT_CODES } from "../../src/protocol/faults.ts";
 
 describe("fault", () => {
   test("derives who is to blame from the code", () => {

@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { DebugService } from "../../gen/extproc/debug/v1/debug_pb.js";
 import type { ProcessingRequest, ProcessingResponse } from "../../src/index.ts";
-import { FAULT_METADATA } from "../../src/protocol/fault-status.ts";
+import { FAULT_METADATA } from "../../src/protocol/fault.ts";
 import { processAll } from "./grpc-js-client.ts";
 
 /** What one transaction gave: its answers, and the status it ended with by gRPC's numbers. */

@@ -4,7 +4,7 @@ import type { Http2Totals } from "../../http2/totals.ts";
 import { BODY_CAPS, type BodyBudget } from "../../memory/body-budget.ts";
 import type { MemoryAccount } from "../../memory/memory-account.ts";
 import type { MemoryShare } from "../../memory/memory-share.ts";
-import { FAULT_CODES } from "../../protocol/fault.ts";
+import { FAULT_CODES } from "../../protocol/faults.ts";
 import type { ServingState } from "../../services/serving-state.ts";
 import { FAULT_OUTCOMES } from "../../session/fault-outcome.ts";
 import { UNENFORCED_REASONS } from "../../session/session-observer.ts";

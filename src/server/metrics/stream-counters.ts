@@ -1,5 +1,6 @@
 import type { Origin } from "../../processor/transaction.ts";
-import { FAULT_CODES, type Fault, type FaultCode } from "../../protocol/fault.ts";
+import type { Fault } from "../../protocol/fault.ts";
+import { FAULT_CODES, type FaultCode } from "../../protocol/faults.ts";
 import { PHASES, type Phase } from "../../protocol/phase.ts";
 import type { FaultOutcome } from "../../session/fault-outcome.ts";
 import {

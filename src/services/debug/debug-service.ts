@@ -2,7 +2,7 @@ import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { DebugService } from "../../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../../processor/definition.ts";
 import type { RunOptions } from "../../processor/run-rules.ts";
-import { FAULT_METADATA } from "../../protocol/fault-status.ts";
+import { FAULT_METADATA } from "../../protocol/fault.ts";
 import { CUT_OFF, isCutOff } from "../../session/session-observer.ts";
 import type { ExternalProcessorOptions } from "../process/external-processor.ts";
 import { explainedFaultError } from "../process/fault-error.ts";

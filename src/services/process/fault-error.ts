@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Fault, fault } from "../../protocol/fault.ts";
-import { FAULT_METADATA, grpcStatusOf } from "../../protocol/fault-status.ts";
+import { FAULT_METADATA } from "../../protocol/fault.ts";
+import { grpcStatusOf } from "../../protocol/faults.ts";
 import { TooManyParts } from "../../protocol/message-limits.ts";
 
 /**

@@ -39,9 +39,7 @@ import { bodyStages, losesCodings, REPLACED, RefusingStage, refusingPlan } from 
 import { LateScene } from "./stage-host.ts";
 
 /** An answer that waits for the body: nothing is said yet. */
-export interface HeldAnswer {
-  readonly kind: "held";
-}
+export type HeldAnswer = { readonly kind: "held" };
 
 /** What comes of a message. */
 export type RunResult = Answer | HeldAnswer | Fault;

@@ -13,7 +13,8 @@ import {
 import type { Answer, ImmediateAnswer } from "../../protocol/answers/answer.ts";
 import { toImmediateResponse } from "../../protocol/answers/immediate-response.ts";
 import { toStreamedImmediateResponse } from "../../protocol/answers/streamed-immediate-response.ts";
-import { type Fault, type FaultCode, fault } from "../../protocol/fault.ts";
+import { type Fault, fault } from "../../protocol/fault.ts";
+import type { FaultCode } from "../../protocol/faults.ts";
 import { headerLimits, refuseListLengths } from "../../protocol/headers/header-rules.ts";
 import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { refuseByMutationRules } from "../../protocol/headers/mutation-rules.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { FAULT_CODES, type Fault, fault } from "../../../src/protocol/fault.ts";
+import { type Fault, fault } from "../../../src/protocol/fault.ts";
+import { FAULT_CODES } from "../../../src/protocol/faults.ts";
 import { FaultLog } from "../../../src/server/log/fault-log.ts";
 import { LineLimiters } from "../../../src/server/log/line-limiter.ts";
 

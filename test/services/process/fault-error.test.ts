@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { FAULT_CODES, type FaultCode, fault } from "../../../src/protocol/fault.ts";
+import { fault } from "../../../src/protocol/fault.ts";
+import { FAULT_CODES, type FaultCode } from "../../../src/protocol/faults.ts";
 import { explainedFaultError, faultError, readFault } from "../../../src/services/process/fault-error.ts";
 
 const SECRET = "s3cr3t";
