@@ -1,6 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Fault, fault } from "../../protocol/fault.ts";
-import { FAULT_METADATA } from "../../protocol/fault.ts";
+import { FAULT_METADATA, type Fault, fault } from "../../protocol/fault.ts";
 import { grpcStatusOf } from "../../protocol/faults.ts";
 import { TooManyParts } from "../../protocol/message-limits.ts";
 
