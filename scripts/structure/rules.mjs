@@ -51,6 +51,7 @@ function tableProblems(folders) {
  */
 function importProblems(sources, folders) {
   const problems = [];
+  const shown = (/** @type {string} */ name) => (Object.hasOwn(folders, name) ? `src/${name}` : name);
   /** @type {Map<string, Set<string>>} */
   const used = new Map(Object.keys(folders).map((name) => [name, new Set()]));
   for (const { path, folder, imports } of sources) {
@@ -85,11 +86,6 @@ function importProblems(sources, folders) {
 function roomOf(imported) {
   if (imported.startsWith("gen/")) return "gen";
   return imported.startsWith("src/") ? folderOf(imported) : imported;
-}
-
-/** @param {string} name */
-function shown(name) {
-  return name === "gen" || /^@|^[a-z0-9-]+$/.test(name) ? name : `src/${name}`;
 }
 
 /**

@@ -90,9 +90,7 @@ function notReturned(effect: object, place: string): Warning {
 /** The first place outside this package's own folder; empty if the stack does not name one. */
 function placeOf(stack = ""): string {
   const frames = stack.split("\n").slice(1);
-  const own = frames.findIndex(
-    (frame) => !/[\\/]processor[\\/]effect(?:-\w+)?\.[jt]s|unreturned-effects\.[jt]s/.test(frame),
-  );
+  const own = frames.findIndex((frame) => !/[\\/]processor[\\/]effects?\.[jt]s|unreturned-effects\.[jt]s/.test(frame));
   const [, place] = /(?:^|[\s(])([^\s()]+:\d+):\d+\)?$/.exec(frames[own] ?? "") ?? [];
   return place === undefined ? "" : ` (${place})`;
 }

@@ -27,7 +27,7 @@ describe("ext-proc", () => {
     expect(await runBinary([command])).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, simulate, call, demo, envoy-install\n`,
+      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, simulate, call, explain, demo, envoy-install\n`,
     });
   });
 

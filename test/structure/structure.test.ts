@@ -31,9 +31,7 @@ describe("the lint of the structure of src", () => {
   test("refuses an import of a folder that may not be imported", () => {
     addFile("src/protocol/bad.ts", 'import { serve } from "../server/serve.ts";\nexport const bad = serve;\n');
     expect(problems()).toEqual([
-      expect.stringMatching(
-        /^src\/protocol\/bad\.ts: imports src\/server\. src\/protocol may import src\/text, @bufbuild/,
-      ),
+      expect.stringContaining("src/protocol/bad.ts: imports src/server. src/protocol may import src/text, @bufbuild"),
     ]);
   });
 

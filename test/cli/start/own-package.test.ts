@@ -15,7 +15,7 @@ const IMPORTS = Object.keys(packageJson.exports)
 /** A processor that is its own text only: no project around it, and no node_modules above it. */
 const MINE = `
 import { setHeader } from "ext-proc";
-import { defineProcessor } from "../lib/define.mjs";
+import { defineProcessor } from "./lib/define.mjs";
 export default defineProcessor({ name: "mine", requestHeaders: () => setHeader("x-mine", "yes") });
 `;
 const DEFINE = 'export { defineProcessor } from "ext-proc";';
