@@ -2,10 +2,10 @@
 // the page is not current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { PROCESSOR_KINDS } from "../dist/server/config-schema.js";
-import { variableOf } from "../dist/server/read-settings.js";
-import { mustBe } from "../dist/server/setting-kind.js";
-import { SETTINGS } from "../dist/server/settings.js";
+import { PROCESSOR_KINDS } from "../dist/server/settings/config-schema.js";
+import { variableOf } from "../dist/server/settings/read-settings.js";
+import { mustBe } from "../dist/server/settings/setting-kind.js";
+import { SETTINGS } from "../dist/server/settings/settings.js";
 import { settingsPage } from "./settings/settings-page.mjs";
 
 const page = fileURLToPath(new URL("../docs/settings.md", import.meta.url));

@@ -1,5 +1,6 @@
 // The tables of faults in docs/failure.md and docs/architecture.md, made of the table of faults in src/protocol/faults.ts.
-import { markdownTable, withGeneratedPart } from "./part.mjs";
+import { markdownTable } from "../markdown-table.mjs";
+import { withGeneratedPart } from "./part.mjs";
 
 /** @typedef {Readonly<Record<string, import("../../src/protocol/faults.ts").FaultKind>>} Faults */
 

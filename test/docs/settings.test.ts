@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { settingsPage } from "../../scripts/settings/settings-page.mjs";
-import { parseConfig } from "../../src/server/config-file.ts";
-import { PROCESSOR_KINDS } from "../../src/server/config-schema.ts";
-import { variableOf } from "../../src/server/read-settings.ts";
-import { mustBe } from "../../src/server/setting-kind.ts";
-import { SETTINGS } from "../../src/server/settings.ts";
+import { parseConfig } from "../../src/server/settings/config-file.ts";
+import { PROCESSOR_KINDS } from "../../src/server/settings/config-schema.ts";
+import { variableOf } from "../../src/server/settings/read-settings.ts";
+import { mustBe } from "../../src/server/settings/setting-kind.ts";
+import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/settings.md");
