@@ -55,7 +55,7 @@ function processorOf(kind) {
 }
 
 /**
- * Sends a body to a session of its own, and waits for its end.
+ * Sends a body to a new session, and waits for the session's end.
  *
  * @param {import("../dist/index.js").Processor} processor
  * @param {{ readonly codings: readonly Coding[], readonly bytes: Uint8Array, readonly mode: number, readonly bodyBudget: BodyBudget }} body

@@ -118,7 +118,7 @@ function medianOf({ measured }, clients, key) {
   return median((measured.get(clients) ?? []).map((value) => value[key]));
 }
 
-/** @param {readonly Front[]} fronts The first of them asks nobody. */
+/** @param {readonly Front[]} fronts The first of them has no ext_proc filter. */
 function table(fronts) {
   const lines = ["| clients | messages | way | mean µs | added µs | Envoy CPU µs | of it added | ext-proc CPU µs |"];
   lines.push("| ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: |");

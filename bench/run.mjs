@@ -46,7 +46,7 @@ async function bench(options) {
   for (const scenario of scenarios) {
     const missing = scenario.needs.find((need) => !tools.available.has(need));
     if (missing !== undefined) {
-      results.notes.push(`${scenario.name}: skipped, for want of ${missing}`);
+      results.notes.push(`${scenario.name}: skipped, because ${missing} is missing`);
       continue;
     }
     const peers = prepared.peers.filter(

@@ -14,7 +14,7 @@ const USAGE = `Usage: npm run attack [-- --minutes N] [--only NAME]… [--json F
        npm run attack -- --list
 
 Attacks the server as it was built, with default settings, in every way that is known to have hurt it or another server. Each
-attack has a server of its own and honest traffic of ${500} requests a second beside it: through a real Envoy for attacks by
+attack has its own server, and honest traffic of ${500} requests a second at the same time: through a real Envoy for attacks by
 clients, on connections like Envoy's for the others. The server runs in a memory cgroup of 512 MiB if this machine can make
 one. All of it stays on loopback.
 

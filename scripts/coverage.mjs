@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const CONFIG = "scripts/branch-coverage/vitest.config.mjs";
-/** What reads messages and writes answers beside protobuf-es. */
+/** The files that read messages and write answers without protobuf-es. */
 const FILES = [
   ...["answers/new-headers-answer", "answers/repeated-answers", "answers/shared-answers", "headers/header-index"],
   ...["headers/header-text", "headers/on-demand-headers", "varint", "wire/answer-size", "wire/backward-writer"],

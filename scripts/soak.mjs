@@ -19,7 +19,7 @@ const SLACK_BYTES = 1 << 20;
 const IDLE_STREAMS = [1_000, 10_000];
 /** Below the server's limit of concurrent streams. */
 const IDLE_PER_CONNECTION = 250;
-/** Highest cost of an idle stream beside its headers. */
+/** Highest cost of an idle stream in addition to its headers. */
 const MAX_IDLE_BYTES = 8 * 1024;
 
 const options = readOptions();

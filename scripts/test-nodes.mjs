@@ -16,7 +16,7 @@ const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "ext
 
 /** @typedef {{ node: string, ci: string, test: string, passed: boolean }} Row */
 
-/** Whoever runs npm inside npm should not hand on what the outer one set, above all its node_modules/.bin. */
+/** npm inside npm must not inherit what the outer npm set, above all its node_modules/.bin. */
 const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^npm_(?:lifecycle|package|execpath|node_execpath)/.test(name)),
 );

@@ -3,7 +3,7 @@ import { ensureEnvoy } from "../src/cli/envoy/envoy-binary.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Path of a real Envoy; undefined where this machine has none and none can be fetched. */
+    /** Path of a real Envoy; undefined if this machine has none and none can be fetched. */
     envoyBinary: string | undefined;
   }
 }

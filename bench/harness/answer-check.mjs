@@ -64,7 +64,7 @@ export function firstDifference(given, right) {
 export function splitAnswers(bytes) {
   const answers = [];
   for (let start = 0; start < bytes.length; ) {
-    if (bytes[start] !== 0) throw new Error("a compressed answer, which nobody asked for");
+    if (bytes[start] !== 0) throw new Error("a compressed answer, which was not requested");
     const end = start + 5 + bytes.readUInt32BE(start + 1);
     answers.push(fromBinary(ProcessingResponseSchema, bytes.subarray(start + 5, end)));
     start = end;

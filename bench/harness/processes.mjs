@@ -39,7 +39,7 @@ export async function end(child) {
 
 /** Has whatever still runs end with this process. */
 export function endAllOnExit() {
-  // Every Envoy has a listener of its own.
+  // Every Envoy adds its own listener.
   process.setMaxListeners(50);
   process.once("exit", () => {
     for (const child of running) child.kill("SIGKILL");

@@ -9,8 +9,8 @@
  */
 
 /**
- * Measures every subject once a round, in the opposite order in every other round: a machine that gets slower or
- * faster in the course of a run then favours nobody.
+ * Measures every subject once a round, in the opposite order in every other round. So a machine that gets slower or
+ * faster during a run favours no subject.
  *
  * @param {ReadonlyMap<string, Subject>} subjects By the name of the peer.
  * @param {number} rounds

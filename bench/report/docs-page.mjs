@@ -1,4 +1,4 @@
-// Puts a run into docs/performance.md, between two comments, and its chart beside it.
+// Puts a run into docs/performance.md, between two comments, and its chart next to the page.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { drawChart } from "./chart.mjs";

@@ -1,4 +1,4 @@
-// What a process costs before and beside its work. Each measurement has a process of its own.
+// What a process costs in addition to its work. Each measurement starts a new process.
 import { setTimeout as delay } from "node:timers/promises";
 import { call, openSession, openStream } from "../harness/grpc-call.mjs";
 import { grpcBody, headerMessages } from "../harness/messages.mjs";

@@ -17,7 +17,7 @@ export function abTest({ random = Math.random } = {}) {
       const known = variantIn(tx.request.get("cookie") ?? "");
       if (known === undefined) tx.state.drawn = draw(random());
       const variant = known ?? tx.state.drawn ?? "a";
-      // Envoy's routes match the header; it has chosen one already, and chooses anew.
+      // Envoy's routes match the header. Envoy has selected a route already, and must select it again.
       return [setHeader("x-variant", variant), clearRouteCache()];
     },
     responseHeaders(_headers, { state }) {

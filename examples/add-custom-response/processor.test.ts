@@ -24,7 +24,7 @@ test("other paths pass", async () => {
   expect(response).toMatchObject({ status: 200, body: "from the upstream" });
 });
 
-test("replaces what the upstream says of an error of its own", async () => {
+test("replaces the upstream's own text of an error", async () => {
   const { response, warnings } = await envoy.get("/", { response: { status: 500, body: "at line 12 of secret.php" } });
   expect(response).toMatchObject({ status: 502, json: { error: "something went wrong" } });
   expect(response.body).not.toContain("secret");

@@ -8,6 +8,6 @@ export default defineProcessor({
     // A client's own choice is kept.
     addHeaderIfAbsent("accept-language", "en"),
   ],
-  // One more value beside those that the upstream sent.
+  // One more value, in addition to those that the upstream sent.
   responseHeaders: () => appendHeader("vary", "accept-language"),
 });

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 
 /** @type {(password: string, salt: Buffer, bytes: number, options: import("node:crypto").ScryptOptions) => Promise<Buffer>} */
 const derive = promisify(scrypt);
-/** About 30 ms and 16 MiB for each check: dear for whoever guesses, bearable within a processor's 150 ms. */
+/** About 30 ms and 16 MiB for each check: expensive for an attacker who guesses, and within a processor's 150 ms. */
 const COST = { N: 2 ** 14, r: 8, p: 1 };
 const HASH_BYTES = 32;
 
@@ -19,7 +19,7 @@ export async function hashPassword(password) {
 }
 
 /**
- * Whether a password is the one that was hashed. Takes as long where it is not.
+ * Whether a password is the one that was hashed. It takes as long if it is not.
  *
  * @param {string} password
  * @param {string} hashed

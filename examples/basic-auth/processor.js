@@ -49,5 +49,5 @@ function credentialsIn(authorization) {
   return user === undefined || password === undefined ? undefined : { user, password };
 }
 
-/** `BASIC_AUTH_USERS`: `{"ada": "SALT:HASH"}`. Without it nobody gets in. */
+/** `BASIC_AUTH_USERS`: `{"ada": "SALT:HASH"}`. Without it every request gets 401. */
 export default basicAuth({ realm: "example", users: JSON.parse(process.env.BASIC_AUTH_USERS ?? "{}") });

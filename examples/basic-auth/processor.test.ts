@@ -9,7 +9,7 @@ const envoy = simulate(processor);
 
 const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString("base64")}`;
 
-test("whoever knows a password passes, by name and without the password", async () => {
+test("a request with the right password passes, with the user's name and without the password", async () => {
   const headers = { authorization: basic("ada:pass:wörd"), "x-user": "root" };
   const { request, warnings } = await envoy.get("/", { headers });
   expect(request?.headers).toEqual({ "x-user": "ada" });
@@ -58,7 +58,7 @@ test("more checks at once than it may make are put off", async () => {
   expect(outcomes.map(({ response }) => response.status).sort()).toEqual([200, 200, 200, 200, 503, 503]);
 });
 
-test("without users nobody gets in", async () => {
+test("without users every request is rejected", async () => {
   const { response } = await simulate(closed).get("/", { headers: { authorization: basic("ada:pass:wörd") } });
   expect(response.status).toBe(401);
 });

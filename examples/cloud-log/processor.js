@@ -1,6 +1,6 @@
 import { defineProcessor } from "ext-proc";
 
-/** What is logged of a body that is no text. */
+/** The content types of bodies that are logged as text. */
 const TEXT = /^(?:text\/|application\/(?:json|xml|x-www-form-urlencoded)\b|[^;]*\+(?:json|xml)\b)/i;
 
 /** The beginning of a body, and how long it was. */

@@ -34,7 +34,7 @@ test.each([[{}], [{ observabilityMode: true }]])("logs both bodies, with Envoy's
   expect(JSON.stringify(entries)).not.toContain("secret");
 });
 
-test("logs the beginning of what is long, and nothing of what is no text", async () => {
+test("logs the beginning of a long body, and nothing of a body that is not text", async () => {
   const { entries, envoy } = logged();
   await envoy.post("/", {
     chunks: ["0123456789", "0123456789", "0123456789"],

@@ -9,7 +9,7 @@ class Usage {
 
   /** @param {readonly import("ext-proc").ServerSentEvent[]} events */
   add(events) {
-    // What the end of the body cut off is no event.
+    // An event that the end of the body cuts off is not complete.
     for (const { json, complete } of events) if (complete) this.#read(json);
   }
 

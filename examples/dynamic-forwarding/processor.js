@@ -29,14 +29,14 @@ export default defineProcessor({
   onFault: "closed",
   requestHeaders(_headers, tx) {
     const { path = "/" } = tx.request;
-    // Envoy has chosen a route by then, perhaps by what the client put there; it chooses anew.
+    // Envoy has selected a route already, perhaps by the client's own header. It must select it again.
     if (!path.startsWith(PREFIX)) return [removeHeader(CLUSTER_HEADER), clearRouteCache()];
     const [, name = "", rest = ""] = /^\/via\/([^/?]*)(.*)$/s.exec(path) ?? [];
     const backend = BACKENDS.get(name);
     if (backend === undefined) return immediateResponse(404, { json: { error: "no such backend" } });
     return [
       setHeader(CLUSTER_HEADER, backend.cluster),
-      // Both are part of what routes match, so the runtime has Envoy choose its route anew.
+      // Routes match both, so the library makes Envoy select the route again.
       setAuthority(backend.authority),
       setPath(rest.startsWith("/") ? rest : `/${rest}`),
     ];

@@ -20,7 +20,7 @@ export declare type GreetRequest = Message<"example.greeter.v1.GreetRequest"> & 
   name: string;
 
   /**
-   * Set by whoever stands between client and service, never by a client.
+   * Set by a proxy between client and service, never by a client.
    *
    * @generated from field: string tenant = 2;
    */

@@ -101,7 +101,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     expect(requestsIn(sent.request?.bytes)).toMatchObject([{ tenant: "forged" }]);
   });
 
-  test("lets nothing pass that is no message", async () => {
+  test("rejects bytes that are not a message", async () => {
     const sent = await envoy.send({ ...CALL, headers: GRPC, chunks: [request("ada").subarray(0, 9)] });
     expect(sent.faults).toMatchObject([{ code: "grpc_message_malformed" }]);
     expect(sent.request?.complete ?? false).toBe(false);

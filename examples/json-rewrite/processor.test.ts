@@ -58,7 +58,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     );
   });
 
-  test("says what is no JSON, and what is too large", async () => {
+  test("reports a body that is not JSON, and a body that is too large", async () => {
     const broken = await envoy.post("/users", { body: '{"userName":', headers: JSON_TYPE });
     expect(broken.faults).toMatchObject([{ code: "body_not_json" }]);
     const large = await envoy.post("/users", { body: `"${"x".repeat(1 << 20)}"`, headers: JSON_TYPE });

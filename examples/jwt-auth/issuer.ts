@@ -12,7 +12,7 @@ export interface Issuer {
   behave(as: "well" | "failing" | "talking" | "silent"): void;
   /** A new key signs from now on; the old one is gone. */
   rotate(): Promise<void>;
-  /** A token signed by the key of now, with good claims in place of which these stand; undefined takes one away. */
+  /** A token signed by the current key. `claims` replace its valid claims; undefined removes one. */
   token(claims?: Readonly<Record<string, unknown>>): Promise<string>;
   close(): Promise<void>;
 }

@@ -4,8 +4,8 @@ import { createLocalJWKSet, errors } from "jose";
 const FETCH_TIMEOUT_MS = 5_000;
 
 /**
- * A JSON Web Key Set (RFC 7517) kept in memory. Whoever sends tokens with made-up key ids causes one fetch a cool-down,
- * not one a request; and an issuer that is down costs nothing while the keys are fresh.
+ * A JSON Web Key Set (RFC 7517) kept in memory. A client that sends tokens with invented key ids causes one fetch per
+ * cool-down, not one per request. An issuer that is down has no effect while the keys are fresh.
  */
 export class KeySet {
   #url;
@@ -33,7 +33,7 @@ export class KeySet {
   }
 
   /**
-   * Fetches the keys; rejects where that fails. Whoever asks while a fetch is under way gets its outcome.
+   * Fetches the keys; rejects if that fails. A call during a running fetch gets the result of that fetch.
    *
    * @param {AbortSignal} [signal]
    */
@@ -45,8 +45,8 @@ export class KeySet {
   }
 
   /**
-   * The key of a token, for `jwtVerify`. Rejects with one of jose's errors where there is none, and with another where
-   * that cannot be known.
+   * The key of a token, for `jwtVerify`. Rejects with one of jose's errors if there is none, and with another error if
+   * that is unknown.
    *
    * @type {import("jose").JWTVerifyGetKey}
    */
@@ -97,7 +97,7 @@ function readKeys(json) {
   try {
     return createLocalJWKSet(/** @type {import("jose").JSONWebKeySet} */ (json));
   } catch (cause) {
-    // None of jose's errors: it is no token that is to blame.
-    throw new Error("what the key set's server sent is no key set", { cause });
+    // Not one of jose's errors: no token is to blame.
+    throw new Error("the key set's server did not send a key set", { cause });
   }
 }

@@ -25,10 +25,10 @@ export function jwtAuth({ keys, issuer, audience }) {
       if (token === undefined) return unauthorized('Bearer error="invalid_request"');
       try {
         const { payload } = await jwtVerify(token, keys.find, checks);
-        // Set in place of whatever the client sent under this name.
+        // Replaces the header of this name that the client may have sent.
         return [setHeader("x-user", encodeURIComponent(payload.sub ?? "")), removeHeader("authorization")];
       } catch (error) {
-        // Anything else is no fault of the token, and ends by onFault.
+        // Any other error is not the token's fault, and onFault decides.
         if (!(error instanceof errors.JOSEError)) throw error;
         return unauthorized('Bearer error="invalid_token"');
       }

@@ -34,7 +34,7 @@ describe("a token", () => {
     ["is not valid yet", { nbf: past + 3600 }],
     ["is of another issuer", { iss: "https://elsewhere.example" }],
     ["is for another audience", { aud: "others" }],
-    ["names nobody", { sub: undefined }],
+    ["has no subject", { sub: undefined }],
   ])("that %s is refused", async (_what, claims) => {
     const { request, response } = await simulate(processor()).get("/", bearing(await issuer.token(claims)));
     expect(request).toBeUndefined();
@@ -62,7 +62,7 @@ describe("a token", () => {
     },
   );
 
-  test("beside another one is refused, in whichever order", async () => {
+  test("together with another one is rejected, in either order", async () => {
     const good = `Bearer ${await issuer.token()}`;
     const bad = `Bearer ${await issuer.token({ exp: past })}`;
     for (const authorization of [[good, bad], [bad, good], [good, good], [`${good}, ${good}`]]) {
@@ -81,7 +81,7 @@ describe("keys", () => {
     expect(issuer.fetches).toBe(1);
   });
 
-  test("that were rotated are found, and the old ones are no good any more", async () => {
+  test("that were rotated are found, and the old ones are not accepted any more", async () => {
     const envoy = simulate(processor());
     const old = await issuer.token();
     await envoy.get("/", bearing(old));
@@ -93,7 +93,7 @@ describe("keys", () => {
     expect(issuer.fetches).toBe(2);
   });
 
-  test("that nobody has are looked for once in ten seconds", async () => {
+  test("that do not exist are looked up once in ten seconds", async () => {
     const envoy = simulate(processor());
     await envoy.get("/");
     await issuer.rotate();
@@ -124,7 +124,7 @@ describe("keys", () => {
 describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is %s", (onFault) => {
   const allowing = { operator: { onFault }, envoy: { failureModeAllow: true }, patienceMs: 50 };
 
-  test("lets nobody in whose authorization came twice", async () => {
+  test("rejects a request whose authorization came twice", async () => {
     const authorization = [`Bearer ${await issuer.token()}`, "Bearer x"];
     // Envoy makes one value of it, with a comma.
     const { request, response } = await simulate(processor(), allowing).get("/", { headers: { authorization } });
@@ -136,7 +136,7 @@ describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is
     expect(responses.map((answer) => answer.response.case)).toEqual(["immediateResponse"]);
   });
 
-  test("lets nobody in before there are keys", async () => {
+  test("rejects every request before there are keys", async () => {
     const token = await issuer.token();
     for (const behaviour of ["failing", "talking", "silent"] as const) {
       issuer.behave(behaviour);
@@ -149,7 +149,7 @@ describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is
   });
 
   test.each(["failing", "talking", "silent"] as const)(
-    "lets nobody in by a key that is not known, with an issuer that is %s",
+    "rejects a token with an unknown key, with an issuer that is %s",
     async (behaviour) => {
       const envoy = simulate(processor(), allowing);
       await envoy.get("/");

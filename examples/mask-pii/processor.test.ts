@@ -68,7 +68,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
   });
 });
 
-test("lets everything go that is no part of a match", async () => {
+test("passes on everything that is not part of a match", async () => {
   const chunks = ["x ".repeat(500), "y"];
   const { outcome } = await envoyIn("FULL_DUPLEX_STREAMED").get("/", { response: { chunks, headers: PLAIN } });
   expect(Buffer.from(outcome.client.body).toString()).toBe(chunks.join(""));

@@ -19,7 +19,7 @@ export default defineProcessor({
   name: "normalize-header",
   requestHeaders: (_headers, tx) => [
     setHeader("client-device-type", deviceTypeOf(tx.request.get("user-agent") ?? "")),
-    // Envoy has chosen a route already; it chooses anew, now by this header too.
+    // Envoy has selected a route already, and must select it again with this header.
     clearRouteCache(),
   ],
 });

@@ -22,7 +22,7 @@ test("a client without a user agent, or that claims a type, gets the one it has"
   expect(request?.headers).toEqual({ "client-device-type": "desktop" });
 });
 
-test("the route is chosen anew, by the type", async () => {
+test("the route is selected again, by the type", async () => {
   const routes = [{ name: "mobile", headers: { "client-device-type": "mobile" } }, { name: "upstream" }];
   const mobile = await envoy.get("/", { routes, headers: { "user-agent": "Mobile" } });
   const desktop = await envoy.get("/", { routes });

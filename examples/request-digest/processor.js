@@ -9,7 +9,7 @@ function contentDigest(bytes) {
 
 export default defineProcessor({
   name: "request-digest",
-  // An upstream that trusts the header must not see what nobody has looked at.
+  // An upstream that trusts the header must not get a request that was not checked.
   onFault: "closed",
   // A body handler is not called for an empty body, so this is its digest; the handler replaces it for every other body.
   requestHeaders: () => contentDigest(new Uint8Array()),

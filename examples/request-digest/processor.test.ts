@@ -32,7 +32,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     }
   });
 
-  test("is of the coded bytes, and of nothing where there is nothing", async () => {
+  test("is computed over the coded bytes, and over no bytes if there is no body", async () => {
     const body = gzipSync("hello");
     const zipped = await envoy.post("/", { body, headers: { "content-encoding": "gzip" } });
     expect(zipped.request?.headers).toMatchObject({ "content-digest": digest(body) });

@@ -26,7 +26,7 @@ export default defineProcessor({
   responseHeaders(_headers, tx) {
     const known = /(?:^|;\s*)__Host-visitor=[^;]/.test(tx.request.get("cookie") ?? "");
     if (known) return undefined;
-    // Each is a line of its own, beside those of the upstream: cookies cannot be joined with commas.
+    // Each is a separate line, in addition to the upstream's lines: cookies cannot be joined with commas.
     return [
       appendHeader("set-cookie", cookie("__Host-visitor", randomUUID(), { maxAgeS: 31_536_000 })),
       appendHeader("set-cookie", cookie("theme", "light & plain", { scripts: true })),

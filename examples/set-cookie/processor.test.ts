@@ -4,7 +4,7 @@ import setCookie from "./processor.js";
 
 const envoy = simulate(setCookie, { upstream: { headers: { "set-cookie": "session=1; HttpOnly" } } });
 
-test("adds cookies with their attributes beside the upstream's own", async () => {
+test("adds cookies with their attributes to the upstream's own cookies", async () => {
   const { response, warnings } = await envoy.get("/");
   const attributes = "Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Lax";
   expect(response.headers["set-cookie"]).toEqual([

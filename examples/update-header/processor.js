@@ -9,7 +9,7 @@ export default defineProcessor({
   responseHeaders(_headers, tx) {
     const error = (tx.response?.status ?? 0) >= 400;
     return [
-      // What the upstream runs on is nobody's business.
+      // Clients must not learn what software the upstream uses.
       removeHeader("x-powered-by"),
       // Errors stay out of caches where the upstream said anything of caching; other responses keep what they have.
       ...(error ? [overwriteHeaderIfExists("cache-control", "no-store")] : []),

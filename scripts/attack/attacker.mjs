@@ -1,4 +1,4 @@
-// The attacker, in a process of its own: `node attacker.mjs NAME PORTS SECONDS`. It tells its parent how its requests or
+// The attacker, in a separate process: `node attacker.mjs NAME PORTS SECONDS`. It tells its parent how its requests or
 // connections ended.
 import { setMaxListeners } from "node:events";
 import { ATTACKS } from "./attacks.mjs";

@@ -117,7 +117,7 @@ export class RawConnection {
   }
 }
 
-/** Error codes of RFC 9113 section 7, by their number. A copy on purpose: the suite does not go by the code that it attacks. */
+/** Error codes of RFC 9113 section 7, by their number. A copy on purpose: the suite does not rely on the code that it attacks. */
 const ERROR_NAMES = [
   "NO_ERROR",
   "PROTOCOL_ERROR",

@@ -47,7 +47,7 @@ export function makeMemoryCgroup(limitBytes) {
 
 /** @param {string} folder */
 async function remove(folder) {
-  // The kernel takes a moment to let go of a process that has ended.
+  // The kernel takes a moment to remove a process that has ended.
   for (let tries = 0; existsSync(folder); tries++) {
     try {
       rmdirSync(folder);

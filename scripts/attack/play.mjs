@@ -1,4 +1,4 @@
-// Plays one attack: a server of its own, honest traffic before, meanwhile and afterwards, and what became of all of them.
+// Runs one attack with its own server, with honest traffic before, during and after it, and reports the result of each.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setPriority } from "node:os";

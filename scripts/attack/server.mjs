@@ -1,4 +1,4 @@
-// The server under attack: the real command line, as it was built, in a process of its own.
+// The server under attack: the real command line, as it was built, in a separate process.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";

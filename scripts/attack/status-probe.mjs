@@ -35,7 +35,7 @@ export class StatusProbe {
   async #ask() {
     while (!this.#isOver) {
       const startedMs = performance.now();
-      // A connection of its own for each question, as the kubelet has.
+      // A new connection for each request, as the kubelet has.
       const options = { signal: AbortSignal.timeout(TIMEOUT_MS), headers: { connection: "close" } };
       const answer = await fetch(`http://127.0.0.1:${this.#port}/healthz`, options).catch(() => undefined);
       const text = await answer?.text().catch(() => undefined);

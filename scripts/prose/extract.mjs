@@ -1,5 +1,5 @@
-// Finds the prose in a file: all of a Markdown page except code, comments and strings of JavaScript and TypeScript, comments
-// of other files. The result has the length of the file, and blanks for everything else, so offsets stay the same.
+// Finds the prose in a file: Markdown except code, comments, and strings of JavaScript and TypeScript with at least two words.
+// The result is as long as the file, with blanks for everything else, so offsets stay the same.
 import { extname } from "node:path";
 import { parseSync, Visitor } from "oxc-parser";
 
@@ -17,9 +17,9 @@ export function proseOf(path, text) {
       return markdownProse(text);
     case ".yaml":
     case ".yml":
-      return text.replaceAll(/^ *#/gm, blank);
+      return yamlProse(text);
     case ".proto":
-      return onlyMatches(text, /\/\/.*$/gm).replaceAll("//", "  ");
+      return commentProse(onlyMatches(text, /\/\/.*$/gm));
     default:
       return scriptProse(path, text);
   }
@@ -28,43 +28,62 @@ export function proseOf(path, text) {
 /** @param {string} text */
 function markdownProse(text) {
   return (
-    text
-      .replaceAll(/^( *)(```+)[\s\S]*?^\1\2$/gm, blank)
+    withoutCode(text.replaceAll(/^( *)(```+)[\s\S]*?^\1\2$/gm, blank))
       .replaceAll(/<!--[\s\S]*?-->/g, blank)
-      .replaceAll(/`[^`\n]*`/g, blank)
       .replaceAll(/\]\([^)\s]*\)/g, blank)
-      // Names of tests, which are checked where the test is.
+      // Cited names of tests, which are checked in the test's own file.
       .replaceAll(/\[[^\]]+: [^\]]+\]/g, blank)
   );
 }
 
 /**
- * Comments and strings, but not the paths that a module imports.
+ * Comments, and the names of scenarios.
  *
+ * @param {string} text
+ */
+function yamlProse(text) {
+  return commentProse(onlyMatches(text, /(?<=^|\s)#.*$|(?<=^ *- name: ).*$/gm).replaceAll(/#/g, " "));
+}
+
+/**
  * @param {string} path
  * @param {string} text
  */
 function scriptProse(path, text) {
   const { program, comments } = parseSync(path, text);
-  /** @type {[start: number, end: number][]} */
-  const parts = comments.map(({ start, end }) => [start, end]);
-  const paths = new Set();
-  const ignorePath = (/** @type {{ source: object | null }} */ { source }) => paths.add(source);
+  /** @type {{ start: number, end: number, isComment: boolean }[]} */
+  const parts = comments.map(({ start, end }) => ({ start, end, isComment: true }));
+  const add = (/** @type {number} */ start, /** @type {number} */ end) => {
+    if (/\p{L}{2,}\s+\p{L}{2,}/u.test(text.slice(start, end))) parts.push({ start, end, isComment: false });
+  };
   new Visitor({
-    ImportDeclaration: ignorePath,
-    ExportNamedDeclaration: ignorePath,
-    ExportAllDeclaration: ignorePath,
-    Literal: (node) => typeof node.value === "string" && !paths.has(node) && parts.push([node.start, node.end]),
-    TemplateElement: ({ start, end }) => parts.push([start, end]),
+    Literal: (node) => typeof node.value === "string" && add(node.start, node.end),
+    TemplateElement: ({ start, end }) => add(start, end),
   }).visit(program);
-  parts.sort(([left], [right]) => left - right);
+  parts.sort((left, right) => left.start - right.start);
   let prose = "";
-  for (const [start, end] of parts) {
-    prose += blank(text.slice(prose.length, start)) + text.slice(start, end);
+  for (const { start, end, isComment } of parts) {
+    const part = text.slice(start, end);
+    prose +=
+      blank(text.slice(prose.length, start)) + (isComment ? commentProse(part) : part.replaceAll(/\\[nrt]/g, blank));
   }
-  prose += blank(text.slice(prose.length));
-  // The marks of comments, so that a phrase can go over the end of a line.
-  return prose.replaceAll(/^ *(?:\/\/|\/\*\*?|\*)(?= |$)/gm, blank);
+  return prose + blank(text.slice(prose.length));
+}
+
+/**
+ * A comment without its marks, so that a phrase can go over the end of a line, and without code.
+ *
+ * @param {string} comment
+ */
+function commentProse(comment) {
+  return withoutCode(comment.replaceAll(/^ *(?:\/\/+|\/\*\*?|\*\/?)/gm, blank))
+    .replaceAll(/@example[\s\S]*$/g, blank)
+    .replaceAll(/@\w+(?: \{[^\n]*\})?(?: \[?[\w.]+\]?)?|\{@link [^}]*\}/g, blank);
+}
+
+/** @param {string} text */
+function withoutCode(text) {
+  return text.replaceAll(/`[^`]*`/g, blank).replaceAll(/https?:\/\/\S+/g, blank);
 }
 
 /**

@@ -17,7 +17,7 @@ export const RULES = [
     accepted: "There is no body, and the value is no longer read.",
   },
   {
-    pattern: rule("(?<!\\bthere )\\b(?:is|are|was|were) none\\b(?! of)"),
+    pattern: rule("(?<!\\b[Tt]here )\\b(?:is|are|was|were) none\\b(?! of)", "g"),
     advice: 'write "is not a"',
     rejected: "An override that changes nothing is none.",
     accepted: "It is added if there is none, and is none of the two.",
@@ -114,7 +114,10 @@ export const RULES = [
   },
 ];
 
-/** @param {string} source */
-function rule(source) {
-  return new RegExp(source.replaceAll(" ", "\\s+"), "gi");
+/**
+ * @param {string} source
+ * @param {string} flags
+ */
+function rule(source, flags = "gi") {
+  return new RegExp(source.replaceAll(" ", "\\s+"), flags);
 }

@@ -1,4 +1,4 @@
-// The server of a soak, in a process of its own. Asked over IPC, it tells what it has in use once garbage has gone.
+// The server of a soak, in a separate process. On a request over IPC it collects garbage and reports its memory.
 import { once } from "node:events";
 import { get } from "node:http";
 import { defineProcessor, setHeader } from "ext-proc";

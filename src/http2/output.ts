@@ -78,7 +78,7 @@ export class Output {
     }
   }
 
-  /** A frame whose payload is passed on uncopied; it must not change before the socket has taken it. */
+  /** A frame whose payload is passed on without a copy; the payload must not change before the socket has taken it. */
   referencingFrame(kind: number, streamId: number, payload: Uint8Array): void {
     const at = this.#header(kind, streamId, 0) - FRAME_HEADER_BYTES;
     writeLength(this.#buffer, at, payload.length);

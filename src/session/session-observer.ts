@@ -31,7 +31,7 @@ export function isCutOff(result: SessionResult): boolean {
 }
 
 /** What a peer is told that is still there at the end of an `unanswered` or `canceled` transaction. */
-export const CUT_OFF = "the peer ended its messages while it was owed an answer that waits for more of them";
+export const CUT_OFF = "the peer ended its messages before it got an answer that waits for more of them";
 
 /** The end of a transaction; `fault` is there where `result` is `fault`. */
 export interface SessionEnd {

@@ -69,7 +69,7 @@ describe("a call with synchronous handlers", () => {
       ":status": "200",
       "content-type": "application/grpc",
       "grpc-status": "1",
-      "grpc-message": "the peer ended its messages while it was owed an answer that waits for more of them",
+      "grpc-message": "the peer ended its messages before it got an answer that waits for more of them",
     });
     expect(ends).toMatchObject([{ result: "unanswered" }]);
   });

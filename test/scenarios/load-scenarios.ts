@@ -9,7 +9,7 @@ export interface ScenarioTopic {
   readonly scenarios: readonly Scenario[];
 }
 
-/** The table: every YAML file beside this one, in alphabetical order. Throws where two scenarios have one name. */
+/** The table: every YAML file of this folder, in alphabetical order. Throws if two scenarios have the same name. */
 export function loadScenarios(): readonly ScenarioTopic[] {
   const folder = new URL(".", import.meta.url);
   const files = readdirSync(folder)

@@ -135,7 +135,7 @@ export function messageKind(message: ProcessingRequest): MessageKind {
   return message.request.case ?? "unset";
 }
 
-/** A ProcessingResponse as {@link Action}'s `send` writes it. Throws if it is none. */
+/** A ProcessingResponse as {@link Action}'s `send` writes it. Throws if it is not valid. */
 export function scriptAnswer(written: JsonValue): ProcessingResponse {
   return fromJson(ProcessingResponseSchema, expandAnswer(written), { registry: scriptRegistry });
 }

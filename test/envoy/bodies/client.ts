@@ -81,7 +81,7 @@ function sendHttp2(port: number, test: BodyCase): Promise<Received> {
   const { method, path, headers } = headOf(test);
   const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } });
   session.on("error", () => undefined);
-  // A body without bytes is no body if its length is 0, or an empty frame.
+  // A body without bytes is absent if its length is 0. If not, it is an empty frame.
   const isBodiless =
     test.direction === "response" || (test.size === 0 && test.framing.length && !test.framing.trailers);
   const stream = session.request(

@@ -63,7 +63,7 @@ export declare type ProcessResponse = Message<"extproc.debug.v1.ProcessResponse"
 export declare const ProcessResponseSchema: GenMessage<ProcessResponse>;
 
 /**
- * Runs the server's processor without an Envoy, for people with curl: one unary call in place of a stream.
+ * Runs the server's processor without an Envoy, for people with curl: one unary call instead of a stream.
  *
  * @generated from service extproc.debug.v1.DebugService
  */

@@ -28,7 +28,7 @@ export const ProcessResponseSchema = /*@__PURE__*/
   messageDesc(file_extproc_debug_v1_debug, 1);
 
 /**
- * Runs the server's processor without an Envoy, for people with curl: one unary call in place of a stream.
+ * Runs the server's processor without an Envoy, for people with curl: one unary call instead of a stream.
  *
  * @generated from service extproc.debug.v1.DebugService
  */

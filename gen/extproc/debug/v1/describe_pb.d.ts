@@ -108,7 +108,7 @@ export declare type ProcessorDescription = Message<"extproc.debug.v1.ProcessorDe
   grpc?: GrpcDescription | undefined;
 
   /**
-   * What becomes of a transaction in which it fails, after the operator's word: `envoy`, `open` or `closed`.
+   * The fault policy with the operator's settings: `envoy`, `open` or `closed`.
    *
    * @generated from field: string on_fault = 5;
    */
@@ -320,7 +320,7 @@ export declare type FilterSettingNeed = Message<"extproc.debug.v1.FilterSettingN
   setting: string;
 
   /**
-   * What it has to be; where it is a number, at least.
+   * The value that it must have. A number is the least value.
    *
    * @generated from field: string value = 2;
    */

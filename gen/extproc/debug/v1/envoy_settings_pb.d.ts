@@ -350,7 +350,7 @@ export declare type PerRouteSettings = Message<"extproc.debug.v1.PerRouteSetting
   disabled?: boolean | undefined;
 
   /**
-   * In place of the filter's, as a whole.
+   * Replaces the filter's processing mode as a whole.
    *
    * @generated from field: envoy.extensions.filters.http.ext_proc.v3.ProcessingMode processing_mode = 2;
    */

@@ -81,7 +81,7 @@ export declare const SimulateRequestSchema: GenMessage<SimulateRequest>;
  */
 export declare type HttpRequest = Message<"extproc.debug.v1.HttpRequest"> & {
   /**
-   * Default GET, or POST where there is a body.
+   * Default GET, or POST if there is a body.
    *
    * @generated from field: optional string method = 1;
    */
@@ -117,7 +117,7 @@ export declare type HttpRequest = Message<"extproc.debug.v1.HttpRequest"> & {
 
   /**
    * By name: the value, or a list of the values of a header that comes more than once. Text is sent as UTF-8; other bytes
-   * are `{"base64": "…"}` in place of a text.
+   * are `{"base64": "…"}` instead of a text.
    *
    * @generated from field: google.protobuf.Struct headers = 6;
    */
@@ -304,13 +304,13 @@ export declare type Route = Message<"extproc.debug.v1.Route"> & {
 export declare const RouteSchema: GenMessage<Route>;
 
 /**
- * What became of the exchange.
+ * The result of the exchange.
  *
  * @generated from message extproc.debug.v1.SimulateResponse
  */
 export declare type SimulateResponse = Message<"extproc.debug.v1.SimulateResponse"> & {
   /**
-   * What the upstream got. Absent where it was not asked.
+   * What the upstream got. Absent if the request did not reach it.
    *
    * @generated from field: extproc.debug.v1.UpstreamRequest upstream_request = 1;
    */
@@ -420,14 +420,14 @@ export declare type UpstreamRequest = Message<"extproc.debug.v1.UpstreamRequest"
   headers?: JsonObject | undefined;
 
   /**
-   * Where it is UTF-8.
+   * If it is UTF-8.
    *
    * @generated from field: optional string body = 6;
    */
   body?: string | undefined;
 
   /**
-   * Where it is not.
+   * If it is not.
    *
    * @generated from field: optional bytes body_base64 = 7;
    */
@@ -466,7 +466,7 @@ export declare const UpstreamRequestSchema: GenMessage<UpstreamRequest>;
  */
 export declare type ClientResponse = Message<"extproc.debug.v1.ClientResponse"> & {
   /**
-   * Absent where the client was cut off before it got one.
+   * Absent if the client was cut off before it got one.
    *
    * @generated from field: optional uint32 status = 1;
    */
@@ -527,8 +527,8 @@ export declare type StreamMessage = Message<"extproc.debug.v1.StreamMessage"> & 
   atMs: number;
 
   /**
-   * A ProcessingRequest or ProcessingResponse as in JSON, but with text in place of base64 where it is UTF-8: a header has
-   * `value`, and bytes that are none are under a name that ends in `Base64`.
+   * A ProcessingRequest or ProcessingResponse as in JSON, but with text instead of base64 if it is UTF-8. A header has
+   * `value`. Bytes that are not UTF-8 have a name that ends in `Base64`.
    *
    * @generated from field: google.protobuf.Struct message = 3;
    */
@@ -555,7 +555,7 @@ export declare type Warning = Message<"extproc.debug.v1.Warning"> & {
   code: string;
 
   /**
-   * Where the server said it; empty where it concerns no phase.
+   * The phase of the server's answer; empty if the warning concerns no phase.
    *
    * @generated from field: string phase = 2;
    */

@@ -372,7 +372,7 @@ export declare type ProcessingResponse = Message<"envoy.service.ext_proc.v3.Proc
 
   /**
    * Asks the data plane for the end of the request body: it stops reading, marks the last chunk on its way with
-   * `drain_complete`, waits for that chunk to come back marked likewise, and passes the rest of the body around the
+   * `drain_complete`, waits for that chunk to come back with the same mark, and passes the rest of the body around the
    * server. Has to come before ending a stream with OK in the midst of a body. FULL_DUPLEX_STREAMED and GRPC. API only.
    *
    * @generated from field: bool request_drain_requests = 15;
@@ -920,7 +920,7 @@ export declare const ExternalProcessor: GenService<{
    * One stream for one HTTP transaction. Envoy opens it when it has the first message to send and, as a rule, ends it
    * with a reset: a stream that ends CANCELLED or by RST_STREAM was not necessarily a failure.
    *
-   * Requests and responses have an order of their own on the same stream: an upstream may answer before the request
+   * Requests and responses are ordered separately on the same stream: an upstream may answer before the request
    * is complete. Within a direction answers go back in order. If the server ends the stream with OK, the rest of the
    * transaction passes unseen; any other status is a failure (500 to the client unless `failure_mode_allow`).
    *
