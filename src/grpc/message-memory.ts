@@ -49,7 +49,7 @@ export function recycleMessage({ buffer }: Uint8Array<ArrayBuffer>): void {
 }
 
 function ownMemory(length: number): Uint8Array<ArrayBuffer> {
-  // Above the shared size and below a slab nothing is used again, so that a size tells which of the two it is.
+  // Memory between the shared size and the size of a slab is not reused, so the size shows which of the two it is.
   if (length <= SLAB_BYTES || length > MAX_RECYCLED_BYTES) return uninitialized(length, length);
   const size = Math.ceil(length / SLAB_BYTES) * SLAB_BYTES;
   const spare = spares.get(size)?.pop();

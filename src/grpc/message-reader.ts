@@ -14,7 +14,7 @@ export interface MessageSink {
   onMessage(message: Uint8Array): boolean;
   /**
    * A message that carries a body and was not kept: the message without the body's bytes. `length` is its own length.
-   * `problem` is `too_large` for one above the limit, and `no_room` where unfinished messages have no memory left.
+   * `problem` is `too_large` for one above the limit, and `no_room` if unfinished messages have no memory left.
    */
   onOversized(message: Uint8Array, length: number, problem: "too_large" | "no_room"): void;
   /** The stream cannot be read on; nothing follows. */
@@ -77,7 +77,7 @@ export class MessageReader {
     this.#room = room;
   }
 
-  /** True between two messages: the one place where a body may end. */
+  /** True between two messages. A body may end only there. */
   get idle(): boolean {
     return this.#message === undefined && this.#prefixHave === 0 && this.#oversized === undefined;
   }

@@ -259,7 +259,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     }, timeoutMs);
   }
 
-  /** The stream ends, and its handlers may go on: a peer that does so again and again must not start them without limit. */
+  /** The stream ends, and its handlers may continue. A client that repeats this must not start handlers without limit. */
   #blamePeer(failure: Fault): void {
     this.#session.fail(failure);
     this.#stream.chargeReset();

@@ -65,7 +65,7 @@ export class GrpcReply {
 function statusFields(status: number, message: string): [string, string][] {
   const fields: [string, string][] = [["grpc-status", String(status)]];
   if (message !== "") fields.push(["grpc-message", encodeGrpcMessage(message)]);
-  // A client that compressed has to learn that it must not.
+  // A client that compressed must learn that it must not.
   if (status === GrpcStatus.UNIMPLEMENTED) fields.push(["grpc-accept-encoding", "identity"]);
   return fields;
 }

@@ -8,7 +8,7 @@ import { answerSize } from "../protocol/wire/answer-size.ts";
 import { writeAnswerBytes } from "../protocol/wire/write-answer-bytes.ts";
 import { type GrpcReply, writePrefix } from "./reply.ts";
 
-/** Sends an answer: nearly every one is written where it leaves from, the rest is encoded by protobuf-es. */
+/** Sends an answer. Nearly all are written directly into the output; protobuf-es encodes the others. */
 export function sendAnswer(reply: GrpcReply, answer: ProcessingResponse): boolean {
   const bytes = sharedBytes(answer);
   if (bytes) return reply.send(bytes);

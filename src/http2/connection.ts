@@ -23,7 +23,7 @@ import type { Http2Totals } from "./totals.ts";
 const DRAIN_PING = Buffer.from("draining", "latin1");
 const KEEP_ALIVE_PING = Buffer.from("keepaliv", "latin1");
 
-/** The peer has gone, or has been told. */
+/** Ends at which the client is gone, or has its GOAWAY already. */
 const NEEDS_NO_GOAWAY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "socket_error", "drained"]);
 
 /** How a connection came to its end. */
@@ -35,7 +35,7 @@ export interface ConnectionEnd {
   readonly message: string;
 }
 
-/** Where the memory counts that peers make a server hold. Each connection has a fair part of both. */
+/** The shares of memory that clients make a server hold. Each connection has a fair part of both. */
 export interface Http2Memory {
   /** Received bytes that handlers keep (Http2Stream.holdReceived). */
   readonly messages: MemoryShare;
@@ -51,15 +51,15 @@ export interface Http2ConnectionOptions {
   readonly limits: Http2Limits;
   /** Shared by the connections of a server; from createTotals. */
   readonly totals: Http2Totals;
-  /** The clock that tick() goes on with, in milliseconds: read at the start, and when the last GOAWAY is sent. */
+  /** The clock that tick() continues, in milliseconds: read at the start, and when the last GOAWAY is sent. */
   readonly now: () => number;
   /** Asks for a tick() in so many milliseconds, for a timeout that must not wait for the next regular tick. */
   readonly tickIn?: ((delayMs: number) => void) | undefined;
   /** Bytes that were read from the socket already, the preface first. */
   readonly head?: Buffer | undefined;
-  /** Known to mean well, by its client certificate perhaps: resetsBeforeWork is not counted. Default false. */
+  /** True for a client that is trusted, for example by its certificate: resetsBeforeWork is not counted. Default false. */
   readonly isTrusted?: boolean | undefined;
-  /** 0 to 1, where in its ±10 % maxConnectionAgeMs falls. Default 0.5. */
+  /** Position in the range of ±10 % around maxConnectionAgeMs, 0 to 1. Default 0.5. */
   readonly ageJitter?: number | undefined;
   /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
   readonly tooLargeFields?: FieldSection | undefined;
@@ -69,7 +69,7 @@ export interface Http2ConnectionOptions {
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
   /** Called for each stream that was reset to free memory. */
   readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
-  /** Called once, when the socket has closed and all handlers know. */
+  /** Called once, after the socket has closed and all handlers were notified. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
   /** An exception out of application code, which has reset its stream. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined;
@@ -77,7 +77,7 @@ export interface Http2ConnectionOptions {
 
 /**
  * The server's side of one HTTP/2 connection (RFC 9113), with prior knowledge or after ALPN, over any Duplex. It reads no
- * clock and owns no timer: who creates it calls tick() now and then, see Http2Connections.
+ * clock and owns no timer: its owner calls tick() regularly, see Http2Connections.
  */
 export class Http2Connection {
   readonly socket: Duplex;
@@ -218,7 +218,7 @@ export class Http2Connection {
     if (head !== undefined) this.#onChunk(head);
     const onChunk = (chunk: Buffer) => this.#onChunk(chunk);
     if (socket instanceof Socket) readThroughSharedBuffer(socket, onChunk);
-    // What the socket has read already, and where it cannot do that, everything.
+    // What the socket has read already. If the socket cannot use the shared buffer, everything comes here.
     socket.on("data", onChunk);
     socket.on("drain", () => this.#sender.onDrain());
     socket.on("error", (error) => this.#onSocketError(error));
@@ -245,7 +245,7 @@ export class Http2Connection {
     else this.#endWith({ reason: "internal_error", code: INTERNAL_ERROR, message: String(error) });
   }
 
-  /** The last GOAWAY, then the end. The peer gets closeTimeoutMs to read it; what it still sends is not looked at. */
+  /** The last GOAWAY, then the end. The peer gets closeTimeoutMs to read it; what it still sends is ignored. */
   #endWith(end: ConnectionEnd): void {
     if (this.#state === "ended") return;
     if (!NEEDS_NO_GOAWAY.has(end.reason)) {
@@ -310,7 +310,7 @@ export class Http2Connection {
   #checkEnded(nowMs: number): void {
     const { closeTimeoutMs, writeStallTimeoutMs } = this.#options.limits;
     this.#endedSinceMs ??= nowMs;
-    // The last answers of a connection that ends in peace may take as long as any others.
+    // The last answers of a connection that ends normally may take as long as any others.
     const isFlushing = this.#end?.code === NO_ERROR && this.#sender.pendingBytes > 0;
     const isStalled = writeStallTimeoutMs > 0 && nowMs - this.#endedSinceMs >= writeStallTimeoutMs;
     if (!isFlushing || isStalled) this.#flushedSinceMs ??= nowMs;

@@ -7,23 +7,23 @@ export const END_REASONS = [
   "closed_by_peer",
   "closed_by_application",
   "drained",
-  // The network's.
+  // Caused by the network.
   "socket_error",
   "keep_alive_timeout",
-  // A peer that is slow, or means to be.
+  // The client is slow, perhaps on purpose.
   "preface_timeout",
   "settings_ack_timeout",
   "partial_frame_timeout",
   "write_stall_timeout",
   "connection_age_grace",
-  // A peer that floods.
+  // The client floods.
   "control_flood",
   "empty_frame_flood",
   "reset_flood",
   "stream_error_flood",
   "header_block_flood",
   "hpack_bomb",
-  // A peer that breaks the protocol.
+  // The client breaks the protocol.
   "invalid_preface",
   "invalid_frame_size",
   "invalid_frame",

@@ -22,7 +22,7 @@ import { type ControlEvents, ControlReceiver } from "./receive-control.ts";
 import { DataReceiver } from "./receive-data.ts";
 import { HeadersReceiver } from "./receive-headers.ts";
 
-/** Passes each frame to who reads its type, after the rules that hold for all types (RFC 9113 sections 3.4 and 4.3). */
+/** Passes each frame to the reader of its type, after the rules that apply to all types (RFC 9113 sections 3.4 and 4.3). */
 export class FrameDispatch implements FrameSink {
   /** The client's SETTINGS have come, with which its preface ends. */
   hasSettings = false;
@@ -45,7 +45,7 @@ export class FrameDispatch implements FrameSink {
     });
   }
 
-  /** Of how many header blocks the end has been seen, and whether one is still open. */
+  /** The number of complete header blocks, and whether another one is still open. */
   get headerBlocks(): { readonly completed: number; readonly isOpen: boolean } {
     return this.#headers.blocks;
   }

@@ -14,7 +14,7 @@ export interface FrameSink {
   onDataEnd(): void;
 }
 
-/** What the reader stands in the middle of. */
+/** The part of the input at which the reader is. */
 export type ReaderPosition = "preface" | "between frames" | "inside a frame" | "inside DATA";
 
 /**

@@ -28,7 +28,7 @@ export class HeaderList {
   readonly requestFault: string;
   /** Why these are not valid trailers of a request; "" if they are valid. */
   readonly trailerFault: string;
-  /** The list is longer than maxHeaderListBytes, and `fields` end where it became so. */
+  /** The list is longer than maxHeaderListBytes, and `fields` end at the field that made it too long. */
   readonly isTooLarge: boolean;
   /** Size of the whole list as RFC 7541 section 4.1 counts, fields that were dropped included. */
   readonly sizeBytes: number;

@@ -17,7 +17,7 @@ export interface HpackLimits {
 }
 
 /**
- * Decodes the header blocks of one connection (RFC 7541 sections 3 and 6). Every block has to come by here in the order
+ * Decodes the header blocks of one connection (RFC 7541 sections 3 and 6). Every block must be decoded here in the order
  * of arrival, those of refused streams too: they change the dynamic table that later blocks refer to.
  *
  * The last block that left the table unchanged is remembered. Until the table changes, equal bytes mean an equal list:

@@ -11,7 +11,7 @@ export interface BlockLimits {
   readonly maxHeaderExpansionBytes: number;
 }
 
-/** A decoder that stops where the bytes end, and goes on when there are more. */
+/** A decoder that stops at the end of the bytes, and continues when there are more. */
 type Steps<T> = Generator<undefined, T, undefined>;
 
 /**
@@ -90,7 +90,7 @@ export class FragmentedBlock {
     this.#list.addDropped(lengthOf(name) + lengthOf(value) + ENTRY_OVERHEAD_BYTES);
   }
 
-  /** RFC 7541 section 5.2: the text, or only its length where neither the list nor the table can hold it. */
+  /** RFC 7541 section 5.2: the text, or only its length if neither the list nor the table can hold it. */
   *#string(isIndexed: boolean): Steps<string | number> {
     const first = yield* this.#byte();
     const isHuffman = first >= 0x80;

@@ -10,7 +10,7 @@ import type { FillFrame } from "./output.ts";
 export interface StreamHandler {
   /**
    * Bytes of the request, `bytes[start..end)`: of any length, cut anywhere. They lie in the socket's read buffer of up
-   * to 64 KiB: copy what has to outlive the call, or all of the buffer stays in memory. They are never overwritten.
+   * to 64 KiB: copy what must outlive the call, or the whole buffer stays in memory. They are never overwritten.
    */
   onData(bytes: Buffer, start: number, end: number): void;
   /** The request is complete; `trailers` if it had any. */
@@ -38,7 +38,7 @@ export type AcceptStream = (stream: Http2Stream, headers: HeaderList) => StreamH
 
 /** The other end of a connection. */
 export interface Http2Peer {
-  /** `10.0.0.7:41522`, `[::1]:41522`, or the empty string where the socket has no address. */
+  /** `10.0.0.7:41522`, `[::1]:41522`, or the empty string if the socket has no address. */
   readonly address: string;
 }
 
@@ -69,8 +69,8 @@ export interface Http2Stream {
 
   /**
    * Sends bytes as DATA, now or as soon as flow control allows. They must not change afterwards: large ones are not
-   * copied. False: over streamQueueHighWaterBytes wait; they are kept all the same, but the next ones should wait for
-   * onWritable. Bytes that have to wait, and for which there is no room (Http2Memory), are dropped, and the stream is reset
+   * copied. False: over streamQueueHighWaterBytes wait; they are still kept, but the next ones should wait for
+   * onWritable. Bytes that must wait, and for which there is no room (Http2Memory), are dropped, and the stream is reset
    * with ENHANCE_YOUR_CALM in the next turn.
    *
    * @throws TypeError before respond().
@@ -85,7 +85,7 @@ export interface Http2Stream {
 
   /**
    * Ends the response, after what has been written, with trailers if given. When the request is not complete by then
-   * its rest is declined with RST_STREAM(NO_ERROR) (RFC 9113 section 8.1) and the handler hears no more.
+   * its rest is declined with RST_STREAM(NO_ERROR) (RFC 9113 section 8.1) and the handler gets no more calls.
    *
    * @throws TypeError before respond().
    */
@@ -95,8 +95,8 @@ export interface Http2Stream {
   reset(code?: number): void;
 
   /**
-   * Stops refilling the receive window of this stream, and of no other. What the client may still send arrives through
-   * onData all the same, streamWindowBytes at most: the handler keeps it.
+   * Stops refilling the receive window of this stream, and of no other. What the client may still send, at most
+   * streamWindowBytes, still arrives through onData: the handler keeps it.
    */
   pause(): void;
 

@@ -30,7 +30,7 @@ export class Output {
   readonly #socket: Duplex;
   /**
    * net and tls sockets have sent, or encrypted, every byte that they no longer count as buffered. Any other Duplex may
-   * keep a chunk for as long as it likes, and gets a copy.
+   * keep a chunk for any time, and gets a copy.
    */
   readonly #releasesChunks: boolean;
   #buffer: Buffer = NO_BUFFER;
@@ -130,7 +130,7 @@ export class Output {
     return this.#releasesChunks ? chunk : Buffer.from(chunk);
   }
 
-  /** Makes room for a frame, writes its header and returns where its payload begins in the buffer of that moment. */
+  /** Makes room for a frame, writes its header and returns the offset of its payload in the current buffer. */
   #header(kind: number, streamId: number, length: number): number {
     if (this.#buffer.length - this.#at < FRAME_HEADER_BYTES + length) this.#nextBuffer(FRAME_HEADER_BYTES + length);
     const buffer = this.#buffer;
@@ -143,7 +143,7 @@ export class Output {
     return at + FRAME_HEADER_BYTES;
   }
 
-  /** What has been gathered becomes a part, and is read from where it stands. */
+  /** Makes the gathered bytes a part, without a copy. */
   #cut(): void {
     if (this.#at === this.#start) return;
     this.#parts.push(this.#buffer.subarray(this.#start, this.#at));

@@ -64,7 +64,7 @@ export class DataReceiver {
       return;
     }
     if (stream.contentLeft >= 0) {
-      // RFC 9113 section 8.1.1: content-length has to be true.
+      // RFC 9113 section 8.1.1: content-length must match the body.
       stream.contentLeft -= length - paddingBytes;
       if (stream.contentLeft < 0 || (this.#endsStream && stream.contentLeft > 0)) {
         failStream(this.#context, stream, PROTOCOL_ERROR);

@@ -84,7 +84,7 @@ export class HeadersReceiver {
     if (endStream && !stream.isClosed) stream.receiveEnd(undefined);
   }
 
-  /** Answered without the application, which would have to keep what it is too large to keep. */
+  /** Answered without the application, which could not keep headers of this size. */
   #answerTooLarge({ streamId, endStream, headers }: HeaderBlock): void {
     const { sender, streams, tooLargeFields = [] } = this.#context;
     this.#countTooLarge(headers);

@@ -190,7 +190,7 @@ export class Sender {
     this.#output.frame(PING_ACK_FRAME, 0, payload);
   }
 
-  /** Section 6.8; `debug` tells people on the other side what happened. */
+  /** Section 6.8; `debug` says what happened, for people on the other side. */
   goaway(lastStreamId: number, code: number, debug: string): void {
     this.#scheduleFlush();
     const payload = Buffer.alloc(8 + debug.length);
@@ -254,7 +254,7 @@ export class Sender {
       if (isCongested) this.#socket.pause();
       else this.#socket.resume();
     }
-    // The socket took it all without raising its flag: no drain event will tell us to go on.
+    // The socket took it all without raising its flag: no drain event will come.
     if (this.#ready.size > 0 && !this.#socket.writableNeedDrain && this.window.availableBytes > 0) this.#schedulePump();
   }
 

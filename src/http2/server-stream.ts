@@ -9,7 +9,7 @@ import type { FillFrame } from "./output.ts";
 import { shedStream } from "./peer-faults.ts";
 import { SendQueue } from "./send-queue.ts";
 
-/** Hears nothing: the handler of a stream that is being opened. */
+/** The handler of a stream that is being opened: it does nothing. */
 const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
 
 /** A stream (RFC 9113 section 5.1). What Http2Stream has not is for the connection alone. */
@@ -34,7 +34,7 @@ export class ServerStream implements Http2Stream {
   hasSent = false;
   readonly #context: ConnectionContext;
   #hasResponded = false;
-  /** Made for the first DATA that has to wait. */
+  /** Made for the first DATA that must wait. */
   #queue: SendQueue | undefined;
   /** What end() was called with, while DATA waits: trailers, or null. */
   #ending: Uint8Array | null | undefined;
@@ -263,7 +263,7 @@ export class ServerStream implements Http2Stream {
     return this.#isPaused || this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
   }
 
-  /** There is room for bytes that have to wait; otherwise the stream is reset. */
+  /** True if there is room for bytes that must wait; if not, the stream is reset. */
   #hasRoomFor(bytes: number): boolean {
     if (this.#context.answers.hasRoomFor(bytes)) return true;
     this.#shed();
@@ -288,7 +288,7 @@ export class ServerStream implements Http2Stream {
     this.queuedBytes = 0;
   }
 
-  /** There is no room for another answer: nothing more is sent. The handler hears of it after the call that it is in. */
+  /** There is no room for another answer: nothing more is sent. The handler is notified after its current call. */
   #shed(): void {
     if (this.queuedBytes > 0) this.#dropQueue();
     this.#ending = null;

@@ -6,7 +6,7 @@ const FIRST_SLOTS = 16;
  * The open streams of a connection by their identifiers (RFC 9113 section 5.1.1): a hash table with linear probing.
  *
  * Not a Map: V8's copies its entries to a new table every so often and leaves the old one as it is, linked to the new.
- * Once such a table has come to the old generation, all streams in it and in those behind it stay in memory until the
+ * When such a table has reached the old generation, all streams in it and in later tables stay in memory until the
  * next full collection, which made garbage collection two fifths of all work.
  */
 export class StreamIndex {
@@ -51,7 +51,7 @@ export class StreamIndex {
     return this.#slots.filter((stream) => stream !== undefined);
   }
 
-  /** The slot of an identifier, or the empty one where it would stand. */
+  /** The slot of an identifier, or the empty slot for it. */
   #find(id: number): number {
     const mask = this.#slots.length - 1;
     let at = slotOf(id, mask);

@@ -46,7 +46,7 @@ export class StreamTable {
     return this.#open.size;
   }
 
-  /** Open streams, and handlers that have outlived theirs where the server has too many of those. */
+  /** Open streams, and handlers that have outlived their stream, if the server has too many of those. */
   get isFull(): boolean {
     const { limits, totals } = this.#options;
     const held = totals.streamsHeld > limits.uncountedHolds ? this.#held : 0;
@@ -124,7 +124,7 @@ export class StreamTable {
     this.#options.totals.streamsHeld++;
   }
 
-  /** The handler of a stream that is over has come to its end. */
+  /** The handler of a stream that is over has ended. */
   releaseHeld(): void {
     this.#held--;
     this.#options.totals.streamsHeld--;

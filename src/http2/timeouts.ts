@@ -69,7 +69,7 @@ export class Timeouts {
     this.#idle = new Unchanged(nowMs);
   }
 
-  /** The peer has been told which streams are its last ones: maxConnectionAgeGraceMs counts from here. */
+  /** The last GOAWAY was sent: maxConnectionAgeGraceMs counts from here. */
   lastGoawaySent(nowMs: number): void {
     this.#lastGoawayMs = nowMs;
   }

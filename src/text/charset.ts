@@ -2,7 +2,7 @@
 const WINDOWS_1252 =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f" +
   "\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
-/** Charsets of several bytes a character, which can be read. Some characters have several forms: those cannot be told apart. */
+/** Charsets of several bytes per character, which can be read but not written: some characters have several forms. */
 const READ_ONLY: ReadonlySet<string> = new Set([
   "gbk",
   "gb18030",

@@ -25,7 +25,7 @@ export function hasMoreElements(json: Uint8Array, max: number): boolean {
   return false;
 }
 
-/** Where the closing quote of a string is, or the end of the text. */
+/** The offset of the closing quote of a string, or of the end of the text. */
 function endOfString(json: Uint8Array, start: number): number {
   let at = start;
   while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
