@@ -7,7 +7,7 @@ export function plainBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The same bytes as {@link plainBytes} has them, copied where they would keep much more memory alive than they need. */
+/** The same bytes as from {@link plainBytes}, copied if they would keep much more memory alive than they need. */
 export function compactBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : plainBytes(bytes);
 }

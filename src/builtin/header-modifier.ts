@@ -4,7 +4,7 @@ import { removeHeader, setHeader } from "../processor/effects.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../protocol/headers/header-text.ts";
 
-/** The request header that tells header-modifier what to set. */
+/** The request header that says what header-modifier sets. */
 export const CONTROL_HEADER = "request-header-modifier";
 
 /**

@@ -4,7 +4,7 @@ import type { HeaderMap } from "./http/header-map.ts";
 
 /** What attributes are read from. */
 export interface AttributeSource {
-  /** Values that only the exchange can tell. They go before all others. */
+  /** Values that only the exchange has. They win over all others. */
   readonly given: Readonly<Record<string, JsonValue>>;
   readonly protocol: "http1" | "http2";
   readonly request: HeaderMap | undefined;
@@ -48,7 +48,7 @@ function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
-/** Where a response has no gRPC status, Envoy makes one of its HTTP status. */
+/** If a response has no gRPC status, Envoy derives one from its HTTP status. */
 function grpcStatusOf(response: HeaderMap): number {
   return numberOf(response.get("grpc-status")) ?? grpcStatusOfHttp(Number(response.get(":status")));
 }

@@ -22,7 +22,7 @@ const TERMINATED = "upstream connect error or disconnect/reset before headers. r
 /** Envoy's default `timeout` of a route. */
 const ROUTE_TIMEOUT_MS = 15_000;
 
-/** The filter's two sides, and what it hears of the transaction. */
+/** The filter's two sides, and its events of the transaction. */
 export interface TransactionFilter {
   readonly request: PathFilter;
   readonly response: PathFilter;
@@ -182,7 +182,7 @@ export class HttpTransaction implements FilterHost {
     const { startsAfter: wanted = "request_end", delayMs = 0 } = this.#exchange.response ?? {};
     // A request that asks for a tunnel has no end that the upstream could wait for.
     const startsAfter = this.#asked && asksForTunnel(this.#asked) ? "request_headers" : wanted;
-    // A timer even where it takes no time: the ext_proc server is nearer than the upstream.
+    // A timer even if it takes no time: the ext_proc server is nearer than the upstream.
     if (startsAfter === moment) this.#clock.after(delayMs, () => this.#respond());
   }
 

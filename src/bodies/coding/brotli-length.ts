@@ -1,5 +1,5 @@
 /**
- * How many bytes a brotli body has when it is decoded, if its beginning tells: the first meta-block is the last, and has at
+ * How many bytes a brotli body has when it is decoded, if its beginning shows it: the first meta-block is the last, and has at
  * most 64 KiB (RFC 7932 section 9). Undefined: it has more than one, or is longer.
  */
 export function brotliLength(bytes: Uint8Array): number | undefined {
@@ -22,7 +22,7 @@ export function brotliLength(bytes: Uint8Array): number | undefined {
   return nibbles === 4 ? take(16) + 1 : undefined;
 }
 
-/** Size of a brotli body's window, which its first byte tells (RFC 7932 section 9.1). */
+/** Size of a brotli body's window, from its first byte (RFC 7932 section 9.1). */
 export function brotliWindowBytes(first: number): number {
   return 2 ** windowLog(first);
 }

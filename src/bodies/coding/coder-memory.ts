@@ -12,7 +12,7 @@ export interface CoderRoom {
 const KIB = 1 << 10;
 const MIB = 1 << 20;
 
-/** What a decoder holds besides its window: tables, a block, and 64 KiB that wait for their reader. */
+/** What a decoder holds in addition to its window: tables, a block, and 64 KiB that wait for their reader. */
 const DECODER_STATE_BYTES: Readonly<Record<Coding, number>> = {
   gzip: 96 * KIB,
   deflate: 96 * KIB,
@@ -33,7 +33,7 @@ const ENCODER_BYTES: Readonly<Record<Coding, number>> = {
 const GATHERING_BROTLI_BYTES = 6 * MIB;
 
 /**
- * Most native memory of a brotli decoder (RFC 7932 section 9.1), as the first bytes of the body tell: its window, or less
+ * Most native memory of a brotli decoder (RFC 7932 section 9.1), by the first bytes of the body: its window, or less
  * if the whole body is shorter.
  */
 export function brotliDecoderBytes(head: Uint8Array): number {
@@ -42,7 +42,7 @@ export function brotliDecoderBytes(head: Uint8Array): number {
   return DECODER_STATE_BYTES.br + Math.min(windowBytes, 2 * (length ?? windowBytes));
 }
 
-/** Most native memory of a decoder of another coding, whose frames have told of such a window. */
+/** Maximum native memory of a decoder of another coding, for the window that its frames declare. */
 export function decoderBytes(coding: Exclude<Coding, "br">, zstdWindowBytes: number): number {
   return DECODER_STATE_BYTES[coding] + (coding === "zstd" ? zstdWindowBytes : DEFLATE_WINDOW_BYTES);
 }

@@ -4,7 +4,7 @@ import { hasCoding } from "./engine.ts";
 /**
  * Why a body could not be decoded or encoded.
  *
- * - `too_large`: it has more bytes than the caller allows, at the end or in between where codings are stacked; or its
+ * - `too_large`: it has more bytes than the caller allows, at the end, or in between if codings are stacked; or its
  *   zstd window is above 8 MiB, which RFC 9659 forbids in HTTP.
  * - `ratio`: it grows out of all proportion, as bombs do.
  * - `corrupt`: it is not what its coding says, or its checksum is wrong.
@@ -29,7 +29,7 @@ export type CodingFailureCode =
   | "busy"
   | "closed";
 
-/** A body that could not be decoded or encoded, and the coding at which that was noticed. Tells nothing of its bytes. */
+/** A body that could not be decoded or encoded, and the coding that failed. It contains no bytes of the body. */
 export interface CodingFailure {
   readonly kind: "failed";
   readonly code: CodingFailureCode;
@@ -52,7 +52,7 @@ const GZIP_HEADER_PROBLEM = /^(?:incorrect header check|unknown compression meth
 
 /**
  * Names what zlib, brotli or zstd reported. `gzipBegan`: the body began as gzip does, so that a wrong header is that of
- * something behind its end.
+ * bytes after its end.
  */
 export function classifyEngineError(error: unknown, coding: Coding, gzipBegan: boolean): CodingFailure {
   const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : { code: "", message: "" };

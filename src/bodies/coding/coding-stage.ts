@@ -4,7 +4,7 @@ import { endTurn, inTurn } from "./coding-slots.ts";
 import type { Coding } from "./content-encoding.ts";
 import type { Engine } from "./engine.ts";
 
-/** Takes what comes out. A promise holds back the rest until it is resolved; with a failure, for good. */
+/** Takes the output. A promise holds back the rest until it is resolved; with a failure, the rest is dropped. */
 export type Deliver = (piece: Uint8Array<ArrayBuffer>) => Promise<CodingFailure | undefined> | undefined;
 
 /** What a {@link CodingStage} is made of. */
@@ -100,7 +100,7 @@ export class CodingStage {
 
   /** Ends it early. */
   fail(failure: CodingFailure): void {
-    // Nothing tells when a step ends whose engine is closed.
+    // No event comes when a step ends whose engine is closed.
     if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;

@@ -2,14 +2,14 @@ import { plainBytes } from "../owned-bytes.ts";
 import { type CodingFailure, codingFailure } from "./coding-failure.ts";
 import type { Deliver } from "./coding-stage.ts";
 
-/** What a chunk became; no pieces where it all is held back for the next ones. */
+/** The output for a chunk; no pieces if all of it is held back for the next chunks. */
 export interface CodedPieces {
   readonly kind: "pieces";
   /** Each has its own memory, to which nothing else writes. */
   readonly pieces: readonly Uint8Array<ArrayBuffer>[];
 }
 
-/** Told of the bytes of each chunk before it is worked on; a failure is that of the whole. */
+/** Called with the bytes of each chunk before it is processed; a failure is a failure of the whole body. */
 export type Count = (bytes: number) => CodingFailure | undefined;
 
 /** One coding within a {@link CodingStream}. */

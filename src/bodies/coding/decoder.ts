@@ -10,7 +10,7 @@ import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
  * each of these is held against the limits: a bomb ends at its first excess, with no more memory than they allow.
  *
  * What is legal: gzip members and zstd frames one after the other, a body without a byte. What is not: anything else
- * behind the end, also zeros ({@link CodingFailureCode} `trailing_data`).
+ * after the end, also zeros ({@link CodingFailureCode} `trailing_data`).
  *
  * @param codings In the order in which they were applied, as `parseContentEncoding` has them.
  * @param room Counts the native memory of each coding, window included, from its first byte until `end` or `close`; without

@@ -6,7 +6,7 @@ import { createDecodingEngine, deflateFormat, type Format } from "./engine.ts";
 import type { OutputBudget } from "./output-budget.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
-/** How many bytes at the beginning tell what has to be known: zlib's header has two, gzip's fixed part four. */
+/** How many bytes at the beginning are needed: zlib's header has two, gzip's fixed part four. */
 const HEAD_BYTES = 4;
 
 /**
@@ -19,7 +19,7 @@ export class DecodingLayer {
   readonly #frames: ZstdFrames | undefined;
   readonly #head = new Uint8Array(HEAD_BYTES);
   #headLength = 0;
-  /** Bytes of a deflate body that do not tell its format yet. */
+  /** Bytes of a deflate body that do not show its format yet. */
   #held = 0;
   readonly #memory: CoderHold;
   #stage: CodingStage | undefined;

@@ -5,7 +5,7 @@ export type Format = Coding | "deflate-raw";
 
 /** One coding, one direction, one body: a stream of Node's zlib, as far as it is used here. */
 export interface Engine {
-  /** Bytes taken so far: those behind the end of an encoded body are not. */
+  /** Bytes taken so far: bytes after the end of an encoded body do not count. */
   readonly bytesWritten: number;
   readonly readableLength: number;
   write(chunk: Uint8Array, written: (error?: Error | null) => void): unknown;

@@ -1,6 +1,6 @@
 /** How much a body may become when it is decoded. */
 export interface DecodeLimits {
-  /** Decoded bytes; also what stands in between where codings are stacked. */
+  /** Decoded bytes; if codings are stacked, also the bytes between two codings. */
   readonly maxBytes: number;
   /**
    * Decoded bytes for each encoded one, once there is more than 1 MiB. Default 200, Apache's: texts reach 20, machine

@@ -106,7 +106,7 @@ function decodeAllNow(
   return { kind: "bytes", bytes: compactBytes(decoded) };
 }
 
-/** `needs_pool`: its frames have to be decoded one by one, or it may cost too much. */
+/** `needs_pool`: its frames must be decoded one by one, or it may cost too much. */
 function decodeOneNow(
   bytes: Uint8Array,
   coding: Coding,

@@ -14,8 +14,8 @@ type Field = "magic" | "skippable_size" | "descriptor" | "header" | "block_heade
 /**
  * Cuts a zstd body into its frames (RFC 8878 section 3.1), whatever its chunks.
  *
- * Node's own decoder stops behind the first frame of a write (22 and 24), says nothing of a body that ends in the middle
- * of one (22) and nothing of garbage behind the last (all). So it is only given whole frames, one after the other, and
+ * Node's own decoder stops after the first frame of a write (22 and 24). It reports neither a body that ends in the middle
+ * of a frame (22) nor garbage after the last frame (all). So it is only given whole frames, one after the other, and
  * skippable ones not at all.
  */
 export class ZstdFrames {
@@ -43,7 +43,7 @@ export class ZstdFrames {
     return this.#frameCount === 1 && !this.#skippable;
   }
 
-  /** The bytes to decode, cut where a frame ends. */
+  /** The bytes to decode, cut at the ends of frames. */
   push(chunk: Uint8Array): readonly Uint8Array[] | ZstdProblem {
     const segments: Uint8Array[] = [];
     let start = 0;

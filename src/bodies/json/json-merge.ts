@@ -29,7 +29,7 @@ export function writeJson(value: unknown, source: string | undefined): JsonText 
   } catch (cause) {
     if (!(cause instanceof AmbiguousNumber)) return { problem: NO_TEXT };
     const problem =
-      "JavaScript cannot tell several numbers of the body apart (more than 15 digits), and which of them is meant cannot " +
+      "JavaScript cannot distinguish several numbers of the body (more than 15 digits), and which of them is meant cannot " +
       "be known: change the elements at their places, or change the body as text";
     return { problem };
   }
@@ -43,7 +43,7 @@ interface Unwritten {
 
 class JsonWriter {
   readonly source: JsonSource;
-  /** What the value at hand comes to, in order. */
+  /** The text of the current value, in order. */
   #parts: (string | Unwritten)[] = [];
 
   constructor(source: JsonSource) {
@@ -204,7 +204,7 @@ class ItemList {
     return this.#from.nameStarts[at] ?? this.#from.items[at]?.start ?? this.#from.start + 1;
   }
 
-  /** Where the comma stands behind an item; the bracket for none. */
+  /** The offset of the comma after an item, or of the bracket after the last item. */
   #separator(at: number): number {
     return at === NONE ? this.#from.start : this.#text.indexOf(",", this.#from.items[at]?.end);
   }

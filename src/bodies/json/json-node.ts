@@ -20,12 +20,12 @@ export class JsonNode {
   readonly items: JsonNode[];
   /** Names of the members. A text may have a name several times. */
   readonly keys: string[];
-  /** Where the name of each member begins in the text. */
+  /** The offset of each member's name in the text. */
   readonly nameStarts: number[];
-  /** Where the value stands in the text. */
+  /** The offsets of the value in the text. */
   readonly start: number;
   end: number;
-  /** The same for equal values. Numbers are equal if JavaScript cannot tell them apart. It says which values may be equal. */
+  /** The same for equal values. Numbers are equal if JavaScript cannot distinguish them. Values with different keys are not equal. */
   hash: number;
   /** The same for equal values of which the numbers have the same digits too. */
   exact: number;
@@ -57,7 +57,7 @@ export class JsonNode {
     return new JsonNode(kind, null, start);
   }
 
-  /** Where each name is found; of several the last, which is the one that counts. */
+  /** The index of each name; of several the last, which is the one that counts. */
   get index(): ReadonlyMap<string, number> {
     if (this.#index === undefined) {
       this.#index = new Map();
@@ -66,7 +66,7 @@ export class JsonNode {
     return this.#index;
   }
 
-  /** Where a name is found that may stand at the same place as in another object. */
+  /** The index of a name, which may be the same as in another object. */
   find(name: string, at: number): number | undefined {
     if (this.keys[at] === name && !this.hasTwins) return at;
     if (this.keys.length > FEW) return this.index.get(name);

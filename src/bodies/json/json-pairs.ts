@@ -51,7 +51,7 @@ class ElementPairs {
     this.#used[fromAt] = 1;
   }
 
-  /** Of elements that look the same and are not, it has to be known which are left. */
+  /** Of elements that look equal and are not, the caller must know which are left. */
   #refuseAmbiguous(): void {
     const counts = new Map<number, number>();
     for (const item of this.#items) {

@@ -1,7 +1,7 @@
 import { equalNodes, hashString, type JsonNode, KIND, mixHash } from "./json-node.ts";
 import { readJsonText } from "./json-text.ts";
 
-/** A part of a text that more values share says nothing of where one of them comes from. */
+/** If several values share a part of a text, that part does not show where one of them comes from. */
 const MAX_OWNERS = 4;
 /**
  * A container with many more items than another one is not what that one was before: comparing the two would take time in
@@ -15,7 +15,7 @@ export class AmbiguousNumber extends Error {}
 /** Values that are equal to each other. */
 interface Equals {
   readonly first: JsonNode;
-  /** They have numbers that JavaScript cannot tell apart. */
+  /** They have numbers that JavaScript cannot distinguish. */
   differ: boolean;
 }
 

@@ -12,7 +12,7 @@ const CLOSE_BRACE = 0x7d;
 const EXACT_DIGITS = 15;
 const EXACT_EXPONENT = 290;
 
-/** What a JSON text says, and where. */
+/** The values of a JSON text, with their offsets. */
 export interface JsonTextTree {
   readonly root: JsonNode;
   /** It has numbers that a double may not hold. */
@@ -61,7 +61,7 @@ export function readJsonText(text: string): JsonTextTree {
   }
 }
 
-/** Where a string ends that begins at an index, its quotes included. */
+/** The offset after a string that begins at an index, including its quotes. */
 export function stringEnd(text: string, start: number): number {
   for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
     let escapes = quote;

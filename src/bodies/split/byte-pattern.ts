@@ -44,7 +44,7 @@ export class BytePattern {
     }
   }
 
-  /** The first match at or behind an index. */
+  /** The first match at or after an index. */
   find(text: string, from: number): { readonly start: number; readonly end: number } | undefined {
     const expression = this.#expression;
     expression.lastIndex = from;

@@ -1,7 +1,7 @@
 import type { CoderRoom } from "../coding/coder-memory.ts";
 import { plainBytes } from "../owned-bytes.ts";
 
-/** Where what is held back is counted, while a handler or one of its loops works on a chunk. */
+/** Counts the bytes that are held back while a handler or one of its loops processes a chunk. */
 let currentRoom: CoderRoom | undefined;
 
 /** Does work in which everything that is held back from now on counts in a room. */
@@ -17,7 +17,7 @@ export function holdingIn<T>(room: CoderRoom | undefined, work: () => T): T {
 
 const HELD_ROOM: unique symbol = Symbol("held room");
 
-/** Chunks whose bytes, where a loop holds them back, count in a room. */
+/** Chunks whose bytes count in a room if a loop holds them back. */
 export interface CountedChunks {
   readonly [HELD_ROOM]?: CoderRoom | undefined;
 }
@@ -49,7 +49,7 @@ export class HeldBytes {
     return this.#length;
   }
 
-  /** What was held, and behind it the chunk; the chunk itself if nothing was held. */
+  /** The held bytes, then the chunk; the chunk itself if nothing was held. */
   join(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
     if (this.#length === 0) return plainBytes(chunk);
     const length = this.#length + chunk.length;

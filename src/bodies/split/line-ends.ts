@@ -1,7 +1,7 @@
 /** What ends a line. */
 export interface LineEndsOptions {
   /**
-   * Whether a CR alone ends a line, besides LF and CRLF. Default: no, it is a character like others. With it a CR at the
+   * Whether a CR alone ends a line, in addition to LF and CRLF. Default: no, it is an ordinary character. With it a CR at the
    * end of a chunk waits for the next one, which may begin with the LF that belongs to it.
    */
   readonly loneCarriageReturn?: boolean | undefined;
@@ -17,9 +17,9 @@ export class LineEnds {
   #at = 0;
   #lineFeed = 0;
   #carriageReturn = 0;
-  /** Where the line's content ends; set by {@link next}. */
+  /** The offset at which the line's content ends; set by {@link next}. */
   contentEnd = 0;
-  /** Where the next line begins; set by {@link next}. */
+  /** The offset at which the next line begins; set by {@link next}. */
   end = 0;
 
   constructor({ loneCarriageReturn = false }: LineEndsOptions) {

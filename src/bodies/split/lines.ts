@@ -80,7 +80,7 @@ export function lines(chunks: BodyChunks, options: LineOptions = {}): AsyncGener
 }
 
 /**
- * Writes a line in UTF-8, with LF or what else is said behind it. Bytes that `Line.text` has as lone surrogates are written
+ * Writes a line in UTF-8, with LF or the given line end after it. Bytes that `Line.text` has as lone surrogates are written
  * as they were.
  *
  * @throws {TypeError} For a text with LF in it: it would be several lines. A CR alone is a character like others.
@@ -117,7 +117,7 @@ class LineSplitter implements Splitter<Line> {
     // A CR at the end belongs to the content only if no LF follows.
     const heldContent = bytes.length - start - Number(bytes.at(-1) === 13 && bytes.length > start);
     if (heldContent > this.#maxLineBytes) return this.#fail(items, bytes.slice(start));
-    // Told at once: until the next chunk all of it would be held without being counted. So no item is given.
+    // Thrown at once: until the next chunk all of it would be held without being counted. So no item is returned.
     if (!this.#held.keep(bytes, start)) return this.#fail([], bytes.slice(), "no_room");
     return items;
   }

@@ -40,8 +40,8 @@ export interface Replacer {
  * - Strings are found as their UTF-8 bytes, at one place the first of the list that fits. Held back is what may be the
  *   beginning of one, mostly nothing.
  * - A RegExp is matched against bytes, not characters: `.` is one byte, and letters beyond ASCII are several. It holds
- *   back `maxMatchBytes` bytes, and forgets what it looked at farther behind or ahead. Matches of nothing are left out.
- *   One that turns out longer is a `SplitError`, `match_too_long`; what has to be longer to match at all is not found. V8
+ *   back `maxMatchBytes` bytes, and does not look farther back or ahead. Empty matches are left out.
+ *   A longer match is a `SplitError`, `match_too_long`; a text that must be longer to match at all is not found. V8
  *   backtracks: nested repetitions such as `(a+)+` cost time that grows exponentially, here as anywhere.
  *
  * @throws {TypeError} For a pattern that cannot be used, see `BytePatternOptions`.
@@ -91,7 +91,7 @@ class ChunkReplacer implements Replacer {
   readonly #pattern: BytePattern;
   readonly #replacement: Replacement;
   readonly #held = new HeldBytes();
-  /** How much of what is held has gone out, and is there for what looks behind. */
+  /** How many of the held bytes were already returned, and are kept for lookbehind. */
   #sent = 0;
   readonly #failure = new SplitEnd();
 
@@ -133,7 +133,7 @@ class ChunkReplacer implements Replacer {
     }
     if (!isEnd) {
       const keepFrom = Math.max(0, at - this.#pattern.contextBytes);
-      // Told at once: until the next chunk all of it would be held without being counted. So nothing is given.
+      // Thrown at once: until the next chunk all of it would be held without being counted. So nothing is returned.
       if (!this.#held.keep(bytes, keepFrom)) return this.#fail(EMPTY, bytes.slice(this.#sent), "no_room");
       this.#sent = at - keepFrom;
     }

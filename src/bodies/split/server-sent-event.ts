@@ -39,7 +39,7 @@ export class ServerSentEvent {
     return this.#read().type || "message";
   }
 
-  /** Its `data` lines joined with LF. Undefined: it has none, and clients are told of no event. */
+  /** Its `data` lines joined with LF. Undefined if it has none: clients then get no event. */
   get data(): string | undefined {
     return this.#read().data;
   }
@@ -62,7 +62,7 @@ export class ServerSentEvent {
     return this.#read().retry;
   }
 
-  /** The texts behind the colons of its comment lines. */
+  /** The texts after the colons of its comment lines. */
   get comments(): readonly string[] {
     return this.#read().comments;
   }
@@ -111,7 +111,7 @@ export interface SseEventFields {
 }
 
 /**
- * Writes an event as clients read it, with LF as line end and the empty line behind it. Each line of `data` and `comment`
+ * Writes an event as clients read it, with LF as line end and an empty line at its end. Each line of `data` and `comment`
  * becomes one of the event; so CR and CRLF in `data` reach clients as LF.
  *
  * @throws {TypeError} For a line end in `type` or `id`, a NUL in `id`, or a `retryMs` that is not a whole number: the rest

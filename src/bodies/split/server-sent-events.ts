@@ -84,7 +84,7 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     }
     if (bytes.length - blockStart > this.#maxEventBytes) return this.#fail(items, bytes.slice(blockStart));
     this.#heldLinesLength = lineStart - blockStart;
-    // Told at once: until the next chunk all of it would be held without being counted. So no item is given.
+    // Thrown at once: until the next chunk all of it would be held without being counted. So no item is returned.
     if (!this.#held.keep(bytes, blockStart)) return this.#fail([], bytes.slice(), "no_room");
     return items;
   }
@@ -107,7 +107,7 @@ class SseSplitter implements Splitter<ServerSentEvent> {
     return event;
   }
 
-  /** Where a line begins, without the byte order mark that the first one may have. */
+  /** The offset at which a line begins, after the byte order mark that the first line may have. */
   #contentStart(bytes: Uint8Array, lineStart: number, blockStart: number): number {
     const isFirst = !this.#began && lineStart === blockStart;
     const hasMark =

@@ -78,19 +78,19 @@ async function* splitIn<Item>(chunks: BodyChunks, splitter: Splitter<Item>): Asy
 
 const EMPTY = new Uint8Array(0);
 
-/** A failure that is told only once nothing good is left to give, so that a caller cannot miss either of them. */
+/** A failure that is thrown only after all valid items were returned, so that a caller gets both. */
 export class SplitEnd {
   #code: SplitErrorCode | undefined;
   #rest: Uint8Array<ArrayBuffer> = EMPTY;
 
-  /** Ends splitting. `given` is what the call under way gives besides: without anything the failure is told at once. */
+  /** Ends splitting. `given` is what the current call also returns: if that is empty, the failure is thrown at once. */
   fail(code: SplitErrorCode, rest: Uint8Array<ArrayBuffer>, given: { readonly length: number }): void {
     this.#code = code;
     this.#rest = rest;
     if (given.length === 0) this.check(EMPTY);
   }
 
-  /** To be called with each chunk: throws it back where splitting has failed. */
+  /** Call it with each chunk: throws the chunk back if splitting has failed. */
   check(chunk: Uint8Array): void {
     if (this.#code === undefined) return;
     const rest = this.#rest.length === 0 ? plainBytes(chunk) : joinBytes([this.#rest, plainBytes(chunk)]);
@@ -98,7 +98,7 @@ export class SplitEnd {
     throw new SplitError(this.#code, rest);
   }
 
-  /** To be called at the end: throws where something was kept back. */
+  /** Call it at the end: throws if something was held back. */
   checkEnd(): void {
     if (this.#rest.length > 0) this.check(EMPTY);
   }

@@ -14,7 +14,7 @@ import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { mutateHeaders } from "./mutate-headers.ts";
 import { clearRouteCache } from "./route-cache.ts";
 
-/** What an answer to a piece of a body led to: a problem, or whether the path goes on. */
+/** The result of an answer to a piece of a body: a problem, or whether the path continues. */
 type Applied = AnswerProblem | { readonly kind: "applied"; readonly goesOn: boolean };
 
 /** The server answered a body, or a piece of one. */
@@ -47,7 +47,7 @@ function apply(filter: FilterState, state: FilterDirection, common: CommonRespon
   }
 }
 
-/** Headers are still here, so the answer may change them, and has to have them agree with the body. */
+/** The headers are still held, so the answer may change them, and they must match the body. */
 function applyToBuffered(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const problem = applyHeaders(filter, state, common);
   if (problem) return problem;

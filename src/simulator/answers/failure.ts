@@ -14,7 +14,7 @@ export function answerFailed(filter: FilterState, problem: AnswerProblem): void 
   failTransaction(filter, filter.config.statusOnError, problem.details);
 }
 
-/** The server ended the stream with OK: the rest of the transaction goes on without it. */
+/** The server ended the stream with OK: the rest of the transaction continues without it. */
 export function streamClosed(filter: FilterState): void {
   if (!filter.processingComplete) endWithoutServer(filter);
 }
@@ -74,7 +74,7 @@ function endWithoutServer(filter: FilterState): void {
   passUnprocessed(filter);
 }
 
-/** From now on the filter is not there: what it holds goes on as it came. */
+/** From now on the filter does nothing: what it holds passes unchanged. */
 function passUnprocessed(filter: FilterState): void {
   filter.processingComplete = true;
   // The client has the beginning of a response without an end: there is nothing to let pass.

@@ -15,7 +15,7 @@ const MAX_RESPONSE_KIB = 80;
 
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 
-/** Where and how a mutation is applied. */
+/** How a mutation is applied, and to which headers. */
 export interface MutationContext {
   readonly checker: MutationRuleChecker;
   /** CONTINUE_AND_REPLACE: `:method` may be set, whatever the rules say. */
@@ -119,7 +119,7 @@ function warnOfReading(option: HeaderValueOption, name: string, context: Mutatio
   if (header && header.rawValue.length === 0 && header.value !== "") context.warn("value_without_raw_value", name);
   const appends = appendAction === HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD;
   const overwrites = appendAction === HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
-  // The zero of the enum says append, so it is meant only where append is not left out.
+  // The zero of the enum means append, so it counts only if `append` is set too.
   const meant = append ? appends : overwrites || (appends && option.append === undefined);
   if (!meant) context.warn("append_action_ignored", name);
 }

@@ -46,7 +46,7 @@ function stateAfterHeaders(filter: FilterState, state: FilterDirection): Callbac
   return state.trailers ? "trailers" : "idle";
 }
 
-/** CONTINUE_AND_REPLACE: the answer is the message, and the server hears no more of this direction. */
+/** CONTINUE_AND_REPLACE: the answer is the message, and the server gets no more of this direction. */
 function replaceMessage(state: FilterDirection, mutation: BodyMutation | undefined): void {
   if (mutation) {
     state.headers?.remove("content-length");
@@ -81,7 +81,7 @@ function hasBody({ hasNoBody, mode }: FilterDirection): boolean {
 
 /**
  * The whole body came before the answer. It is sent as one, and waited for like a buffered one in whatever mode; only
- * where pieces were sent before, the rest goes after them. False if there is nothing to send.
+ * if pieces were sent before, the rest follows them. False if there is nothing to send.
  */
 function sendCompleteBody(filter: FilterState, state: FilterDirection): boolean {
   const endStream = state.trailers === undefined;
@@ -96,7 +96,7 @@ function sendCompleteBody(filter: FilterState, state: FilterDirection): boolean 
   return true;
 }
 
-/** Part of the body came before the answer, or nothing yet. True if headers have to wait for more. */
+/** Part of the body came before the answer, or nothing yet. True if headers must wait for more. */
 function sendBodySoFar(filter: FilterState, state: FilterDirection): boolean {
   switch (state.mode.body) {
     case "BUFFERED":

@@ -3,7 +3,7 @@ import type { FilterState } from "../filter/filter-state.ts";
 import { replyLocally, stopProcessing } from "./failure.ts";
 import { mutateReplyHeaders } from "./mutate-headers.ts";
 
-/** What Envoy answers with where the server gave no status, or none that ends a response. */
+/** The status that Envoy sends if the server gave none, or one that does not end a response. */
 const DEFAULT_STATUS = 200;
 /** Headers of an immediate response that Envoy writes itself. */
 const OVERRULED: readonly string[] = [":status", "content-length", "host"];

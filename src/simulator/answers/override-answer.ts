@@ -4,7 +4,7 @@ import type { FilterState } from "../filter/filter-state.ts";
 import { directionMode, isAllowedOverride, overriddenMode } from "../settings/processing-mode.ts";
 
 /**
- * `mode_override`: takes force before the rest of the answer is looked at. Honoured only while headers wait for their
+ * `mode_override`: takes force before the rest of the answer is looked at. Envoy obeys it only while headers wait for their
  * answer, in either direction.
  *
  * @returns Whether it was.

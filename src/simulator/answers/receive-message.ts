@@ -92,7 +92,7 @@ function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
 }
 
 /**
- * Whether the answer is the last of a body, told before it is applied. Envoy looks no closer than this: a body that was
+ * Whether the answer is the last of a body, determined before it is applied. Envoy checks no more than this: a body that was
  * held is never the last, so a stream with one stays open until the transaction is over.
  */
 function isLastOfBody(filter: FilterState, { response }: ProcessingResponse): boolean {

@@ -3,7 +3,7 @@ import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 
 /**
- * `clear_route_cache`: the route is chosen again, by the headers as they are when the request goes on. It takes a header
+ * `clear_route_cache`: Envoy selects the route again, by the headers at the time when the request continues. It takes a header
  * mutation in the same answer, and the request direction.
  */
 export function clearRouteCache(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): void {

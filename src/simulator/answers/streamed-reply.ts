@@ -62,7 +62,7 @@ function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): Answ
   filter.streamedReply = "started";
   filter.repliedLocally = true;
   request.finishCall(isDuplex && request.bodyReceived ? "streamed_body" : "idle");
-  // In this mode the server goes on getting the request, and the upstream has its headers.
+  // In this mode the server still gets the request, and the upstream has its headers.
   if (isDuplex) request.path.resume();
   // What the server has not seen of the request is sent first. If this is all, the end of the stream overtakes it.
   if (!isDuplex && request.complete) sendRest(filter, request);

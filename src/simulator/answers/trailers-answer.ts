@@ -16,7 +16,7 @@ export function answerTrailers(
     if (problem) return problem;
   }
   state.finishCall();
-  // A body that is there, and of which nothing was sent, goes on too.
+  // A body that has arrived, and of which nothing was sent, continues too.
   const goesOn = state.trailers !== undefined || !state.bodySent;
   if (goesOn || filter.config.release.endsBodyWithoutTrailers) state.resumeIfPaused();
   return undefined;

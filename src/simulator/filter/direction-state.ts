@@ -25,7 +25,7 @@ export class FilterDirection {
   readonly queue = new ChunkQueue();
   mode: DirectionMode;
   waitsFor: CallbackState = "idle";
-  /** The path was stopped, and has to be let go when there is nothing to wait for. */
+  /** The path was stopped, and must continue when there is nothing to wait for. */
   paused = false;
   /** Its last answer came, as far as Envoy looks. */
   answered = false;
@@ -72,7 +72,7 @@ export class FilterDirection {
     this.waitsFor = next;
   }
 
-  /** Lets the path go on if it was stopped for the server's sake. */
+  /** Lets the path continue if it was stopped because of the server. */
   resumeIfPaused(): void {
     if (!this.paused) return;
     this.paused = false;
@@ -86,7 +86,7 @@ export class FilterDirection {
     this.path.raiseWatermark();
   }
 
-  /** Lets the source go on. */
+  /** Lets the source continue. */
   clearWatermark(): void {
     if (!this.#watermark) return;
     this.#watermark = false;

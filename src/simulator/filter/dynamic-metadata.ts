@@ -33,7 +33,7 @@ export class DynamicMetadata {
     return Object.fromEntries(this.#typed);
   }
 
-  /** What the server is told: the namespaces configured for it, as far as they exist. */
+  /** The metadata that the server gets: the namespaces configured for it, as far as they exist. */
   forwarded(namespaces: NamespaceLists): Metadata {
     return create(MetadataSchema, {
       filterMetadata: pick(this.#untyped, namespaces.untyped),

@@ -14,7 +14,7 @@ const RESET_BEFORE_HEADERS =
 const CONNECTION_REFUSED =
   "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure{upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}}";
 
-/** What the filter hears from a stream. */
+/** Events of a stream, for the filter. */
 export interface StreamCallbacks {
   message(response: ProcessingResponse): void;
   /** The server ended the stream with OK. */
@@ -80,7 +80,7 @@ export class ExtProcStream {
   }
 
   /**
-   * Envoy is done with it: it half-closes and resets. If it does so upon a message of the server, only the reset gets
+   * Envoy is done with it: it half-closes and resets. If it does so after a message of the server, only the reset gets
    * out, since a connection that is being read sends later, and the reset overtakes what came before it in the same turn.
    * False if the stream was over already.
    */

@@ -34,7 +34,7 @@ export interface FilterHost {
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void;
   streamedReplyData(bytes: Uint8Array, endStream: boolean): void;
   streamedReplyTrailers(trailers: HeaderMap): void;
-  /** The route is chosen again when the request goes on. */
+  /** Envoy selects the route again when the request continues. */
   clearRouteCache(): void;
   /** The value of an attribute; undefined if it is unknown. */
   attribute(name: string): unknown;
@@ -92,7 +92,7 @@ export class FilterState {
   }
 
   /**
-   * Whether a failure lets the transaction pass. Not where a body went to the server in FULL_DUPLEX_STREAMED: Envoy
+   * Whether a failure lets the transaction pass. It does not if a body went to the server in FULL_DUPLEX_STREAMED: Envoy
    * keeps no copy of it.
    */
   get failsOpen(): boolean {

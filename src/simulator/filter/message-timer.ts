@@ -2,7 +2,7 @@ import type { Timer, VirtualClock } from "../outcome/virtual-clock.ts";
 
 /**
  * The time a server has for an answer, one timer a direction. Every message sent starts it again and every answer stops
- * it, even where older messages are still unanswered.
+ * it, even if older messages are still unanswered.
  */
 export class MessageTimer {
   readonly #clock: VirtualClock;

@@ -53,12 +53,12 @@ export function receivePartial(filter: FilterState, state: FilterDirection, fram
   return "stop_no_buffer";
 }
 
-/** Sends what a BUFFERED_PARTIAL body has come to. */
+/** Sends what has arrived of a BUFFERED_PARTIAL body. */
 export function sendPartial(filter: FilterState, state: FilterDirection): void {
   sendBody(filter, state, { ...state.queue.consolidate(), waitsFor: "buffered_partial_body" });
 }
 
-/** Puts a piece where it waits for its answer; the source waits, too, while too much does. */
+/** Queues a piece until its answer; the source waits too while too many bytes wait. */
 export function enqueue(filter: FilterState, state: FilterDirection, { bytes, endStream }: DataFrame): void {
   state.queue.push(bytes, endStream);
   if (isOverLimit(filter, state)) state.raiseWatermark();
@@ -69,7 +69,7 @@ export function isOverLimit(filter: FilterState, { queue }: FilterDirection): bo
   return queue.byteLength > filter.host.bufferLimitBytes;
 }
 
-/** So little waits for answers that the source may go on. */
+/** Few enough bytes wait for answers, so the source may continue. */
 export function isBelowLowLimit(filter: FilterState, { queue }: FilterDirection): boolean {
   return queue.byteLength < filter.host.bufferLimitBytes / 2;
 }

@@ -41,7 +41,7 @@ export function receiveData(filter: FilterState, state: FilterDirection, frame: 
   if (filter.processingComplete) return "continue";
   if (state.waitsFor === "headers" && !sendsBodyBeforeAnswer(filter, state)) {
     state.paused = true;
-    // Only a filter that was told to buffer is held to the limit; the others make the source wait.
+    // The limit applies only to a filter that buffers; the others make the source wait.
     return state.mode.body === "BUFFERED" ? "stop_and_buffer" : "stop_and_watermark";
   }
   switch (state.mode.body) {
@@ -97,7 +97,7 @@ export function endProcessing(filter: FilterState): void {
 }
 
 /**
- * Where Envoy cannot know how long the body will be, it removes `content-length`, and the peer gets it chunked. The mode
+ * If Envoy cannot know how long the body will be, it removes `content-length`, and the receiver gets the body chunked. The mode
  * that counts is the one in force, so an override that comes with the answer is too late.
  */
 export function removesContentLength({ config }: FilterState, { mode }: FilterDirection): boolean {

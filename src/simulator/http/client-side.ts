@@ -6,7 +6,7 @@ import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange } from "./http-exchange.ts";
 import { opensTunnel, responseOnWire } from "./tunnel.ts";
 
-/** What a client's side asks and tells the transaction. */
+/** What a client's side asks and reports to the transaction. */
 export interface ClientEvents {
   /** The request as the client sent it; undefined before that. */
   request(): HeaderMap | undefined;

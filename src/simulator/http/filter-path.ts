@@ -1,7 +1,7 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { HeaderMap } from "./header-map.ts";
 
-/** A piece of a body in a filter's hands. What the filter leaves in `bytes` goes on if it says `continue`. */
+/** A piece of a body in a filter's hands. What the filter leaves in `bytes` is passed on if it returns `continue`. */
 export interface DataFrame {
   bytes: Uint8Array;
   readonly endStream: boolean;
@@ -17,7 +17,7 @@ export interface PathFilter {
   trailers(trailers: HeaderMap): "continue" | "stop";
 }
 
-/** Where a path ends: the upstream for requests, the client for responses. */
+/** The end of a path: the upstream for requests, the client for responses. */
 export interface PathEnd {
   headers(headers: HeaderMap, endStream: boolean): void;
   data(bytes: Uint8Array, endStream: boolean): void;
@@ -28,7 +28,7 @@ export interface FilterPathOptions {
   readonly filter: PathFilter;
   readonly end: PathEnd;
   readonly bufferLimitBytes: number;
-  /** Where trailers came, nothing that a filter injects ends the message. True of requests. */
+  /** If trailers came, nothing that a filter injects ends the message. True for requests. */
   readonly trailersAreTheEnd: boolean;
   /** More was buffered than the limit allows, by a filter that wants the whole body. */
   readonly tooLarge: () => void;
@@ -38,7 +38,7 @@ export interface FilterPathOptions {
 
 /**
  * One direction of Envoy's filter chain around a single filter: it stops when the filter says so, keeps what the filter
- * wants kept, and goes on from there when the filter lets it. Headers always leave before data, and data before trailers.
+ * wants kept, and continues from there when the filter allows it. Headers always leave before data, and data before trailers.
  */
 export class FilterPath {
   /** True once the last of the message came in. */
@@ -59,7 +59,7 @@ export class FilterPath {
     this.#options = options;
   }
 
-  /** True while the source has to wait: what it sent is more than may be kept. */
+  /** True while the source must wait: it sent more than may be kept. */
   get blocked(): boolean {
     return this.#watermarks > 0 || this.#bufferFull;
   }
@@ -105,7 +105,7 @@ export class FilterPath {
     }
     this.#stopped = true;
     if (status !== "stop_no_buffer") this.#keep(frame.bytes, status === "stop_and_watermark");
-    // So that the path has something to end with when it goes on.
+    // So that the path has something to end with when it continues.
     else if (this.complete && this.buffered === undefined) this.buffered = new ByteBuffer();
   }
 
@@ -120,7 +120,7 @@ export class FilterPath {
     else this.#passTrailers();
   }
 
-  /** Goes on with all that was kept back. */
+  /** Continues with everything that was held. */
   resume(): void {
     if (this.#aborted || this.#headers === undefined) return;
     this.#stopped = false;

@@ -3,7 +3,7 @@ import type { HeaderEntry, HeaderMap } from "./header-map.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
-/** What decides about the end of a message, besides its headers. */
+/** What decides about the end of a message, in addition to its headers. */
 export interface FramingOptions {
   readonly protocol: "http1" | "http2";
   /** A response whose request is HEAD. Default: false. */

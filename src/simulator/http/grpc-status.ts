@@ -14,7 +14,7 @@ const OF_HTTP_STATUS: Readonly<Record<number, number>> = {
   504: UNAVAILABLE,
 };
 
-/** The status of a response that is not gRPC, by gRPC's mapping; UNKNOWN where it names none, 200 among them. */
+/** The status of a response that is not gRPC, by gRPC's mapping; UNKNOWN if the mapping has none, as for 200. */
 export function grpcStatusOfHttp(status: number): number {
   return OF_HTTP_STATUS[status] ?? UNKNOWN;
 }

@@ -60,7 +60,7 @@ export interface UpstreamResponse extends HttpBodyInit {
   readonly delayMs?: number | undefined;
 }
 
-/** A route that a request matches by the start of its path, and by authority and headers where they are given. */
+/** A route that a request matches by the start of its path, and by authority and headers if they are given. */
 export interface VirtualRoute {
   /** Name of the upstream, as in `Outcome.upstream.route`. */
   readonly name: string;
@@ -83,7 +83,7 @@ export interface HttpExchange {
   /** Dynamic metadata that filters before this one have set, by namespace. Default: none. */
   readonly dynamicMetadata?: Readonly<Record<string, JsonObject>> | undefined;
   /**
-   * Values of attributes that cannot be told from the exchange (`source.address`, `xds.route_name`), by name. Those that
+   * Values of attributes that do not follow from the exchange (`source.address`, `xds.route_name`), by name. Those that
    * can be (`request.*`, `response.code`) need not be given.
    */
   readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;

@@ -12,7 +12,7 @@ type Frame =
 
 const NO_DATA = { kind: "data", bytes: NO_BYTES, endStream: false } as const;
 
-/** Plays a message, headers first, onto a path as a codec would, and waits where the path wants it to. */
+/** Sends a message, headers first, onto a path as a codec does, and waits when the path stops it. */
 export class MessageSource {
   readonly #clock: VirtualClock;
   readonly #path: FilterPath;
@@ -42,7 +42,7 @@ export class MessageSource {
 
   /**
    * Sends headers that a tunnel may follow: they do not end the message. Envoy's HTTP/1 codec then passes on what it has read
-   * behind them, even if that is nothing.
+   * after them, even if that is nothing.
    */
   playHead(headers: HeaderMap, { protocol, isFollowed }: { protocol: "http1" | "http2"; isFollowed: boolean }): void {
     this.#onActivity();
@@ -75,7 +75,7 @@ export class MessageSource {
     this.#arrive([protocol === "http1" ? NO_DATA : { ...NO_DATA, endStream: true }]);
   }
 
-  /** Goes on where the path had made it wait. */
+  /** Continues after the path had stopped it. */
   resume(): void {
     // Not from within the path's own call.
     this.#clock.soon(() => this.#deliver());

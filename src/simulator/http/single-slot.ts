@@ -1,5 +1,5 @@
 /**
- * Headers that Envoy keeps in one slot each, by what they belong to: another value joins the first with a comma, where
+ * Headers that Envoy keeps in one slot each, by kind of message: another value joins the first with a comma, while
  * every other header gets a line more. Which they are depends on what is built into Envoy; these were found by asking
  * 1.36 to 1.40, which agree.
  */

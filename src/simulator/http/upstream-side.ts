@@ -8,13 +8,13 @@ import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
 import { chooseRoute } from "./route-table.ts";
 import { requestOnWire } from "./tunnel.ts";
 
-/** What an upstream's side tells the transaction. */
+/** What an upstream's side reports to the transaction. */
 export interface UpstreamEvents {
   /** The request has headers that match no route. */
   noRoute(): void;
   /** The upstream has the headers. */
   headersArrived(): void;
-  /** The upstream has all of the request, as far as it can tell. */
+  /** The upstream has the whole request, as far as it knows. */
   requestArrived(): void;
   /** Envoy's router has passed all of it on. */
   requestPassed(): void;
@@ -22,7 +22,7 @@ export interface UpstreamEvents {
   bytesArrived(): void;
 }
 
-/** The router and the upstream behind it: the end of the request's way. */
+/** The router and the upstream behind it: the end of the request's path. */
 export class UpstreamSide implements PathEnd {
   readonly #clock: VirtualClock;
   readonly #exchange: HttpExchange;

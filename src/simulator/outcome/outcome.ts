@@ -21,7 +21,7 @@ export interface UpstreamOutcome {
   readonly end: "complete" | "incomplete";
   /**
    * Bytes that an HTTP/1 upstream would read as the beginning of another request, since they came after as many as
-   * `content-length` had announced. Empty in every sound transaction.
+   * `content-length` had announced. Empty in every correct transaction.
    */
   readonly smuggled: Uint8Array;
 }
@@ -39,7 +39,7 @@ export interface ClientOutcome {
    * away itself. `stalled`: Envoy has sent all it has, or waits itself with every timeout off, and the client waits on.
    */
   readonly end: "complete" | "reset" | "aborted" | "stalled";
-  /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every sound transaction. */
+  /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every correct transaction. */
   readonly surplus: Uint8Array;
 }
 
@@ -49,7 +49,7 @@ export type StreamMessage =
   | { readonly from: "server"; readonly atMs: number; readonly message: ProcessingResponse };
 
 /**
- * How Envoy ended its half of the ext_proc stream. `none`: no stream was opened. `reset`: RST_STREAM alone, right upon a
+ * How Envoy ended its half of the ext_proc stream. `none`: no stream was opened. `reset`: RST_STREAM alone, directly after a
  * message of the server. `half_close_and_reset`: both at once, for any other reason.
  */
 export type StreamEnd = "none" | "reset" | "half_close_and_reset";
@@ -58,7 +58,7 @@ export type StreamEnd = "none" | "reset" | "half_close_and_reset";
 export interface Warning {
   /** Stable, snake_case. */
   readonly code: string;
-  /** Where the server said it; undefined if it concerns no phase. */
+  /** The phase of the server's answer; undefined if it concerns no phase. */
   readonly phase: Phase | undefined;
   /** The header it concerns, in lower case. */
   readonly header: string | undefined;

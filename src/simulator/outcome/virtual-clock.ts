@@ -11,7 +11,7 @@ interface Due {
 }
 
 /**
- * A clock that moves only when it is told to, and a queue of what happens at which time. What is due at the same time
+ * A clock that moves only when a caller moves it, and a queue of what happens at which time. What is due at the same time
  * happens in the order in which it was asked for, so a run can be repeated exactly.
  */
 export class VirtualClock {

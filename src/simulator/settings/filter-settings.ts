@@ -31,7 +31,7 @@ export interface FilterMutationRules {
   readonly allowExpression?: string | undefined;
   /** Names that match as a whole are refused, before `allowExpression` is asked. An RE2 pattern. Default: none. */
   readonly disallowExpression?: string | undefined;
-  /** A refusal fails the transaction. Default false: it is counted, and the rest goes on. */
+  /** A refusal fails the transaction. Default false: it is counted, and the rest is applied. */
   readonly disallowIsError?: boolean | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface StringMatcher {
   readonly ignoreCase?: boolean | undefined;
 }
 
-/** `HeaderForwardingRules`: which headers and trailers the server sees. Where both lists match, the header stays out. */
+/** `HeaderForwardingRules`: which headers and trailers the server sees. If both lists match, the header is hidden. */
 export interface ForwardRules {
   /** Default: every header. */
   readonly allowedHeaders?: readonly StringMatcher[] | undefined;
@@ -89,7 +89,7 @@ export interface FilterSettings {
   readonly envoyVersion?: EnvoyVersion | undefined;
   /** What is sent to the server. Default: headers of both directions. */
   readonly processingMode?: ProcessingModeSettings | undefined;
-  /** Failures let the transaction go on. Default false. */
+  /** Failures let the transaction continue. Default false. */
   readonly failureModeAllow?: boolean | undefined;
   /** Time for an answer to each message, in milliseconds. Default 200. */
   readonly messageTimeoutMs?: number | undefined;
@@ -97,7 +97,7 @@ export interface FilterSettings {
   readonly maxMessageTimeoutMs?: number | undefined;
   /** `mode_override` is obeyed. Default false. */
   readonly allowModeOverride?: boolean | undefined;
-  /** Overrides have to be in this list, `requestHeaderMode` aside. Default and empty: any. */
+  /** Overrides must be in this list, `requestHeaderMode` aside. Default and empty: any. */
   readonly allowedOverrideModes?: readonly ProcessingModeSettings[] | undefined;
   /** Which headers may be changed. Default: all but routing headers and `x-envoy-…`. */
   readonly mutationRules?: FilterMutationRules | undefined;

@@ -3,7 +3,7 @@ import type { WarningCode } from "../outcome/warnings.ts";
 import type { FilterMutationRules } from "./filter-settings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 
-/** What a mutation does to a header. `append` is meant where the header is there already. */
+/** What a mutation does to a header. `append`: the header is there already. */
 export type MutationOperation = "set" | "append" | "remove";
 
 /** Why a mutation is refused; undefined if it is allowed. */

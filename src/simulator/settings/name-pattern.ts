@@ -5,7 +5,7 @@ import type { StringMatcher } from "./filter-settings.ts";
 export type NamePredicate = (name: string) => boolean;
 
 /**
- * A pattern of Envoy's configuration in RE2's syntax, which has to match a name as a whole.
+ * A pattern of Envoy's configuration in RE2's syntax, which must match a whole name.
  *
  * @throws {SyntaxError} If RE2 does not accept the pattern: Envoy refuses such a configuration.
  */

@@ -42,7 +42,7 @@ export function completeMode(settings: ProcessingModeSettings = {}): CompletePro
   };
 }
 
-/** One direction's part of a mode: headers are sent unless SKIP says otherwise, trailers only where SEND does. */
+/** One direction's part of a mode: headers are sent unless the mode is SKIP, trailers only if the mode is SEND. */
 export function directionMode(mode: CompleteProcessingMode, direction: Direction): DirectionMode {
   return direction === "request"
     ? {

@@ -22,7 +22,7 @@ export interface Release {
   /** A message with nothing but `mode_override` may come before the answer to request headers. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
-  /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since, nothing goes on. */
+  /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since then, nothing continues. */
   readonly endsBodyWithoutTrailers: boolean;
   /** Responses of Envoy's own making pass the filter, and so the server, like an upstream's. */
   readonly sendsLocalReplies: boolean;
