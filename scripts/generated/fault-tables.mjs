@@ -5,7 +5,7 @@ import { withGeneratedPart } from "./part.mjs";
 /** @typedef {Readonly<Record<string, import("../../src/protocol/faults.ts").FaultKind>>} Faults */
 
 /**
- * docs/failure.md with what each fault is, and what becomes of its transaction.
+ * docs/failure.md with the table of faults: what happened, and what the server does with the transaction.
  *
  * @param {string} document
  * @param {Faults} faults

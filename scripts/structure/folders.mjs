@@ -62,7 +62,8 @@ export const FOLDERS = {
     packages: [PROTOBUF, WKT, "gen"],
   },
   "protocol/exchange": {
-    holds: "One transaction as Envoy tells it: a state machine without a clock, which knows what is owed an answer.",
+    holds:
+      "The messages and answers of one transaction: a state machine without a clock, which knows what waits for an answer.",
     imports: ["protocol", "protocol/answers", "protocol/headers"],
     packages: [PROTOBUF, WKT, "gen"],
   },
@@ -151,7 +152,7 @@ export const FOLDERS = {
     packages: [PROTOBUF, CONNECT],
   },
   "simulator/outcome": {
-    holds: "What comes of a simulated exchange: what upstream and client got, counters, warnings, the virtual time.",
+    holds: "The result of a simulated exchange: what upstream and client got, counters, warnings, the virtual time.",
     imports: ["protocol"],
     packages: [PROTOBUF, "gen"],
   },

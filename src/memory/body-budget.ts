@@ -14,7 +14,7 @@ export type BodyCap = "body" | "envoy" | "stream" | "total";
 /** Every such cap, for counters that start at zero. */
 export const BODY_CAPS: readonly BodyCap[] = ["body", "envoy", "stream", "total"];
 
-/** What becomes of a body that is too large, as its handler's `overLimit` has it. */
+/** What the server does with a body that is too large: the handler's `overLimit`. */
 export type OverLimit = "reject" | "pass";
 
 /**
@@ -30,7 +30,7 @@ export class BodyBudget {
   readonly share: MemoryShare;
   /** Most bytes of one transaction. */
   readonly maxStreamBytes: number;
-  /** Bodies that were too large, by what they were too large for, and what became of them. */
+  /** Bodies that were too large, by the cap and by what the server did with them. */
   readonly refusals: Readonly<Record<BodyCap, Record<OverLimit, number>>> = {
     body: { reject: 0, pass: 0 },
     envoy: { reject: 0, pass: 0 },

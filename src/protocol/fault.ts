@@ -19,7 +19,7 @@ export interface Fault {
   readonly cause?: unknown;
 }
 
-/** Name of the gRPC metadata that carries the code of a fault beside the status, which is coarser. */
+/** Name of the gRPC metadata that carries the code of a fault in addition to the status, which is less precise. */
 export const FAULT_METADATA = "ext-proc-fault";
 
 /** Makes a fault; its source follows from its code. */

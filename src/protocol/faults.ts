@@ -27,9 +27,9 @@ export interface FaultKind {
   readonly grpcStatus: keyof typeof GRPC_STATUS;
   /** The status of the immediate response of the policy `closed`, by the direction of the message. Default: 500. */
   readonly httpStatus?: { readonly request: number; readonly response: number };
-  /** What becomes of the transaction under the policy `closed`, if it is not an immediate response. */
+  /** What happens to the transaction under the policy `closed`, if it is not an immediate response. */
   readonly closed?: string;
-  /** What becomes of the transaction under the policy `open`. */
+  /** What happens to the transaction under the policy `open`. */
   readonly open: string;
   /** What happened, in one sentence. */
   readonly meaning: string;

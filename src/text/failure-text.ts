@@ -42,7 +42,7 @@ export function failureName(cause: unknown): string | undefined {
   return typeof name === "string" && NAME.test(name) ? name : undefined;
 }
 
-/** Anybody can assign to `code` and `name`: text that has spaces or is long may quote data. */
+/** Any code can assign to `code` and `name`: text that has spaces or is long may quote data. */
 const CODE = /^[A-Za-z0-9_](?:[A-Za-z0-9_./-]{0,46}[A-Za-z0-9_])?$/;
 const NAME = /^[A-Za-z_$][\w$]{0,63}$/;
 
