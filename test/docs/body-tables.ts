@@ -89,7 +89,7 @@ function possible(processor: Processor, made: BodyPlan): string {
   if (made.kind === "unseen") return "unseen";
   const { whole, tail, changes } = needsOf(bodyClaims(definitionsOf(processor))?.request ?? []);
   const grpc = definitionsOf(processor)[0]?.grpc !== undefined;
-  const parts = [changes ? (grpc ? "messages" : "body") : "looks"];
+  const parts = [changes ? (grpc ? "messages" : "body") : "reads"];
   if ((whole || grpc) && made.takesHeaderChanges) parts.push("headers");
   // Envoy does not say, where trailers come, whether the message was all of the body.
   const isCertain = made.endKnown && made.mode !== "BUFFERED_PARTIAL";
@@ -130,7 +130,7 @@ async function observed(name: string, column: Column): Promise<string> {
   const [fault] = plain.faults;
   if (fault !== undefined) return `\`${fault.code}\``;
   if (column.mode === "NONE") return plain.request?.body === "abcd" ? "unseen" : "?";
-  if (name === "`inspect`") return plain.request?.body === "abcd" ? "looks" : "?";
+  if (name === "`inspect`") return plain.request?.body === "abcd" ? "reads" : "?";
   const parts = [plain.request?.body.startsWith("ABCD") ? "body" : "?"];
   const setting = SETS_HEADERS[name];
   if (setting) {
