@@ -5,7 +5,7 @@ const WEIGHTS = { a: 9, b: 1 };
 const COOKIE = "ab";
 
 /**
- * Sends each visitor to one of two variants, and back to the same one ever after.
+ * Sends each visitor to one of two variants, and later always to the same one.
  *
  * @param {{ random?: () => number }} [options] `random`: from 0 to below 1; default `Math.random`.
  */
@@ -17,14 +17,14 @@ export function abTest({ random = Math.random } = {}) {
       const known = variantIn(tx.request.get("cookie") ?? "");
       if (known === undefined) tx.state.drawn = draw(random());
       const variant = known ?? tx.state.drawn ?? "a";
-      // Envoy's routes match the header. Envoy has selected a route already, and must select it again.
+      // Envoy's routes match the header. Envoy has already chosen a route, so it must choose again.
       return [setHeader("x-variant", variant), clearRouteCache()];
     },
     responseHeaders(_headers, { state }) {
       if (state.drawn === undefined) return undefined;
       return [
         appendHeader("set-cookie", `${COOKIE}=${state.drawn}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax`),
-        // A response that sets this cookie is one visitor's alone.
+        // A response that sets this cookie is for one visitor only.
         setHeader("cache-control", "private"),
       ];
     },
@@ -32,7 +32,7 @@ export function abTest({ random = Math.random } = {}) {
 }
 
 /**
- * The variant that a client's cookie names, if there is such a variant.
+ * The variant that a client's cookie names; undefined if there is no such variant.
  *
  * @param {string} cookies
  */
@@ -42,7 +42,7 @@ function variantIn(cookies) {
 }
 
 /**
- * The variant at a point of the way from 0 to 1, on which each has its share.
+ * The variant for a number from 0 to 1. Each variant has a part of this range, as large as its weight.
  *
  * @param {number} point
  */

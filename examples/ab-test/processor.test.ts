@@ -18,7 +18,7 @@ test.each([
   expect(first.warnings).toEqual([]);
 });
 
-test("a visitor who has the cookie goes where it says, and gets no other", async () => {
+test("a visitor with the cookie keeps its variant, and gets no new cookie", async () => {
   const envoy = simulate(abTest({ random: () => 0 }), { routes });
   const { request, response } = await envoy.get("/", { headers: { cookie: "theme=dark; ab=b", "x-variant": "a" } });
   expect(request).toMatchObject({ route: "variant-b", headers: { "x-variant": "b" } });
@@ -32,13 +32,13 @@ test.each(["ab=z", "ab=", "ab=toString", "cab=b"])("the cookie %s is ignored", a
   expect(response.headers).toHaveProperty("set-cookie");
 });
 
-test("visitors are shared out by weight", async () => {
+test("new visitors are distributed by weight", async () => {
   const envoy = simulate(abTestProcessor);
   let variantB = 0;
   for (let visitor = 0; visitor < 1000; visitor++) {
     const { request } = await envoy.get("/");
     if (request?.headers["x-variant"] === "b") variantB++;
   }
-  // 100 of 1000, with a deviation of 9.5: eight of them away is a defect.
+  // Expects 100 of 1000. The standard deviation is 9.5, so 8 deviations away is a defect.
   expect(Math.abs(variantB - 100)).toBeLessThan(76);
 });

@@ -17,7 +17,7 @@ export default defineProcessor({
     return undefined;
   },
   responseHeaders(_headers, tx) {
-    // The upstream's own page for this would tell too much; it is never sent.
+    // The upstream's own error page could reveal internals, so it is never sent.
     if (tx.response?.status !== 500) return undefined;
     return immediateResponse(502, { json: { error: "something went wrong" } });
   },

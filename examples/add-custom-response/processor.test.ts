@@ -19,12 +19,12 @@ test.each(["/beta", "/beta/", "/beta?x=1"])("%s is under maintenance", async (pa
   expect(details).toBe("maintenance");
 });
 
-test("other paths pass", async () => {
+test("requests for other paths pass", async () => {
   const { response } = await envoy.get("/betamax");
   expect(response).toMatchObject({ status: 200, body: "from the upstream" });
 });
 
-test("replaces the upstream's own text of an error", async () => {
+test("the upstream's response with status 500 is replaced", async () => {
   const { response, warnings } = await envoy.get("/", { response: { status: 500, body: "at line 12 of secret.php" } });
   expect(response).toMatchObject({ status: 502, json: { error: "something went wrong" } });
   expect(response.body).not.toContain("secret");

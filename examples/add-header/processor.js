@@ -3,11 +3,11 @@ import { addHeaderIfAbsent, appendHeader, defineProcessor, setHeader } from "ext
 export default defineProcessor({
   name: "add-header",
   requestHeaders: () => [
-    // Whatever a client sends under this name, the upstream gets this value and no other.
+    // The upstream gets only this value, even if a client sends the header too.
     setHeader("x-client-region", "eu"),
-    // A client's own choice is kept.
+    // If the client sends this header, its value stays.
     addHeaderIfAbsent("accept-language", "en"),
   ],
-  // One more value, in addition to those that the upstream sent.
+  // Adds a value to those that the upstream sent.
   responseHeaders: () => appendHeader("vary", "accept-language"),
 });

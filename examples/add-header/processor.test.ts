@@ -10,7 +10,7 @@ test("adds headers to the request", async () => {
   expect(warnings).toEqual([]);
 });
 
-test("a client's own region is overwritten, its own language kept", async () => {
+test("a client's x-client-region is overwritten, and its accept-language stays", async () => {
   const { request } = await envoy.get("/", { headers: { "x-client-region": "moon", "accept-language": "de" } });
   expect(request?.headers).toEqual({ "x-client-region": "eu", "accept-language": "de" });
 });

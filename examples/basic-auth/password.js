@@ -3,12 +3,12 @@ import { promisify } from "node:util";
 
 /** @type {(password: string, salt: Buffer, bytes: number, options: import("node:crypto").ScryptOptions) => Promise<Buffer>} */
 const derive = promisify(scrypt);
-/** About 30 ms and 16 MiB for each check: expensive for an attacker who guesses, and within a processor's 150 ms. */
+/** About 30 ms and 16 MiB for each check: expensive for an attacker, and within a processor's timeout of 150 ms. */
 const COST = { N: 2 ** 14, r: 8, p: 1 };
 const HASH_BYTES = 32;
 
 /**
- * A password as it may be kept: salt and hash.
+ * A password in the form in which it can be stored: salt and hash.
  *
  * @param {string} password
  */
@@ -19,7 +19,7 @@ export async function hashPassword(password) {
 }
 
 /**
- * Whether a password is the one that was hashed. It takes as long if it is not.
+ * True if a password is the one that was hashed. It takes the same time if it is not.
  *
  * @param {string} password
  * @param {string} hashed

@@ -9,14 +9,14 @@ const envoy = simulate(processor);
 
 const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString("base64")}`;
 
-test("a request with the right password passes, with the user's name and without the password", async () => {
+test("a request with the right password passes with the user's name and without the password", async () => {
   const headers = { authorization: basic("ada:pass:wörd"), "x-user": "root" };
   const { request, warnings } = await envoy.get("/", { headers });
   expect(request?.headers).toEqual({ "x-user": "ada" });
   expect(warnings).toEqual([]);
 });
 
-test("an empty password is a password", async () => {
+test("a user can have an empty password", async () => {
   const { request } = await envoy.get("/", { headers: { authorization: basic("charles:") } });
   expect(request?.headers).toEqual({ "x-user": "charles" });
 });
@@ -42,17 +42,17 @@ test.each([
   expect(response.headers).toMatchObject({ "www-authenticate": 'Basic realm="engine", charset="UTF-8"' });
 });
 
-test("authorization sent twice is refused, whichever is right", async () => {
+test("a request with two authorization headers is rejected, even if one is right", async () => {
   const authorization = [basic("ada:pass:wörd"), basic("ada:no")];
-  // Envoy makes one value of it, with a comma.
+  // Envoy joins the values with a comma.
   const { request, response } = await envoy.get("/", { headers: { authorization } });
   expect([request, response.status]).toEqual([undefined, 401]);
-  // Other hosts may not.
+  // Other hosts may not join them.
   const { faults } = await sendMessages(processor, [requestHeaders({ authorization })]);
   expect(faults).toMatchObject([{ code: "header_ambiguous", processor: "basic-auth" }]);
 });
 
-test("more checks at once than it may make are put off", async () => {
+test("more than four checks at the same time get 503", async () => {
   const headers = { authorization: basic("ada:pass:wörd") };
   const outcomes = await Promise.all(Array.from({ length: 6 }, () => envoy.get("/", { headers })));
   expect(outcomes.map(({ response }) => response.status).sort()).toEqual([200, 200, 200, 200, 503, 503]);

@@ -4,7 +4,7 @@ const MAX_BYTES = 64 << 10;
 
 export default defineProcessor({
   name: "body-size-guard",
-  // What cannot be measured must not pass.
+  // A body that cannot be measured must not pass.
   onFault: "closed",
   requestHeaders(_headers, tx) {
     const length = tx.request.get("content-length");
@@ -14,7 +14,7 @@ export default defineProcessor({
   requestBody: {
     read: "inspect",
     required: true,
-    // Counted without its coding: a small gzip can hold a lot.
+    // Counts decoded bytes, because a small gzip body can decode to a large one.
     maxBytes: MAX_BYTES,
     overLimit: "reject",
   },

@@ -18,14 +18,14 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     },
   });
 
-  test("refuses what says that it is too long, before it is read", async () => {
+  test("a request with a content-length above the limit is rejected before its body is read", async () => {
     const { request, response, warnings, faults } = await envoy.post("/", { body: "x".repeat(MAX_BYTES + 1) });
     expect(request).toBeUndefined();
     expect(response).toMatchObject({ status: 413, json: { error: "too large", maxBytes: MAX_BYTES } });
     expect({ warnings, faults }).toEqual({ warnings: [], faults: [] });
   });
 
-  test("lets pass exactly what is allowed, however it is cut", async () => {
+  test("a body of exactly the limit passes, in any chunks", async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 2 * MAX_BYTES }), { minLength: 1, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(sizes, fc.integer({ min: -1, max: 1 }), async (lengths, beside) => {
@@ -44,7 +44,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     );
   });
 
-  test("refuses a bomb", async () => {
+  test("a gzip bomb is rejected", async () => {
     const bomb = gzipSync(new Uint8Array(50 << 20));
     const { request, response } = await envoy.post("/", { body: bomb, headers: GZIP });
     expect([request?.complete ?? false, response.status]).toEqual([false, 413]);

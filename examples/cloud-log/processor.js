@@ -1,16 +1,16 @@
 import { defineProcessor } from "ext-proc";
 
-/** The content types of bodies that are logged as text. */
+/** The types of bodies that are logged as text. Of other bodies only the size is logged. */
 const TEXT = /^(?:text\/|application\/(?:json|xml|x-www-form-urlencoded)\b|[^;]*\+(?:json|xml)\b)/i;
 
-/** The beginning of a body, and how long it was. */
+/** The beginning of a body, and its length. */
 class Excerpt {
   /** @param {number} maxBytes */
   constructor(maxBytes) {
     this.maxBytes = maxBytes;
     this.bytes = 0;
     this.text = "";
-    // It keeps the beginning of a character that the next chunk completes.
+    // The decoder keeps the beginning of a character that the next chunk completes.
     this.decoder = new TextDecoder();
   }
 
@@ -45,7 +45,7 @@ export function cloudLog({ maxBytes = 1024, write = (line) => process.stdout.wri
     done(tx, { result, durationMs }) {
       const { request, response, state } = tx;
       const status = response?.status;
-      // A query may hold keys and tokens.
+      // A query can contain keys and tokens.
       const [path] = request.path?.split("?", 1) ?? [];
       const entry = {
         severity: status === undefined || status >= 500 ? "ERROR" : "INFO",

@@ -6,7 +6,7 @@ import { cloudLog } from "./processor.js";
 
 const BODIES = { requestBodyMode: "STREAMED", responseBodyMode: "STREAMED" } as const;
 
-/** An Envoy, and the entries that are logged behind it. */
+/** A simulated Envoy, and the entries that are logged. */
 function logged(envoy: object = {}, maxBytes = 16) {
   const entries: unknown[] = [];
   const processor = cloudLog({ maxBytes, write: (line) => entries.push(JSON.parse(line)) });
@@ -34,7 +34,7 @@ test.each([[{}], [{ observabilityMode: true }]])("logs both bodies, with Envoy's
   expect(JSON.stringify(entries)).not.toContain("secret");
 });
 
-test("logs the beginning of a long body, and nothing of a body that is not text", async () => {
+test("a long body is logged in part, and a body that is not text is not logged", async () => {
   const { entries, envoy } = logged();
   await envoy.post("/", {
     chunks: ["0123456789", "0123456789", "0123456789"],
@@ -52,7 +52,7 @@ test("logs the beginning of a long body, and nothing of a body that is not text"
   expect(entries).not.toMatchObject([{ response: { body: expect.anything() } }]);
 });
 
-test("logs what gzip holds, and lets it pass as it is", async () => {
+test("a gzip body is logged as text, and passes unchanged", async () => {
   const { entries, envoy } = logged();
   const body = gzipSync('{"a":"é"}');
   const headers = { "content-type": "application/json", "content-encoding": "gzip" };
@@ -61,7 +61,7 @@ test("logs what gzip holds, and lets it pass as it is", async () => {
   expect(entries).toMatchObject([{ response: { body: '{"a":"é"}' } }]);
 });
 
-test("logs the same, wherever a body is cut", async () => {
+test("the log line does not depend on where chunks end", async () => {
   const text = Buffer.from("drei Äpfel für ÄÖÜ", "utf8");
   await fc.assert(
     fc.asyncProperty(

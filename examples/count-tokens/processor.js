@@ -1,6 +1,6 @@
 import { createSseSplitter, defineProcessor, setDynamicMetadata } from "ext-proc";
 
-/** What one answer of a language model came to. */
+/** The token counts of one answer of a language model. */
 class Usage {
   events = createSseSplitter();
   chunks = 0;
@@ -9,7 +9,7 @@ class Usage {
 
   /** @param {readonly import("ext-proc").ServerSentEvent[]} events */
   add(events) {
-    // An event that the end of the body cuts off is not complete.
+    // If the body ends in the middle of an event, that event does not count.
     for (const { json, complete } of events) if (complete) this.#read(json);
   }
 
@@ -23,7 +23,7 @@ class Usage {
     this.told = { prompt: usage.prompt_tokens, completion: usage.completion_tokens };
   }
 
-  /** Without a `usage` of the upstream's: most of these send a token with each event. */
+  /** Counts events if the upstream sends no `usage`: most such upstreams send one token with each event. */
   summary() {
     return { ...(this.told ?? { completion: this.chunks }), estimated: this.told === undefined };
   }

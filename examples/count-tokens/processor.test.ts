@@ -27,7 +27,7 @@ const envoyIn = (mode: Mode) =>
 describe.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => {
   const envoy = envoyIn(mode);
 
-  test("takes what the upstream says, wherever the stream is cut, and changes no byte", async () => {
+  test("the upstream's usage is used, in any chunks, and no byte changes", async () => {
     const bytes = Buffer.from(STREAM);
     const places = fc.uniqueArray(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 10 });
     await fc.assert(
@@ -44,13 +44,13 @@ describe.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     );
   });
 
-  test("counts events where the upstream says nothing", async () => {
+  test("events are counted if the upstream sends no usage", async () => {
     const upstream = { chunks: [token("a"), token("b"), token("c"), DONE], headers: EVENTS };
     const { metadata } = await envoy.get("/", { response: upstream });
     expect(metadata).toEqual({ llm: { completion: 3, estimated: true } });
   });
 
-  test("counts in gzip too, and lets it pass as it is", async () => {
+  test("tokens in a gzip body are counted, and the body passes unchanged", async () => {
     const zipped = gzipSync(STREAM);
     const headers = { ...EVENTS, "content-encoding": "gzip" };
     const { response, metadata } = await envoy.get("/", { response: { chunks: [zipped], headers } });
@@ -58,13 +58,13 @@ describe.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     expect(metadata).toMatchObject({ llm: { completion: 5 } });
   });
 
-  test("does not look at other types", async () => {
+  test("responses of other types are not counted", async () => {
     const { response, metadata } = await envoy.get("/", { response: { json: { usage: {} } } });
     expect([response.json, metadata]).toEqual([{ usage: {} }, {}]);
   });
 });
 
-test("an event without an end costs no response", async () => {
+test("an event without an end does not make the response fail", async () => {
   const endless = `data: ${"x".repeat(1 << 20)}`;
   const { response, faults } = await envoyIn("STREAMED").get("/", { response: { chunks: [endless], headers: EVENTS } });
   expect(faults).toMatchObject([{ code: "body_undecodable" }]);

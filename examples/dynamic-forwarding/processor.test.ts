@@ -18,7 +18,7 @@ test.each([
   expect(warnings).toEqual([]);
 });
 
-test("other paths go where they always went", async () => {
+test("requests for other paths keep their route", async () => {
   const { request } = await envoy.get("/items");
   expect(request).toMatchObject({ route: "upstream", authority: "example.test", path: "/items" });
 });
@@ -39,7 +39,7 @@ test.each([
   expect(response).toMatchObject({ status: 404, json: { error: "no such backend" } });
 });
 
-test("a client cannot choose the cluster by Envoy's own header", async () => {
+test("a client cannot choose the cluster with the header that routes match", async () => {
   const headers = { "x-forward-to-cluster": "canary" };
   const plain = await envoy.get("/items", { headers });
   expect(plain.request).toMatchObject({ route: "upstream", headers: {} });

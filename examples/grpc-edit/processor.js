@@ -3,7 +3,7 @@ import { GreeterService } from "./greeter_pb.js";
 
 export default defineProcessor({
   name: "grpc-edit",
-  // A tenant that a client chose itself must not reach the service.
+  // The service must not get a tenant that a client chose itself.
   onFault: "closed",
   grpc: {
     service: GreeterService,
@@ -27,6 +27,6 @@ function withTenant(message, tx) {
 
 /** @param {import("./greeter_pb.js").GreetResponse} message */
 function withoutDebug(message) {
-  // Nothing returned: the message goes on byte for byte.
+  // If this returns nothing, the message stays the same byte for byte.
   return message.debug === "" ? undefined : { ...message, debug: "" };
 }

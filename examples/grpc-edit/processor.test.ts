@@ -15,7 +15,7 @@ const CALL = {
   chunkIntervalMs: 5,
 } as const;
 
-/** A message as it is on the wire: a flag, its length, itself. */
+/** A message as it is on the wire: a flag, the length, the message itself. */
 function framed(message: Uint8Array, compressed = false): Buffer {
   const bytes = compressed ? gzipSync(message) : message;
   const prefix = Buffer.alloc(5, Number(compressed));
@@ -56,7 +56,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     },
   });
 
-  test("edits every message of a stream, wherever it is cut", async () => {
+  test("every message of a stream is edited, in any chunks", async () => {
     const up = Buffer.concat([request("ada"), request("é".repeat(40)), request("bob")]);
     const down = Buffer.concat([response("hi", "host 7"), response("ho", "")]);
     await fc.assert(
@@ -83,25 +83,25 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     );
   });
 
-  test("edits compressed messages, which stay so", async () => {
+  test("a compressed message is edited and stays compressed", async () => {
     const headers = { ...GRPC, "grpc-encoding": "gzip" };
     const sent = await envoy.send({ ...CALL, headers, chunks: [request("ada", true)] });
     expect(sent.request?.bytes[0]).toBe(1);
     expect(requestsIn(sent.request?.bytes)).toMatchObject([{ name: "ada", tenant: "blue" }]);
   });
 
-  test("refuses with a gRPC status", async () => {
+  test("a rejected request gets a gRPC status", async () => {
     const sent = await envoy.send({ ...CALL, headers: GRPC, chunks: [request("")] });
     expect([sent.request?.complete ?? false, sent.response.headers["grpc-status"]]).toEqual([false, "3"]);
   });
 
-  test("lets other methods pass", async () => {
+  test("calls of other methods pass", async () => {
     const chunks = [request("ada")];
     const sent = await envoy.send({ ...CALL, path: "/example.other.v1.Other/Call", headers: GRPC, chunks });
     expect(requestsIn(sent.request?.bytes)).toMatchObject([{ tenant: "forged" }]);
   });
 
-  test("rejects bytes that are not a message", async () => {
+  test("bytes that are not a message do not pass", async () => {
     const sent = await envoy.send({ ...CALL, headers: GRPC, chunks: [request("ada").subarray(0, 9)] });
     expect(sent.faults).toMatchObject([{ code: "grpc_message_malformed" }]);
     expect(sent.request?.complete ?? false).toBe(false);

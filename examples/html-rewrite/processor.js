@@ -17,7 +17,7 @@ export default defineProcessor({
       return replacedChunks(secure, {
         pattern: /<\/head\s{0,8}>/i,
         maxMatchBytes: 16,
-        // The first one ends the head; others stand in scripts and comments.
+        // The first match ends the head. Later matches are in scripts and comments.
         replacement(end) {
           if (isThere) return end;
           isThere = true;

@@ -21,7 +21,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
   });
   const bytes = Buffer.from(PAGE);
 
-  test("rewrites a page, cut at any place", async () => {
+  test("a page in two chunks is rewritten, wherever the first one ends", async () => {
     for (let at = 1; at < bytes.length; at++) {
       const upstream = { chunks: [bytes.subarray(0, at), bytes.subarray(at)], chunkIntervalMs: 5, headers: HTML };
       const { response, faults, warnings } = await envoy.get("/", { response: upstream });
@@ -30,7 +30,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     }
   });
 
-  test("rewrites a page in any pieces, with its length and without", async () => {
+  test("a page in any chunks is rewritten, with and without content-length", async () => {
     const places = fc.uniqueArray(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 12 });
     await fc.assert(
       fc.asyncProperty(places, fc.boolean(), async (at, hasLength) => {
@@ -58,7 +58,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     }
   });
 
-  test("leaves other types alone", async () => {
+  test("responses of other types are not changed", async () => {
     const { response } = await envoy.get("/", { response: { body: PAGE, headers: { "content-type": "text/plain" } } });
     expect(response.body).toBe(PAGE);
   });

@@ -1,6 +1,6 @@
 import { defineProcessor, replaceJson } from "ext-proc";
 
-/** Fields that no client has to see, at any depth. */
+/** Fields that clients must not see, at any depth. */
 const PRIVATE = new Set(["password", "passwordHash", "internalId"]);
 
 /** @param {string | undefined} type */
@@ -13,7 +13,7 @@ export default defineProcessor({
     maxBytes: 1 << 20,
     when: (tx) => isJson(tx.request.get("content-type")),
     handle(value) {
-      // The upstream calls it by its new name; what has no such field goes on byte for byte.
+      // The upstream knows only the new name. A body without this field stays the same byte for byte.
       if (!isObject(value) || !Object.hasOwn(value, "userName")) return undefined;
       const { userName, ...others } = value;
       return replaceJson({ name: userName, ...others });

@@ -21,7 +21,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     },
   });
 
-  test("renames in requests, and hides in responses", async () => {
+  test("the field is renamed in requests, and private fields are removed from responses", async () => {
     const { request, response, warnings, faults } = await envoy.post("/users", {
       json: { userName: "ada", age: 36 },
       response: { json: USERS, headers: { etag: '"1"' } },
@@ -32,13 +32,13 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     expect(response.headers).not.toHaveProperty("etag");
   });
 
-  test("keeps the coding", async () => {
+  test("a changed body keeps its coding", async () => {
     const headers = { ...JSON_TYPE, "content-encoding": "gzip" };
     const { response } = await envoy.get("/", { response: { body: gzipSync(JSON.stringify(USERS)), headers } });
     expect(JSON.parse(gunzipSync(response.bytes).toString())).toEqual(PUBLIC);
   });
 
-  test("leaves what it does not change byte for byte", async () => {
+  test("a body without such fields stays the same byte for byte", async () => {
     const body = '{ "name" :\t"ada" }';
     const { request } = await envoy.post("/users", { body, headers: JSON_TYPE });
     expect(request).toMatchObject({ body });
@@ -46,7 +46,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     expect((await envoy.get("/", { response: page })).response.body).toBe(page.body);
   });
 
-  test("does the same wherever a body is cut", async () => {
+  test("the result does not depend on where chunks end", async () => {
     const bytes = Buffer.from(JSON.stringify(USERS));
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: bytes.length - 1 }), async (at) => {
@@ -58,7 +58,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     );
   });
 
-  test("reports a body that is not JSON, and a body that is too large", async () => {
+  test("a body that is not JSON is a 400, and one that is too large a 413", async () => {
     const broken = await envoy.post("/users", { body: '{"userName":', headers: JSON_TYPE });
     expect(broken.faults).toMatchObject([{ code: "body_not_json" }]);
     const large = await envoy.post("/users", { body: `"${"x".repeat(1 << 20)}"`, headers: JSON_TYPE });

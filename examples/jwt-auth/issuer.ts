@@ -2,17 +2,17 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 
-/** An issuer of tokens, for tests, and the server of its key set. */
+/** An issuer of tokens for tests, which also serves its key set. */
 export interface Issuer {
-  /** Of the key set. */
+  /** The URL of the key set. */
   readonly url: URL;
-  /** How often the key set was asked for. */
+  /** How often the key set was fetched. */
   readonly fetches: number;
-  /** How it answers from now on: with its keys, with 503, with a page, or not at all. */
+  /** Sets how it answers from now on: with its keys, with 503, with a page, or not at all. */
   behave(as: "well" | "failing" | "talking" | "silent"): void;
-  /** A new key signs from now on; the old one is gone. */
+  /** Replaces the key: from now on a new key signs, and the old key is not in the key set. */
   rotate(): Promise<void>;
-  /** A token signed by the current key. `claims` replace its valid claims; undefined removes one. */
+  /** A token signed with the current key. `claims` replace its valid claims; undefined removes a claim. */
   token(claims?: Readonly<Record<string, unknown>>): Promise<string>;
   close(): Promise<void>;
 }

@@ -1,11 +1,11 @@
 import { createLocalJWKSet, errors } from "jose";
 
-/** How long a fetch may take. A request waits for it no longer than the processor's `timeoutMs`. */
+/** Timeout of a fetch. A request waits for a fetch at most the processor's `timeoutMs`. */
 const FETCH_TIMEOUT_MS = 5_000;
 
 /**
- * A JSON Web Key Set (RFC 7517) kept in memory. A client that sends tokens with invented key ids causes one fetch per
- * cool-down, not one per request. An issuer that is down has no effect while the keys are fresh.
+ * A JSON Web Key Set (RFC 7517) in memory. Tokens with invented key ids cause one fetch in each cool-down time, not one
+ * in each request. If the issuer is down, requests do not fail while the keys are fresh.
  */
 export class KeySet {
   #url;
@@ -21,9 +21,9 @@ export class KeySet {
 
   /**
    * @param {URL} url
-   * @param {{ cooldownMs?: number, maxAgeMs?: number, now?: () => number }} [options] `cooldownMs`: shortest time between
-   * two fetches, default 10 s. `maxAgeMs`: how long keys are used after they were fetched, default 10 minutes. `now`: a
-   * clock in milliseconds.
+   * @param {{ cooldownMs?: number, maxAgeMs?: number, now?: () => number }} [options] `cooldownMs`: shortest time
+   *   between two fetches, default 10 s. `maxAgeMs`: how long keys are used after they were fetched, default 10
+   *   minutes. `now`: a clock in milliseconds.
    */
   constructor(url, { cooldownMs = 10_000, maxAgeMs = 600_000, now = () => performance.now() } = {}) {
     this.#url = url;
@@ -33,7 +33,7 @@ export class KeySet {
   }
 
   /**
-   * Fetches the keys; rejects if that fails. A call during a running fetch gets the result of that fetch.
+   * Fetches the keys, and rejects if that fails. A call during a fetch gets the result of that fetch.
    *
    * @param {AbortSignal} [signal]
    */
@@ -45,22 +45,22 @@ export class KeySet {
   }
 
   /**
-   * The key of a token, for `jwtVerify`. Rejects with one of jose's errors if there is none, and with another error if
-   * that is unknown.
+   * The key of a token, for `jwtVerify`. Rejects with one of jose's errors if there is no such key, and with another
+   * error if the keys are not known.
    *
    * @type {import("jose").JWTVerifyGetKey}
    */
   find = async (header, token) => {
     const ageMs = this.#now() - this.#fetchedAt;
     if (this.#keys === undefined || ageMs > this.#maxAgeMs) await this.#reload();
-    // Half of their time is over: newer ones are fetched while these still serve.
+    // After half of their time new keys are fetched, while the old ones are still used.
     else if (ageMs > this.#maxAgeMs / 2 && !this.#coolingDown) this.load().catch(() => undefined);
     if (this.#keys === undefined || this.#now() - this.#fetchedAt > this.#maxAgeMs)
       throw new Error("the keys are stale");
     try {
       return await this.#keys(header, token);
     } catch (error) {
-      // Perhaps a key that is newer than ours.
+      // The key may be newer than the keys in memory.
       if (!(error instanceof errors.JWKSNoMatchingKey) || !(await this.#reload())) throw error;
       return await this.#keys(header, token);
     }
@@ -70,7 +70,7 @@ export class KeySet {
     return this.#now() - this.#attemptedAt < this.#cooldownMs;
   }
 
-  /** Fetches the keys unless that was tried a moment ago; gives whether it did. */
+  /** Fetches the keys unless the last attempt was a moment ago. Resolves to true if it fetched them. */
   async #reload() {
     if (this.#fetching === undefined && this.#coolingDown) return false;
     await this.load();
@@ -86,7 +86,7 @@ export class KeySet {
       redirect: "error",
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
     });
-    if (!response.ok) throw new Error(`the key set's server answered ${response.status}`);
+    if (!response.ok) throw new Error(`the server of the key set answered ${response.status}`);
     this.#keys = readKeys(await response.json());
     this.#fetchedAt = this.#now();
   }
@@ -97,7 +97,7 @@ function readKeys(json) {
   try {
     return createLocalJWKSet(/** @type {import("jose").JSONWebKeySet} */ (json));
   } catch (cause) {
-    // Not one of jose's errors: no token is to blame.
-    throw new Error("the key set's server did not send a key set", { cause });
+    // Not one of jose's errors, because the token is not to blame.
+    throw new Error("the server of the key set did not send a key set", { cause });
   }
 }

@@ -3,32 +3,32 @@ import { errors, jwtVerify } from "jose";
 import { KeySet } from "./key-set.js";
 
 /**
- * Lets requests pass that bear a JSON Web Token (RFC 6750, RFC 7519) of one issuer, for one audience.
+ * Lets a request pass only with a JSON Web Token (RFC 6750, RFC 7519) of one issuer, for one audience.
  *
  * @param {{ keys: KeySet, issuer: string, audience: string }} options
  */
 export function jwtAuth({ keys, issuer, audience }) {
-  // Asymmetric ones only: no public key may ever pass for a shared secret.
+  // Asymmetric algorithms only, so that a public key can never be used as a shared secret.
   const checks = { issuer, audience, algorithms: ["ES256", "RS256", "EdDSA"], requiredClaims: ["exp", "sub"] };
   return defineProcessor({
     name: "jwt-auth",
-    // No keys, no time, no idea: no entry, whatever Envoy's failure_mode_allow says.
+    // After any failure the request is rejected, whatever Envoy's failure_mode_allow says.
     onFault: "closed",
-    // The server is not ready before it has keys; a rejection is tried again.
+    // The server is not ready before it has keys. After a rejection it tries again.
     setup: (signal) => keys.load(signal),
     async requestHeaders(_headers, tx) {
-      // The upstream might heed the other one of two. Envoy joins them with a comma, which no credentials have; where a
-      // host does not, they are a fault, and refused by onFault.
+      // If there are two values, the upstream could use the other one. Envoy joins them with a comma, which no
+      // credentials have. If another host does not join them, one() is a fault, and onFault rejects the request.
       const authorization = tx.request.one("authorization");
       if (authorization === undefined) return unauthorized('Bearer realm="example"');
       const [, token] = /^bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization) ?? [];
       if (token === undefined) return unauthorized('Bearer error="invalid_request"');
       try {
         const { payload } = await jwtVerify(token, keys.find, checks);
-        // Replaces the header of this name that the client may have sent.
+        // Replaces any value that the client sent in this header.
         return [setHeader("x-user", encodeURIComponent(payload.sub ?? "")), removeHeader("authorization")];
       } catch (error) {
-        // Any other error is not the token's fault, and onFault decides.
+        // For any other error the token is not to blame, and onFault decides.
         if (!(error instanceof errors.JOSEError)) throw error;
         return unauthorized('Bearer error="invalid_token"');
       }

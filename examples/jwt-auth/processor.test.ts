@@ -14,13 +14,13 @@ beforeEach(async () => {
 });
 afterEach(() => issuer.close());
 
-/** The processor, with keys whose clock the test turns. */
+/** The processor, with keys whose clock the test sets. */
 const processor = () =>
   jwtAuth({ keys: new KeySet(issuer.url, { now: () => nowMs }), issuer: ISSUER, audience: AUDIENCE });
 const bearing = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
 describe("a token", () => {
-  test("that is good lets its request pass, by the name in it", async () => {
+  test("that is valid lets its request pass, with the subject in x-user", async () => {
     const headers = { authorization: `Bearer ${await issuer.token()}`, "x-user": "root" };
     const { request, warnings } = await simulate(processor()).get("/", { headers });
     expect(request?.headers).toEqual({ "x-user": "ada" });
@@ -29,10 +29,10 @@ describe("a token", () => {
 
   const past = Math.floor(Date.now() / 1000) - 60;
   test.each([
-    ["is over", { exp: past }],
-    ["has no end", { exp: undefined }],
+    ["has expired", { exp: past }],
+    ["has no expiry", { exp: undefined }],
     ["is not valid yet", { nbf: past + 3600 }],
-    ["is of another issuer", { iss: "https://elsewhere.example" }],
+    ["is from another issuer", { iss: "https://elsewhere.example" }],
     ["is for another audience", { aud: "others" }],
     ["has no subject", { sub: undefined }],
   ])("that %s is refused", async (_what, claims) => {
@@ -42,7 +42,7 @@ describe("a token", () => {
     expect(response.headers).toMatchObject({ "www-authenticate": 'Bearer error="invalid_token"' });
   });
 
-  test("that is not signed, or with a shared secret, is refused", async () => {
+  test("that is not signed, or signed with a shared secret, is rejected", async () => {
     const envoy = simulate(processor());
     const [, payload = ""] = (await issuer.token()).split(".");
     const none = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${payload}.`;
@@ -55,14 +55,14 @@ describe("a token", () => {
   });
 
   test.each([{}, { authorization: "" }, { authorization: "Bearer" }, { authorization: "Basic YTpi" }])(
-    "that is missing in %j is asked for",
+    "that is missing in %j gets 401 with a challenge",
     async (headers) => {
       const { request, response } = await simulate(processor()).get("/", { headers });
       expect([request, response.status]).toEqual([undefined, 401]);
     },
   );
 
-  test("together with another one is rejected, in either order", async () => {
+  test("with a second token is rejected, in any order", async () => {
     const good = `Bearer ${await issuer.token()}`;
     const bad = `Bearer ${await issuer.token({ exp: past })}`;
     for (const authorization of [[good, bad], [bad, good], [good, good], [`${good}, ${good}`]]) {
@@ -81,7 +81,7 @@ describe("keys", () => {
     expect(issuer.fetches).toBe(1);
   });
 
-  test("that were rotated are found, and the old ones are not accepted any more", async () => {
+  test("that were rotated are fetched, and tokens with old keys are rejected", async () => {
     const envoy = simulate(processor());
     const old = await issuer.token();
     await envoy.get("/", bearing(old));
@@ -93,7 +93,7 @@ describe("keys", () => {
     expect(issuer.fetches).toBe(2);
   });
 
-  test("that do not exist are looked up once in ten seconds", async () => {
+  test("that do not exist are fetched once in 10 s", async () => {
     const envoy = simulate(processor());
     await envoy.get("/");
     await issuer.rotate();
@@ -105,7 +105,7 @@ describe("keys", () => {
     expect(issuer.fetches).toBe(2);
   });
 
-  test("serve on for ten minutes while the issuer is down, and no longer", async () => {
+  test("are used for 10 minutes while the issuer is down, and no longer", async () => {
     const envoy = simulate(processor(), { envoy: { failureModeAllow: true } });
     const token = await issuer.token();
     await envoy.get("/", bearing(token));
@@ -124,19 +124,19 @@ describe("keys", () => {
 describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is %s", (onFault) => {
   const allowing = { operator: { onFault }, envoy: { failureModeAllow: true }, patienceMs: 50 };
 
-  test("rejects a request whose authorization came twice", async () => {
+  test("cannot let a request with two authorization headers pass", async () => {
     const authorization = [`Bearer ${await issuer.token()}`, "Bearer x"];
-    // Envoy makes one value of it, with a comma.
+    // Envoy joins the values with a comma.
     const { request, response } = await simulate(processor(), allowing).get("/", { headers: { authorization } });
     expect([request, response.status]).toEqual([undefined, 401]);
-    // Other hosts may not.
+    // Other hosts may not join them.
     const message = requestHeaders({ authorization });
     const { responses, faults } = await sendMessages(processor(), [message], { operator: { onFault } });
     expect(faults).toMatchObject([{ code: "header_ambiguous" }]);
     expect(responses.map((answer) => answer.response.case)).toEqual(["immediateResponse"]);
   });
 
-  test("rejects every request before there are keys", async () => {
+  test("cannot let a request pass before there are keys", async () => {
     const token = await issuer.token();
     for (const behaviour of ["failing", "talking", "silent"] as const) {
       issuer.behave(behaviour);
@@ -149,7 +149,7 @@ describe.each(["open", "envoy", "closed"] as const)("an operator whose policy is
   });
 
   test.each(["failing", "talking", "silent"] as const)(
-    "rejects a token with an unknown key, with an issuer that is %s",
+    "cannot let a request with an unknown key pass while the issuer is %s",
     async (behaviour) => {
       const envoy = simulate(processor(), allowing);
       await envoy.get("/");

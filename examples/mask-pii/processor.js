@@ -1,10 +1,13 @@
 import { appendChunk, createReplacer, defineProcessor, setDynamicMetadata } from "ext-proc";
 
-/** Card numbers of 13 to 19 digits, and e-mail addresses. Every repetition has a limit, so that a match has one. */
+/**
+ * Card numbers of 13 to 19 digits, and e-mail addresses. Every repetition has a limit, so the length of a match has
+ * one.
+ */
 const PATTERN = /\b(?:\d[ -]?){12,18}\d\b|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,3}/;
 const MAX_MATCH_BYTES = 64 + 1 + 63 + 3 * 64;
 
-/** What hides personal data in one body, and counts what it hid. */
+/** Hides personal data in one body, and counts what it hid. */
 class Mask {
   hidden = 0;
   replacer = createReplacer({
@@ -19,7 +22,7 @@ class Mask {
 
 export default defineProcessor({
   name: "mask-pii",
-  // What is not masked must not leave.
+  // A body that is not masked must not reach the client.
   onFault: "closed",
   state: () => new Mask(),
   responseBody: {

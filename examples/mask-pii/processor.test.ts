@@ -22,7 +22,7 @@ const envoyIn = (mode: Mode) =>
     },
   });
 
-/** The body in pieces that end at these places. */
+/** The body in chunks that end at these places. */
 function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
   const ends = [...new Set([...places, bytes.length])].sort((a, b) => a - b);
   return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
@@ -32,7 +32,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
   const envoy = envoyIn(mode);
   const bytes = Buffer.from(TEXT);
 
-  test("hides what a chunk's end cuts in two, at every place", async () => {
+  test("data across two chunks is hidden, wherever the first chunk ends", async () => {
     for (let at = 1; at < bytes.length; at++) {
       const chunks = cut(bytes, [at]);
       const upstream = { chunks, chunkIntervalMs: 5, headers: PLAIN };
@@ -42,7 +42,7 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     }
   });
 
-  test("hides the same in any pieces", async () => {
+  test("the result is the same in any chunks", async () => {
     const places = fc.array(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 12 });
     await fc.assert(
       fc.asyncProperty(places, fc.constantFrom("http1" as const, "http2" as const), async (at, protocol) => {
@@ -54,27 +54,27 @@ describe.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("in %s"
     );
   });
 
-  test("hides inside a coding, wherever that is cut", async () => {
+  test("data in a gzip body is hidden, in any chunks", async () => {
     const zipped = gzipSync(bytes);
     const headers = { ...PLAIN, "content-encoding": "gzip" };
     for (let at = 1; at < zipped.length; at += 7) {
       const upstream = { chunks: cut(zipped, [at]), chunkIntervalMs: 5, headers };
       const { response, faults } = await envoy.get("/", { response: upstream });
       expect(faults).toEqual([]);
-      // Where the end of a streamed body is not known, it leaves without its coding.
+      // If the end of a streamed body is not known, it is sent without its coding.
       const isZipped = response.headers["content-encoding"] === "gzip";
       expect(Buffer.from(isZipped ? gunzipSync(response.bytes) : response.bytes).toString()).toBe(MASKED);
     }
   });
 });
 
-test("passes on everything that is not part of a match", async () => {
+test("bytes that cannot become a match are sent at once", async () => {
   const chunks = ["x ".repeat(500), "y"];
   const { outcome } = await envoyIn("FULL_DUPLEX_STREAMED").get("/", { response: { chunks, headers: PLAIN } });
   expect(Buffer.from(outcome.client.body).toString()).toBe(chunks.join(""));
 });
 
-test("lets nothing pass unmasked", async () => {
+test("no body passes unmasked", async () => {
   const unseen = await envoyIn("NONE").get("/", { response: { body: TEXT, headers: PLAIN } });
   expect(unseen.faults).toMatchObject([{ code: "body_required_unseen" }]);
   expect(unseen.response).toMatchObject({ status: 500, body: "" });
@@ -85,7 +85,7 @@ test("lets nothing pass unmasked", async () => {
   expect(part.faults).toMatchObject([{ code: "body_partial_content" }]);
 });
 
-test("leaves pictures alone", async () => {
+test("images are not changed", async () => {
   const picture = { body: TEXT, headers: { "content-type": "image/png" } };
   expect((await envoyIn("STREAMED").get("/", { response: picture })).response.body).toBe(TEXT);
 });

@@ -3,14 +3,14 @@ import { clearRouteCache, defineProcessor, setHeader } from "ext-proc";
 /** @typedef {"mobile" | "tablet" | "desktop"} DeviceType */
 
 /**
- * What kind of device a `user-agent` names. Far fewer values than there are agents, so that caches may vary by it.
+ * The kind of device that a `user-agent` names. There are far fewer kinds than agents, so caches can vary by it.
  *
  * @param {string} agent
  * @returns {DeviceType}
  */
 function deviceTypeOf(agent) {
   if (/\b(?:iPad|Tablet)\b/i.test(agent)) return "tablet";
-  // No expression looks at the rest of the text from each place in it: a client may send 60 KiB.
+  // A client can send 60 KiB, so no expression here scans the rest of the text from each position.
   if (/\b(?:iPhone|Mobile)\b/i.test(agent)) return "mobile";
   return /\bAndroid\b/i.test(agent) ? "tablet" : "desktop";
 }
@@ -19,7 +19,7 @@ export default defineProcessor({
   name: "normalize-header",
   requestHeaders: (_headers, tx) => [
     setHeader("client-device-type", deviceTypeOf(tx.request.get("user-agent") ?? "")),
-    // Envoy has selected a route already, and must select it again with this header.
+    // Envoy has already chosen a route. It must choose again, with this header.
     clearRouteCache(),
   ],
 });

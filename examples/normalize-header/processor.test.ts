@@ -17,12 +17,12 @@ test.each([
   expect(warnings).toEqual([]);
 });
 
-test("a client without a user agent, or that claims a type, gets the one it has", async () => {
+test("a client without a user agent, or with its own client-device-type, gets the right type", async () => {
   const { request } = await envoy.get("/", { headers: { "client-device-type": "toaster" } });
   expect(request?.headers).toEqual({ "client-device-type": "desktop" });
 });
 
-test("the route is selected again, by the type", async () => {
+test("Envoy chooses the route again, by the type", async () => {
   const routes = [{ name: "mobile", headers: { "client-device-type": "mobile" } }, { name: "upstream" }];
   const mobile = await envoy.get("/", { routes, headers: { "user-agent": "Mobile" } });
   const desktop = await envoy.get("/", { routes });

@@ -1,7 +1,7 @@
 import { defineProcessor, immediateResponse, setHeader } from "ext-proc";
 import { z } from "zod";
 
-/** What a route may say in `x-ext-proc-config`. A route that says nothing gets the defaults. */
+/** The configuration that a route can give in `x-ext-proc-config`. A route without one gets the defaults. */
 const Config = z
   .strictObject({
     tenant: z
@@ -16,7 +16,7 @@ const Config = z
 export default defineProcessor({
   name: "per-route-config",
   config: Config,
-  // A route whose configuration is wrong is closed, not open to every method.
+  // If the configuration of a route is wrong, its requests are rejected, instead of allowing every method.
   onFault: "closed",
   requestHeaders(_headers, tx) {
     const { methods, tenant } = tx.config;

@@ -12,7 +12,7 @@ test("a route's configuration decides", async () => {
   expect(warnings).toEqual([]);
 });
 
-test("a route without one gets the schema's defaults", async () => {
+test("a route without a configuration gets the schema's defaults", async () => {
   const { request } = await envoy.get("/");
   expect(request?.headers).toEqual({ "x-tenant": "public" });
   const refused = await envoy.post("/", { body: "x" });
@@ -20,7 +20,7 @@ test("a route without one gets the schema's defaults", async () => {
 });
 
 test.each([[{ tenant: "Not A Name" }], [{ tenat: "blue" }], ["blue"], [null]])(
-  "a route with the wrong configuration %j is closed",
+  "requests of a route with the wrong configuration %j are rejected",
   async (config) => {
     const { request, response, faults } = await envoy.get("/", { config });
     expect(request).toBeUndefined();

@@ -1,6 +1,6 @@
 import { defineProcessor, immediateResponse } from "ext-proc";
 
-/** Where old paths went. The query goes along. */
+/** The new path for each old one. The query is kept. */
 const MOVED = new Map([
   ["/old", "/new"],
   ["/docs/start", "/guide/"],
@@ -13,7 +13,8 @@ export default defineProcessor({
     const [, name = "", query = ""] = /^([^?]*)(.*)$/s.exec(path) ?? [];
     const target = MOVED.get(name);
     if (target === undefined) return undefined;
-    // 308 keeps method and body; 301 is what caches and old clients know. A location without a host leads nowhere else.
+    // 308 keeps method and body. Caches and old clients know 301. A location without a host cannot lead to another
+    // site.
     const status = method === "GET" || method === "HEAD" ? 301 : 308;
     return immediateResponse(status, { headers: { location: target + query } });
   },

@@ -9,15 +9,15 @@ function contentDigest(bytes) {
 
 export default defineProcessor({
   name: "request-digest",
-  // An upstream that trusts the header must not get a request that was not checked.
+  // The upstream trusts the header, so it must not get a request that was not checked.
   onFault: "closed",
-  // A body handler is not called for an empty body, so this is its digest; the handler replaces it for every other body.
+  // The digest of an empty body, for which no body handler is called. For every other body the handler replaces it.
   requestHeaders: () => contentDigest(new Uint8Array()),
   requestBody: {
     read: "whole",
     required: true,
     maxBytes: 1 << 20,
-    // The header is of the bytes on the wire, with their coding (RFC 9530 section 2).
+    // The digest is of the encoded bytes on the wire (RFC 9530 section 2).
     encoding: "raw",
     handle: ({ bytes }) => contentDigest(bytes),
   },

@@ -23,7 +23,7 @@ const envoyIn = (mode: Mode, settings: object = {}) =>
 describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => {
   const envoy = envoyIn(mode);
 
-  test("sets the digest of what goes to the upstream", async () => {
+  test("the upstream gets the digest of the body that it gets", async () => {
     for (const body of [{ body: "hello" }, { chunks: ["he", "ll", "o"], chunkIntervalMs: 5 }]) {
       const headers = { "content-digest": "sha-256=:bogus:" };
       const { request, faults, warnings } = await envoy.post("/", { ...body, headers });
@@ -32,7 +32,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
     }
   });
 
-  test("is computed over the coded bytes, and over no bytes if there is no body", async () => {
+  test("the digest is that of the encoded bytes, or of an empty body", async () => {
     const body = gzipSync("hello");
     const zipped = await envoy.post("/", { body, headers: { "content-encoding": "gzip" } });
     expect(zipped.request?.headers).toMatchObject({ "content-digest": digest(body) });
@@ -43,7 +43,7 @@ describe.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)("in %s", (mode) => 
   });
 });
 
-test("lets nothing through without one", async () => {
+test("no request passes without a digest", async () => {
   const unseen = await envoyIn("NONE").post("/", { body: "hello" });
   expect([unseen.faults[0]?.code, unseen.response.status]).toEqual(["body_required_unseen", 500]);
   const tooLate = await envoyIn("STREAMED").post("/", { body: "hello" });
@@ -52,7 +52,7 @@ test("lets nothing through without one", async () => {
   expect([large.faults[0]?.code, large.response.status]).toEqual(["body_too_large", 413]);
 });
 
-test("asks for a mode that has one, where it may", async () => {
+test("the server asks for a mode that allows a digest, if overrides are declared", async () => {
   for (const mode of ["NONE", "STREAMED"] as const) {
     const { request, faults } = await envoyIn(mode, { allowModeOverride: true }).post("/", { body: "hello" });
     expect(faults).toEqual([]);

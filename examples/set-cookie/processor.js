@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { appendHeader, defineProcessor } from "ext-proc";
 
 /**
- * A `set-cookie` value (RFC 6265). Over HTTPS only, never sent along by other sites' forms, out of reach for scripts
- * unless told otherwise.
+ * A `set-cookie` value (RFC 6265). Browsers send the cookie over HTTPS only and not with forms of other sites. Scripts
+ * cannot read it unless `scripts` is true.
  *
  * @param {string} name
  * @param {string} value
@@ -26,7 +26,8 @@ export default defineProcessor({
   responseHeaders(_headers, tx) {
     const known = /(?:^|;\s*)__Host-visitor=[^;]/.test(tx.request.get("cookie") ?? "");
     if (known) return undefined;
-    // Each is a separate line, in addition to the upstream's lines: cookies cannot be joined with commas.
+    // Each cookie is a separate line, in addition to the upstream's lines, because cookies cannot be joined with
+    // commas.
     return [
       appendHeader("set-cookie", cookie("__Host-visitor", randomUUID(), { maxAgeS: 31_536_000 })),
       appendHeader("set-cookie", cookie("theme", "light & plain", { scripts: true })),

@@ -4,7 +4,7 @@ import setCookie from "./processor.js";
 
 const envoy = simulate(setCookie, { upstream: { headers: { "set-cookie": "session=1; HttpOnly" } } });
 
-test("adds cookies with their attributes to the upstream's own cookies", async () => {
+test("new visitors get both cookies in addition to the upstream's cookies", async () => {
   const { response, warnings } = await envoy.get("/");
   const attributes = "Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Lax";
   expect(response.headers["set-cookie"]).toEqual([
@@ -15,12 +15,12 @@ test("adds cookies with their attributes to the upstream's own cookies", async (
   expect(warnings).toEqual([]);
 });
 
-test("leaves a client alone that has them", async () => {
+test("a client that has the cookie gets no new ones", async () => {
   const { response } = await envoy.get("/", { headers: { cookie: "a=b; __Host-visitor=7f3e" } });
   expect(response.headers["set-cookie"]).toBe("session=1; HttpOnly");
 });
 
-test("a cookie whose name only ends alike does not count", async () => {
+test("a cookie whose name only ends with the same letters does not count", async () => {
   const { response } = await envoy.get("/", { headers: { cookie: "not__Host-visitor=1" } });
   expect(response.headers["set-cookie"]).toHaveLength(3);
 });

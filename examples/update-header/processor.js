@@ -9,9 +9,9 @@ export default defineProcessor({
   responseHeaders(_headers, tx) {
     const error = (tx.response?.status ?? 0) >= 400;
     return [
-      // Clients must not learn what software the upstream uses.
+      // Clients must not learn which software the upstream runs.
       removeHeader("x-powered-by"),
-      // Errors stay out of caches where the upstream said anything of caching; other responses keep what they have.
+      // Keeps errors out of caches if the upstream sent cache-control. Other responses stay unchanged.
       ...(error ? [overwriteHeaderIfExists("cache-control", "no-store")] : []),
     ];
   },
