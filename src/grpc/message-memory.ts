@@ -2,7 +2,7 @@
 const SLAB_BYTES = 8 * 1024;
 /** Larger messages get their own memory: they would leave too much of a slab unused. */
 const MAX_SHARED_BYTES = SLAB_BYTES / 4;
-/** Memory is used again up to here: a body chunk of Envoy's and what comes around it. */
+/** Larger memory is not reused. This fits one body chunk of Envoy, with the rest of its message. */
 const MAX_RECYCLED_BYTES = 256 * 1024;
 /** Spare memory in all: enough for the calls that one turn of the event loop works on. */
 const MAX_SPARE_BYTES = 4 * 1024 * 1024;
@@ -15,11 +15,11 @@ const spares = new Map<number, ArrayBuffer[]>();
 let spareBytes = 0;
 
 /**
- * Memory for one message. It may hold what was there before: fill all of it before passing it on.
+ * Memory for one message. It may have old contents: fill all of it before you pass it on.
  *
- * Small messages share slabs, and large ones use again what {@link recycleMessage} brings back: an allocation for each
- * of a hundred thousand messages, or of ten thousand body chunks a second costs more in garbage collection than
- * everything else that is done for them.
+ * Small messages share slabs. Large ones reuse the memory that {@link recycleMessage} gives back. An allocation for each
+ * of 100,000 messages, or of 10,000 body chunks a second, would cost more in garbage collection than all other work for
+ * them.
  */
 export function messageMemory(length: number): Uint8Array<ArrayBuffer> {
   if (length > MAX_SHARED_BYTES) return ownMemory(length);
@@ -32,7 +32,7 @@ export function messageMemory(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The same for a message of which only a part is there: small ones share nothing, or each would keep a slab in memory. */
+/** Memory for a message that is not complete yet. Small ones share no slab: each would keep a slab in memory. */
 export function unfinishedMemory(length: number): Uint8Array<ArrayBuffer> {
   return length > MAX_SHARED_BYTES ? ownMemory(length) : new Uint8Array(length);
 }

@@ -1,23 +1,23 @@
 import { messageMemory, recycleMessage, unfinishedMemory } from "./message-memory.ts";
 import { OversizedMessage } from "./oversized-message.ts";
 
-/** Counts the bytes of messages that are not complete yet; an Http2Stream does. */
+/** Counts the bytes of messages that are not complete yet. An Http2Stream implements it. */
 export interface ReceivedBytes {
-  /** False: there is no room for so many bytes more, and they are not counted. */
+  /** False if there is no room for so many more bytes: they are not counted then. */
   holdReceived(bytes: number): boolean;
   releaseReceived(bytes: number): void;
 }
 
 /** Takes what a {@link MessageReader} finds. */
 export interface MessageSink {
-  /** One message. The bytes are the sink's own; true gives them back, when neither they nor a part of them are kept. */
+  /** One message. The bytes belong to the sink. It returns true to give them back, if it keeps no part of them. */
   onMessage(message: Uint8Array): boolean;
   /**
    * A message that carries a body and was not kept: the message without the body's bytes. `length` is its own length.
    * `problem` is `too_large` for one above the limit, and `no_room` if unfinished messages have no memory left.
    */
   onOversized(message: Uint8Array, length: number, problem: "too_large" | "no_room"): void;
-  /** The stream cannot be read on; nothing follows. */
+  /** The rest of the stream cannot be read; no more calls follow. */
   onUnreadable(problem: FramingProblem): void;
 }
 
@@ -37,9 +37,9 @@ const PREFIX_BYTES = 5;
 /** Instead of a length: the message is above the limit. */
 const OVERSIZED = -1;
 /**
- * What a message gets at most with its first bytes, however long it says it is, and how many times as many as came: a
- * promised length alone buys no memory. A chunk of 64 KiB and what comes around it fit in when the first frame of 16 KiB is
- * there, so that it is not copied a second time.
+ * The most memory that a message gets with its first bytes, and how many times the bytes that have come: an announced length
+ * alone allocates no memory. A message with a chunk of 64 KiB fits after the first frame of 16 KiB, so it is not copied a
+ * second time.
  */
 const FIRST_ALLOCATION_BYTES = 72 * 1024;
 const FIRST_ALLOCATION_FACTOR = 8;
@@ -47,12 +47,12 @@ const FIRST_ALLOCATION_FACTOR = 8;
 const UNCOUNTED_BYTES = 2 * 1024;
 
 const NOTHING = new Uint8Array(0);
-/** For readers of which no account is kept, such as a client's. */
+/** For readers that need not count, such as a client's. */
 const UNCOUNTED: ReceivedBytes = { holdReceived: () => true, releaseReceived: () => undefined };
 
 /**
  * Cuts a body into gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), wherever its pieces are cut. Each
- * message is copied once: out of the socket's buffer, which is thereby free at the end of the turn.
+ * message is copied once: out of the socket's buffer, so that buffer is free at the end of the turn.
  */
 export class MessageReader {
   readonly #sink: MessageSink;
@@ -101,7 +101,7 @@ export class MessageReader {
     }
   }
 
-  /** A prefix that lies whole in this piece, and with luck its message too. */
+  /** Reads a prefix that is complete in this piece, and its message if that is complete too. */
   #begin(source: Uint8Array, prefixAt: number, end: number): number {
     const length = this.#lengthAt(source, prefixAt);
     if (length === undefined) return end;
@@ -227,7 +227,7 @@ function countedBytes(size: number): number {
   return size > UNCOUNTED_BYTES ? size : 0;
 }
 
-/** Quicker than subarray() of a Buffer, which makes a Buffer. */
+/** Faster than subarray() of a Buffer, which creates a Buffer. */
 function part(source: Uint8Array, at: number, length: number): Uint8Array {
   return new Uint8Array(source.buffer, source.byteOffset + at, length);
 }

@@ -7,8 +7,8 @@ const BYTES_TAG = 0x0a;
 const HEAD_BYTES = 12;
 
 /**
- * Reads a message that is larger than the limit, or than the memory that is left, without the bytes of the body in it. The bytes are counted and dropped,
- * so the message costs no more memory than any other. The rest says what the message is: which body, whether the body
+ * Reads a message that exceeds the limit, or the memory that is left, without the bytes of its body. The bytes are
+ * counted and dropped, so the message costs no more memory than any other. The rest says what the message is: which body, whether the body
  * ends, and what came with it.
  */
 export class OversizedMessage {
@@ -38,13 +38,13 @@ export class OversizedMessage {
     return this.#head[0] ?? 0;
   }
 
-  /** What is kept is counted no longer. */
+  /** Stops counting the bytes that are kept. */
   release(): void {
     if (this.#rest !== undefined) this.#room.releaseReceived(this.#rest.length);
     this.#rest = undefined;
   }
 
-  /** Takes bytes, and gives the position behind them; undefined if the message is not a body, or too large without it. */
+  /** Takes bytes, and returns the position after them; undefined if the message has no body, or is too large without it. */
   take(source: Uint8Array, start: number, end: number): number | undefined {
     let at = start;
     while (this.#rest === undefined && at < end) {
@@ -69,7 +69,7 @@ export class OversizedMessage {
     return message;
   }
 
-  /** The head is there: false if it is not that of a body. */
+  /** Reads the head of the message: false if it is not the head of a body. */
   #open(): boolean {
     const head = this.#head;
     const inner = this.#readVarint(1);

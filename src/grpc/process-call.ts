@@ -48,8 +48,8 @@ const LARGE_HEADERS_BYTES = 4096;
 const HEADER_ENTRY_BYTES = 200;
 
 /**
- * One call of `envoy.service.ext_proc.v3.ExternalProcessor/Process`: the way Envoy takes. While handlers are
- * synchronous, nothing between the socket's bytes and the answer's bytes waits for anything.
+ * One call of `envoy.service.ext_proc.v3.ExternalProcessor/Process` over gRPC, as Envoy makes it. If handlers are
+ * synchronous, the answer is written in the turn of the event loop that read the message.
  */
 export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   readonly #stream: Http2Stream;
@@ -121,7 +121,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   onUnreadable(problem: FramingProblem): void {
     const failure = unreadable(problem, this.#maxMessageBytes, this.#headers);
-    // That there is no room may be the fault of others.
+    // Other clients may have used up the room.
     if (problem.kind === "no_room") this.#session.fail(failure);
     else this.#blamePeer(failure);
   }
@@ -160,7 +160,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
 
   send(response: ProcessingResponse): void {
     this.#writable = sendAnswer(this.#reply, response);
-    // An answer that its peer does not read makes no room for the next question.
+    // While the client does not read answers, no further message is taken.
     if (!this.#writable) this.#stream.pause();
   }
 
@@ -172,7 +172,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     if (error !== undefined)
       this.#reply.end(grpcStatusOf(error.code), `${error.code}: ${error.message}`, [[FAULT_METADATA, error.code]]);
     else if (!isCutOff(result)) this.#reply.end(GrpcStatus.OK);
-    // Reset, it has no stream left to end; its own deadline has ended it already.
+    // After a reset there is no stream to end. After its own deadline the stream has ended already.
     else if (!this.#isReset) this.#reply.end(GrpcStatus.CANCELLED, CUT_OFF);
     // A handler that runs after its stream still has a cost. So it counts as a concurrent stream of the connection.
     const { late } = this.#session;
@@ -252,7 +252,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
       return;
     }
     this.#deadline = setTimeout(() => {
-      // First the status: Envoy takes an end without one for a failure of the transport.
+      // The status first: Envoy takes an end without a status for a failure of the transport.
       this.#reply.end(GrpcStatus.DEADLINE_EXCEEDED, "the caller's deadline passed");
       this.#session.cancel();
       this.#stream.chargeReset();

@@ -12,7 +12,7 @@ const RESERVED: ReadonlySet<string> = new Set(["content-type", "te", "connection
 /**
  * Metadata as header fields, bytes in base64.
  *
- * @throws {TypeError} For a name or value that gRPC does not allow: callers make both themselves.
+ * @throws {TypeError} For a name or value that gRPC does not allow: callers choose both themselves.
  */
 export function metadataFields(metadata: ReplyMetadata): [name: string, value: string][] {
   return metadata.map(([name, value]) => {

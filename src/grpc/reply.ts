@@ -24,14 +24,14 @@ export class GrpcReply {
     this.#stream = stream;
   }
 
-  /** Sends one message, uncompressed. False when so much waits that the sender had better wait too. */
+  /** Sends one message, uncompressed. False if so many bytes wait that the sender should wait too. */
   send(message: Uint8Array): boolean {
     return this.sendFilled(message.length, (target, at) => {
       target.set(message, writePrefix(target, at, message.length));
     });
   }
 
-  /** The same for a message of `length` bytes that `fill` writes into the output, behind its prefix: see {@link writePrefix}. */
+  /** The same for a message of `length` bytes that `fill` writes into the output, after its prefix: see {@link writePrefix}. */
   sendFilled(length: number, fill: FillFrame): boolean {
     if (this.#ended) return true;
     this.#sendHeaders();
@@ -70,7 +70,7 @@ function statusFields(status: number, message: string): [string, string][] {
   return fields;
 }
 
-/** Writes the prefix of an uncompressed message, and gives the offset behind it. */
+/** Writes the prefix of an uncompressed message, and returns the offset after it. */
 export function writePrefix(target: Uint8Array, at: number, length: number): number {
   target[at] = 0;
   target[at + 1] = length >>> 24;

@@ -44,7 +44,7 @@ export class HeaderBlockReader {
     return this.#open !== undefined;
   }
 
-  /** The block, when this frame has all of it. */
+  /** The block, if this frame completes it. */
   onHeaders(frame: Frame): HeaderBlock | undefined {
     const { streamId } = frame;
     if ((streamId & 1) === 0) {
@@ -93,7 +93,7 @@ export class HeaderBlockReader {
   }
 }
 
-/** Takes the five bytes of the deprecated priority signal off; true when the stream depends on itself. */
+/** Removes the five bytes of the deprecated priority signal; true if the stream depends on itself. */
 function takePriority(frame: Frame): boolean {
   if (frame.end - frame.start < 5) {
     throw new ConnectionError(FRAME_SIZE_ERROR, "invalid_frame_size", "HEADERS with half a priority");

@@ -1,4 +1,4 @@
-/** What a field means to HTTP/2 itself; worked out once per field, so that an indexed one costs nothing. */
+/** What a field means to HTTP/2 itself. It is determined once per field, so that an indexed field costs nothing. */
 export type FieldKind =
   | "regular"
   | ":method"

@@ -11,8 +11,8 @@ const PATH = 4;
 const AUTHORITY = 8;
 
 /**
- * A decoded header list, or trailers, with the rules of RFC 9113 sections 8.2 and 8.3 already looked at. It never
- * changes once it has been passed on, and streams that open with the same bytes share one.
+ * A decoded header list, or trailers, already checked by the rules of RFC 9113 sections 8.2 and 8.3. It does not change
+ * after it was passed on. Streams that open with the same bytes share one.
  */
 export class HeaderList {
   /** In the order they came, pseudo-header fields first. A `cookie` may be split into several (section 8.2.3). */
@@ -82,7 +82,7 @@ export class HeaderListBuilder {
     this.#maxExpansionBytes = maxExpansionBytes;
   }
 
-  /** A field of so many bytes more may still be part of the list. */
+  /** True if a field with this many bytes still fits the list. */
   hasRoomFor(bytes: number): boolean {
     return !this.isTooLarge && this.sizeBytes + bytes <= this.#maxBytes;
   }

@@ -21,7 +21,7 @@ export interface HpackLimits {
  * of arrival, those of refused streams too: they change the dynamic table that later blocks refer to.
  *
  * The last block that left the table unchanged is remembered. Until the table changes, equal bytes mean an equal list:
- * a client that opens thousands of like streams is decoded once.
+ * if a client opens thousands of equal streams, the block is decoded once.
  */
 export class HpackDecoder {
   readonly #limits: HpackLimits;
@@ -39,7 +39,7 @@ export class HpackDecoder {
     this.#table = new DynamicTable(INITIAL_TABLE_BYTES, Math.max(limits.headerTableBytes, INITIAL_TABLE_BYTES));
   }
 
-  /** The peer has acknowledged our SETTINGS: from now on its table is as large as we said, or smaller. */
+  /** The peer has acknowledged our SETTINGS: from now on its table is at most as large as announced. */
   settingsAcknowledged(): void {
     this.#table.limitTo(this.#limits.headerTableBytes);
   }

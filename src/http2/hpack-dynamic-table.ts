@@ -38,7 +38,7 @@ export class DynamicTable {
   }
 
   /**
-   * The field behind an index (section 2.3.3): one address space, the static table first.
+   * The field at an index (section 2.3.3): one address space, the static table first.
    *
    * @throws ConnectionError for an index without a field.
    */

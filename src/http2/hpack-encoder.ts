@@ -18,7 +18,7 @@ for (const [at, { name, value }] of STATIC_TABLE.entries()) {
   BY_FIELD.set(fieldKey(name, value), at + 1);
 }
 
-// Characters that Buffer would cut down to one byte, which could make a line break of them.
+// Buffer would cut these characters to one byte, which could be a line break.
 const BEYOND_LATIN1 = /[\u0100-\uffff]/;
 const PSEUDO_HEADER = ":status";
 
@@ -26,7 +26,7 @@ const PSEUDO_HEADER = ":status";
  * Encodes a header block without dynamic table and Huffman code: it means the same on every connection, so that a
  * constant one is encoded once and kept forever.
  *
- * @throws TypeError for names and values that HTTP/2 does not allow, line breaks above all.
+ * @throws TypeError for names and values that HTTP/2 does not allow, such as line breaks.
  */
 export function encodeHeaderBlock(fields: FieldSection): Uint8Array {
   const out: number[] = [];

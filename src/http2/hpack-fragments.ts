@@ -35,7 +35,7 @@ export class FragmentedBlock {
     this.#steps = this.#decode();
   }
 
-  /** The next piece. It is not needed any more when this returns. */
+  /** Takes the next piece. The caller may reuse its memory after this call. */
   add(bytes: Buffer, start: number, end: number): void {
     this.#bytes = bytes;
     this.#at = start;
@@ -44,7 +44,7 @@ export class FragmentedBlock {
     this.#bytes = NOTHING;
   }
 
-  /** Nothing follows. */
+  /** Ends the block. */
   finish(): HeaderList {
     this.#isComplete = true;
     this.#steps.next();
@@ -107,7 +107,7 @@ export class FragmentedBlock {
     const parts: Buffer[] = [];
     for (let left = length; left > 0; ) {
       const taken = yield* this.#piece(left);
-      // A copy: the rest may be long in coming, and the socket's buffer must not wait for it.
+      // A copy: the rest may come late, and the socket's buffer must not wait for it.
       parts.push(Buffer.from(this.#bytes.subarray(this.#at - taken, this.#at)));
       left -= taken;
     }
@@ -125,7 +125,7 @@ export class FragmentedBlock {
     return counter?.length ?? length;
   }
 
-  /** Passes over the next bytes of a string, `most` at most, and gives how many those were. */
+  /** Skips at most `most` bytes of a string, and returns how many it skipped. */
   *#piece(most: number): Steps<number> {
     if (!(yield* this.#hasMore())) throw invalidHpack("a string ends early");
     const taken = Math.min(most, this.#end - this.#at);

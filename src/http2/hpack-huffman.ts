@@ -1,7 +1,7 @@
 import { ConnectionError } from "./end-reason.ts";
 import { COMPRESSION_ERROR } from "./error-codes.ts";
 
-/** RFC 7541 appendix B. The code is canonical, so the lengths in bits of the symbols 0 to 256 say all of it. */
+/** RFC 7541 appendix B. The code is canonical, so the lengths in bits of the symbols 0 to 256 define it. */
 const CODE_LENGTHS = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
   28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,

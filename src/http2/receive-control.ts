@@ -11,7 +11,7 @@ import {
   SETTINGS_MAX_FRAME_SIZE,
 } from "./settings.ts";
 
-/** What a control frame can mean to the life of the connection. */
+/** Events of control frames that concern the whole connection. */
 export interface ControlEvents {
   /** Our SETTINGS have been acknowledged. */
   onSettingsAck(): void;
@@ -39,7 +39,7 @@ export class ControlReceiver {
     }
     checkLength(frame, 4);
     const stream = streams.get(frame.streamId);
-    // Proxies reset every stream they are done with, those that have ended too.
+    // Proxies reset every stream that they do not need any more, also ended streams.
     if (stream === undefined) return;
     streams.resetByPeer(stream, readUint32(frame.bytes, frame.start));
     if (stream.isWorkedOn) {
@@ -68,7 +68,7 @@ export class ControlReceiver {
     let initialWindowBytes = sender.initialWindowBytes;
     for (let at = frame.start; at < frame.end; at += SETTING_BYTES) {
       const { id, value } = readSetting(frame.bytes, at);
-      // Settings not named here ask nothing of a server that pushes nothing, or are hints.
+      // The other settings concern server push, or are hints.
       if (id === SETTINGS_HEADER_TABLE_SIZE) sender.setPeerTableBytes(value);
       else if (id === SETTINGS_MAX_FRAME_SIZE) sender.setPeerMaxFrameBytes(value);
       else if (id === SETTINGS_INITIAL_WINDOW_SIZE) initialWindowBytes = value;
@@ -93,7 +93,7 @@ export class ControlReceiver {
     sender.pingAck(frame.bytes.subarray(frame.start, frame.end));
   }
 
-  /** Section 6.8: the peer will open no more streams, which asks nothing of us. */
+  /** Section 6.8: the client will open no more streams. The server need not do anything. */
   onGoaway(frame: Frame): void {
     if (frame.streamId !== 0) throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", "GOAWAY on a stream");
     if (frame.length < 8) throw new ConnectionError(FRAME_SIZE_ERROR, "invalid_frame_size", "GOAWAY is too short");
@@ -124,7 +124,7 @@ export class ControlReceiver {
     }
   }
 
-  /** Section 6.3 and RFC 7540 section 5.3: deprecated, and without effect, but it still can be wrong. */
+  /** Section 6.3 and RFC 7540 section 5.3: deprecated and without effect, but checked. */
   onPriority(frame: Frame): void {
     const { streamId } = frame;
     if (streamId === 0) throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", "PRIORITY on stream 0");

@@ -13,7 +13,7 @@ import type { ServerStream } from "./server-stream.ts";
 export class DataReceiver {
   readonly #context: ConnectionContext;
   readonly #window: ReceiveWindow;
-  /** The stream of the frame being read; undefined when its bytes are to be dropped. */
+  /** The stream of the frame that is being read; undefined if its bytes are dropped. */
   #stream: ServerStream | undefined;
   #endsStream = false;
 

@@ -23,7 +23,7 @@ export class SendQueue {
     return this.#first.length - this.#sentBytes;
   }
 
-  /** What is taken of the first entry must be copied. */
+  /** True if the bytes taken from the first entry must be copied. */
   get isLarge(): boolean {
     return this.#first.length > MAX_REFERENCED_BYTES;
   }
@@ -62,7 +62,7 @@ export class SendQueue {
     this.#answers.give(bytes);
     this.#countedBytes -= bytes;
     this.#sentBytes = 0;
-    // Or the entry would stay in memory as long as those behind it.
+    // If not, the entry would stay in memory as long as the entries after it.
     this.#entries[this.#start] = SENT;
     this.#start++;
     if (this.#start < this.#entries.length) return;

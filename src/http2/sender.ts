@@ -35,19 +35,19 @@ const GOAWAY_FRAME = frameKind(GOAWAY, 0);
 
 /** SETTINGS_MAX_FRAME_SIZE before the peer's SETTINGS; the smallest there is. */
 const DEFAULT_FRAME_BYTES = 16_384;
-/** Larger frames would make other streams wait for no gain, whatever the peer can take. */
+/** Larger frames would make other streams wait, for no gain. */
 const MAX_SENT_FRAME_BYTES = 64 * 1024;
 /** SETTINGS_HEADER_TABLE_SIZE before the peer's SETTINGS. */
 const DEFAULT_TABLE_BYTES = 4096;
 /** From this size on a copy costs more than another part of the socket's write. */
 const REFERENCE_FROM_BYTES = 8 * 1024;
-/** What waits for the kernel counts as queued answers above the first of these, in steps of the second. */
+/** Bytes that wait for the kernel count as waiting answers above the first of these, in steps of the second. */
 const UNCOUNTED_BYTES = 32 * 1024;
 const COUNTED_STEP_BYTES = 32 * 1024;
 
 /**
- * All that a connection sends: frames, the peer's windows, and whose turn it is. Streams with DATA to send take turns
- * frame by frame; header and control frames go past them, but not past what the socket already has.
+ * Sends the frames of a connection, within the client's windows. Streams with DATA take turns frame by frame. Header and
+ * control frames overtake DATA, but not the bytes that the socket already has.
  */
 export class Sender {
   /** The connection's send window (RFC 9113 section 6.9). */
@@ -59,7 +59,7 @@ export class Sender {
   readonly #socket: Duplex;
   readonly #output: Output;
   readonly #answers: FairShare;
-  /** What may wait for the kernel: without counting, now, and at most. */
+  /** Bytes that may wait for the kernel: without counting, now, and at most. */
   readonly #lowWaterBytes: number;
   #waterBytes: number;
   readonly #highWaterBytes: number;
@@ -84,7 +84,7 @@ export class Sender {
     this.#waterBytes = this.#lowWaterBytes;
   }
 
-  /** False: the socket has more than outputHighWaterBytes to do, or more than there is room for. No DATA is sent then. */
+  /** False if more than outputHighWaterBytes wait for the socket, or more than there is room for. No DATA is sent then. */
   takesMore(): boolean {
     const { pendingBytes } = this.#output;
     return pendingBytes <= this.#waterBytes || this.#raiseTo(pendingBytes);
@@ -100,7 +100,7 @@ export class Sender {
     return this.#output.flushedBytes - this.#socket.writableLength;
   }
 
-  /** The peer does not read, so it is not read either (header frames know no flow control). */
+  /** True while the client does not read: then the server does not read from it either (header frames have no flow control). */
   get isReadingPaused(): boolean {
     return this.#readingPaused;
   }
@@ -226,7 +226,7 @@ export class Sender {
     this.#pumping = true;
     for (const stream of this.#ready) {
       if (this.window.availableBytes <= 0 || !this.takesMore()) break;
-      // Back in line behind the others, if it has more.
+      // The stream gets another turn after the others, if it has more.
       this.#ready.delete(stream);
       stream.sendQueuedFrame();
     }
@@ -265,7 +265,7 @@ export class Sender {
     this.#output.discard();
   }
 
-  /** Counts what waits for the kernel no longer than it does. */
+  /** Gives back the count of bytes that the kernel has taken. */
   giveBack(): void {
     if (this.#waterBytes > this.#lowWaterBytes && this.#output.pendingBytes <= this.#lowWaterBytes) this.release();
   }

@@ -12,7 +12,7 @@ import { SendQueue } from "./send-queue.ts";
 /** The handler of a stream that is being opened: it does nothing. */
 const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
 
-/** A stream (RFC 9113 section 5.1). What Http2Stream has not is for the connection alone. */
+/** A stream (RFC 9113 section 5.1). Members that Http2Stream does not have are for the connection only. */
 export class ServerStream implements Http2Stream {
   readonly id: number;
   readonly sendWindow: SendWindow;
@@ -87,7 +87,7 @@ export class ServerStream implements Http2Stream {
     try {
       this.#context.sender.filledData(this, length, fill);
     } catch (error) {
-      // The frame stands in the output already, without its bytes.
+      // The frame is in the output already, without its bytes.
       this.reset(INTERNAL_ERROR);
       throw error;
     }
@@ -270,7 +270,7 @@ export class ServerStream implements Http2Stream {
     return false;
   }
 
-  /** The caller has made sure of the room. */
+  /** The caller has checked that there is room. */
   #enqueue(bytes: Uint8Array): boolean {
     this.#queue ??= new SendQueue(this.#context.answers);
     this.#queue.push(bytes);

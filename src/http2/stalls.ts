@@ -2,15 +2,15 @@ import type { ConnectionContext } from "./connection-context.ts";
 import { shedStream } from "./peer-faults.ts";
 import type { ServerStream } from "./server-stream.ts";
 
-/** Since when a stream has made no progress in each direction; undefined while nothing is expected of its peer. */
+/** Since when a stream has made no progress in each direction; undefined while its client need not do anything. */
 interface Waiting {
   messageSinceMs: number | undefined;
   answerSinceMs: number | undefined;
 }
 
 /**
- * Resets streams that hold memory while their peer does nothing: half a message without its rest, or answers that the
- * peer's windows do not let out. Looked at from tick to tick, and only while something is held.
+ * Resets streams that hold memory while their client does nothing: half a message without its rest, or answers that the
+ * client's windows do not let out. Checked at each tick, and only while something is held.
  */
 export class Stalls {
   readonly #context: ConnectionContext;
@@ -34,7 +34,7 @@ export class Stalls {
   #look(stream: ServerStream, before: ReadonlyMap<ServerStream, Waiting>, nowMs: number): void {
     const { limits, sender } = this.#context;
     const waiting = before.get(stream) ?? { messageSinceMs: undefined, answerSinceMs: undefined };
-    // While we do not read, or give no window, the peer cannot be blamed.
+    // While the server does not read, or gives no window, the client is not to blame.
     const expectsData = stream.heldBytes > 0 && stream.awaitsRest && !sender.isReadingPaused;
     if (!expectsData) waiting.messageSinceMs = undefined;
     else if (stream.hasReceived || waiting.messageSinceMs === undefined) waiting.messageSinceMs = nowMs;

@@ -5,7 +5,7 @@ const FIRST_SLOTS = 16;
 /**
  * The open streams of a connection by their identifiers (RFC 9113 section 5.1.1): a hash table with linear probing.
  *
- * Not a Map: V8's copies its entries to a new table every so often and leaves the old one as it is, linked to the new.
+ * Not a Map: V8 copies the entries of a Map to a new table from time to time, and leaves the old table linked to the new.
  * When such a table has reached the old generation, all streams in it and in later tables stay in memory until the
  * next full collection, which made garbage collection two fifths of all work.
  */
@@ -33,7 +33,7 @@ export class StreamIndex {
     if (this.#slots[gap] === undefined) return;
     this.#slots[gap] = undefined;
     this.#size--;
-    // Closes the gap: whatever was pushed behind it by a collision would not be found any more.
+    // Closes the gap: an entry that a collision moved behind it would not be found any more.
     const mask = this.#slots.length - 1;
     for (let at = (gap + 1) & mask; ; at = (at + 1) & mask) {
       const stream = this.#slots[at];
@@ -63,7 +63,7 @@ export class StreamIndex {
 
   #grow(): void {
     const streams = this.toArray();
-    // The old array may be in the old generation: what it holds must not be kept by it.
+    // The old array may be in the old generation, and must not keep its streams in memory.
     this.#slots.fill(undefined);
     this.#slots = new Array(this.#slots.length * 2).fill(undefined);
     for (const stream of streams) this.#slots[this.#find(stream.id)] = stream;

@@ -108,7 +108,7 @@ export class Timeouts {
 
   #checkPartialFrame(progress: ConnectionProgress, nowMs: number): DueAction | undefined {
     const stuckMs = this.#partial.forMs(partialMark(progress), nowMs);
-    // While we do not read, the peer cannot be blamed.
+    // While the server does not read, the client is not to blame.
     const isPartial = partialMark(progress) !== "" && !progress.isReadingPaused;
     if (!isPartial || !isOver(stuckMs, this.#limits.partialFrameTimeoutMs)) return undefined;
     return end("partial_frame_timeout", PROTOCOL_ERROR, "a frame or header block was not completed");
@@ -154,7 +154,7 @@ export class Timeouts {
 
 /** Names what is incomplete and how far it has come; "" when nothing is. */
 function partialMark({ headerBlocks, position, framesRead, receivedBytes }: ConnectionProgress): string {
-  // Every CONTINUATION is progress for the reader, but only the block's end is progress.
+  // The reader progresses with every CONTINUATION, but only the end of the block counts.
   if (headerBlocks.isOpen) return `block ${headerBlocks.completed}`;
   if (position === "inside a frame") return `frame ${framesRead}`;
   // DATA is passed on as it comes, so a slow upload is not an attack.

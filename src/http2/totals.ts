@@ -3,19 +3,19 @@ import { END_REASONS, type EndReason, SHED_REASONS, type ShedReason } from "./en
 /** What the connections of one server have done so far: plain numbers, read by the collector of metrics. */
 export interface Http2Totals {
   connectionsOpened: number;
-  /** Now open. */
+  /** Connections that are open now. */
   connections: number;
   /** Ended connections by reason: counted when the end begins, before the socket has closed. */
   readonly connectionsEnded: Record<EndReason, number>;
   /** Streams passed to the application. */
   streamsOpened: number;
-  /** Now open. */
+  /** Streams that are open now. */
   streams: number;
   /** Streams that are over while a handler still holds them (Http2Stream.hold). */
   streamsHeld: number;
-  /** Answered REFUSED_STREAM: over maxConcurrentStreams. */
+  /** Streams that got REFUSED_STREAM: above maxConcurrentStreams. */
   streamsRefused: number;
-  /** Ended by this server because the peer broke a rule of HTTP/2 or gRPC, malformed requests included. */
+  /** Streams that this server reset because the client broke a rule of HTTP/2 or gRPC, including malformed requests. */
   streamErrors: number;
   /** Streams that this server has reset to free memory, by reason. */
   readonly streamsShed: Record<ShedReason, number>;
@@ -31,7 +31,7 @@ export interface Http2Totals {
   handlerErrors: number;
 }
 
-/** All zero. */
+/** Totals that are all 0. */
 export function createTotals(): Http2Totals {
   return {
     connectionsOpened: 0,
