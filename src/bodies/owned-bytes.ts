@@ -12,7 +12,7 @@ export function compactBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : plainBytes(bytes);
 }
 
-/** All of them as one; a single one as it is. */
+/** Joins parts; a single part is returned as it is. */
 export function joinBytes(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
   const [first] = parts;
   if (first !== undefined && parts.length === 1) return first;

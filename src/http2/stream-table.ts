@@ -8,22 +8,22 @@ import type { ServerStream } from "./server-stream.ts";
 import { StreamIndex } from "./stream-index.ts";
 import type { Http2Totals } from "./totals.ts";
 
-/** What the table needs of its connection. */
+/** What the table needs from its connection. */
 export interface StreamTableOptions {
   readonly limits: Http2Limits;
   readonly totals: Http2Totals;
   readonly sender: Sender;
   readonly receiveWindow: ReceiveWindow;
   readonly reportHandlerError: (error: unknown) => void;
-  /** A stream has gone away. */
+  /** Called when a stream has closed. */
   readonly onStreamClosed: () => void;
 }
 
-/** The streams of a connection and how they go away (RFC 9113 sections 5.1, 5.1.1 and 5.1.2). */
+/** The streams of a connection, and how they close (RFC 9113 sections 5.1, 5.1.1 and 5.1.2). */
 export class StreamTable {
   /** The highest stream identifier the peer has used. */
   lastId = 0;
-  /** Streams above are ignored: the last GOAWAY has said so. */
+  /** Streams above this identifier are ignored, as the last GOAWAY announced. */
   maxAcceptedId = MAX_STREAM_ID;
   readonly #options: StreamTableOptions;
   readonly #open = new StreamIndex();
@@ -57,7 +57,7 @@ export class StreamTable {
     return this.#open.get(id);
   }
 
-  /** Of a stream that is not open; only identifiers up to lastId are anything but idle. */
+  /** The state of a stream that is not open. Identifiers above lastId are idle. */
   closedState(id: number): ClosedState {
     return id > this.lastId ? "idle" : this.#closed.stateOf(id);
   }
@@ -86,13 +86,13 @@ export class StreamTable {
     this.#notify(this.#remove(stream), code);
   }
 
-  /** We reset the stream, and its handler does not know yet. */
+  /** Resets the stream, and notifies its handler. */
   reset(stream: ServerStream, code: number): void {
     this.refuse(stream.id, code);
     this.#notify(this.#remove(stream), code);
   }
 
-  /** We reset the stream because its handler wants so, or is done. */
+  /** Resets the stream because its handler asked for it, or has finished. */
   resetSilently(stream: ServerStream, code: number): void {
     this.refuse(stream.id, code);
     this.#remove(stream);

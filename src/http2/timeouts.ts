@@ -11,7 +11,7 @@ export interface ConnectionProgress {
   readonly framesRead: number;
   readonly position: ReaderPosition;
   readonly headerBlocks: { readonly completed: number; readonly isOpen: boolean };
-  /** Sent bytes, and those that wait because the peer does not take them. */
+  /** Sent bytes, and bytes that wait because the client does not take them. */
   readonly takenBytes: number;
   readonly pendingBytes: number;
   readonly isReadingPaused: boolean;
@@ -20,7 +20,7 @@ export interface ConnectionProgress {
   readonly lastStreamId: number;
 }
 
-/** What a look at the clock has found to be due. */
+/** What a check of the timeouts found to be due. */
 export type DueAction =
   | { readonly kind: "end"; readonly reason: EndReason; readonly code: number; readonly message: string }
   | { readonly kind: "drain" }
@@ -35,7 +35,7 @@ class Unchanged {
     this.sinceMs = nowMs;
   }
 
-  /** How long `value` has been what it is. */
+  /** How long `value` has not changed. */
   forMs(value: number | string, nowMs: number): number {
     if (value !== this.#seen) {
       this.#seen = value;
@@ -152,7 +152,7 @@ export class Timeouts {
   }
 }
 
-/** Names what is incomplete and how far it has come; "" when nothing is. */
+/** Names the incomplete part and its progress; "" if nothing is incomplete. */
 function partialMark({ headerBlocks, position, framesRead, receivedBytes }: ConnectionProgress): string {
   // The reader progresses with every CONTINUATION, but only the end of the block counts.
   if (headerBlocks.isOpen) return `block ${headerBlocks.completed}`;

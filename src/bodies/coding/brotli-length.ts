@@ -32,7 +32,7 @@ function windowLog(first: number): number {
   const three = (first >>> 1) & 7;
   if (three > 0) return 17 + three;
   const four = (first >>> 4) & 7;
-  // 1 is a large window, which is not brotli in HTTP: the decoder refuses it before it has any.
+  // 1 is a large window, which is not brotli in HTTP: the decoder rejects it before it allocates one.
   return four === 0 ? 17 : 8 + four;
 }
 

@@ -5,11 +5,11 @@ import type { CodingStream } from "./coding-stream.ts";
 type Piece = Uint8Array<ArrayBuffer>;
 
 /**
- * A body decoded or encoded while it is iterated over. Nothing is done ahead: the next 64 KiB are made when the last are
- * taken, and the next chunk is asked for when nothing is left of the last. So a slow reader costs no memory, whatever a
- * chunk becomes. Frees everything at its end, also an early one.
+ * Decodes or encodes a body while a caller iterates over it. It does not work ahead: it produces the next 64 KiB when the
+ * last were taken, and takes the next chunk when nothing is left of the last. So a slow reader costs no memory, however
+ * large a decoded chunk is. It frees everything at its end, also at an early end.
  *
- * @throws {CodingError} Where coding fails, after the last good piece.
+ * @throws {CodingError} If coding fails, after the last valid piece.
  *
  * @example
  * for await (const piece of codedChunks(chunks, createDecoder(["br"], { maxBytes: 100 << 20 }))) look(piece);
@@ -26,7 +26,7 @@ export async function* codedChunks(
   }
 }
 
-/** Makes one piece after the other of what delivers them. */
+/** Hands over pieces one by one from a source that delivers them. */
 class Handover {
   #piece: Piece | undefined;
   #taken: ((nothing: undefined) => void) | undefined;

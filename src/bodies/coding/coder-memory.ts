@@ -29,11 +29,11 @@ const ENCODER_BYTES: Readonly<Record<Coding, number>> = {
   br: 2 * MIB,
   zstd: 1536 * KIB,
 };
-/** Brotli gathers more before it puts anything out if nothing is flushed. */
+/** If nothing is flushed, brotli gathers more before it produces output. */
 const GATHERING_BROTLI_BYTES = 6 * MIB;
 
 /**
- * Most native memory of a brotli decoder (RFC 7932 section 9.1), by the first bytes of the body: its window, or less
+ * Maximum native memory of a brotli decoder (RFC 7932 section 9.1), by the first bytes of the body: its window, or less
  * if the whole body is shorter.
  */
 export function brotliDecoderBytes(head: Uint8Array): number {
@@ -47,7 +47,7 @@ export function decoderBytes(coding: Exclude<Coding, "br">, zstdWindowBytes: num
   return DECODER_STATE_BYTES[coding] + (coding === "zstd" ? zstdWindowBytes : DEFLATE_WINDOW_BYTES);
 }
 
-/** Most native memory of an encoder. */
+/** Maximum native memory of an encoder. */
 export function encoderBytes(coding: Coding, flushes: boolean): number {
   return coding === "br" && !flushes ? GATHERING_BROTLI_BYTES : ENCODER_BYTES[coding];
 }
@@ -62,7 +62,7 @@ export class CoderHold {
     this.#room = room;
   }
 
-  /** The coder needs so many bytes in all. False: they do not fit. */
+  /** Counts the total bytes that the coder needs. False if they do not fit. */
   grow(bytes: number): boolean {
     if (bytes <= this.#bytes) return true;
     if (this.#room?.take(bytes - this.#bytes) === false) return false;
@@ -70,7 +70,7 @@ export class CoderHold {
     return true;
   }
 
-  /** The coder is gone. */
+  /** Stops counting: the coder is closed. */
   release(): void {
     if (this.#bytes > 0) this.#room?.give(this.#bytes);
     this.#bytes = 0;

@@ -6,14 +6,14 @@ import { hasCoding } from "./engine.ts";
  *
  * - `too_large`: it has more bytes than the caller allows, at the end, or in between if codings are stacked; or its
  *   zstd window is above 8 MiB, which RFC 9659 forbids in HTTP.
- * - `ratio`: it grows out of all proportion, as bombs do.
- * - `corrupt`: it is not what its coding says, or its checksum is wrong.
+ * - `ratio`: its decoded length exceeds the allowed ratio, as that of a bomb does.
+ * - `corrupt`: it does not match its coding, or its checksum is wrong.
  * - `truncated`: it ends too early.
  * - `trailing_data`: after its end there are bytes that are not a further member or frame. Some recipients would see them,
  *   and others would not.
  * - `unsupported_coding`: this Node does not have the coding.
  * - `engine_failed`: the library stopped, because it had no memory.
- * - `no_room`: the caller has no room for what comes out, or for the memory of the coder.
+ * - `no_room`: the caller has no room for the output, or for the memory of the coder.
  * - `busy`: so many brotli bodies were decoded that its turn came too late.
  * - `closed`: the caller closed it.
  */
@@ -42,7 +42,7 @@ export function codingFailure(code: CodingFailureCode, coding: CodingFailure["co
   return { kind: "failed", code, coding };
 }
 
-/** Why there is no engine, or none any more. */
+/** Why the engine could not be created, or was closed. */
 export function engineFailure(coding: Coding): CodingFailure {
   return codingFailure(hasCoding(coding) ? "engine_failed" : "unsupported_coding", coding);
 }
@@ -51,7 +51,7 @@ export function engineFailure(coding: Coding): CodingFailure {
 const GZIP_HEADER_PROBLEM = /^(?:incorrect header check|unknown compression method|unknown header flags set)$/;
 
 /**
- * Names what zlib, brotli or zstd reported. `gzipBegan`: the body began as gzip does, so that a wrong header is that of
+ * Names what zlib, brotli or zstd reported. `gzipBegan`: the body began as gzip does, so a wrong header belongs to the
  * bytes after its end.
  */
 export function classifyEngineError(error: unknown, coding: Coding, gzipBegan: boolean): CodingFailure {
@@ -62,7 +62,7 @@ export function classifyEngineError(error: unknown, coding: Coding, gzipBegan: b
   return isCorrupt ? codingFailure("corrupt", coding) : engineFailure(coding);
 }
 
-/** A body that could not be decoded or encoded, thrown by what iterates over it. */
+/** A body that could not be decoded or encoded, as an error for iterators. */
 export class CodingError extends Error {
   override readonly name = "CodingError";
   readonly failure: CodingFailure;

@@ -7,7 +7,7 @@ const MAX_AT_WORK = 4;
 const waiting: (() => void)[] = [];
 let atWork = 0;
 
-/** Does work on a whole body as soon as there is room for it, first come, first served. */
+/** Runs work on a whole body as soon as a slot is free, in the order of the calls. */
 export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
   if (atWork === MAX_AT_WORK) await new Promise<void>((resolve) => waiting.push(resolve));
   else atWork++;
@@ -15,14 +15,14 @@ export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } finally {
     const next = waiting.shift();
-    // The slot goes to the next one as it is.
+    // The next work takes over the slot.
     if (next) next();
     else atWork--;
   }
 }
 
 /**
- * A step that has waited longer is refused when its turn comes. Envoy waits 200 ms for an answer by default. If a client
+ * A step that has waited longer is rejected when its turn comes. Envoy waits 200 ms for an answer by default. If a client
  * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a timeout.
  */
 const LONGEST_WAIT_MS = 100;
@@ -38,8 +38,8 @@ const steps: WaitingStep[] = [];
 let isStepping = false;
 
 /**
- * Begins a step of a brotli decoder once no other is at its first output. Brotli fills its whole window before it puts
- * anything out, whatever limit it is given: 26 bytes can cost 35 ms, and without turns all threads of the pool at once.
+ * Begins a step of a brotli decoder when no other decoder still produces its first output. Brotli fills its whole window
+ * before it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
  * Calls `refuse` instead if the step had to wait for over 100 ms.
  */
 export function inTurn(begin: () => void, refuse: () => void): void {
@@ -69,17 +69,17 @@ export function endTurn(): void {
  * costs less than a millisecond, but a turn may bring hundreds.
  */
 const TURN_BYTES = 4 << 20;
-/** What a call costs whatever it does, as bytes. */
+/** The fixed cost of a call, in bytes. */
 const CALL_BYTES = 16 << 10;
 
 let usedBytes = 0;
 
-/** True while this turn may cost more. */
+/** True if more bytes may be coded in this turn. */
 export function mayCodeNow(): boolean {
   return usedBytes < TURN_BYTES;
 }
 
-/** Counts bytes that were coded, or tried in vain, in the calling thread. */
+/** Counts bytes that were coded, or tried without success, in the calling thread. */
 export function codedNow(bytes: number): void {
   if (usedBytes === 0) {
     setImmediate(() => {

@@ -11,7 +11,7 @@ export type Deliver = (piece: Uint8Array<ArrayBuffer>) => Promise<CodingFailure 
 export interface CodingStageOptions {
   readonly coding: Coding;
   readonly engine: Engine;
-  /** Counts what came out; a code once it is too much. */
+  /** Counts the output; returns a code if it is too much. */
   readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
   /** Whether the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
@@ -23,8 +23,8 @@ const LONGEST_STEP_MS = 50;
 type Settle = (failure: CodingFailure | undefined) => void;
 
 /**
- * One coding of one body at work: an engine with its events made promises. One call at a time; after a failure every
- * call has the same one, and the engine's memory is freed.
+ * One coding of one body at work: an engine with promises instead of events. One call at a time. After a failure every
+ * call returns the same failure, and the engine's memory is freed.
  */
 export class CodingStage {
   readonly #options: CodingStageOptions;
@@ -34,10 +34,10 @@ export class CodingStage {
   #settle: Settle | undefined;
   #failure: CodingFailure | undefined;
   #isDelivering = false;
-  /** The engine has taken the chunk, or has put out its last piece. */
+  /** The engine has taken the chunk, or has produced its last piece. */
   #stepDone = false;
   #ended = false;
-  /** No other brotli decoder begins a step before this one has put something out. */
+  /** True while no other brotli decoder may begin a step: this one has not produced output yet. */
   #hasTurn = false;
 
   constructor(options: CodingStageOptions) {
@@ -54,7 +54,7 @@ export class CodingStage {
     });
   }
 
-  /** Feeds a chunk, and delivers what it makes. */
+  /** Feeds a chunk, and delivers the output. */
   push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
     this.#fed += chunk.length;
     return this.#step(deliver, () => {
@@ -80,7 +80,7 @@ export class CodingStage {
 
   #write(chunk: Uint8Array): void {
     this.#engine.write(chunk, (error) => {
-      // If there is one, it has its own event.
+      // An error has its own event.
       if (error === undefined || error === null) this.#finishStep();
     });
   }
@@ -154,7 +154,7 @@ export class CodingStage {
     }
   }
 
-  /** A step is over when nothing of it is left in between. */
+  /** A step is over when all its output was delivered. */
   #settleStep(): void {
     const settle = this.#settle;
     if (settle === undefined) return;

@@ -1,18 +1,18 @@
 import { hasCoding } from "./engine.ts";
 
 /**
- * A content coding that bodies can be freed of and put into again, by its registered name (RFC 9110 section 8.4.1,
- * RFC 7932, RFC 8878). `deflate` is read with and without zlib's wrapping, and always written with it.
+ * A content coding that this library can decode and encode, by its registered name (RFC 9110 section 8.4.1, RFC 7932,
+ * RFC 8878). `deflate` is read with and without zlib's wrapping, and always written with it.
  */
 export type Coding = "gzip" | "deflate" | "br" | "zstd";
 
 /**
  * What a message's `content-encoding` says.
  *
- * - `codings`: in the order in which they were applied; the last one is taken off first. None: the body is as it is.
+ * - `codings`: in the order in which they were applied; the last one is decoded first. None: the body is not encoded.
  * - `unsupported`: one of them is unknown here, or known and not in this release of Node. Its name is a token of at
  *   most 32 characters, or empty if it is not a token, so that it can be shown.
- * - `too_many`: more than {@link MAX_CODINGS}. No server does that, and each one multiplies what a bomb can do.
+ * - `too_many`: more than {@link MAX_CODINGS}. No server does that, and each coding multiplies the effect of a bomb.
  */
 export type ContentEncoding =
   | { readonly kind: "codings"; readonly codings: readonly Coding[] }
@@ -35,7 +35,7 @@ const NONE: ContentEncoding = { kind: "codings", codings: [] };
 
 /**
  * Reads `content-encoding` (RFC 9110 section 8.4): a list without regard to case, white space and empty elements;
- * several header lines are one list. `identity` counts for nothing, `x-gzip` is `gzip`.
+ * several header lines are one list. `identity` has no effect, `x-gzip` is `gzip`.
  *
  * @example
  * parseContentEncoding("GZIP, identity"); // { kind: "codings", codings: ["gzip"] }

@@ -6,11 +6,11 @@ import { DecodingLayer } from "./decoding-layer.ts";
 import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
 
 /**
- * Decodes a body that comes in chunks, cut anywhere. Work is done in Node's thread pool, 64 KiB of output at a time, and
- * each of these is held against the limits: a bomb ends at its first excess, with no more memory than they allow.
+ * Decodes a body that comes in chunks, cut anywhere. The work runs in Node's thread pool, 64 KiB of output at a time. Each
+ * 64 KiB are checked against the limits, so a bomb ends at its first excess and takes no more memory than they allow.
  *
- * What is legal: gzip members and zstd frames one after the other, a body without a byte. What is not: anything else
- * after the end, also zeros ({@link CodingFailureCode} `trailing_data`).
+ * Allowed are several gzip members or zstd frames in sequence, and an empty body. Not allowed is anything else after the
+ * end, also zeros ({@link CodingFailureCode} `trailing_data`).
  *
  * @param codings In the order in which they were applied, as `parseContentEncoding` has them.
  * @param room Counts the native memory of each coding, window included, from its first byte until `end` or `close`; without

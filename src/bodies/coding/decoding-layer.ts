@@ -10,8 +10,8 @@ import { ZstdFrames } from "./zstd-frames.ts";
 const HEAD_BYTES = 4;
 
 /**
- * Takes one coding off a body. It has no native memory before the first byte and after the last call of {@link end} or
- * {@link close}. A body without any byte has nothing to take off: servers declare a coding for empty bodies too.
+ * Decodes one coding of a body. It has no native memory before the first byte and after the last call of {@link end} or
+ * {@link close}. An empty body has nothing to decode: servers declare a coding for empty bodies too.
  */
 export class DecodingLayer {
   readonly #coding: Coding;
@@ -58,7 +58,7 @@ export class DecodingLayer {
     return undefined;
   }
 
-  /** Delivers what is left, and sees whether the body was complete. */
+  /** Delivers the rest of the output, and checks whether the body was complete. */
   async end(deliver: Deliver): Promise<CodingFailure | undefined> {
     if (this.#failure !== undefined) return this.#failure;
     const isTruncated = this.#held > 0 || this.#frames?.atFrameEnd === false;
@@ -69,7 +69,7 @@ export class DecodingLayer {
     return failure;
   }
 
-  /** Frees its memory; a call under way ends as closed. */
+  /** Frees its memory. A running call ends with the failure `closed`. */
   close(): void {
     this.#fail(codingFailure("closed", this.#coding));
   }

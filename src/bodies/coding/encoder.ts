@@ -8,9 +8,9 @@ import { createEncodingEngine } from "./engine.ts";
 /** How a streaming encoder behaves. */
 export interface EncoderOptions {
   /**
-   * `chunk` (default): what is pushed comes out at once, whole, so that a recipient can read up to there. Costs about 5
-   * bytes a chunk, and nothing is ever held back: what a response that lives for hours needs. `end`: whenever the
-   * library has enough; for bodies that are waited for anyway.
+   * `chunk` (default): the output for a chunk comes at once and complete, so that a recipient can decode up to there. It
+   * costs about 5 bytes per chunk, and nothing is held back: use it for responses that last for hours. `end`: output comes
+   * when the library has enough; use it for bodies that a recipient reads as a whole.
    */
   readonly flush?: "chunk" | "end" | undefined;
   /** Counts the native memory of each coding. Default: it is not counted. */
@@ -33,7 +33,7 @@ export function createEncoder(
   );
 }
 
-/** Puts one coding on a body. */
+/** Encodes one coding of a body. */
 class EncodingLayer implements CodingLayer {
   readonly #coding: Coding;
   readonly #flushes: boolean;
@@ -51,7 +51,7 @@ class EncodingLayer implements CodingLayer {
     return this.#failure ?? this.#start()?.push(chunk, deliver) ?? this.#failure;
   }
 
-  /** An empty body is encoded too: what its coding makes of nothing. */
+  /** An empty body is encoded too. */
   async end(deliver: Deliver): Promise<CodingFailure | undefined> {
     if (this.#failure !== undefined) return this.#failure;
     const failure = await this.#start()?.end(deliver);

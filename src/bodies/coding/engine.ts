@@ -12,7 +12,7 @@ export interface Engine {
   end(): unknown;
   pause(): unknown;
   resume(): unknown;
-  /** Frees native memory, at once or when the step under way is done. */
+  /** Frees native memory, at once or when the running step is done. */
   destroy(): unknown;
   on(event: "data", listener: (piece: Uint8Array<ArrayBuffer>) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -25,7 +25,7 @@ export interface DecodedNow {
   readonly engine: { readonly bytesWritten: number };
 }
 
-/** Bytes of each piece that an engine puts out: each is a step in the thread pool, which costs about 50 us. */
+/** Size of each piece of output: each is a step in the thread pool, which costs about 50 us. */
 export const PIECE_BYTES = 64 << 10;
 
 interface EngineOptions {
@@ -128,7 +128,7 @@ export function hasCoding(coding: Coding): boolean {
   return zlib()[DECODERS[coding].create] !== undefined;
 }
 
-/** A decoder, which puts out whatever it can after each write; undefined if Node lacks the coding or memory. */
+/** A decoder, which produces as much output as it can after each write; undefined if Node lacks the coding or memory. */
 export function createDecodingEngine(format: Format): Engine | undefined {
   const windowLimit = format === "zstd" ? zlib().constants.ZSTD_d_windowLogMax : undefined;
   const params = windowLimit === undefined ? {} : { params: { [windowLimit]: ZSTD_MAX_WINDOW_LOG } };
@@ -136,8 +136,8 @@ export function createDecodingEngine(format: Format): Engine | undefined {
 }
 
 /**
- * An encoder; undefined if Node lacks the coding or memory. With `flushes` it puts out everything after each write,
- * at the price of a few bytes.
+ * An encoder; undefined if Node lacks the coding or memory. With `flushes` it produces all output after each write,
+ * which costs a few bytes.
  */
 export function createEncodingEngine(coding: Coding, flushes: boolean): Engine | undefined {
   const { constants } = zlib();
@@ -185,8 +185,8 @@ function createdOrNot(create: () => Engine | undefined): Engine | undefined {
 
 /**
  * Whether what HTTP calls deflate has zlib's wrapping, as it should (RFC 9110 section 8.4.1.2), or is raw, as some
- * servers send it. The two bytes of zlib's header (RFC 1950 section 2.2) carry a check: a raw body that passes for it
- * would have to begin with a stored block whose padding is not zero, which no encoder writes.
+ * servers send it. The two bytes of zlib's header (RFC 1950 section 2.2) carry a check: a raw body that matches it
+ * would begin with a stored block whose padding is not zero, which no encoder writes.
  */
 export function deflateFormat(first: number, second: number): "deflate" | "deflate-raw" {
   const isZlib = (first & 0x0f) === 8 && first >>> 4 <= 7 && ((first << 8) | second) % 31 === 0;

@@ -1,4 +1,4 @@
-/** How much a body may become when it is decoded. */
+/** How large a body may be after decoding. */
 export interface DecodeLimits {
   /** Decoded bytes; if codings are stacked, also the bytes between two codings. */
   readonly maxBytes: number;
@@ -13,12 +13,12 @@ const DEFAULT_MAX_RATIO = 200;
 /** Short bodies may have any ratio: a megabyte does no harm, and a megabyte of blanks is not an attack. */
 const ANY_RATIO_BYTES = 1 << 20;
 
-/** What has come of a body so far, on the wire. The codings of a stack share it, so that their ratios cannot multiply. */
+/** The bytes of a body that have come on the wire. Stacked codings share it, so that their ratios cannot multiply. */
 export interface WireCount {
   bytes: number;
 }
 
-/** What one coding has put out, held against the limits. */
+/** The output of one coding, checked against the limits. */
 export class OutputBudget {
   readonly #limits: DecodeLimits;
   readonly #wire: WireCount;
@@ -29,19 +29,19 @@ export class OutputBudget {
     this.#wire = wire;
   }
 
-  /** How many bytes may come out in all, as things stand. */
+  /** How many bytes of output are allowed at the moment, in total. */
   get allowedBytes(): number {
     const byRatio = this.#wire.bytes * (this.#limits.maxRatio ?? DEFAULT_MAX_RATIO);
     return Math.min(this.#limits.maxBytes, Math.max(ANY_RATIO_BYTES, byRatio));
   }
 
-  /** Counts what came out; a code once it is too much. */
+  /** Counts the output; returns a code if it is too much. */
   use(bytes: number): "too_large" | "ratio" | undefined {
     this.#used += bytes;
     return this.#used > this.allowedBytes ? this.excess : undefined;
   }
 
-  /** Which limit is the one that more bytes would break. */
+  /** The limit that more bytes would exceed. */
   get excess(): "too_large" | "ratio" {
     return this.allowedBytes === this.#limits.maxBytes ? "too_large" : "ratio";
   }

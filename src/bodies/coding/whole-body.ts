@@ -18,29 +18,29 @@ export interface CodedBody {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** How much a whole body may become when it is decoded. */
+/** How large a whole body may be after decoding. */
 export interface WholeLimits extends DecodeLimits {
-  /** Asked before bytes that came out are kept; false is failure `no_room`. Default: there is room. */
+  /** Called before decoded bytes are kept; false is the failure `no_room`. Default: there is room. */
   readonly hold?: ((bytes: number) => boolean) | undefined;
   /** Counts the native memory of a body that is decoded in the thread pool. Default: it is not counted. */
   readonly room?: CoderRoom | undefined;
 }
 
 /**
- * Up to here a body is decoded in the calling thread, which then stands still for 0.7 ms at most, and else in the
- * thread pool. The pool costs three times as much CPU: 256 KiB of JSON out of gzip take 320 us here, 940 us there.
+ * A body up to this size is decoded in the calling thread, which blocks it for at most 0.7 ms. A larger body is decoded in
+ * the thread pool. The pool costs three times as much CPU: 256 KiB of JSON out of gzip take 320 us here, 940 us there.
  */
 const DECODE_NOW_BYTES = 128 << 10;
 const DECODE_NOW_OUTPUT_BYTES = 512 << 10;
 /** Encoding is slower: 64 KiB take 0.4 ms. */
 const ENCODE_NOW_BYTES = 64 << 10;
-/** As much as decoding so many bytes. */
+/** Encoding one byte costs as much as decoding this many. */
 const ENCODING_COST = 4;
 const NO_ROOM = codingFailure("no_room", "identity");
 
 /**
- * Decodes a body that is all there. Small ones at once, larger ones in Node's thread pool. What is legal and what is
- * not, is as {@link createDecoder} has it.
+ * Decodes a complete body: a small one at once, a larger one in Node's thread pool. {@link createDecoder} says what is
+ * allowed.
  *
  * @param codings In the order in which they were applied, as `parseContentEncoding` has them. None: the bytes
  * themselves, if they are not too many.
@@ -64,7 +64,7 @@ export function decodeBody(
 }
 
 /**
- * Encodes a body that is all there, small ones at once, larger ones in Node's thread pool.
+ * Encodes a complete body: a small one at once, a larger one in Node's thread pool.
  *
  * @param room Counts the native memory of a body that is encoded in the thread pool. Default: it is not counted.
  */
@@ -87,7 +87,7 @@ export function encodeBody(
   return { kind: "bytes", bytes: compactBytes(encoded) };
 }
 
-/** Undefined: more comes out than should in the calling thread. */
+/** Undefined if the output is too large for the calling thread. */
 function decodeAllNow(
   bytes: Uint8Array,
   codings: readonly Coding[],
@@ -121,7 +121,7 @@ function decodeOneNow(
     if (!frames.atFrameEnd) return codingFailure("truncated", coding);
     if (!frames.isOnlyOne) return "needs_pool";
   }
-  // Brotli fills its whole window at the first step, whatever limit it is given: 8 ms for a bomb of a hundred bytes.
+  // Brotli fills its whole window at the first step, whatever its limit: 8 ms for a bomb of 100 bytes.
   if (coding === "br" && !((brotliLength(bytes) ?? Number.POSITIVE_INFINITY) <= maxBytes)) return "needs_pool";
   try {
     const format = coding === "deflate" ? deflateFormat(first, second) : coding;

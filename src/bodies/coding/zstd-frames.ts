@@ -1,9 +1,9 @@
-/** What a {@link ZstdFrames} finds wrong. */
+/** A problem that a {@link ZstdFrames} finds. */
 export type ZstdProblem = "corrupt" | "trailing_data" | "too_large";
 
 const FRAME_MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
-/** What RFC 9659 allows a sender in HTTP, so that a receiver's memory has a bound. */
+/** The largest window that RFC 9659 allows in HTTP, so that a receiver's memory is bounded. */
 const MAX_WINDOW_BYTES = 8 << 20;
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4] as const;
 const BLOCK_RLE = 1;
@@ -15,12 +15,12 @@ type Field = "magic" | "skippable_size" | "descriptor" | "header" | "block_heade
  * Cuts a zstd body into its frames (RFC 8878 section 3.1), whatever its chunks.
  *
  * Node's own decoder stops after the first frame of a write (22 and 24). It reports neither a body that ends in the middle
- * of a frame (22) nor garbage after the last frame (all). So it is only given whole frames, one after the other, and
- * skippable ones not at all.
+ * of a frame (22) nor garbage after the last frame (all). So it gets only whole frames, one after the other, and
+ * no skippable frames.
  */
 export class ZstdFrames {
   #field: Field = "magic";
-  /** Bytes of the field as far as they are there. */
+  /** The bytes of the current field that have arrived. */
   readonly #held = new Uint8Array(14);
   #heldLength = 0;
   #neededLength = 4;
@@ -58,7 +58,7 @@ export class ZstdFrames {
         this.#held.set(chunk.subarray(at, at + length), this.#heldLength);
         this.#heldLength += length;
         at += length;
-        // A magic number is only passed on once it is known to be that of a frame.
+        // A magic number is passed on only when it is known to be that of a frame.
         if (this.#field === "magic" || this.#skippable) start = at;
         if (this.#heldLength < this.#neededLength) continue;
         const magic = this.#field === "magic" ? this.#held.slice(0, 4) : undefined;

@@ -11,10 +11,10 @@ const NO_TEXT = "its value cannot be written as JSON";
 
 /**
  * Writes a value as JSON, to replace the text that it was parsed from. Parts that did not change keep their source text:
- * digits that JavaScript does not hold, escapes, white space, the order of members, names that come several times. It takes
- * time in proportion to both, and nothing is remembered between parsing and writing.
+ * digits that JavaScript does not hold, escapes, white space, the order of members, repeated names. It takes
+ * time in proportion to both, and keeps nothing between parsing and writing.
  *
- * @param source What was there. Undefined, or no JSON: the value is written as `JSON.stringify` does.
+ * @param source The source text. If it is undefined, or not JSON, the value is written as `JSON.stringify` writes it.
  */
 export function writeJson(value: unknown, source: string | undefined): JsonText {
   try {
@@ -35,7 +35,7 @@ export function writeJson(value: unknown, source: string | undefined): JsonText 
   }
 }
 
-/** A value that is still to be written, and the one of the text whose place it takes. */
+/** A value that must still be written, and the value of the text that it replaces. */
 interface Unwritten {
   readonly node: JsonNode;
   readonly from: JsonNode | undefined;
@@ -91,7 +91,7 @@ class JsonWriter {
       list.begin(fromAt);
       this.#parts.push(list.nameOf(fromAt));
       const item = from.items[fromAt] as JsonNode;
-      // All of one name stay as they are.
+      // All members with this name stay unchanged.
       if (isLast) this.#parts.push({ node: node.items[at] as JsonNode, from: item });
       else this.#parts.push(list.textOf(item));
     }
@@ -105,7 +105,7 @@ class JsonWriter {
     list.end();
   }
 
-  /** Of a name that comes several times all stay if the last one does; otherwise that one takes the place of all. */
+  /** Of a repeated name all members stay if the last one stays; if not, the new member replaces them all. */
   #keptNames(node: JsonNode, from: JsonNode): (name: string) => boolean {
     const known = new Map<string, boolean>();
     return (name) => {
@@ -130,7 +130,7 @@ class JsonWriter {
     list.end();
   }
 
-  /** Writes a value that takes no other's place, though things in it may. */
+  /** Writes a value that replaces none, although its parts may. */
   #writeNew(node: JsonNode): void {
     const { kind, items, value } = node;
     if (kind > KIND.array) {
@@ -166,7 +166,7 @@ class ItemList {
     parts.push(from.kind === KIND.object ? "{" : "[");
   }
 
-  /** Writes what stands before an item. One that is new has around it what the last one has. */
+  /** Writes the white space before an item. A new item gets the white space of the last one. */
   begin(fromAt: number): void {
     this.#parts.push(this.#tail);
     if (!this.#isFirst) this.#parts.push(",");
@@ -185,7 +185,7 @@ class ItemList {
     this.#parts.push(this.#tail, close, kind === KIND.object ? "}" : "]");
   }
 
-  /** The name of a member, and what stands between it and the value. */
+  /** The name of a member, and the text between it and the value. */
   nameOf(at: number): string {
     return this.#text.slice(this.#startOf(at), this.#from.items[at]?.start);
   }
@@ -194,7 +194,7 @@ class ItemList {
     return this.#text.slice(start, end);
   }
 
-  /** What stands between a name and a value. */
+  /** The text between a name and a value. */
   get colon(): string {
     if (this.#last === NONE) return ":";
     return this.#text.slice(stringEnd(this.#text, this.#startOf(this.#last)), this.#from.items[this.#last]?.start);

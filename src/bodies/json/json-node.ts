@@ -3,7 +3,7 @@ export type JsonKind = (typeof KIND)[keyof typeof KIND];
 export const KIND = { object: 1, array: 2, string: 3, number: 4, literal: 5 } as const;
 
 const NOTHING: never[] = [];
-/** Up to here names are compared with each other sooner than a table is made. */
+/** Up to this number names are compared with each other, which is faster than a table. */
 const FEW = 8;
 /** Random, so that a client cannot make values that share a hash. */
 const SEED = Math.trunc(Math.random() * 0x1_0000_0000) | 0;
@@ -11,7 +11,7 @@ const SEED = Math.trunc(Math.random() * 0x1_0000_0000) | 0;
 const float = new Float64Array(1);
 const halves = new Int32Array(float.buffer);
 
-/** A JSON value: one that stands in a text, or one that is to be written. */
+/** A JSON value: one of a text, or one that will be written. */
 export class JsonNode {
   readonly kind: JsonKind;
   /** Of a string, a number, and `true`, `false` or `null`. */
@@ -25,9 +25,9 @@ export class JsonNode {
   /** The offsets of the value in the text. */
   readonly start: number;
   end: number;
-  /** The same for equal values. Numbers are equal if JavaScript cannot distinguish them. Values with different keys are not equal. */
+  /** Equal values have the same hash. Numbers are equal if JavaScript cannot distinguish them. */
   hash: number;
-  /** The same for equal values of which the numbers have the same digits too. */
+  /** As `hash`, but equal values must also have the same digits in their numbers. */
   exact: number;
   #index: Map<string, number> | undefined;
 
@@ -74,10 +74,10 @@ export class JsonNode {
     return found === -1 ? undefined : found;
   }
 
-  /** A name comes several times. */
+  /** True if a name occurs several times. */
   hasTwins = false;
 
-  /** Hashes a container whose items are all there. */
+  /** Hashes a container after all its items were added. */
   seal(): void {
     let hash: number = this.kind;
     let exact = hash;

@@ -1,14 +1,14 @@
 import { type JsonNode, KIND } from "./json-node.ts";
 import { AmbiguousNumber, type JsonSource } from "./json-source.ts";
 
-/** No element of the text. */
+/** The index of no element of the text. */
 export const NONE = -1;
 
 /**
- * Finds for each element of an array the one of the text that it was: an equal one, or one that it has the most in common
- * with, or the one that stands at its place between others.
+ * Finds the old element of the text for each element of an array: an equal one, or the one that has the most in common with
+ * it, or the one at its place between others.
  *
- * @throws {AmbiguousNumber} If elements are gone, and which ones cannot be known.
+ * @throws {AmbiguousNumber} If elements were removed, and it is unknown which.
  */
 export function pairElements(node: JsonNode, from: JsonNode, source: JsonSource): Int32Array {
   return new ElementPairs(node, from, source).find();
@@ -34,7 +34,7 @@ class ElementPairs {
     if (isShorterOrLonger) this.#refuseAmbiguous();
     this.#pairEqual();
     if (this.#isLeft) {
-      // It matters which is which only if there are numbers that look the same and are not.
+      // It matters which is which only if there are numbers that look equal and are not.
       if (!this.#source.isInexact) this.#pairByPlace(hasMuchInCommon);
       if (this.#isLeft) this.#pairClosest();
       if (this.#isLeft) this.#pairByPlace(() => true);
@@ -101,7 +101,7 @@ class ElementPairs {
     }
   }
 
-  /** As many elements between two others as there were: they are the same ones, changed. */
+  /** If there are as many elements between two others as before, they are the same elements, changed. */
   #pairByPlace(isLikely: (item: JsonNode, from: JsonNode) => boolean): void {
     let fromStart = 0;
     for (let at = 0; at < this.#items.length; at++) {

@@ -4,8 +4,8 @@ import { readJsonText } from "./json-text.ts";
 /** If several values share a part of a text, that part does not show where one of them comes from. */
 const MAX_OWNERS = 4;
 /**
- * A container with many more items than another one is not what that one was before: comparing the two would take time in
- * proportion to the larger one, again for each small container that shares an item with it.
+ * A container with many more items than another is not taken for its old value: a comparison would take time in proportion
+ * to the larger one, for each small container that shares an item with it.
  */
 const MAX_TIMES_AS_MANY = 16;
 
@@ -19,11 +19,11 @@ interface Equals {
   differ: boolean;
 }
 
-/** A JSON text, and what may be looked up in it. */
+/** A JSON text with an index of its values. */
 export class JsonSource {
   readonly text: string;
   readonly root: JsonNode;
-  /** It has numbers that a double may not hold, so that it matters which one is which. */
+  /** True if it has numbers that a double may not hold, so that it matters which one is which. */
   readonly isInexact: boolean;
   #equals: Map<number, Equals> | undefined;
   #owners: Map<number, JsonNode[]> | undefined;
@@ -55,8 +55,8 @@ export class JsonSource {
   }
 
   /**
-   * The container of the text that has the most in common with another one, which nothing is equal to. Undefined if none
-   * has, or several have as much. Containers with many times as many items do not count.
+   * The container of the text that has the most in common with another one, which has no equal. Undefined if there is none,
+   * or if several have as much in common. Containers with many times as many items do not count.
    *
    * @param among Containers to choose from. Default: all.
    */
@@ -121,7 +121,7 @@ function* nodesOf(root: JsonNode): Generator<JsonNode, void, undefined> {
   }
 }
 
-/** What a container has in it, a hash for each. */
+/** The hashes of a container's items. */
 function partsOf(node: JsonNode): ReadonlySet<number> | readonly number[] {
   if (node.kind === KIND.array) return new Set(node.items.map(({ hash }) => mixHash(1, hash)));
   const parts: number[] = [];

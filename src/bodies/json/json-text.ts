@@ -8,14 +8,14 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
-/** So many digits a double holds, whatever they are. */
+/** A double holds any number with this many digits. */
 const EXACT_DIGITS = 15;
 const EXACT_EXPONENT = 290;
 
 /** The values of a JSON text, with their offsets. */
 export interface JsonTextTree {
   readonly root: JsonNode;
-  /** It has numbers that a double may not hold. */
+  /** True if it has numbers that a double may not hold. */
   readonly isInexact: boolean;
 }
 

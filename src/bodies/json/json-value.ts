@@ -11,8 +11,8 @@ interface Open {
 }
 
 /**
- * Reads a value as `JSON.stringify` does: `toJSON`, own enumerable properties, nothing of functions and `undefined`.
- * Numbers that JSON lacks stay what they are. Undefined if JSON has no text for the value. It takes no stack for the
+ * Reads a value as `JSON.stringify` does: `toJSON`, own enumerable properties, no functions and no `undefined`.
+ * Numbers that JSON lacks stay unchanged. Undefined if JSON has no text for the value. It takes no stack for the
  * depth of the value.
  *
  * @throws {TypeError} For a bigint, or a value that contains itself.

@@ -8,12 +8,12 @@ const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
   character.charCodeAt(0),
 ) as [number, number, number, number, number, number];
 
-/** A value, or what is wrong with the text that should have had one. */
+/** The parsed value, or what is wrong with the text. */
 export type ParsedJson = { readonly value: unknown } | { readonly problem: string };
 
 /**
  * Parses JSON that a client sent. A text of more than 8,192 characters that is nested deeper than {@link MAX_JSON_DEPTH} is
- * refused.
+ * rejected.
  */
 export function parseJson(text: string): ParsedJson {
   if (text.length > SHORT_CHARACTERS && isTooDeep(text))
@@ -25,7 +25,7 @@ export function parseJson(text: string): ParsedJson {
   }
 }
 
-/** One pass that makes nothing. The text need not be valid. */
+/** Checks the depth in one pass, without building values. The text need not be valid. */
 function isTooDeep(text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
@@ -45,7 +45,7 @@ function isTooDeep(text: string): boolean {
   return false;
 }
 
-/** Where the closing quote of a string is, or the end of the text. */
+/** The offset of the closing quote of a string, or of the end of the text. */
 function endOfString(text: string, start: number): number {
   let at = start;
   for (; at < text.length; at++) {

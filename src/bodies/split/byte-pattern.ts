@@ -1,13 +1,13 @@
-/** What is looked for in bytes. */
+/** The pattern that is searched for in bytes. */
 export interface BytePatternOptions {
   /**
    * One string, several, or a RegExp. A RegExp has the flags `i`, `m`, `s` and `g` at most, no characters beyond ASCII
-   * (write their bytes, as `\xc3\xa9`), and does not match nothing.
+   * (write their bytes, as `\xc3\xa9`), and matches at least one byte.
    */
   readonly pattern: RegExp | string | readonly string[];
   /**
-   * The longest match of the RegExp, from 1 to 65,536; what it looks at behind a match (`(?=…)`) counts, but for one
-   * byte, so that `\b` and `$` are free. Strings need none.
+   * The longest match of the RegExp, from 1 to 65,536. What a lookahead (`(?=…)`) reads after a match counts, except one
+   * byte, so that `\b` and `$` are free. Strings need no value.
    */
   readonly maxMatchBytes?: number | undefined;
 }
@@ -18,10 +18,10 @@ const MAX_MATCH_BYTES = 64 << 10;
 export class BytePattern {
   /** The longest match. */
   readonly maxMatchBytes: number;
-  /** How many bytes before a place it may look at. */
+  /** How many bytes before an offset it may read. */
   readonly contextBytes: number;
   readonly #expression: RegExp;
-  /** All beginnings of the strings; undefined for a RegExp. */
+  /** All prefixes of the strings; undefined for a RegExp. */
   readonly #beginnings: ReadonlySet<string> | undefined;
 
   constructor({ pattern, maxMatchBytes }: BytePatternOptions) {
@@ -81,8 +81,8 @@ function byteExpression({ source, flags }: RegExp): RegExp {
 }
 
 /**
- * Restricts `\s` to ASCII. Of what classes stand for, only U+00A0 is also a byte beyond ASCII, and in UTF-8 that byte is
- * a part of some other character, such as "à".
+ * Restricts `\s` to ASCII. Of the characters of all classes only U+00A0 is also a byte beyond ASCII. In UTF-8 that byte is a
+ * part of another character, such as "à".
  */
 function withByteWhiteSpace(source: string): string {
   let isInClass = false;

@@ -4,7 +4,7 @@ import { plainBytes } from "../owned-bytes.ts";
 /** Counts the bytes that are held back while a handler or one of its loops processes a chunk. */
 let currentRoom: CoderRoom | undefined;
 
-/** Does work in which everything that is held back from now on counts in a room. */
+/** Runs work. Bytes that are held back during it count in a room. */
 export function holdingIn<T>(room: CoderRoom | undefined, work: () => T): T {
   const outer = currentRoom;
   currentRoom = room ?? outer;
@@ -27,7 +27,7 @@ export function roomOf(chunks: object): CoderRoom | undefined {
   return (chunks as CountedChunks)[HELD_ROOM];
 }
 
-/** Gives chunks a room: what loops over them hold back counts there. */
+/** Gives chunks a room: bytes that loops over them hold back count there. */
 export function withRoom<T extends object>(chunks: T, room: CoderRoom | undefined): T {
   if (room !== undefined) Object.defineProperty(chunks, HELD_ROOM, { value: room });
   return chunks;
@@ -36,8 +36,8 @@ export function withRoom<T extends object>(chunks: T, room: CoderRoom | undefine
 const EMPTY = new Uint8Array(0);
 
 /**
- * The beginning of an item whose end has not come. Copied, so that a byte does not keep a chunk alive, into memory that
- * doubles: an item in a thousand chunks is not copied a thousand times.
+ * The beginning of an item whose end has not come. It is a copy, so that a byte does not keep a chunk alive. Its memory
+ * doubles when needed, so an item in 1,000 chunks is not copied 1,000 times.
  */
 export class HeldBytes {
   #memory = EMPTY;
@@ -63,8 +63,8 @@ export class HeldBytes {
   }
 
   /**
-   * Holds the last bytes of what {@link join} gave, from an index on. What stands before it may be in use elsewhere. False:
-   * they do not fit, and nothing is held.
+   * Holds the last bytes of the result of {@link join}, from an index on. The bytes before the index may be in use elsewhere.
+   * False: they do not fit, and nothing is held.
    */
   keep(joined: Uint8Array<ArrayBuffer>, from: number): boolean {
     const isOurs = joined.buffer === this.#memory.buffer && this.#length > 0;
@@ -75,7 +75,7 @@ export class HeldBytes {
     return false;
   }
 
-  /** All of it, and holds nothing any more. */
+  /** Returns all held bytes, and holds nothing any more. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = this.#memory.subarray(0, this.#length);
     this.#memory = EMPTY;

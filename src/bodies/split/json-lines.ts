@@ -17,7 +17,7 @@ export type JsonLine =
       readonly value: unknown;
       readonly raw: Uint8Array<ArrayBuffer>;
       /**
-       * The line with another value and the same end. What is equal to what was there keeps its source text, as with
+       * The line with another value and the same end. Parts that did not change keep their source text, as with
        * `replaceJson`.
        *
        * @throws {TypeError} As {@link formatJsonLine}.
@@ -35,11 +35,11 @@ export interface JsonLineOptions {
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
-/** Of the byte order mark, which the first line may have. */
+/** Length of the byte order mark, which the first line may have. */
 const MARK_BYTES = 3;
 
 /**
- * Reads NDJSON: a JSON value on each line, in UTF-8, chunk by chunk. A longer line than allowed is a `SplitError`,
+ * Reads NDJSON: a JSON value on each line, in UTF-8, chunk by chunk. A line that is longer than allowed is a `SplitError`,
  * `line_too_long`.
  *
  * @example
@@ -71,7 +71,7 @@ export function jsonLines(
 /**
  * Writes a line of NDJSON, with LF at its end.
  *
- * @throws {TypeError} If JSON has no text for the value, as for a function, or refuses it, as for a bigint.
+ * @throws {TypeError} If JSON has no text for the value, such as a function or a bigint.
  */
 export function formatJsonLine(value: unknown): Uint8Array<ArrayBuffer> {
   const text: string | undefined = JSON.stringify(value);

@@ -1,4 +1,4 @@
-/** What ends a line. */
+/** Options of line ends. */
 export interface LineEndsOptions {
   /**
    * Whether a CR alone ends a line, in addition to LF and CRLF. Default: no, it is an ordinary character. With it a CR at the
@@ -10,7 +10,7 @@ export interface LineEndsOptions {
 const LF = 10;
 const CR = 13;
 
-/** Finds the ends of lines, a byte looked at once or twice however the chunks are cut. Made once and used for each. */
+/** Finds the ends of lines. It reads each byte once or twice, however the chunks are cut. One object serves all chunks. */
 export class LineEnds {
   readonly #loneCarriageReturn: boolean;
   #bytes = new Uint8Array(0);
@@ -26,11 +26,11 @@ export class LineEnds {
     this.#loneCarriageReturn = loneCarriageReturn;
   }
 
-  /** Looks at bytes from `lineStart` on; up to `scanned` they were there the last time, and ended no line. */
+  /** Reads bytes from `lineStart` on. Bytes up to `scanned` were there the last time, and ended no line. */
   begin(bytes: Uint8Array<ArrayBuffer>, scanned: number, lineStart: number): void {
     this.#bytes = bytes;
     this.end = lineStart;
-    // The last one may have been a CR that waits for its LF.
+    // The last byte may have been a CR that waits for its LF.
     this.#at = Math.max(lineStart, scanned - 1);
     this.#lineFeed = -1;
     this.#carriageReturn = -1;
@@ -52,7 +52,7 @@ export class LineEnds {
     return this.#found(feed > this.end && bytes[feed - 1] === CR ? feed - 1 : feed, feed + 1);
   }
 
-  /** How much of the last line, which nothing ended so far, is content: a CR that waited for its LF is not. */
+  /** Length of the content of the last line, which has no end so far. A CR that waited for its LF is not content. */
   contentLengthAtEnd(bytes: Uint8Array): number {
     return this.#loneCarriageReturn && bytes.at(-1) === CR ? bytes.length - 1 : bytes.length;
   }

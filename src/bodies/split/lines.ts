@@ -13,7 +13,7 @@ const EMPTY = new Uint8Array(0);
 
 /** A line. All `raw` one after the other are the body, byte for byte. */
 export class Line {
-  /** With what ends it: LF, CRLF, CR, or nothing at the end of the body. */
+  /** The line with its line end: LF, CRLF, CR, or nothing at the end of the body. */
   readonly raw: Uint8Array<ArrayBuffer>;
   readonly #length: number;
 
@@ -22,7 +22,7 @@ export class Line {
     this.#length = length;
   }
 
-  /** Without what ends it. */
+  /** The line without its line end. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.raw.subarray(0, this.#length);
   }
@@ -35,7 +35,7 @@ export class Line {
     return escapedText(this.bytes);
   }
 
-  /** What ends it: empty at the end of a body that ends without. */
+  /** The line end: empty for the last line of a body that ends without one. */
   get terminator(): "\n" | "\r\n" | "\r" | "" {
     const length = this.raw.length - this.#length;
     if (length === 2) return "\r\n";
@@ -54,7 +54,7 @@ export class Line {
 }
 
 /**
- * Cuts a body into lines, chunk by chunk. A longer one than allowed is a {@link SplitError}, `line_too_long`.
+ * Cuts a body into lines, chunk by chunk. A line that is longer than allowed is a {@link SplitError}, `line_too_long`.
  *
  * @example
  * const splitter = createLineSplitter();
@@ -83,7 +83,7 @@ export function lines(chunks: BodyChunks, options: LineOptions = {}): AsyncGener
  * Writes a line in UTF-8, with LF or the given line end after it. Bytes that `Line.text` has as lone surrogates are written
  * as they were.
  *
- * @throws {TypeError} For a text with LF in it: it would be several lines. A CR alone is a character like others.
+ * @throws {TypeError} For a text that contains LF: it would be several lines. A CR alone is an ordinary character.
  */
 export function formatLine(text: string, terminator: "\n" | "\r\n" | "\r" | "" = "\n"): Uint8Array<ArrayBuffer> {
   if (text.includes("\n")) throw new TypeError("text: a line has no LF in it");

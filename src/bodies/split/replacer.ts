@@ -5,12 +5,12 @@ import { HeldBytes, holdingIn, roomOf, withRoom } from "./held-bytes.ts";
 import { type BodyChunks, SplitEnd, type SplitErrorCode } from "./splitter.ts";
 
 /**
- * What takes a match's place; a function gets it as UTF-8 text, in which a byte that is not UTF-8 is a lone surrogate that
- * is written as the same byte. A string is taken as it is, `$1` means nothing.
+ * The replacement of a match. A function gets the match as UTF-8 text, in which a byte that is not UTF-8 is a lone surrogate
+ * that is written as the same byte. A string is used as it is: `$1` has no special meaning.
  */
 export type Replacement = string | Uint8Array | ((match: string) => string | Uint8Array);
 
-/** What is replaced, and by what. */
+/** The pattern and its replacement. */
 export interface ReplaceOptions extends BytePatternOptions {
   readonly replacement: Replacement;
 }
@@ -20,13 +20,13 @@ const EMPTY = new Uint8Array(0);
 /** Replaces in a body that comes in chunks. One for each body: make it in `state`. */
 export interface Replacer {
   /**
-   * Takes a chunk, and gives what is sure of the new body, which may be none. Mostly a view of the chunk.
+   * Takes a chunk, and returns the part of the new body that is certain, which may be empty. It is mostly a view of the chunk.
    *
-   * @throws {SplitError} `match_too_long`, once everything before it was given. Each later chunk comes back in another.
+   * @throws {SplitError} `match_too_long`, after everything before it was returned. Each later chunk comes back in another error.
    */
   push(chunk: Uint8Array): Uint8Array<ArrayBuffer>;
   /**
-   * What is left of the new body.
+   * Returns the rest of the new body.
    *
    * @throws {SplitError} `match_too_long`.
    */
@@ -34,15 +34,15 @@ export interface Replacer {
 }
 
 /**
- * Replaces in a body that comes in chunks, also what a chunk's end cuts in two: the same bytes as if it had been done in
- * the whole body.
+ * Replaces in a body that comes in chunks, also matches that the end of a chunk cuts in two. The result has the same bytes as
+ * a replacement in the whole body.
  *
- * - Strings are found as their UTF-8 bytes, at one place the first of the list that fits. Held back is what may be the
- *   beginning of one, mostly nothing.
+ * - Strings are found as their UTF-8 bytes. At each offset the first matching string of the list wins. Bytes that may be
+ *   the beginning of a string are held back; mostly there are none.
  * - A RegExp is matched against bytes, not characters: `.` is one byte, and letters beyond ASCII are several. It holds
  *   back `maxMatchBytes` bytes, and does not look farther back or ahead. Empty matches are left out.
  *   A longer match is a `SplitError`, `match_too_long`; a text that must be longer to match at all is not found. V8
- *   backtracks: nested repetitions such as `(a+)+` cost time that grows exponentially, here as anywhere.
+ *   backtracks: nested repetitions such as `(a+)+` cost time that grows exponentially, as everywhere.
  *
  * @throws {TypeError} For a pattern that cannot be used, see `BytePatternOptions`.
  *

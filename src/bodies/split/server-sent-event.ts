@@ -3,7 +3,7 @@ import { writeJson } from "../json/json-merge.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { joinBytes } from "../owned-bytes.ts";
 
-/** Of the byte order mark, which only the first event may have. */
+/** Length of the byte order mark, which only the first event may have. */
 const MARK_BYTES = 3;
 const LINE_END = /\r\n|\n|\r/;
 
@@ -17,9 +17,9 @@ interface Fields {
 
 /** A block of an event stream. Its fields are read from its bytes at first use. */
 export class ServerSentEvent {
-  /** All its bytes, with the line ends. Those of all events, one after the other, are the body. */
+  /** All bytes of the event, with the line ends. The bytes of all events in order are the body. */
   readonly raw: Uint8Array<ArrayBuffer>;
-  /** Whether all of it is there: clients drop what the body's end cuts off. */
+  /** True if the event is complete: clients drop an event that the body's end cuts off. */
   readonly complete: boolean;
   readonly #first: boolean;
   #fields: Fields | undefined;
@@ -52,7 +52,7 @@ export class ServerSentEvent {
     return "value" in parsed ? parsed.value : undefined;
   }
 
-  /** The `id` that it sets, also to nothing. What earlier ones set stays in force until then. */
+  /** The `id` that it sets, which may be empty. Until then the `id` of an earlier event applies. */
   get id(): string | undefined {
     return this.#read().id;
   }
@@ -68,7 +68,7 @@ export class ServerSentEvent {
   }
 
   /**
-   * The same event with other data. Fields that no client knows are left out, and lines end with LF. A byte order mark and
+   * The same event with other data. Unknown fields are omitted, and lines end with LF. A byte order mark and
    * bytes that are not UTF-8 stay as they are.
    */
   withData(data: string): Uint8Array<ArrayBuffer> {
@@ -79,7 +79,7 @@ export class ServerSentEvent {
   }
 
   /**
-   * The same event with another value as JSON in its `data`. What is equal to what was there keeps its source text, as with
+   * The same event with another value as JSON in its `data`. Parts that did not change keep their source text, as with
    * `replaceJson`.
    *
    * @throws {TypeError} If JSON has no text for the value.
@@ -101,7 +101,7 @@ export class ServerSentEvent {
   }
 }
 
-/** What {@link formatSseEvent} writes; whatever is undefined is left out. */
+/** The fields that {@link formatSseEvent} writes; undefined fields are omitted. */
 export interface SseEventFields {
   readonly type?: string | undefined;
   readonly data?: string | undefined;
@@ -112,7 +112,7 @@ export interface SseEventFields {
 
 /**
  * Writes an event as clients read it, with LF as line end and an empty line at its end. Each line of `data` and `comment`
- * becomes one of the event; so CR and CRLF in `data` reach clients as LF.
+ * becomes one line of the event, so CR and CRLF in `data` reach clients as LF.
  *
  * @throws {TypeError} For a line end in `type` or `id`, a NUL in `id`, or a `retryMs` that is not a whole number: the rest
  * would be separate lines, or ignored.

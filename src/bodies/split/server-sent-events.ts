@@ -16,7 +16,7 @@ const EMPTY = new Uint8Array(0);
  * Cuts a `text/event-stream` into events (WHATWG HTML section 9.2.6), each with its raw bytes: a handler that passes them
  * on has changed nothing. An event that is larger than allowed is a `SplitError`, `event_too_large`.
  *
- * An item is a block of lines up to and with the empty one that ends it. Comment lines at the beginning of a block are
+ * An item is a block of lines, including the empty line that ends it. Comment lines at the beginning of a block are
  * separate items and come at once, since servers send them to keep connections alive. An empty line outside of a block is
  * a separate item too. An item that the end of the body cuts off is not `complete`.
  *
@@ -55,7 +55,7 @@ class SseSplitter implements Splitter<ServerSentEvent> {
   readonly #maxEventBytes: number;
   readonly #ends = new LineEnds({ loneCarriageReturn: true });
   readonly #held = new HeldBytes();
-  /** How much of what is held belongs to lines that are complete. */
+  /** How many of the held bytes belong to complete lines. */
   #heldLinesLength = 0;
   #began = false;
   readonly #failure = new SplitEnd();

@@ -4,9 +4,9 @@ import { holdingIn, roomOf, withRoom } from "./held-bytes.ts";
 /**
  * Why a body could not be split any further.
  *
- * - `invalid_utf8`: it is not UTF-8, and the caller wants nothing replaced.
+ * - `invalid_utf8`: it is not UTF-8, and the caller does not want replacement characters.
  * - `line_too_long`, `event_too_large`: one item alone has more bytes than the caller allows.
- * - `match_too_long`: a pattern matches more bytes than the caller said it would.
+ * - `match_too_long`: a pattern matches more bytes than its `maxMatchBytes`.
  * - `no_room`: the beginning of an item would exceed what the server may hold of bodies.
  */
 export type SplitErrorCode = "invalid_utf8" | "line_too_long" | "event_too_large" | "match_too_long" | "no_room";
@@ -38,33 +38,33 @@ export class SplitError extends Error {
 }
 
 /**
- * Cuts a body that comes in chunks into items, the same ones wherever the chunks end. Synchronous; holds back no more
- * than its limit and a chunk. One for each body: make it in `state`.
+ * Cuts a body that comes in chunks into items, which do not depend on where the chunks end. It is synchronous, and holds back
+ * at most its limit and a chunk. Create one for each body, in `state`.
  *
- * Items may be views of the chunk they came in: it must not change while they are in use, and they keep it in memory.
+ * Items may be views of their chunk: the chunk must not change while they are in use, and they keep it in memory.
  */
 export interface Splitter<Item> {
   /**
-   * Takes a chunk, and gives the items that it completes.
+   * Takes a chunk, and returns the items that it completes.
    *
-   * @throws {SplitError} Where splitting fails, once all good items were given. Each later chunk comes back in another.
+   * @throws {SplitError} If splitting fails, after all valid items were returned. Each later chunk comes back in another error.
    */
   push(chunk: Uint8Array): readonly Item[];
   /**
-   * The last items: what the end of the body completes.
+   * Returns the last items, which the end of the body completes.
    *
-   * @throws {SplitError} Where splitting failed and something has not been given back.
+   * @throws {SplitError} If splitting failed and bytes were not given back.
    */
   end(): readonly Item[];
 }
 
-/** Chunks of a body, as a `stream` handler gets them, or as a test has them. */
+/** Chunks of a body, as a `stream` handler gets them, or from a test. */
 export type BodyChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
  * Iterates over the items of a body as they come.
  *
- * @throws {SplitError} Where splitting fails, after the last good item.
+ * @throws {SplitError} If splitting fails, after the last valid item.
  */
 export function splitChunks<Item>(chunks: BodyChunks, splitter: Splitter<Item>): AsyncGenerator<Item, void, undefined> {
   return withRoom(splitIn(chunks, splitter), roomOf(chunks));

@@ -4,24 +4,24 @@ import { type BodyChunks, SplitEnd } from "./splitter.ts";
 /** How bytes become text. */
 export interface Utf8Options {
   /**
-   * What is not UTF-8 is a `SplitError`, `invalid_utf8` (`fail`, default), or becomes U+FFFD (`replace`): only for text that
-   * is looked at, and not written back.
+   * Bytes that are not UTF-8 are a `SplitError`, `invalid_utf8` (`fail`, default), or become U+FFFD (`replace`). Use `replace`
+   * only for text that is not written back.
    */
   readonly invalid?: "replace" | "fail" | undefined;
-  /** A byte order mark at the beginning is dropped (`drop`, default), or is a character like others (`keep`). */
+  /** A byte order mark at the beginning is dropped (`drop`, default), or is an ordinary character (`keep`). */
   readonly byteOrderMark?: "drop" | "keep" | undefined;
 }
 
-/** Text of a body that comes in chunks. One for each body: make it in `state`. */
+/** Text of a body that comes in chunks. Create one for each body, in `state`. */
 export interface Utf8Decoder {
   /**
-   * Takes a chunk, and gives the text that it completes, which may be none.
+   * Takes a chunk, and returns the text that it completes, which may be empty.
    *
-   * @throws {SplitError} `invalid_utf8`, with the chunk in its `rest`; so are later ones.
+   * @throws {SplitError} `invalid_utf8`, with the chunk in its `rest`. Later chunks throw too.
    */
   push(chunk: Uint8Array): string;
   /**
-   * What is left: a character that the end of the body cuts off.
+   * Returns the rest: a character that the end of the body cuts off.
    *
    * @throws {SplitError} `invalid_utf8`.
    */
@@ -99,8 +99,8 @@ class ChunkDecoder implements Utf8Decoder {
 }
 
 /**
- * The length without a character at the end that may be cut: a leading byte and fewer continuation bytes than it asks
- * for. Whether those are good is left to the decoder.
+ * The length without a character at the end that may be cut: a leading byte and fewer continuation bytes than it
+ * needs. The decoder checks whether they are valid.
  */
 function completeLength(bytes: Uint8Array): number {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
