@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { withFaultOutcomes } from "../../scripts/generated/fault-tables.mjs";
+import { isNamed, testNames } from "../../scripts/generated/test-names.mjs";
 import { BODY_CAPS } from "../../src/memory/body-budget.ts";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import { FAULTS } from "../../src/protocol/faults.ts";
@@ -14,7 +15,6 @@ import { processAll } from "../wire/grpc-js-client.ts";
 import { requestHeaders } from "../wire/messages.ts";
 import { http2Session } from "../wire/raw-grpc.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
-import { isNamed, testNames } from "./test-names.ts";
 
 const document = readDocument("docs/failure.md");
 
