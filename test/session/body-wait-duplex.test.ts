@@ -33,11 +33,11 @@ function waiting(direction: Direction, { handler = whole, more = {}, onFault = "
   return { ...recorded, timers, asked: recorded.answers.at(-1)?.modeOverride };
 }
 
-describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () => {
+describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
   test.each([
     ["a handler that reads text", whole],
     ["a handler that reads chunks", tailed],
-  ])("is let go by an answer to trailers for %s, once nothing came for a second", (_reads, handler) => {
+  ])("an answer to trailers for %s lets a request body go once nothing came for 1 s", (_reads, handler) => {
     const { timers, answers, ends, asked } = waiting("request", { handler });
     expect(asked).toMatchObject({ requestBodyMode: 4, requestTrailerMode: 1, responseHeaderMode: 1 });
     timers.advance(EMPTY_REQUEST_AFTER_MS - 1);
@@ -49,7 +49,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(ends).toEqual([]);
   });
 
-  test("is still seen by its handler if it comes after that answer", () => {
+  test("the handler still sees a request body that comes after the answer that let it go", () => {
     const seen: string[] = [];
     const handler = { read: "text", handle: (text: string) => void seen.push(text) };
     const { timers, receive, answers } = waiting("request", { handler });
@@ -60,7 +60,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(answers.at(-1)?.response.case).toBe("requestBody");
   });
 
-  test("is not let go while something holds the thread: the body may be there, and not read", () => {
+  test("a request body is not let go while a handler holds the thread, since the body may have come unread", () => {
     const { timers, answers } = waiting("request");
     timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
     timers.advance(0);
@@ -73,7 +73,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(answers.slice(1).map(({ response }) => response.case)).toEqual(["requestTrailers"]);
   });
 
-  test("is not let go if it came while something held the thread", () => {
+  test("a request body is not let go if it came while a handler held the thread", () => {
     const { timers, receive, answers } = waiting("request");
     timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
     timers.advance(0);
@@ -87,7 +87,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     ["a piece", () => bodyOf("requestBody", "a", {})],
     ["an empty piece", () => bodyOf("requestBody", "", { endOfStream: true })],
     ["trailers", () => trailersOf("requestTrailers", [])],
-  ])("is not let go if %s came", (_what, message) => {
+  ])("a request body is not let go if %s came", (_what, message) => {
     const { timers, receive, answers } = waiting("request");
     receive(message());
     const count = answers.length;
@@ -95,7 +95,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
     expect(answers).toHaveLength(count);
   });
 
-  test("is not let go if the response came: then Envoy does not hang, and may have ignored the override", () => {
+  test("a request body is not let go if the response came: Envoy does not hang then, and may have ignored the override", () => {
     const { timers, receive, answers } = waiting("request");
     receive(headersOf("responseHeaders", [], { endOfStream: false }));
     const count = answers.length;
@@ -106,7 +106,7 @@ describe("a request body that an override asked to be FULL_DUPLEX_STREAMED", () 
   test.each([
     ["its response headers are not sent", { requestHeaders: () => overrideMode({ responseHeaders: "SKIP" }) }],
     ["a handler wants its trailers", { requestTrailers: () => undefined }],
-  ])("is fault body_stalled, with status 408, if %s and it does not come", (_why, more) => {
+  ])("a request body that does not come is fault body_stalled, with status 408, if %s", (_why, more) => {
     const { timers, answers, ends } = waiting("request", { more, onFault: "closed" });
     timers.advance(WAIT_MS - 1);
     expect(answers).toHaveLength(1);
@@ -135,9 +135,9 @@ function waitingResponse(handler: object, onFault: FaultPolicy = "envoy") {
   return { ...recorded, timers, told, asked: recorded.answers.at(-1)?.modeOverride };
 }
 
-describe("a response body that an override asked to be FULL_DUPLEX_STREAMED, and of which nothing comes,", () => {
+describe("a response body under an override to FULL_DUPLEX_STREAMED", () => {
   test.each<FaultPolicy>(["open", "envoy", "closed"])(
-    "is fault body_stalled, with status 504, under onFault %s for a handler that needs the whole body",
+    "a response body of which nothing comes is fault body_stalled, with status 504, under onFault %s for a handler that needs the whole body",
     (onFault) => {
       const { timers, answers, ends, asked } = waitingResponse(whole, onFault);
       expect(asked).toMatchObject({ responseBodyMode: 4, responseTrailerMode: 1 });
@@ -147,7 +147,7 @@ describe("a response body that an override asked to be FULL_DUPLEX_STREAMED, and
     },
   );
 
-  test("is counted for a handler that takes pieces, naming what to change, and still handled if it comes", () => {
+  test("a response body of which nothing comes is counted for a handler of pieces, naming what to change, and is still handled if it comes", () => {
     const { timers, told, receive, answers, ends } = waitingResponse(tailed);
     timers.advance(WAIT_MS);
     expect(told).toEqual([expect.stringMatching(/^override_ignored responseBody p .*configure FULL_DUPLEX_STREAMED/)]);
@@ -181,7 +181,7 @@ test("a request that only an effect asked for in FULL_DUPLEX_STREAMED is counted
   expect(ends).toEqual([]);
 });
 
-describe("a response of unknown length is asked for in", () => {
+describe("the mode for a response of unknown length", () => {
   const STREAMED = 1;
   const FULL_DUPLEX_STREAMED = 4;
 
@@ -215,7 +215,7 @@ describe("a response of unknown length is asked for in", () => {
       ],
       FULL_DUPLEX_STREAMED,
     ],
-  ] as const)("%s", (_what, handler, headers, allowModeOverride, mode) => {
+  ] as const)("a response of unknown length is asked for in %s", (_what, handler, headers, allowModeOverride, mode) => {
     const recorded = recordSession(defineProcessor({ name: "p", responseBody: handler } as never), {
       declaration: declareEnvoy({ allowModeOverride } as never),
     });
@@ -224,7 +224,7 @@ describe("a response of unknown length is asked for in", () => {
     expect(recorded.answers.at(-1)?.modeOverride).toMatchObject({ responseBodyMode: mode, responseTrailerMode: 1 });
   });
 
-  test("full duplex, if failure_mode_allow is declared: Envoy would send on what is left of a streamed body that failed", () => {
+  test("a response of unknown length is asked for in full duplex if failure_mode_allow is declared, since Envoy would send the rest of a failed streamed body", () => {
     const declaration = declareEnvoy({ allowModeOverride: true, failureModeAllow: true });
     const recorded = recordSession(defineProcessor({ name: "p", responseBody: whole }), { declaration });
     recorded.receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));

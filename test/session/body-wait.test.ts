@@ -22,34 +22,37 @@ function waiting(direction: "request" | "response", onFault: FaultPolicy = "open
   return { ...recorded, timers };
 }
 
-describe("a body that an override asked to be BUFFERED, and that Envoy does not send,", () => {
+describe("a body under an override to BUFFERED", () => {
   test.each<["request" | "response", FaultPolicy, number]>([
     ["request", "open", 408],
     ["request", "envoy", 408],
     ["request", "closed", 408],
     ["response", "open", 504],
     ["response", "envoy", 504],
-  ])("is fault body_stalled of a %s under onFault %s, with status %i", (direction, onFault, code) => {
-    const { timers, answers, ends } = waiting(direction, onFault);
-    timers.advance(999);
-    expect(ends).toEqual([]);
-    timers.advance(1);
-    expect(answers.at(-1)?.response).toMatchObject({ case: "immediateResponse", value: { status: { code } } });
-    expect(ends[0]?.fault).toMatchObject({
-      code: "body_stalled",
-      message: expect.stringContaining("envoy.bufferLimitBytes"),
-    });
-    expect(timers.count).toBe(0);
-  });
+  ])(
+    "a body that Envoy does not send is fault body_stalled of a %s under onFault %s, with status %i",
+    (direction, onFault, code) => {
+      const { timers, answers, ends } = waiting(direction, onFault);
+      timers.advance(999);
+      expect(ends).toEqual([]);
+      timers.advance(1);
+      expect(answers.at(-1)?.response).toMatchObject({ case: "immediateResponse", value: { status: { code } } });
+      expect(ends[0]?.fault).toMatchObject({
+        code: "body_stalled",
+        message: expect.stringContaining("envoy.bufferLimitBytes"),
+      });
+      expect(timers.count).toBe(0);
+    },
+  );
 
-  test("is no fault if it comes in time", () => {
+  test("a body that comes in time is not a fault", () => {
     const { timers, receive, ends } = waiting("request");
     receive(bodyOf("requestBody", "abcd", { endOfStream: true }));
     timers.advance(10_000);
     expect(ends).toEqual([]);
   });
 
-  test("costs no timer once the transaction is over", () => {
+  test("a body costs no timer once the transaction is over", () => {
     const { timers, session } = waiting("request");
     expect(timers.count).toBe(1);
     session.cancel();

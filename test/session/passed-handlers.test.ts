@@ -53,14 +53,17 @@ describe("a response whose request headers were skipped", () => {
     ["envoy", "phase_not_sent p requestHeaders"],
     ["open", "phase_not_sent p requestHeaders"],
     ["closed", "phase_not_sent p immediate_response"],
-  ] as const)("is told of, and a fault under closed alone: %s", (onFault: FaultPolicy, expected) => {
-    const { receive, told } = watched({ onFault, requestHeaders: nothing, responseHeaders: nothing });
-    receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
-    expect(told).toEqual([expected]);
-  });
+  ] as const)(
+    "a response whose request headers were skipped is reported, and a fault under closed alone: %s",
+    (onFault: FaultPolicy, expected) => {
+      const { receive, told } = watched({ onFault, requestHeaders: nothing, responseHeaders: nothing });
+      receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
+      expect(told).toEqual([expected]);
+    },
+  );
 
   test.each(["x-envoy-upstream-service-time", "date", "server"])(
-    "shows by %s that it comes from an upstream",
+    "%s shows that a response comes from an upstream",
     (name) => {
       const { receive, told } = watched({ requestHeaders: nothing });
       receive(
@@ -80,7 +83,7 @@ describe("a response whose request headers were skipped", () => {
   test.each([
     ...[200, 201, 204, 206, 299, 101, 304].map((status) => [status, true] as const),
     ...[300, 301, 302, 303, 307, 308, 400, 401, 403, 407, 413, 429, 500, 502, 503, 599].map((s) => [s, false] as const),
-  ])("comes from an upstream only with a status that no filter refuses with: %d", (status, isTold) => {
+  ])("a response comes from an upstream only with a status that no filter refuses with: %d", (status, isTold) => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
     receive(headersOf("responseHeaders", [[":status", String(status)], ...SIGNS], bodyModes("NONE")));
     const early = watched({ onFault: "closed", requestHeaders: pending });
@@ -89,7 +92,7 @@ describe("a response whose request headers were skipped", () => {
     expect([...told, ...early.told]).toHaveLength(isTold ? 2 : 0);
   });
 
-  test("may come from a filter in front if it is a gRPC reply without a body", () => {
+  test("a response may come from a filter in front if it is a gRPC reply without a body", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
     const refusal: HeaderPairs = [
       [":status", "200"],
@@ -100,32 +103,32 @@ describe("a response whose request headers were skipped", () => {
     expect(told).toEqual([]);
   });
 
-  test("shows by its type that it comes from a gRPC server", () => {
+  test("the type of a response shows that it comes from a gRPC server", () => {
     const { receive, told } = watched({ requestHeaders: nothing });
     receive(headersOf("responseHeaders", [["content-type", "application/grpc"]], bodyModes("NONE")));
     expect(told).toHaveLength(1);
   });
 
-  test("no handler is passed over if none waits for the request", () => {
+  test("a response whose request headers were skipped no handler is passed over if none waits for the request", () => {
     const { receive, told } = watched({ onFault: "closed", responseHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);
   });
 
-  test("no handler is passed over by a reply of Envoy or of a filter in front", () => {
+  test("a response whose request headers were skipped no handler is passed over by a reply of Envoy or of a filter in front", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_ENVOY, bodyModes("NONE")));
     receive(headersOf("responseHeaders", [[":status", "200"]], { endOfStream: true }));
     expect(told.filter((line) => !line.startsWith("phase_out"))).toEqual([]);
   });
 
-  test("no handler is passed over on the way over HTTP, which joins no calls", () => {
+  test("a response whose request headers were skipped no handler is passed over on the way over HTTP, which joins no calls", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing }, "http_service");
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);
   });
 
-  test("is counted and no fault in shadow mode, and not told of where Envoy only watches", () => {
+  test("a response whose request headers were skipped is counted without a fault in shadow mode, and not reported if Envoy only watches", () => {
     const shadow = watched({ onFault: "closed", requestHeaders: nothing }, "envoy", true);
     shadow.receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect([shadow.ends, shadow.told]).toEqual([[], ["phase_not_sent p requestHeaders"]]);
@@ -136,14 +139,14 @@ describe("a response whose request headers were skipped", () => {
 });
 
 describe("a body that comes without its headers", () => {
-  test("is told of with each handler of the headers", () => {
+  test("a body that comes without its headers is reported with each handler of the headers", () => {
     const { receive, told } = watched({ requestHeaders: nothing, responseHeaders: nothing });
     receive(bodyOf("requestBody", "a", { endOfStream: true }, bodyModes("STREAMED")));
     receive(bodyOf("responseBody", "a", { endOfStream: true }));
     expect(told).toEqual(["phase_not_sent p requestHeaders", "phase_not_sent p responseHeaders"]);
   });
 
-  test("is told of once, whatever follows", () => {
+  test("a body that comes without its headers is reported once, whatever follows", () => {
     const { receive, told } = watched({ requestHeaders: nothing });
     receive(bodyOf("requestBody", "a", {}, bodyModes("STREAMED")), bodyOf("requestBody", "b"));
     receive(trailersOf("requestTrailers"), headersOf("responseHeaders", FROM_UPSTREAM));
@@ -168,27 +171,30 @@ describe("a response before the answer to its request", () => {
     ["envoy", "grpc_error"],
     ["open", "passed"],
     ["closed", "immediate_response"],
-  ] as const)("is fault answer_not_awaited, by policy: %s", (onFault: FaultPolicy, outcome) => {
-    const { receive, told } = watched({ onFault, requestHeaders: pending });
-    receive(headersOf("requestHeaders", [], DUPLEX), bodyOf("requestBody", "a"));
-    receive(headersOf("responseHeaders", FROM_UPSTREAM));
-    expect(told).toEqual([`answer_not_awaited p ${outcome}`]);
-  });
+  ] as const)(
+    "a response before the answer to its request is fault answer_not_awaited, by policy: %s",
+    (onFault: FaultPolicy, outcome) => {
+      const { receive, told } = watched({ onFault, requestHeaders: pending });
+      receive(headersOf("requestHeaders", [], DUPLEX), bodyOf("requestBody", "a"));
+      receive(headersOf("responseHeaders", FROM_UPSTREAM));
+      expect(told).toEqual([`answer_not_awaited p ${outcome}`]);
+    },
+  );
 
-  test("is fault answer_not_awaited where the answer waits for the whole body", () => {
+  test("a response before the answer to its request is fault answer_not_awaited if the answer waits for the whole body", () => {
     const { receive, told } = watched({ requestBody: { read: "whole", handle: nothing } });
     receive(headersOf("requestHeaders", [], DUPLEX), bodyOf("requestBody", "a"));
     receive(headersOf("responseHeaders", FROM_UPSTREAM));
     expect(told).toEqual(["answer_not_awaited p grpc_error"]);
   });
 
-  test("is none where Envoy replies by itself, such as by a timeout", () => {
+  test("a response before the answer to its request is not a fault if Envoy replies by itself, such as after a timeout", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: pending });
     receive(headersOf("requestHeaders", [], DUPLEX), headersOf("responseHeaders", FROM_ENVOY));
     expect(told).toEqual([]);
   });
 
-  test("is none where the upstream answers early, before it has all of a streamed body", () => {
+  test("a response before the answer to its request is not a fault if the upstream answers early, before it has all of a streamed body", () => {
     for (const mode of ["STREAMED", "FULL_DUPLEX_STREAMED"] as const) {
       const { receive, told } = watched({ onFault: "closed", requestBody: { read: "chunks", chunk: pending } });
       receive(headersOf("requestHeaders", [], bodyModes(mode)), bodyOf("requestBody", "a"));
@@ -211,33 +217,36 @@ describe("a message ahead of an answer of its own direction", () => {
       false,
     ],
   ];
-  test.each(later)("is a fault only if its mode waits: %s", (_name, envelope, isFault) => {
-    const { receive, told } = watched({ requestHeaders: pending });
-    receive(headersOf("requestHeaders", [], envelope), bodyOf("requestBody", "a"));
-    expect(told).toEqual(isFault ? ["answer_not_awaited p grpc_error"] : []);
-  });
+  test.each(later)(
+    "a message ahead of an answer of its own direction is a fault only if its mode waits: %s",
+    (_name, envelope, isFault) => {
+      const { receive, told } = watched({ requestHeaders: pending });
+      receive(headersOf("requestHeaders", [], envelope), bodyOf("requestBody", "a"));
+      expect(told).toEqual(isFault ? ["answer_not_awaited p grpc_error"] : []);
+    },
+  );
 
-  test("passes behind what was owed under the policy open", () => {
+  test("a message ahead of an answer passes behind the waiting answers under the policy open", () => {
     const { receive, told, log } = watched({ onFault: "open", requestHeaders: pending });
     receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")), bodyOf("requestBody", "a"));
     expect([told, log]).toEqual([["answer_not_awaited p passed"], ["requestHeaders", "requestBody"]]);
   });
 });
 
-describe("a stream that Envoy needs no more", () => {
+describe("a stream that Envoy no longer needs", () => {
   const begin = (definition: Parameters<typeof watched>[0], headers: Envelope = bodyModes("NONE")) => {
     const recorded = watched(definition);
     recorded.receive(headersOf("requestHeaders", [], headers));
     return recorded;
   };
 
-  test("shows that response headers were skipped", () => {
+  test("the early end of a stream shows that response headers were skipped", () => {
     const { session, told, log } = begin({ requestHeaders: nothing, responseHeaders: nothing });
     session.cancel(true);
     expect([told, log.at(-1)]).toEqual([["phase_not_sent p responseHeaders"], "ended: completed"]);
   });
 
-  test("is a fault that comes too late under closed", () => {
+  test("the early end of a stream is a fault that comes too late under closed", () => {
     const { session, told, log } = begin({ onFault: "closed", responseHeaders: nothing });
     session.cancel(true);
     expect([told, log.at(-1)]).toEqual([["phase_not_sent p too_late"], "ended: phase_not_sent"]);
@@ -255,7 +264,7 @@ describe("a stream that Envoy needs no more", () => {
   });
 
   test.each(["STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"] as const)(
-    "shows nothing about the response while the request body in %s lacks its end: its client may have left",
+    "the early end of a stream shows nothing about the response while the request body in %s lacks its end: its client may have left",
     (mode) => {
       const definition = { onFault: "closed", requestBody: { read: "inspect" }, responseHeaders: nothing } as const;
       const { session, told } = begin(definition, bodyModes(mode, "NONE"));
@@ -278,7 +287,7 @@ describe("a stream that Envoy needs no more", () => {
     expect(recorded.log).toEqual(["requestHeaders", "ended: completed"]);
   });
 
-  test("shows that a gRPC body was not sent in GRPC mode", () => {
+  test("the early end of a stream shows that a gRPC body was not sent in GRPC mode", () => {
     const recorded = watched({ requestBody: { read: "chunks", chunk: nothing } });
     recorded.receive(headersOf("requestHeaders", [["content-type", "application/grpc"]], bodyModes("GRPC")));
     recorded.receive(headersOf("responseHeaders", FROM_UPSTREAM));
@@ -315,7 +324,7 @@ describe("a filter that ignores mode overrides", () => {
   const RESPONSE_BODY = "override_ignored responseBody";
 
   test.each(["finish", "cancel"] as const)(
-    "shows when a response came, and nothing of a request body that an override asked for: %s",
+    "a filter that ignores overrides shows when a response came without the request body that an override asked for: %s",
     (end) => {
       const { receive, session, told } = overriding({ requestBody: { ...inspect, required: true } });
       receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
@@ -325,7 +334,7 @@ describe("a filter that ignores mode overrides", () => {
     },
   );
 
-  test("shows when the transaction ended, and nothing of a response body that an override asked for came", () => {
+  test("a filter that ignores overrides shows when the transaction ended without the response body that an override asked for", () => {
     const { receive, session, told } = overriding({ responseBody: inspect });
     receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));
     receive(headersOf("responseHeaders", [...FROM_UPSTREAM, ...LENGTH]));
@@ -334,7 +343,7 @@ describe("a filter that ignores mode overrides", () => {
   });
 
   test.each(["STREAMED", "BUFFERED", "BUFFERED_PARTIAL"] as const)(
-    "shows once by a body that an override asked Envoy not to send, in %s, and the body passes",
+    "a filter that ignores overrides shows once by a body that an override asked Envoy not to send, in %s, and the body passes",
     (configured) => {
       const { receive, answers, told } = overriding({ requestHeaders: () => overrideMode({ requestBody: "NONE" }) });
       receive(headersOf("requestHeaders", LENGTH, bodyModes(configured, "NONE")));
@@ -345,14 +354,14 @@ describe("a filter that ignores mode overrides", () => {
     },
   );
 
-  test("shows by response headers that an override asked Envoy not to send", () => {
+  test("a filter that ignores overrides shows by response headers that an override asked Envoy not to send", () => {
     const { receive, told } = overriding({ requestHeaders: () => overrideMode({ responseHeaders: "SKIP" }) });
     receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));
     receive(headersOf("responseHeaders", FROM_UPSTREAM));
     expect(told).toEqual(["override_ignored responseHeaders"]);
   });
 
-  test("shows nothing by a body without bytes, of unknown length, or that came", () => {
+  test("an ignored override does not show by a body without bytes, of unknown length, or that came", () => {
     for (const [length, pieces] of [
       [[["content-length", "0"]], []],
       [[], []],
@@ -367,7 +376,7 @@ describe("a filter that ignores mode overrides", () => {
     }
   });
 
-  test("shows nothing of a request whose response Envoy does not send", () => {
+  test("an ignored override does not show if Envoy does not send the response", () => {
     for (const isDone of [true, false]) {
       const { receive, session, told } = overriding({ requestBody: inspect });
       receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
@@ -377,7 +386,7 @@ describe("a filter that ignores mode overrides", () => {
     }
   });
 
-  test("shows nothing of a request whose client left before a response came", () => {
+  test("an ignored override does not show if the client left before a response came", () => {
     const { receive, session, told } = overriding({ requestBody: inspect });
     receive(headersOf("requestHeaders", LENGTH, bodyModes("NONE", "NONE")));
     session.cancel();

@@ -34,12 +34,12 @@ function unenforced(processor: Processor, ...phases: readonly ("requestHeaders" 
 describe("tx.request of a stream without request headers", () => {
   const told = ["request_headers_not_sent", "tx.request", "envoy"];
 
-  test("is reported once in a transaction, however many handlers read it", () => {
+  test("a read of unseen request headers is reported once in a transaction, however many handlers read it", () => {
     expect(unenforced(reader("a"), "responseHeaders")).toEqual([told]);
     expect(unenforced(compose(reader("a"), reader("b")), "responseHeaders")).toEqual([told]);
   });
 
-  test("is reported if done alone reads it", () => {
+  test("a read of unseen request headers is reported if done alone reads it", () => {
     const processor = defineProcessor({
       name: "late",
       responseHeaders: () => undefined,
@@ -48,12 +48,12 @@ describe("tx.request of a stream without request headers", () => {
     expect(unenforced(processor, "responseHeaders")).toEqual([told]);
   });
 
-  test("is not reported if no handler reads it, or if Envoy sent the request headers", () => {
+  test("a read of unseen request headers is not reported if no handler reads it, or if Envoy sent the request headers", () => {
     expect(unenforced(defineProcessor({ name: "a", responseHeaders: () => undefined }), "responseHeaders")).toEqual([]);
     expect(unenforced(reader("a"), "requestHeaders", "responseHeaders")).toEqual([]);
   });
 
-  test("is counted for each transaction, and logged once with the setting to change", async () => {
+  test("a read of unseen request headers is counted for each transaction, and logged once with the setting to change", async () => {
     const started = await serverForTest(reader("a"));
     for (let call = 0; call < 3; call++) await processAll(started.port, [responseHeaders()]);
     expect(await started.metric('ext_proc_unenforced_total{reason="request_headers_not_sent",origin="envoy"}')).toBe(3);
@@ -61,7 +61,7 @@ describe("tx.request of a stream without request headers", () => {
     expect(lines).toMatchObject([{ level: "warn", msg: expect.stringContaining("set request_header_mode: SEND") }]);
   });
 
-  test("is a warning of the simulator", async () => {
+  test("a read of unseen request headers is a warning of the simulator", async () => {
     const { warnings } = await simulate(reader("a"), SKIPPED).get("/");
     expect(warnings).toMatchObject([{ code: "request_headers_not_sent", wayOut: "set request_header_mode SEND" }]);
     expect((await simulate(reader("a")).get("/")).warnings).toEqual([]);

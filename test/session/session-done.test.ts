@@ -27,7 +27,7 @@ function counting() {
 }
 
 describe("done", () => {
-  test("is told once how the transaction ended, with its state and how long it took", () => {
+  test("done is called once with the end of the transaction, its state and its duration", () => {
     const { processor, outcomes } = counting();
     const timers = new ManualTimers();
     const { session, receive } = recordSession(processor, { timers });
@@ -42,7 +42,7 @@ describe("done", () => {
     ["immediate_response", [headersOf("requestHeaders", [["x-guard", "1"]])]],
     ["fault", [headersOf("requestHeaders"), headersOf("responseHeaders")]],
     ["unanswered", [headersOf("requestHeaders", [["x-wait", "1"]])]],
-  ] as const)("is told of %s", (result, messages) => {
+  ] as const)("done gets the result of %s", (result, messages) => {
     const { processor, outcomes } = counting();
     const { session, receive } = recordSession(processor, { timers: new ManualTimers() });
     receive(...messages);
@@ -51,7 +51,7 @@ describe("done", () => {
     expect(outcomes[0]?.fault?.code).toBe(result === "fault" ? "handler_threw" : undefined);
   });
 
-  test("is not told where no handler of its processor ran", () => {
+  test("done is not called if no handler of its processor ran", () => {
     const { processor, outcomes } = counting();
     const { session, receive } = recordSession(processor);
     receive(trailersOf("requestTrailers"));
@@ -60,7 +60,7 @@ describe("done", () => {
     expect(outcomes).toEqual([]);
   });
 
-  test("is told of each processor on its own, and one that throws harms nobody", async () => {
+  test("done is called for each processor, and one that throws does not affect the others", async () => {
     const failures: string[] = [];
     const throwing = defineProcessor({
       name: "throwing",

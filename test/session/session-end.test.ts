@@ -23,8 +23,8 @@ function slow() {
   return { processor, handler, signals };
 }
 
-describe("finish", () => {
-  test("with work outstanding waits for it, then ends", async () => {
+describe("finish()", () => {
+  test("finish() with waiting answers waits for them, then ends", async () => {
     const { processor, handler } = slow();
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"), trailersOf("requestTrailers"), headersOf("responseHeaders"));
@@ -35,7 +35,7 @@ describe("finish", () => {
     expect(recorded.log).toEqual(["responseHeaders", "requestHeaders", "requestTrailers", "ended: completed"]);
   });
 
-  test("waits for both directions", async () => {
+  test("finish() waits for both directions", async () => {
     const [request, response] = [deferred(), deferred()];
     const recorded = recordSession(
       defineProcessor({
@@ -54,7 +54,7 @@ describe("finish", () => {
     expect(recorded.log).toEqual(["requestHeaders", "responseHeaders", "ended: completed"]);
   });
 
-  test("does not hide a fault that comes later", async () => {
+  test("finish() does not hide a fault that comes later", async () => {
     const { processor, handler } = slow();
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"));
@@ -64,7 +64,7 @@ describe("finish", () => {
     expect(recorded.log).toEqual(["ended: handler_threw"]);
   });
 
-  test("twice ends once", () => {
+  test("finish() called twice ends the session once", () => {
     const recorded = recordSession(slow().processor);
     recorded.session.finish();
     recorded.session.finish();
@@ -72,8 +72,8 @@ describe("finish", () => {
   });
 });
 
-describe("cancel", () => {
-  test("while an answer is owed ends as unanswered, and drops the late answer", async () => {
+describe("cancel()", () => {
+  test("cancel() while an answer waits ends the session as unanswered, and drops the late answer", async () => {
     const { processor, handler } = slow();
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
@@ -85,14 +85,14 @@ describe("cancel", () => {
     expect(recorded.log).toEqual(["ended: unanswered"]);
   });
 
-  test("while nothing is owed is no failure: Envoy resets every stream that it needs no more", () => {
+  test("cancel() while no answer waits is not a failure, since Envoy resets every stream that it no longer needs", () => {
     const recorded = recordSession(defineProcessor({ name: "idle" }));
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.cancel();
     expect(recorded.log).toEqual(["requestHeaders", "ended: completed"]);
   });
 
-  test("aborts the signal of a handler that never settles, and keeps nothing of it", () => {
+  test("cancel() aborts the signal of a handler that never settles, and keeps nothing of it", () => {
     const { processor, signals } = slow();
     const sessions = new SessionSet();
     const recorded = recordSession(processor, { sessions });
@@ -102,7 +102,7 @@ describe("cancel", () => {
     expect([sessions.size, signals[0]?.aborted]).toEqual([0, true]);
   });
 
-  test("leaves nothing in the transaction of a handler that never settles, and holds it", () => {
+  test("cancel() leaves nothing in the transaction of a handler that never settles, and holds the transaction", () => {
     const held: { readonly headers: unknown; readonly path: string | undefined }[] = [];
     let look: () => void = () => undefined;
     const processor = defineProcessor({
@@ -123,7 +123,7 @@ describe("cancel", () => {
     ]);
   });
 
-  test("drops an immediate response that comes late", async () => {
+  test("cancel() drops an immediate response that comes late", async () => {
     const handler = deferred();
     const processor = defineProcessor({
       name: "late",
@@ -141,8 +141,8 @@ describe("cancel", () => {
   });
 });
 
-describe("shutDown", () => {
-  test("while an answer is owed is fault server_draining, which is not the processor's", () => {
+describe("shutDown()", () => {
+  test("shutDown() while an answer waits is fault server_draining, which is not the processor's", () => {
     const recorded = recordSession(slow().processor);
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.shutDown();
@@ -150,14 +150,14 @@ describe("shutDown", () => {
     expect(recorded.ends).toEqual([{ result: "fault", fault: failure, error: failure }]);
   });
 
-  test("while nothing is owed ends as completed", () => {
+  test("shutDown() while no answer waits ends the session as completed", () => {
     const recorded = recordSession(defineProcessor({ name: "idle" }));
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.shutDown();
     expect(recorded.log).toEqual(["requestHeaders", "ended: completed"]);
   });
 
-  test("of a set ends what is open, each in its own way", () => {
+  test("shutDown() of a set ends each open session in its own way", () => {
     const sessions = new SessionSet();
     const idle = recordSession(defineProcessor({ name: "idle" }), { sessions });
     const busy = recordSession(slow().processor, { sessions });
@@ -174,14 +174,14 @@ describe("shutDown", () => {
   });
 });
 
-describe("fail", () => {
-  test("ends with the transport's fault", () => {
+describe("fail()", () => {
+  test("fail() ends the session with the transport's fault", () => {
     const recorded = recordSession(defineProcessor({ name: "idle" }));
     recorded.session.fail(fault("message_too_large", "m"));
     expect(recorded.log).toEqual(["ended: message_too_large"]);
   });
 
-  test("without a fault means that the peer is gone", () => {
+  test("fail() without a fault means that Envoy is gone", () => {
     const recorded = recordSession(slow().processor);
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.fail(undefined);
@@ -189,7 +189,7 @@ describe("fail", () => {
   });
 });
 
-test("whatever ends a session first, ends it for good", () => {
+test("the first end of a session is final", () => {
   const acts = ["finish", "cancel", "shutDown"] as const;
   for (const first of acts) {
     const recorded = recordSession(defineProcessor({ name: "idle" }));
@@ -202,7 +202,7 @@ test("whatever ends a session first, ends it for good", () => {
 });
 
 describe("tx.signal", () => {
-  test("aborts when the transaction is over, whatever its end", () => {
+  test("tx.signal aborts when the transaction is over, in every kind of end", () => {
     for (const reply of [undefined, immediateResponse(403)]) {
       const signals: AbortSignal[] = [];
       const processor = defineProcessor({
@@ -220,7 +220,7 @@ describe("tx.signal", () => {
     }
   });
 
-  test("is aborted from the start for who looks at it too late", async () => {
+  test("tx.signal is already aborted if it is read after the end", async () => {
     const handler = deferred();
     const late: AbortSignal[] = [];
     const processor = defineProcessor({
@@ -238,7 +238,7 @@ describe("tx.signal", () => {
     expect(late.map((signal) => signal.aborted)).toEqual([true]);
   });
 
-  test("has no listener that we left behind", () => {
+  test("tx.signal has no listeners of ours left after the end", () => {
     const { processor, signals } = slow();
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"));

@@ -76,15 +76,18 @@ function thrown(cause: unknown): never {
   throw cause;
 }
 
-describe("what is no effect, or one that Envoy would refuse, is fault invalid_effect", () => {
-  test.each([...NOT_EFFECTS, ...WRONG_EFFECTS])("%s", async (_what, value) => {
-    for (const processor of [returning(value), returning(async () => value())]) {
-      const fault = await faultOf(processor);
-      expect(fault).toMatchObject({ code: "invalid_effect", source: "handler", processor: "bad" });
-      expect(fault?.message).toMatch(/^processor "bad", requestHeaders: /);
-      expect(fault?.message).not.toContain(SECRET);
-    }
-  });
+describe("fault invalid_effect", () => {
+  test.each([...NOT_EFFECTS, ...WRONG_EFFECTS])(
+    "a handler's result is fault invalid_effect if it is %s",
+    async (_what, value) => {
+      for (const processor of [returning(value), returning(async () => value())]) {
+        const fault = await faultOf(processor);
+        expect(fault).toMatchObject({ code: "invalid_effect", source: "handler", processor: "bad" });
+        expect(fault?.message).toMatch(/^processor "bad", requestHeaders: /);
+        expect(fault?.message).not.toContain(SECRET);
+      }
+    },
+  );
 
   test.each([
     ["nothing for a value", () => setHeader("x-a", undefined as never), 'value of header "x-a" is undefined, must be'],
@@ -96,34 +99,34 @@ describe("what is no effect, or one that Envoy would refuse, is fault invalid_ef
     ],
     ["a promise inside an array", () => [Promise.resolve()], "returned a promise inside an array, which is no effect"],
     ["a generator", () => (function* () {})(), "returned an object, which is no effect"],
-  ])("which says of %s what it is", async (_what, value, message) => {
+  ])("fault invalid_effect describes the result: %s", async (_what, value, message) => {
     expect((await faultOf(returning(value)))?.message).toContain(message);
   });
 
-  test("and nothing of what came before it in the same answer is sent", async () => {
+  test("fault invalid_effect drops all effects of the same answer", async () => {
     const fault = await faultOf(returning(() => [setHeader("x-fine", "1"), setHeader("te", "1")]));
     expect(fault?.code).toBe("invalid_effect");
   });
 
-  test("in one short line, however long the name", async () => {
+  test("fault invalid_effect is one short line, however long the name", async () => {
     const fault = await faultOf(returning(() => setHeader("y".repeat(50_000), 5 as never)));
     expect(fault?.message.length).toBeLessThan(300);
   });
 
-  test("but effects behind an immediate response are not looked at", () => {
+  test("effects behind an immediate response are not checked", () => {
     const recorded = recordSession(returning(() => [immediateResponse(403), "nonsense"]));
     recorded.receive(headersOf("requestHeaders"));
     expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
   });
 });
 
-describe("a handler that throws or rejects is fault handler_threw", () => {
+describe("fault handler_threw", () => {
   test.each([
     ["an Error", new Error(SECRET)],
     ["a string", SECRET],
     ["undefined", undefined],
     ["null", null],
-  ])("with %s as cause and not in the message", async (_what, cause) => {
+  ])("fault handler_threw has %s as cause and not in the message", async (_what, cause) => {
     for (const value of [() => thrown(cause), () => Promise.reject(cause)]) {
       const fault = await faultOf(returning(value));
       expect(fault).toEqual({
@@ -137,7 +140,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
     }
   });
 
-  test("also where what it returned throws when looked at", async () => {
+  test("a result that throws when it is read is fault handler_threw", async () => {
     const traps: (() => unknown)[] = [
       () => hostilePromise(),
       () => new Proxy({}, { has: () => thrown(new Error(SECRET)) }),
@@ -153,7 +156,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
     }
   });
 
-  test("also where what it threw throws when looked at", async () => {
+  test("a thrown value that throws when it is read is fault handler_threw", async () => {
     const mark = { [Symbol.for("ext-proc.fault-error")]: true };
     const hostiles = [
       new Proxy({}, { has: () => thrown(new Error(SECRET)) }),
@@ -165,7 +168,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
     }
   });
 
-  test("and so is a state that cannot be made", async () => {
+  test("a state that cannot be made is fault handler_threw", async () => {
     const processor = defineProcessor({
       name: "stateful",
       state: (): number => thrown(new Error(SECRET)),
@@ -174,7 +177,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
     expect(await faultOf(processor)).toMatchObject({ code: "handler_threw", processor: "stateful" });
   });
 
-  test("and a reject without anyone waiting any more is no unhandled rejection", async () => {
+  test("a promise that rejects after its session ended is not an unhandled rejection", async () => {
     const recorded = recordSession(returning(() => Promise.reject(new Error(SECRET))));
     recorded.receive(headersOf("requestHeaders"));
     recorded.session.cancel();
@@ -184,7 +187,7 @@ describe("a handler that throws or rejects is fault handler_threw", () => {
 });
 
 describe("a FaultError that passes through a handler", () => {
-  test("is the fault that it names", async () => {
+  test("a FaultError is the fault that it names", async () => {
     const processor = defineProcessor({
       name: "auth",
       requestHeaders: (_h, tx) => void tx.request.one("authorization"),
@@ -198,7 +201,7 @@ describe("a FaultError that passes through a handler", () => {
     });
   });
 
-  test("may be caught by the handler", () => {
+  test("a handler may catch a FaultError", () => {
     const processor = defineProcessor({
       name: "auth",
       requestHeaders(_headers, tx): Effect<"requestHeaders"> | undefined {
@@ -221,7 +224,7 @@ describe("a FaultError that passes through a handler", () => {
   });
 
   test.each(["invented_later", "server_draining", "malformed_message"])(
-    "with code %s, which no handler's call raises, is fault handler_threw",
+    "a FaultError with code %s, which no function of the library raises for a handler, is fault handler_threw",
     async (code) => {
       const foreign = { [Symbol.for("ext-proc.fault-error")]: true, code, message: SECRET };
       expect(await faultOf(returning(() => thrown(foreign)))).toMatchObject({
@@ -234,7 +237,7 @@ describe("a FaultError that passes through a handler", () => {
 });
 
 describe("a fault", () => {
-  test("ends its session once, and nothing comes after it", async () => {
+  test("a fault ends its session once, and no message follows it", async () => {
     const recorded = recordSession(returning(() => thrown(new Error(SECRET))));
     recorded.receive(headersOf("requestHeaders"), bodyOf("requestBody", "x"), headersOf("responseHeaders"));
     recorded.session.finish();
@@ -245,7 +248,7 @@ describe("a fault", () => {
     expect(recorded.observed).toEqual(["envoy requestHeaders", "envoy ended: handler_threw"]);
   });
 
-  test("leaves other sessions of the same processor alone", async () => {
+  test("a fault leaves other sessions of the same processor alone", async () => {
     const processor = defineProcessor({
       name: "picky",
       requestHeaders: (_headers, tx) => (tx.request.get("x-bad") ? thrown(new Error(SECRET)) : setHeader("x-ok", "1")),
@@ -258,14 +261,14 @@ describe("a fault", () => {
     expect(good.log).toEqual(["requestHeaders", "requestBody", "ended: completed"]);
   });
 
-  test("of the peer names the phase", () => {
+  test("a fault of Envoy's names the phase", () => {
     const recorded = recordSession(defineProcessor({ name: "idle" }));
     recorded.receive(bodyOf("requestBody", "x"), headersOf("requestHeaders"));
     expect(recorded.log).toEqual(["requestBody", "ended: phase_out_of_order"]);
     expect(recorded.ends[0]?.fault?.message).toContain("requestHeaders");
   });
 
-  test("in a phase that waited behind an asynchronous handler ends the session all the same", async () => {
+  test("a fault in a phase that waited behind an asynchronous handler ends the session all the same", async () => {
     for (const trailers of [
       () => thrown(new Error(SECRET)),
       () => immediateResponse(200, { headers: null } as never),

@@ -43,8 +43,8 @@ const ALL = [
   headersOf("responseHeaders"),
 ];
 
-describe("under the policy envoy", () => {
-  test("the stream ends with the fault", () => {
+describe("the policy envoy", () => {
+  test("the policy envoy ends the stream with the fault", () => {
     const { receive, log, ends, told } = run(failing("envoy"));
     receive(...ALL);
     expect(log).toEqual(["ended: handler_threw"]);
@@ -53,8 +53,8 @@ describe("under the policy envoy", () => {
   });
 });
 
-describe("under the policy closed", () => {
-  test("the client gets a 500 that says nothing, and the stream ends without an error", () => {
+describe("the policy closed", () => {
+  test("the policy closed gives the client a 500 without details, and ends the stream without an error", () => {
     const { receive, answers, ends, told } = run(failing("closed"));
     receive(...ALL);
     expect(answers).toHaveLength(1);
@@ -68,7 +68,7 @@ describe("under the policy closed", () => {
     expect(told).toEqual(["handler_threw failing: immediate_response"]);
   });
 
-  test("the client gets it in the response headers too, and in a body that Envoy buffers", () => {
+  test("the policy closed answers in the response headers too, and in a body that Envoy buffers", () => {
     const buffered = run(failing("closed", { requestHeaders: undefined, responseTrailers: undefined }));
     buffered.receive(headersOf("requestHeaders", [], bodyModes("NONE", "BUFFERED")), headersOf("responseHeaders"));
     buffered.session.shutDown();
@@ -92,7 +92,7 @@ describe("under the policy closed", () => {
       {},
       [headersOf("requestHeaders")],
     ],
-  ] as const)("a gRPC error is what is left where %s", (_where, options, handlers, messages) => {
+  ] as const)("the policy closed can only send a gRPC error if %s", (_where, options, handlers, messages) => {
     const { receive, log, ends, told } = run(failing("closed", handlers), options);
     receive(...messages);
     expect(log.at(-1)).toBe("ended: handler_threw");
@@ -101,7 +101,7 @@ describe("under the policy closed", () => {
     expect(told).toEqual(["handler_threw failing: fail_closed_by_error"]);
   });
 
-  test("a server that goes, or is not ready, answers 503", () => {
+  test("the policy closed answers 503 if the server drains or is not ready", () => {
     const going = run(failing("closed", { requestHeaders: () => new Promise<undefined>(() => undefined) }));
     going.receive(headersOf("requestHeaders"));
     going.session.shutDown();
@@ -115,7 +115,7 @@ describe("under the policy closed", () => {
     expect(early.answers[0]?.response).toMatchObject({ value: { status: { code: 503 } } });
   });
 
-  test("what cannot be read is answered with a 500", () => {
+  test("the policy closed answers a message that cannot be read with a 500", () => {
     const { session, log, told } = run(failing("closed"));
     session.fail(fault("malformed_message", "no ProcessingRequest"));
     expect(log).toEqual(["immediateResponse", "ended: malformed_message"]);
@@ -123,8 +123,8 @@ describe("under the policy closed", () => {
   });
 });
 
-describe("under the policy open", () => {
-  test("the message passes, and everything that follows, without handlers", () => {
+describe("the policy open", () => {
+  test("the policy open lets the message and everything after it pass without handlers", () => {
     let ran = 0;
     const { receive, session, log, ends, told } = run(failing("open", { responseHeaders: () => void ran++ }));
     receive(...ALL);
@@ -140,7 +140,7 @@ describe("under the policy open", () => {
     expect(told).toEqual(["handler_threw failing: passed"]);
   });
 
-  test("so does what other handlers wanted before in the same phase", () => {
+  test("the policy open drops what other handlers wanted before in the same phase", () => {
     const before = defineProcessor({ name: "before", onFault: "open", requestHeaders: () => setHeader("x-a", "1") });
     const { receive, answers } = run(compose(before, failing("open")));
     receive(headersOf("requestHeaders"));
@@ -148,7 +148,7 @@ describe("under the policy open", () => {
     expect(answers[0]?.response.value).not.toHaveProperty("response");
   });
 
-  test("so does what is owed in the other direction, and what waits behind it", async () => {
+  test("the policy open lets waiting messages of the other direction pass too", async () => {
     const handler = deferred();
     const processor = failing("open", { requestHeaders: () => handler.promise, responseHeaders: fail });
     const { receive, log, session } = run(processor);
@@ -161,7 +161,7 @@ describe("under the policy open", () => {
     expect(session.late).toBeUndefined();
   });
 
-  test("a second fault ends the stream, and the first is what the transaction is remembered for", () => {
+  test("a second fault ends the stream, and the transaction is recorded with the first", () => {
     const { receive, ends, told } = run(failing("open"));
     receive(headersOf("requestHeaders"), trailersOf("requestTrailers"), headersOf("responseHeaders"));
     receive(headersOf("responseHeaders"));
@@ -169,7 +169,7 @@ describe("under the policy open", () => {
     expect(told).toEqual(["handler_threw failing: passed", "phase_out_of_order nobody: fail_open_impossible"]);
   });
 
-  test("bytes that Envoy keeps no copy of go back", () => {
+  test("the policy open gives back bytes that Envoy keeps no copy of", () => {
     const { receive, answers } = run(failing("open"));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "bytes"));
     expect(answers[1]?.response).toMatchObject({
@@ -177,7 +177,7 @@ describe("under the policy open", () => {
     });
   });
 
-  test("a server that goes lets pass what is owed, and ends", () => {
+  test("a server that drains lets waiting messages pass under the policy open, and ends", () => {
     const { receive, session, log, ends } = run(
       failing("open", { requestHeaders: () => new Promise<undefined>(() => undefined) }),
     );
@@ -206,7 +206,7 @@ describe("under the policy open", () => {
       },
       "server_draining",
     ],
-  ] as const)("%s has no answer that lets it pass: a gRPC error", (_what, act, code) => {
+  ] as const)("%s has no answer that lets it pass, so the policy open sends a gRPC error", (_what, act, code) => {
     const recorded = run(failing("open", { requestHeaders: undefined }));
     act(recorded);
     expect(recorded.ends[0]?.error?.code).toBe(code);
@@ -214,15 +214,15 @@ describe("under the policy open", () => {
   });
 });
 
-describe("the policy that counts", () => {
-  test("is that of the processor to blame", () => {
+describe("the applicable policy", () => {
+  test("the applicable policy is that of the processor that caused the fault", () => {
     const processor = compose(failing("open"), defineProcessor({ name: "guard", onFault: "closed" }));
     const { receive, told } = run(processor);
     receive(headersOf("requestHeaders"));
     expect(told).toEqual(["handler_threw failing: passed"]);
   });
 
-  describe("is the strictest of those whose handlers would be passed by", () => {
+  describe("the policies of handlers that would be skipped", () => {
     const guard = (handlers: Partial<ProcessorDefinition<undefined>>) =>
       defineProcessor({ name: "guard", onFault: "closed", ...handlers });
     const deny = () => immediateResponse(403);
@@ -235,14 +235,14 @@ describe("the policy that counts", () => {
         [guard({ requestHeaders: () => setHeader("x-user", "") }), failing("open")],
       ],
       ["in a phase to come", [failing("open"), guard({ responseHeaders: deny })]],
-    ] as const)("%s", (_where, processors) => {
+    ] as const)("the strictest policy of the handlers that would be skipped applies: %s", (_where, processors) => {
       const { receive, log, told } = run(compose(...processors));
       receive(headersOf("requestHeaders"));
       expect(log).toEqual(refused);
       expect(told).toEqual(["handler_threw failing: immediate_response"]);
     });
 
-    test("at work in the other direction", async () => {
+    test("the policy of a handler at work in the other direction applies", async () => {
       const { receive, log } = run(
         compose(
           guard({ requestHeaders: () => new Promise<undefined>(() => undefined) }),
@@ -253,7 +253,7 @@ describe("the policy that counts", () => {
       expect(log).toEqual(refused);
     });
 
-    test("and not of one that has done its work", () => {
+    test("the policy of a handler that has done its work does not apply", () => {
       const { receive, log } = run(
         compose(
           guard({ requestHeaders: () => setHeader("x-user", "") }),
@@ -264,14 +264,14 @@ describe("the policy that counts", () => {
       expect(log).toEqual(["requestHeaders", "responseHeaders"]);
     });
 
-    test("nor of one that waits for what cannot come", () => {
+    test("the policy of a handler whose message cannot come does not apply", () => {
       const { receive, log } = run(compose(failing("open"), guard({ requestTrailers: deny })));
       receive(headersOf("requestHeaders", [], { endOfStream: true }));
       expect(log).toEqual(["requestHeaders"]);
     });
   });
 
-  test("is the strictest of all where none is", () => {
+  test("the strictest policy of all processors applies if no processor caused the fault", () => {
     const processor = compose(failing("open"), defineProcessor({ name: "guard", onFault: "closed" }));
     const { session, told } = run(processor);
     session.fail(fault("malformed_message", "no ProcessingRequest"));
@@ -287,7 +287,7 @@ describe("the policy that counts", () => {
     ["closed", "open", "immediate_response"],
     ["closed", "envoy", "immediate_response"],
     [undefined, undefined, "grpc_error"],
-  ] as const)("of an author's %s and an operator's %s is the stricter", (own, operator, outcome) => {
+  ] as const)("an author's %s and an operator's %s give the stricter policy", (own, operator, outcome) => {
     const processor = defineProcessor({ name: "failing", onFault: own, requestHeaders: fail });
     for (const options of [{ onFault: operator }, { processors: { failing: { onFault: operator } } }]) {
       const { receive, told } = run(processor, options);
@@ -297,8 +297,8 @@ describe("the policy that counts", () => {
   });
 });
 
-describe("where Envoy only watches", () => {
-  test("a fault costs nothing, whatever the policy, and is counted as not enforced", () => {
+describe("faults in observability mode", () => {
+  test("a fault in observability mode affects no message under any policy, and is counted as not enforced", () => {
     for (const policy of ["open", "envoy", "closed"] as const) {
       const { receive, log, ends, told } = run(failing(policy));
       receive(headersOf("requestHeaders", [], { observabilityMode: true }));
@@ -309,7 +309,7 @@ describe("where Envoy only watches", () => {
     }
   });
 
-  test("what handlers want is counted as not enforced, by names alone", () => {
+  test("effects in observability mode are counted as not enforced, with names and without values", () => {
     const processor = defineProcessor({
       name: "eager",
       requestHeaders: () => setHeader("x-a", "s3cret"),
@@ -335,7 +335,7 @@ test("an immediate response after response headers left is sent, and counted as 
   expect(told).toEqual(["immediate_response_too_late: immediateResponse"]);
 });
 
-test("an immediate response where Envoy takes none is a fault, counted as not enforced", () => {
+test("an immediate response is a fault if Envoy takes none, and is counted as not enforced", () => {
   const processor = defineProcessor({ name: "guard", onFault: "closed", requestHeaders: () => immediateResponse(403) });
   const { receive, log, told } = run(processor, { declaration: { disableImmediateResponse: true } });
   receive(headersOf("requestHeaders"));
@@ -346,7 +346,7 @@ test("an immediate response where Envoy takes none is a fault, counted as not en
   ]);
 });
 
-test("an immediate response to a held full-duplex body is not too late, whatever pieces came before its end", () => {
+test("an immediate response to a held full-duplex body is not too late, even after pieces came", () => {
   const processor = defineProcessor({
     name: "guard",
     responseBody: { read: "whole", handle: () => immediateResponse(502) },

@@ -24,7 +24,7 @@ function open(sessions: SessionSet, onEnd: (end: SessionEnd) => void = () => und
 }
 
 describe("SessionSet", () => {
-  test("counts sessions from their opening to their end, however they end", () => {
+  test("SessionSet counts sessions from their opening to their end, in every kind of end", () => {
     const sessions = new SessionSet();
     const [a, b, c] = [open(sessions), open(sessions), open(sessions)];
     expect(sessions.size).toBe(3);
@@ -37,7 +37,7 @@ describe("SessionSet", () => {
     expect(sessions.size).toBe(0);
   });
 
-  test("shuts down exactly those that are open, whatever was opened and ended before", () => {
+  test("SessionSet shuts down exactly the open sessions, whatever was opened and ended before", () => {
     fc.assert(
       fc.property(fc.array(fc.option(fc.nat(30)), { maxLength: 60 }), (steps) => {
         const sessions = new SessionSet();
@@ -59,7 +59,7 @@ describe("SessionSet", () => {
     );
   });
 
-  test("links nothing to a session that is over", () => {
+  test("SessionSet keeps no reference to a session that is over", () => {
     const sessions = new SessionSet();
     const [a, b, c] = [open(sessions), open(sessions), open(sessions)];
     b.session.finish();
@@ -68,7 +68,7 @@ describe("SessionSet", () => {
     expect([c.session.links.next, c.session.links.previous]).toEqual([a.session, undefined]);
   });
 
-  test("ends all of them where the end of one ends its neighbours too", () => {
+  test("SessionSet ends all sessions if the end of one ends its neighbours too", () => {
     for (const victims of [[0], [1], [2], [0, 2], [0, 1, 2]]) {
       const sessions = new SessionSet();
       const all: ReturnType<typeof open>[] = [];
@@ -82,7 +82,7 @@ describe("SessionSet", () => {
     }
   });
 
-  test("is of use again after a shutdown", () => {
+  test("SessionSet can be used again after a shutdown", () => {
     const sessions = new SessionSet();
     open(sessions);
     sessions.shutDown();

@@ -40,7 +40,7 @@ const editor = defineProcessor({
 });
 
 describe("shadow mode", () => {
-  test("runs handlers, lets everything pass, and tells what would have happened by names alone", () => {
+  test("shadow mode runs handlers, lets everything pass, and reports what would have happened with names and without values", () => {
     const { receive, session, answers, log, told } = run(editor);
     receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
     session.finish();
@@ -50,7 +50,7 @@ describe("shadow mode", () => {
     expect(told).toEqual(["shadow: set x-a; append x-b; remove cookie; metadata demo"]);
   });
 
-  test("runs no handler behind an immediate response that would have been", () => {
+  test("shadow mode runs no handler behind an immediate response that would have been sent", () => {
     let ran = 0;
     const guard = defineProcessor({
       name: "guard",
@@ -64,7 +64,7 @@ describe("shadow mode", () => {
     expect([ran, told]).toEqual([0, ["shadow: immediateResponse 403"]]);
   });
 
-  test("lets a fault pass, whatever the policy, and counts it once", () => {
+  test("shadow mode lets a fault pass under every policy, and counts it once", () => {
     const broken = defineProcessor({
       name: "broken",
       onFault: "closed",
@@ -81,8 +81,8 @@ describe("shadow mode", () => {
   });
 });
 
-describe("a decision", () => {
-  test("says what was answered in each phase, by names alone, and how it ended", () => {
+describe("a decision record", () => {
+  test("a decision record says what was answered in each phase, with names and without values, and how the transaction ended", () => {
     const { receive, session, decisions } = run(editor, {});
     receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
     session.finish();
@@ -93,14 +93,14 @@ describe("a decision", () => {
     });
   });
 
-  test("says in shadow mode what would have been answered", () => {
+  test("a decision record says in shadow mode what would have been answered", () => {
     const { receive, session, decisions } = run(editor);
     receive(headersOf("requestHeaders"));
     session.finish();
     expect(decisions[0]).toMatchObject({ pretended: "shadow", trail: { requestHeaders: { set: ["x-a"] } } });
   });
 
-  test("names the fault, and what became of it", () => {
+  test("a decision record names the fault and its outcome", () => {
     const broken = defineProcessor({
       name: "broken",
       onFault: "open",
@@ -114,7 +114,7 @@ describe("a decision", () => {
     expect(decisions[0]).toMatchObject({ result: "fault", fault: { code: "handler_threw" }, faultOutcome: "passed" });
   });
 
-  test("tells the status of an immediate response", () => {
+  test("a decision record has the status of an immediate response", () => {
     const guard = defineProcessor({ name: "guard", requestHeaders: () => immediateResponse(403, { text: "no" }) });
     const { receive, decisions } = run(guard, {});
     receive(headersOf("requestHeaders"));
@@ -124,7 +124,7 @@ describe("a decision", () => {
     });
   });
 
-  test("is not made where the transaction does not belong to the sample", () => {
+  test("a decision record is not made if the transaction is not part of the sample", () => {
     const recorded: Decision[] = [];
     const { receive, session } = recordSession(editor, {
       decisions: { samples: () => false, record: (decision) => recorded.push(decision) },

@@ -33,7 +33,7 @@ function slow(name = "slow", timeoutMs?: number) {
 }
 
 describe("a handler that takes longer than timeoutMs", () => {
-  test("is fault handler_timeout, of its processor", () => {
+  test("a handler that takes too long is fault handler_timeout of its processor", () => {
     const { session, receive, timers, log, ends } = timed(slow().processor);
     receive(headersOf("requestHeaders"));
     timers.advance(149);
@@ -48,7 +48,7 @@ describe("a handler that takes longer than timeoutMs", () => {
     expect(session.late?.count).toBe(1);
   });
 
-  test("is heard no more when it settles at last", async () => {
+  test("a handler that settles after its timeout is ignored", async () => {
     const { processor, request } = slow();
     const { receive, timers, log, session } = timed(processor);
     receive(headersOf("requestHeaders"));
@@ -59,7 +59,7 @@ describe("a handler that takes longer than timeoutMs", () => {
     expect(session.late).toBeUndefined();
   });
 
-  test("is given its result all the same where that is at hand when a stalled event loop goes on", async () => {
+  test("a handler keeps its result if the result is ready when a stalled event loop goes on", async () => {
     const { processor, request } = slow();
     const timers = new ManualTimers();
     const fired: (() => void)[] = [];
@@ -77,7 +77,7 @@ describe("a handler that takes longer than timeoutMs", () => {
     expect(log).toEqual(["requestHeaders"]);
   });
 
-  test("runs no handler behind it, of the same phase or another", async () => {
+  test("no handler runs behind a handler that takes too long, in the same phase or another", async () => {
     const ran: string[] = [];
     const behind = defineProcessor({
       name: "behind",
@@ -93,7 +93,7 @@ describe("a handler that takes longer than timeoutMs", () => {
     expect(ran).toEqual([]);
   });
 
-  test("has its signal aborted", () => {
+  test("a handler that takes too long has its signal aborted", () => {
     let signal: AbortSignal | undefined;
     const processor = defineProcessor({
       name: "listening",
@@ -110,14 +110,14 @@ describe("a handler that takes longer than timeoutMs", () => {
   });
 });
 
-describe("the time of an answer", () => {
-  test("costs a synchronous handler no timer", () => {
+describe("the timer of an answer", () => {
+  test("a synchronous handler costs no timer", () => {
     const { receive, timers } = timed(defineProcessor({ name: "quick", requestHeaders: () => setHeader("x-a", "1") }));
     receive(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     expect(timers.count).toBe(0);
   });
 
-  test("leaves no timer when the answer is there, or the peer is gone", async () => {
+  test("no timer is left when the answer is sent, or Envoy is gone", async () => {
     const { processor, request } = slow();
     const answered = timed(processor);
     answered.receive(headersOf("requestHeaders"));
@@ -132,7 +132,7 @@ describe("the time of an answer", () => {
     expect(canceled.timers.count).toBe(0);
   });
 
-  test("begins for each message when its handlers are called, and not before", async () => {
+  test("the timer of an answer starts for each message when its handlers are called, and not before", async () => {
     const { processor, request } = slow("one", 100);
     const late = defineProcessor({
       name: "trailers",
@@ -150,7 +150,7 @@ describe("the time of an answer", () => {
     expect(log).toEqual(["requestHeaders", "ended: handler_timeout"]);
   });
 
-  test("is the message's, whichever processor is at work, by the limit of that", async () => {
+  test("the timer of an answer belongs to the message, with the limit of the processor at work", async () => {
     const first = slow("first", 150);
     const second = slow("second", 100);
     const { receive, timers, ends } = timed(compose(first.processor, second.processor));
@@ -164,7 +164,7 @@ describe("the time of an answer", () => {
     expect(ends[0]?.fault).toMatchObject({ code: "handler_timeout", processor: "second" });
   });
 
-  test("is its own in each direction", async () => {
+  test("each direction has a timer of its own", async () => {
     const { processor, request } = slow();
     const { receive, timers, ends } = timed(processor);
     receive(headersOf("requestHeaders"));
@@ -179,10 +179,10 @@ describe("the time of an answer", () => {
   });
 });
 
-describe("a time-out above Envoy's own", () => {
+describe("a timeout above Envoy's own", () => {
   const declaration = { messageTimeoutMs: 200, maxMessageTimeoutMs: 2000 };
 
-  test("is asked for once for each message, in time, and with nothing else", async () => {
+  test("more time is requested once for each message, early enough, in a separate message", async () => {
     const { processor, request, response } = slow("patient", 1000);
     const { receive, timers, answers, log } = timed(processor, { declaration });
     receive(headersOf("requestHeaders"));
@@ -205,7 +205,7 @@ describe("a time-out above Envoy's own", () => {
     expect(log).toEqual(["empty", "requestHeaders", "empty", "responseHeaders"]);
   });
 
-  test("is asked for with what the other direction needs too, which Envoy extends by it, and only once", () => {
+  test("more time is requested with the time that the other direction needs too, which Envoy extends as well, and only once", () => {
     const { receive, timers, answers, log } = timed(slow("patient", 1000).processor, { declaration });
     receive(headersOf("requestHeaders"));
     timers.advance(140);
@@ -218,7 +218,7 @@ describe("a time-out above Envoy's own", () => {
     expect(log).toEqual(["empty"]);
   });
 
-  test("is asked for with what a more patient processor behind it needs, which cannot ask again", async () => {
+  test("more time is requested with the time that a slower processor behind needs, which cannot request it again", async () => {
     const [first, second] = [slow("first", 500), slow("second", 1000)];
     const { receive, timers, answers, log } = timed(compose(first.processor, second.processor), { declaration });
     receive(headersOf("requestHeaders"));
@@ -231,7 +231,7 @@ describe("a time-out above Envoy's own", () => {
     expect(log).toEqual(["empty", "ended: handler_timeout"]);
   });
 
-  test("is over when that time is", () => {
+  test("a handler times out when its extended time is over", () => {
     const { receive, timers, log } = timed(slow("patient", 1000).processor, { declaration });
     receive(headersOf("requestHeaders"));
     timers.advance(999);
@@ -240,7 +240,7 @@ describe("a time-out above Envoy's own", () => {
     expect(log).toEqual(["empty", "ended: handler_timeout"]);
   });
 
-  test("is not asked for where the answer comes before", async () => {
+  test("more time is not requested if the answer comes before", async () => {
     const { processor, request } = slow("patient", 1000);
     const { receive, timers, log } = timed(processor, { declaration });
     receive(headersOf("requestHeaders"));
@@ -254,14 +254,14 @@ describe("a time-out above Envoy's own", () => {
   test.each([
     ["where Envoy only watches", { observabilityMode: true }],
     ["in FULL_DUPLEX_STREAMED, where Envoy has no timer", bodyModes("FULL_DUPLEX_STREAMED")],
-  ] as const)("is not asked for %s", (_where, envelope) => {
+  ] as const)("more time is not requested %s", (_where, envelope) => {
     const { receive, timers, answers } = timed(slow("patient", 1000).processor, { declaration });
     receive(headersOf("requestHeaders", [], envelope));
     timers.advance(999);
     expect(answers).toEqual([]);
   });
 
-  test("that nothing grants is cut", () => {
+  test("a timeout above what Envoy grants is cut", () => {
     const { receive, timers, log } = timed(slow("patient", 1000).processor);
     receive(headersOf("requestHeaders"));
     timers.advance(150);

@@ -19,7 +19,7 @@ describe("a session of synchronous handlers", () => {
     responseTrailers: () => [],
   });
 
-  test("answers within receive()", () => {
+  test("a session of synchronous handlers answers within receive()", () => {
     const recorded = recordSession(stamp);
     for (const [index, phase] of PHASES.entries()) {
       recorded.receive(plainMessage(phase));
@@ -35,14 +35,14 @@ describe("a session of synchronous handlers", () => {
     ]);
   });
 
-  test("ends within finish(), as completed", () => {
+  test("a session of synchronous handlers ends within finish(), as completed", () => {
     const recorded = recordSession(stamp);
     recorded.receive(plainMessage("requestHeaders"));
     recorded.session.finish();
     expect(recorded.log).toEqual(["requestHeaders", "ended: completed"]);
   });
 
-  test("a session without a message is completed too", () => {
+  test("a session without a message ends as completed", () => {
     const recorded = recordSession(stamp);
     recorded.session.finish();
     expect(recorded.log).toEqual(["ended: completed"]);
@@ -50,13 +50,13 @@ describe("a session of synchronous handlers", () => {
 });
 
 describe("a processor without handlers", () => {
-  test("lets every phase pass", () => {
+  test("a processor without handlers lets every phase pass", () => {
     const recorded = recordSession(idle);
     recorded.receive(...PHASES.map((phase) => plainMessage(phase)));
     expect(recorded.log).toEqual(PHASES);
   });
 
-  test("gives full-duplex bodies back", () => {
+  test("a processor without handlers gives full-duplex bodies back", () => {
     const recorded = recordSession(idle);
     recorded.receive(
       headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")),
@@ -67,7 +67,7 @@ describe("a processor without handlers", () => {
 });
 
 describe("asynchronous handlers", () => {
-  test("keep the order of their direction", async () => {
+  test("asynchronous handlers keep the order of their direction", async () => {
     const headersDone = deferred();
     const processor = defineProcessor({
       name: "slow-start",
@@ -90,7 +90,7 @@ describe("asynchronous handlers", () => {
     expect(recorded.session.backlog).toBe(0);
   });
 
-  test("do not hold up the other direction", async () => {
+  test("asynchronous handlers do not hold up the other direction", async () => {
     const never = deferred();
     const processor = defineProcessor({ name: "stuck", requestHeaders: () => never.promise });
     const recorded = recordSession(processor);
@@ -102,7 +102,7 @@ describe("asynchronous handlers", () => {
     expect(recorded.log.slice(3)).toEqual(["requestHeaders", "requestBody"]);
   });
 
-  test("of both directions may overtake each other", async () => {
+  test("asynchronous handlers of both directions may overtake each other", async () => {
     const [request, response] = [deferred(), deferred()];
     const processor = defineProcessor({
       name: "both",
@@ -118,7 +118,7 @@ describe("asynchronous handlers", () => {
     expect(recorded.log).toEqual(["responseHeaders", "requestHeaders"]);
   });
 
-  test("one behind the other in a direction run one after the other", async () => {
+  test("asynchronous handlers of one direction run one after the other", async () => {
     const steps: string[] = [];
     const processor = defineProcessor({
       name: "steps",
@@ -140,7 +140,7 @@ describe("asynchronous handlers", () => {
     expect(steps).toEqual(["headers begin", "headers end", "trailers begin", "trailers end"]);
   });
 
-  test("may return any thenable, even one that settles twice", async () => {
+  test("asynchronous handlers may return any thenable, even one that settles twice", async () => {
     const settleTwice = (resolve: (value: unknown) => void) => {
       resolve(setHeader("x-a", "first"));
       resolve(setHeader("x-a", "second"));
@@ -153,7 +153,7 @@ describe("asynchronous handlers", () => {
     expect(recorded.answers.map(changesOf)).toEqual([["x-a = first"]]);
   });
 
-  test("that resolve with nothing let the message pass", async () => {
+  test("asynchronous handlers that resolve with nothing let the message pass", async () => {
     const processor = defineProcessor({ name: "async-nothing", requestHeaders: async () => {} });
     const recorded = recordSession(processor);
     recorded.receive(headersOf("requestHeaders"));
@@ -163,7 +163,7 @@ describe("asynchronous handlers", () => {
 });
 
 describe("messages without a phase", () => {
-  test("pass unseen, also while a handler runs", async () => {
+  test("messages without a phase pass without handlers, also while a handler runs", async () => {
     const handler = deferred();
     const recorded = recordSession(defineProcessor({ name: "slow", requestHeaders: () => handler.promise }));
     recorded.receive(headersOf("requestHeaders"), create(ProcessingRequestSchema, { clientWindowUpdate: {} }));
@@ -175,14 +175,14 @@ describe("messages without a phase", () => {
 });
 
 describe("an immediate response", () => {
-  test("ends the session at once, and what comes later is ignored", () => {
+  test("an immediate response ends the session at once, and later messages are ignored", () => {
     const recorded = recordSession(defineProcessor({ name: "no", requestHeaders: () => immediateResponse(403) }));
     recorded.receive(headersOf("requestHeaders"), bodyOf("requestBody", "x"), headersOf("responseHeaders"));
     recorded.session.finish();
     expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
   });
 
-  test("drops what waits, and the answer of the other direction", async () => {
+  test("an immediate response drops waiting messages, and the answer of the other direction", async () => {
     const [request, response] = [deferred(), deferred()];
     const processor = defineProcessor({
       name: "no",
@@ -202,17 +202,20 @@ describe("an immediate response", () => {
     expect(recorded.session.backlog).toBe(0);
   });
 
-  test.each(["requestTrailers", "responseHeaders", "responseTrailers"] as const)("may come in %s", (phase) => {
-    const recorded = recordSession(defineProcessor({ name: "no", [phase]: () => immediateResponse(500) }));
-    recorded.receive(plainMessage(phase));
-    expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
-  });
+  test.each(["requestTrailers", "responseHeaders", "responseTrailers"] as const)(
+    "an immediate response may come in %s",
+    (phase) => {
+      const recorded = recordSession(defineProcessor({ name: "no", [phase]: () => immediateResponse(500) }));
+      recorded.receive(plainMessage(phase));
+      expect(recorded.log).toEqual(["immediateResponse", "ended: immediate_response"]);
+    },
+  );
 });
 
 describe("observability mode", () => {
   const observed = { observabilityMode: true };
 
-  test("runs handlers and writes nothing", () => {
+  test("observability mode runs handlers and writes nothing", () => {
     const seen: string[] = [];
     const processor = defineProcessor({
       name: "watch",
@@ -232,7 +235,7 @@ describe("observability mode", () => {
     expect(recorded.log).toEqual(["ended: completed"]);
   });
 
-  test("owes nothing at shutdown or cancel, even while messages wait for a handler", () => {
+  test("observability mode has no waiting answers at shutdown or cancel, even while messages wait for a handler", () => {
     for (const act of ["shutDown", "cancel"] as const) {
       const recorded = recordSession(defineProcessor({ name: "slow", requestHeaders: () => deferred().promise }));
       recorded.receive(headersOf("requestHeaders", [], observed), bodyOf("requestBody", "x", {}, observed));
@@ -242,7 +245,7 @@ describe("observability mode", () => {
   });
 });
 
-test("the observer hears of every message that opens a phase, and of the end", () => {
+test("the observer gets every message that opens a phase, and the end", () => {
   const recorded = recordSession(idle, { origin: "debug" });
   recorded.receive(headersOf("requestHeaders", [], { endOfStream: true }), trailersOf("requestTrailers"));
   recorded.session.finish();

@@ -26,7 +26,7 @@ function processorOf(definition: Partial<ProcessorDefinition<undefined>>): Proce
 }
 
 describe("a processor without setup", () => {
-  test("is ready from the start", () => {
+  test("a processor without setup is ready from the start", () => {
     const { setup } = setUp(processorOf({}));
     let ready = 0;
     setup.start(() => ready++);
@@ -35,7 +35,7 @@ describe("a processor without setup", () => {
 });
 
 describe("setup", () => {
-  test("may be synchronous", () => {
+  test("setup may be synchronous", () => {
     const { setup, told } = setUp(processorOf({ setup: () => undefined }));
     expect(setup.unready?.code).toBe("not_ready");
     let ready = 0;
@@ -43,7 +43,7 @@ describe("setup", () => {
     expect([setup.unready, ready, told]).toEqual([undefined, 1, ["one ready"]]);
   });
 
-  test("is waited for where its promise is none of this realm's", async () => {
+  test("a promise of setup from another realm is awaited", async () => {
     const gate = deferred();
     const OtherPromise: PromiseConstructor = runInNewContext("Promise");
     const { setup } = setUp(processorOf({ setup: () => OtherPromise.resolve(gate.promise) }));
@@ -55,7 +55,7 @@ describe("setup", () => {
     expect(setup.unready).toBeUndefined();
   });
 
-  test("is waited for, of every part", async () => {
+  test("the setup of every part is awaited", async () => {
     const gates = [deferred(), deferred()] as const;
     const { setup } = setUp(
       compose(
@@ -75,7 +75,7 @@ describe("setup", () => {
     expect([setup.unready, ready]).toEqual([undefined, 1]);
   });
 
-  test("may be a thenable of another library", async () => {
+  test("setup may be a thenable of another library", async () => {
     const gate = deferred();
     const thenable: unknown = new Proxy({}, { has: () => true, get: () => gate.promise.then.bind(gate.promise) });
     const { setup, told } = setUp(processorOf({ setup: () => thenable as Promise<void> }));
@@ -86,7 +86,7 @@ describe("setup", () => {
     expect([setup.unready, told]).toEqual([undefined, ["one ready"]]);
   });
 
-  test("that failed tells why in the fault", async () => {
+  test("a setup that failed gives its reason in the fault", async () => {
     const cause = new Error("no database");
     const { setup } = setUp(processorOf({ setup: () => Promise.reject(cause) }));
     setup.start();
@@ -95,7 +95,7 @@ describe("setup", () => {
     expect(setup.unready).toMatchObject({ code: "not_ready", cause });
   });
 
-  test("is tried again when it fails, after 1 s and then twice as long each time, at most 30 s", async () => {
+  test("a setup that fails is tried again after 1 s and then twice as long each time, at most 30 s", async () => {
     let tries = 0;
     const { setup, timers, told } = setUp(
       processorOf({
@@ -125,7 +125,7 @@ describe("setup", () => {
     expect(setup.unready?.code).toBe("not_ready");
   });
 
-  test("that works at last makes the processor ready", async () => {
+  test("a setup that works at last makes the processor ready", async () => {
     let tries = 0;
     const { setup, timers, told } = setUp(
       processorOf({ setup: async () => (++tries < 3 ? Promise.reject(new Error("no")) : undefined) }),
@@ -139,7 +139,7 @@ describe("setup", () => {
     expect([setup.unready, told.at(-1)]).toEqual([undefined, "one ready"]);
   });
 
-  test("is told by its signal that the server goes, and not tried again", async () => {
+  test("a setup learns by its signal that the server stops, and is not tried again", async () => {
     let signal: AbortSignal | undefined;
     const { setup, timers, told } = setUp(
       processorOf({
@@ -159,7 +159,7 @@ describe("setup", () => {
 });
 
 describe("close", () => {
-  test("is called once, and what it throws is told", async () => {
+  test("close is called once, and what it throws is reported", async () => {
     let closed = 0;
     const { setup, told } = setUp(
       compose(
@@ -177,7 +177,7 @@ describe("close", () => {
     expect([closed, told]).toEqual([1, ["throwing close failed (no)", "rejecting close failed (neither)"]]);
   });
 
-  test("that never settles is waited for no longer than five seconds", async () => {
+  test("a close that never settles is awaited for at most 5 s", async () => {
     const { setup, timers, told } = setUp(processorOf({ close: () => new Promise(() => undefined) }));
     const closed = setup.close();
     timers.advance(CLOSE_TIMEOUT_MS);

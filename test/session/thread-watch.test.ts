@@ -36,7 +36,7 @@ function held(onFault: "envoy" | "closed" = "envoy", refuses = false) {
 }
 
 describe("a handler that holds the thread for longer than Envoy waits", () => {
-  test("is noticed, and an answer that Envoy did not wait for is counted", () => {
+  test("a handler that holds the thread is noticed, and an answer that Envoy did not wait for is counted", () => {
     const { timers, holds, ask, told } = held();
     const session = ask(1500);
     timers.advance(0);
@@ -45,7 +45,7 @@ describe("a handler that holds the thread for longer than Envoy waits", () => {
     expect(told).toEqual(["answer_too_late slow requestHeaders", "completed"]);
   });
 
-  test("is named from the second time on", () => {
+  test("a handler that holds the thread is named from the second time on", () => {
     const { timers, holds, ask } = held();
     ask(1500);
     timers.advance(0);
@@ -53,7 +53,7 @@ describe("a handler that holds the thread for longer than Envoy waits", () => {
     expect(holds.at(-1)).toMatchObject({ heldMs: 300, processor: "slow", phase: "requestHeaders" });
   });
 
-  test("is a fault under the policy closed, which comes too late", () => {
+  test("a handler that holds the thread is a fault under the policy closed, which comes too late", () => {
     const { timers, ask, told } = held("closed");
     const session = ask(1500);
     timers.advance(0);
@@ -61,19 +61,19 @@ describe("a handler that holds the thread for longer than Envoy waits", () => {
     expect(told).toEqual(["answer_too_late too_late", "fault"]);
   });
 
-  test("refuses too late", () => {
+  test("a handler that holds the thread sends its immediate response too late", () => {
     const { ask, told } = held("envoy", true);
     ask(1500);
     expect(told).toEqual(["answer_too_late slow requestHeaders", "immediate_response"]);
   });
 
-  test("refuses too late, which is a fault under the policy closed", () => {
+  test("an immediate response that is too late is a fault under the policy closed", () => {
     const { ask, told } = held("closed", true);
     ask(1500);
     expect(told).toEqual(["answer_too_late too_late", "fault"]);
   });
 
-  test("makes other transactions late that waited meanwhile, and none that come later", () => {
+  test("a handler that holds the thread makes waiting transactions late, and no later ones", () => {
     const { timers, ask, told } = held();
     ask(1500);
     timers.advance(0);

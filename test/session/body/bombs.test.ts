@@ -55,7 +55,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
   "200 MiB of zeros in %s",
   (_, codings) => {
     test.each(Object.keys(KINDS) as (keyof typeof KINDS)[])(
-      "are too large for %s, and hold no more than they may",
+      "compressed bombs are too large for %s, and hold no more than their limit",
       async (kind) => {
         const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS[kind] as never });
         const bodyBudget = budgetOf(256 * MIB);
@@ -74,7 +74,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
   },
 );
 
-test("others are answered while a bomb is taken apart", async () => {
+test("other bodies are answered while a bomb is decoded", async () => {
   const bodyBudget = budgetOf(256 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS.chunks });
   const bomb = begin(processor, ["gzip"], { bodyBudget });
@@ -89,7 +89,7 @@ test("others are answered while a bomb is taken apart", async () => {
   await expect.poll(() => bomb.ends.length, { timeout: 20_000 }).toBe(1);
 });
 
-test("hundreds of small ones at once hold no more than all may", async () => {
+test("hundreds of small bombs together hold no more than the total limit", async () => {
   const bodyBudget = budgetOf(16 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, requestBody: KINDS.whole });
   const small = gzipSync(new Uint8Array(16 * MIB));
@@ -102,7 +102,7 @@ test("hundreds of small ones at once hold no more than all may", async () => {
   expect(bodyBudget.share.heldBytes).toBe(0);
 });
 
-test("one piece that becomes very much is held to what a transaction may hold", async () => {
+test("a chunk that decodes to very many bytes is stopped at the limit of its transaction", async () => {
   const bodyBudget = budgetOf(256 * MIB, 8 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, responseBody: KINDS.chunks });
   const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { declaration }) });

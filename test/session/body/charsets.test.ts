@@ -27,7 +27,7 @@ describe("a text in another charset", () => {
     ["utf-16le", Buffer.from("é", "utf16le"), Buffer.from("é!", "utf16le")],
     ["utf-8", latin1("\xef\xbb\xbf\xc3\xa9"), latin1("\xef\xbb\xbf\xc3\xa9!")],
     ["x-nobody-knows", latin1("\xc3\xa9"), latin1("\xc3\xa9!")],
-  ])("leaves in that charset: %s", async (charset, body, expected) => {
+  ])("a text in another charset leaves in that charset: %s", async (charset, body, expected) => {
     const { response, faults } = await sendIn(excited, "BUFFERED", {
       upstream: typed(body, `text/plain; charset=${charset}`),
     });
@@ -36,7 +36,7 @@ describe("a text in another charset", () => {
     expect(response?.headers["content-type"]).toBe(`text/plain; charset=${charset}`);
   });
 
-  test("is what its handler sees", async () => {
+  test("the handler of a text in another charset sees its characters", async () => {
     const seen: string[] = [];
     const watching = textProcessor((text) => void seen.push(text));
     await sendIn(watching, "BUFFERED", { upstream: typed(latin1("caf\xe9"), 'text/plain; charset="ISO-8859-1"') });
@@ -47,16 +47,19 @@ describe("a text in another charset", () => {
   test.each([
     ["shift_jis", latin1("\x82\xa0"), "あ!"],
     ["gbk", latin1("\xc4\xe3"), "你!"],
-  ])("leaves in UTF-8, and content-type says so, if it can only be read: %s", async (charset, body, expected) => {
-    const { response, faults } = await sendIn(excited, "BUFFERED", {
-      upstream: typed(body, `text/plain; charset=${charset}; x=y`),
-    });
-    expect(faults).toEqual([]);
-    expect(response).toMatchObject({ body: expected, headers: { "content-type": "text/plain; charset=utf-8; x=y" } });
-  });
+  ])(
+    "a text in another charset leaves in UTF-8, and content-type says so, if the charset can only be decoded: %s",
+    async (charset, body, expected) => {
+      const { response, faults } = await sendIn(excited, "BUFFERED", {
+        upstream: typed(body, `text/plain; charset=${charset}; x=y`),
+      });
+      expect(faults).toEqual([]);
+      expect(response).toMatchObject({ body: expected, headers: { "content-type": "text/plain; charset=utf-8; x=y" } });
+    },
+  );
 
   test.each(["BUFFERED", "FULL_DUPLEX_STREAMED"] as const)(
-    "leaves in UTF-8, and content-type says so, if the new text has no form in it: %s",
+    "a text in another charset leaves in UTF-8, and content-type says so, if the charset lacks a character of the new text: %s",
     async (mode) => {
       const arrow = textProcessor((text) => `${text} →`);
       const upstream = typed(latin1("caf\xe9"), "text/plain; charset=iso-8859-1");
@@ -66,7 +69,7 @@ describe("a text in another charset", () => {
     },
   );
 
-  test("never gets a wrong label: once content-type has left, a text that has no form in it is a fault", async () => {
+  test("a text that the charset cannot encode is a fault once content-type has left, so the label is never wrong", async () => {
     const arrow = textProcessor((text) => `${text} →`);
     const body = latin1("caf\xe9");
     const request = { ...typed(body, "text/plain; charset=iso-8859-1"), method: "POST" };
@@ -78,7 +81,7 @@ describe("a text in another charset", () => {
     expect(Buffer.from(sent?.bytes ?? [])).toEqual(latin1("caf\xe9!"));
   });
 
-  test("is written in the charset that a handler gives it", async () => {
+  test("a text is written in the charset that a handler gives it", async () => {
     const handle = (text: string) => [replaceText(`${text}→`), setHeader("content-type", "text/plain; charset=utf-8")];
     const processor = defineProcessor({ name: "p", responseBody: { read: "text", handle } });
     const upstream = typed(latin1("caf\xe9"), "text/plain; charset=iso-8859-1");
@@ -87,7 +90,7 @@ describe("a text in another charset", () => {
     expect(response).toMatchObject({ body: "café→", headers: { "content-type": "text/plain; charset=utf-8" } });
   });
 
-  test("is read by the next handler as the one before wrote it", async () => {
+  test("the next handler reads a text as the handler before wrote it", async () => {
     const seen: string[] = [];
     const first = defineProcessor({
       name: "a",
@@ -116,7 +119,7 @@ describe("a body that its handler leaves as it is", () => {
   test.each([
     ["nothing is returned", (_text: string) => undefined],
     ["the same text is returned", (text: string) => text],
-  ])("goes on byte for byte, with its coding and its validators, if %s", async (_what, change) => {
+  ])("an unchanged body goes on byte for byte, with its coding and its validators, if %s", async (_what, change) => {
     const body = gzipSync(latin1("\xef\xbb\xbfcaf\xc3\xa9"));
     const headers = { "content-type": "text/plain", "content-encoding": "gzip", etag: '"a"' };
     const { response, faults } = await sendIn(textProcessor(change), "BUFFERED", { upstream: { body, headers } });
@@ -133,7 +136,7 @@ describe("bytes that do not fit the charset", () => {
     ["text", "text/plain; charset=utf-16le", "a"],
     ["text", "text/plain; charset=x-nobody-knows", "\xe9"],
     ["json", "application/json", '{"a":"\xe9"}'],
-  ] as const)("are fault body_undecodable for %s in %s", async (read, type, body) => {
+  ] as const)("bytes that do not fit the charset are fault body_undecodable for %s in %s", async (read, type, body) => {
     let calls = 0;
     const handle = () => void calls++;
     const processor = defineProcessor({ name: "p", onFault: "closed", requestBody: { read, handle } });
@@ -143,7 +146,7 @@ describe("bytes that do not fit the charset", () => {
   });
 });
 
-describe("JSON", () => {
+describe("JSON in other charsets", () => {
   const seen = defineProcessor({
     name: "p",
     requestBody: { read: "json", handle: (value) => replaceJson({ ...(value as object), seen: true }) },
@@ -163,7 +166,7 @@ describe("JSON", () => {
       '{"a":"é","e":1e400,"seen":true}',
     ],
     ["in UTF-16", "application/json", Buffer.from('{"a":1.0}', "utf16le"), '{"a":1.0,"seen":true}'],
-  ])("%s keeps everything but what its handler changed", async (_what, type, body, expected) => {
+  ])("JSON %s keeps everything but what its handler changed", async (_what, type, body, expected) => {
     const { request, faults } = await sendIn(seen, "BUFFERED", { request: typed(body, type) });
     expect(faults).toEqual([]);
     const bytes = Buffer.from(request?.bytes ?? []);
@@ -171,15 +174,18 @@ describe("JSON", () => {
     expect(bytes.toString(encoding)).toBe(expected);
   });
 
-  test.each(["whole", "text"] as const)("keeps its source text for a handler that reads it as %s", async (read) => {
-    const handle = (body: unknown) => {
-      const text = typeof body === "string" ? body : Buffer.from((body as { bytes: Uint8Array }).bytes).toString();
-      return replaceJson({ ...JSON.parse(text), seen: true });
-    };
-    const processor = defineProcessor({ name: "p", requestBody: { read, handle } });
-    const request = typed(Buffer.from('{"id":12345678901234567890}'), "application/json");
-    expect((await sendIn(processor, "BUFFERED", { request })).request?.body).toBe(
-      '{"id":12345678901234567890,"seen":true}',
-    );
-  });
+  test.each(["whole", "text"] as const)(
+    "JSON keeps its source text for a handler that reads it as %s",
+    async (read) => {
+      const handle = (body: unknown) => {
+        const text = typeof body === "string" ? body : Buffer.from((body as { bytes: Uint8Array }).bytes).toString();
+        return replaceJson({ ...JSON.parse(text), seen: true });
+      };
+      const processor = defineProcessor({ name: "p", requestBody: { read, handle } });
+      const request = typed(Buffer.from('{"id":12345678901234567890}'), "application/json");
+      expect((await sendIn(processor, "BUFFERED", { request })).request?.body).toBe(
+        '{"id":12345678901234567890,"seen":true}',
+      );
+    },
+  );
 });

@@ -22,7 +22,7 @@ describe("overrideMode beside a body handler", () => {
     [{ requestBody: "FULL_DUPLEX_STREAMED" }],
     [{ requestBody: "BUFFERED" }],
     [{ responseBody: "STREAMED" }],
-  ])("is obeyed if the mode serves the handler: %o", async (modes) => {
+  ])("overrideMode is obeyed if its mode serves the body handler: %o", async (modes) => {
     const { request, faults, warnings } = await simulate(chunksWith(modes), { envoy }).post("/", {
       chunks: ["ab", "cd"],
       chunkIntervalMs: 5,
@@ -31,20 +31,20 @@ describe("overrideMode beside a body handler", () => {
     expect(request).toMatchObject({ body: "ABCD", complete: true });
   });
 
-  test("is a fault that names the way out if the handler would not run", async () => {
+  test("overrideMode is a fault that names the way out if the body handler would not run", async () => {
     const { faults } = await simulate(chunksWith({ requestBody: "NONE" }), { envoy }).post("/", { body: "ab" });
     expect(faults).toMatchObject([{ code: "mode_override_not_allowed" }]);
     expect(faults[0]?.message).toContain("let their when return false");
   });
 
-  test("is obeyed for NONE if the handler's when is false", async () => {
+  test("overrideMode to NONE is obeyed if the handler's when is false", async () => {
     const processor = chunksWith({ requestBody: "NONE" }, { when: () => false });
     const { request, faults, outcome } = await simulate(processor, { envoy }).post("/", { body: "ab" });
     expect([faults, request?.body]).toEqual([[], "ab"]);
     expect(outcome.messages.filter(({ from }) => from === "envoy")).toHaveLength(2);
   });
 
-  test("is a fault at the request already if it would skip the handlers of the response body", async () => {
+  test("overrideMode is a fault at the request already if it would skip the handlers of the response body", async () => {
     const processor = defineProcessor({
       name: "p",
       requestHeaders: () => overrideMode({ responseBody: "NONE" }),
@@ -78,17 +78,17 @@ describe("a configured BUFFERED", () => {
     ["stream", stream],
     ["inspect", { read: "inspect", chunk: () => undefined }],
     ["chunks", { read: "chunks", chunk: () => undefined }],
-  ])("is left for STREAMED by an event stream with a %s handler", async (_read, handler) => {
+  ])("a configured BUFFERED is left for STREAMED by an event stream with a %s handler", async (_read, handler) => {
     const { pieces, body } = await seen(handler, events);
     expect(pieces).toBeGreaterThanOrEqual(3);
     expect(body).toBe(events.chunks.join(""));
   });
 
-  test("is kept for a handler of the whole body", async () => {
+  test("a configured BUFFERED is kept for a handler of the whole body", async () => {
     expect(await seen({ read: "text", handle: () => undefined }, events)).toMatchObject({ pieces: 1 });
   });
 
-  test("is kept for a body that surely fits Envoy's buffer, so that its content-length stays", async () => {
+  test("a configured BUFFERED is kept for a body that surely fits Envoy's buffer, so that its content-length stays", async () => {
     const { pieces } = await seen({ read: "chunks", chunk: () => undefined }, { body: "abc" });
     expect(pieces).toBe(1);
   });

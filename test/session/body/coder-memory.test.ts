@@ -66,7 +66,7 @@ const rows = (Object.keys(KINDS) as Kind[]).flatMap((kind) =>
 );
 
 describe.each(rows)("a %s decoder for a handler with read: %s", (coding, kind) => {
-  test("counts its window as held from its first bytes until the transaction ends", async () => {
+  test("a decoder counts its window as held from its first bytes until the transaction ends", async () => {
     const budget = budgetOf(256 * MIB);
     const { session } = stall(processorOf(kind), [coding], largest(coding), budget);
     await expect.poll(() => budget.share.heldBytes).toBeGreaterThanOrEqual(WINDOWS[coding]);
@@ -75,7 +75,7 @@ describe.each(rows)("a %s decoder for a handler with read: %s", (coding, kind) =
     await expect.poll(() => budget.share.heldBytes).toBe(0);
   });
 
-  test("beyond the total is refused with 503, and beyond the limit of its stream with 413", async () => {
+  test("a decoder beyond the total is refused with 503, and beyond the limit of its stream with 413", async () => {
     for (const [max, maxStream, status, code] of [
       [WINDOWS[coding], 256 * MIB, 503, "body_memory_exceeded"],
       [256 * MIB, WINDOWS[coding], 413, "body_too_large"],

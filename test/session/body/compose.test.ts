@@ -84,7 +84,7 @@ function applied(names: readonly string[], text: string): string {
 }
 
 describe("composed body handlers", () => {
-  test("change a body as one after the other would, however it is cut, in every mode, with and without a length", async () => {
+  test("composed body handlers change a body as one after the other would, however it is cut, in every mode, with and without a length", async () => {
     await fc.assert(
       fc.asyncProperty(
         chain,
@@ -114,7 +114,7 @@ describe("composed body handlers", () => {
     );
   });
 
-  test("see a body decoded, which goes out encoded again", async () => {
+  test("composed body handlers see a body decoded, and it leaves encoded again", async () => {
     await fc.assert(
       fc.asyncProperty(chain, pieces, mode, fc.nat(40), async (names, cut, where, at) => {
         const text = cut.join("");

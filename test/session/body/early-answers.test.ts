@@ -64,8 +64,8 @@ const settled = async () => {
 const DUPLEX = headersOf("responseHeaders", [[":status", "200"]], bodyModes("FULL_DUPLEX_STREAMED"));
 const chunk = (endOfStream = true) => bodyOf("responseBody", "x", { endOfStream });
 
-describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
-  test("is asked for more only as the peer reads", async () => {
+describe("a handler that makes a long output from a short input in FULL_DUPLEX_STREAMED", () => {
+  test("a handler with a long output is asked for more only as Envoy reads", async () => {
     const { processor, pulled } = expander(1000);
     const log: string[] = [];
     const { outlet, read } = slowOutlet(log);
@@ -80,7 +80,7 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
     }
   });
 
-  test("leaves whole, in order, with one end", async () => {
+  test("a long output leaves whole, in order, with one end", async () => {
     const { processor } = expander(50);
     const { receive, answers } = recordSession(processor);
     receive(DUPLEX, chunk(false), chunk());
@@ -96,7 +96,7 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
     expect(Math.max(...bodies().map(({ body }) => body.length))).toBeLessThanOrEqual(64 << 10);
   });
 
-  test("leaves before trailers", async () => {
+  test("a long output leaves before trailers", async () => {
     const { processor } = expander(50);
     const { receive, log } = recordSession(processor);
     receive(DUPLEX, chunk(false), trailersOf("responseTrailers"));
@@ -104,7 +104,7 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
     expect(log.filter((name) => name === "responseBody").length).toBeGreaterThan(70);
   });
 
-  test("lets the headers go first, where their answer was held back", async () => {
+  test("a long output lets the headers go first if their answer was held back", async () => {
     const whole = defineProcessor({
       name: "w",
       responseBody: { read: "whole", handle: () => replaceBody(new Uint8Array(10)) },
@@ -119,7 +119,7 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
     expect(log.filter((name) => name === "responseHeaders")).toHaveLength(1);
   });
 
-  test("ends when nobody is left to read", async () => {
+  test("a handler with a long output ends when Envoy has left", async () => {
     const { processor, pulled } = expander(1000);
     const log: string[] = [];
     const { outlet } = slowOutlet(log);
@@ -131,14 +131,14 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
     expect(pulled).toEqual({ pieces: 3, over: true });
   });
 
-  test("cannot pass what came once a part of it has left", async () => {
+  test("a handler with a long output cannot pass the original body once a part of the output has left", async () => {
     const { processor } = expander(50, "open", 20);
     const { receive, ends } = recordSession(processor);
     receive(DUPLEX, chunk());
     await expect.poll(() => ends[0]?.error?.code).toBe("handler_threw");
   });
 
-  test("has its time anew with each part, and none while the peer does not read", async () => {
+  test("a handler with a long output has its full time for each part, and no timer runs while Envoy does not read", async () => {
     const timers = new ManualTimers();
     const { processor, pulled } = expander(1000);
     const log: string[] = [];
@@ -155,19 +155,22 @@ describe("a handler that makes much of little in FULL_DUPLEX_STREAMED", () => {
   });
 });
 
-describe("a handler that makes much of little where all of it has to leave at once", () => {
-  test.each(["STREAMED", "BUFFERED"] as const)("is stopped at what the transaction may hold, in %s", async (mode) => {
-    const { processor, pulled } = expander(1000);
-    const budget = budgetOf(10_000_000, 1_000_000);
-    const { receive, ends } = recordSession(processor, { bodyBudget: budget });
-    receive(headersOf("responseHeaders", [[":status", "200"]], bodyModes(mode)), chunk());
-    await expect.poll(() => ends[0]?.fault?.code).toBe("body_too_large");
-    expect(pulled.pieces).toBeLessThan(20);
-    expect(budget.refusals.stream.reject).toBe(1);
-    expect(budget.share.heldBytes).toBe(0);
-  });
+describe("a handler that makes a long output from a short input if all of it leaves at once", () => {
+  test.each(["STREAMED", "BUFFERED"] as const)(
+    "a handler whose whole output leaves at once is stopped at the limit of the transaction, in %s",
+    async (mode) => {
+      const { processor, pulled } = expander(1000);
+      const budget = budgetOf(10_000_000, 1_000_000);
+      const { receive, ends } = recordSession(processor, { bodyBudget: budget });
+      receive(headersOf("responseHeaders", [[":status", "200"]], bodyModes(mode)), chunk());
+      await expect.poll(() => ends[0]?.fault?.code).toBe("body_too_large");
+      expect(pulled.pieces).toBeLessThan(20);
+      expect(budget.refusals.stream.reject).toBe(1);
+      expect(budget.share.heldBytes).toBe(0);
+    },
+  );
 
-  test("is stopped in FULL_DUPLEX_STREAMED where all answers are kept", async () => {
+  test("a handler is stopped in FULL_DUPLEX_STREAMED if all answers are held back", async () => {
     const { processor, pulled } = expander(1000);
     const budget = budgetOf(10_000_000, 1_000_000);
     const ended: string[] = [];
@@ -178,7 +181,7 @@ describe("a handler that makes much of little where all of it has to leave at on
     expect(pulled.pieces).toBeLessThan(20);
   });
 
-  test("may make as much as may be held, and gives it back", async () => {
+  test("a handler may make as many bytes as may be held, and they are given back", async () => {
     const { processor } = expander(9);
     const budget = budgetOf(10_000_000, 1_000_000);
     const { receive, log } = recordSession(processor, { bodyBudget: budget });

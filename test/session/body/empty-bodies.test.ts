@@ -124,39 +124,51 @@ function messageOf({ message }: Framing, headers: object): SimulatedBody {
 }
 
 describe.each(KINDS)("an empty body and a handler: %s", (kind) => {
-  test.each(Object.entries(HEADERS))("has one outcome, however it is framed: headers %s", async (_name, given) => {
-    const headers = kind === "grpc" ? { ...given, "content-type": "application/grpc" } : given;
-    for (const [name, framing] of Object.entries(FRAMINGS)) {
-      for (const mode of MODES) {
-        for (const [overrides, envoy] of Object.entries(ENVOYS)) {
-          // Envoy itself hangs if an override to FULL_DUPLEX_STREAMED finds trailers and no body (docs/envoy-behaviour.md).
-          if (name === "trailers behind its headers" && "allowModeOverride" in envoy) continue;
-          for (const direction of ["request", "response"] as const) {
-            const calls: string[] = [];
-            const message = messageOf(framing, headers);
-            const status = "content-range" in given && direction === "response" ? 206 : 200;
-            const { request, response, faults, warnings } = await sendIn(processorOf(kind, calls), mode, {
-              envoy,
-              request: {
-                method: "DELETE",
-                path: "/grpc.health.v1.Health/Check",
-                protocol: framing.protocol,
-                headers: { "content-type": kind === "grpc" ? "application/grpc" : "text/plain" },
-                ...(direction === "request" && message),
-                response: { status, ...(direction === "response" && message) },
-              },
-            });
-            expect(
-              [response.status, request?.body, response.body, response.end, request?.complete, calls, faults, warnings],
-              `${direction}, ${name}, ${mode}, ${overrides}`,
-            ).toEqual([status, "", "", "complete", true, [], [], []]);
+  test.each(Object.entries(HEADERS))(
+    "an empty body has one outcome, however it is framed: headers %s",
+    async (_name, given) => {
+      const headers = kind === "grpc" ? { ...given, "content-type": "application/grpc" } : given;
+      for (const [name, framing] of Object.entries(FRAMINGS)) {
+        for (const mode of MODES) {
+          for (const [overrides, envoy] of Object.entries(ENVOYS)) {
+            // Envoy itself hangs if an override to FULL_DUPLEX_STREAMED finds trailers and no body (docs/envoy-behaviour.md).
+            if (name === "trailers behind its headers" && "allowModeOverride" in envoy) continue;
+            for (const direction of ["request", "response"] as const) {
+              const calls: string[] = [];
+              const message = messageOf(framing, headers);
+              const status = "content-range" in given && direction === "response" ? 206 : 200;
+              const { request, response, faults, warnings } = await sendIn(processorOf(kind, calls), mode, {
+                envoy,
+                request: {
+                  method: "DELETE",
+                  path: "/grpc.health.v1.Health/Check",
+                  protocol: framing.protocol,
+                  headers: { "content-type": kind === "grpc" ? "application/grpc" : "text/plain" },
+                  ...(direction === "request" && message),
+                  response: { status, ...(direction === "response" && message) },
+                },
+              });
+              expect(
+                [
+                  response.status,
+                  request?.body,
+                  response.body,
+                  response.end,
+                  request?.complete,
+                  calls,
+                  faults,
+                  warnings,
+                ],
+                `${direction}, ${name}, ${mode}, ${overrides}`,
+              ).toEqual([status, "", "", "complete", true, [], [], []]);
+            }
           }
         }
       }
-    }
-  });
+    },
+  );
 
-  test("is no fault if the handler requires a body, where Envoy says that it is empty or sends it", async () => {
+  test("an empty body is not a fault if the handler requires a body and Envoy says that it is empty or sends it", async () => {
     for (const [name, framing] of Object.entries(FRAMINGS)) {
       for (const mode of MODES) {
         const calls: string[] = [];

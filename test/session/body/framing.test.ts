@@ -24,22 +24,28 @@ describe.each(MODES)("an effect that would move the end of a message, in %s", (m
     ["a length", setHeader("content-length", "3")],
     ["no length", removeHeader("content-length")],
     ["a coding of the transfer", setHeader("transfer-encoding", "chunked")],
-  ])("is refused beside the response's body as beside its headers: %s", async (_what, effect) => {
-    expect(await codes({ responseHeaders: () => effect as never })).toEqual(["invalid_effect"]);
-    expect(await codes({ responseBody: body(effect) })).toEqual(["invalid_effect"]);
-  });
+  ])(
+    "an effect that would move the end is refused beside the response's body as beside its headers: %s",
+    async (_what, effect) => {
+      expect(await codes({ responseHeaders: () => effect as never })).toEqual(["invalid_effect"]);
+      expect(await codes({ responseBody: body(effect) })).toEqual(["invalid_effect"]);
+    },
+  );
 
   test.each([
     ["HEAD", setMethod("HEAD")],
     ["CONNECT", setMethod("CONNECT")],
     ["a length", setHeader("content-length", "3")],
     ["a coding of the transfer", setHeader("transfer-encoding", "chunked")],
-  ])("is refused beside the request's body as beside its headers: %s", async (_what, effect) => {
-    expect(await codes({ requestHeaders: () => effect as never })).toEqual(["invalid_effect"]);
-    expect(await codes({ requestBody: body(effect) })).toEqual(["invalid_effect"]);
-  });
+  ])(
+    "an effect that would move the end is refused beside the request's body as beside its headers: %s",
+    async (_what, effect) => {
+      expect(await codes({ requestHeaders: () => effect as never })).toEqual(["invalid_effect"]);
+      expect(await codes({ requestBody: body(effect) })).toEqual(["invalid_effect"]);
+    },
+  );
 
-  test("leaves a status that has a body alone", async () => {
+  test("a status that has a body may be set", async () => {
     expect(await codes({ responseBody: body(setStatus(201)) })).toEqual([]);
   });
 });

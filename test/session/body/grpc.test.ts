@@ -47,7 +47,7 @@ const call = (chunks: readonly Uint8Array[], headers = {}) =>
   }) as const;
 
 describe.each(MODES.filter((mode) => mode !== "NONE"))("gRPC messages in %s", (mode) => {
-  test.each([1, 4, 7, 12])("are changed one by one, cut at %d", async (at) => {
+  test.each([1, 4, 7, 12])("gRPC messages are changed one by one, cut at %d", async (at) => {
     const body = Buffer.concat([framed("one"), framed("two")]);
     const { request, faults } = await sendIn(processor, mode, {
       request: call([body.subarray(0, at), body.subarray(at)]),
@@ -56,7 +56,7 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("gRPC messages in %s", (m
     expect(unframed(request?.bytes ?? body)).toEqual(["one!", "two!"]);
   });
 
-  test("that are compressed stay so", async () => {
+  test("gRPC messages that are compressed stay compressed", async () => {
     const { request, faults } = await sendIn(processor, mode, {
       request: call([framed("one", true)], { "grpc-encoding": "gzip" }),
     });
@@ -65,12 +65,12 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("gRPC messages in %s", (m
     expect(unframed(request?.bytes ?? new Uint8Array())).toEqual(["one!"]);
   });
 
-  test("of no method that is handled pass unseen", async () => {
+  test("gRPC messages pass unseen if no handler names their method", async () => {
     const { request } = await sendIn(processor, mode, { request: { ...call([framed("one")]), path: "/other" } });
     expect(unframed(request?.bytes ?? new Uint8Array())).toEqual(["one"]);
   });
 
-  test("that are none are fault grpc_message_malformed", async () => {
+  test("bodies that are not gRPC messages are fault grpc_message_malformed", async () => {
     for (const body of [Buffer.from("7garbage"), framed("one").subarray(0, 7)]) {
       const { faults } = await sendIn(processor, mode, { request: call([body]) });
       expect(faults.map(({ code }) => code)).toEqual(["grpc_message_malformed"]);

@@ -39,29 +39,29 @@ async function endBehind(processor: Processor, messages: readonly ProcessingRequ
   return recorded.log.at(-1);
 }
 
-describe("a peer that half-closes in the middle of a full-duplex body", () => {
+describe("a half-close in the middle of a full-duplex body", () => {
   test.each(["whole", "text"] as const)(
-    "leaves an answer unanswered where headers wait for all of the body, which a handler reads as %s",
+    "a half-close leaves an answer unanswered if headers wait for all of the body, which a handler reads as %s",
     async (kind) => {
       expect(await endBehind(upperProcessor(kind), [OPEN])).toBe("ended: unanswered");
       expect(await endBehind(upperProcessor(kind), [OPEN, PIECE])).toBe("ended: unanswered");
     },
   );
 
-  test("has canceled where a handler keeps a piece", async () => {
+  test("a half-close in a body ends the session as canceled if a handler holds a piece back", async () => {
     expect(await endBehind(lagging, [OPEN, PIECE, PIECE])).toBe("ended: canceled");
   });
 
-  test("has canceled where a changed body has begun to leave", async () => {
+  test("a half-close in a body ends the session as canceled if a changed body has begun to leave", async () => {
     expect(await endBehind(upperProcessor("chunks"), [OPEN, PIECE])).toBe("ended: canceled");
   });
 
-  test("is done where every piece went back as it came", async () => {
+  test("a half-close in a body ends the session as completed if every piece went back unchanged", async () => {
     const looking = defineProcessor({ name: "looking", requestBody: { read: "inspect", chunk: () => undefined } });
     expect(await endBehind(looking, [OPEN, PIECE])).toBe("ended: completed");
   });
 
-  test("gets the answer of a handler that is still at work, before it is done", async () => {
+  test("a half-close in a body waits for a handler that is still at work, and sends its answer", async () => {
     const slow = defineProcessor({
       name: "slow",
       requestBody: {
@@ -83,7 +83,7 @@ describe("a peer that half-closes in the middle of a full-duplex body", () => {
 });
 
 test.each(["whole", "chunks", "stream"] as const)(
-  "a peer that half-closes behind a body that a handler reads as %s is done",
+  "a half-close behind a body that a handler reads as %s ends the session as completed",
   async (kind) => {
     expect(await endBehind(upperProcessor(kind), [OPEN, PIECE, END])).toBe("ended: completed");
     const trailers = [OPEN, PIECE, trailersOf("requestTrailers")];
@@ -92,19 +92,19 @@ test.each(["whole", "chunks", "stream"] as const)(
 );
 
 test.each(["STREAMED", "GRPC"] as const)(
-  "a peer that half-closes behind pieces in %s is done: trailers that it does not send may have hidden the end",
+  "a half-close behind pieces in %s ends the session as completed, since trailers that Envoy does not send may have hidden the end",
   async (mode) => {
     const open = headersOf("requestHeaders", [[":method", "POST"]], bodyModes(mode));
     expect(await endBehind(upperProcessor("chunks"), [open, PIECE])).toBe("ended: completed");
   },
 );
 
-test("a peer that half-closes behind an early response is done, whatever became of the request's body", async () => {
+test("a half-close behind an early response ends the session as completed, whatever happened to the request's body", async () => {
   const early = [OPEN, PIECE, PIECE, headersOf("responseHeaders", [[":status", "413"]], { endOfStream: true })];
   expect(await endBehind(lagging, early)).toBe("ended: completed");
 });
 
-test("a peer that only watches is done whenever it half-closes", async () => {
+test("a half-close in observability mode always ends the session as completed", async () => {
   const watched = headersOf("requestHeaders", [], { observabilityMode: true });
   expect(await endBehind(upperProcessor("whole"), [watched])).toBe("ended: completed");
 });

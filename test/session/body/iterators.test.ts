@@ -43,7 +43,7 @@ describe.each(kinds)("the iterator of a stream handler, %s", (_kind, made) => {
     ["null", null],
     ["a number", 5],
     ["a string", "done"],
-  ])("whose next() gives %s is a fault of its handler", async (_name, result) => {
+  ])("an iterator whose next() gives %s is a fault of its handler", async (_name, result) => {
     const { processor, seen } = processorOf(() => Promise.resolve(result));
     const { ends } = await begun(made(processor));
     await settle();
@@ -51,7 +51,7 @@ describe.each(kinds)("the iterator of a stream handler, %s", (_kind, made) => {
     expect(seen.steps).toBe(1);
   });
 
-  test("may give a result without a promise, as for await takes it", async () => {
+  test("an iterator may give a result without a promise, as for await allows", async () => {
     const { processor, seen } = processorOf((steps) => ({ done: steps === 2, value: BYTE }));
     const { ends } = await begun(made(processor));
     await settle();
@@ -82,7 +82,7 @@ describe.each(kinds)("the iterator of a stream handler, %s", (_kind, made) => {
     expect(seen.steps).toBe(steps);
   });
 
-  test("that waits for nothing lets others have their turns, and ends with its transaction", async () => {
+  test("a loop that waits for nothing lets other transactions run, and ends with its transaction", async () => {
     const { processor, seen } = processorOf(() => Promise.resolve({ done: false, value: undefined }));
     const { session } = await begun(made(processor));
     expect(seen.steps).toBeLessThan(10_000);

@@ -24,7 +24,7 @@ describe("a body that passes above maxBytes", () => {
   test.each([
     ["chunks", chunks],
     ["stream", stream],
-  ] as const)("loses nothing that %s held back", async (_, processor) => {
+  ] as const)("a body that passes above maxBytes loses nothing that %s held back", async (_, processor) => {
     for (const mode of ["STREAMED", "FULL_DUPLEX_STREAMED"] as const) {
       const request = { chunks: ["a secr", "ex", "ylophone"], chunkIntervalMs: 20 };
       const sent = await sendIn(processor, mode, { request });

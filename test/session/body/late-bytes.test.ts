@@ -125,7 +125,7 @@ function begin({ processor, body, headers = [] }: Hanging, budget: BodyBudget, h
 
 describe.each(Object.entries(HANGING))("a handler that hangs on a body: %s", (_, hanging) => {
   test.each(["reset", "timeout", "no end"] as const)(
-    "keeps its bytes counted until it settles, after %s",
+    "a handler that hangs keeps its bytes counted until it settles, after %s",
     async (end) => {
       const budget = budgetOf(64 << 20);
       const handlers: Deferred<undefined>[] = [];
@@ -142,7 +142,7 @@ describe.each(Object.entries(HANGING))("a handler that hangs on a body: %s", (_,
     },
   );
 
-  test("is not called with bytes beyond the total: the request is refused with 503", async () => {
+  test("a handler is not called with bytes beyond the total, and the request is refused with 503", async () => {
     const budget = budgetOf(4 << 20);
     const handlers: Deferred<undefined>[] = [];
     const next = begin(hanging, budget, handlers);
@@ -168,7 +168,7 @@ describe.each(Object.entries(HANGING))("a handler that hangs on a body: %s", (_,
   });
 });
 
-test("what a handler is given that returns at once is not counted beside the body itself", () => {
+test("bytes that a handler gets are not counted beside the body itself if the handler returns at once", () => {
   const budget = budgetOf(1 << 20);
   const processor = defineProcessor({ name: "p", requestBody: { read: "json", handle: () => undefined } });
   for (let count = 0; count < 3; count++) {

@@ -17,7 +17,7 @@ const NEVER = new Promise<never>(() => {});
 const codes = (faults: readonly { readonly code: string }[]) => faults.map(({ code }) => code);
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-test("a body in place of another stays counted after the peer left, until its handler settles", async () => {
+test("a replacement body stays counted after Envoy left, until its handler settles", async () => {
   let settleHandler: (nothing: undefined) => void = () => {};
   const hanging = new Promise<undefined>((resolve) => {
     settleHandler = resolve;
@@ -38,7 +38,7 @@ test("a body in place of another stays counted after the peer left, until its ha
   expect(bodyBudget.share.heldBytes).toBe(0);
 });
 
-test("a loop over a body in place of another ends when the peer leaves", async () => {
+test("a loop over a replacement body ends when Envoy leaves", async () => {
   let finished = 0;
   const loops = defineProcessor({
     name: "p",
@@ -63,7 +63,7 @@ test("a loop over a body in place of another ends when the peer leaves", async (
   expect(finished).toBe(1);
 });
 
-test("a handler is not called any more once the peer has left, though one before it took its time", async () => {
+test("a handler is not called once Envoy has left, even if the handler before it was slow", async () => {
   let calls = 0;
   let goOn: (bytes: undefined) => void = () => {};
   const slow = new Promise<undefined>((resolve) => {
@@ -88,7 +88,7 @@ test("a handler is not called any more once the peer has left, though one before
   expect([calls, ends.map(({ result }) => result)]).toEqual([0, ["unanswered"]]);
 });
 
-test("a chunk that a loop asked for ahead, and nobody waits for, does not end the process", async () => {
+test("a chunk that a loop requested ahead without waiting for it does not end the process", async () => {
   const unhandled: unknown[] = [];
   const listen = (reason: unknown) => unhandled.push(reason);
   process.on("unhandledRejection", listen);
@@ -115,7 +115,7 @@ test("a chunk that a loop asked for ahead, and nobody waits for, does not end th
   expect(unhandled).toEqual([]);
 });
 
-test("bytes that a handler has kept are its own, also where it ended the transaction", () => {
+test("bytes that a handler has kept stay its own, also if it ended the transaction", () => {
   const denies = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => immediateResponse(202) } });
   const throws = defineProcessor({
     name: "p",
@@ -135,7 +135,7 @@ test("bytes that a handler has kept are its own, also where it ended the transac
   }
 });
 
-test("a state that cannot be made is its processor's fault, and its policy decides", async () => {
+test("a state that cannot be made is a fault of its processor, and its policy decides", async () => {
   const processor = defineProcessor({
     name: "p",
     onFault: "open",
@@ -149,7 +149,7 @@ test("a state that cannot be made is its processor's fault, and its policy decid
 });
 
 test.each(["middle", "end"] as const)(
-  "what was made before a handler failed, in the %s, is not followed by the original",
+  "output that left before a handler failed, in the %s, is not followed by the original",
   async (place) => {
     const large = new Uint8Array(300 << 10).fill(65);
     const processor = compose(
@@ -192,7 +192,7 @@ function throwsAtEnd() {
 describe("many small pieces", () => {
   const empty = new Uint8Array(5);
 
-  test("of gRPC in one chunk do not fill the stack", async () => {
+  test("many small gRPC messages in one chunk do not overflow the stack", async () => {
     let seen = 0;
     const counts = defineProcessor({
       name: "p",
@@ -211,7 +211,7 @@ describe("many small pieces", () => {
     expect([seen, request?.bytes.length]).toEqual([50_000, body.length]);
   });
 
-  test("at the end of a body do not fill the stack", async () => {
+  test("many small pieces at the end of a body do not overflow the stack", async () => {
     const tail = Array.from({ length: 50_000 }, () => appendChunk("x"));
     const tailed = defineProcessor({
       name: "p",
@@ -241,12 +241,15 @@ describe("a tail in STREAMED that trailers hide", () => {
     });
   const upstream = { chunks: ["a", "b"], chunkIntervalMs: 5, trailers: { "x-t": "1" } };
 
-  test.each(["chunks", "stream"] as const)("is counted, of a handler that reads %s", async (read) => {
-    const { faults } = await sendIn(tailed(read), "STREAMED", { request: {}, upstream });
-    expect(codes(faults)).toEqual(["tail_undeliverable"]);
-  });
+  test.each(["chunks", "stream"] as const)(
+    "a tail that trailers hide is counted for a handler that reads %s",
+    async (read) => {
+      const { faults } = await sendIn(tailed(read), "STREAMED", { request: {}, upstream });
+      expect(codes(faults)).toEqual(["tail_undeliverable"]);
+    },
+  );
 
-  test("is none where the end was seen, or nothing is to be said there", async () => {
+  test("a tail is not counted as hidden if the end was seen, or there is nothing to report", async () => {
     const seen = await sendIn(tailed("chunks"), "STREAMED", { request: {}, upstream: { chunks: ["a", "b"] } });
     expect([codes(seen.faults), seen.response.body]).toEqual([[], "ab!"]);
     for (const kind of ["chunks", "stream"] as const) {

@@ -53,17 +53,17 @@ const HANDLERS = {
 describe.each(Object.entries(HANDLERS))("%s", (_what, processor: Processor) => {
   const upstream = (text: string) => ({ chunks: ["one\n", text], chunkIntervalMs: 5, trailers: { "x-t": "1" } });
 
-  test("has a fault if trailers hide an end at which it adds bytes", async () => {
+  test("a handler has a fault if trailers hide an end at which it adds bytes", async () => {
     const { faults } = await sendIn(processor, "STREAMED", { request: {}, upstream: upstream("two") });
     expect(faults.map(({ code }) => code)).toEqual(["tail_undeliverable"]);
   });
 
-  test("has no fault if it adds nothing at an end that trailers hide", async () => {
+  test("a handler has no fault if it adds nothing at an end that trailers hide", async () => {
     const { faults, response } = await sendIn(processor, "STREAMED", { request: {}, upstream: upstream("two\n") });
     expect([faults, response.body]).toEqual([[], "one\ntwo\n"]);
   });
 
-  test("has the outcome bytes_lost, and the result fault, whatever the policy", async () => {
+  test("a lost tail has the outcome bytes_lost and the result fault under every policy", async () => {
     const told: (readonly [string, FaultOutcome])[] = [];
     const results: string[] = [];
     const { session, receive } = recordSession(processor, {
@@ -82,7 +82,7 @@ describe.each(Object.entries(HANDLERS))("%s", (_what, processor: Processor) => {
     expect(results).toEqual(["fault"]);
   });
 
-  test("needs trailers, and the description of its processor says why", () => {
+  test("a handler with a tail needs trailers, and the description of its processor says why", () => {
     const { processingMode } = describeProcessor(runRules(processor));
     const need = processingMode.find(({ field }) => field === "response_trailer_mode");
     expect(need?.mode).toBe("SEND");

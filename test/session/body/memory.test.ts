@@ -37,7 +37,7 @@ function refusals({ refusals: counts }: BodyBudget): Record<string, number> {
   return Object.fromEntries(met.filter(([, count]) => count > 0));
 }
 
-test("bodies that stall stay within the total, and those beyond it are answered 503", () => {
+test("bodies that stall stay within the total, and bodies beyond it are answered with 503", () => {
   const budget = budgetOf(1000);
   const sessions = Array.from({ length: 15 }, () => stalled(budget, 100));
   expect(budget.share.heldBytes).toBe(1000);
@@ -48,7 +48,7 @@ test("bodies that stall stay within the total, and those beyond it are answered 
   expect(budget.share.heldBytes).toBe(0);
 });
 
-test("what is held is given back at the end of a body, a fault, and a reset", () => {
+test("held bytes are given back at the end of a body, at a fault, and at a reset", () => {
   const budget = budgetOf(10_000_000);
   const ended = stalled(budget, 100);
   expect(budget.share.heldBytes).toBe(100);
@@ -62,14 +62,14 @@ test("what is held is given back at the end of a body, a fault, and a reset", ()
   expect(budget.share.heldBytes).toBe(0);
 });
 
-test("bytes that a handler sees, or that are kept, are not given back to be written over", () => {
+test("bytes that a handler sees or keeps are not given back to be overwritten", () => {
   const { session } = recordSession(whole);
   session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
   expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
 });
 
 describe("the bodies of one transaction", () => {
-  test("stay within its own cap, in both directions together: 413 for a request", () => {
+  test("the bodies of one transaction stay within its own cap, both directions together: 413 for a request", () => {
     const budget = budgetOf(1000, 150);
     const one = stalled(budget, 100);
     one.receive(bodyOf("requestBody", new Uint8Array(51)));
@@ -85,7 +85,7 @@ describe("the bodies of one transaction", () => {
     expect(budget.share.heldBytes).toBe(0);
   });
 
-  test("are counted for each of composed handlers that hold them", () => {
+  test("the bodies of one transaction are counted for each of composed handlers that hold them", () => {
     const budget = budgetOf(1000, 150);
     const composed = begun(compose(holder("a"), holder("b")), budget, "BUFFERED");
     composed.receive(bodyOf("requestBody", new Uint8Array(100), { endOfStream: true }));
@@ -100,7 +100,7 @@ describe("the bodies of one transaction", () => {
     expect(budget.share.heldBytes).toBe(0);
   });
 
-  test("leave room for those of others", () => {
+  test("the bodies of one transaction leave room for other transactions", () => {
     const budget = budgetOf(1000, 150);
     for (let count = 0; count < 6; count++) stalled(budget, 150);
     expect(refusals(budget)).toEqual({});
@@ -112,7 +112,7 @@ describe("a body that may pass", () => {
     ["body", budgetOf(1000), 50],
     ["stream", budgetOf(1000, 50), 200],
     ["total", budgetOf(50), 200],
-  ] as const)("passes whole where %s has no room for it", (cap, budget, maxBytes) => {
+  ] as const)("a body that may pass passes whole if %s has no room for it", (cap, budget, maxBytes) => {
     const sent = begun(holder("p", "pass", maxBytes), budget, "FULL_DUPLEX_STREAMED");
     sent.receive(
       bodyOf("requestBody", new Uint8Array(40)),
@@ -123,7 +123,7 @@ describe("a body that may pass", () => {
     expect(budget.share.heldBytes).toBe(0);
   });
 
-  test("passes as it came where it is too large out of its coding", async () => {
+  test("a body that may pass leaves unchanged if it is too large after decoding", async () => {
     for (const [cap, budget, maxBytes] of [
       ["body", budgetOf(1 << 20), 10_000],
       ["stream", budgetOf(1 << 20, 10_000), 1 << 20],
@@ -144,7 +144,7 @@ describe("a body that may pass", () => {
   });
 });
 
-test("what comes out of a coding is held too, and given back when its handler is done", async () => {
+test("decoded bytes are held too, and given back when their handler is done", async () => {
   const budget = budgetOf(1 << 20);
   let release = () => {};
   const processor = defineProcessor({
@@ -183,7 +183,7 @@ test("the beginning of a gRPC message is held as well", () => {
   expect(budget.share.heldBytes).toBe(0);
 });
 
-test("a body of which Envoy sends the beginning only is counted", () => {
+test("a body of which Envoy sends only the beginning is counted", () => {
   const budget = budgetOf(1000);
   const sent = begun(whole, budget, "BUFFERED_PARTIAL");
   sent.receive(bodyOf("requestBody", new Uint8Array(10)));

@@ -5,7 +5,7 @@ const KINDS = Object.keys(UPPER) as UpperKind[];
 
 describe.each(KINDS)("a handler that reads %s", (kind) => {
   describe.each(MODES.filter((mode) => mode !== "NONE"))("in %s", (mode) => {
-    test("changes bodies of a known length, both ways", async () => {
+    test("a handler changes bodies of a known length, both ways", async () => {
       const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
         request: { body: "hello" },
         upstream: { body: "world!" },
@@ -15,7 +15,7 @@ describe.each(KINDS)("a handler that reads %s", (kind) => {
       expect(response).toMatchObject({ body: "WORLD!", status: 200, end: "complete" });
     });
 
-    test.each(["http1", "http2"] as const)("changes bodies in chunks, over %s", async (protocol) => {
+    test.each(["http1", "http2"] as const)("a handler changes bodies in chunks, over %s", async (protocol) => {
       const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
         request: { chunks: ["a", "bc", "def"], protocol, chunkIntervalMs: 10 },
         upstream: { chunks: ["gh", "i"], chunkIntervalMs: 10 },
@@ -29,7 +29,7 @@ describe.each(KINDS)("a handler that reads %s", (kind) => {
       expect(response).toMatchObject({ body: "GHI", status: 200, end: "complete" });
     });
 
-    test("changes bodies with trailers", async () => {
+    test("a handler changes bodies with trailers", async () => {
       const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
         request: { chunks: ["a", "bc", "def"], chunkIntervalMs: 10, trailers: { "x-t": "1" } },
         upstream: { chunks: ["gh", "i"], trailers: { "x-s": "2" } },

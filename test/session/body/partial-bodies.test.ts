@@ -38,13 +38,16 @@ describe("the rest of a body that Envoy does not send", () => {
     },
   } as const;
 
-  test.each(["chunks", "inspect", "stream"] as const)("is counted where a handler reads %s", async (read) => {
-    const { log, unenforced } = beginning(defineProcessor({ name: "p", requestBody: kinds[read] }), "begin");
-    await expect.poll(() => log).toEqual(["requestHeaders", "requestBody"]);
-    expect(unenforced).toEqual(["body_not_sent requestBody"]);
-  });
+  test.each(["chunks", "inspect", "stream"] as const)(
+    "a missing rest is counted if a handler reads %s",
+    async (read) => {
+      const { log, unenforced } = beginning(defineProcessor({ name: "p", requestBody: kinds[read] }), "begin");
+      await expect.poll(() => log).toEqual(["requestHeaders", "requestBody"]);
+      expect(unenforced).toEqual(["body_not_sent requestBody"]);
+    },
+  );
 
-  test.each(["chunks", "inspect", "stream"] as const)("is a fault where %s is required", async (read) => {
+  test.each(["chunks", "inspect", "stream"] as const)("a missing rest is a fault if %s is required", async (read) => {
     const { ends, unenforced } = beginning(
       defineProcessor({ name: "p", requestBody: { ...kinds[read], required: true } }),
       "begin",
@@ -53,7 +56,7 @@ describe("the rest of a body that Envoy does not send", () => {
     expect(unenforced).toEqual([]);
   });
 
-  test("is told to a handler of whole bodies, and counted by nobody else", () => {
+  test("a missing rest is reported to a handler of whole bodies, and counted for no other handler", () => {
     const seen: unknown[] = [];
     const processor = defineProcessor({
       name: "p",
@@ -63,19 +66,19 @@ describe("the rest of a body that Envoy does not send", () => {
     expect([log, seen, unenforced]).toEqual([["requestHeaders", "requestBody"], [false], []]);
   });
 
-  test("is none where the length says that all is there", () => {
+  test("the rest of a body is not missing if the length says that everything came", () => {
     const processor = defineProcessor({ name: "p", requestBody: { ...kinds.chunks, required: true } });
     const { log, unenforced } = beginning(processor, "begin", [["content-length", "5"]]);
     expect([log, unenforced]).toEqual([["requestHeaders", "requestBody"], []]);
   });
 
-  test("does not follow a beginning that was coded anew", async () => {
+  test("the rest does not follow a beginning that was encoded again", async () => {
     const zipped = gzipSync("x".repeat(1000)).subarray(0, 20);
     const { ends } = beginning(upperProcessor("chunks"), zipped, [["content-encoding", "gzip"]]);
     await expect.poll(() => ends[0]?.fault?.code).toBe("body_too_large");
   });
 
-  test("follows the beginning of a gRPC message", () => {
+  test("the rest follows the beginning of a gRPC message", () => {
     const processor = defineProcessor({
       name: "p",
       grpc: { service: Health, methods: { check: { request: () => undefined } } },
@@ -95,10 +98,10 @@ describe("the rest of a body that Envoy does not send", () => {
   });
 });
 
-describe("a body above the buffer limit, where an override may be asked for", () => {
+describe("a body above the buffer limit with overrides declared", () => {
   const envoy = { ...LIMIT, allowModeOverride: true };
 
-  test("comes whole", async () => {
+  test("a body above the buffer limit comes whole if overrides are declared", async () => {
     const headers = { "content-length": "20" };
     for (const kind of ["text", "chunks", "stream"] as const) {
       const sent = await sendIn(upperProcessor(kind), "BUFFERED_PARTIAL", { envoy, request: { ...request, headers } });
@@ -107,7 +110,7 @@ describe("a body above the buffer limit, where an override may be asked for", ()
     }
   });
 
-  test("comes whole where its length is unknown and a handler is required", async () => {
+  test("a body above the buffer limit comes whole if its length is unknown and a handler is required", async () => {
     const processor = defineProcessor({
       name: "p",
       requestBody: { read: "text", required: true, handle: (text) => replaceText(text.toUpperCase()) },
@@ -117,7 +120,7 @@ describe("a body above the buffer limit, where an override may be asked for", ()
     expect(sent.request).toMatchObject({ body: "ABCDEFGHIJKLMNOPQRST", complete: true });
   });
 
-  test("is a fault or passes in part where none may", async () => {
+  test("a body above the buffer limit is a fault or passes in part if overrides are not declared", async () => {
     const { faults } = await sendIn(upperProcessor("text"), "BUFFERED_PARTIAL", { envoy: LIMIT, request });
     expect(faults.map(({ code }) => code)).toEqual(["body_too_large"]);
     const passed = await sendIn(upperProcessor("chunks"), "BUFFERED_PARTIAL", { envoy: LIMIT, request });

@@ -35,25 +35,31 @@ const coded = {
   headers: { "content-encoding": "gzip" },
 } as const;
 
-describe("the beginning of a body above what Envoy buffers", () => {
+describe("the beginning of a body above Envoy's buffer limit", () => {
   test.each([
     ["chunks", chunks()],
     ["stream", stream(false)],
-  ] as const)("goes through a handler that reads %s, and the rest passes", async (_, processor) => {
-    const { request, faults } = await sendIn(processor, "BUFFERED_PARTIAL", { ...LIMIT, request: plain });
-    expect(faults).toEqual([]);
-    expect(request).toMatchObject({ body: text.slice(0, 2000).toUpperCase() + text.slice(2000), complete: true });
-  });
+  ] as const)(
+    "the beginning of a large body goes through a handler that reads %s, and the rest passes",
+    async (_, processor) => {
+      const { request, faults } = await sendIn(processor, "BUFFERED_PARTIAL", { ...LIMIT, request: plain });
+      expect(faults).toEqual([]);
+      expect(request).toMatchObject({ body: text.slice(0, 2000).toUpperCase() + text.slice(2000), complete: true });
+    },
+  );
 
   test.each([
     ["chunks", chunks({ end: () => appendChunk("!") })],
     ["stream", stream(true)],
-  ] as const)("has no place for a tail of %s: it would stand in the middle", async (_, processor) => {
-    const { response, faults } = await sendIn(processor, "BUFFERED_PARTIAL", { ...LIMIT, request: plain });
-    expect([codes(faults), response.status]).toEqual([["body_too_large"], 413]);
-  });
+  ] as const)(
+    "the beginning of a large body has no place for a tail of %s, which would stand in the middle",
+    async (_, processor) => {
+      const { response, faults } = await sendIn(processor, "BUFFERED_PARTIAL", { ...LIMIT, request: plain });
+      expect([codes(faults), response.status]).toEqual([["body_too_large"], 413]);
+    },
+  );
 
-  test("cannot be encoded anew", async () => {
+  test("the beginning of a large body cannot be encoded again", async () => {
     const rejected = await sendIn(chunks(), "BUFFERED_PARTIAL", { ...LIMIT, request: coded });
     expect([codes(rejected.faults), rejected.response.status]).toEqual([["body_too_large"], 413]);
     const passed = await sendIn(chunks({ overLimit: "pass" }), "BUFFERED_PARTIAL", { ...LIMIT, request: coded });
@@ -61,7 +67,7 @@ describe("the beginning of a body above what Envoy buffers", () => {
     expect(Buffer.compare(passed.request?.bytes ?? new Uint8Array(), gzipped)).toBe(0);
   });
 
-  test("can be looked at without its coding", async () => {
+  test("a handler can look at the beginning of a large body that is not encoded", async () => {
     let seen = 0;
     const looks = defineProcessor({
       name: "p",

@@ -24,17 +24,20 @@ describe("header effects of a body handler", () => {
     responseBody: { read: "text", handle: (text) => [setStatus(201), setHeader("x-length", String(text.length))] },
   });
 
-  test.each(["BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"] as const)("hold in %s", async (mode) => {
-    const { request, response, faults, warnings } = await sendIn(processor, mode, {
-      request: { chunks: ["ab", "cd"], chunkIntervalMs: 5 },
-      upstream: { chunks: ["efg", "h"], chunkIntervalMs: 5 },
-    });
-    expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
-    expect(request).toMatchObject({ body: "abcd", headers: { "x-length": "4" } });
-    expect(response).toMatchObject({ status: 201, body: "efgh", headers: { "x-length": "4" } });
-  });
+  test.each(["BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"] as const)(
+    "header effects of a body handler are applied in %s",
+    async (mode) => {
+      const { request, response, faults, warnings } = await sendIn(processor, mode, {
+        request: { chunks: ["ab", "cd"], chunkIntervalMs: 5 },
+        upstream: { chunks: ["efg", "h"], chunkIntervalMs: 5 },
+      });
+      expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+      expect(request).toMatchObject({ body: "abcd", headers: { "x-length": "4" } });
+      expect(response).toMatchObject({ status: 201, body: "efgh", headers: { "x-length": "4" } });
+    },
+  );
 
-  test("choose no route anew in BUFFERED_PARTIAL, where that can end the process of Envoy", async () => {
+  test("header effects of a body handler choose no new route in BUFFERED_PARTIAL, since that can end Envoy's process", async () => {
     const router = defineProcessor({ name: "r", requestBody: { read: "text", handle: () => setPath("/other") } });
     const buffered = await sendIn(router, "BUFFERED", { request: { body: "ab" } });
     expect(buffered.faults).toEqual([]);
@@ -43,13 +46,13 @@ describe("header effects of a body handler", () => {
     expect(codes(partial.faults)).toEqual(["invalid_effect"]);
   });
 
-  test("are a fault where Envoy did not send the headers, whatever it holds", async () => {
+  test("header effects of a body handler are a fault if Envoy did not send the headers, even if it holds them", async () => {
     const processingMode = { requestHeaderMode: "SKIP" } as const;
     const { faults } = await sendIn(processor, "BUFFERED", { envoy: { processingMode }, request: { body: "ab" } });
     expect(codes(faults)).toEqual(["headers_already_sent"]);
   });
 
-  test("are a fault in STREAMED, never a silent loss", async () => {
+  test("header effects of a body handler are a fault in STREAMED, never a silent loss", async () => {
     const { faults } = await sendIn(processor, "STREAMED", { request: { body: "ab" } });
     expect(codes(faults)).toEqual(["headers_already_sent"]);
   });
@@ -61,24 +64,27 @@ describe("the mode that a handler needs", () => {
     ["NONE", { chunks: ["hel", "lo"], chunkIntervalMs: 5 }, "FULL_DUPLEX_STREAMED"],
     ["STREAMED", { body: "hello" }, "BUFFERED"],
     ["STREAMED", { chunks: ["hel", "lo"], chunkIntervalMs: 5, trailers: { "x-t": "1" } }, "FULL_DUPLEX_STREAMED"],
-  ] as const)("is asked for where %s cannot serve it and overrides are declared", async (mode, message, asked) => {
-    const modes: unknown[] = [];
-    const processor = defineProcessor({
-      name: "p",
-      requestBody: {
-        read: "text",
-        handle(text, tx) {
-          modes.push(tx.modes.requestBody);
-          return replaceText(`${text}!`);
+  ] as const)(
+    "the mode that a handler needs is requested if %s cannot serve it and overrides are declared",
+    async (mode, message, asked) => {
+      const modes: unknown[] = [];
+      const processor = defineProcessor({
+        name: "p",
+        requestBody: {
+          read: "text",
+          handle(text, tx) {
+            modes.push(tx.modes.requestBody);
+            return replaceText(`${text}!`);
+          },
         },
-      },
-    });
-    const { request, faults, warnings } = await sendIn(processor, mode, { envoy: ALLOWED, request: message });
-    expect({ faults, warnings, modes }).toEqual({ faults: [], warnings: [], modes: [asked] });
-    expect(request).toMatchObject({ body: "hello!", complete: true });
-  });
+      });
+      const { request, faults, warnings } = await sendIn(processor, mode, { envoy: ALLOWED, request: message });
+      expect({ faults, warnings, modes }).toEqual({ faults: [], warnings: [], modes: [asked] });
+      expect(request).toMatchObject({ body: "hello!", complete: true });
+    },
+  );
 
-  test("is not asked for where nobody declared it: the body passes, or is a fault where it is required", async () => {
+  test("the mode that a handler needs is not requested without a declared override: the body passes, or is a fault if it is required", async () => {
     const looks = (required: boolean) =>
       defineProcessor({ name: "p", requestBody: { read: "text", required, handle: () => replaceText("seen") } });
     const unseen = await sendIn(looks(false), "NONE", { request: { body: "hello" } });
@@ -88,7 +94,7 @@ describe("the mode that a handler needs", () => {
     expect(required.response.status).toBe(500);
   });
 
-  test("is NONE where `when` says that nobody looks, and the other direction stays", async () => {
+  test("a direction gets NONE if `when` says that no handler looks, and the other direction keeps its mode", async () => {
     const processor = defineProcessor({
       name: "p",
       requestBody: { read: "text", when: () => false, handle: () => replaceText("seen") },
@@ -114,7 +120,7 @@ describe("a body above maxBytes", () => {
     });
 
   test.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
-    "is a 413 in %s, whatever the policy",
+    "a body above maxBytes is a 413 in %s under every policy",
     async (mode) => {
       const { response, faults } = await sendIn(limited("reject"), mode, { request: { body: "hello" } });
       expect(codes(faults)).toEqual(["body_too_large"]);
@@ -122,15 +128,23 @@ describe("a body above maxBytes", () => {
     },
   );
 
-  test.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)("passes in %s where it may", async (mode) => {
-    const { request, faults } = await sendIn(limited("pass"), mode, {
-      request: { chunks: ["he", "ll", "o"], protocol: "http2", headers: { "content-length": "5" }, chunkIntervalMs: 5 },
-    });
-    expect(faults).toEqual([]);
-    expect(request).toMatchObject({ body: "hello", complete: true });
-  });
+  test.each(["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
+    "a body above maxBytes passes in %s if it may",
+    async (mode) => {
+      const { request, faults } = await sendIn(limited("pass"), mode, {
+        request: {
+          chunks: ["he", "ll", "o"],
+          protocol: "http2",
+          headers: { "content-length": "5" },
+          chunkIntervalMs: 5,
+        },
+      });
+      expect(faults).toEqual([]);
+      expect(request).toMatchObject({ body: "hello", complete: true });
+    },
+  );
 
-  test("is found out of its coding too", async () => {
+  test("a body above maxBytes is found after decoding too", async () => {
     const zipped = gzipSync("x".repeat(100_000));
     const { response, faults } = await sendIn(limited("reject"), "BUFFERED", {
       request: { body: zipped, headers: { "content-encoding": "gzip" } },
@@ -140,8 +154,8 @@ describe("a body above maxBytes", () => {
   });
 });
 
-describe("codings", () => {
-  test("are taken off and put on again, and validators of a changed body go", async () => {
+describe("content codings", () => {
+  test("content codings are decoded and encoded again, and validators of a changed body are removed", async () => {
     const processor = defineProcessor({
       name: "p",
       responseBody: { read: "json", handle: () => replaceJson({ b: 2 }) },
@@ -155,7 +169,7 @@ describe("codings", () => {
     expect(Object.keys(response.headers).sort()).toEqual(["content-encoding", "content-length"]);
   });
 
-  test("leave a body in STREAMED whose end nobody knows", async () => {
+  test("content codings leave a body in STREAMED of which no message tells the end", async () => {
     const { response, faults, warnings } = await sendIn(upperProcessor("chunks"), "STREAMED", {
       request: {},
       upstream: { chunks: [gzipSync("hello")], headers: { "content-encoding": "gzip" }, trailers: { "x-t": "1" } },
@@ -165,7 +179,7 @@ describe("codings", () => {
     expect(response.headers["content-encoding"]).toBeUndefined();
   });
 
-  test("that are unknown are a fault, unless the handler wants the body raw", async () => {
+  test("content codings that are unknown are a fault, unless the handler reads the body raw", async () => {
     const upstream = { body: "??", headers: { "content-encoding": "aws-chunked" } };
     const { faults } = await sendIn(upperProcessor("chunks"), "STREAMED", { request: {}, upstream });
     expect(codes(faults)).toEqual(["unknown_coding"]);
@@ -177,7 +191,7 @@ describe("codings", () => {
     expect(passed).toMatchObject({ faults: [], response: { body: "??" } });
   });
 
-  test("of a body that nobody changes stay byte for byte", async () => {
+  test("content codings of an unchanged body stay byte for byte", async () => {
     const body = gzipSync("hello", { level: 1 });
     const processor = defineProcessor({
       name: "p",
@@ -194,10 +208,10 @@ describe("codings", () => {
   });
 });
 
-describe("bodies that are none, or a part", () => {
+describe("responses without a body, or with a part of one", () => {
   const processor = upperProcessor("text");
 
-  test("HEAD, 204 and 304 have no handler call", async () => {
+  test("body handlers are not called for HEAD, 204 and 304", async () => {
     for (const [method, status] of [
       ["HEAD", 200],
       ["GET", 204],
@@ -208,7 +222,7 @@ describe("bodies that are none, or a part", () => {
     }
   });
 
-  test("206 is a fault for whoever may change it", async () => {
+  test("a 206 response is a fault for a handler that may change it", async () => {
     const { faults } = await sendIn(processor, "BUFFERED", { request: {}, upstream: { status: 206, body: "part" } });
     expect(codes(faults)).toEqual(["body_partial_content"]);
   });
@@ -232,7 +246,7 @@ describe("faults of a body handler", () => {
     chunkIntervalMs: 5,
   } as const;
 
-  test("open lets pass what was not withheld", async () => {
+  test("the policy open lets bytes pass that were not held back", async () => {
     for (const [mode, read] of [
       ["BUFFERED", "whole"],
       ["STREAMED", "chunks"],
@@ -244,7 +258,7 @@ describe("faults of a body handler", () => {
     }
   });
 
-  test("open cannot let pass what was withheld", async () => {
+  test("the policy open cannot let bytes pass that were held back", async () => {
     for (const mode of ["STREAMED", "FULL_DUPLEX_STREAMED"] as const) {
       const sent = await sendIn(thrower("open", "whole"), mode, { request });
       expect(codes(sent.faults)).toEqual(["handler_threw"]);
@@ -252,20 +266,20 @@ describe("faults of a body handler", () => {
     }
   });
 
-  test("closed answers the client while it can", async () => {
+  test("the policy closed answers the client while it can", async () => {
     for (const mode of ["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const) {
       const { response, details } = await sendIn(thrower("closed", "whole"), mode, { request });
       expect([response.status, details]).toEqual([500, "ext_proc_fault_handler_threw"]);
     }
   });
 
-  test("what is no JSON is fault body_not_json", async () => {
+  test("a body that is not JSON is fault body_not_json", async () => {
     const processor = defineProcessor({ name: "p", onFault: "closed", requestBody: { read: "json", handle() {} } });
     const { response, faults } = await sendIn(processor, "BUFFERED", { request: { body: "{" } });
     expect([codes(faults), response.status]).toEqual([["body_not_json"], 400]);
   });
 
-  test("a handler that hangs meets its deadline, in full-duplex too", async () => {
+  test("a handler that hangs meets its timeout, in full duplex too", async () => {
     for (const mode of ["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const) {
       const processor = defineProcessor({
         name: "p",
@@ -283,13 +297,13 @@ describe("faults of a body handler", () => {
   });
 });
 
-describe("ends", () => {
+describe("tails of a body", () => {
   const tailed = defineProcessor({
     name: "p",
     responseBody: { read: "chunks", chunk: (b) => b, end: () => appendChunk("!") },
   });
 
-  test("have a place for a tail behind the end of the stream, and in full-duplex before trailers", async () => {
+  test("a tail has a place behind the end of the stream, and in full duplex before trailers", async () => {
     for (const [mode, trailers] of [
       ["STREAMED", undefined],
       ["BUFFERED", { a: "b" }],
@@ -303,7 +317,7 @@ describe("ends", () => {
     }
   });
 
-  test("without a place are fault tail_undeliverable", async () => {
+  test("a tail without a place is fault tail_undeliverable", async () => {
     const { faults } = await sendIn(tailed, "STREAMED", {
       envoy: { processingMode: { responseTrailerMode: "SEND" } },
       request: {},
@@ -313,9 +327,9 @@ describe("ends", () => {
   });
 });
 
-describe("a body in place of another", () => {
+describe("a replacement body", () => {
   test.each(["NONE", "BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
-    "goes where headers go, in %s",
+    "a replacement body leaves with the answer to headers, in %s",
     async (mode) => {
       const processor = defineProcessor({
         name: "p",
@@ -333,7 +347,7 @@ describe("a body in place of another", () => {
     },
   );
 
-  test("goes through body handlers", async () => {
+  test("a replacement body goes through body handlers", async () => {
     const processor = defineProcessor({
       name: "p",
       requestHeaders: () => continueAndReplace("abc"),

@@ -20,7 +20,7 @@ test("two handlers that cannot share STREAMED are both named", async () => {
   ]);
 });
 
-test("a handler that none is beside is the one to blame", async () => {
+test("a handler that runs beside no other handler is the only one named", async () => {
   const { faults } = await sendIn(upperProcessor("text", "b"), "STREAMED", { request: endless });
   expect(faults).toMatchObject([
     { processor: "b", message: expect.stringMatching(/^processor "b" \(text\), request/) },
@@ -35,7 +35,7 @@ test("handlers with the same need are all named", async () => {
   expect(faults[0]?.processor).toBeUndefined();
 });
 
-test("a required handler is to blame where no body is sent, and nobody beside it", async () => {
+test("only a required handler is named if no body is sent", async () => {
   const required = defineProcessor({
     name: "b",
     requestBody: { read: "json", required: true, handle: () => undefined },

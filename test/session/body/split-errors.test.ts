@@ -16,7 +16,7 @@ async function codesOf(processor: Processor) {
   return [faults.map(({ code }) => code), response.status];
 }
 
-describe("what a body handler cannot read on", () => {
+describe("a body that a handler cannot read on", () => {
   const watching = (required: boolean) =>
     defineProcessor({
       name: "p",
@@ -25,11 +25,11 @@ describe("what a body handler cannot read on", () => {
       requestBody: { read: "inspect", required, chunk: (bytes, { state }) => void state.push(bytes) },
     });
 
-  test("goes by the fault policy if a line is too long for a handler that only looks", async () => {
+  test("the fault policy decides if a line is too long for a handler that only looks", async () => {
     expect(await codesOf(watching(false))).toEqual([["body_undecodable"], 200]);
   });
 
-  test("is fault body_too_large, whatever the fault policy, if a line or an event is too long", async () => {
+  test("a line or an event that is too long is fault body_too_large under every fault policy", async () => {
     expect(await codesOf(watching(true))).toEqual([["body_too_large"], 413]);
     const events = defineProcessor({
       name: "p",
@@ -44,7 +44,7 @@ describe("what a body handler cannot read on", () => {
     expect(await codesOf(events)).toEqual([["body_too_large"], 413]);
   });
 
-  test("is fault body_undecodable where it is not UTF-8", async () => {
+  test("a body that is not UTF-8 is fault body_undecodable", async () => {
     const text = defineProcessor({
       name: "p",
       onFault: "closed",
@@ -58,7 +58,7 @@ describe("what a body handler cannot read on", () => {
     expect((await codesOf(text))[0]).toEqual(["body_undecodable"]);
   });
 
-  test("is fault handler_threw where a pattern matches more than its author said", async () => {
+  test("a pattern that matches more than its author declared is fault handler_threw", async () => {
     const mask = defineProcessor({
       name: "p",
       state: () => createReplacer({ pattern: /\d+/, maxMatchBytes: 3, replacement: "#" }),

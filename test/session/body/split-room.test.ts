@@ -45,10 +45,10 @@ const HANDLERS: Readonly<Record<string, object>> = {
   "createSseSplitter()": pushed(createSseSplitter),
 };
 
-describe.each(Object.entries(HANDLERS))("what %s holds back", (_, definition) => {
+describe.each(Object.entries(HANDLERS))("bytes that %s holds back", (_, definition) => {
   const processor = defineProcessor({ name: "p", ...definition } as never);
 
-  test("counts as held until the item is complete, or the transaction over", async () => {
+  test("bytes held back count as held until the item is complete, or the transaction over", async () => {
     const budget = budgetOf(1 << 20);
     for (const ends of ["item", "reset"] as const) {
       const { session, receive, log } = recordSession(processor, { bodyBudget: budget });
@@ -64,7 +64,7 @@ describe.each(Object.entries(HANDLERS))("what %s holds back", (_, definition) =>
     }
   });
 
-  test("is refused with 503 beyond the total", async () => {
+  test("bytes held back beyond the total are refused with 503", async () => {
     const budget = budgetOf(1 << 20);
     const all = Array.from({ length: 20 }, () => recordSession(processor, { bodyBudget: budget }));
     // Complete items before it do not put the refusal off: what it is about would be held uncounted meanwhile.
@@ -83,7 +83,7 @@ describe.each(Object.entries(HANDLERS))("what %s holds back", (_, definition) =>
   });
 });
 
-test("what a replacer holds back counts as held, and beyond the total it is refused with 503", async () => {
+test("bytes that a replacer holds back count as held, and beyond the total they are refused with 503", async () => {
   const budget = budgetOf(512 * KIB);
   const processor = defineProcessor({
     name: "p",

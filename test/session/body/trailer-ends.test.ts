@@ -4,22 +4,25 @@ import { MODES, sendIn, upper, upperProcessor } from "./upper.ts";
 
 const TRAILERS = { "x-t": "1" };
 
-describe("trailers that have come before the headers are answered", () => {
+describe("trailers that came before the headers are answered", () => {
   test.each([
     ["NONE", "whole"],
     ["NONE", "text"],
     ["STREAMED", "whole"],
     ["STREAMED", "text"],
-  ] as const)("do not hang a body that an override from %s brings to a handler that reads %s", async (mode, kind) => {
-    const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
-      envoy: { allowModeOverride: true },
-      request: { chunks: ["hello"], trailers: TRAILERS },
-      upstream: { headers: { trailer: "x-t" }, chunks: ["world"], trailers: TRAILERS },
-    });
-    expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
-    expect(request).toMatchObject({ body: "HELLO", complete: true, trailers: TRAILERS });
-    expect(response).toMatchObject({ body: "WORLD", end: "complete", trailers: TRAILERS });
-  });
+  ] as const)(
+    "early trailers do not hang a body that an override from %s brings to a handler that reads %s",
+    async (mode, kind) => {
+      const { request, response, faults, warnings } = await sendIn(upperProcessor(kind), mode, {
+        envoy: { allowModeOverride: true },
+        request: { chunks: ["hello"], trailers: TRAILERS },
+        upstream: { headers: { trailer: "x-t" }, chunks: ["world"], trailers: TRAILERS },
+      });
+      expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
+      expect(request).toMatchObject({ body: "HELLO", complete: true, trailers: TRAILERS });
+      expect(response).toMatchObject({ body: "WORLD", end: "complete", trailers: TRAILERS });
+    },
+  );
 
   test.each([
     ["open", 0, "500 complete"],
@@ -29,7 +32,7 @@ describe("trailers that have come before the headers are answered", () => {
     ["envoy", 20, "200 reset"],
     ["closed", 20, "200 reset"],
   ] as const)(
-    "fail a response that no header announced them for, if all of it is held (onFault %s, pieces %i ms apart): %s",
+    "early trailers fail a response that no header announced them for, if all of it is held (onFault %s, pieces %i ms apart): %s",
     async (onFault, chunkIntervalMs, end) => {
       const processor = defineProcessor({
         name: "p",
@@ -47,7 +50,7 @@ describe("trailers that have come before the headers are answered", () => {
   );
 });
 
-describe("trailers behind headers, with no piece of a body between", () => {
+describe("trailers directly behind headers", () => {
   const adding = defineProcessor({
     name: "adding",
     requestBody: { read: "whole", handle: () => replaceBody(new TextEncoder().encode("made")) },
@@ -60,17 +63,20 @@ describe("trailers behind headers, with no piece of a body between", () => {
   test.each([
     ["whole", adding],
     ["chunks", appending],
-  ])("are an empty body, for which a handler that reads %s is not called", async (_read, processor) => {
-    for (const mode of MODES) {
-      const { request, response, faults, warnings } = await sendIn(processor, mode, {
-        request: { chunks: [], trailers: TRAILERS },
-      });
-      expect({ faults, warnings, status: response.status }, mode).toEqual({ faults: [], warnings: [], status: 200 });
-      expect(request, mode).toMatchObject({ body: "", complete: true, trailers: TRAILERS });
-    }
-  });
+  ])(
+    "trailers directly behind headers are an empty body, for which a handler that reads %s is not called",
+    async (_read, processor) => {
+      for (const mode of MODES) {
+        const { request, response, faults, warnings } = await sendIn(processor, mode, {
+          request: { chunks: [], trailers: TRAILERS },
+        });
+        expect({ faults, warnings, status: response.status }, mode).toEqual({ faults: [], warnings: [], status: 200 });
+        expect(request, mode).toMatchObject({ body: "", complete: true, trailers: TRAILERS });
+      }
+    },
+  );
 
-  test.each(MODES)("pass in %s where nothing is added", async (mode) => {
+  test.each(MODES)("trailers directly behind headers pass in %s if nothing is added", async (mode) => {
     const { request, faults, warnings } = await sendIn(upperProcessor("chunks"), mode, {
       request: { chunks: [], trailers: TRAILERS },
     });
@@ -79,7 +85,7 @@ describe("trailers behind headers, with no piece of a body between", () => {
   });
 });
 
-test("an override to STREAMED asks for trailers where they would hide the end of the body", async () => {
+test("an override to STREAMED asks for trailers if they would hide the end of the body", async () => {
   const ends: string[] = [];
   const processor = defineProcessor({
     name: "looking",

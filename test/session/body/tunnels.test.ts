@@ -58,42 +58,48 @@ function play(
 }
 
 describe.each(Object.entries(TUNNELS))("%s", (_name, tunnel) => {
-  test.each(Object.entries(HANDLERS))("passes a handler that reads %s, which is not called", (_read, handler) => {
-    for (const mode of MODES) {
-      for (const required of [false, true]) {
-        const { answers, faults } = play(processorOf({ ...handler, required }), mode, tunnel);
-        expect(faults, mode).toEqual([]);
-        expect(
-          answers.map(({ response }) => response.case),
-          mode,
-        ).toEqual(
-          mode === "NONE"
-            ? ["requestHeaders", "responseHeaders"]
-            : ["requestHeaders", "responseHeaders", "requestBody", "responseBody"],
-        );
-        if (mode !== "FULL_DUPLEX_STREAMED") continue;
-        const sent = answers.flatMap(({ response }) =>
-          response.case === "requestBody" || response.case === "responseBody" ? [response.value] : [],
-        );
-        const pieces = sent.map(({ response }) =>
-          response?.bodyMutation?.mutation.case === "streamedResponse"
-            ? Buffer.from(response.bodyMutation.mutation.value.body).toString()
-            : undefined,
-        );
-        expect(pieces).toEqual(["ping", "pong"]);
+  test.each(Object.entries(HANDLERS))(
+    "a tunnel passes a handler that reads %s, which is not called",
+    (_read, handler) => {
+      for (const mode of MODES) {
+        for (const required of [false, true]) {
+          const { answers, faults } = play(processorOf({ ...handler, required }), mode, tunnel);
+          expect(faults, mode).toEqual([]);
+          expect(
+            answers.map(({ response }) => response.case),
+            mode,
+          ).toEqual(
+            mode === "NONE"
+              ? ["requestHeaders", "responseHeaders"]
+              : ["requestHeaders", "responseHeaders", "requestBody", "responseBody"],
+          );
+          if (mode !== "FULL_DUPLEX_STREAMED") continue;
+          const sent = answers.flatMap(({ response }) =>
+            response.case === "requestBody" || response.case === "responseBody" ? [response.value] : [],
+          );
+          const pieces = sent.map(({ response }) =>
+            response?.bodyMutation?.mutation.case === "streamedResponse"
+              ? Buffer.from(response.bodyMutation.mutation.value.body).toString()
+              : undefined,
+          );
+          expect(pieces).toEqual(["ping", "pong"]);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.each(Object.entries(HANDLERS))("asks for no body for a handler that reads %s", (_read, handler) => {
-    for (const mode of MODES.filter((each) => each !== "FULL_DUPLEX_STREAMED")) {
-      const { overrides, faults } = play(processorOf(handler), mode, tunnel, true);
-      expect(faults).toEqual([]);
-      // 0 is NONE: the mode of the direction whose headers are answered.
-      expect([overrides[0]?.[0] ?? 0, overrides[1]?.[1] ?? 0], mode).toEqual([0, 0]);
-      expect(overrides[0] === undefined || overrides[0][0] === undefined, mode).toBe(mode === "NONE");
-    }
-  });
+  test.each(Object.entries(HANDLERS))(
+    "a tunnel is not asked for a body for a handler that reads %s",
+    (_read, handler) => {
+      for (const mode of MODES.filter((each) => each !== "FULL_DUPLEX_STREAMED")) {
+        const { overrides, faults } = play(processorOf(handler), mode, tunnel, true);
+        expect(faults).toEqual([]);
+        // 0 is NONE: the mode of the direction whose headers are answered.
+        expect([overrides[0]?.[0] ?? 0, overrides[1]?.[1] ?? 0], mode).toEqual([0, 0]);
+        expect(overrides[0] === undefined || overrides[0][0] === undefined, mode).toBe(mode === "NONE");
+      }
+    },
+  );
 });
 
 test("continueAndReplace cannot give a tunnel a body", () => {

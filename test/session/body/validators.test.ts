@@ -18,26 +18,32 @@ const chunks = ["he", "llo"];
 const upstream = { headers: { ...VALIDATORS, "content-length": "5" }, chunks };
 const left = (headers: Readonly<Record<string, unknown>>) => Object.keys(VALIDATORS).filter((name) => name in headers);
 
-describe.each(MODES.filter((mode) => mode !== "NONE"))("headers that vouch for a body in %s", (mode) => {
-  test.each(["whole", "chunks", "stream"] as const)("go where a handler that reads %s changes it", async (kind) => {
-    const { request, response, faults } = await sendIn(upperProcessor(kind), mode, {
-      request: { protocol: "http2", headers: { ...VALIDATORS, "content-length": "5" }, chunks },
-      upstream,
-    });
-    // The header answer of STREAMED cannot wait for what becomes of the body.
-    const isLate = mode === "STREAMED" && kind === "whole";
-    expect({ faults, bodies: [request?.body, response.body] }).toEqual({ faults: [], bodies: ["HELLO", "HELLO"] });
-    if (!isLate) expect([left(request?.headers ?? {}), left(response.headers)]).toEqual([[], []]);
-  });
+describe.each(MODES.filter((mode) => mode !== "NONE"))("headers that validate a body in %s", (mode) => {
+  test.each(["whole", "chunks", "stream"] as const)(
+    "validators are removed if a handler that reads %s changes the body",
+    async (kind) => {
+      const { request, response, faults } = await sendIn(upperProcessor(kind), mode, {
+        request: { protocol: "http2", headers: { ...VALIDATORS, "content-length": "5" }, chunks },
+        upstream,
+      });
+      // The header answer of STREAMED cannot wait for what becomes of the body.
+      const isLate = mode === "STREAMED" && kind === "whole";
+      expect({ faults, bodies: [request?.body, response.body] }).toEqual({ faults: [], bodies: ["HELLO", "HELLO"] });
+      if (!isLate) expect([left(request?.headers ?? {}), left(response.headers)]).toEqual([[], []]);
+    },
+  );
 
-  test.each(["whole", "inspect"] as const)("stay where a handler that reads %s leaves it", async (kind) => {
-    const processor = defineProcessor({ name: "p", responseBody: LOOKERS[kind] });
-    const { response } = await sendIn(processor, mode, { request: {}, upstream });
-    expect(response.body).toBe("hello");
-    if (kind === "inspect" || mode !== "STREAMED") expect(left(response.headers)).toEqual(Object.keys(VALIDATORS));
-  });
+  test.each(["whole", "inspect"] as const)(
+    "validators stay if a handler that reads %s leaves the body unchanged",
+    async (kind) => {
+      const processor = defineProcessor({ name: "p", responseBody: LOOKERS[kind] });
+      const { response } = await sendIn(processor, mode, { request: {}, upstream });
+      expect(response.body).toBe("hello");
+      if (kind === "inspect" || mode !== "STREAMED") expect(left(response.headers)).toEqual(Object.keys(VALIDATORS));
+    },
+  );
 
-  test("stay where a handler sets them for the body that it makes", async () => {
+  test("validators stay if a handler sets them for the body that it makes", async () => {
     if (mode === "STREAMED") return;
     const processor = defineProcessor({
       name: "p",
@@ -48,7 +54,7 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("headers that vouch for a
   });
 });
 
-describe.each(MODES.filter((mode) => mode !== "NONE"))("a part of something larger in %s", (mode) => {
+describe.each(MODES.filter((mode) => mode !== "NONE"))("a partial response in %s", (mode) => {
   const codes = async (kind: "upper" | "inspect", options: Parameters<typeof sendIn>[2]) => {
     const inspector = defineProcessor({ name: "p", requestBody: LOOKERS.inspect, responseBody: LOOKERS.inspect });
     const processor = kind === "upper" ? upperProcessor("chunks") : inspector;
@@ -58,12 +64,12 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("a part of something larg
   const part = { request: {}, upstream: { status: 206, headers: { "content-range": "bytes 0-3/9" }, body: "part" } };
   const upload = { request: { body: "part", headers: { "content-range": "bytes 0-3/9" } } };
 
-  test("is a fault for whoever may change it", async () => {
+  test("a partial response is a fault for a handler that may change it", async () => {
     expect(await codes("upper", part)).toEqual([["body_partial_content"], 500]);
     expect(await codes("upper", upload)).toEqual([["body_partial_content"], 500]);
   });
 
-  test("may be looked at", async () => {
+  test("a handler may look at a partial response", async () => {
     expect(await codes("inspect", part)).toEqual([[], 206]);
     expect(await codes("inspect", upload)).toEqual([[], 200]);
   });
@@ -89,7 +95,7 @@ describe("a response without a body", () => {
   ] as const;
 
   test.each(TELLING)(
-    "to %s with status %d says nothing of a body that its handler would have changed, in every mode",
+    "a response without a body to %s with status %d says nothing of a body that its handler would have changed, in every mode",
     async (method, status) => {
       for (const mode of MODES) {
         for (const kind of ["whole", "text", "chunks", "stream"] as const) {
@@ -115,7 +121,7 @@ describe("a response without a body", () => {
   );
 
   test.each(TELLING)(
-    "to %s with status %d keeps its headers if no handler would change a body",
+    "a response without a body to %s with status %d keeps its headers if no handler would change a body",
     async (method, status) => {
       const looking = defineProcessor({ name: "looking", responseBody: { read: "inspect" } });
       const choosy = defineProcessor({
@@ -143,7 +149,7 @@ describe("a response without a body", () => {
     },
   );
 
-  test("to HEAD loses its content-encoding where the body of a GET leaves without it", async () => {
+  test("a response to HEAD loses its content-encoding if the body of a GET leaves without it", async () => {
     for (const [encoding, kept] of [
       ["decoded", undefined],
       ["raw", "gzip"],
@@ -159,7 +165,7 @@ describe("a response without a body", () => {
     }
   });
 
-  test("with status 204 keeps its headers, and its handler is not called, in every mode", async () => {
+  test("a response without a body with status 204 keeps its headers, and its handler is not called, in every mode", async () => {
     for (const mode of MODES) {
       for (const kind of ["whole", "chunks", "stream"] as const) {
         const headers = { etag: '"1"' };
@@ -172,7 +178,7 @@ describe("a response without a body", () => {
     }
   });
 
-  test("cannot be given a body by continueAndReplace", async () => {
+  test("a response without a body cannot be given a body by continueAndReplace", async () => {
     const processor = defineProcessor({ name: "p", responseHeaders: () => continueAndReplace("body") });
     for (const [method, status] of [
       ["HEAD", 200],

@@ -101,21 +101,24 @@ async function play(processor: Processor) {
 }
 
 describe("a lone surrogate", () => {
-  test.each(TEXTS)("is invalid_effect in %s, which names it and the way out", async (place, make) => {
-    for (const [text, name, wayOut] of [
-      [ESCAPE, "U+DCE9", "tx.request.bytes(name)"],
-      [HALF, "U+D83D", "text.toWellFormed()"],
-    ] as const) {
-      const { faults } = await play(make(text));
-      expect(faults).toEqual([expect.stringContaining(`${place} has the lone surrogate ${name} at index `)]);
-      expect(faults[0]).toMatch(/^invalid_effect: /);
-      expect(faults[0]).toContain(wayOut);
-    }
-    const { faults } = await play(make("aé😀"));
-    expect(faults.filter((text) => text.startsWith("invalid_effect"))).toEqual([]);
-  });
+  test.each(TEXTS)(
+    "a lone surrogate is invalid_effect in %s, and the message names it and the way out",
+    async (place, make) => {
+      for (const [text, name, wayOut] of [
+        [ESCAPE, "U+DCE9", "tx.request.bytes(name)"],
+        [HALF, "U+D83D", "text.toWellFormed()"],
+      ] as const) {
+        const { faults } = await play(make(text));
+        expect(faults).toEqual([expect.stringContaining(`${place} has the lone surrogate ${name} at index `)]);
+        expect(faults[0]).toMatch(/^invalid_effect: /);
+        expect(faults[0]).toContain(wayOut);
+      }
+      const { faults } = await play(make("aé😀"));
+      expect(faults.filter((text) => text.startsWith("invalid_effect"))).toEqual([]);
+    },
+  );
 
-  test.each(HEADER_TEXTS)("that stands for no byte is invalid_effect in %s", async (place, make) => {
+  test.each(HEADER_TEXTS)("a lone surrogate that stands for no byte is invalid_effect in %s", async (place, make) => {
     const { faults } = await play(make(HALF));
     expect(faults).toEqual([expect.stringContaining(`${place} has the lone surrogate U+D83D at index 1`)]);
     expect((await play(make(ESCAPE))).faults).toEqual([]);
@@ -124,14 +127,14 @@ describe("a lone surrogate", () => {
   test.each([
     ["setPath", onHeaders((text) => setPath(`/${text}`)), ":path"],
     ["setAuthority", onHeaders((text) => setAuthority(text)), ":authority"],
-  ] as const)("is invalid_effect in %s by its own name", async (_kind, make, name) => {
+  ] as const)("a lone surrogate is invalid_effect in %s, with its own name", async (_kind, make, name) => {
     expect((await play(make(HALF))).faults).toEqual([
       expect.stringMatching(new RegExp(`invalid_effect: .*"${name}" has the lone surrogate U\\+D83D`)),
     ]);
     expect((await play(make(ESCAPE))).faults).toEqual([expect.stringMatching(/invalid_effect: .* byte 0xe9 at index/)]);
   });
 
-  test("is written as an escape by JSON, which has one for it", async () => {
+  test("JSON writes a lone surrogate as an escape", async () => {
     const json = onBody(() => replaceJson({ a: ESCAPE }))("");
     const { faults, request } = await play(json);
     expect([faults, request?.body]).toEqual([[], '{"a":"a\\udce9"}']);
@@ -139,7 +142,7 @@ describe("a lone surrogate", () => {
     expect([denied.faults, denied.response.body]).toEqual([[], '{"a":"a\\ud83d"}']);
   });
 
-  test("throws where a tool of bodies writes text, unless it stands for a byte", () => {
+  test("a lone surrogate throws if a tool of bodies writes text, unless it stands for a byte", () => {
     const replaced = (replacement: string) => createReplacer({ pattern: "x", replacement }).push(Buffer.from("x "));
     for (const write of [formatLine, (text: string) => formatSseEvent({ data: text }), replaced]) {
       expect(() => write(HALF)).toThrow(/text: has the lone surrogate U\+D83D at index/);
@@ -147,7 +150,7 @@ describe("a lone surrogate", () => {
     }
   });
 
-  test("is invalid_effect in a text of a gRPC message, and U+FFFD itself is not", async () => {
+  test("a lone surrogate is invalid_effect in a text of a gRPC message, and U+FFFD itself is not", async () => {
     const { Health } = await import("../../../gen/grpc/health/v1/health_pb.js");
     const service = async (text: string) => {
       const processor = defineProcessor({
@@ -172,7 +175,7 @@ describe("a lone surrogate", () => {
   });
 });
 
-test("a header value that is not UTF-8 and is copied into dynamic metadata is a fault, and no crash", async () => {
+test("a header value that is not UTF-8 and is copied into dynamic metadata is a fault, not a crash", async () => {
   const copying = defineProcessor({
     name: "copying",
     requestHeaders: (headers) => setDynamicMetadata("n", { name: header(headers, "x-name") ?? "" }),
@@ -189,7 +192,7 @@ test("a header value that is not UTF-8 and is copied into dynamic metadata is a 
   expect(outcome.metadata).toEqual({});
 });
 
-test("whatever text a header effect gets, its bytes are the text's or the effect is invalid_effect", async () => {
+test("a header effect sends the bytes of its text, or is invalid_effect, for every text", async () => {
   const unit = fc.constantFrom("a", " ", "é", "😀", "\ud83d", "\udc00", "\udce9", "\udcff", "\ufffd");
   const texts = fc.array(unit, { minLength: 1, maxLength: 80 }).map((units) => `<${units.join("")}>`);
   await fc.assert(

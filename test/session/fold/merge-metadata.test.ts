@@ -10,11 +10,11 @@ test("metadata of two answers is merged key by key, and the later wins", () => {
   expect(first.dynamicMetadata.a).toEqual({ x: 1, y: 1 });
 });
 
-test("where neither answer has metadata the merged one has none", () => {
+test("merged metadata is undefined if neither answer has metadata", () => {
   expect(mergeMetadata({}, { dynamicMetadata: undefined })).toEqual({});
 });
 
-test("a namespace called __proto__ is one like any other", () => {
+test("a namespace called __proto__ is an ordinary namespace", () => {
   const odd = { dynamicMetadata: Object.fromEntries([["__proto__", { x: 1 }]]) };
   const { dynamicMetadata = {} } = mergeMetadata({ dynamicMetadata: { a: { y: 1 } } }, odd);
   expect(Object.entries(dynamicMetadata)).toEqual([
