@@ -42,9 +42,9 @@ const anyBytes = fc.oneof(
   { arbitrary: fc.uint8Array({ maxLength: 300 }), weight: 1 },
 );
 
-describe("a Process call, whatever bytes it gets in whatever pieces", () => {
+describe("a Process call with random bytes", () => {
   test(
-    "throws nothing, answers what it can read, and ends once",
+    "a Process call with random bytes throws nothing, answers what it can read, and ends once",
     () => {
       fc.assert(
         fc.property(

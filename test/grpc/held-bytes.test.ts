@@ -39,7 +39,7 @@ const step = fc.oneof(
 );
 const onStream = fc.record({ stream: fc.integer({ min: 0, max: 3 }), step });
 
-test("calls give back all that they held, whatever comes and wherever it ends", async () => {
+test("calls give back all held bytes, whatever comes and wherever it ends", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(onStream, { maxLength: 30 }),

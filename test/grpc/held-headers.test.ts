@@ -25,7 +25,7 @@ function hanging() {
   return { handlers, processor };
 }
 
-test("large headers count as held until the stream is over, and again nothing", () => {
+test("large headers count as held until the stream is over, and not longer", () => {
   const memory = new MemoryAccount();
   const { call, receive } = startCall(passive, { memory });
   receive(headersOf("requestHeaders", LARGE));
@@ -70,7 +70,7 @@ test("large headers stay counted after a reset until the handler that hangs on t
   expect([memory.headers.heldBytes, stream.holds]).toEqual([0, 0]);
 });
 
-test("beyond their cap a transaction with large headers is refused with 503, and its handler is not called", async () => {
+test("a transaction with large headers beyond their cap is refused with 503, and its handler is not called", async () => {
   const memory = new MemoryAccount({ headers: 1 << 20 });
   const { handlers, processor } = hanging();
   const calls = Array.from({ length: 50 }, () => startCall(processor, { memory }));

@@ -8,7 +8,7 @@ const lengthArbitrary = fc.oneof(
 );
 
 describe("messageMemory", () => {
-  test("gives as many bytes as it was asked for", () => {
+  test("messageMemory gives as many bytes as were requested", () => {
     fc.assert(
       fc.property(fc.array(lengthArbitrary, { maxLength: 100 }), (lengths) => {
         for (const length of lengths) {
@@ -19,7 +19,7 @@ describe("messageMemory", () => {
     );
   });
 
-  test("never gives the same byte twice", () => {
+  test("messageMemory never gives the same byte twice", () => {
     fc.assert(
       fc.property(fc.array(lengthArbitrary, { maxLength: 200 }), (lengths) => {
         const given = lengths.map((length, index) => messageMemory(length).fill(index % 256));
@@ -31,7 +31,7 @@ describe("messageMemory", () => {
     );
   });
 
-  test("a kept message keeps no more than 8 KiB of other memory", () => {
+  test("messageMemory lets a kept message keep at most 8 KiB of other memory", () => {
     for (const length of [0, 1, 100, 2047, 2048, 2049, 5000, 8192, 100_000]) {
       for (let n = 0; n < 50; n++) {
         expect(messageMemory(length).buffer.byteLength - length).toBeLessThanOrEqual(8 * 1024);
@@ -39,14 +39,14 @@ describe("messageMemory", () => {
     }
   });
 
-  test("shares memory between small messages", () => {
+  test("messageMemory shares memory between small messages", () => {
     const buffers = new Set(Array.from({ length: 1000 }, () => messageMemory(80).buffer));
     expect(buffers.size).toBeLessThan(15);
   });
 });
 
 describe("recycleMessage", () => {
-  test("lets a large message's memory be used again, once", () => {
+  test("recycleMessage makes a large message's memory available again, once", () => {
     const first = messageMemory(70_000);
     recycleMessage(first);
     const [second, third] = [messageMemory(69_000), messageMemory(70_000)];
@@ -54,7 +54,7 @@ describe("recycleMessage", () => {
     expect(third.buffer).not.toBe(first.buffer);
   });
 
-  test("never returns memory that is in use", () => {
+  test("recycleMessage never returns memory that is in use", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(lengthArbitrary, fc.boolean()), { maxLength: 200 }), (steps) => {
         const kept: [Uint8Array, number][] = [];
@@ -69,7 +69,7 @@ describe("recycleMessage", () => {
     );
   });
 
-  test("leaves the slab of a small message alone, and what is too large to keep", () => {
+  test("recycleMessage ignores the slab of a small message, and memory that is too large to keep", () => {
     for (const length of [100, 8192, 300_000]) {
       const bytes = messageMemory(length);
       recycleMessage(bytes);
@@ -80,7 +80,7 @@ describe("recycleMessage", () => {
     }
   });
 
-  test("keeps a bounded amount", () => {
+  test("recycleMessage keeps a limited amount", () => {
     const many = Array.from({ length: 100 }, () => messageMemory(200_000));
     const buffers = new Set(many.map(({ buffer }) => buffer));
     many.forEach(recycleMessage);

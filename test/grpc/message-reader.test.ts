@@ -46,7 +46,7 @@ function asBuffers(messages: readonly Uint8Array[]): Buffer[] {
 const RECORDED = [noise(3), noise(0), noise(40), noise(0), noise(1), noise(300)];
 
 describe("MessageReader", () => {
-  test("finds the same messages wherever a body is cut in two", () => {
+  test("MessageReader finds the same messages wherever a body is cut in two", () => {
     const body = Buffer.concat(RECORDED.map((message) => grpcFrame(message)));
     for (let cut = 0; cut <= body.length; cut++) {
       const { messages, problems, read, reader } = recorded();
@@ -55,7 +55,7 @@ describe("MessageReader", () => {
     }
   });
 
-  test("finds the same messages in pieces of any one size", () => {
+  test("MessageReader finds the same messages in pieces of any one size", () => {
     const body = Buffer.concat(RECORDED.map((message) => grpcFrame(message)));
     for (let size = 1; size < 20; size++) {
       const { messages, read } = recorded();
@@ -64,7 +64,7 @@ describe("MessageReader", () => {
     }
   });
 
-  test("finds the same messages in any pieces, large ones included", () => {
+  test("MessageReader finds the same messages in any pieces, large ones included", () => {
     const sizes = fc.array(fc.constantFrom(0, 1, 5, 2047, 2048, 2049, 8192, 65_535, 65_536, 65_537, 200_000), {
       maxLength: 6,
     });
@@ -88,7 +88,7 @@ describe("MessageReader", () => {
     );
   });
 
-  test("is idle between two messages and nowhere else", () => {
+  test("MessageReader is idle only between two messages", () => {
     const body = Buffer.concat([grpcFrame("abc"), grpcFrame(""), grpcFrame("d")]);
     const ends = new Set([0, 8, 13, 19]);
     for (let length = 0; length <= body.length; length++) {
@@ -98,7 +98,7 @@ describe("MessageReader", () => {
     }
   });
 
-  test("takes a message of exactly the largest length, and refuses a longer one at its first byte if that is not a body's", () => {
+  test("MessageReader takes a message of exactly the largest length, and refuses a longer one at its first byte if it carries no body", () => {
     const fits = recorded({ maxBytes: 1000 });
     fits.read(grpcFrame(noise(1000)));
     expect([fits.messages.length, fits.problems]).toEqual([1, []]);
@@ -118,7 +118,7 @@ describe("MessageReader", () => {
     ["flag 2", 2, { kind: "bad_flag", flag: 2 }],
     ["flag 255", 255, { kind: "bad_flag", flag: 255 }],
     ["the flag of gRPC-Web's trailers", 128, { kind: "bad_flag", flag: 128 }],
-  ])("refuses %s, after the messages in front of it and before those behind", (_name, flag, problem) => {
+  ])("MessageReader refuses %s, after the messages in front of it and before those behind", (_name, flag, problem) => {
     const body = Buffer.concat([grpcFrame("good"), grpcFrame("bad", { flag }), grpcFrame("late")]);
     for (let cut = 0; cut <= body.length; cut++) {
       const { messages, problems, read } = recorded();
@@ -127,7 +127,7 @@ describe("MessageReader", () => {
     }
   });
 
-  test("gives nothing after stop(), be it called inside a message or by its sink", () => {
+  test("MessageReader gives nothing after stop(), called inside a message or by its sink", () => {
     const stopped = recorded();
     stopped.read(grpcFrame("one"), grpcFrame("two").subarray(0, 6));
     stopped.reader.stop();
@@ -142,7 +142,7 @@ describe("MessageReader", () => {
     }
   });
 
-  test("buys no memory for a length that is only promised", () => {
+  test("MessageReader reserves no memory for a length that is only announced", () => {
     const promises = 2_000;
     const readers: MessageReader[] = [];
     const before = process.memoryUsage().arrayBuffers;
@@ -156,7 +156,7 @@ describe("MessageReader", () => {
     expect(bytesEach).toBeLessThan(16);
   });
 
-  test("buys at most twice the memory of what has come of a long message", () => {
+  test("MessageReader reserves at most twice the memory of the received bytes of a long message", () => {
     const { read, messages } = recorded({ maxBytes: 1 << 30 });
     const before = process.memoryUsage().arrayBuffers;
     read(grpcFrame("", { length: 64 << 20 }));

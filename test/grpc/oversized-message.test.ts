@@ -39,7 +39,7 @@ function read(bytes: Uint8Array, cuts: readonly number[]) {
 }
 
 describe("a message above the limit", () => {
-  test("keeps everything but the bytes of its body, wherever it is cut, and the next message is found", () => {
+  test("a message above the limit keeps everything but the bytes of its body, wherever it is cut, and the next message is found", () => {
     const arbitrary = fc.record({
       phase: fc.constantFrom("requestBody" as const, "responseBody" as const),
       bytes: fc.integer({ min: MAX_BYTES, max: 40_000 }),
@@ -69,7 +69,7 @@ describe("a message above the limit", () => {
     );
   });
 
-  test("is refused with its first byte if it carries no body, or too much in addition to a body", () => {
+  test("a message above the limit is refused with its first byte if it carries no body, or too much in addition to a body", () => {
     const headers = headersOf("requestHeaders", [["x-long", "v".repeat(2 * MAX_BYTES)]]);
     const long = create(ProcessingRequestSchema, {
       ...bodyOf("requestBody", "b"),
@@ -112,7 +112,7 @@ const CASES: readonly (readonly [keyof typeof PROCESSORS, Modes[0], request: str
   ["a handler whose when is false", "STREAMED", "passes", "passes"],
 ];
 
-describe("a piece of a body that is larger than --max-message-bytes", () => {
+describe("a body chunk larger than --max-message-bytes", () => {
   const outcome = (processor: Processor, mode: Modes[0], direction: "request" | "response") => {
     const { stream, receive } = startCall(processor, { maxMessageBytes: MAX_BYTES });
     receive(headersOf("requestHeaders", [], { endOfStream: direction === "response", ...bodyModes(mode, mode) }));
@@ -126,19 +126,22 @@ describe("a piece of a body that is larger than --max-message-bytes", () => {
     return `error ${stream.ending?.["grpc-status"]}`;
   };
 
-  test.each(CASES)("of %s in %s: a request %s, a response %s", (name, mode, request, response) => {
-    const processor = PROCESSORS[name];
-    expect([outcome(processor, mode, "request"), outcome(processor, mode, "response")]).toEqual([request, response]);
-  });
+  test.each(CASES)(
+    "a body chunk above the limit, with %s in %s, has these outcomes: request %s, response %s",
+    (name, mode, request, response) => {
+      const processor = PROCESSORS[name];
+      expect([outcome(processor, mode, "request"), outcome(processor, mode, "response")]).toEqual([request, response]);
+    },
+  );
 
-  test("is 413 whatever the processor's fault policy", () => {
+  test("a body chunk above the limit is 413 under every fault policy of the processor", () => {
     for (const onFault of ["open", "envoy", "closed"] as const) {
       const processor = defineProcessor({ name: "p", onFault, requestBody: { read: "text", handle: () => undefined } });
       expect(outcome(processor, "BUFFERED", "request")).toBe("413");
     }
   });
 
-  test("is 413 too if it is the headers of a request that a handler must see", () => {
+  test("a body chunk above the limit is 413 too if it comes in place of request headers that a handler must see", () => {
     const processor = defineProcessor({ name: "p", onFault: "open", requestHeaders: () => undefined });
     const { stream, receive } = startCall(processor, { maxMessageBytes: MAX_BYTES });
     receive(headersOf("requestHeaders", [["x-long", "v".repeat(2 * MAX_BYTES)]]));

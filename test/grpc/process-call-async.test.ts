@@ -27,7 +27,7 @@ function chunks(waiting: number) {
 }
 
 describe("a call with asynchronous handlers", () => {
-  test("keeps the order of each direction, and lets neither wait for the other", async () => {
+  test("a call with asynchronous handlers keeps the order of each direction, and neither direction waits for the other", async () => {
     const { request, response, processor } = gated();
     const { stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"), bodyOf("requestBody", "a"), trailersOf("requestTrailers"));
@@ -46,7 +46,7 @@ describe("a call with asynchronous handlers", () => {
     ]);
   });
 
-  test("ends with OK only when it has answered what it had at the half-close", async () => {
+  test("a call with asynchronous handlers ends with OK only when it has answered every message before the half-close", async () => {
     const { request, processor } = gated();
     const { call, stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"), bodyOf("requestBody", "a"));
@@ -60,8 +60,8 @@ describe("a call with asynchronous handlers", () => {
   });
 });
 
-describe("back-pressure", () => {
-  test("stops reading while 16 messages wait for a handler, and goes on when it has settled", async () => {
+describe("back-pressure of a call", () => {
+  test("a call stops reading while 16 messages wait for a handler, and continues when the handler has settled", async () => {
     const { request, processor } = gated();
     const { stream, receive } = startCall(processor);
     receive(...chunks(15));
@@ -76,7 +76,7 @@ describe("back-pressure", () => {
     expect(stream.answers.length).toBe(18);
   });
 
-  test("stops reading while the peer does not read answers, and goes on when there is room", () => {
+  test("a call stops reading while Envoy does not read answers, and continues when there is room", () => {
     const { stream, call, receive } = startCall(defineProcessor({ name: "nothing" }));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")));
     stream.takesMore = false;
@@ -88,7 +88,7 @@ describe("back-pressure", () => {
     expect(stream.isPaused).toBe(false);
   });
 
-  test("does not read on for a handler that settles while the peer does not read", async () => {
+  test("a call does not continue reading for a handler that settles while Envoy does not read", async () => {
     const { request, response, processor } = gated();
     const { stream, call, receive } = startCall(processor);
     receive(...chunks(16), headersOf("responseHeaders"));
@@ -103,7 +103,7 @@ describe("back-pressure", () => {
     expect(stream.isPaused).toBe(false);
   });
 
-  test("does not read on for a peer that reads while a handler still has 16 messages to come", async () => {
+  test("a call does not continue reading for Envoy while a handler still has 16 waiting messages", async () => {
     const { request, processor } = gated();
     const { stream, call, receive } = startCall(processor);
     receive(headersOf("responseHeaders", [], { endOfStream: true }));
@@ -118,7 +118,7 @@ describe("back-pressure", () => {
 });
 
 describe("a handler that outlives its stream", () => {
-  test("keeps the stream's place until it settles: reset", async () => {
+  test("a handler that outlives its stream keeps the stream's place until it settles: reset", async () => {
     const { request, processor } = gated();
     const { call, stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"));
@@ -130,7 +130,7 @@ describe("a handler that outlives its stream", () => {
     expect(stream.holds).toBe(0);
   });
 
-  test("keeps the stream's place until it settles: deadline", async () => {
+  test("a handler that outlives its stream keeps the stream's place until it settles: deadline", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { request, processor } = gated();
     const { stream, receive } = startCall(processor, { timeout: "1S" });
@@ -143,7 +143,7 @@ describe("a handler that outlives its stream", () => {
     expect(stream.holds).toBe(0);
   });
 
-  test("keeps the stream's place until the last one settles: fault of the other direction", async () => {
+  test("a handler that outlives its stream keeps the stream's place until the last one settles: fault of the other direction", async () => {
     const { request, response, processor } = gated();
     const { stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"), headersOf("responseHeaders"));
@@ -155,7 +155,7 @@ describe("a handler that outlives its stream", () => {
     expect(stream.holds).toBe(0);
   });
 
-  test("keeps the place it has, whichever handler it is that outlives the stream", async () => {
+  test("a handler of either direction that outlives its stream holds one place", async () => {
     const { request, response, processor } = gated();
     const { call, stream, receive } = startCall(processor);
     receive(headersOf("requestHeaders"));
@@ -171,7 +171,7 @@ describe("a handler that outlives its stream", () => {
     expect(stream.holds).toBe(0);
   });
 
-  test("holds nothing where handlers are synchronous", () => {
+  test("a stream with synchronous handlers holds no place after its end", () => {
     const { call, stream, receive } = startCall(defineProcessor({ name: "sync", requestHeaders: () => undefined }));
     let held = 0;
     const hold = stream.hold.bind(stream);

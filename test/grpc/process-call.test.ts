@@ -22,7 +22,7 @@ const responseOnly = defineProcessor({ name: "response", responseHeaders: () => 
 const hung = defineProcessor({ name: "hung", requestHeaders: () => new Promise<undefined>(() => undefined) });
 
 describe("a call with synchronous handlers", () => {
-  test("is answered inside the very call that brings the message, headers in front of the first answer alone", () => {
+  test("a call with synchronous handlers is answered inside the call that brings the message, with response headers before the first answer only", () => {
     const { stream, receive } = startCall(hello);
     expect(stream.log).toEqual([]);
     receive(headersOf("requestHeaders"));
@@ -37,7 +37,7 @@ describe("a call with synchronous handlers", () => {
     ]);
   });
 
-  test("is answered the same wherever its bytes are cut", () => {
+  test("a call with synchronous handlers is answered the same wherever its bytes are cut", () => {
     const bytes = requestBytes(headersOf("requestHeaders", [["x-a", "b"]]), bodyOf("requestBody", "body"));
     const whole = startCall(hello);
     whole.receiveBytes(bytes);
@@ -49,7 +49,7 @@ describe("a call with synchronous handlers", () => {
     }
   });
 
-  test("ends with OK once the peer has half-closed, and sends nothing behind it", () => {
+  test("a call with synchronous handlers ends with OK once the peer has half-closed, and sends nothing behind it", () => {
     const { call, stream, sessions, ends, receive } = startCall(hello);
     receive(headersOf("requestHeaders"));
     call.onEnd();
@@ -61,7 +61,7 @@ describe("a call with synchronous handlers", () => {
     expect(stream.log.length).toBe(length);
   });
 
-  test("ends with CANCELLED if the half-close leaves a body without its end, and a message without its answer", () => {
+  test("a call ends with CANCELLED if the half-close leaves a body without its end, and a message without its answer", () => {
     const { call, stream, ends, receive } = startCall(upperProcessor("whole"));
     receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "a piece"));
     call.onEnd();
@@ -74,14 +74,14 @@ describe("a call with synchronous handlers", () => {
     expect(ends).toMatchObject([{ result: "unanswered" }]);
   });
 
-  test("without a message is answered with headers and OK", () => {
+  test("a call without a message is answered with headers and OK", () => {
     const { call, stream } = startCall(hello);
     call.onEnd();
     expect(stream.log).toEqual(["respond", "end"]);
     expect(stream.fields).toEqual([{ ":status": "200", "content-type": "application/grpc" }, { "grpc-status": "0" }]);
   });
 
-  test("that answers a client itself ends there, and ignores what still comes with it", () => {
+  test("a call that answers a client itself ends there, and ignores later messages", () => {
     const guard = defineProcessor({ name: "guard", requestHeaders: () => immediateResponse(403) });
     const { stream, ends, receive } = startCall(guard);
     receive(headersOf("requestHeaders"), bodyOf("requestBody", "more"), headersOf("responseHeaders"));
@@ -89,7 +89,7 @@ describe("a call with synchronous handlers", () => {
     expect([stream.ending, ends]).toEqual([{ "grpc-status": "0" }, [{ result: "immediate_response" }]]);
   });
 
-  test("sends nothing after its stream is reset, and counts as completed if no message waited for an answer", () => {
+  test("a call sends nothing after its stream is reset, and counts as completed if no message waited for an answer", () => {
     const { call, stream, ends, sessions, receive } = startCall(hello);
     receive(headersOf("requestHeaders"));
     stream.close();
@@ -100,7 +100,7 @@ describe("a call with synchronous handlers", () => {
 });
 
 describe("a call that fails", () => {
-  test("by a message of more than 10,000 headers names the limit", () => {
+  test("a call that fails by a message of more than 10,000 headers names the limit", () => {
     const { stream, ends, receiveBytes } = startCall(hello, { maxMessageBytes: 1 << 20 });
     const headers = Array.from({ length: 10_001 }, () => ["", ""] as const);
     receiveBytes(requestBytes(headersOf("requestHeaders", headers)));
@@ -122,22 +122,25 @@ describe("a call that fails", () => {
       "compression_undeclared: the peer marked",
     ],
     ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: the peer sent a message with"],
-  ])("%s, is ended with the status alone if nothing was answered before", (_name, bytes, status, message) => {
-    const { stream, ends, receiveBytes, receive } = startCall(responseOnly, { maxMessageBytes: 1000 });
-    receiveBytes(Buffer.concat([bytes, requestBytes(headersOf("requestHeaders"))]));
-    receive(headersOf("requestHeaders"));
-    expect(stream.log.filter((entry) => entry !== "beginWork")).toEqual(["respond and end"]);
-    expect(stream.ending).toMatchObject({
-      ":status": "200",
-      "content-type": "application/grpc",
-      "grpc-status": status,
-      "grpc-message": expect.stringContaining(message),
-    });
-    expect(stream.ending["grpc-accept-encoding"]).toBe(status === "12" ? "identity" : undefined);
-    expect(ends).toMatchObject([{ result: "fault" }]);
-  });
+  ])(
+    "a call that fails, %s, ends with only the status if nothing was answered before",
+    (_name, bytes, status, message) => {
+      const { stream, ends, receiveBytes, receive } = startCall(responseOnly, { maxMessageBytes: 1000 });
+      receiveBytes(Buffer.concat([bytes, requestBytes(headersOf("requestHeaders"))]));
+      receive(headersOf("requestHeaders"));
+      expect(stream.log.filter((entry) => entry !== "beginWork")).toEqual(["respond and end"]);
+      expect(stream.ending).toMatchObject({
+        ":status": "200",
+        "content-type": "application/grpc",
+        "grpc-status": status,
+        "grpc-message": expect.stringContaining(message),
+      });
+      expect(stream.ending["grpc-accept-encoding"]).toBe(status === "12" ? "identity" : undefined);
+      expect(ends).toMatchObject([{ result: "fault" }]);
+    },
+  );
 
-  test("behind an answer ends with trailers", () => {
+  test("a call that fails behind an answer ends with trailers", () => {
     const { stream, receive, receiveBytes } = startCall(hello);
     receive(headersOf("requestHeaders"));
     receiveBytes(grpcFrame("x", { flag: 1 }));
@@ -145,7 +148,7 @@ describe("a call that fails", () => {
     expect(stream.ending).toMatchObject({ "grpc-status": "13", "ext-proc-fault": "compression_undeclared" });
   });
 
-  test("by half a message at its end is INVALID_ARGUMENT", () => {
+  test("a call that ends with half a message fails with INVALID_ARGUMENT", () => {
     const bytes = requestBytes(headersOf("requestHeaders", [["a", "b"]]));
     for (let length = 1; length < bytes.length; length++) {
       const { call, stream, receiveBytes } = startCall(hello);
@@ -158,7 +161,7 @@ describe("a call that fails", () => {
     }
   });
 
-  test("by half a message in front of a reset is not a fault", () => {
+  test("half a message in front of a reset is not a fault", () => {
     const { call, stream, ends, receiveBytes } = startCall(hello);
     receiveBytes(requestBytes(headersOf("requestHeaders")).subarray(0, 6));
     stream.close();
@@ -166,7 +169,7 @@ describe("a call that fails", () => {
     expect([stream.log, ends]).toEqual([[], [{ result: "completed" }]]);
   });
 
-  test("by its handler is INTERNAL without what was thrown", () => {
+  test("a call whose handler throws fails with INTERNAL, without what was thrown", () => {
     const { stream, receive } = startCall(broken);
     receive(headersOf("requestHeaders"));
     expect(stream.ending).toMatchObject({
@@ -176,14 +179,14 @@ describe("a call that fails", () => {
     });
   });
 
-  test("ends with OK where Envoy only watches, and tells its observer", () => {
+  test("a failing call ends with OK in observability mode, and tells its observer", () => {
     const { stream, ends, receive } = startCall(broken);
     receive(headersOf("requestHeaders", [], { observabilityMode: true }));
     expect([stream.log, stream.ending]).toEqual([["beginWork", "respond", "end"], { "grpc-status": "0" }]);
     expect(ends).toMatchObject([{ result: "fault", fault: { code: "handler_threw" }, observed: true }]);
   });
 
-  test("because the server shuts down is UNAVAILABLE if a message waits for an answer, and OK if not", () => {
+  test("a call fails with UNAVAILABLE at shutdown if a message waits for an answer, and ends with OK if not", () => {
     const waiting = startCall(hung);
     waiting.receive(headersOf("requestHeaders"));
     waiting.sessions.shutDown();
@@ -203,7 +206,7 @@ describe("a call with a grpc-timeout", () => {
     vi.useRealTimers();
   });
 
-  test("ends with DEADLINE_EXCEEDED when it passes before the answer was sent, and aborts the handler's signal", () => {
+  test("a grpc-timeout ends a call with DEADLINE_EXCEEDED if it passes before the answer was sent, and aborts the handler's signal", () => {
     let signal: AbortSignal | undefined;
     const waiting = defineProcessor({
       name: "waiting",
@@ -221,14 +224,14 @@ describe("a call with a grpc-timeout", () => {
     expect([ends, signal?.aborted]).toMatchObject([[{ result: "unanswered" }], true]);
   });
 
-  test("ends with DEADLINE_EXCEEDED when it passes while no message waits for an answer", () => {
+  test("a grpc-timeout ends a call with DEADLINE_EXCEEDED if it passes while no message waits for an answer", () => {
     const { stream, ends, receive } = startCall(hello, { timeout: "1S" });
     receive(headersOf("requestHeaders"));
     vi.advanceTimersByTime(1000);
     expect([stream.ending["grpc-status"], ends]).toEqual(["4", [{ result: "completed" }]]);
   });
 
-  test("leaves no timer behind, however it ends", () => {
+  test("a grpc-timeout leaves no timer behind, however the call ends", () => {
     const ended = startCall(hello, { timeout: "1S" });
     ended.call.onEnd();
     const failed = startCall(broken, { timeout: "1S" });
@@ -239,7 +242,7 @@ describe("a call with a grpc-timeout", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("that is malformed is INVALID_ARGUMENT, before any message", () => {
+  test("a grpc-timeout that is malformed is INVALID_ARGUMENT, before any message", () => {
     const { stream, receive, sessions, call } = startCall(hello, { timeout: "1 hour" });
     expect(stream.log).toEqual(["respond and end"]);
     expect(stream.ending).toMatchObject({ "grpc-status": "3" });
@@ -248,37 +251,40 @@ describe("a call with a grpc-timeout", () => {
     expect([stream.log, sessions.size]).toEqual([["respond and end"], 0]);
   });
 
-  test("that is longer than a timer can wait sets none", () => {
+  test("a grpc-timeout that is longer than a timer can wait sets no timer", () => {
     startCall(hello, { timeout: "99999999H" });
     expect(vi.getTimerCount()).toBe(0);
   });
 });
 
-describe("a handler that settles when its call is over", () => {
-  test.each(["reset", "deadline", "fault", "shutdown"])("is not heard: %s", async (how) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const late = deferred();
-    const slow = defineProcessor({
-      name: "slow",
-      async requestHeaders() {
-        await late.promise;
-        return setHeader("x-late", "1");
-      },
-      responseHeaders: () => (how === "fault" ? fail("on purpose") : undefined),
-    });
-    const { call, stream, sessions, receive } = startCall(slow, { timeout: "1S" });
-    receive(headersOf("requestHeaders"));
-    if (how === "reset") {
-      stream.close();
-      call.onReset(CANCEL);
-    } else if (how === "deadline") vi.advanceTimersByTime(1000);
-    else if (how === "fault") receive(headersOf("responseHeaders"));
-    else sessions.shutDown();
-    vi.useRealTimers();
-    const before = [...stream.log];
-    late.resolve();
-    await nextTurn();
-    expect(stream.log).toEqual(before);
-    expect(stream.answers).toEqual([]);
-  });
+describe("a handler that settles after its call", () => {
+  test.each(["reset", "deadline", "fault", "shutdown"])(
+    "a handler that settles after its call is ignored: %s",
+    async (how) => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      const late = deferred();
+      const slow = defineProcessor({
+        name: "slow",
+        async requestHeaders() {
+          await late.promise;
+          return setHeader("x-late", "1");
+        },
+        responseHeaders: () => (how === "fault" ? fail("on purpose") : undefined),
+      });
+      const { call, stream, sessions, receive } = startCall(slow, { timeout: "1S" });
+      receive(headersOf("requestHeaders"));
+      if (how === "reset") {
+        stream.close();
+        call.onReset(CANCEL);
+      } else if (how === "deadline") vi.advanceTimersByTime(1000);
+      else if (how === "fault") receive(headersOf("responseHeaders"));
+      else sessions.shutDown();
+      vi.useRealTimers();
+      const before = [...stream.log];
+      late.resolve();
+      await nextTurn();
+      expect(stream.log).toEqual(before);
+      expect(stream.answers).toEqual([]);
+    },
+  );
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { metadataFields } from "../../src/grpc/reply-metadata.ts";
 
 describe("metadata of a reply", () => {
-  test("is text as it is, and bytes in base64 without padding", () => {
+  test("metadata of a reply is unchanged text, or bytes in base64 without padding", () => {
     expect(
       metadataFields([
         ["ext-proc-fault", "handler_threw"],
@@ -29,7 +29,7 @@ describe("metadata of a reply", () => {
     ["a blank at its end", "a", "1 "],
     ["an empty value", "a", ""],
     ["text beyond ASCII", "a", "ü"],
-  ])("is refused with %s", (_what, name, value) => {
+  ])("metadata of a reply is refused with %s", (_what, name, value) => {
     expect(() => metadataFields([[name, value]])).toThrow(TypeError);
   });
 });

@@ -50,8 +50,8 @@ async function heard(reply: (reply: GrpcReply) => void): Promise<{ messages: Buf
 
 const EVERY_CHARACTER = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) => byte)).toString("latin1");
 
-describe("a reply, as grpc-js hears it", () => {
-  test("is its messages and OK", async () => {
+describe("a reply to grpc-js", () => {
+  test("grpc-js reads the messages of a reply and OK", async () => {
     const { messages, status } = await heard((reply) => {
       reply.send(Buffer.from("one"));
       reply.send(new Uint8Array(0));
@@ -69,7 +69,7 @@ describe("a reply, as grpc-js hears it", () => {
     ["a blank and nothing else", " "],
     ["a tab at its end", "a\t"],
     ["a percent sign", "100% %41"],
-  ])("tells a status message of %s, behind an answer and without one", async (_name, text) => {
+  ])("grpc-js reads a status message of %s, behind an answer and without one", async (_name, text) => {
     for (const answers of [0, 1]) {
       const { status } = await heard((reply) => {
         for (let n = 0; n < answers; n++) reply.send(Buffer.from("x"));
@@ -81,7 +81,7 @@ describe("a reply, as grpc-js hears it", () => {
 });
 
 describe("a reply", () => {
-  test("ends once, and drops what comes behind its end", () => {
+  test("a reply ends once, and drops what comes after its end", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
     reply.send(Buffer.from("x"));
@@ -93,7 +93,7 @@ describe("a reply", () => {
     expect(stream.ending).toEqual({ "grpc-status": "0" });
   });
 
-  test("does nothing on a stream that is over", () => {
+  test("a reply does nothing on a stream that is over", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
     stream.close();
@@ -102,7 +102,7 @@ describe("a reply", () => {
     expect([stream.log, stream.fields]).toEqual([[], []]);
   });
 
-  test("says whether more may follow", () => {
+  test("a reply tells whether more messages may follow", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
     expect(reply.send(Buffer.from("x"))).toBe(true);
@@ -110,7 +110,7 @@ describe("a reply", () => {
     expect(reply.send(Buffer.from("x"))).toBe(false);
   });
 
-  test("has a message that is a header value, whatever its text", () => {
+  test("a reply has a message that is a valid header value, whatever its text", () => {
     for (const text of ["", " ", "\t", "a\r\n", " \0 ", EVERY_CHARACTER.repeat(3)])
       expect(encodeGrpcMessage(text)).not.toMatch(/^[ \t]|[ \t]$|[\0\r\n]/);
   });

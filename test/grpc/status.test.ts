@@ -16,17 +16,17 @@ describe("encodeGrpcMessage", () => {
     ["grüße", "gr%C3%BC%C3%9Fe"],
     ["🙂", "%F0%9F%99%82"],
     ["a\ud800b", "a%EF%BF%BDb"],
-  ])("writes %j as %j", (text, encoded) => {
+  ])("encodeGrpcMessage writes %j as %j", (text, encoded) => {
     expect(encodeGrpcMessage(text)).toBe(encoded);
   });
 
-  test("leaves printable ASCII alone, and every other byte of latin1 comes back", () => {
+  test("encodeGrpcMessage leaves printable ASCII unchanged, and every other byte of latin1 survives a round trip", () => {
     const text = Buffer.from(EVERY_BYTE).toString("latin1");
     expect(decodeURIComponent(encodeGrpcMessage(text))).toBe(text);
     expect(encodeGrpcMessage(text)).toContain(text.slice(0x26, 0x7f));
   });
 
-  test("gives nothing but printable ASCII that decodes to the text, whatever the text", () => {
+  test("encodeGrpcMessage gives only printable ASCII that decodes to the text, whatever the text", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
         const encoded = encodeGrpcMessage(text);
@@ -39,7 +39,7 @@ describe("encodeGrpcMessage", () => {
 });
 
 describe("GrpcStatus", () => {
-  test("has the numbers of grpc-js", () => {
+  test("GrpcStatus has the numbers of grpc-js", () => {
     expect(Object.entries(GrpcStatus)).toEqual(Object.keys(GrpcStatus).map((name) => [name, status[name as never]]));
   });
 });

@@ -14,18 +14,18 @@ describe("parseGrpcTimeout", () => {
     ["99999999m", 99_999_999],
     ["99999999u", 99_999.999],
     ["99999999n", 99.999_999],
-  ])("reads %s as %d ms", (text, timeoutMs) => {
+  ])("parseGrpcTimeout reads %s as %d ms", (text, timeoutMs) => {
     expect(parseGrpcTimeout(text)).toBeCloseTo(timeoutMs, 6);
   });
 
   test.each(["", "m", "1", "-1m", "+1m", "1.5S", "1e3m", "123456789m", "1s", "1h", "1 m", " 1m", "1m ", "1mm", "1S\n"])(
-    "takes %j for malformed",
+    "parseGrpcTimeout reports %j as malformed",
     (text) => {
       expect(parseGrpcTimeout(text)).toBeNaN();
     },
   );
 
-  test("takes no timeout for none, and so one that no timer can wait for", () => {
+  test("parseGrpcTimeout gives no timeout for an absent value, and for a value above what a timer can wait", () => {
     expect(parseGrpcTimeout(undefined)).toBeUndefined();
     for (const text of ["99999999H", "597H", "99999999S"]) expect(parseGrpcTimeout(text)).toBeUndefined();
     expect(parseGrpcTimeout("596H")).toBe(596 * 3_600_000);

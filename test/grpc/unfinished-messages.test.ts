@@ -72,7 +72,7 @@ function reading(maxBytes: number) {
 const body = (bytes: number) => toBinary(ProcessingRequestSchema, bodyOf("requestBody", "x".repeat(bytes)));
 
 describe("an unfinished message", () => {
-  test("holds what has come of it and at most eight times as much, and nothing once it is complete", () => {
+  test("an unfinished message holds its received bytes and at most eight times as much, and nothing once it is complete", () => {
     const { room, messages, read } = reading(MIB);
     const bytes = grpcFrame(Buffer.alloc(500_000, 7));
     for (let at = 0; at < bytes.length; at += 5_000) {
@@ -85,7 +85,7 @@ describe("an unfinished message", () => {
     expect(room.heldBytes).toBe(0);
   });
 
-  test("costs the account nothing if it comes in one piece, or is small", () => {
+  test("an unfinished message is not counted if it comes in one piece, or is small", () => {
     const { room, messages, read } = reading(0);
     const bytes = grpcFrame(Buffer.alloc(100_000));
     read(bytes);
@@ -95,7 +95,7 @@ describe("an unfinished message", () => {
     expect([messages.length, room.calls]).toEqual([3, 0]);
   });
 
-  test("that finds no room loses its body alone, and the messages behind it are read", () => {
+  test("an unfinished message without room loses only its body, and the messages behind it are read", () => {
     const { room, messages, withoutBody, problems, read } = reading(100_000);
     const bytes = Buffer.concat([grpcFrame(body(500_000)), grpcFrame(body(100))]);
     for (let at = 0; at < bytes.length; at += 10_000) read(bytes.subarray(at, at + 10_000));
@@ -104,7 +104,7 @@ describe("an unfinished message", () => {
     expect([messages.length, problems, room.heldBytes]).toEqual([1, [], 0]);
   });
 
-  test("that finds no room and carries no body ends the stream", () => {
+  test("an unfinished message without room and without a body ends the stream", () => {
     const { room, problems, read } = reading(1_000);
     const bytes = grpcFrame(toBinary(ProcessingRequestSchema, headersOf("requestHeaders", [["x", "v".repeat(9_000)]])));
     read(bytes.subarray(0, 6_000));
@@ -112,14 +112,14 @@ describe("an unfinished message", () => {
     expect(room.heldBytes).toBe(0);
   });
 
-  test("above the limit reserves nothing for the bytes that it announces in addition to its body", () => {
+  test("a message above the limit reserves nothing for the bytes that it announces in addition to its body", () => {
     const { room, problems, read } = reading(MIB);
     // A body of 10 bytes in a message of 1 MiB.
     read(Buffer.concat([grpcFrame(Buffer.of(0x22, 0x0c, 0x0a, 0x0a), { length: MIB + 8 }), Buffer.alloc(20)]));
     expect([room.heldBytes < 100, problems]).toEqual([true, []]);
   });
 
-  test("gives back all that it held, whatever comes, however it is cut and wherever it ends", () => {
+  test("an unfinished message gives back all that it held, whatever comes, however it is cut and wherever it ends", () => {
     const message = fc.oneof(
       fc.integer({ min: 0, max: 200_000 }).map((bytes) => grpcFrame(body(bytes))),
       fc.integer({ min: 0, max: 30_000 }).map((bytes) => grpcFrame(Buffer.alloc(bytes, 0x12))),
@@ -153,10 +153,10 @@ describe("an unfinished message", () => {
   });
 });
 
-describe("a call whose message finds no room", () => {
+describe("a call whose message has no room", () => {
   const half = requestBytes(bodyOf("requestBody", "x".repeat(100_000)));
 
-  test("ends with RESOURCE_EXHAUSTED and the setting, if it is a message that cannot pass", () => {
+  test("a call whose message has no room ends with RESOURCE_EXHAUSTED and names the setting, if the message cannot pass", () => {
     const { stream, ends, receiveBytes } = startCall(looksOn);
     stream.mayHoldBytes = 10_000;
     receiveBytes(requestBytes(headersOf("requestHeaders", [["x", "v".repeat(90_000)]])).subarray(0, 50_000));
@@ -166,20 +166,23 @@ describe("a call whose message finds no room", () => {
     expect([stream.heldBytes, stream.charges]).toEqual([0, 0]);
   });
 
-  test.each([true, false])("answers 503 for a body that a handler must see, and lets others pass: %s", (mustSee) => {
-    const { stream, receive, receiveBytes } = startCall(mustSee ? reads : looksOn);
-    receive(headersOf("requestHeaders"));
-    stream.mayHoldBytes = 10_000;
-    for (let at = 0; at < half.length; at += 7_000) receiveBytes(half.subarray(at, at + 7_000));
-    const { response } = stream.answers.at(-1) ?? {};
-    if (mustSee) {
-      expect(response).toMatchObject({
-        case: "immediateResponse",
-        value: { status: { code: 503 }, details: "ext_proc_fault_message_memory_exceeded" },
-      });
-    } else expect(response).toMatchObject({ case: "requestBody" });
-    expect(stream.heldBytes).toBe(0);
-  });
+  test.each([true, false])(
+    "a call whose message has no room answers 503 for a body that a handler must see, and lets other bodies pass: %s",
+    (mustSee) => {
+      const { stream, receive, receiveBytes } = startCall(mustSee ? reads : looksOn);
+      receive(headersOf("requestHeaders"));
+      stream.mayHoldBytes = 10_000;
+      for (let at = 0; at < half.length; at += 7_000) receiveBytes(half.subarray(at, at + 7_000));
+      const { response } = stream.answers.at(-1) ?? {};
+      if (mustSee) {
+        expect(response).toMatchObject({
+          case: "immediateResponse",
+          value: { status: { code: 503 }, details: "ext_proc_fault_message_memory_exceeded" },
+        });
+      } else expect(response).toMatchObject({ case: "requestBody" });
+      expect(stream.heldBytes).toBe(0);
+    },
+  );
 });
 
 describe("messages that wait for a handler", () => {
@@ -192,7 +195,7 @@ describe("messages that wait for a handler", () => {
     return { gate, ...started };
   }
 
-  test("count with what they were read into, until their turn comes", async () => {
+  test("messages that wait for a handler count with the objects that they were read into, until their turn comes", async () => {
     const { gate, stream, receive } = held();
     expect(stream.heldBytes).toBe(0);
     for (let n = 0; n < 10; n++) receive(chunk);
@@ -205,7 +208,7 @@ describe("messages that wait for a handler", () => {
     expect(stream.answers.length).toBe(11);
   });
 
-  test("end their call if there is no room for another one", () => {
+  test("messages that wait for a handler end their call if there is no room for another one", () => {
     const { stream, ends, receive } = held();
     stream.mayHoldBytes = 50_000;
     for (let n = 0; n < 100; n++) receive(bodyOf("requestBody", "", { endOfStream: false }));
@@ -213,7 +216,7 @@ describe("messages that wait for a handler", () => {
     expect(stream.heldBytes).toBe(0);
   });
 
-  test("count no longer when the peer has left", () => {
+  test("messages that wait for a handler are no longer counted when Envoy has left", () => {
     const { call, stream, receive } = held();
     for (let n = 0; n < 10; n++) receive(chunk);
     call.onReset(CANCEL);

@@ -21,9 +21,9 @@ function stamp(name: string, calls: string[] = [], asynchronous = false): Proces
   });
 }
 
-describe("order", () => {
+describe("order of composed handlers", () => {
   test.each([false, true])(
-    "is as given on the request, and reversed on the response (asynchronous: %s)",
+    "composed handlers run in the given order on the request, and in reverse on the response (asynchronous: %s)",
     async (late) => {
       const calls: string[] = [];
       const recorded = recordSession(compose(stamp("a", calls, late), stamp("b", calls), stamp("c", calls, late)));
@@ -46,7 +46,7 @@ describe("order", () => {
     },
   );
 
-  test("asynchronous handlers run one after the other", async () => {
+  test("asynchronous composed handlers run one after the other", async () => {
     const first = deferred();
     const calls: string[] = [];
     const waiting = defineProcessor({ name: "waiting", requestHeaders: () => first.promise });
@@ -60,26 +60,26 @@ describe("order", () => {
     expect(recorded.answers.map(changesOf)).toEqual([["x-path += b"]]);
   });
 
-  test("synchronous processors stay synchronous together", () => {
+  test("a composition of synchronous processors stays synchronous", () => {
     const recorded = recordSession(compose(stamp("a"), stamp("b")));
     recorded.receive(headersOf("requestHeaders"));
     expect(recorded.log).toEqual(["requestHeaders"]);
   });
 });
 
-describe("effects", () => {
+describe("effects of composed processors", () => {
   const chain = compose(
     defineProcessor({ name: "set", requestHeaders: () => [setHeader("x-a", "1"), setHeader("x-b", "1")] }),
     defineProcessor({ name: "change", requestHeaders: () => [appendHeader("x-a", "2"), removeHeader("x-b")] }),
   );
 
-  test("of all become one mutation, in the order in which they ran", () => {
+  test("effects of composed processors become one mutation, in the order in which the handlers ran", () => {
     const recorded = recordSession(chain);
     recorded.receive(headersOf("requestHeaders"));
     expect(recorded.answers.map(changesOf)).toEqual([["-x-b", "x-a = 1", "x-a += 2"]]);
   });
 
-  test("cannot be changed by who sees them in a message or a head", () => {
+  test("effects cannot be changed by a handler that sees them in a message or a head", () => {
     const writer = defineProcessor({
       name: "writer",
       requestHeaders(headers, tx) {
@@ -94,7 +94,7 @@ describe("effects", () => {
     expect(changesOf(answers[0])).toEqual(["x-a = 1"]);
   });
 
-  test("hold the bytes that they had when they were returned", async () => {
+  test("effects hold the bytes that they had when they were returned", async () => {
     const scratch = new Uint8Array([0x61]);
     const recorded = recordSession(
       compose(
@@ -114,7 +114,7 @@ describe("effects", () => {
     expect(changesOf(recorded.answers[0])).toEqual(["x-a = a"]);
   });
 
-  test("of the first immediate response win: nothing behind it runs, nothing before it is sent", () => {
+  test("the first immediate response wins: no handler behind it runs, and no effect before it is sent", () => {
     const calls: string[] = [];
     const recorded = recordSession(
       compose(
@@ -129,7 +129,7 @@ describe("effects", () => {
     expect(changesOf(recorded.answers[0])).toEqual(["x-by = no"]);
   });
 
-  test("on the response the last given comes first, so its immediate response wins", () => {
+  test("the last processor runs first on the response, so its immediate response wins", () => {
     const reply = (name: string, status: number) =>
       defineProcessor({ name, responseHeaders: () => immediateResponse(status) });
     const recorded = recordSession(compose(reply("a", 501), reply("b", 502)));
@@ -137,7 +137,7 @@ describe("effects", () => {
     expect(recorded.answers[0]?.response).toMatchObject({ value: { status: { code: 502 } } });
   });
 
-  test("of a faulty part name it, and nothing behind it runs", () => {
+  test("a faulty effect names its processor, and no handler behind it runs", () => {
     const calls: string[] = [];
     const faulty = defineProcessor({ name: "faulty", requestHeaders: () => setHeader("te", "x") });
     const recorded = recordSession(compose(stamp("before", calls), faulty, stamp("behind", calls)));
@@ -147,8 +147,8 @@ describe("effects", () => {
   });
 });
 
-describe("once the peer is gone", () => {
-  test("handlers behind a pending one do not run any more", async () => {
+describe("composed handlers after Envoy has left", () => {
+  test("composed handlers behind a waiting one do not run after Envoy has left", async () => {
     const first = deferred();
     const calls: string[] = [];
     const waiting = defineProcessor({ name: "waiting", requestHeaders: () => first.promise });
@@ -162,7 +162,7 @@ describe("once the peer is gone", () => {
   });
 });
 
-describe("state", () => {
+describe("state of composed processors", () => {
   const counter = (name: string) =>
     defineProcessor({
       name,
@@ -171,7 +171,7 @@ describe("state", () => {
       responseHeaders: (_headers, tx) => setHeader(`x-${name}`, String(++tx.state.calls)),
     });
 
-  test("is one for each processor and transaction", () => {
+  test("each processor has its own state for each transaction", () => {
     const chain = compose(counter("a"), counter("b"));
     for (let transaction = 0; transaction < 3; transaction++) {
       const recorded = recordSession(chain);
@@ -183,7 +183,7 @@ describe("state", () => {
     }
   });
 
-  test("is not made for a processor whose handlers never run", () => {
+  test("a state is not made for a processor whose handlers never run", () => {
     const made: string[] = [];
     const lazy = (name: string) =>
       defineProcessor({ name, state: () => made.push(name), responseHeaders: () => undefined });
@@ -196,7 +196,7 @@ describe("state", () => {
 });
 
 describe("nested compositions", () => {
-  test("run as if they were written flat", () => {
+  test("nested compositions run as if they were written flat", () => {
     const calls: string[] = [];
     const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => stamp(name, calls)) as [
       Processor,
@@ -211,8 +211,8 @@ describe("nested compositions", () => {
   });
 });
 
-describe("compose refuses", () => {
-  test("two processors of one name, at any depth", () => {
+describe("compose()", () => {
+  test("compose() refuses two processors of one name, at any depth", () => {
     const message = 'compose: two processors are named "a"; give one another name';
     expect(() => compose(stamp("a"), stamp("b"), stamp("a"))).toThrow(new TypeError(message));
     expect(() => compose(stamp("a"), compose(stamp("b"), stamp("a")))).toThrow(new TypeError(message));
@@ -227,18 +227,18 @@ describe("compose refuses", () => {
     { name: "bare", requestHeaders: () => undefined },
     () => undefined,
     [stamp("a")],
-  ])("what is no processor: %s", (stranger) => {
+  ])("compose() refuses a value that is not a processor: %s", (stranger) => {
     expect(() => compose(stamp("a"), stranger as unknown as Processor)).toThrow(
       new TypeError("compose: argument 2 is no processor; make one with defineProcessor"),
     );
   });
 
-  test("nothing", () => {
+  test("compose() refuses an empty list", () => {
     expect(() => compose()).toThrow(new TypeError("compose: needs at least one processor"));
   });
 });
 
-test("compose of one is that one", () => {
+test("compose() of one processor returns that processor", () => {
   const recorded = recordSession(compose(stamp("a")));
   recorded.receive(headersOf("requestHeaders"));
   expect(recorded.answers.map(changesOf)).toEqual([["x-path += a"]]);

@@ -8,7 +8,7 @@ function define(definition: unknown): () => unknown {
 }
 
 describe("defineProcessor", () => {
-  test("takes a name alone, or every property it knows", () => {
+  test("defineProcessor takes a name alone, or every property that it knows", () => {
     const handler = () => undefined;
     expect(defineProcessor({ name: "idle" }).name).toBe("idle");
     const full = defineProcessor({
@@ -29,25 +29,28 @@ describe("defineProcessor", () => {
     expect(definitionsOf(full)).toHaveLength(1);
   });
 
-  test.each(["a", "0", "jwt-auth", "a.b_c-d", "x".repeat(64)])("takes the name %s", (name) => {
+  test.each(["a", "0", "jwt-auth", "a.b_c-d", "x".repeat(64)])("defineProcessor takes the name %s", (name) => {
     expect(defineProcessor({ name }).name).toBe(name);
   });
 
   test.each(["", "A", "-a", ".a", "_a", "a b", "a/b", "a+b", "é", "a\n", "x".repeat(65), undefined, null, 5, {}])(
-    "refuses the name %j",
+    "defineProcessor refuses the name %j",
     (name) => {
       expect(define({ name })).toThrow(TypeError);
       expect(define({ name })).toThrow(/is no processor name/);
     },
   );
 
-  test.each([undefined, null, "p", () => undefined, []])("refuses %s in place of a definition", (value) => {
-    expect(define(value)).toThrow(
-      /^defineProcessor: its argument is (?:undefined|null|a string|a function|an array), must be an object$/,
-    );
-  });
+  test.each([undefined, null, "p", () => undefined, []])(
+    "defineProcessor refuses %s in place of a definition",
+    (value) => {
+      expect(define(value)).toThrow(
+        /^defineProcessor: its argument is (?:undefined|null|a string|a function|an array), must be an object$/,
+      );
+    },
+  );
 
-  test("refuses a property that it does not know, and lists those it does", () => {
+  test("defineProcessor refuses a property that it does not know, and lists those that it knows", () => {
     expect(define({ name: "p", requestHeader: () => undefined })).toThrow(
       new TypeError(
         "p.requestHeader: no such property; a processor has name, state, config, timeoutMs, onFault, readsRequest, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers",
@@ -63,7 +66,7 @@ describe("defineProcessor", () => {
     ["null", null],
     ["an array", []],
     ["a boolean", true],
-  ])("refuses %s as handler or state", (_what, value) => {
+  ])("defineProcessor refuses %s as handler or state", (_what, value) => {
     for (const property of ["state", "setup", "done", "close", "requestHeaders", "responseTrailers"]) {
       expect(define({ name: "p", [property]: value })).toThrow(TypeError);
       expect(define({ name: "p", [property]: value })).toThrow(/^p\.\w+: is \w+, must be a function$/);
@@ -71,7 +74,7 @@ describe("defineProcessor", () => {
   });
 
   test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "150", null])(
-    "refuses the time-out %s",
+    "defineProcessor refuses the timeout %s",
     (timeoutMs) => {
       expect(define({ name: "p", timeoutMs })).toThrow(
         /^p\.timeoutMs: is .+, must be a whole number of milliseconds from 1 to 2147483647$/,
@@ -79,26 +82,26 @@ describe("defineProcessor", () => {
     },
   );
 
-  test.each(["Open", "", true, null, ["open"]])("refuses the fault policy %j", (onFault) => {
+  test.each(["Open", "", true, null, ["open"]])("defineProcessor refuses the fault policy %j", (onFault) => {
     expect(define({ name: "p", onFault })).toThrow(/^p\.onFault: is .+, must be one of "envoy", "open", "closed"$/);
   });
 
   test.each([{}, null, "schema", () => undefined, { "~standard": { version: 2, validate: () => ({ value: 1 }) } }])(
-    "refuses a config that is no Standard Schema (%#)",
+    "defineProcessor refuses a config that is not a Standard Schema (%#)",
     (config) => {
       expect(define({ name: "p", config })).toThrow(/^p\.config: is \w+, must be a Standard Schema/);
     },
   );
 
-  test("takes undefined for an absent handler, as parsed settings give it", () => {
+  test("defineProcessor takes undefined for an absent handler, as parsed settings give it", () => {
     expect(isProcessor(defineProcessor({ name: "p", requestHeaders: undefined, state: undefined }))).toBe(true);
   });
 
-  test.each([undefined, null, "text", 5])("refuses %s in place of a definition", (definition) => {
+  test.each([undefined, null, "text", 5])("defineProcessor refuses %s in place of a definition", (definition) => {
     expect(define(definition)).toThrow(TypeError);
   });
 
-  test("calls handlers as methods of their definition", () => {
+  test("defineProcessor keeps handlers as methods of their definition", () => {
     const seen: unknown[] = [];
     const definition = {
       name: "method",
@@ -113,7 +116,7 @@ describe("defineProcessor", () => {
 
 describe("isProcessor", () => {
   test.each([undefined, null, {}, [], "hello", () => undefined, { name: "p", requestHeaders: () => undefined }])(
-    "is false for %s",
+    "isProcessor is false for %s",
     (value) => {
       expect(isProcessor(value)).toBe(false);
     },

@@ -31,17 +31,17 @@ describe("conditional effects", () => {
     ["x-empty", ""],
   ];
 
-  test("addHeaderIfAbsent sets what is absent, and only that; an empty header is there", () => {
+  test("addHeaderIfAbsent sets only an absent header, and an empty header is not absent", () => {
     const effects = ["X-There", "x-empty", "x-new"].map((name) => addHeaderIfAbsent(name, "2"));
     expect(changesOf(answerOf(effects, { headers }))).toEqual(["x-new = 2"]);
   });
 
-  test("overwriteHeaderIfExists sets what is there, and only that", () => {
+  test("overwriteHeaderIfExists sets only a header that exists", () => {
     const effects = ["X-There", "x-empty", "x-new"].map((name) => overwriteHeaderIfExists(name, "2"));
     expect(changesOf(answerOf(effects, { headers }))).toEqual(["x-there = 2", "x-empty = 2"]);
   });
 
-  test("see what the effects before them did", () => {
+  test("conditional effects see what the effects before them did", () => {
     const effects = [
       removeHeader("x-there"),
       addHeaderIfAbsent("x-there", "again"),
@@ -55,18 +55,18 @@ describe("conditional effects", () => {
     expect(changesOf(answerOf(effects, { headers }))).toEqual(["-x-more", "x-there = again", "x-new = 2"]);
   });
 
-  test("look at the trailers in trailer phases", () => {
+  test("conditional effects look at the trailers in trailer phases", () => {
     const effects = [addHeaderIfAbsent("x-there", "2"), addHeaderIfAbsent("x-new", "2")];
     expect(changesOf(answerOf(effects, { phase: "responseTrailers", headers }))).toEqual(["x-new = 2"]);
   });
 
-  test("that change nothing are a neutral answer", () => {
+  test("conditional effects that change nothing give a neutral answer", () => {
     expect([answerOf(addHeaderIfAbsent("x-there", "2"), { headers })]).toEqual(neutralAnswer("requestHeaders"));
   });
 });
 
 describe("pseudo-headers", () => {
-  test("have effects of their own", () => {
+  test("pseudo-headers have effects of their own", () => {
     const declared = ROUTING;
     const effects = [setPath("/a?b=c"), setAuthority("b.example:8080"), setMethod("PUT")];
     expect(changesOf(answerOf(effects, { declared }))).toEqual([
@@ -95,17 +95,17 @@ describe("pseudo-headers", () => {
     ],
     ["a host that is appended", appendHeader("host", "a"), 'appendHeader: header "host" has one value'],
     ["a host with a blank", setHeader("host", "a b"), 'setHeader: header "host" cannot have character U+0020'],
-  ])("refuse %s, and name the rule", (_what, effect, message) => {
+  ])("pseudo-headers refuse %s, and name the rule", (_what, effect, message) => {
     expect(faultOf(effect, { declared: ROUTING })).toContain(
       `invalid_effect: processor "p", requestHeaders: ${message}`,
     );
   });
 
-  test.each([100, 199, 1000, 200.5, Number.NaN, "200", undefined])("refuse the status %s", (status) => {
+  test.each([100, 199, 1000, 200.5, Number.NaN, "200", undefined])("setStatus refuses the status %s", (status) => {
     expect(faultOf(setStatus(status as never), { phase: "responseHeaders" })).toMatch(/^invalid_effect: .*setStatus: /);
   });
 
-  test("do not hold in the other direction, and the fault says where they do", () => {
+  test("effects on pseudo-headers are a fault in the other direction, and the message names the right one", () => {
     expect(faultOf(setStatus(200))).toBe(
       'invalid_effect: processor "p", requestHeaders: setStatus: Envoy does not honour it in requestHeaders, only in responseHeaders, responseBody',
     );
@@ -118,7 +118,7 @@ describe("pseudo-headers", () => {
   });
 });
 
-describe("what would end a message elsewhere than its receiver thinks", () => {
+describe("effects that would move the end of a message", () => {
   const response = (status: string, endOfStream: boolean) => ({
     phase: "responseHeaders" as const,
     headers: [
@@ -128,7 +128,7 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     endOfStream,
   });
 
-  test.each([204, 304])("is status %i on a response with a body", (status) => {
+  test.each([204, 304])("status %i is a fault on a response with a body", (status) => {
     expect(faultOf(setStatus(status), response("200", false))).toContain(
       `invalid_effect: processor "p", responseHeaders: setStatus: status ${status} has no body, and this response has one`,
     );
@@ -136,13 +136,13 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     expect(changesOf(answerOf(setStatus(status), response("200", true)))).toEqual([`:status = ${status}`]);
   });
 
-  test("is the content-length of a 304 that becomes another status, so it is removed", () => {
+  test("a 304 that becomes another status loses its content-length", () => {
     expect(changesOf(answerOf(setStatus(200), response("304", true)))).toEqual(["-content-length", ":status = 200"]);
     expect(changesOf(answerOf(setHeader("x-a", "1"), response("304", true)))).toEqual(["x-a = 1"]);
     expect(changesOf(answerOf(setStatus(404), response("200", true)))).toEqual([":status = 404"]);
   });
 
-  test("is judged by what came, whatever a handler writes into its message", () => {
+  test("the end of a message is judged by what Envoy sent, whatever a handler writes into its message", () => {
     const alone = response("200", false);
     const writing = (message: HttpHeaders) => {
       message.endOfStream = true;
@@ -153,7 +153,7 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     expect(faultOf(setMethod("GET"), request)).toContain("a request cannot become or cease to be HEAD");
   });
 
-  test("may be any other method where Envoy's forward_rules hide that of the client", () => {
+  test("setMethod is a fault if Envoy's forward_rules hide the client's method", () => {
     expect(faultOf(setMethod("GET"), { headers: [], declared: ROUTING })).toContain("Envoy did not send :method");
   });
 
@@ -163,7 +163,7 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
     ["HEAD", "GET", "HEAD"],
     ["POST", "CONNECT", "CONNECT"],
     ["CONNECT", "GET", "CONNECT"],
-  ])("is a %s that becomes a %s", (from, to, named) => {
+  ])("a %s that becomes a %s is a fault", (from, to, named) => {
     const request = { headers: [[":method", from]] as HeaderPairs, declared: ROUTING };
     const message = `a request cannot become or cease to be ${named}`;
     expect(faultOf(setMethod(to), request)).toContain(message);
@@ -172,7 +172,7 @@ describe("what would end a message elsewhere than its receiver thinks", () => {
   });
 });
 
-describe("headers that Envoy's mutation_rules are about", () => {
+describe("headers protected by Envoy's mutation_rules", () => {
   test.each([
     ["host", setHeader("host", "a"), "allow_all_routing", "allowAllRouting"],
     [":authority", setAuthority("a"), "allow_all_routing", "allowAllRouting"],
@@ -181,19 +181,22 @@ describe("headers that Envoy's mutation_rules are about", () => {
     ["x-envoy-foo", setHeader("X-Envoy-Foo", "a"), "allow_envoy", "allowEnvoy"],
     ["x-envoy-foo", removeHeader("x-envoy-foo"), "allow_envoy", "allowEnvoy"],
     ["x-envoy-foo", addHeaderIfAbsent("x-envoy-foo", "a"), "allow_envoy", "allowEnvoy"],
-  ])("%s is a fault that names the rule and the way out, unless declared", (header, effect, rule, declaration) => {
-    const declared = { mutationRules: { [declaration]: true } };
-    expect(faultOf(effect)).toBe(
-      `mutation_not_allowed: processor "p", requestHeaders: ${effect.kind}: Envoy drops changes of header ${JSON.stringify(header)} unless its mutation_rules have ${rule}; if they do, declare mutationRules.${declaration}`,
-    );
-    expect(outcomeOf(effect, { declared }).fault).toBeUndefined();
-  });
+  ])(
+    "header %s is a fault that names the rule and the way out, unless declared",
+    (header, effect, rule, declaration) => {
+      const declared = { mutationRules: { [declaration]: true } };
+      expect(faultOf(effect)).toBe(
+        `mutation_not_allowed: processor "p", requestHeaders: ${effect.kind}: Envoy drops changes of header ${JSON.stringify(header)} unless its mutation_rules have ${rule}; if they do, declare mutationRules.${declaration}`,
+      );
+      expect(outcomeOf(effect, { declared }).fault).toBeUndefined();
+    },
+  );
 });
 
 describe("limits of Envoy's", () => {
   const headers = (count: number): HeaderPairs => Array.from({ length: count }, (_, index) => [`x-${index}`, "1"]);
 
-  test("on the number of headers count those that are there", () => {
+  test("the limit on the number of headers counts the headers that came", () => {
     const to = { headers: headers(99) };
     expect(outcomeOf(setHeader("x-new", "1"), to).fault).toBeUndefined();
     expect(faultOf([setHeader("x-new", "1"), setHeader("x-newer", "1")], to)).toBe(
@@ -201,7 +204,7 @@ describe("limits of Envoy's", () => {
     );
   });
 
-  test("on the number of headers count what replaces another as one", () => {
+  test("the limit on the number of headers counts a replaced header once", () => {
     const to = { headers: headers(100) };
     expect(outcomeOf(setHeader("x-5", "1"), to).fault).toBeUndefined();
     expect(outcomeOf([setHeader("x-new", "1"), removeHeader("x-5")], to).fault).toBeUndefined();
@@ -213,14 +216,14 @@ describe("limits of Envoy's", () => {
     ).toBeUndefined();
   });
 
-  test("do not hold where the peer's own headers show that it has others", () => {
+  test("limits of Envoy's are not applied if Envoy's own headers show that it has other limits", () => {
     expect(outcomeOf(setHeader("x-new", "1"), { headers: headers(150) }).fault).toBeUndefined();
     expect(
       outcomeOf(setHeader("x-new", "1"), { headers: [["x-a", `${FORTY_KIB}${FORTY_KIB}`]] }).fault,
     ).toBeUndefined();
   });
 
-  test("on each list of a mutation are 100, with one removal for the runtime", () => {
+  test("each list of a mutation is limited to 100, with one removal for the runtime", () => {
     const removals = headers(100).map(([name]) => removeHeader(name));
     expect(faultOf(removals)).toContain("header_limit_exceeded: ");
     expect(faultOf(removals)).toContain("100 headers are removed, and 99 can be");
@@ -229,7 +232,7 @@ describe("limits of Envoy's", () => {
     expect(faultOf(appended)).toContain("101 values are set, and Envoy takes 100");
   });
 
-  test("on size are 60 KiB for a request and 80 KiB for a response", () => {
+  test("the size of headers is limited to 60 KiB for a request and 80 KiB for a response", () => {
     const effects = [setHeader("x-a", FORTY_KIB), setHeader("x-b", "y".repeat(30 * 1024))];
     const rule = "bytes of headers with those that are there, and Envoy takes 61440";
     expect(faultOf(effects)).toContain(rule);
@@ -241,7 +244,7 @@ describe("limits of Envoy's", () => {
 });
 
 describe("the route cache", () => {
-  test("is cleared where a changed header chooses the route, and only there", () => {
+  test("the route cache is cleared only if a changed header chooses the route", () => {
     expect(clearsRouteCache(setPath("/a"))).toBe(true);
     expect(clearsRouteCache(setAuthority("a"), ROUTING)).toBe(true);
     expect(clearsRouteCache(setHeader("Host", "a"), ROUTING)).toBe(true);
@@ -250,7 +253,7 @@ describe("the route cache", () => {
     expect(clearsRouteCache([setHeader("x-a", "a"), clearRouteCache()])).toBe(true);
   });
 
-  test("is cleared beside an empty mutation where nothing changes: without one Envoy would ignore it", () => {
+  test("the route cache is cleared beside an empty mutation if nothing changes: without one Envoy would ignore it", () => {
     const { response } = answerOf(clearRouteCache());
     expect(response).toMatchObject({
       case: "requestHeaders",
@@ -258,7 +261,7 @@ describe("the route cache", () => {
     });
   });
 
-  test("is never cleared by an answer to a response", () => {
+  test("the route cache is never cleared by an answer to a response", () => {
     const { response } = answerOf(setStatus(404), { phase: "responseHeaders" });
     expect(response).toMatchObject({ value: { response: { clearRouteCache: false } } });
     expect(faultOf(clearRouteCache(), { phase: "responseHeaders" })).toContain("only in requestHeaders");

@@ -18,30 +18,30 @@ import { recordSession } from "../session/recorded-session.ts";
 const packed = (value: string) => anyPack(StringValueSchema, create(StringValueSchema, { value }));
 
 describe("immediateResponse", () => {
-  test.each([204, 205, 304])("with status %i takes no body", (status) => {
+  test.each([204, 205, 304])("immediateResponse with status %i takes no body", (status) => {
     expect(faultOf(immediateResponse(status, { text: "x" }))).toContain(`status ${status} has no body`);
     expect(outcomeOf(immediateResponse(status)).answers).toHaveLength(1);
   });
 
-  test("refuses an option that it does not have, and lists those it has", () => {
+  test("immediateResponse refuses an option that it does not have, and lists those it has", () => {
     expect(faultOf(immediateResponse(200, { body: "x" } as never))).toContain(
       'immediateResponse: "body" is no option; there are json, text, bytes, headers, grpcStatus, details',
     );
   });
 
-  test("obeys the mutation_rules with its headers too", () => {
+  test("immediateResponse obeys the mutation_rules with its headers too", () => {
     const effect = immediateResponse(403, { headers: { "X-Envoy-Foo": "1" } });
     expect(faultOf(effect)).toContain("mutation_not_allowed: ");
     expect(outcomeOf(effect, { declared: { mutationRules: { allowEnvoy: true } } }).answers).toHaveLength(1);
   });
 
-  test("is a fault where the operator declared that Envoy takes none", () => {
+  test("immediateResponse is a fault if the operator declared that Envoy takes none", () => {
     const declared = { disableImmediateResponse: true };
     expect(faultOf(immediateResponse(403), { declared })).toContain("immediate_response_disabled: ");
     expect(outcomeOf(immediateResponse(403), { declared, observabilityMode: true }).fault).toBeUndefined();
   });
 
-  test("takes along the metadata before it", () => {
+  test("immediateResponse carries the metadata before it", () => {
     const answer = answerOf([setDynamicMetadata("auth", { user: "ada" }), immediateResponse(403)]);
     expect(answer).toMatchObject({
       response: { case: "immediateResponse" },
@@ -64,7 +64,7 @@ describe("streamedImmediateResponse", () => {
       return response.value.response;
     });
 
-  test("begins with headers, which end it where nothing follows", () => {
+  test("streamedImmediateResponse begins with headers, which end it if nothing follows", () => {
     expect(members(streamedImmediateResponse(202, { headers: { "X-A": "1" } }), "BUFFERED")).toMatchObject([
       {
         case: "headersResponse",
@@ -81,7 +81,7 @@ describe("streamedImmediateResponse", () => {
     ]);
   });
 
-  test("goes on with the chunks, of which the last ends it; empty ones are left out", () => {
+  test("streamedImmediateResponse continues with the chunks, of which the last ends it; empty chunks are left out", () => {
     const effect = streamedImmediateResponse(200, { chunks: ["a", "", new Uint8Array([0x62]), ""] });
     expect(members(effect)).toMatchObject([
       { case: "headersResponse", value: { endOfStream: false } },
@@ -90,7 +90,7 @@ describe("streamedImmediateResponse", () => {
     ]);
   });
 
-  test("ends with its trailers where it has some", () => {
+  test("streamedImmediateResponse ends with its trailers if it has some", () => {
     const effect = streamedImmediateResponse(200, { chunks: ["a"], trailers: { "x-t": "1" } });
     expect(members(effect, "FULL_DUPLEX_STREAMED")).toMatchObject([
       { case: "headersResponse", value: { endOfStream: false } },
@@ -99,14 +99,14 @@ describe("streamedImmediateResponse", () => {
     ]);
   });
 
-  test("cuts chunks into pieces of 64 KiB", () => {
+  test("streamedImmediateResponse cuts chunks into pieces of 64 KiB", () => {
     const sizes = members(streamedImmediateResponse(200, { chunks: [new Uint8Array(150_000)] })).map((piece) =>
       piece.case === "bodyResponse" ? piece.value.body.length : 0,
     );
     expect(sizes).toEqual([0, 65_536, 65_536, 18_928]);
   });
 
-  test("is its headers alone for a client that sent HEAD, which would take a body for the next response", () => {
+  test("streamedImmediateResponse is only headers for a client that sent HEAD, which would take a body for the next response", () => {
     const effect = streamedImmediateResponse(200, { headers: { "x-a": "1" }, chunks: ["a"], trailers: { "x-t": "1" } });
     for (const mode of ["NONE", "BUFFERED"] as const) {
       expect(outcomeOf(effect, asked(mode, "HEAD")).answers).toMatchObject([
@@ -115,7 +115,7 @@ describe("streamedImmediateResponse", () => {
     }
   });
 
-  test("with a body is a fault where Envoy's forward_rules hide :method, which may be HEAD", () => {
+  test("streamedImmediateResponse with a body is a fault if Envoy's forward_rules hide :method, which may be HEAD", () => {
     expect(faultOf(streamedImmediateResponse(200, { chunks: ["a"] }), { headers: [], ...bodyModes("NONE") })).toContain(
       "streamed_response_impossible: ",
     );
@@ -123,7 +123,7 @@ describe("streamedImmediateResponse", () => {
   });
 
   test.each(["BUFFERED", "STREAMED", "BUFFERED_PARTIAL", "GRPC"] as const)(
-    "with a body is a fault in the request body mode %s",
+    "streamedImmediateResponse with a body is a fault in the request body mode %s",
     (mode) => {
       const effect = streamedImmediateResponse(200, { chunks: ["a"] });
       expect(faultOf(effect, asked(mode))).toContain(`streamed_response_impossible: `);
@@ -144,13 +144,13 @@ describe("streamedImmediateResponse", () => {
     ["chunks that are text", streamedImmediateResponse(200, { chunks: "a" } as never), "must be an array"],
     ["a chunk that is a number", streamedImmediateResponse(200, { chunks: [5] } as never), "a chunk is a number"],
     ["unknown options", streamedImmediateResponse(200, { body: "a" } as never), '"body" is no option'],
-  ])("refuses %s", (_what, effect, message) => {
+  ])("streamedImmediateResponse refuses %s", (_what, effect, message) => {
     expect(faultOf(effect, asked("NONE"))).toMatch(/^invalid_effect: .*streamedImmediateResponse: /);
     expect(faultOf(effect, asked("NONE"))).toContain(message);
   });
 
   test.each([{ headers: { "x-envoy-a": "1" } }, { chunks: ["a"], trailers: { "x-envoy-a": "1" } }])(
-    "may not have what mutation_rules protect: %j",
+    "streamedImmediateResponse may not have headers that mutation_rules protect: %j",
     (options) => {
       const effect = streamedImmediateResponse(200, options);
       expect(faultOf(effect, bodyModes("NONE"))).toContain('mutation_not_allowed: processor "p", requestHeaders: ');
@@ -159,7 +159,7 @@ describe("streamedImmediateResponse", () => {
     },
   );
 
-  test("ends the transaction once, after all of its messages", () => {
+  test("streamedImmediateResponse ends the transaction once, after all of its messages", () => {
     const processor = defineProcessor({
       name: "p",
       requestHeaders: () => streamedImmediateResponse(200, { chunks: ["a"] }),
@@ -178,7 +178,7 @@ describe("streamedImmediateResponse", () => {
 });
 
 describe("dynamic metadata", () => {
-  test("goes with the answer, by namespace; the later value of a key wins", () => {
+  test("dynamic metadata is sent with the answer, by namespace; the later value of a key wins", () => {
     const effects = [
       setDynamicMetadata("a", { x: 1, y: [null, { z: "s" }] }),
       setDynamicMetadata("b", {}),
@@ -191,7 +191,7 @@ describe("dynamic metadata", () => {
     }
   });
 
-  test("of composed processors is merged", () => {
+  test("dynamic metadata of composed processors is merged", () => {
     const part = (name: string, value: Record<string, string>) =>
       defineProcessor({ name, requestHeaders: () => setDynamicMetadata("n", value) });
     const recorded = recordSession(compose(part("a", { x: "a", y: "a" }), part("b", { y: "b" })));
@@ -208,28 +208,28 @@ describe("dynamic metadata", () => {
     ["an array in place of an object", [], "must be a plain object"],
     ["null", null, "must be a plain object"],
     ["a cycle", cycle(), "is nested more than 32 deep"],
-  ])("refuses %s", (_what, value, message) => {
+  ])("dynamic metadata refuses %s", (_what, value, message) => {
     expect(faultOf(setDynamicMetadata("n", value as never))).toContain(`setDynamicMetadata: its value ${message}`);
   });
 
-  test.each(["", 5, undefined])("refuses the namespace %s", (namespace) => {
+  test.each(["", 5, undefined])("dynamic metadata refuses the namespace %s", (namespace) => {
     expect(faultOf(setDynamicMetadata(namespace as never, {}))).toContain("its namespace must be a string");
     expect(faultOf(setTypedDynamicMetadata(namespace as never, packed("")))).toContain(
       "its namespace must be a string",
     );
   });
 
-  test("keeps a key that is __proto__", () => {
+  test("dynamic metadata keeps a key that is __proto__", () => {
     const value = JSON.parse('{"__proto__":{"a":1}}') as never;
     expect(Object.keys(answerOf(setDynamicMetadata("n", value)).dynamicMetadata?.n ?? {})).toEqual(["__proto__"]);
   });
 
-  test("may be typed; the later value of a namespace wins", () => {
+  test("dynamic metadata may be typed; the later value of a namespace wins", () => {
     const answer = answerOf([setTypedDynamicMetadata("n", packed("a")), setTypedDynamicMetadata("n", packed("b"))]);
     expect(answer.typedDynamicMetadata).toEqual({ n: packed("b") });
   });
 
-  test("that is typed is what it was when it was returned, whatever becomes of its bytes", () => {
+  test("typed dynamic metadata keeps the bytes that it had when it was returned", () => {
     const buffered = packed("a");
     const effect = setTypedDynamicMetadata("n", buffered);
     const late = defineProcessor({ name: "late", requestHeaders: () => void buffered.value.fill(0) });
@@ -238,7 +238,7 @@ describe("dynamic metadata", () => {
     expect(recorded.answers[0]?.typedDynamicMetadata).toEqual({ n: packed("a") });
   });
 
-  test("that is typed has a value made by anyPack", () => {
+  test("typed dynamic metadata has a value made by anyPack", () => {
     for (const value of [{}, null, "a", { $typeName: "google.protobuf.Any", typeUrl: "", value: bytes("") }])
       expect(faultOf(setTypedDynamicMetadata("n", value as never))).toContain("must be a google.protobuf.Any");
   });
@@ -247,20 +247,20 @@ describe("dynamic metadata", () => {
 describe("overrideMode", () => {
   const declared = { allowModeOverride: true };
 
-  test("restates both body modes, and goes with the other changes", () => {
+  test("overrideMode repeats both body modes, and is sent with the other changes", () => {
     const effects = [setHeader("x-a", "1"), overrideMode({ requestBody: "STREAMED" })];
     const answer = answerOf(effects, { declared, ...bodyModes("NONE", "BUFFERED") });
     expect(answer.modeOverride).toMatchObject({ requestBodyMode: 1, responseBodyMode: 2, responseHeaderMode: 0 });
     expect(answer.response).toMatchObject({ value: { response: { headerMutation: { setHeaders: [{}] } } } });
   });
 
-  test("is a fault where the operator declared nothing, with the way out", () => {
+  test("overrideMode is a fault that names the way out if the operator declared nothing", () => {
     expect(faultOf(overrideMode({ requestBody: "STREAMED" }), bodyModes("NONE"))).toBe(
       'mode_override_not_allowed: processor "p", requestHeaders: overrideMode: Envoy\'s allow_mode_override is not declared; if the filter has it, declare allowModeOverride',
     );
   });
 
-  test("is not sent where it changes nothing, whatever is declared", () => {
+  test("overrideMode is not sent if it changes nothing, whatever is declared", () => {
     const { modeOverride } = answerOf(overrideMode({ requestBody: "NONE" }), bodyModes("NONE"));
     expect(modeOverride).toBeUndefined();
   });
@@ -275,11 +275,11 @@ describe("overrideMode", () => {
       "needs requestTrailers SEND",
     ],
     ["no object", "STREAMED", "its modes must be an object"],
-  ])("refuses %s", (_what, modes, message) => {
+  ])("overrideMode refuses %s", (_what, modes, message) => {
     expect(faultOf(overrideMode(modes as never), { declared, ...bodyModes("NONE") })).toContain(message);
   });
 
-  test("of composed processors is one, in which the later wins", () => {
+  test("overrideMode of composed processors is one override, in which the later wins", () => {
     const part = (name: string, modes: Parameters<typeof overrideMode>[0]) =>
       defineProcessor({ name, requestHeaders: () => overrideMode(modes) });
     const chain = compose(
@@ -295,7 +295,7 @@ describe("overrideMode", () => {
     });
   });
 
-  test("in observability mode is nothing", () => {
+  test("overrideMode in observability mode does nothing", () => {
     expect(outcomeOf(overrideMode({ requestBody: "STREAMED" }), { observabilityMode: true }).fault).toBeUndefined();
   });
 });
@@ -306,7 +306,7 @@ function cycle(): object {
   return value;
 }
 
-test("typed metadata that cannot be written is a fault, and of what can be nothing but its fields is taken along", () => {
+test("typed metadata that cannot be written is a fault, and only its fields are copied", () => {
   const any = { $typeName: "google.protobuf.Any", typeUrl: "a/b", value: new Uint8Array(1) };
   expect(faultOf(setTypedDynamicMetadata("ns", { ...any, typeUrl: Symbol("x") } as never))).toContain("anyPack()");
   const odd = { ...any, $unknown: [{ no: 1, wireType: 7, data: "x" }] };

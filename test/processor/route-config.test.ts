@@ -35,15 +35,15 @@ function counting(validate: (value: unknown) => unknown) {
 }
 
 describe("the configuration of a route", () => {
-  test("is what the schema makes of the JSON text", () => {
+  test("the configuration of a route is the schema's output for the JSON text", () => {
     expect(on(teller("a"), '{"limit":7}')).toEqual(['x-a = {"limit":7}']);
   });
 
-  test("is the schema's own where the route gives none", () => {
+  test("the configuration of a route is the schema's default if the route gives none", () => {
     expect(on(teller("a"))).toEqual(['x-a = {"limit":3}']);
   });
 
-  test("is undefined without a schema, whatever the route gives", () => {
+  test("the configuration of a route is undefined without a schema, whatever the route gives", () => {
     const plain = defineProcessor({
       name: "plain",
       requestHeaders: (_headers, tx) => setHeader("x-a", String(tx.config)),
@@ -51,7 +51,7 @@ describe("the configuration of a route", () => {
     expect(on(plain, "no JSON")).toEqual(["x-a = undefined"]);
   });
 
-  test("is validated once for each distinct text", () => {
+  test("the configuration of a route is validated once for each distinct text", () => {
     const { schema, asked } = counting((value) => ({ value: value ?? "none" }));
     const processor = teller("a", schema);
     const before = asked.mock.calls.length;
@@ -63,7 +63,7 @@ describe("the configuration of a route", () => {
     expect(asked.mock.calls.slice(before)).toEqual([["x"], ["y"], [undefined]]);
   });
 
-  test("is remembered for texts of 1 MiB together, and not for one that is longer than a quarter of that", () => {
+  test("the configuration of a route is cached for texts of 1 MiB together, and not for a text that is longer than a quarter of that", () => {
     const { schema, asked } = counting(() => ({ value: 1 }));
     const processor = teller("a", schema);
     asked.mockClear();
@@ -80,7 +80,7 @@ describe("the configuration of a route", () => {
     expect(asked).toHaveBeenCalledTimes(9);
   });
 
-  test("is remembered for the last 256 texts, so that no flood of them fills the memory", () => {
+  test("the configuration of a route is cached for the last 256 texts, so that many texts cannot fill the memory", () => {
     const { schema, asked } = counting((value) => ({ value: value ?? 0 }));
     const processor = teller("a", schema);
     for (let text = 0; text <= 256; text++) on(processor, String(text));
@@ -95,7 +95,7 @@ describe("the configuration of a route", () => {
 describe("the configuration of composed processors", () => {
   const plain = defineProcessor({ name: "plain" });
 
-  test("is an object, keyed by the names of those that have a schema", () => {
+  test("the configuration of composed processors is an object, keyed by the names of those that have a schema", () => {
     const chain = compose(teller("a"), plain, teller("b"));
     expect(on(chain, '{"b":{"limit":5}}')).toEqual(['x-a = {"limit":3}', 'x-b = {"limit":5}']);
     expect(on(chain)).toEqual(['x-a = {"limit":3}', 'x-b = {"limit":3}']);
@@ -111,32 +111,32 @@ describe("the configuration of composed processors", () => {
     ['{"__proto__":{}}', 'has "__proto__", which names no processor with a config'],
     ['{"a":{},"limit":7}', 'has "limit", which names no processor with a config, beside "a", which names a processor'],
     ['{"a":{"limit":"x"}}', 'for "a": limit: '],
-  ])("where several have a schema %s is fault config_invalid", (text, message) => {
+  ])("a configuration that is %s is fault config_invalid if several processors have a schema", (text, message) => {
     const chain = compose(teller("a"), plain, teller("b"));
     expect(on(chain, text)).toMatch(/^config_invalid: processor "a": x-ext-proc-config /);
     expect(on(chain, text)).toContain(message);
   });
 
-  test("is a fault of the part whose it is, and of no other", () => {
+  test("a wrong configuration is a fault of its processor, and of no other", () => {
     const chain = compose(teller("a"), teller("b"));
     expect(on(chain, '{"b":5}')).toContain('config_invalid: processor "b": x-ext-proc-config for "b": ');
   });
 });
 
-describe("the configuration of the only processor that has a schema", () => {
+describe("the configuration of the only processor with a schema", () => {
   const plain = defineProcessor({ name: "plain" });
   const ANY = counting((value) => ({ value: value ?? null })).schema;
 
   test.each<[string, Processor]>([
     ["served alone", teller("a")],
     ["served behind another processor", compose(plain, teller("a"))],
-  ])("is plain or keyed: %s", (_name, processor) => {
+  ])("the configuration of the only processor with a schema is plain or keyed: %s", (_name, processor) => {
     expect(on(processor, '{"limit":7}')).toEqual(['x-a = {"limit":7}']);
     expect(on(processor, '{"a":{"limit":7}}')).toEqual(['x-a = {"limit":7}']);
     expect(on(processor, "{}")).toEqual(['x-a = {"limit":3}']);
   });
 
-  test("is keyed if the schema has a property of the processor's own name, too", () => {
+  test("the configuration of the only processor is keyed too if the schema has a property of the processor's own name", () => {
     const own = teller("a", z.object({ a: z.string().default("none") }).prefault({}));
     expect(on(own, '{"a":{"a":"x"}}')).toEqual(['x-a = {"a":"x"}']);
     expect(on(own, '{"a":"x"}')).toMatch(/^config_invalid: processor "a": x-ext-proc-config for "a": /);
@@ -145,13 +145,13 @@ describe("the configuration of the only processor that has a schema", () => {
     );
   });
 
-  test("is refused under the name of a processor without a schema, not taken for a plain one", () => {
+  test("a configuration under the name of a processor without a schema is refused, not taken for a plain one", () => {
     expect(on(compose(plain, teller("a")), '{"plain":{"limit":7}}')).toContain(
       'x-ext-proc-config has "plain", which names no processor with a config; write {"a": …}',
     );
   });
 
-  test("is the same, keyed, whatever processors are served beside it, and plain while it is the only one", () => {
+  test("a keyed configuration works beside all processors, and a plain one only while one processor has a schema", () => {
     const alone = teller("a", ANY);
     const beside = [compose(alone, plain), compose(alone, teller("b", ANY)), compose(teller("b", ANY), plain, alone)];
     const told = (processor: Processor, text: string) =>
@@ -171,13 +171,13 @@ describe("the configuration of the only processor that has a schema", () => {
   });
 });
 
-describe("a configuration that cannot be used is fault config_invalid", () => {
-  test("before the handler runs, and without the text itself", () => {
+describe("fault config_invalid", () => {
+  test("fault config_invalid comes before the handler runs, and does not contain the text", () => {
     expect(on(teller("a"), '{"limit":s3cr3t')).toBe('config_invalid: processor "a": x-ext-proc-config is no JSON');
     expect(on(teller("a"), "{}", "{}")).toBe('config_invalid: processor "a": x-ext-proc-config came more than once');
   });
 
-  test("with the path of what is wrong, and at most three of them", () => {
+  test("fault config_invalid names the path of each problem, and at most three of them", () => {
     const many = z
       .object({ a: z.number(), b: z.number(), c: z.number(), d: z.number() })
       .default({ a: 1, b: 1, c: 1, d: 1 });
@@ -186,7 +186,7 @@ describe("a configuration that cannot be used is fault config_invalid", () => {
     );
   });
 
-  test("where the schema throws, or turns out to be asynchronous", () => {
+  test("fault config_invalid comes if the schema throws, or is asynchronous after all", () => {
     const throws = counting((value) => {
       if (value === undefined) return { value };
       throw new Error("s3cr3t");
@@ -199,19 +199,19 @@ describe("a configuration that cannot be used is fault config_invalid", () => {
   });
 });
 
-describe("defineProcessor refuses a schema", () => {
-  test("that does not take undefined, for routes without a configuration", () => {
+describe("the schema of defineProcessor", () => {
+  test("defineProcessor refuses a schema that does not take undefined, for routes without a configuration", () => {
     expect(() => teller("a", z.object({ limit: z.number() }))).toThrow(
       /^a\.config: must take undefined, for routes without a configuration, and does not \(.+\); give it a default$/,
     );
   });
 
-  test("that validates asynchronously", () => {
+  test("defineProcessor refuses a schema that validates asynchronously", () => {
     expect(() => teller("a", counting(async (value) => ({ value })).schema)).toThrow(TypeError);
     expect(() => teller("a", counting(async (value) => ({ value })).schema)).toThrow("validates asynchronously");
   });
 
-  test("that gives a thenable of another library, whose value would be lost", () => {
+  test("defineProcessor refuses a schema that gives a thenable of another library, whose value would be lost", () => {
     const resolve = (settle: (result: unknown) => void) => settle({ value: 1 });
     const thenable: unknown = new Proxy(
       {},

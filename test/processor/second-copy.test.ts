@@ -12,13 +12,13 @@ beforeAll(async () => {
   second = await import("../../src/index.ts");
 });
 
-test("the second copy is another one", () => {
+test("the second copy of the library is not the first", () => {
   expect(second.defineProcessor).not.toBe(first.defineProcessor);
   expect(second.FaultError).not.toBe(first.FaultError);
 });
 
-describe("what the second copy made", () => {
-  test("is a processor to the first", () => {
+describe("values of the second copy", () => {
+  test("a processor of the second copy is a processor to the first", () => {
     const processor = second.defineProcessor({ name: "local", requestHeaders: () => second.setHeader("x-a", "1") });
     expect(isProcessor(processor)).toBe(true);
     expect(definitionsOf(processor)).toHaveLength(1);
@@ -27,7 +27,7 @@ describe("what the second copy made", () => {
     expect(recorded.answers.map(changesOf)).toEqual([["x-a = 1"]]);
   });
 
-  test("composes with what the first made, in both directions", () => {
+  test("a processor of the second copy composes with one of the first, in both directions", () => {
     const mine = first.defineProcessor({ name: "mine", requestHeaders: () => first.appendHeader("x-a", "mine") });
     const other = second.defineProcessor({ name: "other", requestHeaders: () => second.appendHeader("x-a", "other") });
     for (const chain of [first.compose(mine, other), second.compose(mine, other)]) {
@@ -37,7 +37,7 @@ describe("what the second copy made", () => {
     }
   });
 
-  test("may be an effect in a processor of the first", () => {
+  test("an effect of the second copy may be used in a processor of the first", () => {
     const processor = first.defineProcessor({
       name: "mixed",
       requestHeaders: () => [first.setHeader("x-a", "1"), second.removeHeader("x-b")],
@@ -49,7 +49,7 @@ describe("what the second copy made", () => {
     expect(recorded.log).toEqual(["requestHeaders", "immediateResponse", "ended: immediate_response"]);
   });
 
-  test("is a FaultError to the first", () => {
+  test("a FaultError of the second copy is a FaultError to the first", () => {
     const error = new second.FaultError("header_ambiguous", "twice");
     expect(error).not.toBeInstanceOf(first.FaultError);
     expect(first.FaultError.is(error)).toBe(true);
@@ -65,7 +65,7 @@ describe("what the second copy made", () => {
     expect(recorded.log).toEqual(["ended: header_ambiguous"]);
   });
 
-  test("shares names with the first", () => {
+  test("names are checked across both copies", () => {
     const twice = () => first.compose(first.defineProcessor({ name: "a" }), second.defineProcessor({ name: "a" }));
     expect(twice).toThrow('compose: two processors are named "a"');
   });

@@ -7,34 +7,34 @@ function limit(timeoutMs: number, messageTimeoutMs: number, maxMessageTimeoutMs:
 }
 
 describe("timeLimit", () => {
-  test("is what was asked for where Envoy waits so long by itself", () => {
+  test("timeLimit gives the requested time if Envoy waits so long by itself", () => {
     expect(limit(150, 200, 0)).toEqual({ timeoutMs: 150, extension: undefined });
     expect(limit(150, 200, 1000)).toEqual({ timeoutMs: 150, extension: undefined });
     expect(limit(199, 200, 0)).toEqual({ timeoutMs: 199, extension: undefined });
   });
 
-  test("leaves a margin where Envoy's own time would be over first", () => {
+  test("timeLimit leaves a margin if Envoy's own time would be over first", () => {
     expect(limit(200, 200, 0)).toEqual({ timeoutMs: 150, extension: undefined });
     expect(limit(200, 200, 1000)).toEqual({ timeoutMs: 200, extension: { afterMs: 150, grantMs: 100 } });
   });
 
-  test("is cut to what Envoy waits, less a margin, where it grants no more", () => {
+  test("timeLimit cuts to what Envoy waits, less a margin, if Envoy grants no more", () => {
     expect(limit(1000, 200, 0)).toEqual({ timeoutMs: 150, extension: undefined });
     expect(limit(1000, 200, 200)).toEqual({ timeoutMs: 150, extension: undefined });
     expect(limit(1000, 40, 0)).toEqual({ timeoutMs: 30, extension: undefined });
     expect(limit(1000, 1, 0)).toEqual({ timeoutMs: 1, extension: undefined });
   });
 
-  test("asks for more in time where Envoy grants it", () => {
+  test("timeLimit requests more time early enough if Envoy grants it", () => {
     expect(limit(1000, 200, 5000)).toEqual({ timeoutMs: 1000, extension: { afterMs: 150, grantMs: 900 } });
   });
 
-  test("is cut to what Envoy grants at most", () => {
+  test("timeLimit cuts to what Envoy grants at most", () => {
     expect(limit(1000, 200, 400)).toEqual({ timeoutMs: 400, extension: { afterMs: 150, grantMs: 300 } });
   });
 
   test.each([1, 2, 50, 199, 200, 1000, 60_000])(
-    "is over before Envoy's own, and grants no more than allowed, where Envoy waits %d ms",
+    "timeLimit ends before Envoy's own time, and requests no more than allowed, if Envoy waits %d ms",
     (messageTimeoutMs) => {
       for (const maxMessageTimeoutMs of [0, 1, 100, 250, 1000, 100_000]) {
         for (const wantedMs of [1, 150, 201, 999, 1001, 70_000, 200_000]) {

@@ -31,7 +31,7 @@ const group = (values: Record<string, string | number>) => ({
 });
 
 describe("tx.attribute", () => {
-  test("has what Envoy sent with the first message of either direction", () => {
+  test("tx.attribute has what Envoy sent with the first message of either direction", () => {
     const look = (tx: Transaction) =>
       ["source.port", "request.path", "response.code"].map((name) => tx.attribute(name));
     expect(seenBy(look, group({ "source.port": 5, "request.path": "/" }), group({ "response.code": 200 }))).toEqual([
@@ -40,7 +40,7 @@ describe("tx.attribute", () => {
     ]);
   });
 
-  test("has nothing that every object has", () => {
+  test("tx.attribute does not find properties that every object has", () => {
     expect(seenBy((tx) => [tx.attribute("constructor"), tx.metadata("toString")], group({ a: 1 }))).toEqual([
       [undefined, undefined],
       [undefined, undefined],
@@ -56,11 +56,11 @@ describe("tx.metadata", () => {
     },
   });
 
-  test("is that of the latest message", () => {
+  test("tx.metadata is that of the latest message", () => {
     expect(seenBy((tx) => tx.metadata("ns"), context("a"), context("b"))).toEqual([{ value: "a" }, { value: "b" }]);
   });
 
-  test("may be typed", () => {
+  test("tx.metadata may be typed", () => {
     const look = (tx: Transaction) => {
       const any = tx.typedMetadata("ns");
       return any && anyUnpack(any, StringValueSchema)?.value;
@@ -69,7 +69,7 @@ describe("tx.metadata", () => {
   });
 });
 
-test("tx.typedMetadata outlives the message that brought it, whose bytes a transport may write over", () => {
+test("tx.typedMetadata stays valid after its message, whose bytes a transport may overwrite", () => {
   const value = new Uint8Array([1, 2, 3]);
   const metadataContext = { typedFilterMetadata: { ns: { typeUrl: "type.test/a", value } } };
   let look: () => Uint8Array | undefined = () => undefined;
@@ -84,11 +84,11 @@ test("tx.typedMetadata outlives the message that brought it, whose bytes a trans
   expect(look()).toEqual(new Uint8Array([1, 2, 3]));
 });
 
-test("tx.peer is who opened the connection", () => {
+test("tx.peer has the address that opened the connection", () => {
   expect(seenBy((tx) => tx.peer, {})[0]).toEqual({ address: "192.0.2.1:5" });
 });
 
-test("tx.modes has the body modes in force, an override included", () => {
+test("tx.modes has the current body modes, an override included", () => {
   const seen: unknown[] = [];
   const override = defineProcessor({
     name: "override",
@@ -118,7 +118,7 @@ describe("the working copy", () => {
     responseHeaders: () => setStatus(404),
   });
 
-  test("is what later processors see, in tx and in their message, and what Envoy sent stays as it is", () => {
+  test("the working copy is what later processors see, in tx and in their message, and Envoy's message stays unchanged", () => {
     const seen: unknown[] = [];
     const reader = defineProcessor({
       name: "reader",
@@ -139,7 +139,7 @@ describe("the working copy", () => {
     expect(sent).toEqual(copy);
   });
 
-  test("runs in reverse on the response", () => {
+  test("the working copy follows the reverse order on the response", () => {
     const seen: unknown[] = [];
     const reader = defineProcessor({
       name: "reader",
@@ -150,7 +150,7 @@ describe("the working copy", () => {
     expect(seen).toEqual([404]);
   });
 
-  test("is there in later phases, as the request that went upstream", () => {
+  test("the working copy stays in later phases, as the request that went upstream", () => {
     const seen: unknown[] = [];
     const reader = defineProcessor({
       name: "reader",
@@ -161,7 +161,7 @@ describe("the working copy", () => {
     expect(seen).toEqual(["2"]);
   });
 
-  test("keeps fields that nobody knows, and the end of the stream", () => {
+  test("the working copy keeps unknown fields, and the end of the stream", () => {
     const seen: HttpHeaders[] = [];
     const reader = defineProcessor({ name: "reader", requestHeaders: (headers) => void seen.push(headers) });
     const sent = headersOf("requestHeaders", [["x-a", "1"]], { endOfStream: true });
@@ -172,7 +172,7 @@ describe("the working copy", () => {
     expect(seen[0]).not.toBe(value);
   });
 
-  test("does not change a message that a processor has already been given", () => {
+  test("the working copy does not change a message that a processor has already been given", () => {
     const kept: HttpHeaders[] = [];
     const keep = defineProcessor({ name: "keep", requestHeaders: (headers) => void kept.push(headers) });
     const recorded = recordSession(compose(change, keep, setter("x-a", "3")));

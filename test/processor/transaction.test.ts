@@ -16,7 +16,7 @@ function looker(look: (phase: string, tx: Transaction) => void) {
 }
 
 describe("tx.request", () => {
-  test("has the request headers in every later phase of both directions", () => {
+  test("tx.request has the request headers in every later phase of both directions", () => {
     const seen: string[] = [];
     const recorded = recordSession(
       looker((phase, tx) => seen.push(`${phase} ${tx.request.method} ${tx.request.path}`)),
@@ -38,7 +38,7 @@ describe("tx.request", () => {
     ]);
   });
 
-  test("is empty where Envoy did not send the request headers, and filled once it does", () => {
+  test("tx.request is empty if Envoy did not send the request headers, and filled once it does", () => {
     const seen: unknown[] = [];
     const recorded = recordSession(looker((_phase, tx) => seen.push(tx.request.get("x-user"))));
     recorded.receive(headersOf("responseHeaders"), headersOf("requestHeaders", [["x-user", "ada"]]));
@@ -48,7 +48,7 @@ describe("tx.request", () => {
 });
 
 describe("tx.response", () => {
-  test("is undefined until Envoy sends it, then a head with a status", () => {
+  test("tx.response is undefined until Envoy sends it, then a head with a status", () => {
     const seen: unknown[] = [];
     const recorded = recordSession(looker((phase, tx) => seen.push([phase, tx.response?.status])));
     recorded.receive(headersOf("requestHeaders"), headersOf("responseHeaders", [[":status", "404"]]));
@@ -63,7 +63,7 @@ describe("tx.response", () => {
 });
 
 describe("tx", () => {
-  test("is one object for all phases of a transaction, and another in the next", () => {
+  test("tx is one object for all phases of a transaction, and another object in the next transaction", () => {
     const seen: Transaction[] = [];
     const processor = looker((_phase, tx) => seen.push(tx));
     for (let transaction = 0; transaction < 2; transaction++)
@@ -73,7 +73,7 @@ describe("tx", () => {
     expect(seen[0]).not.toBe(seen[2]);
   });
 
-  test("of composed processors shares heads and signal, and not the state", () => {
+  test("tx of composed processors shares heads and signal, and not the state", () => {
     const seen: Transaction[] = [];
     const part = (name: string) =>
       defineProcessor({ name, state: () => name, requestHeaders: (_headers, tx) => void seen.push(tx) });
@@ -84,7 +84,7 @@ describe("tx", () => {
     expect([a?.state, b?.state]).toEqual(["a", "b"]);
   });
 
-  test("says who asks, and whether Envoy only watches", () => {
+  test("tx says who asks, and whether Envoy only watches", () => {
     const seen: unknown[] = [];
     const processor = looker((_phase, tx) => seen.push([tx.origin, tx.observability]));
     recordSession(processor).receive(plainMessage("requestHeaders"));
@@ -97,7 +97,7 @@ describe("tx", () => {
 });
 
 describe("tx.state", () => {
-  test("may be changed and replaced", () => {
+  test("tx.state may be changed and replaced", () => {
     const seen: unknown[] = [];
     const processor = defineProcessor({
       name: "stateful",
@@ -111,13 +111,13 @@ describe("tx.state", () => {
     expect(seen).toEqual([{ user: "ada" }]);
   });
 
-  test("is undefined without a state()", () => {
+  test("tx.state is undefined without a state()", () => {
     const seen: unknown[] = [];
     recordSession(looker((_phase, tx) => seen.push(tx.state))).receive(headersOf("requestHeaders"));
     expect(seen).toEqual([undefined]);
   });
 
-  test("is made once, even where it is undefined", () => {
+  test("tx.state is made once, even if it is undefined", () => {
     let made = 0;
     const processor = defineProcessor({
       name: "stateful",
@@ -130,7 +130,7 @@ describe("tx.state", () => {
   });
 });
 
-test("handlers get the very message that Envoy sent", () => {
+test("handlers get the same message object that Envoy sent", () => {
   const messages: unknown[] = [];
   const processor = defineProcessor({
     name: "keep",

@@ -13,7 +13,7 @@ import {
 import { bodyOf, bytes, headersOf, trailersOf } from "../protocol/messages.ts";
 
 describe("message builders", () => {
-  test("write headers as Envoy does: lower-case names, exact bytes, in order", () => {
+  test("message builders write headers as Envoy does: lower-case names, exact bytes, in order", () => {
     const built = requestHeaders({ ":path": "/x", "X-Many": ["a", Uint8Array.of(0xff)], ":method": "GET" });
     const sent = [
       [":path", "/x"],
@@ -24,24 +24,24 @@ describe("message builders", () => {
     expect(built).toEqual(headersOf("requestHeaders", sent));
   });
 
-  test("say what stands beside the headers", () => {
+  test("message builders write the fields beside the headers", () => {
     const more = { endOfStream: true, observabilityMode: true };
     expect(responseHeaders({ ":status": "200" }, more)).toEqual(
       headersOf("responseHeaders", [[":status", "200"]], more),
     );
   });
 
-  test("write pieces of bodies, of text or bytes", () => {
+  test("message builders write pieces of bodies, from text or bytes", () => {
     expect(requestBody("ä", { endOfStream: true })).toEqual(bodyOf("requestBody", "ä", { endOfStream: true }));
     expect(responseBody(Uint8Array.of(1))).toEqual(bodyOf("responseBody", Uint8Array.of(1)));
   });
 
-  test("write trailers", () => {
+  test("message builders write trailers", () => {
     expect(requestTrailers({ a: "1" })).toEqual(trailersOf("requestTrailers", [["a", "1"]]));
     expect(responseTrailers()).toEqual(trailersOf("responseTrailers"));
   });
 
-  test("make the messages that handlers read", () => {
+  test("message builders make the messages that handlers read", () => {
     expect(header(httpHeaders({ accept: ["text/html", "text/plain"] }), "Accept")).toBe("text/html, text/plain");
     expect(header(httpTrailers({ "x-sum": bytes("1") }), "x-sum")).toBe("1");
     expect(httpHeaders({}, true).endOfStream).toBe(true);
@@ -52,11 +52,11 @@ describe("message builders", () => {
     [{ a: ["b", null] }, 'headers: "a" is null, must be a string, a Uint8Array, or an array of them'],
     [{ a: undefined }, 'headers: "a" is undefined, must be a string, a Uint8Array, or an array of them'],
     [[["a", "b"]], 'headers: must be an object of names and values, such as { "x-user": "ada" }'],
-  ])("refuse headers that are none: %j", (headers, message) => {
+  ])("message builders refuse headers that are not valid: %j", (headers, message) => {
     expect(() => requestHeaders(headers as never)).toThrow(new TypeError(message));
   });
 
-  test("refuse a body that is neither text nor bytes", () => {
+  test("message builders refuse a body that is neither text nor bytes", () => {
     const message = "body: must be a string or a Uint8Array; a value goes under json";
     expect(() => requestBody({ a: 1 } as never)).toThrow(new TypeError(message));
   });

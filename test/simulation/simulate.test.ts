@@ -13,8 +13,8 @@ import { deferred, nextTurn } from "../session/deferred.ts";
 
 const nothing = defineProcessor({ name: "nothing" });
 
-describe("what the upstream got", () => {
-  test("is the request, as the processor left it", async () => {
+describe("the upstream request", () => {
+  test("the upstream request is the request as the processor left it", async () => {
     const edit = defineProcessor({
       name: "edit",
       requestHeaders: () => [setHeader("x-set", "1"), removeHeader("x-old")],
@@ -43,7 +43,7 @@ describe("what the upstream got", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("is nothing where the processor answers itself", async () => {
+  test("the upstream request is undefined if the processor answers itself", async () => {
     const deny = defineProcessor({
       name: "deny",
       requestHeaders: () => immediateResponse(403, { json: { no: true } }),
@@ -54,7 +54,7 @@ describe("what the upstream got", () => {
     expect(details).toBe("");
   });
 
-  test("has JSON, trailers, and headers with names that objects have", async () => {
+  test("the upstream request has JSON, trailers, and headers with names that objects have", async () => {
     const { request } = await simulate(nothing).post("/", { json: { a: [1] }, headers: { constructor: "x" } });
     expect(request).toMatchObject({
       json: { a: [1] },
@@ -67,25 +67,28 @@ describe("what the upstream got", () => {
     expect(Object.entries(odd?.headers ?? {})).toEqual([["__proto__", "x"]]);
   });
 
-  test.each(["get", "head", "post", "put", "patch", "delete"] as const)("%s sends that method", async (method) => {
-    const { request } = await simulate(nothing)[method]("/x");
-    expect(request).toMatchObject({ method: method.toUpperCase(), path: "/x" });
-  });
+  test.each(["get", "head", "post", "put", "patch", "delete"] as const)(
+    "envoy.%s() sends that method",
+    async (method) => {
+      const { request } = await simulate(nothing)[method]("/x");
+      expect(request).toMatchObject({ method: method.toUpperCase(), path: "/x" });
+    },
+  );
 });
 
-describe("the upstream's answer", () => {
-  test("is 200 without a body by default", async () => {
+describe("the upstream response", () => {
+  test("the upstream response is 200 without a body by default", async () => {
     const { response } = await simulate(nothing).get("/");
     expect(response).toMatchObject({ status: 200, body: "", json: undefined, trailers: {} });
   });
 
-  test("is that of the options, or of the request", async () => {
+  test("the upstream response comes from the options, or from the request", async () => {
     const envoy = simulate(nothing, { upstream: { status: 201, json: { made: 1 } } });
     expect((await envoy.get("/")).response).toMatchObject({ status: 201, json: { made: 1 } });
     expect((await envoy.get("/", { response: { status: 404 } })).response).toMatchObject({ status: 404, body: "" });
   });
 
-  test("may be a function of what the upstream got, its body included", async () => {
+  test("the upstream response may be a function of the upstream request, its body included", async () => {
     const mark = defineProcessor({ name: "mark", requestHeaders: () => setHeader("x-user", "ada") });
     const envoy = simulate(mark, {
       upstream: ({ method, path, headers, body }) => ({ json: { method, path, user: headers["x-user"], body } }),
@@ -94,7 +97,7 @@ describe("the upstream's answer", () => {
     expect(response.json).toEqual({ method: "POST", path: "/echo", user: "ada", body: "abc" });
   });
 
-  test("that throws fails the test", async () => {
+  test("an upstream function that throws fails the test", async () => {
     const broken = () => {
       throw new Error("the upstream of this test is broken");
     };
@@ -104,8 +107,8 @@ describe("the upstream's answer", () => {
   });
 });
 
-describe("what is told of a transaction", () => {
-  test("has counters without zeros, metadata, and how long it took", async () => {
+describe("the result of a transaction", () => {
+  test("the result of a transaction has counters without zeros, metadata, and its duration", async () => {
     const note = defineProcessor({ name: "note", responseHeaders: () => setDynamicMetadata("demo", { n: 1 }) });
     const { counters, metadata, durationMs } = await simulate(note, {
       envoy: { metadataOptions: { receivingNamespaces: { untyped: ["demo"] } } },
@@ -116,19 +119,19 @@ describe("what is told of a transaction", () => {
     expect(durationMs).toBe(40);
   });
 
-  test("has a warning for what Envoy drops, and none where a processor is sound", async () => {
+  test("the result of a transaction has a warning for what Envoy drops, and none if a processor is correct", async () => {
     const note = defineProcessor({ name: "note", requestHeaders: () => setDynamicMetadata("demo", { n: 1 }) });
     const { warnings, metadata } = await simulate(note).get("/");
     expect(warnings).toMatchObject([{ code: "dynamic_metadata_dropped" }]);
     expect(metadata).toEqual({});
   });
 
-  test("has every message both ways", async () => {
+  test("the result of a transaction has every message in both directions", async () => {
     const { outcome } = await simulate(nothing).get("/");
     expect(outcome.messages.map(({ from }) => from)).toEqual(["envoy", "server", "envoy", "server"]);
   });
 
-  test("has the faults of a processor, whatever became of them", async () => {
+  test("the result of a transaction has the faults of a processor, whatever their outcome", async () => {
     const thrower = (onFault: "open" | "closed" | "envoy") =>
       defineProcessor({
         name: "thrower",
@@ -151,8 +154,8 @@ describe("what is told of a transaction", () => {
   });
 });
 
-describe("asynchronous handlers", () => {
-  test("are waited for, however late, on a clock that stands", async () => {
+describe("asynchronous handlers in simulate()", () => {
+  test("asynchronous handlers are awaited, however late, on a clock that does not move", async () => {
     const slow = defineProcessor({
       name: "slow",
       async requestHeaders() {
@@ -165,7 +168,7 @@ describe("asynchronous handlers", () => {
     expect(durationMs).toBe(0);
   });
 
-  test("that hang meet their own time-out when patience is over", async () => {
+  test("asynchronous handlers that hang meet their own timeout when patienceMs is over", async () => {
     const hanging = defineProcessor({ name: "hanging", onFault: "closed", requestHeaders: () => deferred().promise });
     const { response, faults, durationMs } = await simulate(hanging, { patienceMs: 1 }).get("/");
     expect(response.status).toBe(500);
@@ -173,7 +176,7 @@ describe("asynchronous handlers", () => {
     expect(durationMs).toBe(150);
   });
 
-  test("of transactions at the same time do not mix", async () => {
+  test("asynchronous handlers of transactions at the same time do not mix", async () => {
     const echo = defineProcessor({
       name: "echo",
       state: () => ({ path: "" }),
@@ -190,7 +193,7 @@ describe("asynchronous handlers", () => {
   });
 });
 
-test("the metadata of the gRPC call is what Envoy was told, and nothing that every object has", async () => {
+test("tx.grpcMetadata is the metadata that Envoy was given, without properties that every object has", async () => {
   const seen: unknown[] = [];
   const look = defineProcessor({
     name: "look",
@@ -200,7 +203,7 @@ test("the metadata of the gRPC call is what Envoy was told, and nothing that eve
   expect([seen, faults]).toEqual([[["1"], [], []], []]);
 });
 
-test("a request may have another configuration of the route than the rest", async () => {
+test("one request may have its own configuration of the route", async () => {
   const told = defineProcessor({
     name: "told",
     requestHeaders: (_headers, tx) => setHeader("x-config", tx.grpcMetadata.get("x-ext-proc-config") ?? "none"),
@@ -214,8 +217,8 @@ test("a request may have another configuration of the route than the rest", asyn
   ]);
 });
 
-describe("life cycle", () => {
-  test("setup runs once before the first request, and close at the end", async () => {
+describe("the life cycle in simulate()", () => {
+  test("the life cycle in simulate() setup runs once before the first request, and close at the end", async () => {
     const calls: string[] = [];
     const note = (call: string) => async () => void calls.push(call);
     const envoy = simulate(defineProcessor({ name: "life", setup: note("setup"), close: note("close") }));
@@ -226,7 +229,7 @@ describe("life cycle", () => {
     expect(calls).toEqual(["setup", "close"]);
   });
 
-  test("a setup that is rejected leaves the processor unready, and is tried again at the next request", async () => {
+  test("a setup that rejects leaves the processor unready, and is tried again at the next request", async () => {
     let attempts = 0;
     const flaky = defineProcessor({
       name: "flaky",
@@ -242,7 +245,7 @@ describe("life cycle", () => {
     expect(attempts).toBe(3);
   });
 
-  test("a done that throws is among the faults, at once or later", async () => {
+  test("a done handler that throws is among the faults, at once or later", async () => {
     const cause = new Error("no");
     const ending = (name: string, done: () => void) => defineProcessor({ name, requestHeaders: () => undefined, done });
     const throws = ending("throws", () => {
@@ -257,7 +260,7 @@ describe("life cycle", () => {
     ]);
   });
 
-  test("a setup that hangs leaves it unready too", async () => {
+  test("a setup that hangs leaves the processor unready too", async () => {
     const hanging = defineProcessor({ name: "hanging", setup: () => deferred().promise });
     const { faults, response } = await simulate(hanging, { patienceMs: 1 }).get("/");
     expect(faults).toMatchObject([{ code: "not_ready" }]);
@@ -265,11 +268,11 @@ describe("life cycle", () => {
   });
 });
 
-describe("the operator", () => {
+describe("the operator options of simulate()", () => {
   const move = defineProcessor({ name: "move", requestHeaders: () => setAuthority("other.test") });
   const allowing = { mutationRules: { allowAllRouting: true } };
 
-  test("has declared what is true of Envoy", async () => {
+  test("the operator of simulate() declares Envoy's real settings by default", async () => {
     const allowed = await simulate(move, { envoy: allowing }).get("/");
     expect(allowed.request?.authority).toBe("other.test");
     expect(allowed.warnings).toEqual([]);
@@ -277,7 +280,7 @@ describe("the operator", () => {
     expect(refused.faults).toMatchObject([{ code: "mutation_not_allowed" }]);
   });
 
-  test("may have declared something else", async () => {
+  test("simulate() takes a declaration of the operator that differs from Envoy's settings", async () => {
     const { faults } = await simulate(move, { envoy: allowing, operator: { envoy: {} } }).get("/");
     expect(faults).toMatchObject([{ code: "mutation_not_allowed" }]);
     const boasting = await simulate(move, { operator: { envoy: allowing } }).get("/");
@@ -286,7 +289,7 @@ describe("the operator", () => {
     expect(boasting.warnings).not.toEqual([]);
   });
 
-  test("declares modes, trailers and limits as Envoy has them", async () => {
+  test("simulate() declares modes, trailers and limits as Envoy has them", async () => {
     const seen: unknown[] = [];
     const stream = defineProcessor({
       name: "stream",
@@ -298,7 +301,7 @@ describe("the operator", () => {
     expect([faults, request?.body, seen]).toEqual([[], "x", ["trailers"]]);
   });
 
-  test("tightens fault policies, of all or of one, and never loosens them", async () => {
+  test("the operator tightens fault policies, of all processors or of one, and never loosens them", async () => {
     const boom = (name: string) =>
       defineProcessor({
         name,
@@ -314,7 +317,7 @@ describe("the operator", () => {
     expect(one.response.status).toBe(500);
   });
 
-  test("may only pretend", async () => {
+  test("the operator may choose shadow mode", async () => {
     const deny = defineProcessor({ name: "deny", requestHeaders: () => immediateResponse(403) });
     const { request, response } = await simulate(deny, { operator: { shadow: true } }).get("/");
     expect([request?.path, response.status]).toEqual(["/", 200]);

@@ -24,7 +24,7 @@ async function warningsOf(played: Processor): Promise<readonly string[]> {
   return warnings.map(({ code, rule }) => `${code}: ${/the result of (\w+)\(\)/.exec(rule)?.[1]}`);
 }
 
-test("a denial that is not returned lets the request pass, and is warned of with its place in the code", async () => {
+test("a denial that is not returned lets the request pass, and is reported with its place in the code", async () => {
   const careless = processor(() => {
     immediateResponse(403);
   });
@@ -106,11 +106,11 @@ test.each<readonly [what: string, processor: Processor, warnings: readonly strin
     }),
     [],
   ],
-])("of effects that are not returned: %s", async (_what, played, warnings) => {
+])("a warning names effects that are not returned: %s", async (_what, played, warnings) => {
   expect(await warningsOf(played)).toEqual(warnings);
 });
 
-test("a body handler whose body comes is watched too", async () => {
+test("a body handler is watched for effects that are not returned if its body comes", async () => {
   const played = defineProcessor({
     name: "b",
     requestBody: { read: "json", handle: () => void immediateResponse(403) },
@@ -124,7 +124,7 @@ test("a body handler whose body comes is watched too", async () => {
   expect(warnings).toMatchObject([{ code: "effect_not_returned" }]);
 });
 
-test("transactions at the same time do not mix, and none is watched once they are over", async () => {
+test("transactions at the same time do not mix, and no transaction is watched after its end", async () => {
   const careless = simulate(
     processor(async (_headers, tx) => {
       const effect = setHeader("x-a", "1");

@@ -30,7 +30,7 @@ describe("charsetOf", () => {
     ["text/plain; charset=gbk; charset=utf-16", "gbk"],
     ["text/plain", undefined],
     [undefined, undefined],
-  ])("finds in %s the charset %s", (contentType, charset) => {
+  ])("charsetOf finds in %s the charset %s", (contentType, charset) => {
     expect(charsetOf(contentType)).toBe(charset);
   });
 
@@ -39,24 +39,27 @@ describe("charsetOf", () => {
     ['text/html; charset="shift_jis"', "text/html; charset=utf-8"],
     ['a/b; x="; charset=gbk"; charset="g\\bk"', 'a/b; x="; charset=gbk"; charset=utf-8'],
     ["text/html; charset=gbk; charset=koi8-r", "text/html; charset=utf-8; charset=utf-8"],
-  ])("is corrected to UTF-8 in %s", (contentType, corrected) => {
+  ])("charsetOf corrects the charset to UTF-8 in %s", (contentType, corrected) => {
     expect(withUtf8Charset(contentType)).toBe(corrected);
   });
 });
 
-describe("a charset of one byte a character", () => {
-  test.each(SINGLE_BYTE)("gives the same bytes again, or says that they do not fit: %s", (label) => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
-        const text = decodeText(bytes, named(label, bytes));
-        fc.pre(text !== undefined);
-        expect(encodeText(text, named(label, bytes), text)).toEqual(bytes);
-      }),
-      bounded(1000),
-    );
-  });
+describe("a charset of one byte for each character", () => {
+  test.each(SINGLE_BYTE)(
+    "a charset of one byte for each character gives the same bytes again, or reports that they do not fit: %s",
+    (label) => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+          const text = decodeText(bytes, named(label, bytes));
+          fc.pre(text !== undefined);
+          expect(encodeText(text, named(label, bytes), text)).toEqual(bytes);
+        }),
+        bounded(1000),
+      );
+    },
+  );
 
-  test("windows-1252 has the characters of the WHATWG on every Node", () => {
+  test("windows-1252 has the characters of the WHATWG standard on every Node", () => {
     expect(decodeText(Uint8Array.of(0x80, 0x92, 0x9f, 0x81), named("windows-1252"))).toBe("€’Ÿ\x81");
   });
 
@@ -67,11 +70,11 @@ describe("a charset of one byte a character", () => {
     ["us-ascii", "é", false],
     ["windows-1252", "€", true],
     ["windows-1252", "→", false],
-  ])("%s has a place for a new %s: %s", (label, text, has) => {
+  ])("a charset of one byte for each character %s has a place for a new %s: %s", (label, text, has) => {
     expect(encodeText(text, named(label), "before") !== undefined).toBe(has);
   });
 
-  test("a charset that says less than it holds keeps what it holds", () => {
+  test("a charset whose label covers less than its content keeps its content", () => {
     const bytes = Uint8Array.of(0x93, 0x61, 0x94);
     const text = decodeText(bytes, named("iso-8859-1")) ?? "";
     expect(encodeText(`${text}!`, named("iso-8859-1"), text)).toEqual(Uint8Array.of(0x93, 0x61, 0x94, 0x21));
@@ -94,14 +97,14 @@ describe("UTF-8 and UTF-16", () => {
     ["utf-8", [0xef, 0xbb, 0xbf, 0x61], [0xef, 0xbb, 0xbf, 0x62]],
     ["utf-16le", [0xff, 0xfe, 0x61, 0], [0xff, 0xfe, 0x62, 0]],
     ["utf-16be", [0xfe, 0xff, 0, 0x61], [0xfe, 0xff, 0, 0x62]],
-  ])("a byte order mark of %s survives, and does not belong to the text", (_name, bytes, expected) => {
+  ])("a byte order mark of %s survives, and is not part of the text", (_name, bytes, expected) => {
     const encoding = named("iso-8859-1", Uint8Array.from(bytes));
     expect(decodeText(Uint8Array.from(bytes), encoding)).toBe("a");
     expect(encodeText("b", encoding, "a")).toEqual(Uint8Array.from(expected));
     expect(encodeText("\ufeffb", encoding, "a")).toEqual(Uint8Array.from(expected));
   });
 
-  test("JSON in UTF-16 is known without a label and without a mark", () => {
+  test("JSON in UTF-16 is recognised without a label and without a mark", () => {
     const bytes = Uint8Array.of(0x5b, 0, 0x31, 0, 0x5d, 0);
     expect(decodeText(bytes, encodingOf(bytes, undefined, { json: true }))).toBe("[1]");
     const swapped = Uint8Array.of(0, 0x5b, 0, 0x31, 0, 0x5d);
@@ -109,7 +112,7 @@ describe("UTF-8 and UTF-16", () => {
   });
 });
 
-describe("bytes that do not fit", () => {
+describe("bytes that do not fit a charset", () => {
   test.each([
     ["utf-8", [0x63, 0xe9]],
     ["shift_jis", [0x83]],
@@ -118,7 +121,7 @@ describe("bytes that do not fit", () => {
     ["utf-16be", [0xd8, 0x00]],
     ["windows-1253", [0xd2]],
     ["x-unknown", [0xe9]],
-  ])("are not text in %s", (label, bytes) => {
+  ])("bytes that do not fit are not text in %s", (label, bytes) => {
     expect(decodeText(Uint8Array.from(bytes), named(label))).toBeUndefined();
   });
 });
@@ -132,7 +135,7 @@ test.each([
   expect(decodeText(Uint8Array.from(bytes), named(label))).toBe(text);
 });
 
-test("a charset that can only be read is written where the text is ASCII", () => {
+test("a charset that can only be decoded is written if the text is ASCII", () => {
   expect(encodeText("abc", named("gbk"), "你")).toEqual(Uint8Array.of(0x61, 0x62, 0x63));
   expect(encodeText("你", named("gbk"), "你")).toBeUndefined();
 });

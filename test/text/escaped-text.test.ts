@@ -20,7 +20,7 @@ const bytesArbitrary = fc
   .map((parts) => Uint8Array.from(parts.flatMap((part) => [...part])));
 
 describe("text of bytes that need not be UTF-8", () => {
-  test("gives the same bytes again, whatever they are", () => {
+  test("escaped text gives the same bytes again, whatever they are", () => {
     fc.assert(
       fc.property(bytesArbitrary, (bytes) => {
         expect(escapedBytes(escapedText(bytes))).toEqual(bytes);
@@ -29,7 +29,7 @@ describe("text of bytes that need not be UTF-8", () => {
     );
   });
 
-  test("gives the same bytes again when it was cut anywhere, and joined", () => {
+  test("escaped text gives the same bytes again when it was cut anywhere, and joined", () => {
     fc.assert(
       fc.property(bytesArbitrary, bytesArbitrary, (left, right) => {
         const text = escapedText(left) + escapedText(right);
@@ -39,7 +39,7 @@ describe("text of bytes that need not be UTF-8", () => {
     );
   });
 
-  test("is what TextDecoder gives where the bytes are UTF-8", () => {
+  test("escaped text is TextDecoder's output if the bytes are UTF-8", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         const bytes = new TextEncoder().encode(text);
@@ -51,7 +51,7 @@ describe("text of bytes that need not be UTF-8", () => {
     );
   });
 
-  test("has U+FFFD for a surrogate that stands for no byte", () => {
+  test("escaped text has U+FFFD for a surrogate that does not stand for a byte", () => {
     expect([...escapedBytes("a\ud800b\udc7f")]).toEqual([0x61, 0xef, 0xbf, 0xbd, 0x62, 0xef, 0xbf, 0xbd]);
   });
 });

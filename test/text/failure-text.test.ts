@@ -31,17 +31,17 @@ describe("failureText", () => {
       "redis://***@cache:6379 and HTTPS://***@x/",
     ],
     ["a URL whose path has an @ as it is", "https://registry/@scope/x", "https://registry/@scope/x"],
-  ])("gives %s", (_name, thrown, text) => {
+  ])("failureText gives %s", (_name, thrown, text) => {
     expect(failureText(thrown)).toBe(text);
   });
 
-  test("ends with causes that are a cycle", () => {
+  test("failureText ends if the causes form a cycle", () => {
     const error = new Error("a");
     error.cause = new Error("b", { cause: error });
     expect(failureText(error)).toBe("a: b");
   });
 
-  test("is one line of at most 500 characters without control characters, whatever was thrown", () => {
+  test("failureText is one line of at most 500 characters without control characters, whatever was thrown", () => {
     const anything = fc.anything({ withBigInt: true, withNullPrototype: true, withDate: true });
     const error = fc
       .record({ message: fc.string({ unit: "binary", maxLength: 3_000 }), cause: anything })
@@ -58,13 +58,16 @@ describe("failureText", () => {
 });
 
 describe("failureCode and failureName", () => {
-  test.each(["code", "name", "cause", "errors"])("survive an Error whose %s throws", (property) => {
-    expect(failureCode(hostile(property))).toBeUndefined();
-    expect(failureName(hostile(property))).toBe(property === "name" ? undefined : "Error");
-  });
+  test.each(["code", "name", "cause", "errors"])(
+    "failureCode and failureName survive an Error whose %s throws",
+    (property) => {
+      expect(failureCode(hostile(property))).toBeUndefined();
+      expect(failureName(hostile(property))).toBe(property === "name" ? undefined : "Error");
+    },
+  );
 
   test.each(["", " ", "a b", "a:b", "-a", "a\nb", "x".repeat(49), 0.5, null, {}, Symbol("x")])(
-    "%j is not a code",
+    "failureCode does not take %j for a code",
     (code) => {
       expect(failureCode({ code })).toBeUndefined();
     },

@@ -26,13 +26,13 @@ describe("an expression for header names", () => {
     ["a*?b+?", ["b", "aab"], ["a"]],
     ["", [""], ["a"]],
     ["a||b", ["a", "", "b"], ["ab"]],
-  ] as const)("matches whole names only: %j", (pattern, matched, unmatched) => {
+  ] as const)("an expression for header names matches whole names only: %j", (pattern, matched, unmatched) => {
     const expression = nameExpression(pattern);
     for (const name of matched) expect([name, expression.matches(name)]).toEqual([name, true]);
     for (const name of unmatched) expect([name, expression.matches(name)]).toEqual([name, false]);
   });
 
-  test("means what JavaScript takes it for, as far as both have the syntax", () => {
+  test("an expression for header names means the same as in JavaScript, if both have the syntax", () => {
     const atom = fc.constantFrom("a", "b", "-", ".", "[ab]", "[^a]", "[a-c]", "\\w", "\\d", "(a|b)", "(?:ab)", "(b|)");
     const repeated = fc.tuple(atom, fc.constantFrom("", "*", "+", "?", "{2}", "{1,2}", "*?")).map(([a, r]) => a + r);
     const pattern = fc.array(
@@ -49,7 +49,7 @@ describe("an expression for header names", () => {
     );
   });
 
-  test("takes time linear in the name, where JavaScript's own takes exponential time", () => {
+  test("an expression for header names takes linear time if JavaScript's own takes exponential time", () => {
     const started = performance.now();
     expect(nameExpression("(a+)+b").matches("a".repeat(20_000))).toBe(false);
     expect(performance.now() - started).toBeLessThan(5_000);
@@ -70,13 +70,13 @@ describe("an expression for header names", () => {
     ["a\\", "trailing backslash at end of expression"],
     ["[[:no:]]", "invalid character class range"],
     ["(a{100}){100}", "invalid repeat count"],
-  ])("is refused if RE2 does not have it: %j", (pattern, problem) => {
+  ])("an expression for header names is refused if RE2 does not have it: %j", (pattern, problem) => {
     expect(refuseNameExpression(pattern)).toContain(
       `${JSON.stringify(pattern)} is not an RE2 expression: error parsing regexp: ${problem}`,
     );
   });
 
-  test.each(["", undefined, 5])("has to be a text that is not empty: %j", (pattern) => {
+  test.each(["", undefined, 5])("an expression for header names must be a text that is not empty: %j", (pattern) => {
     expect(refuseNameExpression(pattern)).toContain("must be an RE2 expression that is not empty");
   });
 });

@@ -24,7 +24,7 @@ const one = (name: string, handlers: Omit<Parameters<typeof defineProcessor>[0],
   defineProcessor({ name, ...handlers });
 
 describe("the processing mode", () => {
-  test("sends nothing that nobody handles", () => {
+  test("the processing mode sends no message that no handler needs", () => {
     expect(modesOf(hello)).toEqual({
       request_header_mode: "SEND",
       response_header_mode: "SEND",
@@ -40,7 +40,7 @@ describe("the processing mode", () => {
     ["requestTrailers", "SKIP"],
     ["responseHeaders", "SEND"],
     ["responseTrailers", "SEND"],
-  ] as const)("sends the headers that a %s handler can read in tx", (phase, responseHeaders) => {
+  ] as const)("the processing mode sends the headers that a %s handler can read in tx", (phase, responseHeaders) => {
     const handler = { [phase]: () => undefined };
     expect(modesOf(one("p", handler))).toMatchObject({
       request_header_mode: "SEND",
@@ -51,7 +51,7 @@ describe("the processing mode", () => {
     expect(modesOf(one("p", { ...handler, readsRequest: false })).request_header_mode).toBe("SKIP");
   });
 
-  test("sends request headers if one of several processors may read them", () => {
+  test("the processing mode sends request headers if one of several processors may read them", () => {
     const careless = one("a", { responseHeaders: () => undefined });
     const careful = one("b", { responseHeaders: () => undefined, readsRequest: false });
     expect(described(compose(careful, careless)).processingMode[0]).toMatchObject({
@@ -66,7 +66,7 @@ describe("the processing mode", () => {
     ["text", { maxBytes: 1 << 20 }, "BUFFERED"],
     ["text", { maxBytes: 2 << 20 }, "FULL_DUPLEX_STREAMED"],
     ["text", { overLimit: "pass" }, "FULL_DUPLEX_STREAMED"],
-  ] as const)("for a handler that reads %s with %o is %s", (read, options, mode) => {
+  ] as const)("the processing mode for a handler that reads %s with %o is %s", (read, options, mode) => {
     const processor = one("p", { requestBody: { read, ...options, handle: () => undefined } });
     expect(modesOf(processor)).toMatchObject({
       request_header_mode: "SEND",
@@ -77,13 +77,13 @@ describe("the processing mode", () => {
     });
   });
 
-  test("goes by what Envoy is declared to buffer", () => {
+  test("the processing mode depends on what Envoy is declared to buffer", () => {
     const processor = one("p", { responseBody: { read: "text", maxBytes: 2 << 20, handle: () => undefined } });
     const declaration = { bufferLimitBytes: 4 << 20 };
     expect(modesOf(processor, { declaration })).toMatchObject({ response_body_mode: "BUFFERED" });
   });
 
-  test("streams to handlers of pieces, in full-duplex where one may add a tail", () => {
+  test("the processing mode streams to handlers of pieces, in full duplex if one may add a tail", () => {
     const chunk = () => undefined;
     expect(modesOf(one("p", { responseBody: { read: "chunks", chunk } })).response_body_mode).toBe("STREAMED");
     expect(modesOf(one("p", { responseBody: { read: "inspect", chunk } })).response_body_mode).toBe("STREAMED");
@@ -95,7 +95,7 @@ describe("the processing mode", () => {
     });
   });
 
-  test("of composed processors serves all of them, and names each", () => {
+  test("the processing mode of composed processors serves all of them, and names each", () => {
     const chunk = () => undefined;
     const masker = one("masker", { responseBody: { read: "chunks", chunk } });
     const signer = one("signer", { responseBody: { read: "whole", handle: () => undefined } });
@@ -109,7 +109,7 @@ describe("the processing mode", () => {
   const KINDS = Object.keys(UPPER) as UpperKind[];
   const pairs = KINDS.flatMap((first) => KINDS.map((second) => [first, second] as const));
 
-  test.each(pairs)("for %s and %s is one in which both run", async (first, second) => {
+  test.each(pairs)("the processing mode for %s and %s lets both run", async (first, second) => {
     const processor = compose(upperProcessor(first, "a"), upperProcessor(second, "b"));
     const modes = modesOf(processor);
     const processingMode = {
@@ -130,8 +130,8 @@ describe("the processing mode", () => {
   });
 });
 
-describe("two handlers that cannot share a mode", () => {
-  test("are named", () => {
+describe("handlers that cannot share a mode", () => {
+  test("two handlers that cannot share a mode are named", () => {
     const grpc = one("eliza", { grpc: { service: Health, methods: { check: { request: () => undefined } } } });
     const whole = one("signer", { requestBody: { read: "whole", handle: () => undefined } });
     expect(described(compose(grpc, whole)).conflicts).toEqual([
@@ -145,11 +145,11 @@ describe("two handlers that cannot share a mode", () => {
 });
 
 describe("settings of Envoy's filter", () => {
-  test("are none for what Envoy does by itself", () => {
+  test("settings of Envoy's filter that equal its defaults are not listed", () => {
     expect(settingsOf(hello)).toEqual({});
   });
 
-  test("follow from time-outs, policies, sizes, conditions and configuration", () => {
+  test("settings of Envoy's filter follow from timeouts, policies, sizes, conditions and configuration", () => {
     const processor = one("p", {
       timeoutMs: 1000,
       onFault: "closed",
@@ -171,13 +171,13 @@ describe("a declared allowModeOverride", () => {
   const settings = (processor: Processor, options: RunOptions) =>
     described(processor, options).filterSettings.filter(({ setting }) => setting === "allow_mode_override");
 
-  test("is printed as a setting that Envoy must have", () => {
+  test("a declared allowModeOverride is printed as a setting that Envoy must have", () => {
     const processor = one("p", { requestHeaders: () => undefined });
     expect(settings(processor, { declaration })).toMatchObject([{ value: true, required: true }]);
     expect(settings(processor, {})).toEqual([]);
   });
 
-  test("never stands beside FULL_DUPLEX_STREAMED, in which Envoy ignores overrides", () => {
+  test("a declared allowModeOverride never stands beside FULL_DUPLEX_STREAMED, in which Envoy ignores overrides", () => {
     const large = { read: "text", maxBytes: 8 << 20, handle: () => undefined, when: () => true } as const;
     for (const processor of [
       one("p", { requestBody: large }),
@@ -193,8 +193,8 @@ describe("a declared allowModeOverride", () => {
   });
 });
 
-describe("what cannot be enforced", () => {
-  test("is said of bodies that need not be seen, and of faults that come too late", () => {
+describe("limits of enforcement", () => {
+  test("a description names bodies that need not be seen, and faults that come too late", () => {
     const chunks = one("p", { onFault: "closed", responseBody: { read: "chunks", chunk: () => undefined } });
     expect(described(chunks).unenforceable).toEqual([
       expect.stringContaining("p.responseBody (chunks): without required"),
@@ -226,12 +226,12 @@ describe("tunnels in the description of a body mode", () => {
   const whole = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => undefined } });
   const chunks = defineProcessor({ name: "p", requestBody: { read: "chunks", chunk: () => undefined } });
 
-  test("NONE is named for their routes beside BUFFERED and beside the streaming modes", () => {
+  test("a description names NONE for the routes of tunnels beside BUFFERED and beside the streaming modes", () => {
     expect(where(whole)).toEqual([["NONE", expect.stringContaining("in BUFFERED Envoy does not open them")]]);
     expect(where(chunks)).toEqual([["NONE", expect.stringContaining("Envoy is 1.39")]]);
   });
 
-  test("nothing is said if overrides are declared, or if no handler has a body", () => {
+  test("a description does not mention tunnels if overrides are declared, or if no handler has a body", () => {
     expect(where(whole, { allowModeOverride: true })).toEqual([]);
     expect(where(defineProcessor({ name: "p", requestHeaders: () => undefined }))).toEqual([]);
   });
