@@ -6,7 +6,7 @@ import { changesOf, recordSession } from "../session/recorded-session.ts";
 const SECRET = "s3cr3t";
 const REMOVED = `-${CONTROL_HEADER}`;
 
-/** What header-modifier makes of request headers. */
+/** The changes that header-modifier makes to request headers. */
 function modify(pairs: HeaderPairs): { changes: string[]; problems: HeaderModifierProblem[] } {
   const problems: HeaderModifierProblem[] = [];
   const recorded = recordSession(createHeaderModifier((problem) => problems.push(problem)));

@@ -13,7 +13,7 @@ import { resolveHttp2Limits } from "../../src/http2/limits.ts";
 import { block, type Field } from "../http2/raw-frames.ts";
 import { grpcFrame, grpcMessages } from "./framing.ts";
 
-/** The transport's side of one stream: keeps what the application does, in order, and is as strict as HTTP/2 is. */
+/** The transport's side of one stream. It records what the application does, in order, and is as strict as HTTP/2. */
 export class FakeStream implements Http2Stream {
   readonly peer = { address: "192.0.2.7:41522" };
   readonly id = 1;
@@ -21,14 +21,14 @@ export class FakeStream implements Http2Stream {
   queuedBytes = 0;
   /** What the application did, in short, such as `respond`, `message`, `end` and `pause`. */
   readonly log: string[] = [];
-  /** What write() and writeFrame() say; false: the peer does not read. */
+  /** The result of write() and writeFrame(); false means that the client does not read. */
   takesMore = true;
   isPaused = false;
   holds = 0;
-  /** Received bytes that the application holds, and may hold. */
+  /** Received bytes that the application holds, and their limit. */
   heldBytes = 0;
   mayHoldBytes = Number.POSITIVE_INFINITY;
-  /** How often the peer was charged for a reset. */
+  /** How often the client was charged for a reset. */
   charges = 0;
   /** Headers and trailers sent. */
   readonly fields: Record<string, string>[] = [];
@@ -36,7 +36,7 @@ export class FakeStream implements Http2Stream {
   #hasResponded = false;
   #hasEnded = false;
 
-  /** The answers, as a peer reads them. */
+  /** The answers, as a client reads them. */
   get answers(): ProcessingResponse[] {
     return grpcMessages(Buffer.concat(this.#body)).map((bytes) => fromBinary(ProcessingResponseSchema, bytes));
   }
@@ -69,7 +69,8 @@ export class FakeStream implements Http2Stream {
 
   writeFrame(length: number, fill: (target: Uint8Array, offset: number) => void): boolean {
     if (!this.#mayWrite()) return true;
-    // The frame is in the middle of a buffer, as in the core, so bytes that are written outside of the frame are noticed.
+    // The frame is in the middle of a buffer, as in the core, so the test notices bytes that are written outside of the
+    // frame.
     const output = Buffer.alloc(length + 20, 0xee);
     fill(output, 10);
     const outside = Buffer.concat([output.subarray(0, 10), output.subarray(10 + length)]);
@@ -131,7 +132,7 @@ export class FakeStream implements Http2Stream {
     };
   }
 
-  /** The stream is over, without a word of the application. */
+  /** Ends the stream without an action of the application. */
   close(): void {
     this.isClosed = true;
   }
@@ -160,7 +161,7 @@ export function headerList(...fields: readonly Field[]): HeaderList {
   return new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length);
 }
 
-/** Messages of a Process call as they travel. */
+/** Messages of a Process call, as bytes on the wire. */
 export function requestBytes(...messages: readonly ProcessingRequest[]): Buffer {
   return Buffer.concat(messages.map((message) => grpcFrame(toBinary(ProcessingRequestSchema, message))));
 }

@@ -1,4 +1,4 @@
-/** A gRPC message as it travels: a flag, four bytes of length, the bytes. Written by hand, wrong ones included. */
+/** A gRPC message on the wire: a flag, four bytes of length, the bytes. Written by hand, wrong messages included. */
 export function grpcFrame(message: Uint8Array | string, { flag = 0, length = message.length } = {}): Buffer {
   const prefix = Buffer.alloc(5);
   prefix[0] = flag;

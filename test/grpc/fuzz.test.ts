@@ -5,7 +5,10 @@ import { bodyOf, headersOf } from "../protocol/messages.ts";
 import { requestBytes } from "./fake-stream.ts";
 import { startCall } from "./started-call.ts";
 
-/** `npm run fuzz` sets these: how long, and where to begin; a failure of fast-check names its own seed and path. */
+/**
+ * `npm run fuzz` sets these: how long to run, and the first seed. A failure of fast-check names its own seed and
+ * path.
+ */
 const { FUZZ_MINUTES, FUZZ_SEED } = process.env;
 const milliseconds = FUZZ_MINUTES === undefined ? 3_000 : Number(FUZZ_MINUTES) * 60_000;
 const bounds = {
@@ -21,7 +24,7 @@ const RECORDED = requestBytes(
   bodyOf("responseBody", "more of them", { endOfStream: true }),
 );
 
-/** What a hostile peer makes of a good stream: bytes changed, left out, put in, cut off. */
+/** A valid stream that an attacker has damaged: bytes are changed, removed, inserted or cut off. */
 const mutated = fc
   .array(fc.tuple(fc.nat(RECORDED.length - 1), fc.constantFrom("change", "remove", "insert", "cut"), fc.nat(255)), {
     maxLength: 8,
@@ -60,7 +63,7 @@ describe("a Process call with random bytes", () => {
             call.onEnd();
             expect(ends).toHaveLength(1);
             expect(sessions.size).toBe(0);
-            // Where a peer only watches, as mutated bytes may say, even a fault ends with OK.
+            // If the mutated bytes say that Envoy only watches, even a fault ends with OK.
             const isOk = ends[0]?.error === undefined || ends[0].observed === true;
             expect(stream.ending["grpc-status"] === "0").toBe(isOk);
             expect(stream.answers.every(({ response }) => response.case !== undefined)).toBe(true);

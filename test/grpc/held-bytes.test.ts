@@ -16,7 +16,7 @@ const PROCESS: readonly Field[] = [
   ["content-type", "application/grpc"],
 ];
 
-/** Handlers that answer at once, in the next turn, when the test says so, or never. */
+/** Handlers that answer at once, in the next turn, when the test decides, or never. */
 function processor(gate: Promise<void>) {
   return defineProcessor({
     name: "any",
@@ -64,7 +64,7 @@ test("calls give back all held bytes, whatever comes and wherever it ends", asyn
         const opened = new Set<number>();
         for (const { stream, step } of steps) {
           const id = 2 * stream + 1;
-          // A stream opens with the first step on it, and none below it opens afterwards.
+          // A stream opens with the first step on it. A stream with a lower number cannot open later.
           if (!opened.has(id)) {
             if (Math.max(0, ...opened) > id) continue;
             opened.add(id);

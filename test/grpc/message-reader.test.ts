@@ -22,7 +22,7 @@ function recorded({ maxBytes = MAX_BYTES, onMessage = (_reader: MessageReader) =
     },
     maxBytes,
   );
-  /** Reads pieces as a socket gives them: somewhere in a larger buffer, which is reused at once. */
+  /** Reads pieces as a socket gives them: inside a larger buffer, which is reused at once. */
   const read = (...pieces: readonly Uint8Array[]) => {
     for (const piece of pieces) {
       const buffer = Buffer.alloc(piece.length + 7, 0xee);
@@ -42,7 +42,7 @@ function asBuffers(messages: readonly Uint8Array[]): Buffer[] {
   return messages.map((message) => Buffer.from(message));
 }
 
-/** Small ones, empty ones, and two at the limit of what shares memory. */
+/** Small messages, empty ones, and two at the limit up to which messages share memory. */
 const RECORDED = [noise(3), noise(0), noise(40), noise(0), noise(1), noise(300)];
 
 describe("MessageReader", () => {
@@ -166,7 +166,8 @@ describe("MessageReader", () => {
       read(piece);
       most = Math.max(most, (process.memoryUsage().arrayBuffers - before) / n);
     }
-    // Twice in the new copy and once in the old, which is garbage by then; the pieces themselves come on top.
+    // Twice the bytes in the new copy and once in the old one, which is garbage by then. The pieces themselves are
+    // added.
     expect(most).toBeLessThan(16 << 20);
     expect(messages.map(({ length }) => length)).toEqual([64 << 20]);
     expect(Buffer.compare(messages[0]?.subarray(63 << 20) ?? noise(0), piece)).toBe(0);

@@ -141,7 +141,7 @@ describe("a body chunk larger than --max-message-bytes", () => {
     }
   });
 
-  test("a body chunk above the limit is 413 too if it comes in place of request headers that a handler must see", () => {
+  test("a body chunk above the limit is 413 too if it comes instead of request headers that a handler must see", () => {
     const processor = defineProcessor({ name: "p", onFault: "open", requestHeaders: () => undefined });
     const { stream, receive } = startCall(processor, { maxMessageBytes: MAX_BYTES });
     receive(headersOf("requestHeaders", [["x-long", "v".repeat(2 * MAX_BYTES)]]));

@@ -6,7 +6,7 @@ import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.t
 import { type Deferred, deferred, nextTurn } from "../session/deferred.ts";
 import { startCall } from "./started-call.ts";
 
-/** A processor whose header handlers settle when the test says so. */
+/** A processor whose header handlers settle when the test decides. */
 function gated() {
   const request: Deferred<void> = deferred();
   const response: Deferred<void> = deferred();
@@ -21,7 +21,7 @@ function gated() {
   return { request, response, processor };
 }
 
-/** A transaction in flight: 1 message at work and `waiting` behind it. */
+/** An open transaction: 1 message at work and `waiting` messages behind it. */
 function chunks(waiting: number) {
   return [headersOf("requestHeaders"), ...Array.from({ length: waiting }, (_, n) => bodyOf("requestBody", `${n}`))];
 }
@@ -68,7 +68,7 @@ describe("back-pressure of a call", () => {
     expect(stream.isPaused).toBe(false);
     receive(bodyOf("requestBody", "16th"));
     expect(stream.isPaused).toBe(true);
-    // What was under way when the window closed still comes.
+    // Messages that were on their way when the window closed still come.
     receive(bodyOf("requestBody", "17th"));
     request.resolve();
     await nextTurn();

@@ -17,7 +17,7 @@ const broken = defineProcessor({
     throw new Error("s3cret");
   },
 });
-/** Without a handler that must see a message which cannot be read, the fault policy decides. */
+/** The fault policy decides if no handler must see the message that cannot be read. */
 const responseOnly = defineProcessor({ name: "response", responseHeaders: () => undefined });
 const hung = defineProcessor({ name: "hung", requestHeaders: () => new Promise<undefined>(() => undefined) });
 

@@ -27,7 +27,7 @@ const Client = makeGenericClientConstructor(
   "test.Test",
 );
 
-/** What grpc-js makes of a reply: messages and status. */
+/** The messages and the status that grpc-js reads from a reply. */
 async function heard(reply: (reply: GrpcReply) => void): Promise<{ messages: Buffer[]; status: StatusObject }> {
   const server = new TestServer({ handle: ({ stream }) => ({ onEnd: () => reply(new GrpcReply(stream)) }) });
   const { port, stop } = await server.listen();

@@ -7,22 +7,22 @@ import { SessionSet } from "../../src/session/session-set.ts";
 import { patientRules } from "../session/patient-rules.ts";
 import { FakeStream, headerList, requestBytes } from "./fake-stream.ts";
 
-/** A Process call over a stream of the test's, and what its session told. */
+/** A Process call over a stream of the test, and what its session reported. */
 export interface StartedCall {
   readonly call: ProcessCall;
   readonly stream: FakeStream;
   readonly sessions: SessionSet;
   readonly ends: SessionEnd[];
-  /** Bytes of the request, in a buffer that is overwritten afterwards as little as a socket's is. */
+  /** Bytes of the request. Their buffer is not overwritten afterwards, like that of a socket. */
   receive(...messages: readonly ProcessingRequest[]): void;
   receiveBytes(bytes: Uint8Array): void;
 }
 
-/** How a call is started. */
+/** Options of a started call. */
 interface CallSetup {
   readonly timeout?: string;
   readonly maxMessageBytes?: number;
-  /** Further headers of the call. */
+  /** More headers of the call. */
   readonly metadata?: readonly (readonly [name: string, value: string])[];
   readonly memory?: MemoryAccount;
 }

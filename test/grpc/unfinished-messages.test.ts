@@ -18,7 +18,7 @@ const reads = defineProcessor({
   requestBody: { read: "whole", maxBytes: MIB, handle: () => undefined },
 });
 
-/** Room for so many bytes, which holds the reader to what it may do. */
+/** Room for this many bytes. It fails if the reader exceeds its limit. */
 class Room {
   heldBytes = 0;
   peakBytes = 0;
@@ -199,7 +199,7 @@ describe("messages that wait for a handler", () => {
     const { gate, stream, receive } = held();
     expect(stream.heldBytes).toBe(0);
     for (let n = 0; n < 10; n++) receive(chunk);
-    // 1,000 bytes of body, and 10 around it.
+    // 1,000 bytes of body, and 10 bytes around it.
     expect(stream.heldBytes).toBeGreaterThan(10 * 1_500);
     expect(stream.heldBytes).toBeLessThan(10 * 2_000);
     gate.resolve();

@@ -28,7 +28,7 @@ const OK = [[":status", "200"]] as const;
 /** Stands for bytes that the application cannot read. */
 const BROKEN = 0xff;
 
-/** An application that answers at once, over TCP, with an honest client next to the attacker. */
+/** An application that answers at once, over TCP, with another client next to the attacker. */
 async function withAttacker(attack: (attacker: RawClient, server: TestServer) => Promise<void>, limits = {}) {
   const server = new TestServer({
     limits,
@@ -56,7 +56,7 @@ async function withAttacker(attack: (attacker: RawClient, server: TestServer) =>
   }
 }
 
-/** Sends the same bytes over and over, until the server has had enough. */
+/** Sends the same bytes again and again, until the server ends the connection. */
 async function flood(client: RawClient, bytes: (i: number) => Buffer, bursts = 400): Promise<void> {
   for (let i = 0; i < bursts && !client.isClosed; i++) {
     client.socket.write(bytes(i));
@@ -66,7 +66,7 @@ async function flood(client: RawClient, bytes: (i: number) => Buffer, bursts = 4
 
 const many = (bytes: Buffer) => Buffer.concat(Array<Buffer>(100).fill(bytes));
 
-test("streams that break the application's protocol end the flooder with ENHANCE_YOUR_CALM, and no other connection", async () => {
+test("streams that break the application's protocol end the attacker's connection with ENHANCE_YOUR_CALM, and no other connection", async () => {
   const server = new TestServer({
     limits: { resetsBeforeWork: { burst: 1_000, perSecond: 0 } },
     handle: ({ stream }) => ({
@@ -91,7 +91,7 @@ test("streams that break the application's protocol end the flooder with ENHANCE
   expect(server.totals.connectionsEnded).toMatchObject({ reset_flood: 1, stream_error_flood: 0 });
 });
 
-describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection", () => {
+describe("floods", () => {
   test.each<[string, EndReason, (i: number) => Buffer]>([
     ["SETTINGS", "control_flood", () => many(settings())],
     ["SETTINGS acknowledgements", "control_flood", () => many(settingsAck)],
@@ -120,26 +120,29 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection
       "stream_error_flood",
       (i) => Buffer.concat(ids(i).flatMap((id) => [headers(id), windowUpdate(id, 0)])),
     ],
-  ])("%s: %s", async (_name, reason, bytes) => {
-    await withAttacker(async (attacker, server) => {
-      attacker.send(headers(1, REQUEST, END_STREAM));
-      await attacker.ended(1);
-      await flood(attacker, bytes);
-      expect(await attacker.goaway()).toMatchObject({ code: 11, debug: reason });
-      expect(server.totals.connectionsEnded[reason]).toBe(1);
-    });
-  });
+  ])(
+    "a flood ends the attacker's connection with ENHANCE_YOUR_CALM, and no other connection: %s: %s",
+    async (_name, reason, bytes) => {
+      await withAttacker(async (attacker, server) => {
+        attacker.send(headers(1, REQUEST, END_STREAM));
+        await attacker.ended(1);
+        await flood(attacker, bytes);
+        expect(await attacker.goaway()).toMatchObject({ code: 11, debug: reason });
+        expect(server.totals.connectionsEnded[reason]).toBe(1);
+      });
+    },
+  );
 
   test.each([
     ["empty", Buffer.alloc(0)],
     ["large", Buffer.alloc(16_000, 0x61)],
-  ])("a CONTINUATION flood of %s frames", async (_name, payload) => {
+  ])("a CONTINUATION flood of %s frames ends the connection", async (_name, payload) => {
     await withAttacker(async (attacker, server) => {
       const before = usedBytes();
       // A literal whose value of 256 MB never ends.
       const endless = Buffer.concat([headers(1).subarray(9), Buffer.of(0, 1, 0x78), integer(2 ** 28, 0x7f)]);
       attacker.send(frame(1, { id: 1, payload: endless }));
-      // Far more than the 2,048 frames that a block may have: 64 MB in the large case.
+      // Far more than the 2,048 frames that a block may have: 64 MB for the large frames.
       await flood(attacker, () => Buffer.concat(Array<Buffer>(10).fill(continuation(1, payload))), 400);
       expect(usedBytes() - before).toBeLessThan(8 * 1024 * 1024);
       expect(await attacker.goaway()).toMatchObject({ code: 11, debug: "header_block_flood" });
@@ -147,7 +150,7 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection
     });
   });
 
-  test("an HPACK bomb: one large entry, referred to over and over", async () => {
+  test("an HPACK bomb with one large entry and many references to it ends the connection", async () => {
     await withAttacker(async (attacker, server) => {
       const entry = literal("x", "v".repeat(3900), 0x40);
       const payload = Buffer.concat([headers(1).subarray(9), entry, Buffer.alloc(11_000, 0xbe)]);
@@ -157,7 +160,7 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection
     });
   });
 
-  test("budgets fill again with time", async () => {
+  test("flood budgets fill again with time", async () => {
     const server = new TestServer({ limits: { controlFrames: { burst: 100, perSecond: 50 } } });
     const client = await server.client();
     for (let i = 0; i < 10; i++) {
@@ -171,8 +174,8 @@ describe("floods end the flooder with ENHANCE_YOUR_CALM, and no other connection
   });
 });
 
-describe("what looks like an attack and is not", () => {
-  test("20,000 answered streams, each reset: a proxy's habit", async () => {
+describe("harmless behaviour that looks like an attack", () => {
+  test("20,000 answered streams may each be reset, as a proxy does", async () => {
     await withAttacker(async (proxy, server) => {
       for (let i = 0; i < 400; i++) {
         const burst = ids(i, 50);
@@ -187,7 +190,7 @@ describe("what looks like an attack and is not", () => {
     });
   });
 
-  test("20,000 malformed requests: a client's header values, passed on by a proxy", async () => {
+  test("20,000 malformed requests may come, as a proxy forwards a client's header values", async () => {
     await withAttacker(async (proxy, server) => {
       const malformed = [...REQUEST, ["x", " a "]] as const;
       for (let i = 0; i < 200; i++) {
@@ -202,7 +205,7 @@ describe("what looks like an attack and is not", () => {
     });
   });
 
-  test("resets of a trusted peer cost no budget", async () => {
+  test("resets of a trusted client cost no budget", async () => {
     const server = new TestServer({ limits: { resetsBeforeWork: { burst: 10, perSecond: 0 } } });
     const { client } = server.connect({ isTrusted: true });
     await client.handshake();
@@ -213,7 +216,7 @@ describe("what looks like an attack and is not", () => {
 });
 
 describe("a client that never reads", () => {
-  /** Sends until nothing is taken any more. Returns how many bytes that took. */
+  /** Sends until the socket takes no more. Returns the number of sent bytes. */
   async function push(client: RawClient, bytes: (i: number) => Buffer): Promise<number> {
     client.socket.pause();
     let sent = 0;
@@ -221,7 +224,7 @@ describe("a client that never reads", () => {
       const chunk = bytes(i);
       sent += chunk.length;
       if (client.socket.write(chunk)) continue;
-      // The socket is full for good when turn after turn brings no room.
+      // The socket is full for good if many turns bring no room.
       for (let turns = 0; turns < 200 && client.socket.writableNeedDrain; turns++) await new Promise(setImmediate);
       if (client.socket.writableNeedDrain) return sent;
     }
@@ -235,37 +238,40 @@ describe("a client that never reads", () => {
     ],
     ["PINGs", () => many(ping())],
     ["SETTINGS", () => many(settings())],
-  ])("%s: is not read either, and let go after writeStallTimeoutMs", async (_name, bytes) => {
-    const server = new TestServer({
-      limits: {
-        writeStallTimeoutMs: 60_000,
-        controlFrames: { burst: 1e9, perSecond: 0 },
-        maxConcurrentStreams: 100_000,
-      },
-      handle: ({ stream }) => ({
-        onEnd() {
-          stream.respond([...OK, ["x", "v".repeat(10_000)]]);
-          stream.write(Buffer.alloc(8000));
-          stream.end();
+  ])(
+    "a client that never reads, after %s, is not read either, and its connection is closed after writeStallTimeoutMs",
+    async (_name, bytes) => {
+      const server = new TestServer({
+        limits: {
+          writeStallTimeoutMs: 60_000,
+          controlFrames: { burst: 1e9, perSecond: 0 },
+          maxConcurrentStreams: 100_000,
         },
-      }),
-    });
-    const { port, stop } = await server.listen();
-    const client = await connectRaw(port);
-    client.send(PREFACE, settings([4, 0x7fffffff]), settingsAck, windowUpdate(0, 0x6fffffff));
-    await client.until((f) => f.type === TYPE.settings && f.flags === ACK);
-    const before = usedBytes();
-    await push(client, bytes);
-    const grownBytes = usedBytes() - before;
-    // The client's own socket holds some of it.
-    expect(grownBytes).toBeLessThan(8 * 1024 * 1024);
-    server.pass(1);
-    server.pass(59_999);
-    expect(server.totals.connectionsEnded.write_stall_timeout).toBe(0);
-    server.pass(1);
-    expect(server.totals.connectionsEnded.write_stall_timeout).toBe(1);
-    await stop();
-  });
+        handle: ({ stream }) => ({
+          onEnd() {
+            stream.respond([...OK, ["x", "v".repeat(10_000)]]);
+            stream.write(Buffer.alloc(8000));
+            stream.end();
+          },
+        }),
+      });
+      const { port, stop } = await server.listen();
+      const client = await connectRaw(port);
+      client.send(PREFACE, settings([4, 0x7fffffff]), settingsAck, windowUpdate(0, 0x6fffffff));
+      await client.until((f) => f.type === TYPE.settings && f.flags === ACK);
+      const before = usedBytes();
+      await push(client, bytes);
+      const grownBytes = usedBytes() - before;
+      // The client's own socket holds some of these bytes.
+      expect(grownBytes).toBeLessThan(8 * 1024 * 1024);
+      server.pass(1);
+      server.pass(59_999);
+      expect(server.totals.connectionsEnded.write_stall_timeout).toBe(0);
+      server.pass(1);
+      expect(server.totals.connectionsEnded.write_stall_timeout).toBe(1);
+      await stop();
+    },
+  );
 });
 
 /** A hundred stream identifiers after those of the last burst. */
@@ -273,7 +279,7 @@ function ids(burst: number, count = 100): number[] {
   return Array.from({ length: count }, (_, k) => 2 * (burst * count + k) + 3);
 }
 
-test("a header list that promises more than it has is not a memory", async () => {
+test("a header list that announces more than it has reserves no memory", async () => {
   const server = new TestServer();
   const client = await server.client();
   client.send(

@@ -26,7 +26,7 @@ const answering = () => new TestServer({ handle: ({ stream }) => ({ onEnd: () =>
 /** A stream that has ended on both sides. */
 const ended = headers(1, REQUEST, END_STREAM);
 
-describe("a peer that breaks the protocol is told how, and let go", () => {
+describe("a client that breaks the protocol", () => {
   test.each([
     ["DATA on stream 0", data(0, "x"), 1, "invalid_frame"],
     ["DATA on an idle stream", data(1, "x"), 1, "invalid_stream_state"],
@@ -98,17 +98,20 @@ describe("a peer that breaks the protocol is told how, and let go", () => {
       3,
       "flow_control_violation",
     ],
-  ] as const)("%s", async (_name, bytes, code, reason) => {
-    const server = answering();
-    const client = await server.client();
-    const other = await server.client();
-    client.send(bytes);
-    expect(await client.goaway()).toMatchObject({ code, debug: reason });
-    await client.closed();
-    expect(server.totals.connectionsEnded[reason]).toBe(1);
-    other.send(headers(1, REQUEST, END_STREAM));
-    await other.ended(1);
-  });
+  ] as const)(
+    "a client that breaks the protocol gets the error, and its connection ends: %s",
+    async (_name, bytes, code, reason) => {
+      const server = answering();
+      const client = await server.client();
+      const other = await server.client();
+      client.send(bytes);
+      expect(await client.goaway()).toMatchObject({ code, debug: reason });
+      await client.closed();
+      expect(server.totals.connectionsEnded[reason]).toBe(1);
+      other.send(headers(1, REQUEST, END_STREAM));
+      await other.ended(1);
+    },
+  );
 
   test.each([
     ["a stream window beyond 2^31-1", windowUpdate(1, 0x7fffffff), 3],
@@ -117,7 +120,7 @@ describe("a peer that breaks the protocol is told how, and let go", () => {
     ["PRIORITY of four bytes", frame(2, { id: 1, payload: uint32(0) }), 6],
     ["DATA after END_STREAM", Buffer.concat([data(1, "", END_STREAM), data(1, "")]), 5],
     ["HEADERS after END_STREAM", Buffer.concat([data(1, "", END_STREAM), headers(1, [["x", "1"]], END_STREAM)]), 5],
-  ] as const)("%s on an open stream ends the stream only", async (_name, bytes, code) => {
+  ] as const)("%s on an open stream ends only the stream", async (_name, bytes, code) => {
     const server = new TestServer();
     const client = await server.client();
     client.send(headers(1), bytes);
@@ -135,7 +138,7 @@ describe("a peer that breaks the protocol is told how, and let go", () => {
     await client.roundTrip();
   });
 
-  test("what came before the error is still answered, and what follows is not looked at", async () => {
+  test("messages before the error are still answered, and later ones are ignored", async () => {
     const server = answering();
     const client = await server.client();
     client.send(ended, ping("1234567", 0), headers(3, REQUEST, END_STREAM));
@@ -151,7 +154,7 @@ describe("the preface", () => {
     ["a first frame that is not SETTINGS", Buffer.concat([PREFACE, ping()])],
     ["DATA first", Buffer.concat([PREFACE, data(1, "x")])],
     ["an acknowledgement first", Buffer.concat([PREFACE, frame(4, { flags: ACK })])],
-  ])("%s is refused", async (_name, bytes) => {
+  ])("the preface %s is refused", async (_name, bytes) => {
     const server = new TestServer();
     const { client } = server.connect();
     client.send(bytes);
@@ -178,8 +181,8 @@ describe("the preface", () => {
   });
 });
 
-describe("frames that ask nothing", () => {
-  test("unknown types, GOAWAY, PRIORITY, unknown settings and flags are passed over", async () => {
+describe("frames without effect", () => {
+  test("unknown types, GOAWAY, PRIORITY, unknown settings and flags are ignored", async () => {
     const server = answering();
     const client = await server.client();
     client.send(
@@ -195,8 +198,8 @@ describe("frames that ask nothing", () => {
   });
 });
 
-describe("the peer's HPACK table", () => {
-  test("a smaller one is acknowledged in front of the next header block, once", async () => {
+describe("the client's HPACK table", () => {
+  test("a smaller HPACK table of the client is acknowledged in front of the next header block, once", async () => {
     const server = answering();
     const client = await server.client([1, 0]);
     client.send(settings([1, 100]), headers(1, REQUEST, END_STREAM), headers(3, REQUEST, END_STREAM));
@@ -205,7 +208,7 @@ describe("the peer's HPACK table", () => {
     expect(blocks).toEqual(["2088", "88"]);
   });
 
-  test("a larger one asks nothing", async () => {
+  test("a larger HPACK table of the client needs no acknowledgement", async () => {
     const server = answering();
     const client = await server.client([1, 65_536]);
     client.send(headers(1, REQUEST, END_STREAM));
@@ -213,7 +216,7 @@ describe("the peer's HPACK table", () => {
     expect(client.frames.find((f) => f.type === TYPE.headers)?.payload.toString("hex")).toBe("88");
   });
 
-  test("a larger frame size of the peer is used up to 64 KiB", async () => {
+  test("a larger frame size of the client is used up to 64 KiB", async () => {
     const server = new TestServer({
       handle: ({ stream }) => {
         stream.respond(OK);

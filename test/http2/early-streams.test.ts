@@ -4,7 +4,7 @@ import { TestServer } from "./test-server.ts";
 
 const REFUSED_STREAM = 7;
 
-/** A client that has not read our SETTINGS yet, with three streams open. */
+/** A client that has not read the server's SETTINGS yet, with three streams open. */
 async function early(limits: { readonly maxConcurrentStreams: number; readonly maxEarlyStreams: number }) {
   const server = new TestServer({ limits });
   const { client } = server.connect();
@@ -12,14 +12,14 @@ async function early(limits: { readonly maxConcurrentStreams: number; readonly m
   return { server, client };
 }
 
-test("a peer that cannot know maxConcurrentStreams yet may open maxEarlyStreams", async () => {
+test("a client that cannot know maxConcurrentStreams yet may open maxEarlyStreams", async () => {
   const { server, client } = await early({ maxConcurrentStreams: 1, maxEarlyStreams: 3 });
   client.send(headers(7));
   expect(await client.resetCode(7)).toBe(REFUSED_STREAM);
   expect(server.totals).toMatchObject({ streams: 3, streamsRefused: 1 });
 });
 
-test("once it has acknowledged our SETTINGS, what is open stays, and maxConcurrentStreams holds for what is new", async () => {
+test("open streams stay once the client has acknowledged SETTINGS, and maxConcurrentStreams applies to new ones", async () => {
   const { server, client } = await early({ maxConcurrentStreams: 2, maxEarlyStreams: 3 });
   client.send(settingsAck, headers(7));
   expect(await client.resetCode(7)).toBe(REFUSED_STREAM);
@@ -30,7 +30,7 @@ test("once it has acknowledged our SETTINGS, what is open stays, and maxConcurre
   expect(server.totals).toMatchObject({ streams: 2, streamsRefused: 2 });
 });
 
-test("maxEarlyStreams lowers nothing", async () => {
+test("maxEarlyStreams never lowers maxConcurrentStreams", async () => {
   const { server, client } = await early({ maxConcurrentStreams: 3, maxEarlyStreams: 1 });
   await client.roundTrip();
   expect(server.totals).toMatchObject({ streams: 3, streamsRefused: 0 });

@@ -23,8 +23,8 @@ function pattern(bytes: number): Buffer {
   return Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 31) % 251));
 }
 
-describe("what we send", () => {
-  test("waits for the stream's window, byte by byte if need be", async () => {
+describe("flow control of sent DATA", () => {
+  test("sent DATA waits for the stream's window, byte by byte if need be", async () => {
     const server = answering(8);
     const client = await server.client([INITIAL_WINDOW, 0]);
     client.send(headers(1, REQUEST, END_STREAM));
@@ -38,7 +38,7 @@ describe("what we send", () => {
     expect(client.body(1)).toEqual(pattern(8));
   });
 
-  test("waits for the connection's window", async () => {
+  test("sent DATA waits for the connection's window", async () => {
     const server = answering(100_000);
     const client = await server.client([INITIAL_WINDOW, 1 << 20]);
     client.send(headers(1, REQUEST, END_STREAM));
@@ -49,7 +49,7 @@ describe("what we send", () => {
     expect(client.body(1)).toEqual(pattern(100_000));
   });
 
-  test("goes on when SETTINGS enlarge the window of open streams", async () => {
+  test("sent DATA continues when SETTINGS enlarge the window of open streams", async () => {
     const server = answering(8);
     const client = await server.client([INITIAL_WINDOW, 0]);
     client.send(headers(1, REQUEST, END_STREAM), settings([INITIAL_WINDOW, 8]));
@@ -57,7 +57,7 @@ describe("what we send", () => {
     expect(client.body(1)).toEqual(pattern(8));
   });
 
-  test("stops when SETTINGS shrink the window below zero, until it is above again", async () => {
+  test("sent DATA stops when SETTINGS shrink the window below zero, until it is above zero again", async () => {
     const server = answering(20);
     const client = await server.client([INITIAL_WINDOW, 10]);
     client.send(headers(1, REQUEST, END_STREAM));
@@ -74,7 +74,7 @@ describe("what we send", () => {
     expect(client.body(1)).toEqual(pattern(20));
   });
 
-  test("takes the last of several window sizes in one SETTINGS frame", async () => {
+  test("the last of several window sizes in one SETTINGS frame applies", async () => {
     const server = answering(8);
     const client = await server.client([INITIAL_WINDOW, 0]);
     client.send(headers(1, REQUEST, END_STREAM), settings([INITIAL_WINDOW, 0x7fffffff], [INITIAL_WINDOW, 2]));
@@ -89,7 +89,7 @@ describe("what we send", () => {
     await client.ended(1);
   });
 
-  test("the last byte carries END_STREAM when the end was known before", async () => {
+  test("the last byte carries END_STREAM if the end was known before", async () => {
     const server = answering(8);
     const client = await server.client([INITIAL_WINDOW, 0]);
     client.send(headers(1, REQUEST, END_STREAM), windowUpdate(1, 8));
@@ -97,7 +97,7 @@ describe("what we send", () => {
     expect(client.frames.filter((f) => f.type === TYPE.data)).toHaveLength(1);
   });
 
-  test("what waits is dropped with its stream", async () => {
+  test("waiting DATA is dropped with its stream", async () => {
     const server = answering(8);
     const client = await server.client([INITIAL_WINDOW, 0]);
     client.send(headers(1, REQUEST, END_STREAM));
@@ -110,7 +110,7 @@ describe("what we send", () => {
 });
 
 describe("the handler of a slow reader", () => {
-  test("is told to wait above streamQueueHighWaterBytes, and to go on at half of it", async () => {
+  test("the handler of a slow reader must wait above streamQueueHighWaterBytes, and continues at half of it", async () => {
     const written: boolean[] = [];
     let writable = 0;
     const server = new TestServer({
@@ -136,7 +136,7 @@ describe("the handler of a slow reader", () => {
     expect(writable).toBe(1);
   });
 
-  test("may go on writing out of onWritable until all is sent", async () => {
+  test("the handler of a slow reader may write from onWritable until everything is sent", async () => {
     const all = pattern(50_000);
     const server = new TestServer({
       limits: { streamQueueHighWaterBytes: 1000 },
@@ -169,15 +169,15 @@ describe("the handler of a slow reader", () => {
   });
 });
 
-describe("what we receive", () => {
-  /** The credit that has come back for a stream, or with 0 for the connection after its first enlargement. */
+describe("flow control of received DATA", () => {
+  /** The credit that came back for a stream, or for the connection after its first enlargement (0). */
   const credit = (client: { frames: readonly { type: number; id: number; payload: Buffer }[] }, id: number) =>
     client.frames
       .filter((f) => f.type === TYPE.windowUpdate && f.id === id)
       .reduce((sum, f) => sum + f.payload.readUInt32BE(0), 0);
   const small = { connectionWindowBytes: 65_535, streamWindowBytes: 65_535 };
 
-  test("is given back to stream and connection when half of the window is used", async () => {
+  test("the window of received DATA is given back to stream and connection when half of it is used", async () => {
     const server = new TestServer({ limits: small });
     const client = await server.client();
     client.send(headers(1), data(1, Buffer.alloc(16_384)));
@@ -208,7 +208,7 @@ describe("what we receive", () => {
     expect(credit(client, 1)).toBe(49_152);
   });
 
-  test("more than the stream's window is FLOW_CONTROL_ERROR on the stream", async () => {
+  test("DATA above the stream's window is FLOW_CONTROL_ERROR on the stream", async () => {
     const server = new TestServer({ limits: { ...small, connectionWindowBytes: 1 << 20 }, handle: pausing });
     const client = await server.client();
     client.send(headers(1));
@@ -217,7 +217,7 @@ describe("what we receive", () => {
     expect(server.seen(1).resetCode).toBe(3);
   });
 
-  test("padding is given back too", async () => {
+  test("the window of padding is given back too", async () => {
     const server = new TestServer({ limits: small });
     const client = await server.client();
     client.send(headers(1));
@@ -228,7 +228,7 @@ describe("what we receive", () => {
     expect(credit(client, 1)).toBeGreaterThan(200_000);
   });
 
-  test("DATA on streams that we have reset does not use up the connection's window", async () => {
+  test("DATA on streams that the server has reset does not use up the connection's window", async () => {
     const server = new TestServer({
       limits: small,
       handle: ({ stream }) => {
@@ -246,7 +246,7 @@ describe("what we receive", () => {
     expect(client.has(TYPE.goaway, 0)).toBe(false);
   });
 
-  test("a stream whose answers wait above the mark is not refilled", async () => {
+  test("the window of a stream whose answers wait above the high-water mark is not given back", async () => {
     const server = new TestServer({
       limits: { ...small, streamQueueHighWaterBytes: 1000 },
       handle: ({ stream }) => {

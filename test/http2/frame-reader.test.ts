@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { FrameReader, type FrameSink } from "../../src/http2/frame-reader.ts";
 import { data, frame, headers, PADDED, PREFACE, ping, rstStream, settings, TYPE, windowUpdate } from "./raw-frames.ts";
 
-/** Writes down what it is told; the parts of a DATA frame are put together, for they may be cut anywhere. */
+/** Records the events of a reader. It joins the parts of a DATA frame, because they may be cut anywhere. */
 function recorder() {
   const events: string[] = [];
   let body: Buffer[] = [];
@@ -65,8 +65,8 @@ const EVENTS = [
   `119/0/0/7 ${Buffer.from("unknown").toString("hex")}`,
 ];
 
-describe("a recorded connection gives the same events", () => {
-  test("in one piece", () => {
+describe("a recorded connection", () => {
+  test("a recorded connection gives the same events in one piece", () => {
     const { events, reader } = recorder();
     reader.read(recorded);
     expect(events).toEqual(EVENTS);
@@ -74,7 +74,7 @@ describe("a recorded connection gives the same events", () => {
     expect(reader.position).toBe("between frames");
   });
 
-  test("cut in two anywhere", () => {
+  test("a recorded connection gives the same events cut in two anywhere", () => {
     for (let cut = 0; cut <= recorded.length; cut++) {
       const { events, reader } = recorder();
       reader.read(recorded.subarray(0, cut));
@@ -83,7 +83,7 @@ describe("a recorded connection gives the same events", () => {
     }
   });
 
-  test("cut in three anywhere", () => {
+  test("a recorded connection gives the same events cut in three anywhere", () => {
     for (let first = 0; first <= recorded.length; first++) {
       for (let second = first; second <= recorded.length; second += 7) {
         const { events, reader } = recorder();
@@ -95,14 +95,14 @@ describe("a recorded connection gives the same events", () => {
     }
   });
 
-  test.each([1, 2, 3, 8, 9, 10])("in pieces of %i bytes", (size) => {
+  test.each([1, 2, 3, 8, 9, 10])("a recorded connection gives the same events in pieces of %i bytes", (size) => {
     const { events, reader } = recorder();
     for (let at = 0; at < recorded.length; at += size) reader.read(recorded.subarray(at, at + size));
     expect(events).toEqual(EVENTS);
   });
 });
 
-test("passes DATA on as it arrives, before the frame is complete", () => {
+test("the frame reader passes DATA on as it arrives, before the frame is complete", () => {
   const parts: number[] = [];
   const sink: FrameSink = {
     onFrame() {},
@@ -145,7 +145,7 @@ test.each([
   }
 });
 
-test("stops in the middle of a read", () => {
+test("the frame reader stops in the middle of a read", () => {
   const { events, reader } = recorder();
   const stopping = new FrameReader(
     {

@@ -27,13 +27,13 @@ import {
   windowUpdate,
 } from "./raw-frames.ts";
 
-/** FUZZ_MINUTES for a long run, FUZZ_SEED to repeat a failure: it is part of every message. */
+/** FUZZ_MINUTES sets a long run. FUZZ_SEED repeats a failure, and every failure message has its seed. */
 const { FUZZ_MINUTES, FUZZ_SEED } = process.env;
 const milliseconds = FUZZ_MINUTES === undefined ? 0 : Number(FUZZ_MINUTES) * 60_000;
 const firstSeed = Number(FUZZ_SEED ?? 1);
 const CASES = 4000;
 
-/** Numbers that depend on the seed alone (mulberry32). */
+/** Numbers that depend only on the seed (mulberry32). */
 function random(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
@@ -62,7 +62,7 @@ function mutate(bytes: Buffer, pick: Random): Buffer {
   return mutated;
 }
 
-/** A frame that makes sense, more or less, on one of a few streams. */
+/** A frame that is more or less valid, on one of a few streams. */
 function anyFrame(pick: Random): Buffer {
   const id = 2 * pick(8) + 1;
   const flags = [0, END_STREAM, PADDED, END_STREAM | PADDED][pick(4)] ?? 0;
@@ -101,7 +101,7 @@ function conversation(pick: Random): Buffer {
   return pick(10) === 0 ? mutate(bytes, pick) : bytes;
 }
 
-/** An application that does anything allowed, and holds the core to its promises. */
+/** An application that does any allowed thing, and checks the promises of the core. */
 function anyHandler(stream: Http2Stream, pick: Random): StreamHandler {
   let isOver = false;
   let hasResponded = false;
@@ -158,7 +158,7 @@ function runCase(seed: number): void {
     },
   });
   const totals = createTotals();
-  // So small that some answers and some received bytes find no room.
+  // So small that some answers and some received bytes get no room.
   const memory = new MemoryAccount({ messages: 1000 + pick(20_000), answers: 1000 + pick(100_000) });
   const connection = new Http2Connection(socket, {
     accept: (stream) => anyHandler(stream, pick),
@@ -194,7 +194,7 @@ function runCase(seed: number): void {
   expectFrames(Buffer.concat(sent), isAllSent);
 }
 
-/** What was sent consists of whole frames of known types, but for what the socket had no time for. */
+/** Sent bytes must be whole frames of known types, except bytes that the socket had no time for. */
 function expectFrames(bytes: Buffer, isAllSent: boolean): void {
   let at = 0;
   while (bytes.length - at >= 9) {
@@ -205,7 +205,7 @@ function expectFrames(bytes: Buffer, isAllSent: boolean): void {
   if (at !== bytes.length && isAllSent) throw new Error("sent half a frame");
 }
 
-/** Runs cases for as long as asked, and says with which seed one failed. */
+/** Runs cases for the requested time, and names the seed of a failure. */
 async function fuzz(runOne: (seed: number) => void, cases: number): Promise<number> {
   const until = performance.now() + milliseconds / 2;
   let seed = firstSeed;
@@ -222,7 +222,7 @@ async function fuzz(runOne: (seed: number) => void, cases: number): Promise<numb
 
 const timeout = 60_000 + milliseconds * 2;
 
-test("mutated and cut conversations end no process, leave no stream and send whole frames", { timeout }, async () => {
+test("mutated and cut connections end no process, leave no stream and send whole frames", { timeout }, async () => {
   const before = process.memoryUsage().arrayBuffers;
   expect(await fuzz(runCase, CASES)).toBeGreaterThanOrEqual(CASES);
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(256 * 1024 * 1024);

@@ -31,7 +31,7 @@ async function answerDrainPing(client: RawClient): Promise<void> {
 }
 
 describe("drain()", () => {
-  test("says goodbye in two phases: streams under way are served, later ones ignored, then the connection ends", async () => {
+  test("drain() says goodbye in two phases: open streams are served, later ones ignored, then the connection ends", async () => {
     const server = answering();
     const client = await server.client();
     client.send(headers(1));
@@ -54,7 +54,7 @@ describe("drain()", () => {
     expect(lastIds(client)).toHaveLength(2);
   });
 
-  test("headers of ignored streams still change the HPACK state", async () => {
+  test("headers of ignored streams still change the HPACK state during drain()", async () => {
     const server = answering();
     const client = await server.client();
     client.send(headers(1), headers(3));
@@ -68,7 +68,7 @@ describe("drain()", () => {
     expect(server.seen(3).trailers?.get("x")).toBe("5");
   });
 
-  test("an idle connection ends after the PING", async () => {
+  test("drain() ends an idle connection after the PING", async () => {
     const server = answering();
     const client = await server.client();
     void server.connections.drain();
@@ -77,7 +77,7 @@ describe("drain()", () => {
     expect(server.totals.connectionsEnded.drained).toBe(1);
   });
 
-  test("a peer that does not answer the PING has drainPingTimeoutMs", async () => {
+  test("drain() waits drainPingTimeoutMs for a client that does not answer the PING", async () => {
     const server = answering({ drainPingTimeoutMs: 2000 });
     const client = await server.client();
     void server.connections.drain();
@@ -89,7 +89,7 @@ describe("drain()", () => {
     expect(lastIds(client)).toEqual([0x7fffffff, 0]);
   });
 
-  test("another PING's answer is not taken for it", async () => {
+  test("drain() does not take the answer to another PING for its own", async () => {
     const server = answering();
     const client = await server.client();
     void server.connections.drain();
@@ -98,7 +98,7 @@ describe("drain()", () => {
     expect(lastIds(client)).toEqual([0x7fffffff]);
   });
 
-  test("the last answer is not cut off, however slowly the peer reads it", async () => {
+  test("drain() does not cut off the last answer, however slowly the client reads it", async () => {
     const body = Buffer.alloc(3_000_000, 7);
     const server = new TestServer({
       limits: { outputHighWaterBytes: 1 << 22 },
@@ -126,7 +126,7 @@ describe("drain()", () => {
     await stop();
   });
 
-  test("a connection that is adopted later drains too", async () => {
+  test("drain() also applies to a connection that is adopted later", async () => {
     const server = answering();
     await server.connections.drain();
     const { client } = server.connect();
@@ -138,7 +138,7 @@ describe("drain()", () => {
 });
 
 describe("close() and destroy()", () => {
-  test("close() cuts streams off, after what has been written", async () => {
+  test("close() cuts streams off, after everything written so far is sent", async () => {
     const server = new TestServer({
       handle: ({ stream }) => {
         stream.respond(OK);
@@ -158,7 +158,7 @@ describe("close() and destroy()", () => {
     expect(server.seen(1)).toMatchObject({ resetCode: 8, stream: { isClosed: true } });
   });
 
-  test("nothing throws or is sent on a connection that is gone", async () => {
+  test("close() and destroy() throw nothing and send nothing on a connection that is gone", async () => {
     const server = new TestServer();
     const { client, connection, serverSide } = server.connect();
     await client.handshake();
@@ -180,7 +180,7 @@ describe("close() and destroy()", () => {
     expect(server.totals.connectionsEnded.closed_by_application).toBe(1);
   });
 
-  test("out of a handler they stop the reading at once", async () => {
+  test("close() and destroy() in a handler stop the reading at once", async () => {
     const server = new TestServer({
       handle: () => {
         server.connections.close();

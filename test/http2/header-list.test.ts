@@ -16,7 +16,7 @@ const GET: readonly Field[] = [
 ];
 const without = (name: string) => GET.filter(([other]) => other !== name);
 
-describe("requests that are accepted", () => {
+describe("accepted requests", () => {
   test.each<[string, readonly Field[]]>([
     ["without :authority", GET],
     ["te: trailers", [...GET, ["te", "trailers"]]],
@@ -41,12 +41,12 @@ describe("requests that are accepted", () => {
       ],
     ],
     ["a host with :authority", [...GET, [":authority", "a"], ["host", "b"]]],
-  ])("%s", (_name, fields) => {
+  ])("a request is accepted: %s", (_name, fields) => {
     expect(listOf(...fields).requestFault).toBe("");
   });
 
   test.each(["outbound|9002||ext-proc.default.svc.cluster.local", "ns/policy/0", "%%%bad", "[::1]:9002", "a b", "ü"])(
-    ":authority %j is data",
+    "a request with :authority %j is accepted, and the value unchanged",
     (authority) => {
       const list = listOf(...GET, [":authority", authority]);
       expect(list).toMatchObject({ requestFault: "", authority });
@@ -105,13 +105,13 @@ describe("malformed requests", () => {
         [":scheme", "http"],
       ],
     ],
-  ])("%s", (_name, fields) => {
+  ])("a request is malformed: %s", (_name, fields) => {
     expect(listOf(...fields).requestFault).not.toBe("");
   });
 });
 
 describe("trailers", () => {
-  test("regular fields are trailers, te and content-length included", () => {
+  test("regular fields are allowed as trailers, te and content-length included", () => {
     expect(listOf(["grpc-status", "0"], ["te", "gzip"], ["content-length", "x"]).trailerFault).toBe("");
   });
 
@@ -120,7 +120,7 @@ describe("trailers", () => {
     ["a connection-specific field", ["connection", "close"]],
     ["an invalid name", ["A", "1"]],
     ["an invalid value", ["a", "\n"]],
-  ])("%s is a fault", (_name, field) => {
+  ])("trailers with %s are a fault", (_name, field) => {
     expect(listOf(field).trailerFault).not.toBe("");
   });
 });
@@ -132,7 +132,7 @@ test("get() finds the first value by name", () => {
   expect(list.get("y")).toBeUndefined();
 });
 
-test("a list counts 32 bytes for each field, and is too large beyond the limit only", () => {
+test("a header list counts 32 bytes for each field, and is too large only above the limit", () => {
   const builder = new HeaderListBuilder(2 * (32 + 2), 1 << 20);
   builder.add(new HeaderField("a", "1"));
   builder.add(new HeaderField("b", "2"));

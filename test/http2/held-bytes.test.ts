@@ -8,7 +8,7 @@ const ENHANCE_YOUR_CALM = 11;
 /** SETTINGS_INITIAL_WINDOW_SIZE. */
 const WINDOW = 4;
 
-/** Answers each request with so many bytes, in one piece. */
+/** Answers each request with this many bytes, in one piece. */
 function answering(bytes: number) {
   return ({ stream }: SeenStream) => ({
     onEnd() {
@@ -20,7 +20,7 @@ function answering(bytes: number) {
 }
 
 describe("answers that wait", () => {
-  test("are counted until they are sent, and an answer that is sent at once is not", async () => {
+  test("answers that wait are counted until they are sent, and an answer that is sent at once is not", async () => {
     const server = new TestServer({ handle: answering(10_000) });
     const client = await server.client([WINDOW, 10_000]);
     client.send(headers(1, undefined, END_STREAM));
@@ -29,7 +29,7 @@ describe("answers that wait", () => {
     client.send(settings([WINDOW, 0]), headers(3, undefined, END_STREAM));
     await client.roundTrip();
     expect(server.memory.answers.heldBytes).toBe(10_000);
-    // Half of an answer stays in memory with all of it.
+    // If half of an answer waits, all of it stays in memory.
     client.send(windowUpdate(3, 9_999));
     await client.roundTrip();
     expect(server.memory.answers.heldBytes).toBe(10_000);
@@ -43,7 +43,7 @@ describe("answers that wait", () => {
     ["the application resets the stream", (server) => server.seen(1).stream.reset()],
     ["the peer closes the connection", (_server, client) => client.socket.end()],
     ["the server closes the connection", (server) => server.connections.close()],
-  ])("are counted no longer when %s", async (_name, end) => {
+  ])("answers that wait are no longer counted when %s", async (_name, end) => {
     const server = new TestServer({ handle: answering(10_000) });
     const client = await server.client([WINDOW, 100]);
     client.send(headers(1, undefined, END_STREAM));
@@ -53,7 +53,7 @@ describe("answers that wait", () => {
     await expect.poll(() => server.memory.answers.heldBytes).toBe(0);
   });
 
-  test("for which there is no room cost their own stream, and its handler is told", async () => {
+  test("answers that wait without room end their own stream, and its handler is told", async () => {
     const server = new TestServer({ memory: { answers: 100_000 }, handle: answering(30_000) });
     const client = await server.client([WINDOW, 0]);
     client.send(headers(1, undefined, END_STREAM), headers(3, undefined, END_STREAM));
@@ -67,7 +67,7 @@ describe("answers that wait", () => {
     expect(server.ends).toEqual([]);
   });
 
-  test("leave room for other connections", async () => {
+  test("answers that wait leave room for other connections", async () => {
     const server = new TestServer({ memory: { answers: 100_000 }, handle: answering(10_000) });
     const [greedy, modest] = [await server.client([WINDOW, 0]), await server.client([WINDOW, 0])];
     greedy.send(...[1, 3, 5, 7, 9, 11, 13].map((id) => headers(id, undefined, END_STREAM)));
@@ -79,7 +79,7 @@ describe("answers that wait", () => {
     expect(server.memory.answers.heldBytes).toBe(70_000);
   });
 
-  test("and of which the peer lets nothing out for answerStallTimeoutMs cost their own stream", async () => {
+  test("answers that wait end their own stream if the client accepts no byte for answerStallTimeoutMs", async () => {
     const server = new TestServer({ limits: { keepAliveIntervalMs: 0 }, handle: answering(10_000) });
     const client = await server.client([WINDOW, 100]);
     client.send(headers(1, undefined, END_STREAM), headers(3, undefined, END_STREAM));
@@ -109,7 +109,7 @@ function keeping(refused: number[] = []) {
 }
 
 describe("received bytes that a handler keeps", () => {
-  test("are counted until it releases them, or the stream is over", async () => {
+  test("received bytes that a handler keeps are counted until it releases them, or the stream is over", async () => {
     const server = new TestServer({ handle: keeping() });
     const client = await server.client();
     client.send(headers(1), data(1, Buffer.alloc(1000)), headers(3), data(3, Buffer.alloc(500)));
@@ -126,7 +126,7 @@ describe("received bytes that a handler keeps", () => {
     await expect.poll(() => server.memory.messages.heldBytes).toBe(0);
   });
 
-  test("may be as many as are free: a connection that is alone holds half of what there is", async () => {
+  test("received bytes that a handler keeps may use all free room: a single connection holds half of what there is", async () => {
     const refused: number[] = [];
     const server = new TestServer({ memory: { messages: 4000 }, handle: keeping(refused) });
     const client = await server.client();
@@ -136,7 +136,7 @@ describe("received bytes that a handler keeps", () => {
     expect(server.memory.messages).toMatchObject({ heldBytes: 2000, refusals: 1 });
   });
 
-  test("and of which the peer sends no more for messageStallTimeoutMs cost their own stream", async () => {
+  test("received bytes that a handler keeps end their own stream if the client sends no more for messageStallTimeoutMs", async () => {
     const server = new TestServer({ limits: { keepAliveIntervalMs: 0 }, handle: keeping() });
     const client = await server.client();
     client.send(headers(1), data(1, "half"), headers(3), data(3, "half"));
@@ -163,7 +163,7 @@ describe("received bytes that a handler keeps", () => {
       },
     ],
     ["its request is complete", (_server, client) => client.send(data(1, "", END_STREAM))],
-  ])("are not timed while %s", async (_name, act) => {
+  ])("received bytes that a handler keeps are not timed while %s", async (_name, act) => {
     const server = new TestServer({ limits: { keepAliveIntervalMs: 0, answerStallTimeoutMs: 0 }, handle: keeping() });
     const client = await server.client([WINDOW, 0]);
     client.send(headers(1), data(1, "half"));
@@ -175,7 +175,7 @@ describe("received bytes that a handler keeps", () => {
     expect(client.has(TYPE.rstStream, 1)).toBe(false);
   });
 
-  test("are not timed while no more of a message is expected", async () => {
+  test("received bytes that a handler keeps are not timed while no more of a message is expected", async () => {
     const handle = ({ stream }: SeenStream) => ({
       onData: () => void stream.holdReceived(10),
       isMidMessage: () => false,
@@ -190,7 +190,7 @@ describe("received bytes that a handler keeps", () => {
 });
 
 describe("bytes that wait for the kernel", () => {
-  /** A server whose peer reads nothing, with an answer of so many bytes under way. */
+  /** A server whose client reads nothing, with an answer of this many bytes on its way. */
   async function notRead(bytes: number, memory: { answers: number }) {
     const server = new TestServer({ memory, handle: answering(bytes) });
     const { client, serverSide, connection } = server.connect();
@@ -203,7 +203,7 @@ describe("bytes that wait for the kernel", () => {
     return { server, client, serverSide, connection };
   }
 
-  test("count as answers, and the high-water mark is lower where these have no room", async () => {
+  test("bytes that wait for the kernel count as answers, and the high-water mark is lower if these have no room", async () => {
     const roomy = await notRead(4_000_000, { answers: 20_000_000 });
     expect(roomy.serverSide.writableLength).toBeGreaterThan(200_000);
     expect(roomy.server.memory.answers.heldBytes).toBeGreaterThan(4_150_000);
@@ -212,7 +212,7 @@ describe("bytes that wait for the kernel", () => {
     expect(tight.server.totals.streamsShed.answer_memory).toBe(0);
   });
 
-  test("count no longer when the peer has read them, or the connection is gone", async () => {
+  test("bytes that wait for the kernel are no longer counted when the client has read them, or the connection is gone", async () => {
     const read = await notRead(400_000, { answers: 2_000_000 });
     read.client.socket.resume();
     await read.client.ended(1);

@@ -4,7 +4,7 @@ import { TestServer } from "./test-server.ts";
 
 const REFUSED_STREAM = 7;
 
-/** A server whose handlers go on when their stream is reset. */
+/** A server whose handlers continue when their stream is reset. */
 function outliving(limits: { readonly maxConcurrentStreams: number; readonly uncountedHolds?: number }) {
   const releases: (() => void)[] = [];
   const server = new TestServer({
@@ -14,7 +14,7 @@ function outliving(limits: { readonly maxConcurrentStreams: number; readonly unc
   return { server, releases };
 }
 
-test("a handler that learns of its stream's end in onReset keeps its place until it lets go", async () => {
+test("a handler that learns of its stream's end in onReset keeps its place until it releases it", async () => {
   const { server, releases } = outliving({ maxConcurrentStreams: 2 });
   const client = await server.client();
   client.send(headers(1), rstStream(1), headers(3), rstStream(3), headers(5));
@@ -40,14 +40,14 @@ test("a stream that is held twice counts once", async () => {
   expect(server.totals.streamsHeld).toBe(1);
 });
 
-test("held streams count for nothing up to uncountedHolds in all of the server", async () => {
+test("held streams are not counted up to uncountedHolds in the whole server", async () => {
   const { server, releases } = outliving({ maxConcurrentStreams: 2, uncountedHolds: 3 });
   const [first, second] = [await server.client(), await server.client()];
   first.send(headers(1), rstStream(1), headers(3), rstStream(3), headers(5), rstStream(5));
   first.send(headers(7));
   await first.roundTrip();
   expect(server.totals).toMatchObject({ streamsHeld: 3, streams: 1, streamsRefused: 0 });
-  // The fourth is one too many, and its connection is not the one that has them.
+  // The fourth is one too many, and it is not on the connection that holds the other three.
   second.send(headers(1), rstStream(1), headers(3));
   first.send(headers(9));
   expect(await first.resetCode(9)).toBe(REFUSED_STREAM);

@@ -10,7 +10,7 @@ const decode = (hpack: HpackDecoder, block: Uint8Array) => {
 };
 const hex = (text: string) => Buffer.from(text.replaceAll(/\s/g, ""), "hex");
 
-describe("RFC 7541 appendix C", () => {
+describe("examples of RFC 7541 appendix C", () => {
   test.each([
     ["C.2.1", "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", ["custom-key: custom-header"]],
     ["C.2.2", "040c 2f73 616d 706c 652f 7061 7468", [":path: /sample/path"]],
@@ -43,7 +43,7 @@ describe("RFC 7541 appendix C", () => {
         "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf",
       ],
     ],
-  ])("%s: three requests on one connection", (_name, blocks) => {
+  ])("%s decodes: three requests on one connection", (_name, blocks) => {
     const hpack = decoder();
     expect(blocks.map((block) => decode(hpack, hex(block)))).toEqual(requests);
   });
@@ -93,7 +93,7 @@ describe("RFC 7541 appendix C", () => {
          b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07`,
       ],
     ],
-  ])("%s: three responses with a table of 256 bytes, which evicts", (_name, blocks) => {
+  ])("%s decodes: three responses with a table of 256 bytes, which evicts", (_name, blocks) => {
     const hpack = decoder();
     const shrink = integer(256, 0x1f, 0x20);
     const [first = "", ...others] = blocks;
@@ -106,14 +106,14 @@ describe("the dynamic table", () => {
   const add = (name: string, value: string) => literal(name, value, 0x40);
   const newest = Buffer.of(0x80 | 62);
 
-  test("an entry larger than the table empties it and is not an error", () => {
+  test("an entry larger than the dynamic table empties it and is not an error", () => {
     const hpack = decoder();
     decode(hpack, add("a", "1"));
     expect(decode(hpack, add("b", "v".repeat(4096)))).toHaveLength(1);
     expect(() => decode(hpack, newest)).toThrow("no entry 62");
   });
 
-  test("holds entries to the byte: 4096 fit, the next evicts the oldest", () => {
+  test("the dynamic table counts entries to the byte: 4096 fit, the next entry evicts the oldest", () => {
     const hpack = decoder();
     // 32 entries of 128 bytes.
     for (let i = 0; i < 32; i++) decode(hpack, add(`n${String(i).padStart(2, "0")}`, "v".repeat(93)));
@@ -124,16 +124,16 @@ describe("the dynamic table", () => {
     expect(() => decode(hpack, integer(62 + 32, 0x7f, 0x80))).toThrow("no entry");
   });
 
-  test("keeps order when its ring grows and wraps", () => {
+  test("the dynamic table keeps its order when its ring grows and wraps", () => {
     const hpack = decoder();
     for (let i = 0; i < 300; i++) decode(hpack, add("n", String(i)));
-    // 34 to 36 bytes each, so that over a hundred are left.
+    // 34 to 36 bytes each, so that over a hundred of them stay.
     for (let back = 0; back < 100; back++) {
       expect(decode(hpack, integer(62 + back, 0x7f, 0x80))).toEqual([`n: ${299 - back}`]);
     }
   });
 
-  test("may be emptied and enlarged again within one block", () => {
+  test("the dynamic table may be emptied and enlarged again within one block", () => {
     const hpack = decoder();
     decode(hpack, add("a", "1"));
     decode(hpack, Buffer.concat([integer(0, 0x1f, 0x20), integer(4096, 0x1f, 0x20)]));
@@ -142,7 +142,7 @@ describe("the dynamic table", () => {
     expect(decode(hpack, newest)).toEqual(["b: 2"]);
   });
 
-  test("is 4096 bytes until the peer enlarges it to what SETTINGS allow", () => {
+  test("the dynamic table has 4096 bytes until the client enlarges it to what SETTINGS allow", () => {
     const hpack = decoder({ headerTableBytes: 8192 });
     decode(hpack, add("a", "v".repeat(4000)));
     decode(hpack, add("b", "v".repeat(4000)));
@@ -152,7 +152,7 @@ describe("the dynamic table", () => {
     expect(() => decode(hpack, integer(8193, 0x1f, 0x20))).toThrow("a table of 8193 bytes");
   });
 
-  test("has to be reduced once the peer has acknowledged a smaller size", () => {
+  test("the dynamic table must be reduced once the client has acknowledged a smaller size", () => {
     const hpack = decoder({ headerTableBytes: 1024 });
     expect(decode(hpack, add("a", "1"))).toEqual(["a: 1"]);
     hpack.settingsAcknowledged();
@@ -182,23 +182,23 @@ describe("malformed blocks", () => {
 });
 
 describe("Huffman code", () => {
-  test("an empty string has no bits", () => {
+  test("an empty Huffman string has no bits", () => {
     expect(decode(decoder(), hex("0001 6180"))).toEqual(["a: "]);
   });
 
-  test("a whole byte of the shortest codes and up to seven bits of padding decode", () => {
+  test("a whole byte of the shortest Huffman codes and up to seven bits of padding decode", () => {
     // '0' is 00000, '&' is 11111000.
     expect(decode(decoder(), hex("0001 6181 07"))).toEqual(["a: 0"]);
     expect(decode(decoder(), hex("0001 6181 f8"))).toEqual(["a: &"]);
   });
 
-  test("bytes beyond ASCII keep their value", () => {
+  test("bytes beyond ASCII keep their value in Huffman code", () => {
     // 255 is the 26 bits 3ffffee.
     expect(decode(decoder(), hex("0001 6184 ffff fbbf"))).toEqual(["a: \u00ff"]);
   });
 });
 
-describe("the memo of the last block", () => {
+describe("the cache of the last block", () => {
   const request = Buffer.concat([Buffer.of(0x83, 0x86), literal(":path", "/a"), literal("x", "1")]);
 
   test("equal blocks share one list", () => {
@@ -208,7 +208,7 @@ describe("the memo of the last block", () => {
     expect(hpack.decode(copy, 2, copy.length)).toBe(first);
   });
 
-  test("is forgotten when the table changes in between", () => {
+  test("the cache of the last block is cleared when the table changes", () => {
     const hpack = decoder();
     decode(hpack, literal("a", "1", 0x40));
     const newest = Buffer.of(0xbe);
@@ -226,8 +226,8 @@ describe("the memo of the last block", () => {
   });
 });
 
-describe("size limits", () => {
-  test("a list over maxHeaderListBytes is decoded to its end, for the table's sake", () => {
+describe("size limits of header blocks", () => {
+  test("a list over maxHeaderListBytes is decoded to its end, since the table needs it", () => {
     const hpack = decoder({ maxHeaderListBytes: 1024 });
     const block = Buffer.concat([literal("x", "v".repeat(2000)), literal("a", "1", 0x40)]);
     expect(hpack.decode(block, 0, block.length).isTooLarge).toBe(true);

@@ -9,7 +9,7 @@ const decode = (block: Uint8Array) => {
   return list.fields.map(({ name, value }) => [name, value]);
 };
 
-test("what it writes is what a decoder reads", () => {
+test("a decoder reads what the encoder writes", () => {
   const fields: [string, string][] = [
     [":status", "200"],
     [":status", "503"],
@@ -22,13 +22,13 @@ test("what it writes is what a decoder reads", () => {
   expect(decode(encodeHeaderBlock(fields))).toEqual(fields);
 });
 
-test("uses the static table, and leaves the dynamic one alone", () => {
+test("the encoder uses the static table, and does not change the dynamic one", () => {
   expect(Buffer.from(encodeHeaderBlock([[":status", "200"]]))).toEqual(Buffer.of(0x88));
   expect(Buffer.from(encodeHeaderBlock([["content-type", "x"]])).toString("hex")).toBe("0f100178");
   for (const byte of encodeHeaderBlock([["x", "y"]]).subarray(0, 1)) expect(byte & 0xf0).toBe(0);
 });
 
-describe("refuses what would be another message on the wire", () => {
+describe("headers that would be another message on the wire", () => {
   test.each([
     ["capitals", "X-A", "1"],
     ["a colon", "a:b", "1"],
@@ -39,7 +39,7 @@ describe("refuses what would be another message on the wire", () => {
     ["NUL", "x", "\0"],
     ["a character that latin1 would turn into LF", "x", "\u010a"],
     ["a character beyond latin1", "x", "日本"],
-  ])("%s", (_name, name, value) => {
+  ])("the encoder refuses %s", (_name, name, value) => {
     expect(() => encodeHeaderBlock([[name, value]])).toThrow(TypeError);
   });
 });

@@ -9,7 +9,7 @@ import { integer, literal } from "./raw-frames.ts";
 
 const decoder = (limits = {}) => new HpackDecoder(resolveHttp2Limits(limits));
 
-/** Decodes a block in pieces of a length. */
+/** Decodes a block in pieces of this length. */
 function inPieces(hpack: HpackDecoder, block: Buffer, pieceBytes: number): HeaderList {
   const fragments = hpack.begin();
   for (let at = 0; at < block.length; at += pieceBytes) {
@@ -87,7 +87,7 @@ test("a block in pieces of any length gives the list, the table and the errors o
   );
 });
 
-describe("strings that neither the list nor the table can hold", () => {
+describe("strings that fit neither the list nor the table", () => {
   test.each([
     ["a value", Buffer.concat([literal("big", "", 0x40).subarray(0, -1), integer(8e6, 0x7f), Buffer.alloc(8e6, 0x61)])],
     ["a Huffman-coded value", Buffer.concat([literal("big", "", 0x40).subarray(0, -1), ampersands(8e6)])],
@@ -119,8 +119,8 @@ describe("strings that neither the list nor the table can hold", () => {
   });
 });
 
-test("a block in single bytes costs no more work for each byte the longer it is", () => {
-  // 32,000 fields in pieces of one byte: a decoder that starts again with each piece would not come to an end.
+test("a block in single bytes costs the same work for each byte, however long it is", () => {
+  // 32,000 fields in pieces of one byte: a decoder that starts again with each piece would take too long.
   const block = Buffer.concat(Array<Buffer>(32_000).fill(literal("a", "")));
   expect(inPieces(decoder(), block, 1).sizeBytes).toBe(32_000 * 33);
 });

@@ -2,18 +2,18 @@ import { describe, expect, test } from "vitest";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits, resolveHttp2Limits } from "../../src/http2/limits.ts";
 
 describe("resolveHttp2Limits", () => {
-  test("gives the defaults, also for fields that are undefined", () => {
+  test("resolveHttp2Limits gives the defaults, also for fields that are undefined", () => {
     expect(resolveHttp2Limits()).toEqual(DEFAULT_HTTP2_LIMITS);
     expect(resolveHttp2Limits({ maxFrameBytes: undefined, controlFrames: undefined })).toEqual(DEFAULT_HTTP2_LIMITS);
   });
 
-  test("takes given values, and the defaults for all others", () => {
+  test("resolveHttp2Limits takes given values, and the defaults for all others", () => {
     const controlFrames = { burst: 0, perSecond: 0.5 };
     const given = { maxConcurrentStreams: 1, keepAliveIntervalMs: 0, controlFrames };
     expect(resolveHttp2Limits(given)).toEqual({ ...DEFAULT_HTTP2_LIMITS, ...given });
   });
 
-  test("returns frozen limits", () => {
+  test("resolveHttp2Limits returns frozen limits", () => {
     expect(Object.isFrozen(resolveHttp2Limits())).toBe(true);
   });
 
@@ -33,7 +33,7 @@ describe("resolveHttp2Limits", () => {
     ["writeStallTimeoutMs", 0, 0x7fff_ffff],
     ["closeTimeoutMs", 1, 0x7fff_ffff],
     ["tickIntervalMs", 1, 60_000],
-  ])("takes whole numbers for %s from %d to %d, and no others", (name, min, max) => {
+  ])("resolveHttp2Limits takes only whole numbers for %s from %d to %d", (name, min, max) => {
     for (const value of [min, max]) expect(resolveHttp2Limits({ [name]: value })[name]).toBe(value);
     for (const value of [min - 1, max + 1, min + 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => resolveHttp2Limits({ [name]: value })).toThrow(
@@ -43,7 +43,7 @@ describe("resolveHttp2Limits", () => {
   });
 
   test.each(["controlFrames", "emptyFrames", "resetsBeforeWork", "streamErrors"])(
-    "refuses a budget below zero, or of no numbers: %s",
+    "resolveHttp2Limits refuses a budget below zero, or without numbers: %s",
     (name) => {
       for (const budget of [
         { burst: -1, perSecond: 1 },
@@ -56,7 +56,7 @@ describe("resolveHttp2Limits", () => {
     },
   );
 
-  test("names a limit that does not exist", () => {
+  test("resolveHttp2Limits names a limit that does not exist", () => {
     const misspelt = { maxConcurrentStream: 1 } as Partial<Http2Limits>;
     expect(() => resolveHttp2Limits(misspelt)).toThrow("maxConcurrentStream: no such limit");
   });

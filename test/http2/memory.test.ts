@@ -3,7 +3,7 @@ import { usedBytes } from "../used-bytes.ts";
 import { headers, REQUEST, rstStream } from "./raw-frames.ts";
 import { TestServer } from "./test-server.ts";
 
-describe("memory", () => {
+describe("memory of a connection", () => {
   test("an idle stream costs at most 8 KiB in addition to its headers", async () => {
     const server = new TestServer({ limits: { maxConcurrentStreams: 10_000 } });
     const client = await server.client();
@@ -18,7 +18,7 @@ describe("memory", () => {
     expect(perStream).toBeLessThan(8 * 1024);
   });
 
-  test("streams that are over leave nothing behind", async () => {
+  test("streams that are over leave nothing in memory", async () => {
     const server = new TestServer();
     const client = await server.client();
     const round = async (i: number) => {

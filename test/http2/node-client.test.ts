@@ -56,7 +56,7 @@ const echo = () =>
 const POST = { ":method": "POST", ":path": "/echo" };
 
 describe("node:http2 as a client", () => {
-  test("thousands of streams with bodies and trailers end as they should", async () => {
+  test("thousands of streams of node:http2 end correctly, with bodies and trailers", async () => {
     const session = await connect(echo());
     const answers = await Promise.all(
       Array.from({ length: 3000 }, async (_, i) => {
@@ -73,7 +73,7 @@ describe("node:http2 as a client", () => {
     }
   });
 
-  test("a body of 8 MiB comes back byte for byte", async () => {
+  test("a body of 8 MiB comes back to node:http2 byte for byte", async () => {
     const server = echo();
     const session = await connect(server);
     const body = Buffer.from(Array.from({ length: 1 << 23 }, (_, i) => (i * 7) & 0xff));
@@ -84,7 +84,7 @@ describe("node:http2 as a client", () => {
     expect(server.totals.streams).toBe(0);
   });
 
-  test("cancelled streams are gone on both sides, and others go on", async () => {
+  test("cancelled streams of node:http2 are gone on both sides, and others go on", async () => {
     const server = echo();
     const session = await connect(server);
     const cancelled = Array.from({ length: 200 }, () => {
@@ -100,7 +100,7 @@ describe("node:http2 as a client", () => {
     expect(server.totals).toMatchObject({ streams: 0, streamsOpened: 201 });
   });
 
-  test("a drained connection serves what it has, and closes without an error", async () => {
+  test("a drained connection of node:http2 serves its streams, and closes without an error", async () => {
     const server = echo();
     const session = await connect(server);
     const stream = session.request(POST);

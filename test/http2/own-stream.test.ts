@@ -19,7 +19,7 @@ import {
 } from "./raw-frames.ts";
 import { type SeenStream, TestServer } from "./test-server.ts";
 
-/** A limit that a proxy's client can reach: what that client's requests do on the connection, and what they get. */
+/** A limit that a proxy's client can reach: the requests of that client on the connection, and their result. */
 interface Reachable {
   readonly limits: Http2LimitsInit;
   readonly harm: (client: RawClient, server: TestServer) => Promise<void>;
@@ -31,8 +31,8 @@ const malformed: readonly Field[] = [...REQUEST, ["x", " a "]];
 const long = (bytes: number) => literal("x", "v".repeat(bytes));
 
 /**
- * Every limit of a connection, and what it costs when a client of the proxy reaches it: a string says why no client can,
- * so that the connection may pay.
+ * Every limit of a connection, and its cost when a client of the proxy reaches it. A string says why no client can reach
+ * it, so that the whole connection may end.
  */
 const LIMITS: Readonly<Record<keyof Http2Limits, Reachable | string>> = {
   maxConcurrentStreams: {
@@ -70,7 +70,7 @@ const LIMITS: Readonly<Record<keyof Http2Limits, Reachable | string>> = {
     },
   },
   maxHeaderBlockBytes: {
-    // The largest block that Envoy can be made to send with one copy of headers of 8 MiB, at the default limit.
+    // The largest block that Envoy can send for one copy of headers of 8 MiB, at the default limit.
     limits: {},
     async harm(client) {
       client.send(frame(TYPE.headers, { id: 3, payload: headers(3).subarray(9) }));
@@ -121,7 +121,7 @@ const LIMITS: Readonly<Record<keyof Http2Limits, Reachable | string>> = {
   controlFrames: "Envoy sends these of its own accord, at a rate that no client decides",
   emptyFrames: "Envoy's gRPC messages have at least 5 bytes",
   resetsBeforeWork: {
-    // Envoy's streams begin with a message, so that all of their resets come after work.
+    // Envoy's streams begin with a message, so all of their resets come after work began.
     limits: { resetsBeforeWork: { burst: 0, perSecond: 0 } },
     async harm(client, server) {
       for (let id = 3; id < 2003; id += 2) client.send(headers(id), data(id, "message"), rstStream(id));
@@ -179,33 +179,36 @@ const reachable = entries.flatMap(([name, row]): [string, Reachable][] =>
   typeof row === "string" ? [] : [[name, row]],
 );
 
-test("every limit of a connection says what it costs when one client of a proxy reaches it", () => {
+test("every limit of a connection names its cost when one client of a proxy reaches it", () => {
   expect(entries.map(([name]) => name).sort()).toEqual(Object.keys(DEFAULT_HTTP2_LIMITS).sort());
 });
 
-describe("a limit that one client reaches costs its own stream, and another stream in flight is served", () => {
-  test.each(reachable)("%s", async (_name, { limits, harm, isEarly = false }) => {
-    const answer = ({ stream }: SeenStream) => ({
-      onData: () => stream.beginWork(),
-      isMidMessage: () => true,
-      onEnd() {
-        stream.respond([[":status", "200"]]);
-        stream.write(Buffer.from("served"));
-        stream.end();
-      },
-    });
-    const server = new TestServer({ limits: limits as Partial<Http2Limits>, handle: answer });
-    const { client } = server.connect();
-    // The stream windows of 20,000 bytes are smaller than the connection's.
-    if (isEarly) client.send(PREFACE, settings());
-    else client.send(PREFACE, settings([4, 20_000]), settingsAck);
-    client.send(headers(1), data(1, "half of it"));
-    await client.roundTrip();
-    await harm(client, server);
-    client.send(data(1, "the rest", END_STREAM));
-    await client.ended(1);
-    expect(client.body(1).toString()).toBe("served");
-    expect(server.ends).toEqual([]);
-    expect(client.has(TYPE.goaway, 0)).toBe(false);
-  });
+describe("a limit that one client of a proxy reaches", () => {
+  test.each(reachable)(
+    "a limit ends only the stream that reached it, and another open stream is served: %s",
+    async (_name, { limits, harm, isEarly = false }) => {
+      const answer = ({ stream }: SeenStream) => ({
+        onData: () => stream.beginWork(),
+        isMidMessage: () => true,
+        onEnd() {
+          stream.respond([[":status", "200"]]);
+          stream.write(Buffer.from("served"));
+          stream.end();
+        },
+      });
+      const server = new TestServer({ limits: limits as Partial<Http2Limits>, handle: answer });
+      const { client } = server.connect();
+      // The stream windows of 20,000 bytes are smaller than the connection's.
+      if (isEarly) client.send(PREFACE, settings());
+      else client.send(PREFACE, settings([4, 20_000]), settingsAck);
+      client.send(headers(1), data(1, "half of it"));
+      await client.roundTrip();
+      await harm(client, server);
+      client.send(data(1, "the rest", END_STREAM));
+      await client.ended(1);
+      expect(client.body(1).toString()).toBe("served");
+      expect(server.ends).toEqual([]);
+      expect(client.has(TYPE.goaway, 0)).toBe(false);
+    },
+  );
 });

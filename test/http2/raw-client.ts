@@ -8,7 +8,7 @@ export interface ReceivedFrame {
   readonly payload: Buffer;
 }
 
-/** A client that sends any bytes and keeps every frame it gets. */
+/** A client that sends any bytes and records every frame that it gets. */
 export class RawClient {
   readonly frames: ReceivedFrame[] = [];
   readonly socket: Duplex;
@@ -40,7 +40,7 @@ export class RawClient {
     await this.until((f) => f.type === TYPE.settings && f.flags === ACK);
   }
 
-  /** The first frame that matches, sooner or later; fails when the connection ends without one. */
+  /** The first matching frame, now or later. Fails if the connection ends without one. */
   async until(matches: (frame: ReceivedFrame) => boolean): Promise<ReceivedFrame> {
     for (;;) {
       const found = this.frames.find(matches);
@@ -55,7 +55,7 @@ export class RawClient {
     while (!this.isClosed) await this.#more();
   }
 
-  /** Everything sent so far has been read by the server, and its answers are here. */
+  /** Resolves when the server has read everything sent so far, and its answers have arrived. */
   async roundTrip(): Promise<void> {
     const payload = `ping${String(this.#pings++).padStart(4, "0")}`;
     this.send(ping(payload));
@@ -72,7 +72,7 @@ export class RawClient {
     return (await this.until((f) => f.type === TYPE.rstStream && f.id === id)).payload.readUInt32BE(0);
   }
 
-  /** What a stream has sent as DATA. */
+  /** The bytes of all DATA of a stream. */
   body(id: number): Buffer {
     return Buffer.concat(this.frames.filter((f) => f.type === TYPE.data && f.id === id).map((f) => f.payload));
   }
@@ -81,7 +81,7 @@ export class RawClient {
     return this.frames.some((f) => f.type === type && f.id === id);
   }
 
-  /** The stream's END_STREAM has come. */
+  /** Resolves when the stream's END_STREAM has come. */
   async ended(id: number): Promise<void> {
     await this.until((f) => f.id === id && (f.type === TYPE.data || f.type === TYPE.headers) && (f.flags & 1) === 1);
   }

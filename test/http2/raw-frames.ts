@@ -1,8 +1,8 @@
-/** Builds HTTP/2 frames by hand, wrong ones included, so that tests do not use the code they test. */
+/** Builds HTTP/2 frames by hand, also wrong ones, so that tests do not use the code that they test. */
 
 export type Field = readonly [name: string, value: string];
 
-/** Frame types and flags by RFC 9113, written down a second time. */
+/** Frame types and flags of RFC 9113, written down a second time. */
 export const TYPE = {
   data: 0,
   headers: 1,
@@ -87,12 +87,12 @@ export const REQUEST: readonly Field[] = [
   [":authority", "test"],
 ];
 
-/** A header block of literals that touch no table (RFC 7541 section 6.2.2). */
+/** A header block of literals that do not use the tables (RFC 7541 section 6.2.2). */
 export function block(fields: readonly Field[]): Buffer {
   return Buffer.concat(fields.map(([name, value]) => literal(name, value)));
 }
 
-/** A literal: 0x00 leaves the table alone, 0x40 adds the field to it. */
+/** A literal: 0x00 leaves the table unchanged, 0x40 adds the field to it. */
 export function literal(name: string, value: string, first = 0x00): Buffer {
   return Buffer.concat([Buffer.of(first), string(name), string(value)]);
 }

@@ -19,7 +19,7 @@ import { connectRaw, TestServer } from "./test-server.ts";
 const OK = [[":status", "200"]] as const;
 const WIDE = [4, 0x7fffffff] as const;
 
-/** Bytes that differ from stream to stream and from place to place. */
+/** Bytes that differ between streams and between positions. */
 function pattern(id: number, bytes: number): Buffer {
   return Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 7 + id * 13 + (i >> 8)) & 0xff));
 }
@@ -36,7 +36,7 @@ const ways: [string, (stream: Http2Stream, bytes: Buffer) => void][] = [
   ],
 ];
 
-describe.each(ways)("more than 64 KiB of answers in one turn arrive intact by %s", (_name, write) => {
+describe.each(ways)("answers written by %s", (_name, write) => {
   const sizes = [100, 101, 1000, 5000, 8191, 8192, 20_000];
   const respond = (stream: Http2Stream) => {
     stream.respond([...OK, ["x-id", String(stream.id)]]);
@@ -55,11 +55,11 @@ describe.each(ways)("more than 64 KiB of answers in one turn arrive intact by %s
     }
   }
 
-  test("over a Duplex that is not a net.Socket", async () => {
+  test("more than 64 KiB of answers arrive over a Duplex that is not a net.Socket", async () => {
     await expectIntact(await server().client(WIDE));
   });
 
-  test("over TCP", async () => {
+  test("more than 64 KiB of answers arrive over TCP", async () => {
     const { port, stop } = await server().listen();
     const client = await connectRaw(port);
     await client.handshake(WIDE);
@@ -67,7 +67,7 @@ describe.each(ways)("more than 64 KiB of answers in one turn arrive intact by %s
     await stop();
   });
 
-  test("over a Duplex that takes its time with each chunk", async () => {
+  test("more than 64 KiB of answers arrive over a slow Duplex", async () => {
     const { duplex, client } = slowDuplex();
     server().connections.adopt(duplex);
     await client.handshake(WIDE);
@@ -75,7 +75,7 @@ describe.each(ways)("more than 64 KiB of answers in one turn arrive intact by %s
   });
 });
 
-/** A pipe whose server side keeps written chunks for a while, as they are, before it passes them on. */
+/** A pipe whose server side keeps a reference to written chunks for a while before it passes them on. */
 function slowDuplex(): { duplex: Duplex; client: RawClient } {
   const clientSide = new Duplex({
     read() {},
@@ -94,8 +94,8 @@ function slowDuplex(): { duplex: Duplex; client: RawClient } {
   return { duplex, client: new RawClient(clientSide) };
 }
 
-describe("turns", () => {
-  test("what one read asks for leaves in one write", async () => {
+describe("writes of one turn", () => {
+  test("answers to one read leave in one write", async () => {
     const server = new TestServer({
       handle: ({ stream }) => ({
         onEnd() {
@@ -118,7 +118,7 @@ describe("turns", () => {
     expect(writes).toBe(1);
   });
 
-  test("answers from outside of a turn leave together as well", async () => {
+  test("answers from outside of a read leave together as well", async () => {
     const server = new TestServer();
     const { client, serverSide } = server.connect();
     await client.handshake();
@@ -137,7 +137,7 @@ describe("turns", () => {
 });
 
 describe("fairness", () => {
-  test("a hundred small answers pass a large one that came first", async () => {
+  test("a hundred small answers overtake a large one that came first", async () => {
     const size = 10_000_000;
     const server = new TestServer({
       handle: ({ stream }) => ({
@@ -159,7 +159,8 @@ describe("fairness", () => {
     expect(client.body(1)).toHaveLength(size);
     const lastSmall = client.frames.findLastIndex((f) => f.type === TYPE.data && f.id !== 1);
     const largeBefore = client.frames.slice(0, lastSmall).filter((f) => f.id === 1);
-    // Two frames for each small answer, and as many of the large one in between, behind what was sent at the start.
+    // Two frames for each small answer, and as many frames of the large one between them, behind the bytes sent at the
+    // start.
     expect(largeBefore.length * 16_384).toBeLessThan(256 * 1024 + 3 * 16_384 + 16_384 * 8);
     await stop();
   });
@@ -177,7 +178,7 @@ describe("fairness", () => {
     const client = await server.client([4, 0]);
     client.send(...[1, 3, 5].map((id) => headers(id, REQUEST, END_STREAM)), windowUpdate(0, 1 << 20));
     await client.roundTrip();
-    // All windows open at once.
+    // All windows are open at once.
     client.send(settings([4, 1 << 20]));
     await Promise.all([1, 3, 5].map((id) => client.ended(id)));
     expect(client.frames.filter((f) => f.type === TYPE.data).map((f) => f.id)).toEqual([
@@ -185,7 +186,7 @@ describe("fairness", () => {
     ]);
   });
 
-  test("control frames and headers wait for no more than outputHighWaterBytes of DATA", async () => {
+  test("control frames and headers wait for at most outputHighWaterBytes of DATA", async () => {
     const server = new TestServer({
       handle: ({ stream }) => ({
         onEnd() {
@@ -204,9 +205,9 @@ describe("fairness", () => {
   });
 });
 
-test("a peer that stops reading stops being read, and both go on when it reads again", async () => {
+test("a client that stops reading is not read either, and both continue when it reads again", async () => {
   const server = new TestServer({
-    // The client below does not look at its windows.
+    // The client below ignores its windows.
     limits: { streamWindowBytes: 1 << 25, connectionWindowBytes: 1 << 25 },
     handle: ({ stream }) => {
       stream.respond(OK);

@@ -47,7 +47,7 @@ function noise(bytes: number): Buffer {
 }
 
 describe("a socket that reads through the shared buffer", () => {
-  test("gets all bytes, in their order, and the end", async () => {
+  test("a socket with the shared buffer gets all bytes, in their order, and the end", async () => {
     const pair = await overTcp();
     const { client, socket } = await pair();
     const sent = noise(3 * MEGABYTE);
@@ -61,7 +61,7 @@ describe("a socket that reads through the shared buffer", () => {
     expect(events).toBe(0);
   });
 
-  test("gives what it had read before as events, ahead of the rest", async () => {
+  test("a socket with the shared buffer gives bytes that it had read before as events, ahead of the rest", async () => {
     const pair = await overTcp();
     const { client, socket } = await pair();
     client.write("first ");
@@ -78,7 +78,7 @@ describe("a socket that reads through the shared buffer", () => {
     expect(text).toBe("first second");
   });
 
-  test("reads nothing while it is paused, and loses nothing", async () => {
+  test("a socket with the shared buffer reads nothing while it is paused, and loses nothing", async () => {
     const pair = await overTcp();
     const { client, socket } = await pair();
     const sent = noise(2 * MEGABYTE);
@@ -102,7 +102,7 @@ describe("a socket that reads through the shared buffer", () => {
     expect(Buffer.concat(parts).equals(sent)).toBe(true);
   });
 
-  test("shares it with others", async () => {
+  test("a socket with the shared buffer shares it with other sockets", async () => {
     const pair = await overTcp();
     const buffers = new Set<ArrayBufferLike>();
     for (let i = 0; i < 3; i++) {
@@ -115,7 +115,7 @@ describe("a socket that reads through the shared buffer", () => {
     expect(buffers.size).toBe(1);
   });
 
-  test("still fails when its connection is reset", async () => {
+  test("a socket with the shared buffer still fails when its connection is reset", async () => {
     const pair = await overTcp();
     const { client, socket } = await pair();
     readThroughSharedBuffer(socket, () => undefined);

@@ -3,7 +3,7 @@ import type { ServerStream } from "../../src/http2/server-stream.ts";
 import { StreamIndex } from "../../src/http2/stream-index.ts";
 import { bounded, fc } from "../property/seed.ts";
 
-/** The index looks at nothing but the identifier. */
+/** The index reads only the identifier. */
 function streamOf(id: number): ServerStream {
   return { id } as unknown as ServerStream;
 }
@@ -15,7 +15,7 @@ function idsOf(index: StreamIndex): number[] {
     .sort((a, b) => a - b);
 }
 
-/** The index says what the map says, about every identifier that was ever used. */
+/** The index must agree with the map about every identifier that was ever used. */
 function expectSame(index: StreamIndex, map: ReadonlyMap<number, ServerStream>, ids: Iterable<number>): void {
   expect(index.size).toBe(map.size);
   for (const id of ids) expect(index.get(id)).toBe(map.get(id));
@@ -33,14 +33,14 @@ const idArbitrary = fc.oneof(
 const stepArbitrary = fc.record({ id: idArbitrary, keep: fc.boolean() });
 
 describe("StreamIndex", () => {
-  test("is empty at first", () => {
+  test("StreamIndex is empty at first", () => {
     const index = new StreamIndex();
     expect([index.size, index.toArray(), index.get(1)]).toEqual([0, [], undefined]);
     index.delete(1);
     expect(index.size).toBe(0);
   });
 
-  test("behaves as a Map under any sequence of additions and deletions", () => {
+  test("StreamIndex behaves as a Map under any sequence of additions and deletions", () => {
     fc.assert(
       fc.property(fc.array(stepArbitrary, { maxLength: 200 }), (steps) => {
         const index = new StreamIndex();
@@ -65,8 +65,8 @@ describe("StreamIndex", () => {
     );
   });
 
-  test("finds a stream that was pushed past the end of the table, after its forerunners are gone", () => {
-    // All of slot 15 of 16: the second and third wrap around to the slots 0 and 1.
+  test("StreamIndex finds a stream that was pushed past the end of the table, after the streams before it are gone", () => {
+    // All belong to slot 15 of 16: the second and third wrap around to slots 0 and 1.
     const ids = [31, 63, 95];
     for (const gone of ids) {
       const index = new StreamIndex();
@@ -78,7 +78,7 @@ describe("StreamIndex", () => {
     }
   });
 
-  test("keeps tens of thousands of streams, added in order and deleted in any", () => {
+  test("StreamIndex keeps tens of thousands of streams, added in order and deleted in any order", () => {
     const index = new StreamIndex();
     const map = new Map<number, ServerStream>();
     const ids = Array.from({ length: 20_000 }, (_, n) => 2 * n + 1);
@@ -88,7 +88,7 @@ describe("StreamIndex", () => {
       map.set(id, stream);
     }
     expectSame(index, map, ids);
-    // 7919 is prime to 20,000: every identifier comes once, far from the one before.
+    // 7919 is prime to 20,000, so every identifier comes once, far from the one before.
     for (let n = 0; n < 15_000; n++) {
       const id = ids[(n * 7919) % ids.length] ?? 0;
       index.delete(id);
@@ -97,7 +97,7 @@ describe("StreamIndex", () => {
     expectSame(index, map, ids);
   });
 
-  test("stands a window of live streams that moves on forever", () => {
+  test("StreamIndex supports a window of live streams that moves on forever", () => {
     const index = new StreamIndex();
     for (let id = 1; id < 200_001; id += 2) {
       index.add(streamOf(id));

@@ -34,7 +34,7 @@ const echo = (limits: Partial<Http2Limits> = {}) =>
   });
 
 describe("a stream from request to response", () => {
-  test("passes headers, body and trailers, and answers with all three", async () => {
+  test("a stream passes headers, body and trailers, and answers with all three", async () => {
     const server = echo();
     const client = await server.client();
     client.send(headers(1), data(1, "hel"), data(1, "lo"), headers(1, [["x-sum", "5"]], END_STREAM));
@@ -112,25 +112,28 @@ describe("a stream from request to response", () => {
   });
 });
 
-describe("a handler that misbehaves ends its own stream only", () => {
-  test.each(["accept", "onData", "onEnd"] as const)("an exception in %s resets with INTERNAL_ERROR", async (where) => {
-    const error = new Error("broken");
-    const fail = () => {
-      throw error;
-    };
-    const server = new TestServer({
-      handle: ({ stream }) => {
-        if (stream.id !== 1) return { onEnd: () => stream.respond(OK, true) };
-        return where === "accept" ? fail() : { [where]: fail };
-      },
-    });
-    const client = await server.client();
-    client.send(headers(1), data(1, "x", END_STREAM), headers(3, REQUEST, END_STREAM));
-    expect(await client.resetCode(1)).toBe(2);
-    await client.ended(3);
-    expect(server.errors).toEqual([error]);
-    expect(server.totals.handlerErrors).toBe(1);
-  });
+describe("a handler that misbehaves", () => {
+  test.each(["accept", "onData", "onEnd"] as const)(
+    "an exception in %s resets only its stream with INTERNAL_ERROR",
+    async (where) => {
+      const error = new Error("broken");
+      const fail = () => {
+        throw error;
+      };
+      const server = new TestServer({
+        handle: ({ stream }) => {
+          if (stream.id !== 1) return { onEnd: () => stream.respond(OK, true) };
+          return where === "accept" ? fail() : { [where]: fail };
+        },
+      });
+      const client = await server.client();
+      client.send(headers(1), data(1, "x", END_STREAM), headers(3, REQUEST, END_STREAM));
+      expect(await client.resetCode(1)).toBe(2);
+      await client.ended(3);
+      expect(server.errors).toEqual([error]);
+      expect(server.totals.handlerErrors).toBe(1);
+    },
+  );
 
   test("DATA before the headers, or headers twice, is an error of the caller", async () => {
     const server = new TestServer({
@@ -168,7 +171,7 @@ describe("a handler that misbehaves ends its own stream only", () => {
   });
 });
 
-describe("requests that are wrong end alone", () => {
+describe("wrong requests", () => {
   test.each([
     ["malformed headers", headers(1, [[":method", "GET"]])],
     [
@@ -194,7 +197,7 @@ describe("requests that are wrong end alone", () => {
     ],
     ["trailers without END_STREAM", Buffer.concat([headers(1), headers(1, [["x", "1"]])])],
     ["trailers with a pseudo-header field", Buffer.concat([headers(1), headers(1, [[":path", "/"]], END_STREAM)])],
-  ])("%s: RST_STREAM(PROTOCOL_ERROR)", async (_name, bytes) => {
+  ])("a wrong request ends only its stream with RST_STREAM(PROTOCOL_ERROR): %s", async (_name, bytes) => {
     const server = echo();
     const client = await server.client();
     client.send(bytes, headers(3, REQUEST, END_STREAM));
@@ -203,7 +206,7 @@ describe("requests that are wrong end alone", () => {
     expect(server.totals.streamErrors).toBe(1);
   });
 
-  test("headers over maxHeaderListBytes are answered 431, and HPACK goes on", async () => {
+  test("headers over maxHeaderListBytes are answered with 431, and HPACK goes on", async () => {
     const server = echo({ maxHeaderListBytes: 32 * 1024 });
     const client = await server.client();
     const large = Buffer.concat([headers(1).subarray(9), literal("x", "v".repeat(16_000)), literal("y", "1", 0x40)]);
@@ -223,7 +226,7 @@ describe("requests that are wrong end alone", () => {
 });
 
 describe("maxConcurrentStreams", () => {
-  test("streams beyond it are refused, and their headers still change the HPACK state", async () => {
+  test("streams beyond maxConcurrentStreams are refused, and their headers still change the HPACK state", async () => {
     const server = new TestServer({ limits: { maxConcurrentStreams: 1 } });
     const client = await server.client();
     client.send(headers(1));
@@ -238,7 +241,7 @@ describe("maxConcurrentStreams", () => {
     expect(server.totals).toMatchObject({ streamsRefused: 1, streamsOpened: 2 });
   });
 
-  test("a handler that outlives its stream keeps its place until it lets go", async () => {
+  test("a handler that outlives its stream keeps its place until it releases it", async () => {
     const releases: (() => void)[] = [];
     const server = new TestServer({
       limits: { maxConcurrentStreams: 2 },
@@ -259,7 +262,7 @@ describe("maxConcurrentStreams", () => {
     expect(server.seen(7).resetCode).toBeUndefined();
   });
 
-  test("a handler that lets go before its stream ends keeps nothing", async () => {
+  test("a handler that releases its place before its stream ends keeps nothing", async () => {
     const server = new TestServer({
       limits: { maxConcurrentStreams: 1 },
       handle: ({ stream }) => {
@@ -274,8 +277,8 @@ describe("maxConcurrentStreams", () => {
   });
 });
 
-describe("resets by the peer", () => {
-  test("reach the handler with their code, and count by whether work had begun", async () => {
+describe("resets by the client", () => {
+  test("resets by the client reach the handler with their code, and are counted by whether work had begun", async () => {
     const server = new TestServer({
       handle: ({ stream }) => {
         if (stream.id === 3) stream.beginWork();

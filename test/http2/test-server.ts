@@ -20,13 +20,13 @@ export interface SeenStream {
 
 export interface TestServerOptions {
   readonly limits?: Partial<Http2Limits>;
-  /** Most bytes of messages and answers. */
+  /** The limits for bytes of messages and answers. */
   readonly memory?: { readonly [K in MemoryKind]?: number };
-  /** What the application does; without, it only looks on. */
+  /** The actions of the application. Without them it only watches. */
   readonly handle?: (seen: SeenStream) => Partial<StreamHandler> | undefined;
 }
 
-/** Connections with a clock that stands still until told otherwise, and a record of what the application saw. */
+/** Connections with a clock that the test moves, and a record of what the application saw. */
 export class TestServer {
   readonly connections: Http2Connections;
   readonly streams: SeenStream[] = [];
@@ -46,7 +46,7 @@ export class TestServer {
     };
     this.connections = new Http2Connections({
       accept,
-      // The timer must not come before the tests: they tick by hand.
+      // The real timer must not run before the tests do: they tick by hand.
       limits: resolveHttp2Limits({ tickIntervalMs: 60_000, ...limits }),
       onConnectionEnd: (end) => this.ends.push(end),
       memory: this.memory,
@@ -76,7 +76,7 @@ export class TestServer {
     }
   }
 
-  /** The process does nothing for so long, and looks at the clock afterwards. */
+  /** Simulates that the process does nothing for this long, and then reads the clock. */
   stall(ms: number): void {
     this.#nowMs += ms;
     this.connections.tick();

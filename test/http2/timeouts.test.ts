@@ -7,7 +7,7 @@ import { RawClient } from "./raw-client.ts";
 import { ACK, continuation, data, frame, headers, PREFACE, ping, settings, TYPE } from "./raw-frames.ts";
 import { TestServer } from "./test-server.ts";
 
-/** The last moment at which nothing happens, and the first at which it does. */
+/** The last moment before a timeout, and the first moment after it. */
 async function expectEnd(server: TestServer, ms: number, reason: EndReason): Promise<void> {
   server.pass(ms - 1);
   expect(server.totals.connectionsEnded[reason]).toBe(0);
@@ -15,12 +15,12 @@ async function expectEnd(server: TestServer, ms: number, reason: EndReason): Pro
   expect(server.totals.connectionsEnded[reason]).toBe(1);
 }
 
-describe("a slow peer", () => {
+describe("a slow client", () => {
   test.each([
     ["nothing", Buffer.alloc(0)],
     ["half a preface", PREFACE.subarray(0, 10)],
     ["a preface without SETTINGS", PREFACE],
-  ])("that sends %s is let go after prefaceTimeoutMs", async (_name, bytes) => {
+  ])("a client that sends %s is disconnected after prefaceTimeoutMs", async (_name, bytes) => {
     const server = new TestServer({ limits: { prefaceTimeoutMs: 10_000 } });
     const { client } = server.connect();
     client.send(bytes);
@@ -28,7 +28,7 @@ describe("a slow peer", () => {
     expect(await client.goaway()).toMatchObject({ code: 1, debug: "preface_timeout" });
   });
 
-  test("that does not acknowledge SETTINGS is let go after settingsAckTimeoutMs", async () => {
+  test("a client that does not acknowledge SETTINGS is disconnected after settingsAckTimeoutMs", async () => {
     const server = new TestServer({ limits: { settingsAckTimeoutMs: 30_000, keepAliveIntervalMs: 0 } });
     const { client } = server.connect();
     client.send(PREFACE, settings());
@@ -42,7 +42,7 @@ describe("a slow peer", () => {
     ["half a frame", ping().subarray(0, 12)],
     ["half a DATA frame", Buffer.concat([headers(1), data(1, "hello").subarray(0, 12)])],
     ["half a header block", frame(1, { id: 1, payload: headers(1).subarray(9, 12) })],
-  ])("that stops after %s is let go after partialFrameTimeoutMs", async (_name, bytes) => {
+  ])("a client that stops after %s is disconnected after partialFrameTimeoutMs", async (_name, bytes) => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 20_000, keepAliveIntervalMs: 0 } });
     const client = await server.client();
     const seen = client.receivedBytes;
@@ -54,7 +54,7 @@ describe("a slow peer", () => {
     expect(client.receivedBytes).toBeGreaterThan(seen);
   });
 
-  test("that trickles CONTINUATION frames makes no progress", async () => {
+  test("single bytes of CONTINUATION frames are not progress", async () => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 5000 } });
     const client = await server.client();
     client.send(frame(1, { id: 1 }));
@@ -66,7 +66,7 @@ describe("a slow peer", () => {
     expect(server.totals.connectionsEnded.partial_frame_timeout).toBe(1);
   });
 
-  test("that trickles bytes of one frame makes no progress, but of DATA it does", async () => {
+  test("single bytes of one frame are not progress, except of DATA", async () => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 5000 } });
     const trickle = async (bytes: Buffer) => {
       const client = await server.client();
@@ -83,7 +83,7 @@ describe("a slow peer", () => {
     expect(server.totals.connectionsEnded.partial_frame_timeout).toBe(1);
   });
 
-  test("a frame that comes in halves, each in time, is fine", async () => {
+  test("a frame that comes in halves, each in time, is accepted", async () => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 5000 } });
     const client = await server.client();
     for (let i = 0; i < 20; i++) {
@@ -100,7 +100,7 @@ describe("a slow peer", () => {
 describe("keep-alive", () => {
   const limits = { keepAliveIntervalMs: 30_000, keepAliveTimeoutMs: 20_000 };
 
-  test("a silent peer gets a PING, and is let go when it stays silent", async () => {
+  test("a silent client gets a PING, and is disconnected if it stays silent", async () => {
     const server = new TestServer({ limits });
     const client = await server.client();
     server.pass(1);
@@ -112,7 +112,7 @@ describe("keep-alive", () => {
     await expectEnd(server, 20_000, "keep_alive_timeout");
   });
 
-  test("any byte counts as life", async () => {
+  test("any received byte keeps a connection alive", async () => {
     const server = new TestServer({ limits });
     const client = await server.client();
     for (let i = 0; i < 10; i++) {
@@ -125,7 +125,7 @@ describe("keep-alive", () => {
 });
 
 describe("connections that have served", () => {
-  test("an idle one is drained after idleTimeoutMs, not while a stream is open", async () => {
+  test("an idle connection is drained after idleTimeoutMs, but not while a stream is open", async () => {
     const server = new TestServer({ limits: { idleTimeoutMs: 60_000, keepAliveIntervalMs: 0 } });
     const client = await server.client();
     server.pass(30_000);
@@ -146,7 +146,7 @@ describe("connections that have served", () => {
 
   const goaways = (client: RawClient) => client.frames.filter(({ type }) => type === TYPE.goaway).length;
 
-  test("an old one is drained, and cut off when its grace after the last GOAWAY is over", async () => {
+  test("an old connection is drained, and closed when its grace after the last GOAWAY is over", async () => {
     const server = new TestServer({
       limits: { maxConnectionAgeMs: 100_000, maxConnectionAgeGraceMs: 10_000, keepAliveIntervalMs: 0 },
     });
@@ -212,7 +212,7 @@ describe("connections that have served", () => {
       await client.closed();
       const tookMs = performance.now() - lastGoawayMs;
       expect(tookMs).toBeGreaterThanOrEqual(graceMs - 5);
-      // A tick late would be up to 500 ms more; a busy machine is late too, but hardly that much.
+      // A missed tick would add up to 500 ms. A busy machine is late too, but hardly that much.
       expect(tookMs).toBeLessThan(graceMs + 250);
       expect(connections.totals.connectionsEnded.connection_age_grace).toBe(1);
       connections.destroy();

@@ -209,14 +209,14 @@ describe("what handlers may return", () => {
 });
 
 describe("mistakes that do not compile", () => {
-  test("a bare object in place of an effect", () => {
+  test("a plain object instead of an effect", () => {
     // @ts-expect-error no mark
     defineProcessor({ name: "p", requestHeaders: () => ({ kind: "setHeader", name: "a", value: "b" }) });
     // @ts-expect-error no mark, in an array
     defineProcessor({ name: "p", requestHeaders: () => [{ kind: "setHeader", name: "a", value: "b" }] });
     // @ts-expect-error no mark, in a promise
     defineProcessor({ name: "p", requestHeaders: async () => ({ kind: "setHeader", name: "a", value: "b" }) });
-    // @ts-expect-error a string is none either
+    // @ts-expect-error a string is not an effect either
     defineProcessor({ name: "p", requestHeaders: () => "setHeader" });
     // @ts-expect-error nor is null
     defineProcessor({ name: "p", requestHeaders: () => null });
@@ -282,7 +282,7 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", responseHeaders: () => clearRouteCache() });
     // @ts-expect-error so is the moment to begin a streamed response
     defineProcessor({ name: "p", responseHeaders: () => streamedImmediateResponse(200) });
-    // @ts-expect-error trailers are no place for an override
+    // @ts-expect-error trailers cannot carry an override
     defineProcessor({ name: "p", requestTrailers: () => overrideMode({ requestBody: "STREAMED" }) });
     // @ts-expect-error nor for a status
     defineProcessor({ name: "p", responseTrailers: () => setStatus(200) });
@@ -300,7 +300,7 @@ describe("mistakes that do not compile", () => {
 
   test("values that metadata cannot have", () => {
     setDynamicMetadata("n", { a: [1, "b", null, { c: true }] });
-    // @ts-expect-error a bigint is no JSON
+    // @ts-expect-error a bigint is not JSON
     setDynamicMetadata("n", { a: 1n });
     // @ts-expect-error a namespace holds an object
     setDynamicMetadata("n", "a");
@@ -317,9 +317,9 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", requestHeader: () => undefined });
     // @ts-expect-error no name
     defineProcessor({ requestHeaders: () => undefined });
-    // @ts-expect-error a name that is none
+    // @ts-expect-error a name that is not valid
     defineProcessor({ name: 5 });
-    // @ts-expect-error a handler that is no function
+    // @ts-expect-error a handler that is not a function
     defineProcessor({ name: "p", requestHeaders: setHeader("a", "b") });
     // @ts-expect-error the state is another one
     defineProcessor({ name: "p", state: () => ({ n: 1 }), requestHeaders: (_h, tx) => void tx.state.m });
@@ -366,10 +366,10 @@ describe("Processor", () => {
     expectTypeOf<Extract<keyof Processor, string>>().toEqualTypeOf<"name">();
     // @ts-expect-error no handlers to call
     processor.requestHeaders;
-    // @ts-expect-error a bare object is none
+    // @ts-expect-error a plain object is not a processor
     const made: Processor = { name: "p" };
     expectTypeOf(made.name).toEqualTypeOf<string>();
-    // @ts-expect-error a definition is none
+    // @ts-expect-error a definition is not a processor
     compose({ name: "p", requestHeaders: () => undefined });
   });
 

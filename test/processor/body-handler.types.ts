@@ -118,13 +118,13 @@ describe("inference inside one object literal, in body handlers", () => {
   test("what a body handler may not return", () => {
     // @ts-expect-error an override in a body
     defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => overrideMode({}) } });
-    // @ts-expect-error the end of a chunked body is no place for headers
+    // @ts-expect-error headers cannot be set at the end of a chunked body
     defineProcessor({ name: "p", requestBody: { read: "chunks", chunk: (b) => b, end: () => setHeader("a", "b") } });
     // @ts-expect-error a chunk is bytes
     defineProcessor({ name: "p", requestBody: { read: "chunks", chunk: () => replaceText("a") } });
     // @ts-expect-error a request has no status
     defineProcessor({ name: "p", requestBody: { read: "text", handle: () => setStatus(200) } });
-    // @ts-expect-error whoever looks changes nothing
+    // @ts-expect-error a handler that only looks cannot change a body
     defineProcessor({ name: "p", requestBody: { read: "inspect", end: () => appendChunk("a") } });
     defineProcessor({
       name: "p",

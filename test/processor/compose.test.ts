@@ -5,7 +5,7 @@ import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "../session/deferred.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";
 
-/** Notes every call, and adds its name to `x-path`. */
+/** Records every call, and adds its name to `x-path`. */
 function stamp(name: string, calls: string[] = [], asynchronous = false): Processor {
   const handler = (phase: string) => () => {
     calls.push(`${name} ${phase}`);

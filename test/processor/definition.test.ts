@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { defineProcessor, definitionsOf, isProcessor } from "../../src/processor/definition.ts";
 
-/** What a caller without types may pass. */
+/** Values that a caller without types can pass. */
 function define(definition: unknown): () => unknown {
   return () => defineProcessor(definition as Parameters<typeof defineProcessor>[0]);
 }
@@ -42,7 +42,7 @@ describe("defineProcessor", () => {
   );
 
   test.each([undefined, null, "p", () => undefined, []])(
-    "defineProcessor refuses %s in place of a definition",
+    "defineProcessor refuses %s as a definition, and names what it got",
     (value) => {
       expect(define(value)).toThrow(
         /^defineProcessor: its argument is (?:undefined|null|a string|a function|an array), must be an object$/,
@@ -97,9 +97,12 @@ describe("defineProcessor", () => {
     expect(isProcessor(defineProcessor({ name: "p", requestHeaders: undefined, state: undefined }))).toBe(true);
   });
 
-  test.each([undefined, null, "text", 5])("defineProcessor refuses %s in place of a definition", (definition) => {
-    expect(define(definition)).toThrow(TypeError);
-  });
+  test.each([undefined, null, "text", 5])(
+    "defineProcessor refuses %s as a definition with a TypeError",
+    (definition) => {
+      expect(define(definition)).toThrow(TypeError);
+    },
+  );
 
   test("defineProcessor keeps handlers as methods of their definition", () => {
     const seen: unknown[] = [];

@@ -66,7 +66,7 @@ describe("conditional effects", () => {
 });
 
 describe("pseudo-headers", () => {
-  test("pseudo-headers have effects of their own", () => {
+  test("each pseudo-header has its own effect", () => {
     const declared = ROUTING;
     const effects = [setPath("/a?b=c"), setAuthority("b.example:8080"), setMethod("PUT")];
     expect(changesOf(answerOf(effects, { declared }))).toEqual([
@@ -80,7 +80,7 @@ describe("pseudo-headers", () => {
   test.each([
     ["a path without a slash", setPath("a"), 'setPath: pseudo-header ":path" must begin with "/"'],
     ["a path with a blank", setPath("/a b"), 'setPath: pseudo-header ":path" cannot have character U+0020'],
-    ["a path that is no text", setPath(5 as never), 'setPath: value of pseudo-header ":path" is a number'],
+    ["a path that is not text", setPath(5 as never), 'setPath: value of pseudo-header ":path" is a number'],
     [
       "an authority with a path",
       setAuthority("a/b"),
@@ -89,7 +89,7 @@ describe("pseudo-headers", () => {
     ["an empty authority", setAuthority(""), 'setAuthority: pseudo-header ":authority" must be a host'],
     ["a method with a blank", setMethod("GET /x"), 'setMethod: pseudo-header ":method" must be a token'],
     [
-      "a scheme that is none",
+      "a scheme that is not valid",
       setHeader(":scheme", "gopher"),
       'setHeader: pseudo-header ":scheme" must be http or https',
     ],
@@ -253,7 +253,7 @@ describe("the route cache", () => {
     expect(clearsRouteCache([setHeader("x-a", "a"), clearRouteCache()])).toBe(true);
   });
 
-  test("the route cache is cleared beside an empty mutation if nothing changes: without one Envoy would ignore it", () => {
+  test("the route cache is cleared by an answer with an empty mutation if nothing changes: without one Envoy would ignore it", () => {
     const { response } = answerOf(clearRouteCache());
     expect(response).toMatchObject({
       case: "requestHeaders",

@@ -133,7 +133,7 @@ describe("streamedImmediateResponse", () => {
 
   test.each([
     ["a status below 200", streamedImmediateResponse(100), "status must be a whole number"],
-    ["a body where there is none", streamedImmediateResponse(204, { chunks: ["a"] }), "status 204 has no body"],
+    ["a body of a status without a body", streamedImmediateResponse(204, { chunks: ["a"] }), "status 204 has no body"],
     [
       "several values",
       streamedImmediateResponse(200, { headers: { a: ["1", "2"] } } as never),
@@ -205,7 +205,7 @@ describe("dynamic metadata", () => {
     ["a bigint", { a: 1n }, "has a bigint"],
     ["a Map", new Map(), "must be a plain object"],
     ["a Map inside", { a: [new Map()] }, "has an object that is not plain"],
-    ["an array in place of an object", [], "must be a plain object"],
+    ["an array instead of an object", [], "must be a plain object"],
     ["null", null, "must be a plain object"],
     ["a cycle", cycle(), "is nested more than 32 deep"],
   ])("dynamic metadata refuses %s", (_what, value, message) => {
@@ -266,7 +266,7 @@ describe("overrideMode", () => {
   });
 
   test.each([
-    ["a mode that is none", { requestBody: "LOUD" }, "requestBody must be one of NONE, STREAMED"],
+    ["a mode that does not exist", { requestBody: "LOUD" }, "requestBody must be one of NONE, STREAMED"],
     ["GRPC, which Envoy has not", { requestBody: "GRPC" }, "requestBody must be one of"],
     ["a part that has no mode", { requestHeaders: "SKIP" }, '"requestHeaders" is not a mode'],
     [

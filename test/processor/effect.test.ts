@@ -5,7 +5,7 @@ import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../
 import { bytes, headersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";
 
-/** The answer to request headers, of a handler that returns this. */
+/** The answer to request headers if a handler returns this. */
 function answerTo(effects: Effect<EditablePhase> | readonly Effect<EditablePhase>[]) {
   const recorded = recordSession(defineProcessor({ name: "p", requestHeaders: () => effects }));
   recorded.receive(headersOf("requestHeaders"));
@@ -98,7 +98,7 @@ describe("immediateResponse", () => {
     expect(headers?.setHeaders[0]?.header?.rawValue).toEqual(bytes("text/plain; charset=utf-8"));
   });
 
-  test("immediateResponse sends bytes unchanged, without a content-type of its own", () => {
+  test("immediateResponse sends bytes unchanged, and adds no content-type", () => {
     const { body, headers } = reply(immediateResponse(200, { bytes: Uint8Array.of(0, 255) }));
     expect(body).toEqual(Uint8Array.of(0, 255));
     expect(headers).toBeUndefined();

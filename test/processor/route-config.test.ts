@@ -9,7 +9,7 @@ import { changesOf, recordSession } from "../session/recorded-session.ts";
 
 const LIMIT = z.object({ limit: z.number().int().default(3) }).prefault({});
 
-/** Says what it is configured with. */
+/** Sets a header with its configuration. */
 function teller(name: string, config: StandardSchema<unknown> = LIMIT): Processor {
   return defineProcessor({
     name,
@@ -27,7 +27,7 @@ function on(processor: Processor, ...texts: readonly string[]) {
   return fault ? `${fault.code}: ${fault.message}` : changesOf(recorded.answers[0]);
 }
 
-/** A schema by hand, which counts how often it is asked. */
+/** A schema written by hand, which counts its calls. */
 function counting(validate: (value: unknown) => unknown) {
   const asked = vi.fn(validate);
   const schema = { "~standard": { version: 1, vendor: "test", validate: asked } } as unknown as StandardSchema;
@@ -151,7 +151,7 @@ describe("the configuration of the only processor with a schema", () => {
     );
   });
 
-  test("a keyed configuration works beside all processors, and a plain one only while one processor has a schema", () => {
+  test("a keyed configuration works with any other processors, and a plain one only while one processor has a schema", () => {
     const alone = teller("a", ANY);
     const beside = [compose(alone, plain), compose(alone, teller("b", ANY)), compose(teller("b", ANY), plain, alone)];
     const told = (processor: Processor, text: string) =>

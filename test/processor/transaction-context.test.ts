@@ -10,7 +10,7 @@ import { header } from "../../src/protocol/headers/headers.ts";
 import { bodyModes, type Envelope, headersOf, oneofOf, trailersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";
 
-/** Tells what `look` sees in both header phases. */
+/** Returns what `look` sees in both header phases. */
 function looker(look: (tx: Transaction) => unknown, seen: unknown[]): Processor {
   return defineProcessor({
     name: "looker",

@@ -115,7 +115,7 @@ const member = fc.oneof(
   { arbitrary: fc.constantFrom({ case: undefined }, { case: "streamedImmediateResponse", value: {} }), weight: 1 },
 );
 
-/** What only protobuf-es encodes. */
+/** Fields that only protobuf-es encodes. */
 const BESIDE: readonly MessageInitShape<typeof SCHEMA>[] = [
   { dynamicMetadata: { a: 1 } },
   { modeOverride: {} },
@@ -131,7 +131,7 @@ const answers: fc.Arbitrary<ProcessingResponse> = fc
   .tuple(member, seldom(fc.constantFrom(...BESIDE)))
   .map(([response, beside]) => create(SCHEMA, { response, ...beside } as MessageInitShape<typeof SCHEMA>));
 
-/** The messages that a message is made of, itself first. */
+/** The messages inside a message, itself first. */
 function messagesIn(value: object): Message[] {
   const inner = Object.values(value).flatMap((held: unknown) =>
     typeof held === "object" && held !== null && !(held instanceof Uint8Array) ? messagesIn(held) : [],
@@ -139,7 +139,7 @@ function messagesIn(value: object): Message[] {
   return "$typeName" in value ? [value as Message, ...inner] : inner;
 }
 
-/** The answer with an unknown field in any of its messages, as some have it. */
+/** The answer with an unknown field in any of its messages. */
 const answersWithMore = fc.tuple(answers, seldom(fc.nat(20))).map(([answer, place]) => {
   const messages = messagesIn(answer);
   const chosen = place === undefined ? undefined : messages[place % messages.length];
@@ -147,7 +147,7 @@ const answersWithMore = fc.tuple(answers, seldom(fc.nat(20))).map(([answer, plac
   return answer;
 });
 
-/** The answer's bytes as they are written in the midst of others; undefined if they are left to protobuf-es. */
+/** The answer's bytes, written in the middle of a buffer; undefined if they are left to protobuf-es. */
 function written(answer: ProcessingResponse): Uint8Array | undefined {
   const size = answerSize(answer);
   if (size === undefined) return undefined;
@@ -159,7 +159,7 @@ function written(answer: ProcessingResponse): Uint8Array | undefined {
 
 describe("an answer that is written directly", () => {
   test(
-    "is byte for byte what protobuf-es writes",
+    "an answer that is written directly equals what protobuf-es writes, byte for byte",
     () => {
       let count = 0;
       fc.assert(
@@ -178,12 +178,12 @@ describe("an answer that is written directly", () => {
     milliseconds + 20_000,
   );
 
-  test.each(BESIDE)("has nothing else, such as %j", (beside) => {
+  test.each(BESIDE)("an answer that is written directly has no other field, such as %j", (beside) => {
     const answer = create(SCHEMA, { response: { case: "requestHeaders", value: {} }, ...beside });
     expect(answerSize(answer)).toBeUndefined();
   });
 
-  test("has no unknown field, wherever", () => {
+  test("an answer that is written directly has no unknown field at any depth", () => {
     fc.assert(
       fc.property(answers, (answer) => {
         for (const message of messagesIn(answer)) {
@@ -196,7 +196,7 @@ describe("an answer that is written directly", () => {
     );
   });
 
-  test("has a member", () => {
+  test("an answer that is written directly has a member", () => {
     const empty = create(SCHEMA);
     expect(answerSize(empty)).toBeUndefined();
     expect(() => writeAnswerBytes(empty, new Uint8Array(9), 9)).toThrow(TypeError);

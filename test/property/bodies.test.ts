@@ -10,7 +10,7 @@ import { declarationOf, filterOf, SETTINGS, type SettingName } from "../envoy/bo
 import { arrivedOf } from "../envoy/bodies/wire.ts";
 import { fc } from "./seed.ts";
 
-// The same table that test/envoy/bodies has for a real Envoy, here with any cut, and pieces at any pace.
+// The table that test/envoy/bodies has for a real Envoy, here with any cut, and with pieces at any speed.
 
 const GRPC_PATH = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
@@ -35,7 +35,7 @@ function caseOf({ reader, setting, direction, size, framing: framed }: Drawn): B
   return { id: `property-${++made}`, reader, setting, direction, size, framing: framed, protocol: "http2" };
 }
 
-/** The body in pieces that may be empty; at the end of the stream with the last one. */
+/** The body in pieces that may be empty, with the end of the stream on the last one. */
 function messageOf(drawn: Drawn, { id, size, direction }: BodyCase): SimulatedBody {
   const { material }: Reader = READERS[drawn.reader];
   const body = bodyOf(material, size, direction);
@@ -77,14 +77,14 @@ function camelCased(fields: object): object {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [camel(name), value]));
 }
 
-test("every handler makes of a body what it has to, in every mode, however the body is cut", async () => {
+test("every handler makes the right body, in every mode, however the body is cut", async () => {
   await fc.assert(
     fc.asyncProperty(caseArbitrary, async (drawn) => {
-      // The simulated peers end a message with its headers where they have no piece of a body.
+      // The simulated peers end a message with its headers if there is no piece of a body.
       fc.pre(drawn.size > 0 || drawn.framing.length || drawn.framing.trailers);
       const test = caseOf(drawn);
       const expectation = expectationOf(test);
-      // The simulator goes on where Envoy waits forever.
+      // The simulator goes on in cases in which Envoy waits forever.
       fc.pre(expectation.kind !== "hangs");
       const { request, response, faults } = await send(drawn, test);
       const codes = faults.map(({ code }) => code);
@@ -95,7 +95,7 @@ test("every handler makes of a body what it has to, in every mode, however the b
         if (expectation.kind === "fails") expect(codes).toEqual([expectation.fault]);
         return;
       }
-      // An end that trailers hide is told of where something may have been left to say, and changes nothing.
+      // An end that trailers hide is reported if a handler may still have had output, and changes nothing.
       const own = codes.filter((code) => expectation.handled || code !== "tail_undeliverable");
       expect({ codes: own, isWhole }).toEqual({ codes: [], isWhole: true });
       expect(Buffer.from(got?.bytes ?? []).equals(expectation.body)).toBe(true);

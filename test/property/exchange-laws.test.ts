@@ -16,7 +16,7 @@ import { bytes } from "../protocol/messages.ts";
 import { bounded, fc } from "./seed.ts";
 import { type ScriptedTransaction, transactionArbitrary } from "./transactions.ts";
 
-/** What a processor may want done about a message. */
+/** The answers that a processor may want for a message. */
 interface Wish {
   readonly changes: readonly HeaderChange[];
   readonly override: ModeOverride | undefined;
@@ -62,7 +62,7 @@ interface Said {
   readonly message: PhaseMessage;
   readonly answers: readonly ProcessingResponse[];
   readonly extension: ProcessingResponse | undefined;
-  /** True if an immediate response had gone out before. */
+  /** True if an immediate response was sent before. */
   readonly over: boolean;
   readonly returned: boolean;
 }
@@ -96,8 +96,8 @@ function overTheWire(response: ProcessingResponse): ProcessingResponse {
   return fromBinary(ProcessingResponseSchema, toBinary(ProcessingResponseSchema, response));
 }
 
-describe("whatever handlers want", () => {
-  test("each message gets one answer of its own member, several only where a body goes back, or an immediate one", () => {
+describe("answers to any effects", () => {
+  test("each message gets one answer of its own member, several only if a body goes back, or an immediate response", () => {
     everyTransaction((said, { observabilityMode: observed }) => {
       for (const { message, answers, over, returned } of said) {
         if (observed || over) expect(answers).toEqual([]);
@@ -111,7 +111,7 @@ describe("whatever handlers want", () => {
     });
   });
 
-  test("nothing is written where Envoy only watches, nor after an immediate response", () => {
+  test("nothing is written in observability mode, nor after an immediate response", () => {
     everyTransaction((said, { observabilityMode: observed }) => {
       const immediate = said.findIndex(({ answers }) => answers[0]?.response.case === "immediateResponse");
       const silent = observed ? said : immediate < 0 ? [] : said.slice(immediate + 1);
@@ -119,7 +119,7 @@ describe("whatever handlers want", () => {
     });
   });
 
-  test("a timeout's extension carries nothing else, and no answer carries one", () => {
+  test("an extension of a timeout carries nothing else, and no answer carries one", () => {
     everyTransaction((said) => {
       for (const { answers, extension } of said) {
         expect(answers.some(({ overrideMessageTimeout }) => overrideMessageTimeout !== undefined)).toBe(false);
@@ -145,7 +145,7 @@ describe("whatever handlers want", () => {
     });
   });
 
-  test("an override that streams a body, where Envoy is not known to stream it, takes its content-length away", () => {
+  test("an override that streams a body removes its content-length if Envoy is not known to stream it", () => {
     everyTransaction((said, { modes }) => {
       const configured = [undefined, "unknown", "NONE", "BUFFERED"].includes(modes.request);
       for (const { answers, message } of said) {

@@ -22,11 +22,11 @@ const PIECE = 64 * 1024;
 
 interface Exchanged {
   readonly message: PhaseMessage;
-  /** What Envoy reads: every answer has been over the wire. */
+  /** The answers as Envoy reads them: each goes over the wire. */
   readonly answers: readonly ProcessingResponse[];
 }
 
-/** Plays a transaction. `lags` says how many messages of a direction may wait for answers at a time. */
+/** Runs a transaction. `lags` is the number of messages of a direction that may wait for answers at a time. */
 function play({ messages }: ScriptedTransaction, lags: readonly number[], changed: boolean): Exchanged[] {
   const exchange = new Exchange();
   const answer: Answer = changed ? { kind: "continue", headerChanges: CHANGES } : CONTINUE;
@@ -84,7 +84,7 @@ const playedArbitrary = fc.tuple(
   fc.boolean(),
 );
 
-/** Checks a law on every message of every transaction that has answers. */
+/** Checks a property of every message of every transaction that has answers. */
 function everyExchange(law: (exchanged: Exchanged, transaction: ScriptedTransaction) => void): void {
   fc.assert(
     fc.property(playedArbitrary, ([transaction, lags, changed]) => {
@@ -96,7 +96,7 @@ function everyExchange(law: (exchanged: Exchanged, transaction: ScriptedTransact
 }
 
 describe("every message that needs an answer", () => {
-  test("gets one, of the matching member; several only for a full-duplex body", () => {
+  test("every message that needs an answer gets one of the matching member; several only for a full-duplex body", () => {
     everyExchange((exchanged, { modes }) => {
       const { message, answers } = exchanged;
       if (isBody(message) && modeOf(exchanged, modes) === "FULL_DUPLEX_STREAMED") {
@@ -108,7 +108,7 @@ describe("every message that needs an answer", () => {
     });
   });
 
-  test("gets no answer that carries anything in addition to the oneof", () => {
+  test("an answer carries nothing in addition to the oneof", () => {
     everyExchange(({ answers }) => {
       for (const answer of answers) {
         const { response, ...rest } = answer;
@@ -125,7 +125,7 @@ describe("every message that needs an answer", () => {
 });
 
 describe("bodies", () => {
-  test("of full-duplex modes come back byte for byte, with the same end", () => {
+  test("bodies of full-duplex modes come back byte for byte, with the same end", () => {
     everyExchange((exchanged, { modes }) => {
       const { message, answers } = exchanged;
       const mode = modeOf(exchanged, modes);
@@ -142,7 +142,7 @@ describe("bodies", () => {
     });
   });
 
-  test("of all other modes are answered by an empty payload: Envoy keeps its copy", () => {
+  test("bodies of all other modes are answered by an empty payload, since Envoy keeps its copy", () => {
     everyExchange((exchanged, { modes }) => {
       const { message, answers } = exchanged;
       const mode = modeOf(exchanged, modes);
@@ -152,7 +152,7 @@ describe("bodies", () => {
   });
 });
 
-test("in observability mode no answer is written, and no message waits for one", () => {
+test("no answer is written in observability mode, and no message waits for one", () => {
   fc.assert(
     fc.property(playedArbitrary, ([transaction, lags, changed]) => {
       fc.pre(transaction.observabilityMode);

@@ -26,7 +26,7 @@ const envelopeArbitrary: fc.Arbitrary<Envelope> = fc.oneof(
   fc.constant(bodyModes("FULL_DUPLEX_STREAMED", "GRPC")),
 );
 
-/** Messages in any order, with any flags, and some that are only bytes. */
+/** Messages in any order, with any flags, and random bytes. */
 const messageArbitrary: fc.Arbitrary<ProcessingRequest> = fc.oneof(
   fc
     .tuple(
@@ -59,7 +59,7 @@ function readOrUnset(data: Uint8Array): ProcessingRequest {
   }
 }
 
-/** A function of an effect, without its types. */
+/** An effect function without its types. */
 type EffectMaker = (...given: readonly unknown[]) => unknown;
 
 const EFFECT_MAKERS = [
@@ -67,7 +67,7 @@ const EFFECT_MAKERS = [
   ...Object.values(streamEffects),
 ] as unknown as readonly EffectMaker[];
 
-/** What handlers of any quality return. */
+/** Correct and wrong results of handlers. */
 const outcomeArbitrary: fc.Arbitrary<unknown> = fc.oneof(
   { arbitrary: fc.constant(undefined), weight: 3 },
   fc.tuple(fc.string(), fc.string()).map(([name, value]) => setHeader(name, value)),
@@ -115,8 +115,8 @@ function processorOf(name: string, behaviours: readonly Behaviour[]): Processor 
   });
 }
 
-describe("garbage", () => {
-  test("never makes an exchange throw, and never makes its count of waiting messages negative", () => {
+describe("random messages", () => {
+  test("random messages never make an exchange throw, and never make its count of waiting messages negative", () => {
     const answers = fc.array(fc.constantFrom("continue", "immediate", "later"), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(fc.array(messageArbitrary, { maxLength: 12 }), answers, (messages, how) => {
@@ -145,7 +145,7 @@ describe("garbage", () => {
     );
   });
 
-  test("never comes out of a session but as its one end, whatever messages and handlers do", async () => {
+  test("random messages and handlers end a session exactly once, without an exception", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(messageArbitrary, { maxLength: 10 }),

@@ -1,4 +1,4 @@
-/** Work on an input of a size: what comes back is timed, what happens before is not. */
+/** Work on an input of some size: the returned function is timed, and the preparation is not. */
 export type SizedWork = (size: number) => () => void;
 
 /** Shortest time that is compared, in microseconds: below it the clock and a compiler decide. */
@@ -30,8 +30,8 @@ export function growthOf(work: SizedWork, maxSize: number): number {
 }
 
 /**
- * Work that makes many objects slows down once, where they outgrow the young part of the heap; work that grows with the
- * square of its input goes on to slow down. So a large growth is believed if two more doublings show it too.
+ * Work that makes many objects slows down once, when they outgrow the young part of the heap. Work that grows with the
+ * square of its input keeps slowing down. So two more doublings must confirm a large growth.
  */
 function growthFrom(work: SizedWork, size: number, micros: number): number {
   const longer = cpuMicros(work(size * FACTOR), ROUNDS);
@@ -41,13 +41,15 @@ function growthFrom(work: SizedWork, size: number, micros: number): number {
   return next > MAX_NEXT_GROWTH ? growth : next;
 }
 
-/** True if no measurement finds the work in proportion to its input. Another process can make one look slow, not each. */
+/**
+ * True if every measurement finds more than linear growth. Another process can disturb one measurement, but not all.
+ */
 export function isSuperLinear(work: SizedWork, maxSize = 1 << 16): boolean {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (growthOf(work, maxSize) <= MAX_GROWTH) return false;
   return true;
 }
 
-/** The least of several rounds: what else the machine does only adds to it. */
+/** The minimum of several rounds, because other processes only add to the time. */
 function cpuMicros(run: () => void, rounds: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < rounds; round++) {
@@ -55,7 +57,7 @@ function cpuMicros(run: () => void, rounds: number): number {
     run();
     const { user, system } = process.cpuUsage(before);
     least = Math.min(least, user + system);
-    // Long work needs no second look.
+    // Long work is measured once.
     if (least > 100 * MIN_MICROS) break;
   }
   return least;

@@ -5,7 +5,7 @@ import { headersOf } from "../protocol/messages.ts";
 import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
-/** Bytes that a header value may have, among them UTF-8, parts of it, and what is not UTF-8. */
+/** Bytes that a header value may have: UTF-8, parts of it, and bytes that are not UTF-8. */
 const valueArbitrary = fc
   .array(
     fc.oneof(
@@ -27,7 +27,7 @@ const valuesOf = (answer: ProcessingResponse | undefined): Record<string, number
 };
 
 describe("a header value that is copied", () => {
-  test("has the same bytes, whichever way it was read and written", () => {
+  test("a header value that is copied has the same bytes, however it was read and written", () => {
     const copying = defineProcessor({
       name: "copying",
       requestHeaders: (message, tx) => [
@@ -42,7 +42,7 @@ describe("a header value that is copied", () => {
     });
     fc.assert(
       fc.property(valueArbitrary, fc.uint8Array({ min: 0x21, max: 0x7e, maxLength: 8 }), (value, rest) => {
-        // The path of a client has no other bytes: Envoy refuses them.
+        // A client's path has no other bytes, because Envoy refuses them.
         const path = [0x2f, ...rest.filter((byte) => byte !== 0x23)];
         const { receive, answers } = recordSession(copying);
         receive(
@@ -62,7 +62,7 @@ describe("a header value that is copied", () => {
     );
   });
 
-  test("has the same bytes for the next processor, among several values, and in an immediate response", () => {
+  test("a header value that is copied has the same bytes for the next processor, among several values, and in an immediate response", () => {
     const processor = defineProcessor({
       name: "p",
       requestHeaders: (message) => [setHeader("x-a", header(message, "cookie") ?? "")],
@@ -91,7 +91,7 @@ describe("a header value that is copied", () => {
     );
   });
 
-  test("text that an author writes is UTF-8", () => {
+  test("text that an author writes is sent as UTF-8", () => {
     const processor = defineProcessor({ name: "p", requestHeaders: () => setHeader("x-a", "é→😀") });
     const { receive, answers } = recordSession(processor);
     receive(headersOf("requestHeaders", []));

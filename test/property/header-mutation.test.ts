@@ -30,7 +30,7 @@ function decode(bytes: Uint8Array | undefined): string {
 
 const without = (headers: readonly Header[], name: string) => headers.filter(([key]) => key !== name);
 
-/** What the author of the changes means: one after the other. */
+/** The intended result of the changes: one after the other. */
 function applyOneByOne(headers: readonly Header[], changes: readonly HeaderChange[]): readonly Header[] {
   return changes.reduce<readonly Header[]>((now, change) => {
     if (change.op === "remove") return without(now, change.name);
@@ -39,7 +39,7 @@ function applyOneByOne(headers: readonly Header[], changes: readonly HeaderChang
   }, headers);
 }
 
-/** What Envoy does: all removals, then the sets in order; of the two fields it reads `append`. */
+/** Envoy's result: all removals first, then the sets in order. Envoy reads `append` of the two fields. */
 function applyLikeEnvoy(headers: readonly Header[], mutation: HeaderMutation | undefined): readonly Header[] {
   const removed = (mutation?.removeHeaders ?? []).reduce<readonly Header[]>(without, headers);
   return (mutation?.setHeaders ?? []).reduce<readonly Header[]>((now, { header, append }) => {
@@ -58,7 +58,7 @@ function applyLikeOthers(headers: readonly Header[], mutation: HeaderMutation | 
   }, removed);
 }
 
-/** Order counts within a name, not between names (RFC 9110 5.3). */
+/** The order matters within a name, not between names (RFC 9110 5.3). */
 function byName(headers: readonly Header[]): ReadonlyMap<string, readonly string[]> {
   const grouped = new Map<string, string[]>();
   for (const [name, value] of headers) grouped.set(name, [...(grouped.get(name) ?? []), value]);
@@ -70,7 +70,7 @@ function overTheWire(mutation: HeaderMutation | undefined): HeaderMutation | und
 }
 
 describe("the net mutation of header changes", () => {
-  test("has in Envoy the effect of the changes made one after the other", () => {
+  test("the net mutation has the same effect in Envoy as the changes made one after the other", () => {
     fc.assert(
       fc.property(headersArbitrary, changesArbitrary, (headers, changes) => {
         const mutation = overTheWire(toHeaderMutation(changes));
@@ -80,7 +80,7 @@ describe("the net mutation of header changes", () => {
     );
   });
 
-  test("has the same effect where append_action is read instead of append", () => {
+  test("the net mutation has the same effect if append_action is read instead of append", () => {
     fc.assert(
       fc.property(headersArbitrary, changesArbitrary, (headers, changes) => {
         const mutation = overTheWire(toHeaderMutation(changes));
@@ -90,7 +90,7 @@ describe("the net mutation of header changes", () => {
     );
   });
 
-  test("removes no name that it sets, and names none that no change named", () => {
+  test("the net mutation removes no name that it sets, and has only names of changes", () => {
     fc.assert(
       fc.property(changesArbitrary, (changes) => {
         const mutation = toHeaderMutation(changes);

@@ -8,7 +8,7 @@ type Container = Record<string | number, unknown>;
 
 const MARK = "what the handler put there";
 
-/** The value with something else at the end of a path, changed if it is. */
+/** The value, changed in place at the end of a path. */
 function changeInPlace(value: unknown, keys: readonly (string | number)[], change: unknown): unknown {
   const [last] = keys.slice(-1);
   if (last === undefined) return change;
@@ -17,12 +17,12 @@ function changeInPlace(value: unknown, keys: readonly (string | number)[], chang
   return value;
 }
 
-/** The same as a new value, which shares what is not changed. */
+/** The same change as a new value, which shares unchanged parts. */
 function changeInCopy(value: unknown, [key, ...rest]: readonly (string | number)[], change: unknown): unknown {
   if (key === undefined) return change;
   const changed = changeInCopy((value as Container)[key], rest, change);
   if (Array.isArray(value)) return value.map((item, index) => (index === key ? changed : item));
-  // By defineProperty: a name may be __proto__.
+  // Uses defineProperty, because a name may be __proto__.
   const copy = { ...(value as Container) };
   return Object.defineProperty(copy, key, { value: changed, enumerable: true, configurable: true, writable: true });
 }
@@ -31,12 +31,12 @@ const changedArbitrary = sourceArbitrary.chain((node) =>
   fc.record({ node: fc.constant(node), path: fc.constantFrom(...pathsOf(node)) }),
 );
 
-/** Objects with a member named toJSON are called by no one: it is not a function. */
-describe("writing a JSON value instead of its source", () => {
+/** A member named toJSON is never called, because it is not a function. */
+describe("a JSON value instead of its source", () => {
   test.each([
     ["in place", changeInPlace],
     ["in a copy", changeInCopy],
-  ])("changes nothing but the member that is replaced %s", (_how, change) => {
+  ])("writeJson changes only the replaced member %s", (_how, change) => {
     fc.assert(
       fc.property(changedArbitrary, ({ node, path }) => {
         const source = render(node);
@@ -47,7 +47,7 @@ describe("writing a JSON value instead of its source", () => {
     );
   });
 
-  test("gives a value that is not changed back byte for byte", () => {
+  test("writeJson gives an unchanged value back byte for byte", () => {
     fc.assert(
       fc.property(sourceArbitrary, (node) => {
         const source = render(node);
@@ -58,7 +58,7 @@ describe("writing a JSON value instead of its source", () => {
     );
   });
 
-  test("writes a value that is read as that value, whatever stood there", () => {
+  test("writeJson writes a text that is read as the value, whatever the source was", () => {
     fc.assert(
       fc.property(sourceArbitrary, fc.jsonValue(), (node, value) => {
         const written = writeJson(value, render(node));
@@ -69,7 +69,7 @@ describe("writing a JSON value instead of its source", () => {
     );
   });
 
-  test("keeps the text of each element that stays when elements are removed and inserted", () => {
+  test("writeJson keeps the text of each element that stays when elements are removed and inserted", () => {
     const elements = fc.uniqueArray(sourceArbitrary, {
       selector: (node) => JSON.stringify(JSON.parse(render(node))),
       maxLength: 8,

@@ -25,7 +25,7 @@ import { failureText } from "../../src/text/failure-text.ts";
 import { hasMoreElements } from "../../src/text/json-elements.ts";
 import { isSuperLinear } from "./growth.ts";
 
-/** What a hostile client repeats, behind what may have to stand before it. */
+/** The text that an attacker repeats, behind a prefix that it may need. */
 const REPEATED: readonly (readonly [before: string, repeated: string])[] = [
   ...[" ", "\t", ",", ";", ":", "=", "a", "0", "\\", '"', "[", "{", "\n", "\r", "\u0000", "\u00e9", "\ud83d\ude00"].map(
     (repeated) => ["", repeated] as const,
@@ -64,7 +64,7 @@ function expectLinear(parse: (text: string) => unknown): void {
   expect(slow).toEqual([]);
 }
 
-/** What a parser refuses, it may refuse by throwing. */
+/** A parser may throw to refuse a text. */
 function tried(parse: () => unknown): void {
   try {
     parse();
@@ -81,7 +81,7 @@ test("the measurement finds work that grows with the square of its input", () =>
   expect(isSuperLinear(work, MAX_SIZE)).toBe(true);
 });
 
-describe("takes time in proportion to what a client sends, as text:", () => {
+describe("time for text from a client", () => {
   test.each<[string, (text: string) => unknown]>([
     ["content-encoding", parseContentEncoding],
     ["the charset of content-type", charsetOf],
@@ -91,7 +91,7 @@ describe("takes time in proportion to what a client sends, as text:", () => {
     ["grpc-timeout", parseGrpcTimeout],
     ["the text of a failure", (text) => failureText(new Error(text))],
     ["a log line", (text) => boundedLog({ info() {}, warn() {}, error() {} }).info({ path: text, text: [text] }, text)],
-  ])("%s", (_name, parse) => expectLinear(parse));
+  ])("text from a client takes time in proportion to its length: %s", (_name, parse) => expectLinear(parse));
 });
 
 interface Splitting {
@@ -131,11 +131,11 @@ function envelopes(): Splitting {
   return { push: (bytes) => [...joiner.push(bytes)], end: () => joiner.rest() };
 }
 
-describe.each(splitters)("takes time in proportion to a body: %s", (_name, create) => {
+describe.each(splitters)("time for a body: %s", (_name, create) => {
   test.each([
     ["in one piece", Number.POSITIVE_INFINITY],
     ["in pieces of 7 bytes", PIECE_BYTES],
-  ])("%s", (_cut, pieceBytes) => {
+  ])("a body takes time in proportion to its length: %s", (_cut, pieceBytes) => {
     expectLinear((text) => {
       const bytes = Buffer.from(text, "latin1");
       const splitter = create();
@@ -145,7 +145,7 @@ describe.each(splitters)("takes time in proportion to a body: %s", (_name, creat
   });
 });
 
-describe("takes time in proportion to bytes:", () => {
+describe("time for bytes", () => {
   const json = { json: true };
   test.each<[string, (bytes: Buffer) => unknown]>([
     ["text of a header", bytesToText],
@@ -157,30 +157,35 @@ describe("takes time in proportion to bytes:", () => {
     ["fields of a message", (bytes) => checkFieldCount(ProcessingRequestSchema, bytes, 1)],
     ["elements of JSON", (bytes) => hasMoreElements(bytes, bytes.length - 1)],
     ["a header block", (bytes) => new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length)],
-  ])("%s", (_name, parse) => expectLinear((text) => parse(Buffer.from(text, "latin1"))));
+  ])("bytes take time in proportion to their length: %s", (_name, parse) =>
+    expectLinear((text) => parse(Buffer.from(text, "latin1"))),
+  );
 });
 
-describe("takes time in proportion to the first bytes of a connection, a byte at a time:", () => {
+describe("time for the first bytes of a connection", () => {
   test.each([
     ["a long request target", "GET /", "a"],
     ["a long method", "", "A"],
     ["blanks behind a method", "GET", " "],
     ["HTTP versions", "GET", " HTTP/1.1"],
     ["the beginning of HTTP/2's preface", "PRI", "I"],
-  ])("%s", (_name, before, repeated) => {
-    const work = (count: number) => {
-      const bytes = Buffer.from(`${before}${repeated.repeat(count)}\n`, "latin1");
-      return () => {
-        const recognizer = new ProtocolRecognizer();
-        for (const byte of bytes) if (recognizer.push(Buffer.of(byte)) !== undefined) break;
+  ])(
+    "the first bytes of a connection, one at a time, take time in proportion to their number: %s",
+    (_name, before, repeated) => {
+      const work = (count: number) => {
+        const bytes = Buffer.from(`${before}${repeated.repeat(count)}\n`, "latin1");
+        return () => {
+          const recognizer = new ProtocolRecognizer();
+          for (const byte of bytes) if (recognizer.push(Buffer.of(byte)) !== undefined) break;
+        };
       };
-    };
-    // Longer request lines are not waited for.
-    expect(isSuperLinear(work, 1 << 11)).toBe(false);
-  });
+      // The server does not wait for longer request lines.
+      expect(isSuperLinear(work, 1 << 11)).toBe(false);
+    },
+  );
 });
 
-describe("takes time in proportion to x-ext-proc-config of", () => {
+describe("time for x-ext-proc-config", () => {
   const schema = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
   const part = (name: string) => defineProcessor({ name, config: schema, requestHeaders: () => undefined });
   const [one, several] = [part("a"), compose(part("a"), part("b"), part("c"))];
@@ -192,11 +197,11 @@ describe("takes time in proportion to x-ext-proc-config of", () => {
     ["a long name of escapes", (count) => `{"${"\\u0001".repeat(count)}":1,"a":1}`],
     ["a text that is not JSON", (count) => '\\"'.repeat(count)],
     ["blanks", (count) => `{${" ".repeat(count)}"a":1}`],
-  ])("%s", (_name, textOf) => {
+  ])("x-ext-proc-config takes time in proportion to its length: %s", (_name, textOf) => {
     for (const processor of [one, several]) {
       const work = (count: number) => {
         const text = textOf(count);
-        // New ones each time: a text is remembered.
+        // A new cache for each run, because a text is cached.
         return () => void new RouteConfigs(definitionsOf(processor)).read([text]);
       };
       expect(isSuperLinear(work, MAX_SIZE)).toBe(false);
@@ -204,7 +209,7 @@ describe("takes time in proportion to x-ext-proc-config of", () => {
   });
 });
 
-describe("replaceJson takes time in proportion to a body of", () => {
+describe("time of replaceJson", () => {
   test.each<[string, (count: number) => string]>([
     ["nested arrays", (count) => "[".repeat(count) + "]".repeat(count)],
     ["nested objects", (count) => `${'{"a":'.repeat(count)}1${"}".repeat(count)}`],
@@ -217,14 +222,14 @@ describe("replaceJson takes time in proportion to a body of", () => {
     ["a long number", (count) => `[1${"0".repeat(count)}1]`],
     ["long fractions", (count) => `[0.${"0".repeat(count)}1]`],
     ["blanks", (count) => `[1${" ".repeat(count)},2]`],
-  ])("%s", (_name, textOf) => {
+  ])("replaceJson takes time in proportion to the body: %s", (_name, textOf) => {
     const work = (count: number) => {
       const text = textOf(count);
       const value = JSON.parse(text) as unknown;
       const changed = Array.isArray(value) ? [...(value as unknown[]), "new"] : { ...(value as object), new: 1 };
       return () => void writeJson(changed, text);
     };
-    // JSON.parse itself takes stack for the depth.
+    // JSON.parse itself needs stack for the depth.
     expect(isSuperLinear(work, 512)).toBe(false);
   });
 });

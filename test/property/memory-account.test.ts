@@ -37,7 +37,7 @@ const CODINGS = {
   br: (bytes: Uint8Array) => brotliCompressSync(bytes),
 };
 
-/** A handler that does what it is told to, now or later. */
+/** A handler that does what the test tells it, now or later. */
 function handlerOf(read: Read, wait: () => Promise<undefined> | undefined): object {
   switch (read) {
     case "chunks":
@@ -89,7 +89,7 @@ const scenes = fc.record({
   steps: fc.array(step, { minLength: 5, maxLength: 40 }),
 });
 
-test("after any mixture of bodies, resets, timeouts and settled handlers no byte is counted, and meanwhile never more than the cap", async () => {
+test("the memory account is empty after any mixture of bodies, resets, timeouts and settled handlers, and never exceeds its cap", async () => {
   let held = 0;
   await fc.assert(
     fc.asyncProperty(scenes, async ({ reads, mode, hangs, texts, steps }) => {
@@ -144,7 +144,7 @@ test("after any mixture of bodies, resets, timeouts and settled handlers no byte
         held = Math.max(held, share.heldBytes);
       }
       for (const { session } of open) session.session.cancel();
-      // Each settled handler may let the next one begin.
+      // Each handler that settles may let the next one begin.
       for (let settled = 0; settled < handlers.length || share.heldBytes > 0; ) {
         for (; settled < handlers.length; settled++) handlers[settled]?.resolve(undefined);
         await nextTurn();

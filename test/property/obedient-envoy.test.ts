@@ -30,7 +30,7 @@ const setup = fc.record({
   response: body,
   startsAfter: fc.constantFrom("request_end", "request_headers" as const),
   protocol: fc.constantFrom("http1", "http2" as const),
-  /** Envoy itself answers: its route's timeout is over before the upstream responds. */
+  /** Envoy answers itself: the timeout of its route is over before the upstream responds. */
   timesOut: fc.constantFrom(false, false, false, true),
 });
 type Setup = typeof setup extends fc.Arbitrary<infer T> ? T : never;
@@ -77,7 +77,7 @@ function settingsOf({ version, requestMode, responseMode, trailers, overrides, t
   };
 }
 
-describe("an Envoy that sends every phase and awaits every answer", () => {
+describe("an Envoy that sends every phase and waits for every answer", () => {
   test("no handler is passed over, in any mode, with overrides or without, whichever side answers the client", async () => {
     await fc.assert(
       fc.asyncProperty(setup, async (init) => {

@@ -40,7 +40,7 @@ function readOnDemand(bytes: Uint8Array): ProcessingRequest | undefined {
   return readCanonicalRequest(bytes, readWhole);
 }
 
-/** What can be asked of a message. The answers to each are compared, every time of a message that was just read. */
+/** Reads of a message. The test compares the answers to each, for a newly read message each time. */
 const QUESTIONS: Readonly<Record<string, (message: ProcessingRequest) => unknown>> = {
   toBinary: (message) => toBinary(SCHEMA, message),
   toJson: (message) => jsonOf(message),
@@ -114,9 +114,9 @@ function compareLookups(onDemand: ProcessingRequest, whole: ProcessingRequest): 
   }
 }
 
-describe("a message that is read on demand, whatever its bytes", () => {
+describe("a message that is read on demand", () => {
   test(
-    "is equal to what protobuf-es reads, or is left to protobuf-es",
+    "a message that is read on demand equals what protobuf-es reads, or is left to protobuf-es, for all bytes",
     () => {
       let tried = 0;
       let onDemandCount = 0;
@@ -143,13 +143,13 @@ describe("a message that is read on demand, whatever its bytes", () => {
         }),
         bounds,
       );
-      // Else this would prove nothing.
+      // Without this the test would prove nothing.
       expect(onDemandCount).toBeGreaterThan(tried / 20);
     },
     milliseconds + 20_000,
   );
 
-  test("reads whatever protobuf-es reads, as it reads it", () => {
+  test("readRequest reads every message that protobuf-es reads, with the same result", () => {
     fc.assert(
       fc.property(requestBytes, (bytes) => {
         let whole: ProcessingRequest;

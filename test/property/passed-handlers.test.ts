@@ -10,12 +10,12 @@ import { nextTurn } from "../session/deferred.ts";
 import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
-/** What the handler of a phase does: it lets the message pass at once or later, or answers the client at once. */
+/** The action of a phase's handler: it lets the message pass at once or later, or answers the client at once. */
 type Handling = "none" | "sync" | "async" | "reply";
 type HandledPhase = "requestHeaders" | "requestTrailers" | "responseHeaders" | "responseTrailers";
 const HANDLED: readonly HandledPhase[] = ["requestHeaders", "requestTrailers", "responseHeaders", "responseTrailers"];
 
-/** What Envoy sends of one direction. */
+/** The messages that Envoy sends for one direction. */
 interface Sent {
   readonly mode: BodyMode;
   readonly sendsHeaders: boolean;
@@ -27,9 +27,9 @@ interface Exchange {
   readonly policy: FaultPolicy;
   readonly handlers: Readonly<Record<HandledPhase, Handling>>;
   readonly sent: Readonly<Record<Direction, Sent>>;
-  /** The response has headers that only an upstream's has. */
+  /** The response has headers that only an upstream sends. */
   readonly fromUpstream: boolean;
-  /** Whose message is next, while both directions have one. */
+  /** The direction of the next message, while both directions have one. */
   readonly order: readonly Direction[];
   /** Whether handlers settle before the next message comes. */
   readonly settles: readonly boolean[];
@@ -68,7 +68,7 @@ const UPSTREAM: HeaderPairs = [
 
 type Made = (envelope: Envelope) => ProcessingRequest;
 
-/** The messages of one direction; the first message of a stream also names the body modes. */
+/** The messages of one direction. The first message of a stream also has the body modes. */
 function messagesOf(direction: Direction, { sent, fromUpstream }: Exchange): Made[] {
   const { mode, sendsHeaders, pieces, end } = sent[direction];
   const pairs = direction === "response" && fromUpstream ? UPSTREAM : [];
@@ -85,7 +85,7 @@ function messagesOf(direction: Direction, { sent, fromUpstream }: Exchange): Mad
   ];
 }
 
-/** Both directions in one order that keeps each direction's own. */
+/** Both directions in one order that keeps the order of each direction. */
 function allMessagesOf(exchange: Exchange): ProcessingRequest[] {
   const queues = { request: messagesOf("request", exchange), response: messagesOf("response", exchange) };
   const modes = bodyModes(exchange.sent.request.mode, exchange.sent.response.mode);
@@ -98,7 +98,7 @@ function allMessagesOf(exchange: Exchange): ProcessingRequest[] {
   return messages;
 }
 
-/** Handlers as the exchange has them. The asynchronous ones wait for `settle`. */
+/** The handlers of the exchange. The asynchronous ones wait for `settle`. */
 function processorOf({ handlers, policy }: Exchange) {
   const waiting: (() => void)[] = [];
   const handlerOf = (phase: HandledPhase) => {
@@ -127,7 +127,7 @@ function processorOf({ handlers, policy }: Exchange) {
   return { processor, settle };
 }
 
-/** What was counted of an exchange: reasons and codes, and `unanswered`. */
+/** The reports about an exchange: reasons and codes, and `unanswered`. */
 async function countedOf(exchange: Exchange): Promise<string[]> {
   const { processor, settle } = processorOf(exchange);
   const counted: string[] = [];
@@ -150,21 +150,21 @@ async function countedOf(exchange: Exchange): Promise<string[]> {
   return counted;
 }
 
-/** Whether Envoy went past a handler, told by the exchange alone. */
+/** Whether Envoy skipped a handler, computed only from the exchange. */
 function goesPast(exchange: Exchange): boolean {
   const { handlers, sent, fromUpstream, settles, ending } = exchange;
   const begun = { request: false, response: false };
   const waitsFor: Record<Direction, Phase | undefined> = { request: undefined, response: undefined };
-  /** Messages that came before an answer was sent, in the mode that does not wait for answers. */
+  /** Messages that came before an answer was sent, in a mode that does not wait for answers. */
   const behind: Record<Direction, Phase[]> = { request: [], response: [] };
   let requestIsSent = false;
   const isHandled = (phase: Phase) => (handlers[phase as HandledPhase] ?? "none") !== "none";
-  /** True if the handler answers the client, so that nothing more counts. */
+  /** True if the handler answers the client, so that later messages do not count. */
   const run = (phase: Phase): boolean => {
     if (handlers[phase as HandledPhase] === "async") waitsFor[directionOf(phase)] = phase;
     return handlers[phase as HandledPhase] === "reply";
   };
-  /** Everything settles, what waits behind it too; true if a handler answers the client. */
+  /** Settles everything, also what waits behind it. True if a handler answers the client. */
   const settleAll = (): boolean =>
     DIRECTIONS.some((direction) => {
       waitsFor[direction] = undefined;
@@ -179,7 +179,7 @@ function goesPast(exchange: Exchange): boolean {
     // Its headers were skipped.
     if (isFirst && !phase.endsWith("Headers") && isHandled(`${direction}Headers`)) return true;
     if (isFirst && phase === "responseHeaders" && fromUpstream) {
-      // The whole request was skipped, or the upstream has it before its gate has answered.
+      // The whole request was skipped, or the upstream has it before its handler has answered.
       if (!begun.request && isHandled("requestHeaders")) return true;
       if (waitsFor.request === "requestHeaders") return true;
     }
@@ -196,8 +196,8 @@ function goesPast(exchange: Exchange): boolean {
   return ending === "reset" && requestIsSent && !begun.response && isHandled("responseHeaders");
 }
 
-describe("whatever Envoy sends", () => {
-  test("something is counted if Envoy went past a handler or did not wait for an answer, and nothing if it did not", async () => {
+describe("random behaviour of Envoy", () => {
+  test("a report is made if Envoy skipped a handler or did not wait for an answer, and only then", async () => {
     const seen = { past: 0, obedient: 0 };
     await fc.assert(
       fc.asyncProperty(anyExchange, async (exchange) => {
@@ -208,7 +208,7 @@ describe("whatever Envoy sends", () => {
       }),
       bounded(1500),
     );
-    // The law says nothing if all exchanges are of one kind.
+    // The test proves nothing if all exchanges are of one kind.
     expect(Math.min(seen.past, seen.obedient)).toBeGreaterThan(20);
   });
 });

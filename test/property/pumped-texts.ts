@@ -1,18 +1,19 @@
 import { type AST, RegExpParser, visitRegExpAST } from "@eslint-community/regexpp";
 
-/** A text whose middle is repeated: what makes a backtracking matcher begin again and again. */
+/** A text whose middle is repeated, so that a backtracking matcher starts again and again. */
 export interface PumpedText {
   readonly before: string;
   readonly pump: string;
   readonly after: string;
 }
 
-/** Characters of the classes that expressions are written with; one that no class has is the last. */
+/** Characters of the classes that expressions use. The last one is in no class. */
 const CHARACTERS = [..." \ta0A_-.:/@+;,=\"'()[]{}<>&%#!?*\\\n\r\u00e9\udc80", "\u0000"];
 
 /**
- * Texts that attack a regular expression: each of its repetitions is pumped, behind what has to stand before it and at
- * once, with each character that it takes and with all of the expression up to there; what follows does not match.
+ * Texts that attack a regular expression. Each of its repetitions is repeated many times: behind its required prefix and
+ * at the start, with each character that it matches and with the whole expression so far. The text after it does not
+ * match.
  */
 export function pumpedTexts(pattern: string, flags: string): PumpedText[] {
   const texts = new Map<string, PumpedText>();
@@ -35,7 +36,7 @@ function pairsOf(texts: readonly string[]): string[] {
   return texts.flatMap((one) => texts.map((other) => one + other));
 }
 
-/** A text that matches what stands before a part of the expression. */
+/** A text that matches everything before a part of the expression. */
 function textBefore(part: AST.Quantifier): string {
   let text = "";
   for (let node: AST.Node = part; node.parent; node = node.parent) {
@@ -67,7 +68,7 @@ function textOf(node: AST.Element | AST.QuantifiableElement): string {
   }
 }
 
-/** The characters of {@link CHARACTERS}, and the end of each range, that one part of an expression takes. */
+/** The characters of {@link CHARACTERS}, and the end of each range, that one part of an expression matches. */
 function charactersOf(node: AST.QuantifiableElement): string[] {
   const ownCharacters = [...new Set(node.raw)].filter((char) => char !== "\\");
   return [...new Set([...CHARACTERS, ...ownCharacters])].filter((char) => takes(node, char));

@@ -13,7 +13,7 @@ interface Expression {
 }
 
 const root = join(import.meta.dirname, "../..");
-/** So many repetitions make exponential work endless, and take polynomial work no time. */
+/** With this many repetitions exponential work is endless, and polynomial work takes almost no time. */
 const FEW = 40;
 const ENDLESS_MS = 1_500;
 
@@ -32,7 +32,7 @@ function expressionsOf(file: string): Expression[] {
     found.push({ place: `${file}:${text.slice(0, start).split("\n").length}`, pattern, flags });
   const onCall = ({ callee, arguments: [first], start }: { callee: object; arguments: object[]; start: number }) => {
     if (!("name" in callee) || callee.name !== "RegExp" || first === undefined) return;
-    // What stands between the expressions of a template is constant.
+    // The text between the expressions of a template is constant.
     const parts = "quasis" in first ? (first.quasis as { value: { cooked: string } }[]) : [];
     if (parts.length > 0) add(start, parts.map(({ value }) => value.cooked).join("x"), "");
   };
@@ -57,7 +57,7 @@ function isEndless(expression: RegExp, text: string): boolean {
   }
 }
 
-/** Attacks with a text of more and more repetitions. */
+/** Attacks with a text of an increasing number of repetitions. */
 function isSlow({ pattern, flags }: Expression, { before, pump, after }: PumpedText): boolean {
   const textOf = (count: number) => before + pump.repeat(count) + after;
   // A sticky expression begins at one place.
@@ -85,14 +85,14 @@ describe("the search for slow regular expressions", () => {
     ["a repeated run", "^(?:a+)+$"],
     ["a repeated choice", "^(?:a|a)*$"],
   ])(
-    "finds %s",
+    "the search finds %s",
     (_name, pattern) => {
       expect(slowText({ place: "", pattern, flags: "" })).toBeDefined();
     },
     60_000,
   );
 
-  test.each(["^[a-z]+$", "^([^:]+):(.*)$", "[?#].*$", "\\s+"])("does not blame /%s/", (pattern) => {
+  test.each(["^[a-z]+$", "^([^:]+):(.*)$", "[?#].*$", "\\s+"])("the search does not report /%s/", (pattern) => {
     expect(slowText({ place: "", pattern, flags: "s" })).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { fc } from "./seed.ts";
 
-/** One field with its tag, as it travels. */
+/** One field with its tag, on the wire. */
 function field(tag: number, content: readonly number[]): number[] {
   return [tag, ...varint(content.length), ...content];
 }
@@ -29,7 +29,7 @@ function utf8(value: string): number[] {
   return [...new TextEncoder().encode(value)];
 }
 
-/** Mostly a name and a value as Envoy writes them; sometimes fields in any order, twice, or unknown ones. */
+/** Mostly a name and a value as Envoy writes them; sometimes fields in any order, twice, or unknown fields. */
 const entry = fc.oneof(
   {
     arbitrary: fc.tuple(names.map(utf8), bytes).map(([key, value]) => [...field(0x0a, key), ...field(0x1a, value)]),
@@ -61,7 +61,7 @@ const flag = fc.constantFrom<number[]>(
   [0x20, 1],
   [0x28, 1],
 );
-/** Of each kind of member, as its number is. */
+/** One of each kind of member, by its number. */
 const member = fc
   .tuple(fc.constantFrom(0x12, 0x1a, 0x22, 0x2a, 0x32, 0x3a), headerMap, fc.array(flag, { maxLength: 3 }), fc.nat(9))
   .map(([tag, map, flags, shape]) => {
@@ -135,7 +135,9 @@ function mutate(original: readonly number[], list: readonly Mutation[]): number[
   return mutated;
 }
 
-/** Bytes of requests: as Envoy writes them, as it could write them, as a broken client writes them, and any others. */
+/**
+ * Bytes of requests: as Envoy writes them, as it could write them, as a broken client writes them, and random bytes.
+ */
 export const requestBytes: fc.Arbitrary<Uint8Array> = fc.oneof(
   { arbitrary: fc.tuple(written, mutations).map(([good, list]) => Uint8Array.from(mutate(good, list))), weight: 15 },
   { arbitrary: fc.uint8Array({ maxLength: 60 }), weight: 1 },

@@ -9,7 +9,7 @@ import { type ScriptedTransaction, transactionArbitrary } from "./transactions.t
 
 const EDITABLE = PHASES.filter((phase): phase is EditablePhase => !phase.endsWith("Body"));
 
-/** Which phases have a handler, and which of those take their time. */
+/** The phases that have a handler, and the phases whose handler is asynchronous. */
 const handlersArbitrary = fc.record({
   requestHeaders: fc.constantFrom("none", "sync", "async"),
   requestTrailers: fc.constantFrom("none", "sync", "async"),
@@ -18,7 +18,7 @@ const handlersArbitrary = fc.record({
 });
 type Handlers = Readonly<Record<EditablePhase, string>>;
 
-/** Handlers that name their phase; the asynchronous ones settle when, and in the order in which, the scheduler says. */
+/** Handlers that name their phase. The scheduler decides when and in which order the asynchronous ones settle. */
 function processorOf(handlers: Handlers, scheduler: fc.Scheduler): Processor {
   const handler = (phase: EditablePhase) => {
     const effect: Effect<EditablePhase> = setHeader("x-phase", phase);
@@ -69,8 +69,8 @@ function withoutRepeatedBodies(phases: readonly string[]): string[] {
   return phases.filter((phase, index) => !phase.endsWith("Body") || phases[index - 1] !== phase);
 }
 
-describe("a session of any handlers, synchronous or not", () => {
-  test("answers each direction in its order, completely, and then completes", async () => {
+describe("a session of random handlers", () => {
+  test("a session answers each direction in its order, completely, and then completes", async () => {
     await fc.assert(
       fc.asyncProperty(
         transactionArbitrary,
@@ -96,7 +96,7 @@ describe("a session of any handlers, synchronous or not", () => {
     );
   });
 
-  test("applies each handler's effect to its own message", async () => {
+  test("a session applies each handler's effect to its own message", async () => {
     await fc.assert(
       fc.asyncProperty(
         transactionArbitrary,
@@ -117,7 +117,7 @@ describe("a session of any handlers, synchronous or not", () => {
     );
   });
 
-  test("answers within receive() if no handler is asynchronous", () => {
+  test("a session answers within receive() if no handler is asynchronous", () => {
     fc.assert(
       fc.property(transactionArbitrary, fc.scheduler(), (transaction, scheduler) => {
         fc.pre(!transaction.observabilityMode);
@@ -133,7 +133,7 @@ describe("a session of any handlers, synchronous or not", () => {
     );
   });
 
-  test("ends once and at once, wherever it is cancelled or shut down", async () => {
+  test("a session ends once and at once, wherever it is cancelled or shut down", async () => {
     const act = fc.constantFrom("cancel" as const, "shutDown" as const);
     await fc.assert(
       fc.asyncProperty(
@@ -145,7 +145,7 @@ describe("a session of any handlers, synchronous or not", () => {
           const recorded = recordSession(processorOf(handlers, scheduler));
           await deliver(recorded, { ...transaction, messages: transaction.messages.slice(0, at) }, scheduler);
           const owed = recorded.session.running && !transaction.observabilityMode;
-          // An end with OK would lose what Envoy has handed over meanwhile.
+          // An end with OK would lose the bytes that Envoy has handed over.
           const fails = owed || (how === "shutDown" && isInsideBody(transaction, at));
           recorded.session[how]();
           const log = [...recorded.log];
@@ -163,7 +163,7 @@ describe("a session of any handlers, synchronous or not", () => {
   });
 });
 
-/** True if a direction is begun and not ended after so many messages, in a mode in which Envoy keeps no copy. */
+/** True if a direction has begun and not ended after this many messages, in a mode in which Envoy keeps no copy. */
 function isInsideBody({ modes, messages, observabilityMode }: ScriptedTransaction, count: number): boolean {
   if (observabilityMode) return false;
   return (["request", "response"] as const).some((direction) => {

@@ -103,7 +103,7 @@ const response: fc.Arbitrary<ProcessingResponse> = fc
     }),
   );
 
-/** What a server does about each message, in order: some answers, and perhaps an end. */
+/** The server's reaction to each message, in order: some answers, and perhaps an end. */
 const script = fc.array(
   fc.record({
     answers: fc.array(response, { maxLength: 3 }),
@@ -115,7 +115,7 @@ const script = fc.array(
 
 type Steps = typeof script extends fc.Arbitrary<infer T> ? T : never;
 
-/** A server that follows a script, and falls silent after it. */
+/** A server that follows a script, and sends nothing after it. */
 function scripted(steps: Steps): ExtProcPeer {
   return {
     open(stream) {
@@ -151,7 +151,7 @@ const settings: fc.Arbitrary<FilterSettings> = fc.record({
 });
 
 describe("the simulated Envoy", () => {
-  test("ends every transaction, whatever a server sends, and counts no less than it heard", () => {
+  test("the simulated Envoy ends every transaction, whatever a server sends, and counts at least the messages that it received", () => {
     fc.assert(
       fc.property(script, settings, exchange, (steps, filter, http) => {
         const { client, counters, messages, durationMs } = simulateWith(scripted(steps), filter, http);
@@ -164,7 +164,7 @@ describe("the simulated Envoy", () => {
     );
   });
 
-  test("does the same again", () => {
+  test("the simulated Envoy gives the same result again", () => {
     fc.assert(
       fc.property(script, settings, exchange, (steps, filter, http) => {
         expect(simulateWith(scripted(steps), filter, http)).toEqual(simulateWith(scripted(steps), filter, http));
@@ -173,7 +173,7 @@ describe("the simulated Envoy", () => {
     );
   });
 
-  test("lets every byte pass where all answers are neutral, in every mode and however it is cut", () => {
+  test("the simulated Envoy lets every byte pass if all answers are neutral, in every mode and however it is cut", () => {
     fc.assert(
       fc.property(versions, modes, exchange, (envoyVersion, processingMode, http) => {
         const { upstream, client, counters } = simulateWith(peerOf(), { envoyVersion, processingMode }, http);

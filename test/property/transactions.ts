@@ -14,7 +14,7 @@ import { fc } from "./seed.ts";
 /** The mode of a direction: a known one, an unknown number, or, undefined, no configuration at all. */
 export type Mode = BodyMode | "unknown" | undefined;
 
-/** A legal transaction, as Envoy would tell it. */
+/** A legal transaction, as Envoy would send it. */
 export interface ScriptedTransaction {
   readonly modes: Readonly<Record<Direction, Mode>>;
   readonly observabilityMode: boolean;
@@ -32,21 +32,21 @@ const MODES: readonly Mode[] = [
 ];
 const UNKNOWN_MODE = 77 as ProcessingMode_BodySendMode;
 
-/** Bytes of no period near the sizes below, made once: they are the cost of these tests. */
+/** Random bytes without a short period, made once, because they cost the most time in these tests. */
 const NOISE = Uint8Array.from({ length: 141_000 }, (_, index) => (index * 31 + (index >> 8)) % 251);
 
-/** Around every size that matters: empty, small, and the 64 KiB of a full-duplex piece. */
+/** Around every important size: empty, small, and the 64 KiB of a full-duplex piece. */
 const chunkArbitrary = fc
   .tuple(fc.constantFrom(0, 1, 7, 1000, 65_535, 65_536, 65_537, 140_000), fc.nat(255))
   .map(([length, first]) => NOISE.subarray(first, first + length));
 
 const valueArbitrary = fc.oneof(fc.string({ maxLength: 8 }), fc.uint8Array({ maxLength: 8 }));
-/** All of them are gRPC, or GRPC mode would be as NONE. */
+/** All of them are gRPC, because GRPC mode would otherwise act like NONE. */
 const headersArbitrary = fc
   .array(fc.tuple(fc.constantFrom(":path", "x-a", "cookie", "X-B"), valueArbitrary), { maxLength: 4 })
   .map((pairs) => [["content-type", "application/grpc"] as const, ...pairs]);
 
-/** What one direction may say: headers, chunks, and one of the ends of a message, or none. */
+/** The messages that one direction may send: headers, chunks, and one of the ends of a message, or none. */
 function directionArbitrary(direction: Direction): fc.Arbitrary<readonly ProcessingRequest[]> {
   const headersPhase = direction === "request" ? "requestHeaders" : "responseHeaders";
   const bodyPhase = direction === "request" ? "requestBody" : "responseBody";
@@ -69,7 +69,10 @@ function directionArbitrary(direction: Direction): fc.Arbitrary<readonly Process
   return fc.oneof(bodiless, { arbitrary: withBody, weight: 4 }, fc.constant([]));
 }
 
-/** Puts the two directions, and messages of flow control, into one order that keeps each direction's own. */
+/**
+ * Puts the messages of both directions, and messages of flow control, into one order that keeps the order of each
+ * direction.
+ */
 function interleave(
   request: readonly ProcessingRequest[],
   response: readonly ProcessingRequest[],
@@ -99,7 +102,7 @@ const modesArbitrary: fc.Arbitrary<Readonly<Record<Direction, Mode>>> = fc.oneof
   fc.constant({ request: undefined, response: undefined }),
 );
 
-/** Any legal transaction: both directions, interleaved at will, in any body modes. */
+/** Any legal transaction: both directions, interleaved in any way, in any body modes. */
 export const transactionArbitrary: fc.Arbitrary<ScriptedTransaction> = fc
   .record({
     modes: modesArbitrary,

@@ -11,7 +11,7 @@ import { headersOf } from "../protocol/messages.ts";
 import { recordSession } from "../session/recorded-session.ts";
 import { bounded, fc } from "./seed.ts";
 
-/** Fields that a later Envoy may invent. */
+/** Fields that a later Envoy may add. */
 const fieldsArbitrary = fc.array(
   fc.record({
     no: fc.integer({ min: 1_000, max: 50_000 }),

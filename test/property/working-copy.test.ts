@@ -30,7 +30,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.tuple(
   nameArbitrary,
   valueArbitrary,
 );
-/** What each of up to three processors does. */
+/** The effects of each of up to three processors. */
 const stepsArbitrary = fc.array(fc.array(stepArbitrary, { maxLength: 5 }), { minLength: 1, maxLength: 3 });
 const phaseArbitrary = fc.constantFrom<EditablePhase>(
   "requestHeaders",
@@ -49,7 +49,7 @@ const MAKERS = {
 
 const without = (headers: readonly Header[], name: string) => headers.filter(([key]) => key !== name);
 
-/** What the authors mean: one effect after the other. */
+/** The intended result of the effects: one after the other. */
 function applyStep(now: readonly Header[], [kind, name, value]: Step): readonly Header[] {
   const isThere = now.some(([key]) => key === name);
   if (kind === "remove") return without(now, name);
@@ -57,7 +57,7 @@ function applyStep(now: readonly Header[], [kind, name, value]: Step): readonly 
   return [...(kind === "append" ? now : without(now, name)), [name, value]];
 }
 
-/** What Envoy does with a mutation: all removals, then the sets in order. */
+/** Envoy's result of a mutation: all removals, then the sets in order. */
 function applyMutation(now: readonly Header[], mutation: HeaderMutation | undefined): readonly Header[] {
   const removed = (mutation?.removeHeaders ?? []).reduce<readonly Header[]>(without, now);
   return (mutation?.setHeaders ?? []).reduce<readonly Header[]>((kept, { header, append }) => {
@@ -66,7 +66,7 @@ function applyMutation(now: readonly Header[], mutation: HeaderMutation | undefi
   }, removed);
 }
 
-/** Order counts within a name, not between names (RFC 9110 5.3). */
+/** The order matters within a name, not between names (RFC 9110 5.3). */
 function byName(headers: readonly Header[]): ReadonlyMap<string, readonly string[]> {
   const grouped = new Map<string, string[]>();
   for (const [name, value] of headers) grouped.set(name, [...(grouped.get(name) ?? []), value]);
@@ -91,7 +91,7 @@ function overTheWire(response: ProcessingResponse): ProcessingResponse {
   return fromBinary(ProcessingResponseSchema, toBinary(ProcessingResponseSchema, response));
 }
 
-/** Runs the processors; gives the one answer, and what each of them saw in its message. */
+/** Runs the processors. Gives the one answer, and what each of them saw in its message. */
 function run(phase: EditablePhase, headers: readonly Header[], steps: readonly (readonly Step[])[]) {
   const seen: (readonly Header[])[] = [];
   const parts = steps.map((own, index) =>
@@ -109,8 +109,8 @@ function run(phase: EditablePhase, headers: readonly Header[], steps: readonly (
   return { answer: recorded.answers[0], seen };
 }
 
-describe("effects of composed processors, conditional ones too", () => {
-  test("come in Envoy to what they mean one after the other", () => {
+describe("effects of composed processors", () => {
+  test("effects of composed processors, conditional ones too, have the same result in Envoy as one after the other", () => {
     fc.assert(
       fc.property(phaseArbitrary, headersArbitrary, stepsArbitrary, (phase, headers, steps) => {
         const order = phase.startsWith("response") ? [...steps].reverse() : steps;
@@ -121,7 +121,7 @@ describe("effects of composed processors, conditional ones too", () => {
     );
   });
 
-  test("are seen by each processor as those before it left them", () => {
+  test("effects of composed processors are seen by each processor as those before it left them", () => {
     fc.assert(
       fc.property(phaseArbitrary, headersArbitrary, stepsArbitrary, (phase, headers, steps) => {
         const order = phase.startsWith("response") ? [...steps].reverse() : steps;

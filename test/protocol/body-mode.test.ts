@@ -9,16 +9,16 @@ const config = create(ProtocolConfigurationSchema, {
   responseBodyMode: BodySendMode.FULL_DUPLEX_STREAMED,
 });
 
-test("each direction has its own mode", () => {
+test("each direction has its own body mode", () => {
   expect(configuredBodyMode(config, "request")).toBe("STREAMED");
   expect(configuredBodyMode(config, "response")).toBe("FULL_DUPLEX_STREAMED");
 });
 
-test("a configuration that leaves modes out means NONE, as proto3 does", () => {
+test("a configuration without modes means NONE, as in proto3", () => {
   expect(configuredBodyMode(create(ProtocolConfigurationSchema), "request")).toBe("NONE");
 });
 
-test("no configuration, and an unknown mode, read as undefined", () => {
+test("an absent configuration and an unknown mode are read as undefined", () => {
   expect(configuredBodyMode(undefined, "request")).toBeUndefined();
   for (const unknown of [6, 99, -1]) {
     const later = create(ProtocolConfigurationSchema, { requestBodyMode: unknown as BodySendMode });
@@ -26,7 +26,7 @@ test("no configuration, and an unknown mode, read as undefined", () => {
   }
 });
 
-test("only full-duplex modes want the bytes back", () => {
+test("only full-duplex modes need the bytes back", () => {
   expect(["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED", "GRPC"] as const).toEqual(
     Object.keys(BodySendMode).filter((name) => Number.isNaN(Number(name))),
   );

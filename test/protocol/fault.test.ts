@@ -3,7 +3,7 @@ import { FaultError, fault } from "../../src/protocol/fault.ts";
 import { FAULT_CODES } from "../../src/protocol/faults.ts";
 
 describe("fault", () => {
-  test("derives who is to blame from the code", () => {
+  test("a fault's source follows from its code", () => {
     expect(fault("handler_threw", "m").source).toBe("handler");
     expect(fault("invalid_effect", "m").source).toBe("handler");
     expect(fault("header_ambiguous", "m").source).toBe("handler");
@@ -14,7 +14,7 @@ describe("fault", () => {
     expect(fault("internal_error", "m").source).toBe("internal");
   });
 
-  test("keeps message, processor and cause", () => {
+  test("a fault keeps message, processor and cause", () => {
     const cause = new Error("thrown");
     expect(fault("handler_threw", "m", { processor: "p", cause })).toEqual({
       kind: "fault",
@@ -26,20 +26,20 @@ describe("fault", () => {
     });
   });
 
-  test("every code has a source, and is listed once", () => {
+  test("every fault code has a source, and is listed once", () => {
     expect(new Set(FAULT_CODES).size).toBe(FAULT_CODES.length);
     for (const code of FAULT_CODES) expect(["envoy", "handler", "internal"]).toContain(fault(code, "").source);
   });
 });
 
 describe("FaultError", () => {
-  test("is an Error with a code", () => {
+  test("FaultError is an Error with a code", () => {
     const error = new FaultError("header_ambiguous", "twice");
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ name: "FaultError", code: "header_ambiguous", message: "twice" });
   });
 
-  test("is recognised by its mark, also where another copy of the library made it", () => {
+  test("a FaultError is recognised by its mark, also if another copy of the library made it", () => {
     expect(FaultError.is(new FaultError("header_ambiguous", "m"))).toBe(true);
     expect(FaultError.is({ [Symbol.for("ext-proc.fault-error")]: true, code: "header_ambiguous", message: "m" })).toBe(
       true,
@@ -47,7 +47,7 @@ describe("FaultError", () => {
   });
 
   test.each([undefined, null, "text", 5, new Error("m"), { code: "header_ambiguous", message: "m" }, () => 1])(
-    "is not %s",
+    "%s is not taken for a FaultError",
     (value) => {
       expect(FaultError.is(value)).toBe(false);
     },

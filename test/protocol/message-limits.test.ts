@@ -11,7 +11,7 @@ const REQUEST_HEADERS = 2;
 const RESPONSE_TRAILERS = 7;
 const METADATA = 8;
 const ATTRIBUTES = 9;
-/** Makes a message another than Envoy writes, so that protobuf-es reads it. */
+/** Gives a message a form that Envoy does not write, so that protobuf-es reads it. */
 const UNKNOWN = 15;
 
 const delimited = (number: number, bytes: Uint8Array) =>
@@ -33,16 +33,16 @@ function reading(bytes: Uint8Array): [cpuMs: number, outcome: unknown] {
   return [(user + system) / 1000, outcome];
 }
 
-describe("a message", () => {
+describe("limits of a message", () => {
   test.each([
     ["request headers", REQUEST_HEADERS],
     ["response trailers", RESPONSE_TRAILERS],
-  ])("may have 10,000 %s, and is refused with one more", (_name, member) => {
+  ])("a message may have 10,000 %s, and is refused with one more", (_name, member) => {
     expect(reading(headers(MAX_MESSAGE_HEADERS, member))[1]).toBeTypeOf("string");
     expect(reading(headers(MAX_MESSAGE_HEADERS + 1, member))[1]).toBeInstanceOf(TooManyParts);
   });
 
-  test("may have 10,000 headers in a form that Envoy does not use, and is refused with one more", () => {
+  test("a message may have 10,000 headers in a form that Envoy does not use, and is refused with one more", () => {
     const unknown = delimited(UNKNOWN, Uint8Array.of(1));
     expect(reading(Buffer.concat([unknown, headers(MAX_MESSAGE_HEADERS)]))[1]).toBe("requestHeaders");
     expect(reading(Buffer.concat([unknown, headers(MAX_MESSAGE_HEADERS + 1)]))[1]).toBeInstanceOf(TooManyParts);
@@ -69,13 +69,13 @@ describe("a message", () => {
       delimited(METADATA, repeated(delimited(1, new Uint8Array(0)), 2_000_000)),
     ],
     ["2 million unknown fields", repeated(Uint8Array.of(0x78, 0), 2_000_000)],
-  ])("of %s is refused before it is read, in less than 150 ms of CPU", (_name, bytes) => {
+  ])("a message of %s is refused before it is read, in less than 150 ms of CPU", (_name, bytes) => {
     const [cpuMs, outcome] = reading(bytes);
     expect(outcome).toBeInstanceOf(TooManyParts);
     expect(cpuMs).toBeLessThan(150);
   });
 
-  test("of 4 MiB in one header is read", () => {
+  test("a message of 4 MiB in one header is read", () => {
     const value = new Uint8Array(4 << 20).fill(0x61);
     const entry = { key: "x-large", rawValue: value };
     const message = create(ProcessingRequestSchema, {
@@ -85,7 +85,7 @@ describe("a message", () => {
     expect(request.case === "requestHeaders" && header(request.value, "x-large")?.length).toBe(4 << 20);
   });
 
-  test("of nested structures is read as before, or refused as malformed, at any depth", () => {
+  test("a message of nested structures is read as before, or refused as malformed, at any depth", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 100_000, max: 120_000 }), (depth, padding) => {
         let value: Uint8Array = delimited(3, new Uint8Array(padding));

@@ -65,7 +65,7 @@ export function trailersOf(phase: TrailerPhase, pairs: HeaderPairs = [], envelop
   return create(ProcessingRequestSchema, { ...envelope, request: { case: phase, value: httpTrailers(pairs) } });
 }
 
-/** The plainest message of a phase; a body has the bytes of "body". */
+/** The simplest message of a phase; a body has the bytes of "body". */
 export function plainMessage(phase: Phase, envelope: Envelope = {}): ProcessingRequest {
   switch (phase) {
     case "requestHeaders":
@@ -79,7 +79,7 @@ export function plainMessage(phase: Phase, envelope: Envelope = {}): ProcessingR
   }
 }
 
-/** The `protocol_config` of a stream whose directions have these modes, or the same one both. */
+/** The `protocol_config` of a stream whose directions have these modes, or one mode for both. */
 export function bodyModes(request: BodyMode, response: BodyMode = request): Envelope {
   return {
     protocolConfig: {

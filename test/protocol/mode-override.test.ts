@@ -26,7 +26,7 @@ function resolve(wanted: ModeOverride, { declared = { allowModeOverride: true },
 }
 
 describe("an override", () => {
-  test("restates the body mode of the other direction, which would become NONE", () => {
+  test("an override repeats the body mode of the other direction, which would become NONE", () => {
     const modes: Modes = { requestBody: "NONE", responseBody: "BUFFERED" };
     expect(resolve({ requestBody: "STREAMED" }, { modes })).toEqual({
       requestBody: "STREAMED",
@@ -34,13 +34,13 @@ describe("an override", () => {
     });
   });
 
-  test("has the trailers of a full-duplex body sent", () => {
+  test("an override requests the trailers of a full-duplex body", () => {
     expect(resolve({ requestBody: "FULL_DUPLEX_STREAMED" })).toMatchObject({ requestTrailers: "SEND" });
     expect(resolve({ responseBody: "FULL_DUPLEX_STREAMED" })).toMatchObject({ responseTrailers: "SEND" });
     expect(resolve({ responseBody: "FULL_DUPLEX_STREAMED" })).not.toMatchObject({ requestTrailers: "SEND" });
   });
 
-  test("restates what was overridden before: Envoy starts from its configuration", () => {
+  test("an override repeats what was overridden before, since Envoy starts from its configuration", () => {
     const modes: Modes = { requestBody: "FULL_DUPLEX_STREAMED", responseBody: "NONE" };
     const earlier: ModeOverride = { responseTrailers: "SEND" };
     expect(
@@ -60,7 +60,7 @@ describe("an override", () => {
     expect(resolve({ requestBody: "NONE" }, { declared: {} })).toBeUndefined();
   });
 
-  test("has every field of Envoy's message, DEFAULT where it says nothing", () => {
+  test("an override has every field of Envoy's message, with DEFAULT for what it does not set", () => {
     const all: ModeOverride = {
       requestBody: "BUFFERED_PARTIAL",
       requestTrailers: "SEND",
@@ -78,7 +78,7 @@ describe("an override", () => {
   });
 });
 
-describe("an override that Envoy would ignore is refused", () => {
+describe("an override that Envoy would ignore", () => {
   test.each<[string, ModeOverride, Situation, string]>([
     ["undeclared", { requestBody: "STREAMED" }, { declared: {} }, "declare allowModeOverride"],
     [
@@ -105,11 +105,11 @@ describe("an override that Envoy would ignore is refused", () => {
       { modes: { requestBody: undefined, responseBody: undefined } },
       "the override has to name both",
     ],
-  ])("%s", (_what, wanted, situation, message) => {
+  ])("an override that Envoy would ignore is refused: %s", (_what, wanted, situation, message) => {
     expect(resolve(wanted, situation)).toContain(message);
   });
 
-  test("but names both where Envoy told neither", () => {
+  test("a refusal names both modes if Envoy sent neither", () => {
     const modes: Modes = { requestBody: undefined, responseBody: undefined };
     expect(resolve({ requestBody: "STREAMED", responseBody: "NONE" }, { modes })).toBeTypeOf("object");
   });
@@ -119,19 +119,19 @@ describe("an override to BUFFERED", () => {
   const wanted: ModeOverride = { requestBody: "BUFFERED" };
   const limit = { declared: { allowModeOverride: true, bufferLimitBytes: 100 } };
 
-  test("is sent for a body whose length is known and within the declared buffer limit", () => {
+  test("an override to BUFFERED is sent for a body whose length is known and within the declared buffer limit", () => {
     for (const bodyBytes of [0, 1, 100])
       expect(resolve(wanted, { ...limit, bodyBytes })).toMatchObject({ requestBody: "BUFFERED" });
   });
 
-  test("is refused on an assumed buffer limit, however short the body is: above its limit Envoy hangs", () => {
+  test("an override to BUFFERED is refused on an assumed buffer limit, however short the body, since Envoy hangs above its limit", () => {
     const assumed = { declared: { allowModeOverride: true }, bodyBytes: 1 };
     expect(resolve(wanted, assumed)).toContain("before bufferLimitBytes is declared");
     const response: Situation = { ...assumed, phase: "responseHeaders" };
     expect(resolve({ responseBody: "BUFFERED" }, response)).toContain("before bufferLimitBytes is declared");
   });
 
-  test("is refused for a longer body, and for one whose length is not known: Envoy would hang", () => {
+  test("an override to BUFFERED is refused for a longer body, and for one of unknown length, since Envoy would hang", () => {
     expect(resolve(wanted, { ...limit, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
     expect(resolve(wanted, limit)).toContain("while the length of the body is not known");
     expect(resolve({ responseBody: "BUFFERED" }, { ...limit, bodyBytes: 5 })).toContain("is not known");
@@ -141,25 +141,28 @@ describe("an override to BUFFERED", () => {
     expect(resolve({ responseBody: "BUFFERED" }, response)).toMatchObject({ responseBody: "BUFFERED" });
   });
 
-  test.each(["STREAMED", "BUFFERED_PARTIAL"] as const)("has the same rules if the body was %s before", (before) => {
-    const modes: Modes = { requestBody: before, responseBody: "NONE" };
-    expect(resolve(wanted, { ...limit, modes, bodyBytes: 100 })).toMatchObject({ requestBody: "BUFFERED" });
-    expect(resolve(wanted, { ...limit, modes, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
-    expect(resolve(wanted, { ...limit, modes })).toContain("is not known");
-  });
+  test.each(["STREAMED", "BUFFERED_PARTIAL"] as const)(
+    "an override to BUFFERED has the same rules if the body was %s before",
+    (before) => {
+      const modes: Modes = { requestBody: before, responseBody: "NONE" };
+      expect(resolve(wanted, { ...limit, modes, bodyBytes: 100 })).toMatchObject({ requestBody: "BUFFERED" });
+      expect(resolve(wanted, { ...limit, modes, bodyBytes: 101 })).toContain("more than bufferLimitBytes (100)");
+      expect(resolve(wanted, { ...limit, modes })).toContain("is not known");
+    },
+  );
 });
 
 describe("a list of allowed overrides", () => {
   const allow = (...allowModeOverride: readonly ModeOverride[]) => ({ declared: { allowModeOverride } });
 
-  test("allows an override whose result is in it, and no other", () => {
+  test("a list of allowed overrides allows an override whose result is in it, and no other", () => {
     const list = allow({ requestBody: "STREAMED" }, { requestBody: "STREAMED", responseBody: "STREAMED" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({ responseBody: "NONE" });
     expect(resolve({ responseBody: "STREAMED" }, list)).toContain("none of those that allowModeOverride declares");
     expect(resolve({ requestBody: "STREAMED", responseTrailers: "SEND" }, list)).toBeTypeOf("string");
   });
 
-  test("says what the override leaves open: Envoy compares literally", () => {
+  test("a list of allowed overrides sets what an override leaves open, since Envoy compares literally", () => {
     const list = allow({ requestBody: "STREAMED", requestTrailers: "SEND", responseHeaders: "SEND" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({
       requestTrailers: "SEND",
@@ -167,7 +170,7 @@ describe("a list of allowed overrides", () => {
     });
   });
 
-  test("does not cost the response headers by the way", () => {
+  test("a list of allowed overrides does not make an override skip the response headers unless it asks for that", () => {
     const list = allow({ requestBody: "STREAMED", responseHeaders: "SKIP" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toBeTypeOf("string");
     expect(resolve({ requestBody: "STREAMED", responseHeaders: "SKIP" }, list)).toBeTypeOf("object");

@@ -4,7 +4,7 @@ import { isWritableLength, lengthAt, varintBytes, writeLength } from "../../src/
 const LENGTHS = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455];
 
 describe("a length as a varint", () => {
-  test.each(LENGTHS)("%i is read as it is written, in as many bytes as it is said to take", (length) => {
+  test.each(LENGTHS)("length %i is read as it is written, in as many bytes as computed", (length) => {
     const bytes = new Uint8Array(6);
     const end = writeLength(bytes, 1, length);
     expect([end - 1, lengthAt(bytes, 1, 6), lengthAt(bytes, 1, end)]).toEqual([varintBytes(length), length, length]);
@@ -12,11 +12,11 @@ describe("a length as a varint", () => {
     expect(isWritableLength(length)).toBe(true);
   });
 
-  test("is -1 if the bytes end within the length", () => {
+  test("a length as a varint is -1 if the bytes end within it", () => {
     expect([lengthAt(Uint8Array.of(0x80), 0, 5), lengthAt(new Uint8Array(0), 0, 5)]).toEqual([-1, -1]);
   });
 
-  test("is -1 if the length has more than four bytes", () => {
+  test("a length as a varint is -1 if it has more than four bytes", () => {
     expect(lengthAt(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x01), 0, 5)).toBe(-1);
     expect(isWritableLength(268_435_456)).toBe(false);
   });

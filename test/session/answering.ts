@@ -6,21 +6,21 @@ import type { Fault } from "../../src/protocol/fault.ts";
 import { type Envelope, type HeaderPairs, headersOf, trailersOf } from "../protocol/messages.ts";
 import { recordSession } from "./recorded-session.ts";
 
-/** What the effects are an answer to. */
+/** The message that the effects answer. */
 export interface AnsweredTo extends Envelope {
   /** Default: requestHeaders. */
   readonly phase?: EditablePhase;
-  /** Default: a request's `:method`, and nothing else. */
+  /** Default: only a request's `:method`. */
   readonly headers?: HeaderPairs;
   readonly endOfStream?: boolean;
   readonly declared?: EnvoyDeclarationInit;
-  /** What the handler does to its message. */
+  /** A change that the handler makes to its message. */
   readonly writing?: (message: HttpHeaders) => void;
 }
 
 const A_GET: HeaderPairs = [[":method", "GET"]];
 
-/** What a processor that returns these effects, typed or not, comes to: its one answer, or its fault. */
+/** The result of a processor that returns these effects, typed or not: its one answer, or its fault. */
 export function outcomeOf(
   effects: unknown,
   {
@@ -43,7 +43,7 @@ export function outcomeOf(
   return { answers: recorded.answers, fault: recorded.ends[0]?.fault };
 }
 
-/** The answer to these effects, where there is one. */
+/** The answer to these effects. Fails if there is none. */
 export function answerOf(effects: unknown, to?: AnsweredTo): ProcessingResponse {
   const { answers, fault } = outcomeOf(effects, to);
   const [answer] = answers;
@@ -51,7 +51,7 @@ export function answerOf(effects: unknown, to?: AnsweredTo): ProcessingResponse 
   return answer;
 }
 
-/** `code: message` of the fault that these effects are. */
+/** `code: message` of the fault that these effects cause. */
 export function faultOf(effects: unknown, to?: AnsweredTo): string {
   const { answers, fault } = outcomeOf(effects, to);
   if (fault === undefined || answers.length > 0) throw new Error(`there are ${answers.length} answers and no fault`);

@@ -19,7 +19,7 @@ interface Waiting {
   readonly onFault?: FaultPolicy;
 }
 
-/** A session that has asked for a body of unknown length in FULL_DUPLEX_STREAMED. */
+/** A session that requested a body of unknown length in FULL_DUPLEX_STREAMED. */
 function waiting(direction: Direction, { handler = whole, more = {}, onFault = "envoy" }: Waiting = {}) {
   const timers = new ManualTimers();
   const processor = defineProcessor({ name: "p", onFault, [`${direction}Body`]: handler, ...more } as never);
@@ -116,7 +116,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
   });
 });
 
-/** Responses that are asked for in FULL_DUPLEX_STREAMED: their trailers are announced. */
+/** Responses that are requested in FULL_DUPLEX_STREAMED: their trailers are announced. */
 function waitingResponse(handler: object, onFault: FaultPolicy = "envoy") {
   const timers = new ManualTimers();
   const told: string[] = [];

@@ -15,7 +15,7 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves when every promise that is settled by now, and whatever hangs on it, has run. */
+/** Resolves after the callbacks of every promise that is settled by now. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -5,7 +5,7 @@ interface Pending {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until the test turns it. */
+/** A clock that moves only when the test moves it. */
 export class ManualTimers implements Timers {
   #nowMs = 0;
   readonly #pending = new Set<Pending>();
@@ -24,7 +24,7 @@ export class ManualTimers implements Timers {
     this.#pending.delete(timer as Pending);
   }
 
-  /** Time passes while something holds the thread: nothing is called meanwhile. */
+  /** Time passes while a handler holds the thread: no timer is called meanwhile. */
   hold(ms: number): undefined {
     this.#nowMs += ms;
   }
@@ -34,7 +34,7 @@ export class ManualTimers implements Timers {
     return this.#pending.size;
   }
 
-  /** Lets time pass; what falls due is called in its order. */
+  /** Lets time pass, and calls the timers in the order of their times. */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms;
     for (;;) {

@@ -22,7 +22,7 @@ const FROM_ENVOY: HeaderPairs = [
   ["content-type", "text/plain"],
 ];
 
-/** A session, and what it tells of handlers that were passed: `reason processor phase`. */
+/** A session, and its reports of skipped handlers: `reason processor phase`. */
 function watched(
   definition: Omit<Parameters<typeof defineProcessor>[0], "name">,
   origin: Origin = "envoy",
@@ -109,20 +109,20 @@ describe("a response whose request headers were skipped", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("a response whose request headers were skipped no handler is passed over if none waits for the request", () => {
+  test("no handler is passed over if none waits for the request", () => {
     const { receive, told } = watched({ onFault: "closed", responseHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);
   });
 
-  test("a response whose request headers were skipped no handler is passed over by a reply of Envoy or of a filter in front", () => {
+  test("no handler is passed over by a reply of Envoy or of a filter in front", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing });
     receive(headersOf("responseHeaders", FROM_ENVOY, bodyModes("NONE")));
     receive(headersOf("responseHeaders", [[":status", "200"]], { endOfStream: true }));
     expect(told.filter((line) => !line.startsWith("phase_out"))).toEqual([]);
   });
 
-  test("a response whose request headers were skipped no handler is passed over on the way over HTTP, which joins no calls", () => {
+  test("no handler is passed over on the way over HTTP, which joins no calls", () => {
     const { receive, told } = watched({ onFault: "closed", requestHeaders: nothing }, "http_service");
     receive(headersOf("responseHeaders", FROM_UPSTREAM, bodyModes("NONE")));
     expect(told).toEqual([]);

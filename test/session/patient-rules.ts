@@ -3,13 +3,13 @@ import { type RunRules, runRules } from "../../src/processor/run-rules.ts";
 
 const PATIENCE_MS = 3_600_000;
 
-/** Options of `serve()` under which no handler of a test is too slow, for tests that are about something else. */
+/** Options of `serve()` with long timeouts, for tests that do not test timeouts. */
 export function patience(processor: Processor) {
   const patient = definitionsOf(processor).map(({ name }) => [name, { timeoutMs: PATIENCE_MS }] as const);
   return { envoy: { messageTimeoutMs: PATIENCE_MS }, processors: Object.fromEntries(patient) };
 }
 
-/** The same as rules of sessions. */
+/** The rules of sessions for these options. */
 export function patientRules(processor: Processor): RunRules {
   const { envoy, processors } = patience(processor);
   return runRules(processor, { declaration: envoy, processors });

@@ -10,14 +10,14 @@ import { Session } from "../../src/session/session.ts";
 import type { SessionEnd } from "../../src/session/session-observer.ts";
 import type { SessionOptions } from "../../src/session/session-options.ts";
 
-/** A session whose every word is kept. */
+/** A session with a record of all its output. */
 export interface RecordedSession {
   readonly session: Session;
   readonly answers: ProcessingResponse[];
   readonly ends: SessionEnd[];
-  /** What came out, in order: the member of an answer, or `ended: ` and the result or the fault's code. */
+  /** The output in order: the member of an answer, or `ended: ` and the result or the fault's code. */
   readonly log: string[];
-  /** What the observer was told. */
+  /** What the observer was called with. */
   readonly observed: string[];
   receive(...messages: readonly ProcessingRequest[]): void;
 }
@@ -35,7 +35,7 @@ export function recordSession(processor: Processor, options: Partial<SessionOpti
     },
     outlet: {
       send(response) {
-        // Over the wire: an answer that cannot be encoded is no answer.
+        // Goes over the wire, because an answer that cannot be encoded is not an answer.
         const sent = fromBinary(ProcessingResponseSchema, toBinary(ProcessingResponseSchema, response));
         answers.push(sent);
         log.push(sent.response.case ?? "empty");

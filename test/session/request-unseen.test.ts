@@ -10,7 +10,7 @@ import { processAll } from "../wire/grpc-js-client.ts";
 import { responseHeaders } from "../wire/messages.ts";
 import { recordSession } from "./recorded-session.ts";
 
-/** The example imports the package that is built, whose types are not those of the sources. */
+/** The example imports the built package, whose types differ from those of the sources. */
 const setCookie = example as unknown as Processor;
 
 const reader = (name: string) =>

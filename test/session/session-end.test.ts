@@ -8,7 +8,7 @@ import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";
 import { recordSession } from "./recorded-session.ts";
 
-/** A processor whose request headers wait until the test says so. */
+/** A processor whose request headers wait until the test decides. */
 function slow() {
   const handler = deferred();
   const signals: AbortSignal[] = [];

@@ -9,7 +9,7 @@ import { recordSession } from "./recorded-session.ts";
 
 const SECRET = "s3cr3t";
 
-/** A processor whose requestHeaders handler returns what no typed one may. */
+/** A processor whose requestHeaders handler returns a value that its type forbids. */
 function returning(value: () => unknown): Processor {
   return defineProcessor({ name: "bad", requestHeaders: () => value() as undefined });
 }
@@ -45,7 +45,7 @@ const WRONG_EFFECTS: readonly [string, () => unknown][] = [
   ["a malformed name", () => setHeader("x a", SECRET)],
   ["a value that is a number", () => setHeader("x-a", 5 as never)],
   ["a value that is undefined", () => setHeader("x-a", undefined as never)],
-  ["a name that is no string", () => setHeader(5 as never, SECRET)],
+  ["a name that is not a string", () => setHeader(5 as never, SECRET)],
   ["an immediate response below 200", () => immediateResponse(100)],
   ["two bodies", () => immediateResponse(200, { text: SECRET, json: SECRET } as never)],
   ["a body that is null", () => immediateResponse(200, { text: null } as never)],
@@ -67,7 +67,7 @@ function cycle(): unknown {
   return array;
 }
 
-/** Looks like a promise, and throws when one looks closer. */
+/** Looks like a promise, and throws when its properties are read. */
 function hostilePromise(): unknown {
   return new Proxy({}, { has: () => true, get: () => thrown(new Error(SECRET)) });
 }

@@ -20,7 +20,7 @@ function run(processor: Processor, options: RunOptions = {}) {
     observer: {
       message: () => undefined,
       ended: () => undefined,
-      fault: ({ code, processor: name }, outcome) => told.push(`${code} ${name ?? "nobody"}: ${outcome}`),
+      fault: ({ code, processor: name }, outcome) => told.push(`${code} ${name ?? "none"}: ${outcome}`),
       unenforced: (reason, wanted) => told.push(`${reason}: ${wanted}`),
     },
   });
@@ -106,7 +106,7 @@ describe("the policy closed", () => {
     going.receive(headersOf("requestHeaders"));
     going.session.shutDown();
     expect(going.answers[0]?.response).toMatchObject({ value: { status: { code: 503 }, grpcStatus: { status: 14 } } });
-    expect(going.told).toEqual(["server_draining nobody: immediate_response"]);
+    expect(going.told).toEqual(["server_draining none: immediate_response"]);
 
     const processor = failing("closed");
     const unready = fault("not_ready", "its setup is not done", { processor: "failing" });
@@ -119,7 +119,7 @@ describe("the policy closed", () => {
     const { session, log, told } = run(failing("closed"));
     session.fail(fault("malformed_message", "no ProcessingRequest"));
     expect(log).toEqual(["immediateResponse", "ended: malformed_message"]);
-    expect(told).toEqual(["malformed_message nobody: immediate_response"]);
+    expect(told).toEqual(["malformed_message none: immediate_response"]);
   });
 });
 
@@ -166,7 +166,7 @@ describe("the policy open", () => {
     receive(headersOf("requestHeaders"), trailersOf("requestTrailers"), headersOf("responseHeaders"));
     receive(headersOf("responseHeaders"));
     expect(ends).toMatchObject([{ fault: { code: "handler_threw" }, error: { code: "phase_out_of_order" } }]);
-    expect(told).toEqual(["handler_threw failing: passed", "phase_out_of_order nobody: fail_open_impossible"]);
+    expect(told).toEqual(["handler_threw failing: passed", "phase_out_of_order none: fail_open_impossible"]);
   });
 
   test("the policy open gives back bytes that Envoy keeps no copy of", () => {
@@ -210,7 +210,7 @@ describe("the policy open", () => {
     const recorded = run(failing("open", { requestHeaders: undefined }));
     act(recorded);
     expect(recorded.ends[0]?.error?.code).toBe(code);
-    expect(recorded.told).toEqual([`${code} nobody: fail_open_impossible`]);
+    expect(recorded.told).toEqual([`${code} none: fail_open_impossible`]);
   });
 });
 
@@ -275,7 +275,7 @@ describe("the applicable policy", () => {
     const processor = compose(failing("open"), defineProcessor({ name: "guard", onFault: "closed" }));
     const { session, told } = run(processor);
     session.fail(fault("malformed_message", "no ProcessingRequest"));
-    expect(told).toEqual(["malformed_message nobody: immediate_response"]);
+    expect(told).toEqual(["malformed_message none: immediate_response"]);
   });
 
   test.each([

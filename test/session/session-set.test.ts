@@ -6,7 +6,7 @@ import { SessionSet } from "../../src/session/session-set.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { headersOf } from "../protocol/messages.ts";
 
-/** A session that remembers how it ended, and may do something then. */
+/** A session that records how it ended, and can run a callback then. */
 function open(sessions: SessionSet, onEnd: (end: SessionEnd) => void = () => undefined) {
   const ends: string[] = [];
   const session = new Session(hello, {

@@ -7,13 +7,13 @@ import { deferred, nextTurn } from "./deferred.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { type RecordedSession, recordSession } from "./recorded-session.ts";
 
-/** A session on a clock that the test turns. */
+/** A session on a clock that the test moves. */
 function timed(processor: Processor, options: RunOptions = {}): RecordedSession & { readonly timers: ManualTimers } {
   const timers = new ManualTimers();
   return { ...recordSession(processor, { timers, rules: runRules(processor, options) }), timers };
 }
 
-/** Both headers phases wait until the test says so. */
+/** The handlers of both headers phases wait until the test decides. */
 function slow(name = "slow", timeoutMs?: number) {
   const request = deferred();
   const response = deferred();
@@ -164,7 +164,7 @@ describe("the timer of an answer", () => {
     expect(ends[0]?.fault).toMatchObject({ code: "handler_timeout", processor: "second" });
   });
 
-  test("each direction has a timer of its own", async () => {
+  test("each direction has its own timer", async () => {
     const { processor, request } = slow();
     const { receive, timers, ends } = timed(processor);
     receive(headersOf("requestHeaders"));
@@ -211,7 +211,7 @@ describe("a timeout above Envoy's own", () => {
     timers.advance(140);
     receive(headersOf("responseHeaders"));
     timers.advance(500);
-    // From 150 on: until 1140, when the response's time is over, and 50 more.
+    // From 150 ms on: until 1,140 ms, when the response's time is over, and 50 ms more.
     expect(answers.map(({ overrideMessageTimeout }) => overrideMessageTimeout)).toMatchObject([
       { seconds: 1n, nanos: 40_000_000 },
     ]);

@@ -65,7 +65,7 @@ describe("setup", () => {
     );
     let ready = 0;
     setup.start(() => ready++);
-    // The strictest of those that are not ready has the say.
+    // The strictest policy of the processors that are not ready applies.
     expect(setup.unready).toMatchObject({ code: "not_ready", processor: "second", source: "handler" });
     gates[1].resolve();
     await nextTurn();

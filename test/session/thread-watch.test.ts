@@ -5,7 +5,7 @@ import { bodyModes, headersOf } from "../protocol/messages.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { recordSession } from "./recorded-session.ts";
 
-/** A processor whose handler holds the thread for as long as `x-hold-ms` says, under a watch. */
+/** A processor whose handler holds the thread for `x-hold-ms` milliseconds, under a watch. */
 function held(onFault: "envoy" | "closed" = "envoy", refuses = false) {
   const timers = new ManualTimers();
   const holds: ThreadHold[] = [];

@@ -24,7 +24,7 @@ describe("message builders", () => {
     expect(built).toEqual(headersOf("requestHeaders", sent));
   });
 
-  test("message builders write the fields beside the headers", () => {
+  test("message builders write the other fields of a message with headers", () => {
     const more = { endOfStream: true, observabilityMode: true };
     expect(responseHeaders({ ":status": "200" }, more)).toEqual(
       headersOf("responseHeaders", [[":status", "200"]], more),

@@ -218,7 +218,7 @@ test("one request may have its own configuration of the route", async () => {
 });
 
 describe("the life cycle in simulate()", () => {
-  test("the life cycle in simulate() setup runs once before the first request, and close at the end", async () => {
+  test("setup runs once before the first request of simulate(), and close at the end", async () => {
     const calls: string[] = [];
     const note = (call: string) => async () => void calls.push(call);
     const envoy = simulate(defineProcessor({ name: "life", setup: note("setup"), close: note("close") }));

@@ -29,7 +29,7 @@ const streamed = (body: string, endOfStream: boolean) => {
   return { response: { case: "requestBody" as const, value: { response: { bodyMutation: { mutation } } } } };
 };
 
-describe("what Envoy sends of a body", () => {
+describe("body messages of Envoy", () => {
   test.each<[BodySendMode, HttpExchange, string]>([
     ["NONE", spaced, "requestHeaders <"],
     ["BUFFERED", spaced, "requestHeaders < requestBody! <"],
@@ -40,13 +40,13 @@ describe("what Envoy sends of a body", () => {
     ["BUFFERED", trailers, "requestHeaders < requestBody <"],
     ["FULL_DUPLEX_STREAMED", atOnce, "requestHeaders requestBody requestBody! < < <"],
     ["FULL_DUPLEX_STREAMED", trailers, "requestHeaders < requestBody < requestBody requestTrailers < <"],
-  ])("in %s", (mode, exchange, expected) => {
+  ])("the body messages in %s are those of Envoy", (mode, exchange, expected) => {
     const outcome = simulate({}, requestMode(mode), exchange);
     expect(conversation(outcome)).toBe(expected);
     expect(text(outcome.upstream?.body)).toBe("one two");
   });
 
-  test("over HTTP/2 is one message a frame, and an end that is part of the last", () => {
+  test("a body over HTTP/2 is one message for each frame, with the end on the last one", () => {
     const exchange: HttpExchange = { protocol: "http2", ...spaced };
     expect(conversation(simulate({}, requestMode("STREAMED"), exchange))).toBe(
       "requestHeaders < requestBody < requestBody! <",
@@ -56,17 +56,17 @@ describe("what Envoy sends of a body", () => {
   test.each([
     ["1.39", "requestHeaders < requestBody < requestBody! <"],
     ["1.40", "requestHeaders < requestBody! <"],
-  ] as const)("has empty chunks before Envoy 1.40 (%s)", (envoyVersion, expected) => {
+  ] as const)("a body has empty chunks before Envoy 1.40 (%s)", (envoyVersion, expected) => {
     const exchange: HttpExchange = { protocol: "http2", request: { chunks: ["", "x"], chunkIntervalMs: 5 } };
     expect(conversation(simulate({}, requestMode("STREAMED", { envoyVersion }), exchange))).toBe(expected);
   });
 
-  test("comes before the answer to headers where Envoy is told not to wait", () => {
+  test("a body comes before the answer to headers if Envoy is configured not to wait", () => {
     const settings = requestMode("STREAMED", { sendBodyWithoutWaitingForHeaderResponse: true });
     expect(conversation(simulate({}, settings, atOnce))).toBe("requestHeaders requestBody requestBody! < < <");
   });
 
-  test("ends at the buffer limit in BUFFERED_PARTIAL, and the rest passes", () => {
+  test("a body ends at the buffer limit in BUFFERED_PARTIAL, and the rest passes", () => {
     const exchange: HttpExchange = { request: { chunks: ["12345", "67890"], chunkIntervalMs: 5 } };
     const outcome = simulate(
       { requestBody: [bodyAnswer("requestBody", "<>")] },
@@ -77,13 +77,13 @@ describe("what Envoy sends of a body", () => {
     expect(text(outcome.upstream?.body)).toBe("<>67890");
   });
 
-  test("is too much above the limit in BUFFERED: 413", () => {
+  test("a body above the limit in BUFFERED is a 413", () => {
     const outcome = simulate({}, requestMode("BUFFERED", { bufferLimitBytes: 4 }), spaced);
     expect(outcome.client.status).toBe(413);
     expect(outcome.upstream).toBeUndefined();
   });
 
-  test("above the limit is waited for forever after an override from NONE to BUFFERED", () => {
+  test("Envoy waits forever for a body above the limit after an override from NONE to BUFFERED", () => {
     const override = modeOverride({ requestBodyMode: 2 });
     const outcome = simulate(
       { requestHeaders: [override] },
@@ -95,12 +95,12 @@ describe("what Envoy sends of a body", () => {
 });
 
 describe("answers to a body", () => {
-  test("replace a chunk each in STREAMED", () => {
+  test("answers to a body replace one chunk each in STREAMED", () => {
     const outcome = simulate({ requestBody: [bodyAnswer("requestBody", "x")] }, requestMode("STREAMED"), spaced);
     expect(text(outcome.upstream?.body)).toBe("xxx");
   });
 
-  test("change headers that are held, and warn where they are not", () => {
+  test("answers to a body change headers that are held, and warn if they are not held", () => {
     const answer = {
       response: {
         case: "requestBody" as const,
@@ -117,14 +117,14 @@ describe("answers to a body", () => {
   test.each([
     ["of another length", "longer than before", 500],
     ["of the same length", "eno owt", 200],
-  ])("of a body with content-length are compared with it: one %s", (_, body, status) => {
+  ])("answers to a body with content-length are compared with it: one %s", (_, body, status) => {
     const exchange: HttpExchange = { request: { headers: [["content-length", "7"]], chunks: ["one two"] } };
     const outcome = simulate({ requestBody: [bodyAnswer("requestBody", body)] }, requestMode("BUFFERED"), exchange);
     expect(outcome.client.status).toBe(status);
     if (status === 500) expect(outcome.responseCodeDetails).toMatch(/^mismatch_between_content_length/);
   });
 
-  test("lose what a server does not send back in FULL_DUPLEX_STREAMED", () => {
+  test("bytes that a server does not send back are lost in FULL_DUPLEX_STREAMED", () => {
     const outcome = simulate(
       { requestBody: (stream, { request }) => request.value && "endOfStream" in request.value && stream.end(0) },
       requestMode("FULL_DUPLEX_STREAMED"),
@@ -134,7 +134,7 @@ describe("answers to a body", () => {
     expect(warningCodes(outcome)).toContain("body_lost");
   });
 
-  test("may be more or fewer than chunks in FULL_DUPLEX_STREAMED", () => {
+  test("answers to a body may be more or fewer than chunks in FULL_DUPLEX_STREAMED", () => {
     const all = [streamed("a", false), streamed("b", false), streamed("c", true)];
     const outcome = simulate({ requestBody: all }, requestMode("FULL_DUPLEX_STREAMED"), {
       protocol: "http2",
@@ -143,7 +143,7 @@ describe("answers to a body", () => {
     expect(text(outcome.upstream?.body)).toBe("abc");
   });
 
-  test("hang where FULL_DUPLEX_STREAMED ends on a chunk although trailers came", () => {
+  test("a transaction hangs if FULL_DUPLEX_STREAMED ends on a chunk although trailers came", () => {
     const outcome = simulate({ requestBody: [streamed("x", true)] }, requestMode("FULL_DUPLEX_STREAMED"), {
       request: { chunks: ["a"], trailers: [["x-t", "1"]] },
     });
@@ -158,12 +158,12 @@ describe("content-length", () => {
     ["BUFFERED_PARTIAL", undefined],
     ["STREAMED", undefined],
     ["FULL_DUPLEX_STREAMED", undefined],
-  ])("in %s is %s", (mode, expected) => {
+  ])("content-length in %s reaches the upstream as %s", (mode, expected) => {
     const exchange: HttpExchange = { request: { headers: [["content-length", "7"]], chunks: ["one two"] } };
     expect(headerOf(simulate({}, requestMode(mode), exchange).upstream, "content-length")).toBe(expected);
   });
 
-  test("that is set too small lets a request be smuggled, and says so", () => {
+  test("content-length that is set too small lets a request be smuggled, and the warning says so", () => {
     const outcome = simulate(
       { requestHeaders: [headersAnswer("requestHeaders", { "content-length": "3" })] },
       requestMode("NONE"),
@@ -174,7 +174,7 @@ describe("content-length", () => {
     expect(warningCodes(outcome)).toContain("body_after_content_length");
   });
 
-  test("that is set too large makes the upstream wait", () => {
+  test("content-length that is set too large makes the upstream wait", () => {
     const outcome = simulate(
       { requestHeaders: [headersAnswer("requestHeaders", { "content-length": "99" })] },
       requestMode("NONE"),
@@ -183,7 +183,7 @@ describe("content-length", () => {
     expect(outcome).toMatchObject({ upstream: { end: "incomplete" }, responseCodeDetails: "response_timeout" });
   });
 
-  test("is kept by an override to STREAMED, with a warning", () => {
+  test("content-length is kept by an override to STREAMED, with a warning", () => {
     const override = modeOverride({ requestBodyMode: 1 });
     const outcome = simulate({ requestHeaders: [override] }, requestMode("NONE", { allowModeOverride: true }), {
       request: { headers: [["content-length", "7"]], chunks: ["one ", "two"], chunkIntervalMs: 5 },
@@ -192,7 +192,7 @@ describe("content-length", () => {
     expect(warningCodes(outcome)).toContain("content_length_kept");
   });
 
-  test("is not kept where the same answer removes it, and there is no warning", () => {
+  test("content-length is not kept if the same answer removes it, and there is no warning", () => {
     const answer = {
       response: {
         case: "requestHeaders" as const,

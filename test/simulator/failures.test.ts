@@ -18,7 +18,7 @@ const moreTime = (ms: bigint) =>
 const post = { request: { chunks: ["one ", "two"], chunkIntervalMs: 5 } };
 
 describe("a stream that fails", () => {
-  test("fails the transaction with status_on_error", () => {
+  test("a stream that fails ends the transaction with status_on_error", () => {
     const outcome = simulate({ requestHeaders: fails }, { statusOnError: 503 });
     expect(outcome).toMatchObject({
       upstream: undefined,
@@ -28,20 +28,20 @@ describe("a stream that fails", () => {
     });
   });
 
-  test("passes where failure_mode_allow is set", () => {
+  test("a stream that fails lets the transaction pass if failure_mode_allow is set", () => {
     expect(simulate({ requestHeaders: fails }, { failureModeAllow: true })).toMatchObject({
       client: { status: 200 },
       counters: { streams_failed: 1, failure_mode_allowed: 1, server_half_closed: 2, streams_closed: 1 },
     });
   });
 
-  test("cuts the response where its headers have reached the client", () => {
+  test("a stream that fails cuts the response if its headers have reached the client", () => {
     const settings = { processingMode: { responseBodyMode: "STREAMED" as const } };
     const outcome = simulate({ responseBody: fails }, settings, { response: { ...post.request } });
     expect(outcome.client).toMatchObject({ status: 200, end: "reset" });
   });
 
-  test("does not pass once a full-duplex body was handed over", () => {
+  test("a stream that fails does not let the transaction pass once a full-duplex body was handed over", () => {
     const processingMode = { requestBodyMode: "FULL_DUPLEX_STREAMED" as const, requestTrailerMode: "SEND" as const };
     expect(simulate({ requestBody: fails }, { processingMode, failureModeAllow: true }, post).client.status).toBe(500);
   });
@@ -58,11 +58,11 @@ describe("a stream that fails", () => {
     ],
     ["HTTP 500", 2, (stream) => stream.httpStatus(500)],
     ["HTTP 503", 14, (stream) => stream.httpStatus(503)],
-  ] as [string, number, Reaction][])("by %s has gRPC code %i", (_, code, reaction) => {
+  ] as [string, number, Reaction][])("a stream that fails by %s has gRPC code %i", (_, code, reaction) => {
     expect(simulate({ requestHeaders: reaction }).responseCodeDetails).toContain(`ext_proc_error_gRPC_error_${code}{`);
   });
 
-  test("goes unnoticed after the last answer that is needed, since Envoy 1.37", () => {
+  test("a stream that fails after the last needed answer is not noticed since Envoy 1.37", () => {
     const reaction: Reaction = (stream) => {
       stream.message(answerToHeaders);
       stream.end(13);
@@ -74,21 +74,21 @@ describe("a stream that fails", () => {
 });
 
 describe("a stream that ends with OK", () => {
-  test("lets the transaction pass", () => {
+  test("a stream that ends with OK lets the transaction pass", () => {
     expect(simulate({ requestHeaders: ends })).toMatchObject({
       client: { status: 200 },
       counters: { server_half_closed: 1, streams_closed: 1, streams_failed: 0 },
     });
   });
 
-  test("loses nothing of a streamed body", () => {
+  test("a stream that ends with OK loses nothing of a streamed body", () => {
     const settings = { processingMode: { requestBodyMode: "STREAMED" as const } };
     expect(text(simulate({ requestBody: ends }, settings, post).upstream?.body)).toBe("one two");
   });
 });
 
 describe("a server that does not answer", () => {
-  test("times out with 504", () => {
+  test("a server that does not answer gives a 504 after the timeout", () => {
     expect(simulate({ requestHeaders: silent }, { statusOnError: 503 })).toMatchObject({
       client: { status: 504 },
       responseCodeDetails: "ext_proc_error_per-message_timeout_exceeded",
@@ -98,14 +98,14 @@ describe("a server that does not answer", () => {
     });
   });
 
-  test("has no timer in FULL_DUPLEX_STREAMED", () => {
+  test("a server that does not answer in FULL_DUPLEX_STREAMED meets no timer", () => {
     const processingMode = { requestBodyMode: "FULL_DUPLEX_STREAMED" as const, requestTrailerMode: "SEND" as const };
     const settings = { processingMode, streamIdleTimeoutMs: 1000 };
     const outcome = simulate({ requestHeaders: silent, requestBody: silent }, settings, post);
     expect(outcome.responseCodeDetails).toBe("stream_idle_timeout");
   });
 
-  test("stops its timer with one answer, although more messages wait for answers", () => {
+  test("one answer stops the timer, although more messages wait for answers", () => {
     let asked = 0;
     const answersOne: Reaction = (stream) => {
       if (asked++ === 0) stream.after(150, () => stream.message(bodyAnswered));
@@ -117,7 +117,7 @@ describe("a server that does not answer", () => {
     });
   });
 
-  test("may ask for more time, once", () => {
+  test("a server may request more time, once", () => {
     const asks: Reaction = (stream) => {
       for (const _ of [1, 2]) stream.message(moreTime(500n));
       stream.after(400, () => stream.message(answerToHeaders));
@@ -128,7 +128,7 @@ describe("a server that does not answer", () => {
     });
   });
 
-  test("stalls if nothing is there to end it", () => {
+  test("a transaction stalls if no timer ends it", () => {
     const processingMode = { requestBodyMode: "FULL_DUPLEX_STREAMED" as const, requestTrailerMode: "SEND" as const };
     const settings = { processingMode, streamIdleTimeoutMs: 0, routeTimeoutMs: 0 };
     expect(simulate({ requestHeaders: silent, requestBody: silent }, settings, post).client.end).toBe("stalled");
@@ -136,7 +136,7 @@ describe("a server that does not answer", () => {
 });
 
 describe("an answer that Envoy does not wait for", () => {
-  test("fails the transaction, and passes if failures are allowed", () => {
+  test("an answer that Envoy does not wait for fails the transaction, unless failures are allowed", () => {
     const wrong = headersAnswer("responseHeaders", {});
     expect(simulate({ requestHeaders: [wrong] })).toMatchObject({
       client: { status: 500 },
@@ -149,11 +149,11 @@ describe("an answer that Envoy does not wait for", () => {
     });
   });
 
-  test("is one without a member", () => {
+  test("an answer without a member is an answer that Envoy does not wait for", () => {
     expect(simulate({ requestHeaders: [{}] }).responseCodeDetails).toBe("unhandled_message");
   });
 
-  test("is ignored once Envoy is done, with a warning", () => {
+  test("an answer is ignored once Envoy is done, with a warning", () => {
     const twice = [headersAnswer("responseHeaders", {}), headersAnswer("responseHeaders", {})];
     const outcome = simulate({ responseHeaders: twice });
     expect(outcome.counters.spurious_msgs_received).toBe(0);

@@ -10,15 +10,15 @@ function sent(outcome: HttpOutcome, index: number) {
   return found.message;
 }
 
-describe("what Envoy tells the server", () => {
-  test("begins with the body modes, once", () => {
+describe("messages of Envoy to the server", () => {
+  test("the messages begin with the body modes, once", () => {
     const settings = { processingMode: { requestBodyMode: "BUFFERED" as const } };
     const outcome = simulate({}, settings, { request: { chunks: ["x"] } });
     expect(sent(outcome, 0).protocolConfig).toMatchObject({ requestBodyMode: 2, responseBodyMode: 0 });
     expect(sent(outcome, 1).protocolConfig).toBeUndefined();
   });
 
-  test("has attributes in the first message of each direction", () => {
+  test("the first message of each direction has attributes", () => {
     const settings: FilterSettings = {
       requestAttributes: ["request.path", "source.address", "no.such"],
       responseAttributes: ["response.code"],
@@ -29,7 +29,7 @@ describe("what Envoy tells the server", () => {
     expect(sent(outcome, 1).attributes).toEqual({ [key]: { "response.code": 200 } });
   });
 
-  test("has metadata of the namespaces that are configured, in every message", () => {
+  test("every message has metadata of the configured namespaces", () => {
     const metadataOptions = { forwardingNamespaces: { untyped: ["a", "missing"] } };
     const outcome = simulate({}, { metadataOptions }, { dynamicMetadata: { a: { x: 1 }, b: { y: 2 } } });
     for (const index of [0, 1]) {
@@ -37,12 +37,12 @@ describe("what Envoy tells the server", () => {
     }
   });
 
-  test("leaves out headers that forward_rules keep", () => {
+  test("the messages leave out headers that forward_rules keep", () => {
     const outcome = simulate({}, { forwardRules: { allowedHeaders: [{ exact: ":method" }] } });
     expect(sent(outcome, 0).request.value).toMatchObject({ headers: { headers: [{ key: ":method" }] } });
   });
 
-  test("comes with the initial metadata of filter and route", () => {
+  test("the stream has the initial metadata of filter and route", () => {
     let seen: Readonly<Record<string, string>> = {};
     const neutral = peerOf();
     const settings = { grpcInitialMetadata: { A: "1" }, perRoute: { grpcInitialMetadata: { b: "2" } } };
@@ -59,11 +59,11 @@ describe("what Envoy tells the server", () => {
     expect(seen).toEqual({ a: "1", b: "2" });
   });
 
-  test("is nothing on a route where the filter is disabled", () => {
+  test("no message is sent on a route with a disabled filter", () => {
     expect(simulate({}, { perRoute: { disabled: true } })).toMatchObject({ messages: [], streamEnd: "none" });
   });
 
-  test("has a local reply of Envoy's in it, but for 1.36", () => {
+  test("the messages contain a local reply of Envoy's, except in 1.36", () => {
     const exchange = { routes: [{ name: "a", pathPrefix: "/a" }] };
     expect(conversation(simulate({}, {}, exchange))).toBe("requestHeaders! < responseHeaders! <");
     expect(conversation(simulate({}, { envoyVersion: "1.36" }, exchange))).toBe("requestHeaders! <");
@@ -73,7 +73,7 @@ describe("what Envoy tells the server", () => {
 describe("a mode override", () => {
   const post = { request: { chunks: ["a", "b"], chunkIntervalMs: 5 } };
 
-  test("is honoured if it is allowed", () => {
+  test("a mode override is honoured if it is allowed", () => {
     const outcome = simulate(
       { requestHeaders: [modeOverride({ requestBodyMode: 2 })] },
       { allowModeOverride: true },
@@ -93,13 +93,13 @@ describe("a mode override", () => {
       },
     ],
     ["the body is sent early", { allowModeOverride: true, sendBodyWithoutWaitingForHeaderResponse: true }],
-  ])("is ignored with a warning where %s", (_, settings) => {
+  ])("a mode override is ignored with a warning if %s", (_, settings) => {
     const outcome = simulate({ requestHeaders: [modeOverride({ requestBodyMode: 2 })] }, settings, post);
     expect(conversation(outcome)).not.toContain("requestBody");
     expect(warningCodes(outcome)).toContain("mode_override_ignored");
   });
 
-  test("turns the other body off unless it is named, and warns", () => {
+  test("a mode override turns the other body off unless it is named, and warns", () => {
     const settings: FilterSettings = { allowModeOverride: true, processingMode: { responseBodyMode: "BUFFERED" } };
     const outcome = simulate({ requestHeaders: [modeOverride({ requestBodyMode: 2 })] }, settings, {
       response: { chunks: ["x"] },
@@ -111,7 +111,7 @@ describe("a mode override", () => {
   test.each([
     ["1.40", 200],
     ["1.39", 500],
-  ] as const)("may come by itself since Envoy 1.40 (%s)", (envoyVersion, status) => {
+  ] as const)("a mode override may come in a separate message since Envoy 1.40 (%s)", (envoyVersion, status) => {
     const direct = [
       { modeOverride: { requestBodyMode: 4, requestTrailerMode: 1 } },
       { response: { case: "requestHeaders" as const, value: {} } },
@@ -123,7 +123,7 @@ describe("a mode override", () => {
 describe("observability mode", () => {
   const settings: FilterSettings = { observabilityMode: true, processingMode: { requestBodyMode: "STREAMED" } };
 
-  test("copies, and takes no answer", () => {
+  test("observability mode copies messages, and takes no answer", () => {
     const immediate = { response: { case: "immediateResponse" as const, value: { status: { code: 403 } } } };
     const outcome = simulate({ requestHeaders: [immediate] }, settings, { request: { chunks: ["x"] } });
     expect(outcome.client.status).toBe(200);
@@ -133,18 +133,18 @@ describe("observability mode", () => {
     expect(sent(outcome, 0).protocolConfig).toBeUndefined();
   });
 
-  test("closes the stream after a while", () => {
+  test("observability mode closes the stream after a while", () => {
     expect(simulate({}, settings).counters.streams_closed).toBe(1);
   });
 
-  test("fails with its server nevertheless", () => {
+  test("observability mode still fails with its server", () => {
     const outcome = simulate({ requestHeaders: (stream) => stream.end(13) }, settings, { response: { delayMs: 5 } });
     expect(outcome.client.status).toBe(500);
   });
 });
 
 describe("dynamic metadata", () => {
-  test("is taken in namespaces that are configured, merged at the top, and dropped elsewhere with a warning", () => {
+  test("dynamic metadata is taken in configured namespaces, merged at the top, and dropped elsewhere with a warning", () => {
     const answers = [
       {
         response: { case: "requestHeaders" as const, value: {} },
@@ -176,14 +176,14 @@ describe("the route cache", () => {
     ["when asked", true, {}, "new"],
     ["unasked with CLEAR", false, { routeCacheAction: "CLEAR" }, "new"],
     ["in vain with RETAIN", true, { routeCacheAction: "RETAIN" }, "old"],
-  ])("is cleared %s", (_, asked, settings, route) => {
+  ])("the route cache gives the right route if it is cleared %s", (_, asked, settings, route) => {
     const outcome = simulate(move(asked), settings, { routes });
     expect(outcome.upstream?.route).toBe(route);
     expect(headerOf(outcome.upstream, ":path")).toBe("/new");
     expect(outcome.counters.clear_route_cache_disabled).toBe(settings.routeCacheAction === "RETAIN" ? 1 : 0);
   });
 
-  test("is not cleared without a mutation, which is counted", () => {
+  test("the route cache is not cleared without a mutation, which is counted", () => {
     const answer = { response: { case: "requestHeaders" as const, value: { response: { clearRouteCache: true } } } };
     const outcome = simulate({ requestHeaders: [answer] });
     expect(outcome.counters.clear_route_cache_ignored).toBe(1);
@@ -200,7 +200,7 @@ describe("the end of the stream", () => {
       { processingMode: { requestBodyMode: "BUFFERED" } },
       "half_close_and_reset",
     ],
-  ])("comes %s", (_, settings, end) => {
+  ])("the end of the stream comes %s", (_, settings, end) => {
     const outcome = simulate({}, settings, {
       request: { chunks: ["x"] },
       response: settings.processingMode ? { chunks: ["a", "b"], chunkIntervalMs: 5 } : {},

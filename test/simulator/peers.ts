@@ -15,7 +15,7 @@ import { neutralAnswers } from "../scenarios/neutral-answers.ts";
 export type MessageCase = NonNullable<ProcessingRequest["request"]["case"]>;
 /** An answer as `create` takes it. */
 export type AnswerInit = MessageInitShape<typeof ProcessingResponseSchema>;
-/** What a peer does about one kind of message: it answers, or does something else with its stream. */
+/** The server's reaction to one kind of message: it answers, or does something else with its stream. */
 export type Reaction = readonly AnswerInit[] | ((stream: PeerStream, message: ProcessingRequest) => void);
 
 /** A server that reacts to some messages, and answers the others neutrally. */
@@ -39,7 +39,7 @@ export function peerOf(reactions: Partial<Record<MessageCase, Reaction>> = {}): 
   };
 }
 
-/** One transaction through a server that reacts so. */
+/** One transaction through a server with these reactions. */
 export function simulate(
   reactions: Partial<Record<MessageCase, Reaction>>,
   settings: FilterSettings = {},
@@ -80,13 +80,13 @@ export function text(value: Uint8Array | undefined): string {
   return new TextDecoder().decode(value);
 }
 
-/** The value of a header that a side got; undefined if it got none. */
+/** The value of a header that a side received; undefined if it received none. */
 export function headerOf(side: { headers: HttpOutcome["client"]["headers"] } | undefined, name: string) {
   const found = side?.headers.find(([candidate]) => candidate === name);
   return found && text(found[1]);
 }
 
-/** What was said on the stream: `requestHeaders`, `requestBody!` with an end of stream, `<` for an answer. */
+/** The messages of the stream: `requestHeaders`, `requestBody!` with an end of stream, `<` for an answer. */
 export function conversation({ messages }: HttpOutcome): string {
   return messages
     .map((entry) => {

@@ -18,7 +18,7 @@ const chunk = (body: string, endOfStream: boolean): AnswerInit => {
 };
 
 describe("an immediate response", () => {
-  test("answers the client, and no upstream is asked", () => {
+  test("an immediate response answers the client, and no request goes upstream", () => {
     const answer = immediate({
       status: { code: 401 },
       body: bytes("who?"),
@@ -36,11 +36,11 @@ describe("an immediate response", () => {
     expect([headerOf(outcome.client, "x-a"), headerOf(outcome.client, "content-type")]).toEqual(["1", "text/plain"]);
   });
 
-  test("takes the place of the upstream's response", () => {
+  test("an immediate response replaces the upstream's response", () => {
     expect(simulate({ responseHeaders: [immediate({ status: { code: 403 } })] }).client.status).toBe(403);
   });
 
-  test("resets a client that has headers", () => {
+  test("an immediate response resets a client that has headers", () => {
     const settings = { processingMode: { responseBodyMode: "STREAMED" as const } };
     const outcome = simulate({ responseBody: [immediate({ status: { code: 403 } })] }, settings, {
       response: { chunks: ["a", "b"], chunkIntervalMs: 5 },
@@ -54,12 +54,12 @@ describe("an immediate response", () => {
     [199, 200],
     [418, 418],
     [70_000, 4464],
-  ])("with status %s is sent with %i", (code, status) => {
+  ])("an immediate response with status %s reaches the client with %i", (code, status) => {
     const reply = code === undefined ? {} : { status: { code } };
     expect(simulate({ requestHeaders: [immediate(reply)] }).client.status).toBe(status);
   });
 
-  test("loses headers from the first that cannot be sent, and goes out", () => {
+  test("an immediate response loses headers from the first that cannot be sent on, and is sent", () => {
     const setHeaders = [header("x-a", "1"), header("x-b", "1\n"), header("x-c", "1")];
     const outcome = simulate({ requestHeaders: [immediate({ status: { code: 403 }, headers: { setHeaders } })] });
     expect(["x-a", "x-b", "x-c"].map((name) => headerOf(outcome.client, name))).toEqual(["1", undefined, undefined]);
@@ -67,12 +67,12 @@ describe("an immediate response", () => {
     expect(warningCodes(outcome)).toContain("immediate_headers_cut");
   });
 
-  test("is a failure if it is disabled", () => {
+  test("an immediate response is a failure if it is disabled", () => {
     const outcome = simulate({ requestHeaders: [immediate({})] }, { disableImmediateResponse: true });
     expect(outcome).toMatchObject({ client: { status: 500 }, counters: { spurious_msgs_received: 1 } });
   });
 
-  test("has a status that a gRPC client reads", () => {
+  test("an immediate response has a status that a gRPC client reads", () => {
     const outcome = simulate(
       { requestHeaders: [immediate({ status: { code: 403 }, body: bytes("50% no") })] },
       {},
@@ -87,35 +87,35 @@ describe("an immediate response", () => {
 });
 
 describe("a streamed immediate response", () => {
-  test("comes in pieces, and the server gets no messages of the response", () => {
+  test("a streamed immediate response comes in pieces, and the server gets no messages of the response", () => {
     const outcome = simulate({ requestHeaders: [head("202"), chunk("a", false), chunk("b", true)] });
     expect(outcome).toMatchObject({ client: { status: 202, end: "complete" }, upstream: undefined });
     expect(outcome).toMatchObject({ responseCodeDetails: "ext_proc_local_response" });
     expect(text(outcome.client.body)).toBe("ab");
   });
 
-  test("may not begin with its body", () => {
+  test("a streamed immediate response may not begin with its body", () => {
     const outcome = simulate({ requestHeaders: [chunk("a", true)] });
     expect(outcome.responseCodeDetails).toBe("local_response_body_received_before_headers");
   });
 
-  test("may be no more than headers where the request is buffered", () => {
+  test("a streamed immediate response may be only headers if the request is buffered", () => {
     const settings = { processingMode: { requestBodyMode: "BUFFERED" as const } };
     expect(simulate({ requestHeaders: [head("202")] }, settings).client.status).toBe(500);
     expect(simulate({ requestHeaders: [head("202", true)] }, settings).client.status).toBe(202);
   });
 
-  test("cannot be followed by an ordinary answer", () => {
+  test("a streamed immediate response cannot be followed by an ordinary answer", () => {
     const outcome = simulate({ requestHeaders: [head("202"), { response: { case: "requestHeaders", value: {} } }] });
     expect(outcome.client).toMatchObject({ status: 202, end: "reset" });
   });
 
-  test("needs a status that ends a response", () => {
+  test("a streamed immediate response needs a status that ends a response", () => {
     expect(simulate({ requestHeaders: [head(undefined, true)] }).client.status).toBe(502);
     expect(simulate({ requestHeaders: [head("100", true)] }).client.status).toBe(500);
   });
 
-  test("is not known before Envoy 1.37", () => {
+  test("a streamed immediate response does not exist before Envoy 1.37", () => {
     expect(simulate({ requestHeaders: [head("202", true)] }, { envoyVersion: "1.36" })).toMatchObject({
       client: { status: 500 },
       responseCodeDetails: "unhandled_message",
@@ -126,7 +126,7 @@ describe("a streamed immediate response", () => {
 describe("prepareLocalReply", () => {
   const reply = { status: 503, body: bytes("no"), details: "" };
 
-  test("overrules the length and status of what changes its headers", () => {
+  test("prepareLocalReply sets length and status after the changes of its headers", () => {
     const mutate = (headers: HeaderMap) => {
       headers.set("content-length", bytes("99"));
       headers.set(":status", bytes("200"));
@@ -135,13 +135,13 @@ describe("prepareLocalReply", () => {
     expect([headers.get(":status"), headers.get("content-length")]).toEqual(["503", "2"]);
   });
 
-  test("has no type and no length of a body that is not there", () => {
+  test("prepareLocalReply sets no type and no length if there is no body", () => {
     const mutate = (headers: HeaderMap) => headers.set("content-type", bytes("text/html"));
     const { headers, endStream } = prepareLocalReply({ ...reply, body: bytes(""), mutate }, undefined);
     expect([headers.has("content-type"), endStream]).toEqual([false, true]);
   });
 
-  test("answers HEAD with headers alone", () => {
+  test("prepareLocalReply answers HEAD with only headers", () => {
     const request = new HeaderMap("request", [[":method", "HEAD"]]);
     expect(prepareLocalReply(reply, request).endStream).toBe(true);
   });

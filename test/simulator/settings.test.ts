@@ -11,11 +11,11 @@ import {
 } from "../../src/simulator/settings/processing-mode.ts";
 
 describe("forwardPredicate", () => {
-  test("lets everything through if there are no rules", () => {
+  test("forwardPredicate lets everything through if there are no rules", () => {
     expect(forwardPredicate()(":path")).toBe(true);
   });
 
-  test("keeps what is not allowed, and what is disallowed although it is allowed", () => {
+  test("forwardPredicate keeps what is not allowed, and what is both allowed and disallowed", () => {
     const forwards = forwardPredicate({
       allowedHeaders: [{ prefix: "x-" }, { exact: ":method" }],
       disallowedHeaders: [{ suffix: "-secret" }],
@@ -32,12 +32,12 @@ describe("namePredicate", () => {
     [{ contains: "oo" }, "foo", "bar"],
     [{ safeRegex: "x-[ab]" }, "x-b", "x-bb"],
     [{ exact: "X-A", ignoreCase: true }, "x-a", "x-b"],
-  ])("matches by %j", (matcher, matching, other) => {
+  ])("namePredicate matches by %j", (matcher, matching, other) => {
     const matches = namePredicate(matcher);
     expect([matches(matching), matches(other)]).toEqual([true, false]);
   });
 
-  test("matches nothing without a pattern", () => {
+  test("namePredicate matches nothing without a pattern", () => {
     expect(namePredicate({})("x")).toBe(false);
   });
 });
@@ -52,19 +52,22 @@ describe("wholeNamePattern", () => {
     ["\\Qx.a\\E", "x.a", "x-a"],
     ["(?-s)x-.", "x-a", "x-\n"],
     ["x-\\pL", "x-a", "x-1"],
-  ])("reads %s as RE2 does", (pattern, matching, other) => {
+  ])("wholeNamePattern reads %s as RE2 does", (pattern, matching, other) => {
     const matches = wholeNamePattern(pattern);
     expect([matches(matching), matches(other)]).toEqual([true, false]);
   });
 
-  test.each(["(", "x(?=a)", "(a)\\1", "a{1001}"])("refuses %s, which RE2 does not accept", (pattern) => {
-    expect(() => wholeNamePattern(pattern)).toThrow(SyntaxError);
-    expect(() => wholeNamePattern(pattern)).toThrow(/is not an RE2 expression: /);
-  });
+  test.each(["(", "x(?=a)", "(a)\\1", "a{1001}"])(
+    "wholeNamePattern refuses %s, which RE2 does not accept",
+    (pattern) => {
+      expect(() => wholeNamePattern(pattern)).toThrow(SyntaxError);
+      expect(() => wholeNamePattern(pattern)).toThrow(/is not an RE2 expression: /);
+    },
+  );
 });
 
 describe("directionMode", () => {
-  test("sends headers and no trailers by default", () => {
+  test("directionMode sends headers and no trailers by default", () => {
     expect(directionMode(completeMode(), "request")).toEqual({ sendHeaders: true, sendTrailers: false, body: "NONE" });
   });
 });
@@ -76,7 +79,7 @@ describe("overriddenMode", () => {
     requestTrailerMode: "SEND",
   });
 
-  test("keeps what is DEFAULT, except body modes, which become NONE", () => {
+  test("overriddenMode keeps what is DEFAULT, except body modes, which become NONE", () => {
     expect(overriddenMode(create(ProcessingModeSchema, { requestBodyMode: 2 }), configured)).toEqual({
       ...configured,
       requestBodyMode: "BUFFERED",
@@ -84,7 +87,7 @@ describe("overriddenMode", () => {
     });
   });
 
-  test("takes a body mode that Envoy does not implement for NONE", () => {
+  test("overriddenMode takes a body mode that Envoy does not implement for NONE", () => {
     expect(overriddenMode(create(ProcessingModeSchema, { requestBodyMode: 5 }), configured).requestBodyMode).toBe(
       "NONE",
     );
@@ -94,18 +97,18 @@ describe("overriddenMode", () => {
 describe("isAllowedOverride", () => {
   const mode = completeMode({ requestBodyMode: "BUFFERED" });
 
-  test("allows any if there is no list", () => {
+  test("isAllowedOverride allows any if there is no list", () => {
     expect(isAllowedOverride(mode, [])).toBe(true);
   });
 
-  test("compares by letter, request headers aside", () => {
+  test("isAllowedOverride compares literally, except request headers", () => {
     expect(isAllowedOverride(mode, [{ requestBodyMode: "BUFFERED", requestHeaderMode: "SKIP" }])).toBe(true);
     expect(isAllowedOverride(mode, [{ requestBodyMode: "BUFFERED", responseHeaderMode: "SEND" }])).toBe(false);
   });
 });
 
 describe("filterConfig", () => {
-  test("fills in Envoy's defaults", () => {
+  test("filterConfig fills in Envoy's defaults", () => {
     expect(filterConfig({})).toMatchObject({
       messageTimeoutMs: 200,
       maxMessageTimeoutMs: 0,
@@ -115,7 +118,7 @@ describe("filterConfig", () => {
     });
   });
 
-  test("merges what the route says, and keeps the filter's mode as the base of overrides", () => {
+  test("filterConfig merges the route's settings, and keeps the filter's mode as the base of overrides", () => {
     const config = filterConfig({
       failureModeAllow: true,
       processingMode: { requestBodyMode: "BUFFERED" },
@@ -128,7 +131,7 @@ describe("filterConfig", () => {
     expect(config.grpcInitialMetadata).toEqual({ "x-a": "route", "x-b": "filter" });
   });
 
-  test("sends nothing on a route that is disabled", () => {
+  test("filterConfig sends nothing on a route with a disabled filter", () => {
     const { mode } = filterConfig({ perRoute: { disabled: true } });
     expect([mode.requestHeaderMode, mode.responseHeaderMode]).toEqual(["SKIP", "SKIP"]);
   });

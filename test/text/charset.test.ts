@@ -70,7 +70,7 @@ describe("a charset of one byte for each character", () => {
     ["us-ascii", "é", false],
     ["windows-1252", "€", true],
     ["windows-1252", "→", false],
-  ])("a charset of one byte for each character %s has a place for a new %s: %s", (label, text, has) => {
+  ])("charset %s can encode a new %s: %s", (label, text, has) => {
     expect(encodeText(text, named(label), "before") !== undefined).toBe(has);
   });
 

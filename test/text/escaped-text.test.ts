@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { escapedBytes, escapedText, hasEscapes } from "../../src/text/escaped-text.ts";
 import { bounded, fc } from "../property/seed.ts";
 
-/** Bytes among which UTF-8, parts of it, and what is not UTF-8 are all frequent. */
+/** Bytes in which UTF-8, parts of it, and bytes that are not UTF-8 are all frequent. */
 const bytesArbitrary = fc
   .array(
     fc.oneof(

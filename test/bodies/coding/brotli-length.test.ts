@@ -9,16 +9,16 @@ const compressed = (bytes: Uint8Array, quality: number, window: number) =>
     params: { [constants.BROTLI_PARAM_QUALITY]: quality, [constants.BROTLI_PARAM_LGWIN]: window },
   });
 
-test("the length of a body of one meta-block is told by its beginning, whatever its window", () => {
+test("the beginning of a brotli body of one meta-block gives its length, whatever its window", () => {
   for (let window = 10; window <= 24; window++) expect(brotliLength(compressed(text(4000), 5, window))).toBe(4000);
   for (const length of [0, 100, 65_536]) expect(brotliLength(compressed(text(length), 5, 22))).toBe(length);
 });
 
-test("that of a bomb is not told", () => {
+test("the beginning of a brotli bomb does not give its length", () => {
   expect(brotliLength(compressed(Buffer.alloc(1 << 20), 5, 22))).toBeUndefined();
 });
 
-test("it is never told wrongly", () => {
+test("the beginning of a brotli body never gives a wrong length", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 300 }),

@@ -4,7 +4,7 @@ import type { CodedPieces, CodingStream } from "../../../src/bodies/coding/codin
 import { type Coding, supportedCodings } from "../../../src/bodies/coding/content-encoding.ts";
 import { encodeBody } from "../../../src/bodies/coding/whole-body.ts";
 
-/** Every coding that this Node has, alone, and some stacks. */
+/** Every coding that this Node has, and some stacks of codings. */
 export const STACKS: readonly (readonly Coding[])[] = [
   ...supportedCodings().map((coding) => [coding]),
   ["gzip", "br"],
@@ -12,7 +12,7 @@ export const STACKS: readonly (readonly Coding[])[] = [
   ["br", "gzip", "deflate"],
 ];
 
-/** A body encoded by Node's own one-shot functions, without ours. */
+/** A body that Node's own one-shot functions encode, without the code under test. */
 export function encodedByNode(bytes: Uint8Array, coding: Exclude<Coding, "zstd"> | "deflate-raw"): Uint8Array {
   if (coding === "gzip") return gzipSync(bytes);
   if (coding === "deflate") return deflateSync(bytes);
@@ -20,14 +20,14 @@ export function encodedByNode(bytes: Uint8Array, coding: Exclude<Coding, "zstd">
   return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } });
 }
 
-/** A body encoded, which cannot fail. */
+/** An encoded body. The encoding cannot fail. */
 export async function encoded(bytes: Uint8Array, codings: readonly Coding[]): Promise<Uint8Array<ArrayBuffer>> {
   const result = await encodeBody(bytes, codings);
   if (result.kind === "failed") throw new Error(`${result.coding}: ${result.code}`);
   return result.bytes;
 }
 
-/** The output for some chunks: all bytes until the end, or until it failed. */
+/** The output for some chunks: all bytes until the end, or until a failure. */
 export interface Streamed {
   readonly bytes: Buffer;
   readonly failure: CodingFailure | undefined;
@@ -47,7 +47,7 @@ export async function streamed(stream: CodingStream, chunks: Iterable<Uint8Array
   return { bytes: Buffer.concat(pieces), failure };
 }
 
-/** The same bytes in chunks that end at these places, and again and again after them. */
+/** The same bytes in chunks that end at these places, in a repeating pattern. */
 export function cutAt(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
@@ -58,7 +58,7 @@ export function cutAt(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[]
   return chunks;
 }
 
-/** Text with as much order as JSON has, the same each time. */
+/** A text with as much repetition as JSON has, the same in each run. */
 export function sampleText(length: number): Uint8Array<ArrayBuffer> {
   const lines: string[] = [];
   let random = 1;

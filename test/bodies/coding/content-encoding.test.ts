@@ -17,7 +17,7 @@ describe("parseContentEncoding", () => {
       ["gzip", "br", "deflate"],
     ],
     [[], []],
-  ])("reads %j", (value, codings) => {
+  ])("parseContentEncoding reads %j", (value, codings) => {
     expect(parseContentEncoding(value)).toEqual({ kind: "codings", codings });
   });
 
@@ -30,16 +30,16 @@ describe("parseContentEncoding", () => {
     ["gzip br", ""],
     ["x".repeat(33), ""],
     ["g\u00a0zip", ""],
-  ])("does not know %j", (value, coding) => {
+  ])("parseContentEncoding does not accept %j", (value, coding) => {
     expect(parseContentEncoding(value)).toEqual({ kind: "unsupported", coding });
   });
 
-  test("takes zstd where Node has it", () => {
+  test("parseContentEncoding takes zstd if Node has it", () => {
     const kind = supportedCodings().includes("zstd") ? "codings" : "unsupported";
     expect(parseContentEncoding("zstd").kind).toBe(kind);
   });
 
-  test("takes four codings and no fifth", () => {
+  test("parseContentEncoding takes four codings and refuses a fifth", () => {
     expect(parseContentEncoding("gzip,gzip,gzip,identity,gzip")).toMatchObject({ codings: { length: 4 } });
     expect(parseContentEncoding("gzip,gzip,gzip,gzip,gzip")).toEqual({ kind: "too_many" });
   });
@@ -49,7 +49,7 @@ describe("parseContentEncoding", () => {
     ["tabs in front of a name", (count: number) => `${"\t".repeat(count)}gzip`],
     ["commas", (count: number) => ",".repeat(count)],
     ["one long name", (count: number) => "x".repeat(count)],
-  ])("takes time in proportion to the length: %s", (_name, value) => {
+  ])("parseContentEncoding takes time in proportion to the length: %s", (_name, value) => {
     const work = (count: number) => {
       const text = value(count);
       return () => void parseContentEncoding(text);
@@ -57,7 +57,7 @@ describe("parseContentEncoding", () => {
     expect(isSuperLinear(work)).toBe(false);
   });
 
-  test("throws at nothing", () => {
+  test("parseContentEncoding never throws", () => {
     fc.assert(
       fc.property(fc.string(), (value) => {
         expect(["codings", "unsupported", "too_many"]).toContain(parseContentEncoding(value).kind);

@@ -11,7 +11,7 @@ test.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
   "any bytes in %s end as bytes or a code",
   async (_, codings) => {
     const good = await encoded(sampleText(2000), codings);
-    /** Bytes of any kind, and good bodies with a few of them changed, left out or put in. */
+    /** Random bytes, and valid bodies with a few bytes changed, removed or inserted. */
     const bytesArbitrary = fc.oneof(
       fc.uint8Array({ maxLength: 60 }),
       fc

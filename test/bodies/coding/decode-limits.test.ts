@@ -10,7 +10,7 @@ import { cutAt, encoded, STACKS, sampleText, streamed } from "./coded.ts";
 const MIB = 1 << 20;
 const BOMB_BYTES = 200 * MIB;
 
-/** Zeros, encoded without ever having them all. */
+/** Zeros, encoded without holding all of them in memory. */
 async function bomb(codings: readonly Coding[]): Promise<Buffer> {
   const zeros = new Uint8Array(MIB);
   const encoder = createEncoder(codings, { flush: "end" });
@@ -22,7 +22,7 @@ async function bomb(codings: readonly Coding[]): Promise<Buffer> {
   return bytes;
 }
 
-/** The most memory there was meanwhile, besides what there was before. */
+/** The peak of memory during the work, above the memory before it. */
 async function grownBytes(work: () => Promise<unknown>): Promise<number> {
   const before = process.memoryUsage.rss();
   let most = 0;
@@ -38,7 +38,9 @@ async function grownBytes(work: () => Promise<unknown>): Promise<number> {
 }
 
 describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("a bomb in %s", (_, codings) => {
-  test("ends at its first excess, whole or in chunks, with memory bounded", { timeout: 60_000 }, async () => {
+  test("a bomb ends at the first byte above the limit, whole or in chunks, with limited memory", {
+    timeout: 60_000,
+  }, async () => {
     const bytes = await bomb(codings);
     expect(bytes.length).toBeLessThan(MIB);
     for (const [limits, code] of [
@@ -61,7 +63,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
 });
 
 test("the codings of a stack share their limits, so that their ratios do not multiply", async () => {
-  // Not one byte comes out in the end: the bomb is what stands in between.
+  // The final output has no bytes: the bomb is the result of the first decoder.
   const members = Buffer.concat(
     Array.from({ length: 200_000 }, () => Buffer.from("H4sIAAAAAAAAAwMAAAAAAAAAAAA=", "base64")),
   );
@@ -75,7 +77,7 @@ test("the codings of a stack share their limits, so that their ratios do not mul
 describe.each([["identity", []], ...STACKS.map((codings) => [codings.join(", "), codings] as const)] as const)(
   "maxBytes, in %s",
   (_, codings) => {
-    test.each([0, 1, 1000, 600_000])("of %i lets just as many pass", async (size) => {
+    test.each([0, 1, 1000, 600_000])("maxBytes of %i lets exactly as many bytes pass", async (size) => {
       const body = await encoded(sampleText(size), codings);
       const limits = (maxBytes: number) => ({ maxBytes, maxRatio: 1000 });
       const stacked = codings.length > 1 ? 200_000 : 0;
@@ -91,7 +93,7 @@ describe.each([["identity", []], ...STACKS.map((codings) => [codings.join(", "),
 );
 
 describe("codedChunks", () => {
-  test("makes nothing ahead: a reader that stops holds 64 KiB at most of a bomb", async () => {
+  test("codedChunks makes nothing ahead: a reader that stops holds at most 64 KiB of a bomb", async () => {
     const bytes = await bomb(["gzip"]);
     const decoder = createDecoder(["gzip"], { maxBytes: BOMB_BYTES, maxRatio: 2000 });
     const pieces = codedChunks([bytes], decoder);
@@ -107,7 +109,7 @@ describe("codedChunks", () => {
     expect(await decoder.push(bytes)).toMatchObject({ code: "closed" });
   });
 
-  test.each(STACKS)("gives all bytes in %j", async (...codings) => {
+  test.each(STACKS)("codedChunks gives all bytes in %j", async (...codings) => {
     const text = sampleText(3 * MIB);
     const pieces: Uint8Array[] = [];
     const body = codedChunks(cutAt(text, [100_000]), createEncoder(codings));
@@ -115,7 +117,7 @@ describe("codedChunks", () => {
     expect(Buffer.concat(pieces).equals(text)).toBe(true);
   });
 
-  test("throws the failure, behind the good pieces", async () => {
+  test("codedChunks throws the failure, behind the good pieces", async () => {
     const body = await encoded(sampleText(300_000), ["gzip"]);
     let length = 0;
     const reading = (async () => {

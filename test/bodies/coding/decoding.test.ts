@@ -28,7 +28,7 @@ async function anyway(bytes: Uint8Array, codings: readonly Coding[]): Promise<un
 describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("a body in %s", (_, codings) => {
   const coding = codings.at(-1) ?? "gzip";
 
-  test.each(sizes)("of %i bytes comes out as it was", async (size) => {
+  test.each(sizes)("a body of %i bytes is decoded to its original", async (size) => {
     const text = sampleText(size);
     const body = await encoded(text, codings);
     expect(((await whole(body, codings)) as Buffer).equals(text)).toBe(true);
@@ -39,14 +39,14 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     }
   });
 
-  test("that ends too early is truncated", async () => {
+  test("a body that ends too early is truncated", async () => {
     const body = await encoded(sampleText(500), codings);
     for (const missing of [1, 2, 5, Math.floor(body.length / 2)]) {
       expect(await anyway(body.subarray(0, -missing), codings)).toMatchObject({ kind: "failed", code: "truncated" });
     }
   });
 
-  test("that has something behind its end is refused", async () => {
+  test("a body with bytes behind its end is refused", async () => {
     const body = await encoded(sampleText(500), codings);
     for (const tail of [garbage, Buffer.alloc(1), Buffer.alloc(9)]) {
       expect(await anyway(join(body, tail), codings)).toMatchObject({
@@ -56,7 +56,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     }
   });
 
-  test("that is something else is corrupt", async () => {
+  test("a body in another format is corrupt", async () => {
     expect(await anyway(Buffer.from("\x07 hello, this is plain text"), codings)).toEqual({
       kind: "failed",
       code: "corrupt",
@@ -64,7 +64,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     });
   });
 
-  test("has no bytes if there is none", async () => {
+  test("a body without bytes decodes to no bytes", async () => {
     expect(await anyway(new Uint8Array(0), codings)).toEqual(Buffer.alloc(0));
   });
 });
@@ -78,7 +78,7 @@ test("gzip members one after the other are one body", async () => {
   expect(await anyway(body, ["gzip"])).toEqual(Buffer.from("a, b"));
 });
 
-test("deflate is read with zlib's wrapping and without", async () => {
+test("deflate is read with zlib's header and without", async () => {
   for (const text of [Buffer.from(""), Buffer.from("x"), sampleText(10_000)]) {
     for (const format of ["deflate", "deflate-raw"] as const) {
       expect(await anyway(encodedByNode(text, format), ["deflate"])).toEqual(Buffer.from(text));
@@ -87,7 +87,7 @@ test("deflate is read with zlib's wrapping and without", async () => {
 });
 
 describe.runIf(supportedCodings().includes("zstd"))("zstd", () => {
-  test("frames one after the other are one body, and skippable ones are skipped", async () => {
+  test("zstd frames one after the other are one body, and skippable frames are skipped", async () => {
     const [a, b] = [await encoded(Buffer.from("a, "), ["zstd"]), await encoded(sampleText(300_000), ["zstd"])];
     const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
     const text = join(Buffer.from("a, "), sampleText(300_000));

@@ -13,7 +13,7 @@ const LIMITS = { maxBytes: 64 << 20 };
 const single = STACKS.filter(({ length }) => length === 1);
 
 describe("encodeBody", () => {
-  test.each([0, 1, 1000, 70_000])("writes %i bytes as Node itself reads them", async (size) => {
+  test.each([0, 1, 1000, 70_000])("encodeBody writes %i bytes as Node itself reads them", async (size) => {
     const text = sampleText(size);
     expect(gunzipSync(await encoded(text, ["gzip"])).equals(text)).toBe(true);
     expect(inflateSync(await encoded(text, ["deflate"])).equals(text)).toBe(true);
@@ -23,7 +23,7 @@ describe("encodeBody", () => {
 });
 
 describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("a stream in %s", (_, codings) => {
-  test("comes out as it went in, cut anywhere on both sides", async () => {
+  test("a stream is the same after encoding and decoding, cut anywhere on both sides", async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(
@@ -45,7 +45,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     );
   });
 
-  test("lets the reader have each chunk before the next", async () => {
+  test("a stream gives the reader each chunk before the next", async () => {
     const encoder = createEncoder(codings);
     const decoder = createDecoder(codings, LIMITS);
     for (const event of ["data: 1\n\n", "data: 2\n\n", `data: ${"x".repeat(200_000)}\n\n`]) {
@@ -63,7 +63,7 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
     decoder.close();
   });
 
-  test("hands out memory that is plain, and the reader's own", async () => {
+  test("a stream gives out plain memory that belongs to the reader", async () => {
     const encoder = createEncoder(codings);
     for (const chunk of [Buffer.from("first"), Buffer.from("second")]) {
       const step = await encoder.push(chunk);
@@ -76,61 +76,68 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))("
   });
 });
 
-describe("a stream that is left", () => {
+describe("a stream that is closed early", () => {
   const make: readonly (readonly [string, (codings: readonly Coding[]) => ReturnType<typeof createEncoder>])[] = [
     ["encoder", (codings) => createEncoder(codings)],
     ["decoder", (codings) => createDecoder(codings, LIMITS)],
   ];
 
-  test.each(make)("ends what is under way in the %s, as closed", async (name, create) => {
-    for (const codings of STACKS) {
-      const body = name === "decoder" ? await encoded(sampleText(500_000), codings) : sampleText(500_000);
-      const stream = create(codings);
-      const underWay = stream.push(body);
-      stream.close();
-      expect(await underWay).toMatchObject({ kind: "failed", code: "closed" });
-      expect(await stream.push(body)).toMatchObject({ code: "closed" });
-      expect(await stream.end()).toMatchObject({ code: "closed" });
-      stream.close();
-    }
-  });
-
-  test.each(make)("gives back the %s's memory, at whatever point", { timeout: 60_000 }, async (name, create) => {
-    const bodies = await Promise.all(
-      single.map(
-        async (codings) =>
-          [codings, name === "decoder" ? await encoded(sampleText(200_000), codings) : sampleText(200_000)] as const,
-      ),
-    );
-    // They are kept: the garbage collector frees only objects without references.
-    const kept: ReturnType<typeof createEncoder>[] = [];
-    const leaveMany = async (count: number) => {
-      for (let n = 0; n < count; n++) {
-        for (const [codings, body] of bodies) {
-          const stream = create(codings);
-          kept.push(stream);
-          const underWay = stream.push(body.subarray(0, n % 3 === 0 ? 10 : 100_000));
-          if (n % 2 === 0) await underWay;
-          if (n % 10 === 0) await stream.push(Buffer.from("garbage, for a decoder"));
-          if (n % 7 === 0) {
-            await underWay;
-            await stream.end();
-          }
-          stream.close();
-          await underWay;
-        }
+  test.each(make)(
+    "a stream that is closed early ends the running step in the %s, with result closed",
+    async (name, create) => {
+      for (const codings of STACKS) {
+        const body = name === "decoder" ? await encoded(sampleText(500_000), codings) : sampleText(500_000);
+        const stream = create(codings);
+        const underWay = stream.push(body);
+        stream.close();
+        expect(await underWay).toMatchObject({ kind: "failed", code: "closed" });
+        expect(await stream.push(body)).toMatchObject({ code: "closed" });
+        expect(await stream.end()).toMatchObject({ code: "closed" });
+        stream.close();
       }
-    };
-    await leaveMany(20);
-    const before = usedBytes();
-    await leaveMany(200);
-    // 600 and more. Each that stayed would have 64 KiB for its next piece, and an encoder 270 KB besides.
-    expect(kept.length).toBeGreaterThan(600);
-    expect(usedBytes() - before).toBeLessThan(8 << 20);
-  });
+    },
+  );
+
+  test.each(make)(
+    "a stream that is closed early gives back the %s's memory, at every point",
+    { timeout: 60_000 },
+    async (name, create) => {
+      const bodies = await Promise.all(
+        single.map(
+          async (codings) =>
+            [codings, name === "decoder" ? await encoded(sampleText(200_000), codings) : sampleText(200_000)] as const,
+        ),
+      );
+      // They are kept, because the garbage collector frees only objects without references.
+      const kept: ReturnType<typeof createEncoder>[] = [];
+      const leaveMany = async (count: number) => {
+        for (let n = 0; n < count; n++) {
+          for (const [codings, body] of bodies) {
+            const stream = create(codings);
+            kept.push(stream);
+            const underWay = stream.push(body.subarray(0, n % 3 === 0 ? 10 : 100_000));
+            if (n % 2 === 0) await underWay;
+            if (n % 10 === 0) await stream.push(Buffer.from("garbage, for a decoder"));
+            if (n % 7 === 0) {
+              await underWay;
+              await stream.end();
+            }
+            stream.close();
+            await underWay;
+          }
+        }
+      };
+      await leaveMany(20);
+      const before = usedBytes();
+      await leaveMany(200);
+      // More than 600 streams. Each one that stayed would hold 64 KiB for its next piece, and an encoder 270 KB more.
+      expect(kept.length).toBeGreaterThan(600);
+      expect(usedBytes() - before).toBeLessThan(8 << 20);
+    },
+  );
 
   test.each(["failed", "ended"])(
-    "frees its engine at once if it has %s, before any garbage collection",
+    "a stream that is closed early frees its engine at once if it has %s, before any garbage collection",
     async (how) => {
       const engine = createGzip();
       const stage = new CodingStage({ coding: "gzip", engine });
@@ -142,7 +149,7 @@ describe("a stream that is left", () => {
     },
   );
 
-  test("refuses a chunk while another is under way, and anything behind the end", async () => {
+  test("a stream refuses a chunk while another is in progress, and any chunk after the end", async () => {
     const encoder = createEncoder(["gzip"]);
     const first = encoder.push(Buffer.from("a"));
     await expect(encoder.push(Buffer.from("b"))).rejects.toThrow(TypeError);

@@ -9,7 +9,7 @@ const limits = { maxBytes: 4 << 20 };
 const never = () => expect.unreachable("the step is refused");
 
 describe("many bodies at once", () => {
-  test("are decoded in the calling thread up to a few megabytes a turn, the others in the thread pool", async () => {
+  test("many bodies are decoded in the calling thread up to a few megabytes a turn, the others in the thread pool", async () => {
     await turn();
     const zipped = gzipSync(new Uint8Array(256 << 10));
     const decoded = Array.from({ length: 100 }, () => decodeBody(zipped, ["gzip"], limits));
@@ -20,16 +20,16 @@ describe("many bodies at once", () => {
     expect(decodeBody(zipped, ["gzip"], limits)).not.toBeInstanceOf(Promise);
   });
 
-  test("of bombs cost a turn no more", async () => {
+  test("many bombs cost a turn no more than other bodies", async () => {
     await turn();
     const bomb = gzipSync(new Uint8Array(8 << 20));
     const decoded = Array.from({ length: 100 }, () => decodeBody(bomb, ["gzip"], limits));
-    // Each was tried in vain, or not at all.
+    // Each was tried without success, or not at all.
     expect(decoded.every((body) => body instanceof Promise)).toBe(true);
     for (const body of await Promise.all(decoded)) expect(body).toMatchObject({ kind: "failed" });
   });
 
-  test("are encoded so too", async () => {
+  test("many bodies are encoded in the same way", async () => {
     await turn();
     const bytes = new Uint8Array(60 << 10);
     const encoded = Array.from({ length: 100 }, () => encodeBody(bytes, ["gzip"]));
@@ -49,7 +49,7 @@ test("a brotli body whose length is not known is not decoded in the calling thre
   expect(await bomb).toMatchObject({ kind: "failed" });
 });
 
-test("a step of a brotli decoder begins when the one before it has ended its turn, as they came", () => {
+test("a step of a brotli decoder begins when the step before it has ended its turn, in order of arrival", () => {
   const begun: number[] = [];
   for (const step of [1, 2, 3]) inTurn(() => void begun.push(step), never);
   expect(begun).toEqual([1]);
@@ -63,7 +63,7 @@ test("a step of a brotli decoder begins when the one before it has ended its tur
   endTurn();
 });
 
-test("brotli decoders that are closed while they wait for a turn do not keep the next one from it", async () => {
+test("brotli decoders that are closed while they wait for a turn do not keep the next one waiting", async () => {
   const body = brotliCompressSync(Buffer.from("hello ".repeat(1000)));
   const decoders = Array.from({ length: 20 }, () => createDecoder(["br"], limits));
   const results = decoders.map((decoder) => decoder.push(body));
@@ -74,7 +74,7 @@ test("brotli decoders that are closed while they wait for a turn do not keep the
 });
 
 describe("the thread pool", () => {
-  test("has room for some whole bodies at a time, and takes the others as they came", async () => {
+  test("the thread pool has room for some whole bodies at a time, and takes the others in order of arrival", async () => {
     const begun: number[] = [];
     const ends: (() => void)[] = [];
     const works = Array.from({ length: 20 }, (_, index) =>
@@ -96,7 +96,7 @@ describe("the thread pool", () => {
     expect(await Promise.all(works)).toEqual(Array.from({ length: 20 }, (_, index) => index));
   });
 
-  test("has room again after a failure", async () => {
+  test("the thread pool has room again after a failure", async () => {
     for (let count = 0; count < 40; count++) {
       await expect(inSlot(() => Promise.reject(new Error("failed")))).rejects.toThrow("failed");
     }
@@ -104,7 +104,7 @@ describe("the thread pool", () => {
   });
 });
 
-test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next one begins", () => {
+test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next step begins", () => {
   vi.useFakeTimers({ toFake: ["performance"] });
   try {
     const seen: string[] = [];

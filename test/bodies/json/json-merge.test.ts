@@ -51,7 +51,7 @@ describe("writeJson", () => {
       (v) => v.slice(1).map((x: object) => ({ ...x, seen: true })),
       '[{"id":12345678901234567891,"n":"b","seen":true}]',
     ],
-  ])("keeps %s", (_what, source, change, expected) => {
+  ])("writeJson keeps %s", (_what, source, change, expected) => {
     expect(written(source, change)).toBe(expected);
   });
 
@@ -66,11 +66,11 @@ describe("writeJson", () => {
     ["nothing of undefined", '{"a":1.0,"b":2}', (v) => ({ ...v, b: undefined }), '{"a":1.0}'],
     ["null for what an array cannot leave out", "[1.0,2]", ([a]) => [a, undefined], "[1.0,null]"],
     ["a short number as it is, though it stands elsewhere in another form", '{"a":1.0}', () => ({ b: 1 }), '{"b":1}'],
-  ])("writes %s", (_what, source, change, expected) => {
+  ])("writeJson writes %s", (_what, source, change, expected) => {
     expect(written(source, change)).toBe(expected);
   });
 
-  test("refuses to guess which of several numbers is meant that look the same", () => {
+  test("writeJson refuses to guess between several numbers that look the same", () => {
     const source = '{"ids":[12345678901234567890,12345678901234567891]}';
     expect(writeJson(JSON.parse('{"ids":[12345678901234567890]}'), source)).toMatchObject({
       problem: expect.stringContaining("more than 15 digits"),
@@ -90,17 +90,17 @@ describe("writeJson", () => {
         return a;
       })(),
     ],
-  ])("says that %s cannot be written", (_what, value) => {
+  ])("writeJson reports that %s cannot be written", (_what, value) => {
     expect(writeJson(value, '{"a":1}')).toEqual({ problem: "its value cannot be written as JSON" });
     expect(writeJson(value, undefined)).toEqual({ problem: "its value cannot be written as JSON" });
   });
 
-  test("copies what is nested 200,000 deep, and takes no stack for it", () => {
+  test("writeJson copies a value that is nested 200,000 deep, without deep recursion", () => {
     const deep = `{"deep":${"[".repeat(200_000)}1.10${"]".repeat(200_000)},"n":1}`;
     expect(written(deep, (v) => ({ ...v, n: 2 }))).toBe(deep.replace('"n":1', '"n":2'));
   });
 
-  test("takes time in proportion to the text where every level is changed", () => {
+  test("writeJson takes time in proportion to the text if every level is changed", () => {
     const nested = (depth: number) => `${"[1.0,".repeat(depth)}0${",2.0]".repeat(depth)}`;
     const cpuMs = (depth: number) => {
       const source = nested(depth);
@@ -116,7 +116,7 @@ describe("writeJson", () => {
     };
     const leastMs = (depth: number) => Math.min(...Array.from({ length: 5 }, () => cpuMs(depth)));
     const shallowMs = leastMs(1000);
-    // Quadratic time would be four hundred times as much.
+    // Quadratic time would be 400 times as long.
     expect(leastMs(20_000)).toBeLessThan(100 * Math.max(0.5, shallowMs));
   });
 
@@ -129,7 +129,7 @@ describe("writeJson", () => {
       (v) => Object.entries(v).map(([k, each]) => ({ [k]: each })),
     ],
     ["elements in reverse", (n) => `[${numbers(n)}]`, (v) => [...v].reverse()],
-  ])("takes time in proportion to the text for %s", (_what, source, change) => {
+  ])("writeJson takes time in proportion to the text for %s", (_what, source, change) => {
     const cpuMs = (length: number) => {
       const text = source(length);
       const value = change(JSON.parse(text));
@@ -139,7 +139,7 @@ describe("writeJson", () => {
     };
     const leastMs = (length: number) => Math.min(cpuMs(length), cpuMs(length), cpuMs(length));
     const shortMs = leastMs(300);
-    // Quadratic time would be four hundred times as much.
+    // Quadratic time would be 400 times as long.
     expect(leastMs(6_000)).toBeLessThan(100 * Math.max(0.5, shortMs));
   });
 });

@@ -1,6 +1,6 @@
 import { fc } from "../../property/seed.ts";
 
-/** A JSON text as an author or a machine may have written it, and what stands where. */
+/** A JSON text as a person or a program can write it, and the positions of its values. */
 export type SourceNode =
   | { readonly kind: "leaf"; readonly text: string }
   | { readonly kind: "array"; readonly items: readonly SourceItem[]; readonly space: string }
@@ -26,7 +26,7 @@ const number = fc.oneof(
   fc.tuple(digits, fc.stringMatching(/^[0-9]{1,20}$/)).map(([whole, fraction]) => `-${whole}.${fraction}`),
   fc.tuple(digits, fc.integer({ min: -330, max: 330 })).map(([whole, exponent]) => `${whole}E${exponent}`),
 );
-/** A string and how it is written, with escapes if none are needed. */
+/** A string and its spelling, with escapes even if they are not needed. */
 const string = fc
   .array(
     fc.oneof(
@@ -77,7 +77,7 @@ export const sourceArbitrary: fc.Arbitrary<SourceNode> = fc.letrec<{ node: Sourc
   };
 }).node;
 
-/** The text, with another one at a path, which has the index of an item at each level. */
+/** The text, with another text at a path, which has the index of an item at each level. */
 export function render(node: SourceNode, path?: readonly number[], replacement = ""): string {
   if (path?.length === 0) return replacement;
   if (node.kind === "leaf") return node.text;
@@ -91,7 +91,7 @@ export function render(node: SourceNode, path?: readonly number[], replacement =
   return `${open}${texts.join(",")}${close}`;
 }
 
-/** The paths of all values that a parsed text shows: of a name that comes several times, none. */
+/** The paths of all values that a parsed text shows. It leaves out names that come several times. */
 export function pathsOf(node: SourceNode): number[][] {
   if (node.kind === "leaf") return [[]];
   const inside = node.items.flatMap((item, index) => {

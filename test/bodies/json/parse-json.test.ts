@@ -17,7 +17,7 @@ test("a long text that is nested 1,000 levels deep is parsed", () => {
   expect(parseJson(text)).toEqual({ value: JSON.parse(text) });
 });
 
-test("brackets in strings and next to each other are not depth", () => {
+test("brackets in strings and side by side do not count as depth", () => {
   for (const text of [JSON.stringify('[{\\"'.repeat(5000)), `[${Array(5000).fill("[[]]").join()}]`])
     expect(parseJson(text)).toEqual({ value: JSON.parse(text) });
 });

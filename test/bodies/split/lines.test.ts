@@ -10,24 +10,27 @@ describe("createLineSplitter", () => {
   test.each([
     [false, /(?<=\n)/, /\r?\n$/],
     [true, /(?<=\n|\r(?!\n))/, /(?:\r\n|\n|\r)$/],
-  ])("finds the same lines, cut anywhere (lone CR: %s)", (loneCarriageReturn, between, terminator) => {
-    fc.assert(
-      fc.property(text, cuts, (body, sizes) => {
-        const { items, failure } = splitAll(createLineSplitter({ loneCarriageReturn }), cutInto(utf8(body), sizes));
-        const wanted =
-          body === ""
-            ? []
-            : body.split(between).map((line) => [line.replace(terminator, ""), terminator.exec(line)?.[0] ?? ""]);
-        expect(items.map((line) => [line.text, line.terminator])).toEqual(wanted);
-        expect(Buffer.concat(items.map(({ raw }) => raw)).toString()).toBe(body);
-        expect(Buffer.concat(items.map((line) => line.withText(line.text))).toString()).toBe(body);
-        expect(failure).toBeUndefined();
-      }),
-      bounded(2000),
-    );
-  });
+  ])(
+    "createLineSplitter finds the same lines, cut anywhere (lone CR: %s)",
+    (loneCarriageReturn, between, terminator) => {
+      fc.assert(
+        fc.property(text, cuts, (body, sizes) => {
+          const { items, failure } = splitAll(createLineSplitter({ loneCarriageReturn }), cutInto(utf8(body), sizes));
+          const wanted =
+            body === ""
+              ? []
+              : body.split(between).map((line) => [line.replace(terminator, ""), terminator.exec(line)?.[0] ?? ""]);
+          expect(items.map((line) => [line.text, line.terminator])).toEqual(wanted);
+          expect(Buffer.concat(items.map(({ raw }) => raw)).toString()).toBe(body);
+          expect(Buffer.concat(items.map((line) => line.withText(line.text))).toString()).toBe(body);
+          expect(failure).toBeUndefined();
+        }),
+        bounded(2000),
+      );
+    },
+  );
 
-  test("ends at a line that is too long, wherever it is cut, and gives back the rest", () => {
+  test("createLineSplitter ends at a line that is too long, wherever it is cut, and gives back the rest", () => {
     fc.assert(
       fc.property(
         text,
@@ -49,40 +52,40 @@ describe("createLineSplitter", () => {
     );
   });
 
-  test("holds no more of an endless line than it may have", () => {
+  test("createLineSplitter holds at most its limit of an endless line", () => {
     const splitter = createLineSplitter({ maxLineBytes: 1000 });
     const chunk = new Uint8Array(300).fill(97);
     const codes = Array.from({ length: 5 }, () => codeOf(() => splitter.push(chunk)));
     expect(codes).toEqual([undefined, undefined, undefined, "line_too_long", "line_too_long"]);
   });
 
-  test("looks at each byte of a long line once, however short the chunks", () => {
+  test("createLineSplitter reads each byte of a long line once, however short the chunks", () => {
     const splitter = createLineSplitter({ maxLineBytes: 1 << 20 });
     for (let n = 0; n < 1 << 19; n++) splitter.push(Uint8Array.of(97));
     expect(splitter.end()[0]?.raw.length).toBe(1 << 19);
   });
 
-  test("iterates", async () => {
+  test("createLineSplitter can be iterated", async () => {
     const seen: string[] = [];
     for await (const { text: line } of lines([utf8("a\nb"), utf8("c\r\nd")])) seen.push(line);
     expect(seen).toEqual(["a", "bc", "d"]);
   });
 
-  test("gives the lines before one that is too long, and then fails", () => {
+  test("createLineSplitter gives the lines before one that is too long, and then fails", () => {
     const splitter = createLineSplitter({ maxLineBytes: 3 });
     expect(splitter.push(utf8("a\nb\ntoo long\nc")).map((line) => line.text)).toEqual(["a", "b"]);
     expect(() => splitter.end()).toThrow(expect.objectContaining({ code: "line_too_long", rest: utf8("too long\nc") }));
     expect(splitter.end()).toEqual([]);
   });
 
-  test("a line that is written has one line end", () => {
+  test("a written line has one line end", () => {
     expect(Buffer.from(formatLine("é", "\r\n")).toString()).toBe("é\r\n");
     expect(() => formatLine("a\nb")).toThrow(TypeError);
   });
 });
 
 describe("createJsonLineParser", () => {
-  test("tells values, blank lines and what is not JSON apart", () => {
+  test("createJsonLineParser distinguishes values, blank lines and text that is not JSON", () => {
     const body = utf8('{"a":1}\r\n \t\n[2\n"\u00e9"\n7');
     const { items } = splitAll(createJsonLineParser(), [body]);
     expect(items.map((item) => (item.kind === "value" ? item.value : item.kind))).toEqual([
@@ -96,7 +99,7 @@ describe("createJsonLineParser", () => {
     expect(splitAll(createJsonLineParser(), [Uint8Array.of(0x22, 0xff, 0x22, 0x0a)]).items[0]?.kind).toBe("invalid");
   });
 
-  test("reads what was written, cut anywhere", async () => {
+  test("createJsonLineParser reads what was written, cut anywhere", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.jsonValue(), { maxLength: 6 }), cuts, async (values, sizes) => {
         const body = Buffer.concat(values.map(formatJsonLine));
@@ -109,7 +112,7 @@ describe("createJsonLineParser", () => {
     );
   });
 
-  test("refuses to write what JSON has no text for", () => {
+  test("createJsonLineParser refuses to write a value without a JSON text", () => {
     expect(() => formatJsonLine(undefined)).toThrow(TypeError);
     expect(() => formatJsonLine(() => 1)).toThrow(TypeError);
   });

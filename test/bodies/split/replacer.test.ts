@@ -3,7 +3,7 @@ import { createReplacer, type ReplaceOptions, replacedChunks } from "../../../sr
 import { bounded, fc } from "../../property/seed.ts";
 import { cutInto, cuts, feedAll, textOf, utf8 } from "./splitting.ts";
 
-/** What it makes of a body in chunks of these sizes. */
+/** The replacer's output for a body in chunks of these sizes. */
 function replaced(body: Uint8Array, options: ReplaceOptions, sizes: readonly number[] = []): Buffer {
   const { outputs, failure } = feedAll(createReplacer(options), cutInto(body, sizes));
   expect(failure).toBeUndefined();
@@ -28,7 +28,7 @@ const EXPRESSIONS: readonly (readonly [RegExp, number])[] = [
 ];
 
 describe("createReplacer", () => {
-  test("finds what a chunk's end cuts in two", () => {
+  test("createReplacer finds a match that is cut by a chunk's end", () => {
     const options = {
       pattern: /\b\d{13,19}\b/,
       maxMatchBytes: 19,
@@ -37,20 +37,23 @@ describe("createReplacer", () => {
     expect(replaced(utf8("pay 4111111111111111 now"), options, [10, 3]).toString()).toBe("pay ****1111 now");
   });
 
-  test.each(EXPRESSIONS)("with %s does what replacing in the whole does, cut anywhere", (pattern, maxMatchBytes) => {
-    const whole = new RegExp(pattern, pattern.flags.includes("g") ? pattern.flags : `${pattern.flags}g`);
-    fc.assert(
-      fc.property(textOf("a", "b", "c", "A", " ", "\n"), cuts, (text, sizes) => {
-        const replacement = (match: string) => `<${match.length}>`;
-        expect(replaced(utf8(text), { pattern, maxMatchBytes, replacement }, sizes).toString()).toBe(
-          text.replace(whole, replacement),
-        );
-      }),
-      bounded(1000),
-    );
-  });
+  test.each(EXPRESSIONS)(
+    "createReplacer with %s gives the same as a replacement in the whole text, cut anywhere",
+    (pattern, maxMatchBytes) => {
+      const whole = new RegExp(pattern, pattern.flags.includes("g") ? pattern.flags : `${pattern.flags}g`);
+      fc.assert(
+        fc.property(textOf("a", "b", "c", "A", " ", "\n"), cuts, (text, sizes) => {
+          const replacement = (match: string) => `<${match.length}>`;
+          expect(replaced(utf8(text), { pattern, maxMatchBytes, replacement }, sizes).toString()).toBe(
+            text.replace(whole, replacement),
+          );
+        }),
+        bounded(1000),
+      );
+    },
+  );
 
-  test("with strings does what replacing in the whole does, cut anywhere", () => {
+  test("createReplacer with strings gives the same as a replacement in the whole text, cut anywhere", () => {
     const strings = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "é", "."), minLength: 1, maxLength: 4 }), {
       minLength: 1,
       maxLength: 4,
@@ -66,7 +69,7 @@ describe("createReplacer", () => {
     );
   });
 
-  test("leaves all other bytes as they are, whatever they are", () => {
+  test("createReplacer leaves all other bytes unchanged, whatever they are", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), cuts, (bytes, sizes) => {
         const options = { pattern: /\s+\S\s/, maxMatchBytes: 40, replacement: (match: string) => match };
@@ -83,14 +86,14 @@ describe("createReplacer", () => {
     );
   });
 
-  test("takes no byte of a character for white space", () => {
+  test("createReplacer takes no byte of a character for white space", () => {
     const bytes = utf8("à\u00a0 b");
     expect(replaced(bytes, { pattern: /\s/, maxMatchBytes: 1, replacement: "_" }).toString()).toBe("à\u00a0_b");
     expect(replaced(bytes, { pattern: /[\s]/, maxMatchBytes: 1, replacement: "_" }).toString()).toBe("à\u00a0_b");
     expect(replaced(bytes, { pattern: /[^\S]/, maxMatchBytes: 1, replacement: "_" }).toString()).toBe("à\u00a0_b");
   });
 
-  test("holds back no more than a match may have", () => {
+  test("createReplacer holds back at most the length of a match", () => {
     const byExpression = createReplacer({ pattern: /x\d{1,8}/, maxMatchBytes: 9, replacement: "" });
     expect(Buffer.from(byExpression.push(utf8("a".repeat(100)))).length).toBe(91);
     const byString = createReplacer({ pattern: "secret", replacement: "" });
@@ -98,7 +101,7 @@ describe("createReplacer", () => {
     expect(Buffer.from(byString.push(utf8("ond"))).toString()).toBe("second");
   });
 
-  test("fails where a match is longer than it may be, however it is cut", () => {
+  test("createReplacer fails if a match is longer than allowed, however it is cut", () => {
     for (const sizes of [[], [1, 1, 1, 1, 1, 1, 1, 1, 1], [5]]) {
       const splitter = createReplacer({ pattern: /\d+/, maxMatchBytes: 4, replacement: "#" });
       const { outputs, failure, rest } = feedAll(splitter, cutInto(utf8("a1234b12345c6"), sizes));
@@ -119,11 +122,11 @@ describe("createReplacer", () => {
     { pattern: /a/, maxMatchBytes: 0 },
     { pattern: [] },
     { pattern: "" },
-  ])("refuses $pattern with maxMatchBytes $maxMatchBytes", (options) => {
+  ])("createReplacer refuses $pattern with maxMatchBytes $maxMatchBytes", (options) => {
     expect(() => createReplacer({ ...options, replacement: "" })).toThrow(TypeError);
   });
 
-  test("iterates", async () => {
+  test("createReplacer can be iterated", async () => {
     const pieces: Uint8Array[] = [];
     for await (const piece of replacedChunks([utf8("a se"), utf8("cret")], { pattern: "secret", replacement: "*" }))
       pieces.push(piece);

@@ -34,7 +34,7 @@ function dispatched(text: string): Dispatched[] {
   let data = "";
   let type = "";
   const all = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/);
-  // What stands behind the last line end is not a line that could end a block.
+  // Text behind the last line end is not a line that could end a block.
   for (const line of all.slice(0, -1)) {
     if (line === "") {
       if (data !== "") events.push({ type: type || "message", data: data.replace(/\n$/, "") });
@@ -55,7 +55,7 @@ const summary = ({ raw, complete, type, data, id, retryMs, comments }: ServerSen
 const events = (text: string) => splitAll(createSseSplitter(), [utf8(text)]).items.map(summary);
 
 describe("createSseSplitter", () => {
-  test("reads an event's fields", () => {
+  test("createSseSplitter reads an event's fields", () => {
     expect(events(": note\nevent: add\ndata: a\ndata\ndata:  b\nid: 7\nretry: 300\n: c\n\n")).toEqual([
       {
         raw: ": note\n",
@@ -78,7 +78,7 @@ describe("createSseSplitter", () => {
     ]);
   });
 
-  test("ignores what the standard ignores", () => {
+  test("createSseSplitter ignores what the standard ignores", () => {
     expect(events("id: a\0b\nretry: 1s\nData: x\nother: y\n\n")).toMatchObject([
       { id: undefined, retryMs: undefined, data: undefined },
     ]);
@@ -86,7 +86,7 @@ describe("createSseSplitter", () => {
     expect(events("\ufeffdata: x\n\n\ufeffdata: y\n\n")).toMatchObject([{ data: "x" }, { data: undefined }]);
   });
 
-  test("tells what the end of the body cuts off", () => {
+  test("createSseSplitter reports what the end of the body cuts off", () => {
     expect(events("data: a\n\ndata: b\n")).toMatchObject([
       { data: "a", complete: true },
       { data: "b", complete: false },
@@ -95,7 +95,7 @@ describe("createSseSplitter", () => {
     expect(events("data: a\r")).toMatchObject([{ data: "a", complete: false }]);
   });
 
-  test("returns an event, or a comment, as soon as its last byte is there", () => {
+  test("createSseSplitter returns an event, or a comment, as soon as its last byte is there", () => {
     const splitter = createSseSplitter();
     const counts = [":", "\n", "data: 1\r", "\n\r\n", "data: 2\n", "\n"].map(
       (chunk) => splitter.push(utf8(chunk)).length,
@@ -103,7 +103,7 @@ describe("createSseSplitter", () => {
     expect(counts).toEqual([0, 1, 0, 1, 0, 1]);
   });
 
-  test("agrees with the standard's algorithm, cut anywhere", () => {
+  test("createSseSplitter agrees with the standard's algorithm, cut anywhere", () => {
     fc.assert(
       fc.property(body, cuts, (text, sizes) => {
         const { items } = splitAll(createSseSplitter(), cutInto(utf8(text), sizes));
@@ -114,7 +114,7 @@ describe("createSseSplitter", () => {
     );
   });
 
-  test("gives the same items cut anywhere, and all bytes in them", () => {
+  test("createSseSplitter gives the same items cut anywhere, and all bytes in them", () => {
     fc.assert(
       fc.property(body, cuts, fc.constantFrom(3, 12, 1000), (text, sizes, maxEventBytes) => {
         const bytes = utf8(text);
@@ -129,20 +129,20 @@ describe("createSseSplitter", () => {
     );
   });
 
-  test("ends at an event that is too large", () => {
+  test("createSseSplitter ends at an event that is too large", () => {
     const splitter = createSseSplitter({ maxEventBytes: 100 });
     const codes = Array.from({ length: 4 }, () => codeOf(() => splitter.push(utf8("data: 6789012345678901234567\n"))));
     expect(codes).toEqual([undefined, undefined, undefined, "event_too_large"]);
   });
 
-  test("reads JSON if there is any", () => {
+  test("createSseSplitter reads JSON if an event has JSON", () => {
     const [number, none, done] = splitAll(createSseSplitter(), [
       utf8("data: [1,\ndata: 2]\n\n:x\n\ndata: [DONE]\n\n"),
     ]).items;
     expect([number?.json, none?.json, done?.json]).toEqual([[1, 2], undefined, undefined]);
   });
 
-  test("writes an event again with other data", () => {
+  test("createSseSplitter writes an event again with other data", () => {
     const [, event] = splitAll(createSseSplitter(), [
       utf8(": a\nevent: add\r\nid: 1\ndata: x\nother: y\n: c\n\n"),
     ]).items;
@@ -151,7 +151,7 @@ describe("createSseSplitter", () => {
     expect(Buffer.from(plain?.withData("y") ?? []).toString()).toBe("data: y\n\n");
   });
 
-  test("iterates", async () => {
+  test("createSseSplitter can be iterated", async () => {
     const seen: (string | undefined)[] = [];
     for await (const { data } of sseEvents([utf8("data: a\n\nda"), utf8("ta: b\n\n")])) seen.push(data);
     expect(seen).toEqual(["a", "b"]);
@@ -159,14 +159,14 @@ describe("createSseSplitter", () => {
 });
 
 describe("formatSseEvent", () => {
-  test("writes each line as a separate field", () => {
+  test("formatSseEvent writes each line as a separate field", () => {
     const bytes = formatSseEvent({ type: "add", data: "a\r\nb\rc\n", id: "", retryMs: 10, comment: "x\ny" });
     expect(Buffer.from(bytes).toString()).toBe(
       ": x\n: y\nevent: add\nid: \nretry: 10\ndata: a\ndata: b\ndata: c\ndata: \n\n",
     );
   });
 
-  test("is read as it was written", () => {
+  test("formatSseEvent's output is read as it was written", () => {
     const line = fc.string().filter((text) => !/[\r\n\0]/.test(text));
     fc.assert(
       fc.property(line, line, textOf("a", "\n", " ", ":", "é"), (type, id, data) => {
@@ -177,7 +177,7 @@ describe("formatSseEvent", () => {
     );
   });
 
-  test("refuses what would become other lines", () => {
+  test("formatSseEvent refuses a value that would become other lines", () => {
     for (const fields of [{ type: "a\ndata: b" }, { id: "1\r" }, { id: "\0" }, { retryMs: 1.5 }, { retryMs: -1 }]) {
       expect(() => formatSseEvent(fields)).toThrow(TypeError);
     }

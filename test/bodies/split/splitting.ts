@@ -1,15 +1,15 @@
 import { SplitError, type SplitErrorCode } from "../../../src/bodies/split/splitter.ts";
 import { fc } from "../../property/seed.ts";
 
-/** What a splitter makes of some chunks. */
+/** The output of a splitter for some chunks. */
 export interface SplitAll<Item> {
   readonly items: Item[];
   readonly failure: SplitErrorCode | undefined;
-  /** What came back after the failure, one after the other. */
+  /** The bytes that came back after the failure, in order. */
   readonly rest: Buffer;
 }
 
-/** What takes a body chunk by chunk. */
+/** A splitter that reads a body chunk by chunk. */
 interface Taker<Out> {
   push(chunk: Uint8Array): Out;
   end(): Out;
@@ -21,7 +21,7 @@ export function splitAll<Item>(splitter: Taker<readonly Item[]>, chunks: Iterabl
   return { items: outputs.flat(), ...others };
 }
 
-/** The same for what gives one thing for a chunk. */
+/** Like above, for a splitter that gives one thing for each chunk. */
 export function feedAll<Out>(
   splitter: Taker<Out>,
   chunks: Iterable<Uint8Array>,
@@ -33,7 +33,7 @@ export function feedAll<Out>(
   for (const step of [...steps, () => splitter.end()]) {
     try {
       const output = step();
-      // What fails gives nothing more than back.
+      // A splitter that failed only gives bytes back.
       if (failure === undefined) outputs.push(output);
     } catch (error) {
       if (!(error instanceof SplitError)) throw error;
@@ -59,10 +59,10 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** Sizes of chunks, empty ones among them. */
+/** Sizes of chunks, some of them empty. */
 export const cuts: fc.Arbitrary<number[]> = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 8 });
 
-/** The bytes in chunks of these sizes, the rest in one. */
+/** The bytes in chunks of these sizes, and the rest in one chunk. */
 export function cutInto(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   let at = 0;
@@ -74,7 +74,7 @@ export function cutInto(bytes: Uint8Array, sizes: readonly number[]): Uint8Array
   return chunks;
 }
 
-/** Text made of what splitting looks at, and other things. */
+/** A text of the characters that splitters look for, and other characters. */
 export function textOf(...parts: string[]): fc.Arbitrary<string> {
   return fc.array(fc.constantFrom(...parts), { maxLength: 24 }).map((chosen) => chosen.join(""));
 }

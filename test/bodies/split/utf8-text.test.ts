@@ -15,7 +15,7 @@ const bytesOfAnyKind = fc.oneof(
 );
 
 describe("createUtf8Decoder", () => {
-  test("waits for the rest of a character", () => {
+  test("createUtf8Decoder waits for the rest of a character", () => {
     const decoder = createUtf8Decoder();
     const bytes = utf8("a€");
     expect(decoder.push(bytes.subarray(0, 3))).toBe("a");
@@ -24,7 +24,7 @@ describe("createUtf8Decoder", () => {
   });
 
   test.each(["replace", "fail"] as const)(
-    "gives what the whole gives, cut anywhere, where invalid is %s",
+    "createUtf8Decoder gives the same text cut anywhere as for the whole, if invalid is %s",
     (invalid) => {
       fc.assert(
         fc.property(
@@ -51,7 +51,7 @@ describe("createUtf8Decoder", () => {
     },
   );
 
-  test("gives back what it does not take", () => {
+  test("createUtf8Decoder gives back the bytes that it does not take", () => {
     fc.assert(
       fc.property(bytesOfAnyKind, cuts, (bytes, sizes) => {
         const { outputs, rest } = feedAll(
@@ -64,7 +64,7 @@ describe("createUtf8Decoder", () => {
     );
   });
 
-  test("iterates, and throws where it fails", async () => {
+  test("createUtf8Decoder can be iterated, and throws if it fails", async () => {
     const chunks = [utf8("ab"), Uint8Array.of(0xc3), Uint8Array.of(0xff)];
     const seen: string[] = [];
     const reading = (async () => {

@@ -177,7 +177,7 @@ describe("a declared allowModeOverride", () => {
     expect(settings(processor, {})).toEqual([]);
   });
 
-  test("a declared allowModeOverride never stands beside FULL_DUPLEX_STREAMED, in which Envoy ignores overrides", () => {
+  test("a declared allowModeOverride is never printed together with FULL_DUPLEX_STREAMED, in which Envoy ignores overrides", () => {
     const large = { read: "text", maxBytes: 8 << 20, handle: () => undefined, when: () => true } as const;
     for (const processor of [
       one("p", { requestBody: large }),
@@ -226,7 +226,7 @@ describe("tunnels in the description of a body mode", () => {
   const whole = defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => undefined } });
   const chunks = defineProcessor({ name: "p", requestBody: { read: "chunks", chunk: () => undefined } });
 
-  test("a description names NONE for the routes of tunnels beside BUFFERED and beside the streaming modes", () => {
+  test("a description names NONE for the routes of tunnels, next to BUFFERED and the streaming modes", () => {
     expect(where(whole)).toEqual([["NONE", expect.stringContaining("in BUFFERED Envoy does not open them")]]);
     expect(where(chunks)).toEqual([["NONE", expect.stringContaining("Envoy is 1.39")]]);
   });

@@ -1,20 +1,20 @@
-/** What goes wrong, and where. */
+/** A failure, and its place. */
 export type Act = "throw" | "reject" | "hang" | "nothing";
 /** The headers, a piece of the body by its number, its end, or the trailers. */
 export type Point = "headers" | number | "end" | "trailers";
 
 const NEVER = new Promise<never>(() => {});
 
-/** A handler's misfortune: what a test gives a processor to call at each point. */
+/** The attack on a handler: a processor calls this at each point. */
 export class Attack {
   readonly act: Act;
   readonly at: Point;
-  /** Whether the point was met. */
+  /** Whether the point was reached. */
   met = false;
-  /** Generators that began, and those whose `finally` ran. */
+  /** The number of generators that began, and of those whose `finally` ran. */
   begun = 0;
   finished = 0;
-  /** Times that `done` was told. */
+  /** The number of calls of `done`. */
   done = 0;
   #piece = 0;
 
@@ -28,7 +28,7 @@ export class Attack {
     return this.point(this.#piece++, result);
   }
 
-  /** What a handler returns at a point, unless this is if it is attacked. */
+  /** The result of a handler at a point, unless the attack is at this point. */
   point<T>(at: Point, result: T): T | Promise<T> {
     if (this.act === "nothing" || at !== this.at || this.met) return result;
     this.met = true;

@@ -7,9 +7,9 @@ import { fc } from "../seed.ts";
 import { type Act, Attack, type Point } from "./attack.ts";
 import { attacked, framed, STEPS, type StepName } from "./steps.ts";
 
-/** One transaction whose body handlers meet with misfortune. */
+/** One transaction with an attack on a body handler. */
 export interface Scene {
-  /** In front, the one that is attacked, and behind. */
+  /** The processors: one in front, the attacked one, and one behind. */
   readonly chain: readonly [StepName | undefined, StepName, StepName | undefined];
   readonly act: Act;
   readonly at: Point;
@@ -28,15 +28,15 @@ export interface Scene {
 export interface Played {
   readonly transaction: SimulatedTransaction;
   readonly attack: Attack;
-  /** The bodies, without their coding, as text of one character a byte; undefined if they cannot be decoded. */
+  /** The decoded bodies, as text of one character for each byte; undefined if they cannot be decoded. */
   readonly got: { readonly request: string | undefined; readonly response: string | undefined };
-  /** What was sent, both ways. */
+  /** The sent bodies of both directions. */
   readonly original: string;
   /** The bodies as the handlers change them. */
   readonly wanted: { readonly request: string; readonly response: string };
-  /** Trailers hide the end of a body from a handler that yields something there. */
+  /** True if trailers hide the end of a body from a handler that would yield output there. */
   readonly hidesEnd: boolean;
-  /** Whether a body is whole: as the handlers change it, or the original. */
+  /** Whether a body is whole: either as the handlers change it, or the original. */
   isWhole(direction: Direction): boolean;
 }
 
@@ -80,7 +80,7 @@ export const scenes: fc.Arbitrary<Scene> = fc
     } as const;
   });
 
-/** Plays a scene, to its end. */
+/** Runs a transaction to its end. */
 export async function play(scene: Scene): Promise<Played> {
   const { pieces, isCoded, hasLength, hasTrailers, allowsOverride, operator, mode } = scene;
   const attack = new Attack(scene.act, scene.at);

@@ -11,7 +11,7 @@ import {
 } from "../../../src/index.ts";
 import type { Attack } from "./attack.ts";
 
-/** A processor with one body handler, and what it does as a function of the whole body. */
+/** A processor with one body handler, and its effect as a function of the whole body. */
 export interface Step {
   readonly handlers: (attack: Attack) => Readonly<Record<string, unknown>>;
   readonly apply: (body: string) => string;
@@ -23,7 +23,7 @@ const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, "latin1"));
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
 const both = (read: () => object) => ({ requestBody: read(), responseBody: read() });
 
-/** A gRPC message in its frame, as text of one character a byte. */
+/** A gRPC message in its frame, as text of one character for each byte. */
 export function framed(service: string): string {
   const message = toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }));
   const prefix = Buffer.alloc(5);
@@ -42,7 +42,7 @@ function eachMessage(body: string, change: (service: string) => string): string 
   return changed;
 }
 
-/** One of each kind. What comes out does not depend on how the body was cut. */
+/** One handler of each kind. Its output does not depend on how the body was cut. */
 export const STEPS: Readonly<Record<StepName, Step>> = {
   whole: {
     handlers: (attack) =>
@@ -68,7 +68,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
         let held = "";
         return {
           read: "chunks",
-          // Keeps the last byte of each chunk for the next one, as a handler does that searches across chunks.
+          // Keeps the last byte of each chunk for the next one, like a handler that searches across chunks.
           chunk(bytes: Uint8Array) {
             const all = held + textOf(bytes);
             held = all.slice(-1);
@@ -119,7 +119,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
   },
 };
 
-/** A processor of one step that is attacked. */
+/** A processor of one step, under attack. */
 export function attacked(
   name: string,
   step: StepName,

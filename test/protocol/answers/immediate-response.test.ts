@@ -22,7 +22,7 @@ function headersOf(init: ImmediateResponseInit): string[] {
   );
 }
 
-/** What a caller without types may pass. */
+/** Values that a caller without types can pass. */
 function refusal(init: unknown): string {
   const message = toImmediateResponse(init as ImmediateResponseInit);
   if (typeof message !== "string") throw new Error("was accepted");
@@ -30,7 +30,7 @@ function refusal(init: unknown): string {
 }
 
 describe("toImmediateResponse", () => {
-  test("of a status alone says nothing else", () => {
+  test("toImmediateResponse of only a status leaves all other fields empty", () => {
     const response = written({ status: 403 });
     expect(response.status?.code).toBe(403);
     expect(response.headers).toBeUndefined();
@@ -39,7 +39,7 @@ describe("toImmediateResponse", () => {
     expect(response.body).toEqual(new Uint8Array());
   });
 
-  test("carries body, content type, headers, gRPC status and details", () => {
+  test("toImmediateResponse carries body, content type, headers, gRPC status and details", () => {
     const response = written({
       status: 429,
       body: bytes("slow down"),
@@ -54,31 +54,34 @@ describe("toImmediateResponse", () => {
     expect(response.headers?.setHeaders.map(({ header }) => header?.key)).toEqual(["content-type", "retry-after"]);
   });
 
-  test.each([200, 201, 418, 499, 599, 600, 999])("takes status %i, listed by Envoy's enum or not", (status) => {
-    expect(written({ status }).status?.code).toBe(status);
-  });
+  test.each([200, 201, 418, 499, 599, 600, 999])(
+    "toImmediateResponse takes status %i, whether Envoy's enum lists it or not",
+    (status) => {
+      expect(written({ status }).status?.code).toBe(status);
+    },
+  );
 
   test.each([0, 100, 199, 1000, 70_000, -1, 200.5, Number.NaN, Number.POSITIVE_INFINITY, "200", undefined, null])(
-    "refuses status %s",
+    "toImmediateResponse refuses status %s",
     (status) => {
       expect(refusal({ status })).toBe("status must be a whole number from 200 to 999");
     },
   );
 
-  test.each([204, 304])("refuses a body with %i, and takes an empty one", (status) => {
+  test.each([204, 304])("toImmediateResponse refuses a body with %i, and takes an empty one", (status) => {
     expect(refusal({ status, body: bytes("x") })).toBe(`status ${status} has no body`);
     expect(written({ status, body: new Uint8Array() }).status?.code).toBe(status);
   });
 
-  test.each([-1, 1.5, 2 ** 32, Number.NaN, "0"])("refuses gRPC status %s", (grpcStatus) => {
+  test.each([-1, 1.5, 2 ** 32, Number.NaN, "0"])("toImmediateResponse refuses gRPC status %s", (grpcStatus) => {
     expect(refusal({ status: 200, grpcStatus })).toBe("grpcStatus must be a whole number from 0 to 4294967295");
   });
 
-  test("tells gRPC status 0 from none", () => {
+  test("toImmediateResponse distinguishes gRPC status 0 from an absent one", () => {
     expect(written({ status: 200, grpcStatus: 0 }).grpcStatus).toMatchObject({ status: 0 });
   });
 
-  test("refuses details with a control character, or that are not text", () => {
+  test("toImmediateResponse refuses details with a control character, or that are not text", () => {
     expect(refusal({ status: 200, details: "a\nb" })).toBe("details has a control character");
     expect(refusal({ status: 200, details: 5 })).toContain("details");
     expect(refusal({ status: 200, details: null })).toContain("details");
@@ -86,7 +89,7 @@ describe("toImmediateResponse", () => {
 });
 
 describe("headers of an immediate response", () => {
-  test("are lower-cased, the first value set, further values appended", () => {
+  test("headers of an immediate response are lower-cased, the first value set, further values appended", () => {
     expect(headersOf({ status: 401, headers: { "Set-Cookie": ["a=1", bytes("b=2")], "X-A": "1" } })).toEqual([
       "set-cookie = a=1",
       "set-cookie += b=2",
@@ -94,37 +97,43 @@ describe("headers of an immediate response", () => {
     ]);
   });
 
-  test("a content-type among them takes the place of the body's own", () => {
+  test("a content-type among the headers replaces the body's own", () => {
     expect(
       headersOf({ status: 200, contentType: "text/plain", headers: { "Content-Type": "application/problem+json" } }),
     ).toEqual(["content-type = application/problem+json"]);
   });
 
-  test("an empty array gives none", () => {
+  test("an empty array of values gives no header", () => {
     expect(headersOf({ status: 200, headers: { "x-a": [] } })).toEqual([]);
   });
 
   test.each(["content-length", "Transfer-Encoding", "connection", "host", ":status", "", "a b", "a\r\nb"])(
-    "may not be named %j",
+    "headers of an immediate response may not be named %j",
     (name) => {
       expect(refusal({ status: 200, headers: { [name]: "s3cr3t" } })).not.toContain("s3cr3t");
     },
   );
 
-  test("have no control character in their values", () => {
+  test("headers of an immediate response may not have control characters in their values", () => {
     const problem = refusal({ status: 200, headers: { "x-a": ["fine", "s3cr3t\r\nx-b: 1"] } });
     expect(problem).toBe(
       'value of header "x-a" has a control character, which Envoy does not take: character U+000D at index 6',
     );
   });
 
-  test.each([5, null, true, {}, [["a"]], [undefined], new Date(0)])("may not have %j as value", (value) => {
-    expect(refusal({ status: 200, headers: { "x-a": value } })).toBe(
-      'value of header "x-a" is neither a string nor bytes',
-    );
-  });
+  test.each([5, null, true, {}, [["a"]], [undefined], new Date(0)])(
+    "headers of an immediate response may not have %j as value",
+    (value) => {
+      expect(refusal({ status: 200, headers: { "x-a": value } })).toBe(
+        'value of header "x-a" is neither a string nor bytes',
+      );
+    },
+  );
 
-  test.each([null, "text", 5, ["x-a"], new Map([["x-a", "1"]])])("are refused where they are %j", (headers) => {
-    expect(refusal({ status: 200, headers })).toContain("headers");
-  });
+  test.each([null, "text", 5, ["x-a"], new Map([["x-a", "1"]])])(
+    "headers of an immediate response are refused if they are %j",
+    (headers) => {
+      expect(refusal({ status: 200, headers })).toContain("headers");
+    },
+  );
 });

@@ -27,7 +27,7 @@ function streamed(phase: BodyPhase, answers: readonly ProcessingResponse[]): Str
 }
 
 describe("neutralAnswer", () => {
-  test.each(PHASES)("to %s is the member of that name, empty, and never an empty message", (phase) => {
+  test.each(PHASES)("neutralAnswer to %s is the empty member of that name, and never an empty message", (phase) => {
     const [answer, ...more] = neutralAnswer(phase);
     expect(more).toEqual([]);
     expect(answer?.response.case).toBe(phase);
@@ -38,7 +38,7 @@ describe("neutralAnswer", () => {
 
 describe.each(BODY_PHASES)("neutralBodyAnswers to %s", (phase) => {
   test.each(["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", undefined] as const)(
-    "is one empty member in mode %s",
+    "the neutral answer to a body is one empty member in mode %s",
     (mode) => {
       for (const endOfStream of [true, false])
         expect(neutralBodyAnswers(phase, body({ endOfStream }), mode)).toEqual(neutralAnswer(phase));
@@ -46,7 +46,7 @@ describe.each(BODY_PHASES)("neutralBodyAnswers to %s", (phase) => {
   );
 
   test.each([0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 1024 * 1024 + 7])(
-    "in FULL_DUPLEX_STREAMED gives %i bytes back in pieces of at most 64 KiB, the end on the last alone",
+    "a body in FULL_DUPLEX_STREAMED gets %i bytes back in pieces of at most 64 KiB, with the end on the last piece only",
     (length) => {
       const data = Uint8Array.from({ length }, (_, index) => index % 251);
       const message = create(HttpBodySchema, { body: data, endOfStream: true });
@@ -58,13 +58,13 @@ describe.each(BODY_PHASES)("neutralBodyAnswers to %s", (phase) => {
     },
   );
 
-  test("in FULL_DUPLEX_STREAMED has no end where the chunk had none", () => {
+  test("a body in FULL_DUPLEX_STREAMED gets no end back if the chunk had none", () => {
     const message = create(HttpBodySchema, { body: new Uint8Array(3 * CHUNK) });
     const pieces = streamed(phase, neutralBodyAnswers(phase, message, "FULL_DUPLEX_STREAMED"));
     expect(pieces.map((piece) => piece.endOfStream)).toEqual([false, false, false]);
   });
 
-  test("in FULL_DUPLEX_STREAMED answers an empty chunk that ends the stream", () => {
+  test("an empty chunk in FULL_DUPLEX_STREAMED that ends the stream gets an answer", () => {
     const [piece, ...more] = streamed(
       phase,
       neutralBodyAnswers(phase, create(HttpBodySchema, { endOfStream: true }), "FULL_DUPLEX_STREAMED"),
@@ -73,7 +73,7 @@ describe.each(BODY_PHASES)("neutralBodyAnswers to %s", (phase) => {
     expect(piece).toMatchObject({ body: new Uint8Array(), endOfStream: true });
   });
 
-  test("in GRPC gives a message back uncut, however long", () => {
+  test("a message in GRPC mode comes back uncut, however long", () => {
     const data = new Uint8Array(300_000).fill(7);
     const [piece, ...more] = streamed(phase, neutralBodyAnswers(phase, create(HttpBodySchema, { body: data }), "GRPC"));
     expect(more).toEqual([]);
@@ -86,7 +86,7 @@ describe.each(BODY_PHASES)("neutralBodyAnswers to %s", (phase) => {
     { grpcMessageCompressed: true },
     { endOfStream: true, grpcMessageCompressed: true },
     {},
-  ])("in GRPC repeats the flags %j", (flags) => {
+  ])("a message in GRPC mode comes back with the flags %j", (flags) => {
     const [piece] = streamed(phase, neutralBodyAnswers(phase, body(flags), "GRPC"));
     expect(piece).toMatchObject({
       body: bytes("message"),

@@ -16,7 +16,7 @@ const WHOLE: BodyNeeds = { ...CHUNKS, whole: true, piecewise: false, unfitForGrp
 const GRPC: BodyNeeds = { ...CHUNKS, piecewise: false };
 const NEEDS = { GRPC, LOOKS, CHUNKS, TAILED, STREAM, WHOLE };
 
-/** What is planned, in a few words: the mode, `<-` if it is asked for, held headers, how the end is known, or a code. */
+/** The plan in a few words: the mode, `<-` if it is requested, held headers, how the end is known, or a fault code. */
 function planned(needs: BodyNeeds, situation: Partial<BodySituation> & { readonly allowed?: boolean }): string {
   const { allowed = false, ...given } = situation;
   const plan = planBody({
@@ -43,7 +43,7 @@ type Case = readonly [needs: keyof typeof NEEDS, mode: BodySituation["mode"], by
 
 const DUPLEX = "FULL_DUPLEX_STREAMED";
 
-/** Every kind of need, in every mode, with a length and without, if no override is declared. */
+/** Every kind of need, in every mode, with and without a length, if no override is declared. */
 const FIXED: readonly Case[] = [
   ...(["LOOKS", "CHUNKS", "TAILED", "STREAM", "WHOLE"] as const).flatMap((needs): Case[] => [
     [needs, "NONE", 10, "unseen"],
@@ -66,7 +66,7 @@ const FIXED: readonly Case[] = [
   ]),
 ];
 
-/** The same where overrides are: what differs. */
+/** The cases that differ if overrides are declared. */
 const ALLOWED: readonly Case[] = [
   ["LOOKS", "NONE", 10, "STREAMED count <- STREAMED known"],
   ["LOOKS", "NONE", undefined, "STREAMED eos <- STREAMED"],
@@ -93,14 +93,20 @@ const ALLOWED: readonly Case[] = [
   ["WHOLE", DUPLEX, undefined, `${DUPLEX} eos held headers known`],
 ];
 
-describe("a body is handled", () => {
-  test.each(FIXED)("%s in %s, of %s bytes, without overrides: %s", (needs, mode, bodyBytes, plan) => {
-    expect(planned(NEEDS[needs], { mode, bodyBytes })).toBe(plan);
-  });
+describe("the mode of a body", () => {
+  test.each(FIXED)(
+    "the need %s in mode %s, for %s bytes, gives without overrides the plan: %s",
+    (needs, mode, bodyBytes, plan) => {
+      expect(planned(NEEDS[needs], { mode, bodyBytes })).toBe(plan);
+    },
+  );
 
-  test.each(ALLOWED)("%s in %s, of %s bytes, with overrides: %s", (needs, mode, bodyBytes, plan) => {
-    expect(planned(NEEDS[needs], { mode, bodyBytes, allowed: true })).toBe(plan);
-  });
+  test.each(ALLOWED)(
+    "the need %s in mode %s, for %s bytes, gives with overrides the plan: %s",
+    (needs, mode, bodyBytes, plan) => {
+      expect(planned(NEEDS[needs], { mode, bodyBytes, allowed: true })).toBe(plan);
+    },
+  );
 
   test.each<Case>([
     ["WHOLE", "NONE", 10, `${DUPLEX} eos <- ${DUPLEX} known`],
@@ -110,7 +116,7 @@ describe("a body is handled", () => {
     ["CHUNKS", "NONE", 10, "STREAMED count <- STREAMED known"],
     ["CHUNKS", "BUFFERED", 10, "STREAMED count <- STREAMED known"],
   ])(
-    "%s in %s, of %s bytes, never by an override to BUFFERED if the buffer limit is assumed: %s",
+    "the need %s in mode %s, for %s bytes, gives no override to BUFFERED if the buffer limit is assumed, but the plan: %s",
     (needs, mode, bodyBytes, plan) => {
       expect(planned(NEEDS[needs], { mode, bodyBytes, allowed: true, bufferLimitBytes: undefined })).toBe(plan);
     },
@@ -123,10 +129,13 @@ describe("a body is handled", () => {
     ["STREAM", "STREAMED", undefined, "STREAMED eos <- STREAMED"],
     ["CHUNKS", "STREAMED", undefined, "STREAMED eos"],
     ["WHOLE", "BUFFERED", undefined, "BUFFERED message headers known"],
-  ])("%s in %s, of %s bytes, if full duplex could hang: %s", (needs, mode, bodyBytes, plan) => {
-    const streamed = { allowed: true, prefersStreamed: () => true };
-    expect(planned(NEEDS[needs], { mode, bodyBytes, ...streamed })).toBe(plan);
-  });
+  ])(
+    "the need %s in mode %s, for %s bytes, gives a plan without full duplex if that could hang: %s",
+    (needs, mode, bodyBytes, plan) => {
+      const streamed = { allowed: true, prefersStreamed: () => true };
+      expect(planned(NEEDS[needs], { mode, bodyBytes, ...streamed })).toBe(plan);
+    },
+  );
 
   test.each<
     readonly [keyof typeof NEEDS, chosen: NonNullable<BodySituation["chosen"]>, bytes: number | undefined, plan: string]
@@ -137,37 +146,34 @@ describe("a body is handled", () => {
     ["WHOLE", "STREAMED", 10, "STREAMED count <- STREAMED known"],
     ["WHOLE", "STREAMED", undefined, "mode_override_not_allowed"],
     ["LOOKS", "NONE", 10, "mode_override_not_allowed"],
-  ])(
-    "%s in the mode that overrideMode chose, if that serves it: %s, of %s bytes: %s",
-    (needs, chosen, bodyBytes, plan) => {
-      expect(planned(NEEDS[needs], { mode: "BUFFERED_PARTIAL", chosen, bodyBytes, allowed: true })).toBe(plan);
-    },
-  );
+  ])("the need %s with overrideMode %s, for %s bytes, gives the plan: %s", (needs, chosen, bodyBytes, plan) => {
+    expect(planned(NEEDS[needs], { mode: "BUFFERED_PARTIAL", chosen, bodyBytes, allowed: true })).toBe(plan);
+  });
 
-  test("in a configured BUFFERED that overrideMode names, and Envoy is asked for nothing", () => {
+  test("a body is handled in a configured BUFFERED that overrideMode names, and no override is sent", () => {
     const override = () => "it changes nothing";
     expect(planned(STREAM, { mode: "BUFFERED", chosen: "BUFFERED", override })).toBe("BUFFERED message headers known");
   });
 
-  test("not at all if it is required and cannot be had", () => {
+  test("a body is not handled if it is required and no mode delivers it", () => {
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE" })).toBe("body_required_unseen");
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE", allowed: true })).toBe("STREAMED eos <- STREAMED");
   });
 
-  test("without an override where the headers did not come: no answer would carry it", () => {
+  test("a body is handled without an override if the headers did not come, since no answer would carry it", () => {
     const alone = { answersHeaders: false, allowed: true } as const;
     expect(planned(WHOLE, { mode: "STREAMED", ...alone })).toBe("body_end_unknowable");
     expect(planned(TAILED, { mode: "STREAMED", ...alone })).toBe("STREAMED eos");
     expect(planned(WHOLE, { mode: DUPLEX, ...alone })).toBe(`${DUPLEX} eos known`);
   });
 
-  test("as it comes where the answers count for nothing", () => {
+  test("a body is handled as it comes if Envoy ignores the answers", () => {
     expect(planned(WHOLE, { mode: undefined, watched: true })).toBe("STREAMED eos headers");
     expect(planned(WHOLE, { mode: "NONE", watched: true, allowed: true })).toBe("unseen");
     expect(planned(WHOLE, { mode: DUPLEX, watched: true })).toBe(`${DUPLEX} eos headers known`);
   });
 
-  test("by the mode that Envoy takes, if it does not take the best", () => {
+  test("a body is handled in a mode that Envoy accepts, if it does not accept the best one", () => {
     const onlyDuplex = (mode: string) => (mode === DUPLEX ? { requestBody: DUPLEX } : "not in the list") as never;
     expect(planned(CHUNKS, { mode: "NONE", bodyBytes: 10, override: onlyDuplex })).toBe(
       `${DUPLEX} eos <- ${DUPLEX} known`,

@@ -44,7 +44,7 @@ function removedBy([answer]: readonly ProcessingResponse[]): readonly string[] {
 }
 
 describe("an override", () => {
-  test("is in force from the answer that carries it", () => {
+  test("an override is in force from the answer that carries it", () => {
     const exchange = open();
     overridden(exchange, "requestHeaders", headersOf("requestHeaders", [], bodyModes("NONE")), {
       requestBody: "FULL_DUPLEX_STREAMED",
@@ -55,7 +55,7 @@ describe("an override", () => {
     });
   });
 
-  test("says again what an earlier one changed, since Envoy starts from its configuration", () => {
+  test("an override repeats what an earlier one changed, since Envoy starts from its configuration", () => {
     const exchange = open();
     overridden(exchange, "requestHeaders", headersOf("requestHeaders", [], bodyModes("NONE")), {
       responseHeaders: "SEND",
@@ -71,19 +71,22 @@ describe("an override", () => {
     });
   });
 
-  test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)("to %s takes content-length away", (requestBody) => {
-    const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
-    expect(removedBy(overridden(open(), "requestHeaders", message, { requestBody }))).toEqual(["content-length"]);
-  });
+  test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
+    "an override to %s removes content-length",
+    (requestBody) => {
+      const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
+      expect(removedBy(overridden(open(), "requestHeaders", message, { requestBody }))).toEqual(["content-length"]);
+    },
+  );
 
-  test("of the response body, made on the request, takes it away from the response", () => {
+  test("an override of the response body, made on the request, removes the response's content-length", () => {
     const exchange = open();
     const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
     expect(removedBy(overridden(exchange, "requestHeaders", message, { responseBody: "STREAMED" }))).toEqual([]);
     expect(removedBy(answered(exchange, headersOf("responseHeaders", LENGTH)))).toEqual(["content-length"]);
   });
 
-  test("takes content-length away where Envoy told no mode", () => {
+  test("an override removes content-length if Envoy did not send its body modes", () => {
     const message = headersOf("requestHeaders", LENGTH);
     const wanted = { requestBody: "STREAMED", responseBody: "NONE" } as const;
     expect(removedBy(overridden(open(), "requestHeaders", message, wanted))).toEqual(["content-length"]);
@@ -98,13 +101,13 @@ describe("an override", () => {
     ],
     ["to NONE", bodyModes("BUFFERED", "NONE"), { requestBody: "NONE" }],
     ["to BUFFERED", bodyModes("NONE"), { requestBody: "BUFFERED" }],
-  ])("leaves content-length %s", (_what, envelope, wanted) => {
+  ])("an override leaves content-length %s", (_what, envelope, wanted) => {
     const message = headersOf("requestHeaders", LENGTH, envelope);
     expect(removedBy(overridden(open(), "requestHeaders", message, wanted))).toEqual([]);
   });
 });
 
-describe("an override to BUFFERED that Envoy did not obey is fault override_ignored", () => {
+describe("fault override_ignored", () => {
   const toBuffered = () => {
     const exchange = open();
     const message = headersOf("requestHeaders", LENGTH, bodyModes("NONE"));
@@ -112,7 +115,7 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
     return exchange;
   };
 
-  test("where the response comes before the body", () => {
+  test("an override to BUFFERED is fault override_ignored if the response comes before the body", () => {
     expect(toBuffered().accept(headersOf("responseHeaders"))).toMatchObject({
       kind: "fault",
       code: "override_ignored",
@@ -120,7 +123,7 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
     });
   });
 
-  test("where a second piece of the body comes", () => {
+  test("an override to BUFFERED is fault override_ignored if a second piece of the body comes", () => {
     const exchange = toBuffered();
     answered(exchange, bodyOf("requestBody", "abcd"));
     expect(exchange.accept(bodyOf("requestBody", "", { endOfStream: true }))).toMatchObject({
@@ -128,18 +131,18 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
     });
   });
 
-  test("where the first piece of the body is shorter than its content-length", () => {
+  test("an override to BUFFERED is fault override_ignored if the first piece of the body is shorter than its content-length", () => {
     expect(toBuffered().accept(bodyOf("requestBody", "ab"))).toMatchObject({ code: "override_ignored" });
   });
 
-  test("but not where it obeyed", () => {
+  test("an override to BUFFERED that Envoy obeyed is not a fault", () => {
     const exchange = toBuffered();
     answered(exchange, bodyOf("requestBody", "abcd"));
     answered(exchange, trailersOf("requestTrailers"));
     expect(answered(exchange, headersOf("responseHeaders"))).toHaveLength(1);
   });
 
-  test("is not reported if no body had to come", () => {
+  test("an override to BUFFERED is not reported as ignored if no body had to come", () => {
     const exchange = open();
     overridden(
       exchange,
@@ -153,10 +156,10 @@ describe("an override to BUFFERED that Envoy did not obey is fault override_igno
   });
 });
 
-describe("extending a timeout", () => {
+describe("an extension of a timeout", () => {
   const granted = { maxMessageTimeoutMs: 1_000 };
 
-  test("is a separate message, which carries nothing else", () => {
+  test("an extension of a timeout is a separate message, which carries nothing else", () => {
     const exchange = open(granted);
     exchange.accept(headersOf("requestHeaders"));
     const { $typeName, response, overrideMessageTimeout, ...rest } = exchange.extendTimeout(
@@ -169,7 +172,7 @@ describe("extending a timeout", () => {
     expect(exchange.owed).toBe(1);
   });
 
-  test("is granted once for each message that waits", () => {
+  test("an extension of a timeout is granted once for each message that waits", () => {
     const exchange = open(granted);
     const accepted = exchange.accept(headersOf("requestHeaders"));
     expect(exchange.extendTimeout("request", 500)).toBeDefined();
@@ -180,7 +183,7 @@ describe("extending a timeout", () => {
     expect(exchange.extendTimeout("request", 1_000)?.overrideMessageTimeout).toMatchObject({ seconds: 1n, nanos: 0 });
   });
 
-  test("names no direction, so it uses up that of both where both wait", () => {
+  test("an extension of a timeout names no direction, so it counts for both directions if both wait", () => {
     const exchange = open(granted);
     exchange.accept(bodyOf("requestBody", "x"));
     exchange.accept(headersOf("responseHeaders"));
@@ -195,7 +198,7 @@ describe("extending a timeout", () => {
     ["undeclared", {}, 500, {}],
     ["without a timer", granted, 500, bodyModes("FULL_DUPLEX_STREAMED")],
     ["while Envoy only watches", granted, 500, { observabilityMode: true }],
-  ])("is not granted: %s", (_what, declared, ms, envelope) => {
+  ])("an extension of a timeout is not granted: %s", (_what, declared, ms, envelope) => {
     const exchange = open(declared);
     exchange.accept(headersOf("requestHeaders", [], envelope));
     expect(exchange.extendTimeout("request", ms)).toBeUndefined();
@@ -209,7 +212,7 @@ describe("an immediate response", () => {
   };
   const response = (envelope: Envelope = {}) => headersOf("responseHeaders", [], envelope);
 
-  test("reaches the client until the client has the response headers", () => {
+  test("an immediate response reaches the client until the client has the response headers", () => {
     expect(obstacleAfter(open())).toBeUndefined();
     expect(obstacleAfter(open(), headersOf("requestHeaders"), bodyOf("requestBody", "x"))).toBeUndefined();
     const waiting = open();
@@ -219,16 +222,19 @@ describe("an immediate response", () => {
     expect(obstacleAfter(open(), response(bodyModes("NONE")))).toBe("response_begun");
   });
 
-  test.each(["BUFFERED", "BUFFERED_PARTIAL"] as const)("reaches the client at a %s body too", (mode) => {
-    const exchange = open();
-    expect(obstacleAfter(exchange, response(bodyModes(mode)))).toBeUndefined();
-    const body = exchange.accept(bodyOf("responseBody", "x", { endOfStream: true }));
-    expect(exchange.immediateObstacle).toBeUndefined();
-    if (body.kind === "message") exchange.answer(body.message, CONTINUE);
-    expect(exchange.immediateObstacle).toBe("response_begun");
-  });
+  test.each(["BUFFERED", "BUFFERED_PARTIAL"] as const)(
+    "an immediate response reaches the client at a %s body too",
+    (mode) => {
+      const exchange = open();
+      expect(obstacleAfter(exchange, response(bodyModes(mode)))).toBeUndefined();
+      const body = exchange.accept(bodyOf("responseBody", "x", { endOfStream: true }));
+      expect(exchange.immediateObstacle).toBeUndefined();
+      if (body.kind === "message") exchange.answer(body.message, CONTINUE);
+      expect(exchange.immediateObstacle).toBe("response_begun");
+    },
+  );
 
-  test("reaches the client at a full-duplex body only while the headers' answer is held back", () => {
+  test("an immediate response reaches the client at a full-duplex body only while the headers' answer is held back", () => {
     const exchange = open();
     const headers = exchange.accept(response(bodyModes("FULL_DUPLEX_STREAMED")));
     exchange.accept(bodyOf("responseBody", "x"));
@@ -237,7 +243,7 @@ describe("an immediate response", () => {
     expect(exchange.immediateObstacle).toBe("response_begun");
   });
 
-  test("reaches the client behind the answer to a piece of a full-duplex body, until the headers have their answer", () => {
+  test("an immediate response reaches the client behind the answer to a piece of a full-duplex body, until the headers have their answer", () => {
     const exchange = open();
     const headers = exchange.accept(response(bodyModes("FULL_DUPLEX_STREAMED")));
     answered(exchange, bodyOf("responseBody", "x"));
@@ -246,7 +252,7 @@ describe("an immediate response", () => {
     expect(exchange.immediateObstacle).toBe("response_begun");
   });
 
-  test("does not reach the client after a response without a body, or if headers were skipped", () => {
+  test("an immediate response does not reach the client after a response without a body, or if headers were skipped", () => {
     const bodiless = headersOf("responseHeaders", [], { endOfStream: true, ...bodyModes("BUFFERED") });
     expect(obstacleAfter(open(), bodiless)).toBe("response_begun");
     const skipped = open();
@@ -257,7 +263,7 @@ describe("an immediate response", () => {
     expect(trailers.immediateObstacle).toBe("response_begun");
   });
 
-  test("does not reach the client if the operator disabled it, nor twice, nor from an observer", () => {
+  test("an immediate response does not reach the client if the operator disabled it, nor twice, nor from an observer", () => {
     expect(open({ disableImmediateResponse: true }).immediateObstacle).toBe("disabled");
     const answer = toImmediateResponse({ status: 403 });
     if (typeof answer === "string") throw new Error(answer);

@@ -47,12 +47,12 @@ describe("answers", () => {
     expect(exchange.owed).toBe(0);
   });
 
-  test("a whole transaction is answered message by message", () => {
+  test("an answer follows each message of a whole transaction", () => {
     const exchange = new Exchange();
     for (const phase of PHASES) expect(members(answered(exchange, plainMessage(phase)))).toEqual([phase]);
   });
 
-  test.each(["requestHeaders", "responseHeaders"] as const)("header changes of %s are its mutation", (phase) => {
+  test.each(["requestHeaders", "responseHeaders"] as const)("header changes of %s become its mutation", (phase) => {
     const [answer] = answered(new Exchange(), plainMessage(phase), { kind: "continue", headerChanges: [SET_A] });
     expect(answer?.response).toMatchObject({
       case: phase,
@@ -68,7 +68,7 @@ describe("answers", () => {
     });
   });
 
-  test("a body goes back where its direction is full-duplex, and only there", () => {
+  test("a body comes back only if its direction is full-duplex", () => {
     const exchange = new Exchange();
     const modes = bodyModes("STREAMED", "FULL_DUPLEX_STREAMED");
     answered(exchange, headersOf("requestHeaders", [], modes));
@@ -86,7 +86,7 @@ describe("answers", () => {
     });
   });
 
-  test("trailers after a full-duplex body are answered by their own member alone", () => {
+  test("trailers after a full-duplex body are answered with only their own member", () => {
     const exchange = new Exchange();
     answered(exchange, headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")));
     answered(exchange, bodyOf("requestBody", "x"));
@@ -95,7 +95,7 @@ describe("answers", () => {
 });
 
 describe("body modes", () => {
-  test("are those of the first message, whatever later ones say", () => {
+  test("body modes come from the first message, whatever later messages say", () => {
     const exchange = new Exchange();
     answered(exchange, headersOf("requestHeaders", [], bodyModes("STREAMED", "GRPC")));
     answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("FULL_DUPLEX_STREAMED")));
@@ -103,20 +103,20 @@ describe("body modes", () => {
     expect(exchange.bodyMode("response")).toBe("GRPC");
   });
 
-  test("are unknown where the first message names none, even if a later one does", () => {
+  test("body modes are unknown if the first message names none, even if a later one does", () => {
     const exchange = new Exchange();
     answered(exchange, headersOf("requestHeaders"));
     answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("FULL_DUPLEX_STREAMED")));
     expect(exchange.bodyMode("request")).toBeUndefined();
   });
 
-  test("are read from a first message without a oneof member too", () => {
+  test("body modes are read from a first message without a oneof member too", () => {
     const exchange = new Exchange();
     exchange.accept(create(ProcessingRequestSchema, bodyModes("FULL_DUPLEX_STREAMED")));
     expect(exchange.bodyMode("request")).toBe("FULL_DUPLEX_STREAMED");
   });
 
-  test("are read from a first message that is a body or trailers (header mode SKIP)", () => {
+  test("body modes are read from a first message that is a body or trailers (header mode SKIP)", () => {
     const exchange = new Exchange();
     const [answer] = answered(exchange, bodyOf("requestBody", "x", {}, bodyModes("GRPC")));
     expect(answer?.response.value).toMatchObject({
@@ -126,7 +126,7 @@ describe("body modes", () => {
 });
 
 describe("messages that need no answer", () => {
-  test("an unset oneof is ignored, before, between and after", () => {
+  test("a message with an unset oneof is ignored, before, between and after other messages", () => {
     const exchange = new Exchange();
     const unset = () => exchange.accept(create(ProcessingRequestSchema));
     expect(unset()).toEqual({ kind: "ignored", reason: "unset" });
@@ -140,7 +140,7 @@ describe("messages that need no answer", () => {
     ["a body that ends the stream", bodyOf("requestBody", "x", { endOfStream: true })],
     ["a gRPC end without a message", bodyOf("requestBody", "", { endOfStreamWithoutMessage: true })],
     ["trailers", trailersOf("requestTrailers")],
-  ])("whatever follows %s in its direction is ignored", (_what, end) => {
+  ])("a message after %s in its direction is ignored", (_what, end) => {
     const exchange = new Exchange();
     answered(exchange, end);
     for (const late of [
@@ -153,7 +153,7 @@ describe("messages that need no answer", () => {
     expect(members(answered(exchange, headersOf("responseHeaders")))).toEqual(["responseHeaders"]);
   });
 
-  test("after an immediate response nothing is accepted and nothing answered, in either direction", () => {
+  test("no message is accepted or answered after an immediate response, in either direction", () => {
     const exchange = new Exchange();
     const response = accepted(exchange, headersOf("responseHeaders"));
     expect(members(answered(exchange, headersOf("requestHeaders"), immediate(403)))).toEqual(["immediateResponse"]);
@@ -168,7 +168,7 @@ describe("messages that need no answer", () => {
 describe("observability mode", () => {
   const observed = { observabilityMode: true };
 
-  test("writes no answers, and no message waits for one", () => {
+  test("observability mode writes no answers, and no message waits for one", () => {
     const exchange = new Exchange();
     for (const phase of PHASES) {
       expect(answered(exchange, plainMessage(phase, observed), { kind: "continue", headerChanges: [SET_A] })).toEqual(
@@ -179,13 +179,13 @@ describe("observability mode", () => {
     expect(exchange.observabilityMode).toBe(true);
   });
 
-  test("does not send an immediate response, and goes on", () => {
+  test("observability mode does not send an immediate response, and goes on", () => {
     const exchange = new Exchange();
     expect(answered(exchange, plainMessage("requestHeaders", observed), immediate(403))).toEqual([]);
     expect(exchange.accept(plainMessage("requestBody", observed)).kind).toBe("message");
   });
 
-  test("that begins late needs no answers for earlier messages", () => {
+  test("observability mode that begins late needs no answers for earlier messages", () => {
     const exchange = new Exchange();
     const message = accepted(exchange, plainMessage("requestHeaders"));
     accepted(exchange, plainMessage("responseHeaders", observed));
@@ -194,7 +194,7 @@ describe("observability mode", () => {
   });
 });
 
-describe("order", () => {
+describe("order of messages", () => {
   test.each([
     ["headers twice", [headersOf("requestHeaders"), headersOf("requestHeaders")]],
     ["headers after a body", [bodyOf("requestBody", "x"), headersOf("requestHeaders")]],
@@ -213,13 +213,13 @@ describe("order", () => {
     expect(exchange.owed).toBe(owed);
   });
 
-  test("chunks of a body follow each other as often as they like", () => {
+  test("body chunks may follow each other any number of times", () => {
     const exchange = new Exchange();
     for (let chunk = 0; chunk < 50; chunk++)
       expect(members(answered(exchange, bodyOf("requestBody", "x")))).toEqual(["requestBody"]);
   });
 
-  test("directions interleave, and each keeps its own state", () => {
+  test("messages of both directions interleave, and each direction keeps its own state", () => {
     const exchange = new Exchange();
     const qH = accepted(exchange, headersOf("requestHeaders", [], bodyModes("STREAMED")));
     const sH = accepted(exchange, headersOf("responseHeaders"));
@@ -238,7 +238,7 @@ describe("order", () => {
     expect(exchange.owed).toBe(0);
   });
 
-  test("a stream of responses alone is as good as any", () => {
+  test("a stream of only response messages is valid", () => {
     const exchange = new Exchange();
     for (const phase of ["responseHeaders", "responseBody", "responseTrailers"] as const)
       expect(members(answered(exchange, plainMessage(phase)))).toEqual([phase]);
@@ -246,7 +246,7 @@ describe("order", () => {
   });
 });
 
-test("the headers of a direction are kept for those who look later", () => {
+test("the headers of a direction are kept for later reads", () => {
   const exchange = new Exchange();
   expect(exchange.headers("request")).toBeUndefined();
   const message = headersOf("requestHeaders", [["x-user", "ada"]]);

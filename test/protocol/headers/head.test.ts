@@ -14,12 +14,12 @@ describe("headOf a request", () => {
   ]);
   const head = headOf(() => headerEntries(request));
 
-  test("names the pseudo-headers", () => {
+  test("the head of a request names the pseudo-headers", () => {
     expect(head).toMatchObject({ method: "POST", path: "/a?b=c", authority: "outbound|9002||ext-proc.default" });
     expect(head.status).toBeUndefined();
   });
 
-  test("gives joined text, every value, the only value, exact bytes", () => {
+  test("the head of a request gives joined text, every value, the only value, and exact bytes", () => {
     expect(head.get("x-TWICE")).toBe("1, 2");
     expect(head.all("x-twice")).toEqual(["1", "2"]);
     expect(head.one(":method")).toBe("POST");
@@ -31,16 +31,19 @@ describe("headOf a request", () => {
 describe("headOf a response", () => {
   const statusOf = (value: string) => headOf(() => headerEntries(httpHeaders([[":status", value]]))).status;
 
-  test("gives the status as a number", () => {
+  test("the head of a response gives the status as a number", () => {
     expect(statusOf("200")).toBe(200);
     expect(statusOf("999")).toBe(999);
   });
 
-  test.each(["", "20", "2000", "abc", " 200", "2e2", "-20", "0x1"])("has no status if it is %j", (value) => {
-    expect(statusOf(value)).toBeUndefined();
-  });
+  test.each(["", "20", "2000", "abc", " 200", "2e2", "-20", "0x1"])(
+    "the head of a response has no status if the header is %j",
+    (value) => {
+      expect(statusOf(value)).toBeUndefined();
+    },
+  );
 
-  test("has no status where it came twice", () => {
+  test("the head of a response has no status if it came twice", () => {
     const twice = httpHeaders([
       [":status", "200"],
       [":status", "500"],
@@ -49,7 +52,7 @@ describe("headOf a response", () => {
   });
 });
 
-test("headOf nothing is a head without headers", () => {
+test("headOf() of no message is a head without headers", () => {
   const head = headOf(() => []);
   expect([head.method, head.path, head.authority, head.status]).toEqual([undefined, undefined, undefined, undefined]);
   expect([head.get("x"), head.all("x"), head.one("x"), head.bytes("x")]).toEqual([undefined, [], undefined, undefined]);

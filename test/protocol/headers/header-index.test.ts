@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { HeaderIndex, indexHeaderMap } from "../../../src/protocol/headers/header-index.ts";
 import { joinedText } from "../../../src/protocol/headers/headers.ts";
 
-/** An entry of a name "ab" of which only the first byte is there. */
+/** An entry with the name "ab" of which only the first byte is present. */
 const CUT = Uint8Array.of(0x0a, 4, 0x0a, 2, 0x61);
 
 describe("an index over headers", () => {
-  test("reads zeros beyond the bytes, and throws nothing", () => {
+  test("an index over headers reads zeros beyond the bytes, and throws nothing", () => {
     const index = indexHeaderMap(CUT, 0, 6);
     expect(index?.has("a\0")).toBe(true);
     expect(index?.has("ab")).toBe(false);
@@ -15,12 +15,12 @@ describe("an index over headers", () => {
     expect(joinedText(value, "A")).toBe("b\0");
   });
 
-  test("counts an entry of nothing at the very end", () => {
+  test("an index over headers counts an empty entry at the very end", () => {
     const index = indexHeaderMap(Uint8Array.of(0x0a, 0), 0, 2);
     expect([index?.count, index?.size, index?.has("")]).toEqual([1, 0, true]);
   });
 
-  test("gives the text of the first entry of a name", () => {
+  test("an index over headers gives the text of the first entry of a name", () => {
     const index = indexHeaderMap(Uint8Array.of(0x0a, 6, 0x0a, 1, 0x61, 0x1a, 1, 0x62), 0, 8);
     expect([index?.firstText("a"), index?.firstText("b")]).toEqual(["b", undefined]);
   });
@@ -39,7 +39,7 @@ describe("an index over headers", () => {
     ["has an unknown field", [0x0a, 2, 0x22, 0]],
     ["has a length in a longer form than need be", [0x0a, 0x80, 0]],
     ["has a length of five bytes", [0x0a, 0xff, 0xff, 0xff, 0xff, 1]],
-  ])("is not made where an entry %s", (_what, bytes) => {
+  ])("an index over headers is not made if an entry %s", (_what, bytes) => {
     expect(indexHeaderMap(Uint8Array.from(bytes), 0, bytes.length)).toBeUndefined();
   });
 });

@@ -27,19 +27,19 @@ function written(...changes: HeaderChange[]): { set: string[]; remove: string[] 
 }
 
 describe("headerValueOption", () => {
-  test("overwrites by both fields: append false and OVERWRITE_IF_EXISTS_OR_ADD", () => {
+  test("headerValueOption overwrites with both fields: append false and OVERWRITE_IF_EXISTS_OR_ADD", () => {
     const option = headerValueOption("x-a", bytes("1"), "set");
     expect(option.append).toBe(false);
     expect(option.appendAction).toBe(AppendAction.OVERWRITE_IF_EXISTS_OR_ADD);
   });
 
-  test("appends by both fields: append true and APPEND_IF_EXISTS_OR_ADD", () => {
+  test("headerValueOption appends with both fields: append true and APPEND_IF_EXISTS_OR_ADD", () => {
     const option = headerValueOption("x-a", bytes("1"), "append");
     expect(option.append).toBe(true);
     expect(option.appendAction).toBe(AppendAction.APPEND_IF_EXISTS_OR_ADD);
   });
 
-  test("writes raw_value alone, byte for byte", () => {
+  test("headerValueOption writes only raw_value, byte for byte", () => {
     const every = Uint8Array.from({ length: 256 }, (_, byte) => byte);
     const option = headerValueOption("x-a", every, "set");
     expect(option.header).toMatchObject({ key: "x-a", value: "", rawValue: every });
@@ -47,35 +47,35 @@ describe("headerValueOption", () => {
 });
 
 describe("toHeaderMutation", () => {
-  test("is undefined if there is nothing to change", () => {
+  test("toHeaderMutation is undefined if there is nothing to change", () => {
     expect(toHeaderMutation([])).toBeUndefined();
   });
 
-  test("puts removals first on the wire by their own list, and keeps the order of the rest", () => {
+  test("toHeaderMutation lists removals separately, and keeps the order of the rest", () => {
     expect(written(set("x-b", "1"), remove("x-old"), append("x-a", "2"))).toEqual({
       set: ["x-b = 1", "x-a += 2"],
       remove: ["x-old"],
     });
   });
 
-  test("a later set takes the place of earlier values", () => {
+  test("a later set replaces earlier values in a mutation", () => {
     expect(written(append("x-a", "1"), set("x-a", "2"))).toEqual({ set: ["x-a = 2"], remove: [] });
     expect(written(set("x-a", "1"), set("x-a", "2"))).toEqual({ set: ["x-a = 2"], remove: [] });
   });
 
-  test("a later append adds to an earlier set", () => {
+  test("a later append adds to an earlier set in a mutation", () => {
     expect(written(set("set-cookie", "a=1"), append("set-cookie", "b=2"), append("set-cookie", "c=3"))).toEqual({
       set: ["set-cookie = a=1", "set-cookie += b=2", "set-cookie += c=3"],
       remove: [],
     });
   });
 
-  test("a later remove takes back an earlier set or append", () => {
+  test("a later remove cancels an earlier set or append in a mutation", () => {
     expect(written(set("x-a", "1"), remove("x-a"))).toEqual({ set: [], remove: ["x-a"] });
     expect(written(append("x-a", "1"), remove("x-a"))).toEqual({ set: [], remove: ["x-a"] });
   });
 
-  test("a set or append behind a remove replaces what was there", () => {
+  test("a set or append after a remove replaces the old values in a mutation", () => {
     expect(written(remove("x-a"), set("x-a", "1"))).toEqual({ set: ["x-a = 1"], remove: [] });
     expect(written(remove("x-a"), append("x-a", "1"))).toEqual({ set: ["x-a = 1"], remove: [] });
     expect(written(remove("x-a"), append("x-a", "1"), append("x-a", "2"))).toEqual({
@@ -84,11 +84,11 @@ describe("toHeaderMutation", () => {
     });
   });
 
-  test("sets an empty value as empty", () => {
+  test("toHeaderMutation sets an empty value as empty", () => {
     expect(written(set("x-a", ""))).toEqual({ set: ["x-a = "], remove: [] });
   });
 
-  test("takes names of object members for ordinary names", () => {
+  test("toHeaderMutation takes names of object members for ordinary names", () => {
     expect(written(set("__proto__", "1"), set("constructor", "2"), remove("__proto__"))).toEqual({
       set: ["constructor = 2"],
       remove: ["__proto__"],

@@ -15,35 +15,35 @@ import { bytes, type HeaderPairs, headerEntry, httpHeaders, httpTrailers } from 
 
 const entries = (pairs: HeaderPairs) => pairs.map(([name, value]) => headerEntry(name, value));
 
-describe("header", () => {
-  test("reads headers and trailers", () => {
+describe("header()", () => {
+  test("header() reads headers and trailers", () => {
     expect(header(httpHeaders([["x-user", "ada"]]), "x-user")).toBe("ada");
     expect(header(httpTrailers([["grpc-status", "0"]]), "grpc-status")).toBe("0");
   });
 
-  test("reads a message without a header map as one without headers", () => {
+  test("header() reads a message without a header map as one without headers", () => {
     expect(header(create(HttpHeadersSchema), "x-user")).toBeUndefined();
     expect(header(create(HttpTrailersSchema), "x-user")).toBeUndefined();
     expect(headerEntries(create(HttpHeadersSchema))).toEqual([]);
   });
 
-  test("finds pseudo-headers like any other", () => {
+  test("header() finds pseudo-headers like any other", () => {
     expect(header(httpHeaders([[":path", "/a?b"]]), ":path")).toBe("/a?b");
   });
 
-  test("tells an empty header from an absent one", () => {
+  test("header() distinguishes an empty header from an absent one", () => {
     const message = httpHeaders([["x-empty", ""]]);
     expect(header(message, "x-empty")).toBe("");
     expect(header(message, "x-absent")).toBeUndefined();
   });
 });
 
-describe("names", () => {
+describe("names of headers", () => {
   test.each([
     ["x-user", "X-User"],
     ["X-User", "x-user"],
     ["X-USER", "x-UsEr"],
-  ])("entry %s is found as %s", (key, asked) => {
+  ])("header entry %s is found as %s", (key, asked) => {
     const list = entries([[key, "ada"]]);
     expect(joinedText(list, asked)).toBe("ada");
     expect(allHeaders(list, asked)).toEqual(["ada"]);
@@ -57,7 +57,7 @@ describe("names", () => {
     expect(joinedText(list, "x-user-id-2")).toBeUndefined();
   });
 
-  test("names of object members are not headers", () => {
+  test("names of object members are not found as headers", () => {
     for (const name of ["__proto__", "constructor", "toString"]) {
       expect(joinedText([], name)).toBeUndefined();
       expect(headerBytes([], name)).toBeUndefined();
@@ -65,8 +65,8 @@ describe("names", () => {
   });
 });
 
-describe("several values", () => {
-  test("are joined with a comma and a blank, in order, across cases of the name", () => {
+describe("several values of a header", () => {
+  test("several values of a header are joined with a comma and a blank, in order, across cases of the name", () => {
     const list = entries([
       ["accept", "text/html"],
       ["x-other", "-"],
@@ -76,7 +76,7 @@ describe("several values", () => {
     expect(joinedText(list, "accept")).toBe("text/html, text/plain, */*");
   });
 
-  test("of cookie are joined with a semicolon", () => {
+  test("several values of cookie are joined with a semicolon", () => {
     const list = entries([
       ["cookie", "a=1"],
       ["cookie", "b=2"],
@@ -84,7 +84,7 @@ describe("several values", () => {
     expect(joinedText(list, "Cookie")).toBe("a=1; b=2");
   });
 
-  test("of set-cookie are never joined: the first is given", () => {
+  test("several values of set-cookie are never joined, and the first is given", () => {
     const list = entries([
       ["set-cookie", "a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT"],
       ["Set-Cookie", "b=2"],
@@ -93,7 +93,7 @@ describe("several values", () => {
     expect(allHeaders(list, "set-cookie")).toEqual(["a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT", "b=2"]);
   });
 
-  test("keep empty ones when joined", () => {
+  test("several values of a header keep empty ones when joined", () => {
     const list = entries([
       ["x-a", ""],
       ["x-a", "1"],
@@ -103,7 +103,7 @@ describe("several values", () => {
     expect(allHeaders(list, "x-a")).toEqual(["", "1", ""]);
   });
 
-  test("are all given by allHeaders, uncut at commas", () => {
+  test("allHeaders() gives all values, and does not split them at commas", () => {
     const list = entries([
       ["x-a", "1, 2"],
       ["x-a", "3"],
@@ -112,7 +112,7 @@ describe("several values", () => {
     expect(allHeaders(list, "x-b")).toEqual([]);
   });
 
-  test("give their first bytes", () => {
+  test("the first bytes of several values are given", () => {
     const list = entries([
       ["x-a", Uint8Array.of(0xff, 0x00)],
       ["x-a", "second"],
@@ -121,13 +121,13 @@ describe("several values", () => {
   });
 });
 
-describe("oneHeader", () => {
-  test("gives the only value, and undefined if there is none", () => {
+describe("oneHeader()", () => {
+  test("oneHeader() gives the only value, and undefined if there is none", () => {
     expect(oneHeader(entries([["authorization", "Bearer x"]]), "Authorization")).toBe("Bearer x");
     expect(oneHeader([], "authorization")).toBeUndefined();
   });
 
-  test("faults on duplicates, even equal ones and across cases of the name", () => {
+  test("oneHeader() faults on duplicates, even equal ones and across cases of the name", () => {
     const list = entries([
       ["authorization", "same-secret"],
       ["Authorization", "same-secret"],
@@ -137,7 +137,7 @@ describe("oneHeader", () => {
     expect(error).toMatchObject({ code: "header_ambiguous", message: 'header "authorization" came more than once' });
   });
 
-  test("takes a comma inside one value for one value", () => {
+  test("oneHeader() takes a comma inside one value for one value", () => {
     expect(oneHeader(entries([["x-a", "1, 2"]]), "x-a")).toBe("1, 2");
   });
 });
@@ -145,7 +145,7 @@ describe("oneHeader", () => {
 describe("raw_value and value", () => {
   const entry = (value: string, rawValue: Uint8Array) => create(HeaderValueSchema, { key: "x-a", value, rawValue });
 
-  test("raw_value wins where both are there", () => {
+  test("raw_value wins if both fields are set", () => {
     const list = [entry("from value", bytes("from raw_value"))];
     expect(joinedText(list, "x-a")).toBe("from raw_value");
     expect(oneHeader(list, "x-a")).toBe("from raw_value");
@@ -153,7 +153,7 @@ describe("raw_value and value", () => {
     expect(headerBytes(list, "x-a")).toEqual(bytes("from raw_value"));
   });
 
-  test("value counts where raw_value is empty, as old Envoys and other hosts write it", () => {
+  test("value counts if raw_value is empty, as old Envoys and other hosts write it", () => {
     const list = [entry("grüße", new Uint8Array())];
     expect(joinedText(list, "x-a")).toBe("grüße");
     expect(headerBytes(list, "x-a")).toEqual(bytes("grüße"));

@@ -42,13 +42,13 @@ function mapOf(message: HttpHeaders): HeaderMap {
 }
 
 describe("headers on demand", () => {
-  test("answer header() without being made", () => {
+  test("headers on demand answer header() without being made", () => {
     const [message, trailers] = [received(), receivedTrailers()];
     expect([header(message, "X-User"), header(trailers, "x-user")]).toEqual(["jo", "jo"]);
     expect([isOnDemand(message), isOnDemand(trailers)]).toEqual([true, true]);
   });
 
-  test("are counted without being made, and as they are once they were made, changed or taken away", () => {
+  test("headers on demand are counted without being made, and counted correctly once they were made, changed or removed", () => {
     const message = received();
     expect([headerCount(message), isOnDemand(message)]).toEqual([2, true]);
     mapOf(message).headers.pop();
@@ -57,7 +57,7 @@ describe("headers on demand", () => {
     expect(headerCount(message)).toBe(0);
   });
 
-  test("are made once, and are an ordinary property from then on", () => {
+  test("headers on demand are made once, and are an ordinary property from then on", () => {
     const message = received();
     const { headers } = message;
     expect(message.headers).toBe(headers);
@@ -70,13 +70,13 @@ describe("headers on demand", () => {
     expect(message).toStrictEqual(httpHeaders(PAIRS));
   });
 
-  test("that were made are what header() reads, changes included", () => {
+  test("header() reads headers that were made, with their changes", () => {
     const message = received();
     mapOf(message).headers.pop();
     expect([header(message, "x-user"), isOnDemand(message)]).toEqual([undefined, false]);
   });
 
-  test("that were replaced, taken away or defined again are what header() reads", () => {
+  test("header() reads headers that were replaced, removed or defined again", () => {
     const [replaced, deleted, cleared, defined] = [received(), received(), received(), received()];
     replaced.headers = mapOf(httpHeaders([["x-user", "al"]]));
     expect(header(replaced, "x-user")).toBe("al");
@@ -93,19 +93,19 @@ describe("headers on demand", () => {
     expect(header(defined, "x-user")).toBe("cy");
   });
 
-  test("of trailers are made and replaced in the same way", () => {
+  test("headers on demand of trailers are made and replaced in the same way", () => {
     const [made, replaced] = [receivedTrailers(), receivedTrailers()];
     expect(made.trailers?.headers.map(({ key }) => key)).toEqual([":path", "x-user"]);
     replaced.trailers = mapOf(httpHeaders([["x-user", "al"]]));
     expect(headerEntries(replaced)).toHaveLength(1);
   });
 
-  test("of a copy are ordinary ones", () => {
+  test("headers on demand of a copy are ordinary headers", () => {
     const copy = { ...received() };
     expect([isOnDemand(copy), header(copy, "x-user")]).toEqual([false, "jo"]);
   });
 
-  test.each([Object.preventExtensions, Object.seal, Object.freeze])("outlive %o", (restrict) => {
+  test.each([Object.preventExtensions, Object.seal, Object.freeze])("headers on demand survive %o", (restrict) => {
     const message = restrict(received());
     expect(header(message, "x-user")).toBe("jo");
     expect(message.headers).toBe(message.headers);
@@ -113,22 +113,22 @@ describe("headers on demand", () => {
     expect(header(message, "x-user")).toBeUndefined();
   });
 
-  test("of a frozen message cannot be replaced", () => {
+  test("headers on demand of a frozen message cannot be replaced", () => {
     const message: { headers?: unknown } = Object.freeze(received());
     expect(() => {
       message.headers = undefined;
     }).toThrow(TypeError);
   });
 
-  test("are never read through another object, where they would be lost without a word", () => {
+  test("headers on demand are never read through another object, where they would be lost silently", () => {
     const derived: HttpHeaders = Object.create(received());
     expect(() => derived.headers).toThrow(TypeError);
     expect(() => header(new Proxy(received(), {}), "x-user")).toThrow(TypeError);
-    // What was thrown leaves nothing behind.
+    // The error leaves no state behind.
     expect(header(received(), "x-user")).toBe("jo");
   });
 
-  test("end nothing early where they are empty", () => {
+  test("headers on demand that are empty do not end the others", () => {
     const message = received([
       ["", ""],
       ["x-a", ""],
@@ -139,7 +139,7 @@ describe("headers on demand", () => {
     expect(fields instanceof HeaderIndex && [fields.count, fields.size]).toEqual([3, 7]);
   });
 
-  test("are not made for a working copy that is not read", () => {
+  test("headers on demand are not made for a working copy that is not read", () => {
     const fields = headerFields(received());
     const head = new WorkingHead(fields, [{ op: "set", name: "x-b", value: Uint8Array.of(0x31) }]);
     expect([head.has("x-user"), head.has("x-b"), head.has("x-c")]).toEqual([true, true, false]);
@@ -149,7 +149,7 @@ describe("headers on demand", () => {
     expect(new WorkingHead(fields, []).fields).toBe(fields);
   });
 
-  test("have a text of any length", () => {
+  test("headers on demand have a text of any length", () => {
     const values = [0, 1, 12, 13, 64, 127, 128, 5000, 20_000].map((length) => "v".repeat(length));
     for (const value of [...values, "é", "\u{1f600}".repeat(2000)]) {
       const message = received([
@@ -160,7 +160,7 @@ describe("headers on demand", () => {
     }
   });
 
-  test("are as protobuf-es reads them where they are nothing", () => {
+  test("headers on demand of a message without headers are as protobuf-es reads them", () => {
     const map = readRequest(toBinary(ProcessingRequestSchema, headersOf("responseHeaders"))).request.value;
     expect(map).toMatchObject({ headers: { $typeName: HeaderMapSchema.typeName, headers: [] } });
   });

@@ -6,7 +6,7 @@ import {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { readRequest } from "../../../src/protocol/wire/read-request.ts";
 
-/** Stands for text that is not UTF-8: replaced by bytes of the same number. */
+/** Stands for text that is not UTF-8: the test replaces it by bytes of the same number. */
 const PLACE = "@@@";
 const NOT_UTF8 = [0x61, 0xff, 0x62];
 const AS_LATIN1 = "a\u00ffb";
@@ -18,7 +18,7 @@ function written(message: ProcessingRequest): Uint8Array {
   return bytes;
 }
 
-/** A message as Envoy writes it, with this text wherever a client's bytes may come to stand. */
+/** A message as Envoy writes it, with this text in every field that a client's bytes can reach. */
 function messageWith(text: string): ProcessingRequest {
   return create(ProcessingRequestSchema, {
     request: {
@@ -34,13 +34,13 @@ function messageWith(text: string): ProcessingRequest {
 }
 
 describe("readRequest", () => {
-  test("reads what protobuf-es reads, unknown fields too", () => {
+  test("readRequest reads what protobuf-es reads, unknown fields too", () => {
     const message = messageWith("é");
     message.$unknown = [{ no: 5000, wireType: 0, data: Uint8Array.of(7) }];
     expect(readRequest(toBinary(ProcessingRequestSchema, message))).toEqual(message);
   });
 
-  test("reads text that is not UTF-8 as latin1, wherever it stands, and nothing else otherwise", () => {
+  test("readRequest reads only text that is not UTF-8 as latin1, in every field", () => {
     const message = messageWith(PLACE);
     message.$unknown = [{ no: 5000, wireType: 0, data: Uint8Array.of(7) }];
     const expected = messageWith(AS_LATIN1);
@@ -48,7 +48,7 @@ describe("readRequest", () => {
     expect(readRequest(written(message))).toEqual(expected);
   });
 
-  test("does not change bytes fields next to such text", () => {
+  test("readRequest does not change bytes fields next to text that is not UTF-8", () => {
     const rawValue = Uint8Array.of(0xff, 0xfe);
     const message = messageWith(PLACE);
     if (message.request.case !== "requestHeaders") throw new Error("is not requestHeaders");
@@ -63,12 +63,12 @@ describe("readRequest", () => {
     ["has a wire type that there is not", [0x0f]],
     ["ends a group that it did not begin", [0x0c]],
     ["says a length beyond its end", [0x12, 0xff, 0xff, 0xff, 0xff, 0x0f]],
-  ])("throws where a message %s", (_what, bytes) => {
+  ])("readRequest throws if a message %s", (_what, bytes) => {
     expect(() => readRequest(Uint8Array.from(bytes))).toThrow();
   });
 
-  test("throws where messages are nested too deep, however much text they hold", () => {
-    // ListValue.values (1) of Value.list_value (6), forever.
+  test("readRequest throws if messages are nested too deep, however much text they hold", () => {
+    // ListValue.values (1) of Value.list_value (6), without end.
     let content: number[] = [0x1a, 0x01, 0xff];
     const lengthOf = (length: number) => (length < 128 ? [length] : [(length & 127) | 128, length >> 7]);
     for (let depth = 0; depth < 500; depth++) {
@@ -83,7 +83,7 @@ describe("readRequest", () => {
 });
 
 test.each(["requestHeaders", "requestTrailers"] as const)(
-  "%s without a list of headers, and with an unknown field, is read",
+  "readRequest reads %s without a list of headers, and with an unknown field",
   (phase) => {
     const message = toBinary(
       ProcessingRequestSchema,

@@ -30,7 +30,7 @@ const KINDS = {
   inspect: { read: "inspect", chunk: () => undefined },
 } as const;
 const bombs = new Map<string, Uint8Array>();
-/** Nothing is to end by its time. */
+/** No handler may time out here. */
 const declaration = { messageTimeoutMs: 60_000 };
 
 async function bombOf(codings: readonly Coding[]): Promise<Uint8Array> {
@@ -61,12 +61,12 @@ describe.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
         const bodyBudget = budgetOf(256 * MIB);
         const { receive, ends } = begin(processor, codings, { bodyBudget });
         receive(bodyOf("requestBody", bombs.get(codings.join()) ?? new Uint8Array(), { endOfStream: true }));
-        // The loop goes on meanwhile: were it to stand still, nobody could wait for what the thread pool brings.
+        // The event loop must keep running: otherwise results of the thread pool would not arrive.
         let turns = 0;
         for (; ends.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
         expect(turns).toBeGreaterThan(0);
         expect(ends.map(({ fault }) => fault?.code)).toEqual(["body_too_large"]);
-        // What came, 4 MiB that it may become, and the memory of its coders.
+        // The received bytes, 4 MiB of decoded bytes, and the memory of the coders.
         expect(bodyBudget.share.peakBytes).toBeLessThan(10 * MIB);
         expect(bodyBudget.share.heldBytes).toBe(0);
       },
@@ -106,7 +106,7 @@ test("a chunk that decodes to very many bytes is stopped at the limit of its tra
   const bodyBudget = budgetOf(256 * MIB, 8 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, responseBody: KINDS.chunks });
   const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { declaration }) });
-  // Without a length it goes on without its coding: one answer is all that comes out of one piece.
+  // Without a length the body leaves decoded: one answer is the only output of one piece.
   recorded.receive(headersOf("responseHeaders", [["content-encoding", "gzip"]], bodyModes("STREAMED", "STREAMED")));
   const lines = Buffer.from(Array.from({ length: 20_000 }, (_, at) => `${(at * 7919) % 9973} `).join(""));
   const text = gzipSync(Buffer.concat(Array.from({ length: 300 }, () => lines)));

@@ -16,7 +16,7 @@ function chunksWith(modes: Modes, more: object = {}): Processor {
   });
 }
 
-describe("overrideMode beside a body handler", () => {
+describe("overrideMode with a body handler", () => {
   test.each<[Modes]>([
     [{ requestBody: "STREAMED" }],
     [{ requestBody: "FULL_DUPLEX_STREAMED" }],

@@ -35,11 +35,11 @@ function brotli(bytes: Uint8Array): Uint8Array {
 
 const ZEROS = brotli(new Uint8Array(20 * MIB));
 
-/** The beginning of a body whose window is as large as HTTP allows, or as the coding has. */
+/** The beginning of a body whose window is as large as HTTP allows, or as the coding supports. */
 function largest(coding: Coding): Uint8Array {
   switch (coding) {
     case "br":
-      // Nothing comes out yet that could be too much.
+      // No output comes yet that could be too large.
       return ZEROS.subarray(0, 2);
     case "zstd":
       // A frame header with a window of 8 MiB, and a block of 128 KiB of one byte each (RFC 8878 section 3.1.1).
@@ -91,7 +91,7 @@ describe.each(rows)("a %s decoder for a handler with read: %s", (coding, kind) =
 });
 
 test("100 stalled brotli bodies hold no more than the total", async () => {
-  // A slow machine would refuse some of them because their turn comes too late.
+  // A slow machine would refuse some bodies because their turn comes too late.
   vi.useFakeTimers({ toFake: ["performance"] });
   onTestFinished(() => void vi.useRealTimers());
   const budget = budgetOf(64 * MIB);

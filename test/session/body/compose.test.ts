@@ -94,7 +94,7 @@ describe("composed body handlers", () => {
         fc.boolean(),
         async (names, cut, where, hasLength, hasTrailers) => {
           const text = cut.join("");
-          // Without a length nobody knows where a streamed body ends.
+          // Without a length the server does not know where a streamed body ends.
           const isCounted = where === "STREAMED" || hasLength;
           const body = isCounted
             ? { chunks: cut, headers: { "content-length": String(text.length) }, protocol: "http2" as const }

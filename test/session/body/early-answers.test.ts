@@ -9,7 +9,7 @@ import { budgetOf } from "./budget-of.ts";
 
 const PIECE = new Uint8Array(100_000);
 
-/** A handler that makes many pieces of each chunk, and one that counts how many were wanted. */
+/** A handler that makes many pieces of each chunk, and a count of the requested pieces. */
 function expander(count: number, onFault: "open" | "envoy" = "envoy", failAt = Number.POSITIVE_INFINITY) {
   const pulled = { pieces: 0, over: false };
   const processor = defineProcessor({
@@ -35,7 +35,7 @@ function expander(count: number, onFault: "open" | "envoy" = "envoy", failAt = N
   return { processor, pulled };
 }
 
-/** An outlet whose peer reads only when told to. */
+/** An outlet to a client that reads only when the test tells it to. */
 function slowOutlet(recorded: string[]) {
   let release: (() => void) | undefined;
   let sent = 0;

@@ -18,7 +18,7 @@ import { MODES, sendIn } from "./upper.ts";
 
 type Make = (calls: string[]) => object;
 
-/** A handler of each kind, which says that it was called, and would add something to every body. */
+/** A handler of each kind, which records its call, and would add something to every body. */
 const HANDLERS: Readonly<Record<string, Make>> = {
   whole: (calls) => ({ read: "whole", handle: () => [calls.push("handle"), replaceText("made")][1] }),
   text: (calls) => ({ read: "text", handle: () => [calls.push("handle"), replaceText("made")][1] }),
@@ -88,7 +88,7 @@ interface Framing {
   readonly message: SimulatedBody;
 }
 
-/** Ways to frame a message without content, as they reach Envoy. */
+/** Ways to frame a message without content, as Envoy receives them. */
 const FRAMINGS: Readonly<Record<string, Framing>> = {
   "the end on its headers": { protocol: "http2", message: {} },
   "content-length: 0": { protocol: "http1", message: { headers: { "content-length": "0" } } },
@@ -108,7 +108,7 @@ const FRAMINGS: Readonly<Record<string, Framing>> = {
   },
 };
 
-/** Headers that are a fault where a body follows. */
+/** Headers that are a fault if a body follows. */
 const HEADERS = {
   plain: { "content-type": "application/json" },
   "with a coding": { "content-type": "application/json", "content-encoding": "gzip" },
@@ -131,7 +131,8 @@ describe.each(KINDS)("an empty body and a handler: %s", (kind) => {
       for (const [name, framing] of Object.entries(FRAMINGS)) {
         for (const mode of MODES) {
           for (const [overrides, envoy] of Object.entries(ENVOYS)) {
-            // Envoy itself hangs if an override to FULL_DUPLEX_STREAMED finds trailers and no body (docs/envoy-behaviour.md).
+            // Envoy itself hangs if trailers and no body follow an override to FULL_DUPLEX_STREAMED
+            // (docs/envoy-behaviour.md).
             if (name === "trailers behind its headers" && "allowModeOverride" in envoy) continue;
             for (const direction of ["request", "response"] as const) {
               const calls: string[] = [];
@@ -182,7 +183,7 @@ describe.each(KINDS)("an empty body and a handler: %s", (kind) => {
         });
         const { chunks, trailers, headers } = framing.message;
         const isKnown = (chunks === undefined && trailers === undefined) || headers !== undefined;
-        // In NONE nothing shows that nothing would come.
+        // In NONE no message shows that the body is empty.
         const expected = mode === "NONE" && !isKnown ? ["body_required_unseen"] : [];
         expect(
           faults.map(({ code }) => code),
@@ -221,7 +222,7 @@ test("a fault of a body that is not empty comes with its first byte, and nothing
   ] as const) {
     const modes = code === "body_end_unknowable" ? (["STREAMED"] as const) : MODES.filter((mode) => mode !== "NONE");
     for (const mode of modes) {
-      // Without a length nothing but FULL_DUPLEX_STREAMED and the buffered modes can have this body.
+      // Without a length only FULL_DUPLEX_STREAMED and the buffered modes can have this body.
       const length = code !== "body_end_unknowable" && mode === "STREAMED" ? { "content-length": "2" } : {};
       const { request, response, faults } = await sendIn(processor, mode, {
         request: { protocol: "http2", chunks: ["", "{}"], chunkIntervalMs: 5, headers: { ...headers, ...length } },

@@ -25,7 +25,7 @@ describe.each(MODES)("an effect that would move the end of a message, in %s", (m
     ["no length", removeHeader("content-length")],
     ["a coding of the transfer", setHeader("transfer-encoding", "chunked")],
   ])(
-    "an effect that would move the end is refused beside the response's body as beside its headers: %s",
+    "an effect that would move the end is refused in the answer to a response's body as in that to its headers: %s",
     async (_what, effect) => {
       expect(await codes({ responseHeaders: () => effect as never })).toEqual(["invalid_effect"]);
       expect(await codes({ responseBody: body(effect) })).toEqual(["invalid_effect"]);
@@ -38,7 +38,7 @@ describe.each(MODES)("an effect that would move the end of a message, in %s", (m
     ["a length", setHeader("content-length", "3")],
     ["a coding of the transfer", setHeader("transfer-encoding", "chunked")],
   ])(
-    "an effect that would move the end is refused beside the request's body as beside its headers: %s",
+    "an effect that would move the end is refused in the answer to a request's body as in that to its headers: %s",
     async (_what, effect) => {
       expect(await codes({ requestHeaders: () => effect as never })).toEqual(["invalid_effect"]);
       expect(await codes({ requestBody: body(effect) })).toEqual(["invalid_effect"]);

@@ -11,7 +11,7 @@ const OPEN = headersOf("requestHeaders", [[":method", "POST"]], DUPLEX);
 const PIECE = bodyOf("requestBody", "a piece");
 const END = bodyOf("requestBody", "", { endOfStream: true });
 
-/** Keeps what comes until it has seen the next piece. */
+/** Holds each piece back until the next one comes. */
 const lagging = defineProcessor({
   name: "lagging",
   requestBody: {
@@ -27,7 +27,7 @@ const lagging = defineProcessor({
   },
 });
 
-/** How a session ends whose peer half-closes behind these messages. */
+/** How a session ends if Envoy half-closes after these messages. */
 async function endBehind(processor: Processor, messages: readonly ProcessingRequest[]) {
   const recorded = recordSession(processor);
   for (const message of messages) {

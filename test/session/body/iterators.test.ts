@@ -4,12 +4,15 @@ import { defineProcessor, type Processor } from "../../../src/index.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
 
-/** So many steps without an end are an endless loop, which would stop the whole process. */
+/** This many steps without an end are an endless loop, which would stop the whole process. */
 const ENDLESS = 200_000;
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const BYTE = Uint8Array.of(1);
 
-/** An iterator of an author's own: what `next` gives, and how it ends. It stops by itself only to let a test fail. */
+/**
+ * An iterator that an author wrote: the results of `next`, and how it ends. It stops by itself only so that a test
+ * can fail.
+ */
 function processorOf(next: (steps: number) => unknown, methods: object = {}) {
   const seen = { steps: 0 };
   const iterator = {

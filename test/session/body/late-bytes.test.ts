@@ -19,7 +19,7 @@ interface Hanging {
   readonly processor: (hangs: () => Promise<undefined>) => Processor;
   readonly body: Uint8Array;
   readonly headers?: HeaderPairs;
-  /** Bytes that must be counted at least. */
+  /** The least number of bytes that must be counted. */
   readonly leastBytes: number;
 }
 
@@ -151,7 +151,7 @@ describe.each(Object.entries(HANGING))("a handler that hangs on a body: %s", (_,
       const { session, ends, answers } = next();
       await nextTurn();
       await nextTurn();
-      // A decoder in the thread pool takes its time.
+      // A decoder in the thread pool needs time.
       await expect.poll(() => handlers.length + codes.length + ends.length).toBeGreaterThanOrEqual(count + 1);
       if (ends.length > 0) {
         codes.push(ends[0]?.fault?.code);
@@ -168,7 +168,7 @@ describe.each(Object.entries(HANGING))("a handler that hangs on a body: %s", (_,
   });
 });
 
-test("bytes that a handler gets are not counted beside the body itself if the handler returns at once", () => {
+test("bytes that a handler gets are not counted in addition to the body itself if the handler returns at once", () => {
   const budget = budgetOf(1 << 20);
   const processor = defineProcessor({ name: "p", requestBody: { read: "json", handle: () => undefined } });
   for (let count = 0; count < 3; count++) {

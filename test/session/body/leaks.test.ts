@@ -130,7 +130,7 @@ test("bytes that a handler has kept stay its own, also if it ended the transacti
   for (const processor of [denies, throws]) {
     const { session } = recordSession(processor);
     session.receive(headersOf("requestHeaders", [], bodyModes("BUFFERED")));
-    // True would have the transport write over them.
+    // If this were true, the transport would overwrite the bytes.
     expect(session.receive(bodyOf("requestBody", new Uint8Array(10), { endOfStream: true }))).toBe(false);
   }
 });
@@ -160,13 +160,13 @@ test.each(["middle", "end"] as const)(
       request: { body: "hello" },
     });
     expect(codes(faults)).toEqual(["handler_threw"]);
-    // Where nothing has left, the original may pass, and nothing but that.
+    // If nothing has left, only the original may pass.
     if (request?.complete === true) expect(request.body).toBe("hello");
     else expect(response.status).toBe(500);
   },
 );
 
-/** Makes a megabyte of the first piece. */
+/** Makes 1 MB from the first piece. */
 function manyPieces(large: Uint8Array, fails: boolean) {
   return {
     read: "stream",

@@ -28,7 +28,7 @@ function stalled(budget: BodyBudget, bytes: number, mode: BodyMode = "FULL_DUPLE
   return recorded;
 }
 
-/** The caps that were met, with what became of the bodies. */
+/** The caps that were reached, with the outcome of the bodies. */
 function refusals({ refusals: counts }: BodyBudget): Record<string, number> {
   const met = BODY_CAPS.flatMap((cap) => [
     [`${cap} reject`, counts[cap].reject] as const,
@@ -89,7 +89,7 @@ describe("the bodies of one transaction", () => {
     const budget = budgetOf(1000, 150);
     const composed = begun(compose(holder("a"), holder("b")), budget, "BUFFERED");
     composed.receive(bodyOf("requestBody", new Uint8Array(100), { endOfStream: true }));
-    // What `a` gives on is short.
+    // The output of `a` is shorter than the body.
     expect(composed.log).toEqual(["requestHeaders", "requestBody"]);
     const lookers = ["a", "b"].map((name) =>
       defineProcessor({ name, requestBody: { read: "whole", handle: () => undefined } }),

@@ -9,7 +9,7 @@ import { sendIn, upperProcessor } from "./upper.ts";
 const LIMIT = { bufferLimitBytes: 10 };
 const request = { protocol: "http1", chunks: ["abcdefgh", "ijklmnop", "qrst"], chunkIntervalMs: 5 } as const;
 
-/** Sends the beginning of a body, as Envoy does where it buffers no more. */
+/** Sends the beginning of a body, as Envoy does when it cannot buffer more. */
 function beginning(processor: Processor, body: string | Uint8Array, headers: HeaderPairs = []) {
   const unenforced: string[] = [];
   const recorded = recordSession(processor, {

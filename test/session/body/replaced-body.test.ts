@@ -33,28 +33,28 @@ function answered(phase: "requestHeaders" | "responseHeaders", ...effects: Effec
   return { answer, common, fault: ends[0]?.fault };
 }
 
-describe("the route beside a replacement body", () => {
+describe("the route with a replacement body", () => {
   test.each([
     ["a path", setPath("/a"), true],
     ["an authority", setAuthority("a.example"), true],
     ["a method", setMethod("POST"), true],
     ["that it was asked for", clearRouteCache(), true],
     ["another header", setHeader("x-a", "b"), false],
-  ] as const)("the route is chosen again beside a replacement body for %s: %o %s", (_what, effect, isNew) => {
+  ] as const)("the route is chosen again with a replacement body for %s: %o %s", (_what, effect, isNew) => {
     const { common } = answered("requestHeaders", continueAndReplace("new"), effect);
     expect(common).toMatchObject({ status: 1, clearRouteCache: isNew });
   });
 
-  test("the route stays beside a replacement body if nothing is changed, and in a response", () => {
+  test("the route stays with a replacement body if nothing is changed, and in a response", () => {
     expect(answered("requestHeaders", continueAndReplace("new")).common?.clearRouteCache).toBe(false);
     const response = answered("responseHeaders", continueAndReplace("new") as never, setHeader("x-a", "b"));
     expect(response.common).toMatchObject({ status: 1, clearRouteCache: false });
   });
 });
 
-describe("a mode override beside a replacement body", () => {
+describe("a mode override with a replacement body", () => {
   test.each([[0], [1]])(
-    "a mode override beside a replacement body is sent for the other direction, in either order (%d)",
+    "a mode override with a replacement body is sent for the other direction, in either order (%d)",
     (first) => {
       const effects = [continueAndReplace("new"), overrideMode({ responseBody: "BUFFERED_PARTIAL" })];
       const { answer, common } = answered("requestHeaders", ...(first === 0 ? effects : effects.reverse()));
@@ -64,7 +64,7 @@ describe("a mode override beside a replacement body", () => {
   );
 
   test.each([[0], [1]])(
-    "a mode override beside a replacement body is a fault for its own direction, of which nothing more comes (%d)",
+    "a mode override with a replacement body is a fault for its own direction, of which nothing more comes (%d)",
     (first) => {
       const effects = [continueAndReplace("new"), overrideMode({ requestBody: "NONE" })];
       const { fault } = answered("requestHeaders", ...(first === 0 ? effects : effects.reverse()));
@@ -73,7 +73,7 @@ describe("a mode override beside a replacement body", () => {
   );
 });
 
-test.each([[0], [1]])("a status without a body is a fault beside a replacement body, in either order (%d)", (first) => {
+test.each([[0], [1]])("a status without a body is a fault with a replacement body, in either order (%d)", (first) => {
   for (const status of [204, 304, 206]) {
     const effects = [continueAndReplace("new"), setStatus(status) as never];
     const { fault } = answered("responseHeaders", ...((first === 0 ? effects : effects.reverse()) as never[]));

@@ -20,7 +20,7 @@ test("two handlers that cannot share STREAMED are both named", async () => {
   ]);
 });
 
-test("a handler that runs beside no other handler is the only one named", async () => {
+test("a handler that runs without other handlers is the only one named", async () => {
   const { faults } = await sendIn(upperProcessor("text", "b"), "STREAMED", { request: endless });
   expect(faults).toMatchObject([
     { processor: "b", message: expect.stringMatching(/^processor "b" \(text\), request/) },

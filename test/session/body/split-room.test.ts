@@ -67,7 +67,7 @@ describe.each(Object.entries(HANDLERS))("bytes that %s holds back", (_, definiti
   test("bytes held back beyond the total are refused with 503", async () => {
     const budget = budgetOf(1 << 20);
     const all = Array.from({ length: 20 }, () => recordSession(processor, { bodyBudget: budget }));
-    // Complete items before it do not put the refusal off: what it is about would be held uncounted meanwhile.
+    // Complete items before it do not delay the refusal: otherwise these bytes would be held without being counted.
     const bytes = new Uint8Array(Buffer.concat([Buffer.from("a\n\n"), HALF]));
     for (const { receive } of all) {
       receive(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", bytes));

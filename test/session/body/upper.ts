@@ -7,12 +7,12 @@ import type { SimulatedRequestLine } from "../../../src/simulation/simulated-req
 export const MODES = ["NONE", "BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** ASCII letters as capitals: a change that does not depend on how a body is cut. */
+/** Turns ASCII letters into capitals: a change that does not depend on how a body is cut. */
 export function upper(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(bytes, (byte) => (byte >= 0x61 && byte <= 0x7a ? byte - 32 : byte));
 }
 
-/** Handlers that all do the same, each in its own way. */
+/** Handlers that all make the same change, each in its own way. */
 export const UPPER = {
   whole: { read: "whole", maxBytes: 64 << 20, handle: ({ bytes }: { bytes: Uint8Array }) => replaceBody(upper(bytes)) },
   text: { read: "text", maxBytes: 64 << 20, handle: (text: string) => replaceText(text.toUpperCase()) },

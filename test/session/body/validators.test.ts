@@ -26,7 +26,7 @@ describe.each(MODES.filter((mode) => mode !== "NONE"))("headers that validate a 
         request: { protocol: "http2", headers: { ...VALIDATORS, "content-length": "5" }, chunks },
         upstream,
       });
-      // The header answer of STREAMED cannot wait for what becomes of the body.
+      // The header answer of STREAMED cannot wait for the changes of the body.
       const isLate = mode === "STREAMED" && kind === "whole";
       expect({ faults, bodies: [request?.body, response.body] }).toEqual({ faults: [], bodies: ["HELLO", "HELLO"] });
       if (!isLate) expect([left(request?.headers ?? {}), left(response.headers)]).toEqual([[], []]);

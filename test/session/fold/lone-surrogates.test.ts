@@ -27,7 +27,7 @@ import {
 import { simulate } from "../../../src/simulation/simulate.ts";
 import { hasEscapes } from "../../../src/text/escaped-text.ts";
 
-/** What header() gives for the latin1 byte E9, and half of a pair that stands for no byte. */
+/** The text that header() gives for the latin1 byte E9, and half of a surrogate pair that does not stand for a byte. */
 const ESCAPE = "a\udce9";
 const HALF = "a\ud83d";
 
@@ -47,7 +47,10 @@ const onBody =
   (text: string): Processor =>
     defineProcessor({ name: "p", requestBody: { read: "text", handle: () => make(text) } });
 
-/** Texts that Envoy or a receiver reads as UTF-8: nothing there may be a lone surrogate. The place as the fault names it. */
+/**
+ * Texts that Envoy or a receiver reads as UTF-8, so none may have a lone surrogate. The key is the place that the
+ * fault names.
+ */
 const TEXTS: readonly (readonly [place: string, make: (text: string) => Processor])[] = [
   ["immediateResponse: its text", onHeaders((text) => immediateResponse(403, { text }))],
   ["immediateResponse: details", onHeaders((details) => immediateResponse(403, { details }))],
@@ -81,7 +84,9 @@ const TEXTS: readonly (readonly [place: string, make: (text: string) => Processo
   ],
 ];
 
-/** Header text: a surrogate that stands for a byte is written as that byte, any other lone one is refused. */
+/**
+ * Header text: a surrogate that stands for a byte is written as that byte, and every other lone surrogate is refused.
+ */
 const HEADER_TEXTS: readonly (readonly [place: string, make: (text: string) => Processor])[] = [
   ['setHeader: value of header "x-a"', onHeaders((text) => setHeader("x-a", text))],
   ['appendHeader: value of header "x-a"', onHeaders((text) => appendHeader("x-a", text))],
@@ -208,7 +213,7 @@ test("a header effect sends the bytes of its text, or is invalid_effect, for eve
   );
 });
 
-/** A lone surrogate that stands for no byte, found unit by unit. */
+/** A lone surrogate that does not stand for a byte, found unit by unit. */
 function hasOther(text: string): boolean {
   return [...text].some((character) => /^[\ud800-\udfff]$/.test(character) && !/^[\udc80-\udcff]$/.test(character));
 }

@@ -37,35 +37,35 @@ function apply(
 const set = (key: string, value = "2") => ({ header: { key, rawValue: bytes(value) } });
 
 describe("applyHeaderMutation", () => {
-  test("removes before it sets", () => {
+  test("applyHeaderMutation removes before it sets", () => {
     expect(apply({ setHeaders: [set("x-old")], removeHeaders: ["x-old"] }).lines).toEqual(["x-old: 2"]);
   });
 
-  test("overwrites unless append is set, whatever append_action says", () => {
+  test("applyHeaderMutation overwrites unless append is set, whatever append_action says", () => {
     const action = { ...set("x-old"), appendAction: 0 };
     expect(apply({ setHeaders: [action] }).lines).toEqual(["x-old: 2"]);
     expect(apply({ setHeaders: [{ ...action, append: true }] }).lines).toEqual(["x-old: 1", "x-old: 2"]);
   });
 
-  test("warns of an append_action that says something else", () => {
+  test("applyHeaderMutation warns of an append_action that differs from append", () => {
     expect(apply({ setHeaders: [{ ...set("x-old"), appendAction: 1 }] }).warnings).toEqual([
       "append_action_ignored x-old",
     ]);
     expect(apply({ setHeaders: [{ ...set("x-old"), append: false, appendAction: 2 }] }).warnings).toEqual([]);
   });
 
-  test("sets an empty header where only value is given, and warns", () => {
+  test("applyHeaderMutation sets an empty header if only value is given, and warns", () => {
     const { lines, warnings } = apply({ setHeaders: [{ header: { key: "x-old", value: "2" } }] });
     expect(lines).toEqual(["x-old: "]);
     expect(warnings).toEqual(["value_without_raw_value x-old"]);
   });
 
-  test("takes raw_value where both are given", () => {
+  test("applyHeaderMutation takes raw_value if both are given", () => {
     const both = { header: { key: "x-old", value: "3", rawValue: bytes("2") } };
     expect(apply({ setHeaders: [both] }).lines).toEqual(["x-old: 2"]);
   });
 
-  test("counts what rules refuse, warns of it, and goes on", () => {
+  test("applyHeaderMutation counts what rules refuse, warns of it, and goes on", () => {
     const { error, lines, rejected, warnings } = apply({ setHeaders: [set("host"), set("x-new")] });
     expect({ error, rejected, warnings }).toEqual({
       error: undefined,
@@ -75,13 +75,13 @@ describe("applyHeaderMutation", () => {
     expect(lines).toEqual(["x-old: 1", "x-new: 2"]);
   });
 
-  test("fails at the first refusal where that is an error", () => {
+  test("applyHeaderMutation fails at the first refusal if refusals are errors", () => {
     const rules = { disallowIsError: true };
     expect(apply({ setHeaders: [set("host")] }, { rules }).error).toBe("header_mutation_set_headers_failed");
     expect(apply({ removeHeaders: ["host"] }, { rules }).error).toBe("header_mutation_remove_headers_failed");
   });
 
-  test("lets :method be set where the message is replaced", () => {
+  test("applyHeaderMutation lets :method be set if the message is replaced", () => {
     expect(apply({ setHeaders: [set(":method")] }, { context: { replacingMessage: true } }).lines[0]).toBe(
       ":method: 2",
     );
@@ -93,25 +93,25 @@ describe("applyHeaderMutation", () => {
     ["a line feed in a value", set("x-a", "1\n2")],
     ["DEL in a value", set("x-a", "\x7f")],
     ["NUL in a value", set("x-a", "\0")],
-  ])("fails at %s", (_, option) => {
+  ])("applyHeaderMutation fails at %s", (_, option) => {
     const { error, rejected } = apply({ setHeaders: [option] });
     expect({ error, rejected }).toEqual({ error: "header_mutation_set_contains_invalid_character", rejected: 1 });
   });
 
-  test("takes tabs, and bytes beyond ASCII", () => {
+  test("applyHeaderMutation takes tabs, and bytes beyond ASCII", () => {
     expect(apply({ setHeaders: [set("x-a", "\té")] }).error).toBeUndefined();
   });
 
-  test("fails at a name to remove that is not valid, and ignores an empty one", () => {
+  test("applyHeaderMutation fails at a name to remove that is not valid, and ignores an empty one", () => {
     expect(apply({ removeHeaders: ["x\n"] }).error).toBe("header_mutation_remove_contains_invalid_character");
     expect(apply({ removeHeaders: [""] })).toMatchObject({ error: undefined, rejected: 0 });
   });
 
-  test("lower-cases names and skips entries without a header", () => {
+  test("applyHeaderMutation lower-cases names and skips entries without a header", () => {
     expect(apply({ setHeaders: [{}, set("X-New")], removeHeaders: ["X-OLD"] }).lines).toEqual(["x-new: 2"]);
   });
 
-  test("passes over content-length where the mode has none, without a count", () => {
+  test("applyHeaderMutation skips content-length if the body mode forbids it, without a count", () => {
     const { lines, rejected, warnings } = apply(
       { setHeaders: [set("Content-Length")] },
       { context: { skipContentLength: true } },
@@ -123,25 +123,25 @@ describe("applyHeaderMutation", () => {
     });
   });
 
-  test("fails at more than 100 operations of a kind", () => {
+  test("applyHeaderMutation fails at more than 100 operations of a kind", () => {
     const setHeaders = Array.from({ length: 101 }, () => set("x-a"));
     expect(apply({ setHeaders }).error).toBe("header_mutation_operation_count_exceeds_limit");
     expect(apply({ setHeaders: setHeaders.slice(1) }).error).toBeUndefined();
   });
 
-  test("fails at more than 100 headers, or 60 KiB, in the result", () => {
+  test("applyHeaderMutation fails at more than 100 headers, or 60 KiB, in the result", () => {
     const many = Array.from({ length: 100 }, (_, index) => set(`x-${index}`));
     expect(apply({ setHeaders: many }).error).toBe("header_mutation_result_exceeds_limit");
     expect(apply({ setHeaders: many.slice(1) }).error).toBeUndefined();
     expect(apply({ setHeaders: [set("x-a", "v".repeat(61_500))] }).error).toBe("header_mutation_result_exceeds_limit");
   });
 
-  test("has no limits for a reply", () => {
+  test("applyHeaderMutation has no limits for a reply", () => {
     const setHeaders = Array.from({ length: 120 }, (_, index) => set(`x-${index}`));
     expect(apply({ setHeaders }, { context: { limited: false } }).error).toBeUndefined();
   });
 
-  test("says the same in whole sentences before Envoy 1.37", () => {
+  test("applyHeaderMutation gives error details in whole sentences before Envoy 1.37", () => {
     const context = { shortDetails: false };
     expect(apply({ setHeaders: [set("x y")] }, { context }).error).toBe("Invalid character in set_headers mutation.");
   });

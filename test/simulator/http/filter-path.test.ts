@@ -31,7 +31,7 @@ function pathWith(statuses: { headers?: "continue" | "stop"; data?: DataStatus; 
 const headers = () => new HeaderMap("request", [[":path", "/"]]);
 
 describe("FilterPath", () => {
-  test("passes a message that the filter lets go on", () => {
+  test("FilterPath passes a message that the filter lets go on", () => {
     const { path, passed } = pathWith({});
     path.receiveHeaders(headers(), false);
     path.receiveData(bytes("a"), false);
@@ -39,7 +39,7 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "a", "trailers"]);
   });
 
-  test("keeps everything until it may go on, and ends it right", () => {
+  test("FilterPath keeps everything until it may go on, and ends it correctly", () => {
     const { path, passed } = pathWith({ headers: "stop", data: "stop_and_buffer" });
     path.receiveHeaders(headers(), false);
     path.receiveData(bytes("ab"), false);
@@ -49,21 +49,21 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "abc!"]);
   });
 
-  test("ends with headers if nothing came after them", () => {
+  test("FilterPath ends with headers if nothing came after them", () => {
     const { path, passed } = pathWith({ headers: "stop" });
     path.receiveHeaders(headers(), true);
     path.resume();
     expect(passed).toEqual(["headers!"]);
   });
 
-  test("sends headers before what is injected", () => {
+  test("FilterPath sends headers before what is injected", () => {
     const { path, passed } = pathWith({ headers: "stop", data: "stop_no_buffer" });
     path.receiveHeaders(headers(), false);
     path.inject(bytes("x"), false);
     expect(passed).toEqual(["headers", "x"]);
   });
 
-  test("does not end twice", () => {
+  test("FilterPath does not end twice", () => {
     const { path, passed } = pathWith({ data: "stop_no_buffer" });
     path.receiveHeaders(headers(), false);
     path.inject(bytes("x"), true);
@@ -72,7 +72,7 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "x!"]);
   });
 
-  test("ends with trailers if there are any, whatever an injection says", () => {
+  test("FilterPath ends with trailers if there are any, whatever an injection declares", () => {
     const { path, passed } = pathWith({ data: "stop_no_buffer", trailers: "stop" });
     path.receiveHeaders(headers(), false);
     path.receiveTrailers(new HeaderMap("trailers"));
@@ -81,14 +81,14 @@ describe("FilterPath", () => {
     expect(passed).toEqual(["headers", "x", "trailers"]);
   });
 
-  test("says when more is buffered than may be", () => {
+  test("FilterPath reports that more is buffered than allowed", () => {
     const { path, events } = pathWith({ data: "stop_and_buffer" });
     path.receiveHeaders(headers(), false);
     path.receiveData(bytes("12345"), false);
     expect(events).toEqual(["too large"]);
   });
 
-  test("makes the source wait where the filter asks for it, until the buffer is taken", () => {
+  test("FilterPath makes the source wait if the filter requests it, until the buffer is taken", () => {
     const { path, events } = pathWith({ data: "stop_and_watermark" });
     path.receiveHeaders(headers(), false);
     path.receiveData(bytes("12345"), false);
@@ -97,7 +97,7 @@ describe("FilterPath", () => {
     expect([path.blocked, events]).toEqual([false, ["unblocked"]]);
   });
 
-  test("moves nothing once it is given up", () => {
+  test("FilterPath moves nothing once it is abandoned", () => {
     const { path, passed } = pathWith({});
     path.abort();
     path.receiveHeaders(headers(), true);

@@ -5,7 +5,7 @@ import { bytes } from "../peers.ts";
 const names = (map: HeaderMap) => map.entries.map(([name]) => name);
 
 describe("HeaderMap", () => {
-  test("keeps several lines of one name in order", () => {
+  test("HeaderMap keeps several lines of one name in order", () => {
     const map = new HeaderMap("response", [
       ["Set-Cookie", "a=1"],
       ["x-a", "1"],
@@ -15,7 +15,7 @@ describe("HeaderMap", () => {
     expect(map.get("set-cookie")).toBe("a=1");
   });
 
-  test("joins values of a header that has one slot", () => {
+  test("HeaderMap joins values of a header that has one slot", () => {
     const map = new HeaderMap("request", [
       ["x-forwarded-for", "1"],
       ["x-forwarded-for", "2"],
@@ -24,7 +24,7 @@ describe("HeaderMap", () => {
     expect(map.size).toBe(1);
   });
 
-  test("has pseudo-headers in front, also those that come later", () => {
+  test("HeaderMap has pseudo-headers in front, also those that come later", () => {
     const map = new HeaderMap("request", [
       [":path", "/"],
       ["x-a", "1"],
@@ -35,13 +35,13 @@ describe("HeaderMap", () => {
     expect(names(map)).toEqual([":method", ":path", "x-a"]);
   });
 
-  test("takes host for :authority in a request alone", () => {
+  test("HeaderMap takes host for :authority only in a request", () => {
     const request = new HeaderMap("request", [["host", "a"]]);
     expect(request.get(":authority")).toBe("a");
     expect(new HeaderMap("response", [["host", "a"]]).has(":authority")).toBe(false);
   });
 
-  test("puts a header that is set at the end, instead of all of its lines", () => {
+  test("HeaderMap puts a header that is set at the end, instead of all of its lines", () => {
     const map = new HeaderMap("response", [
       ["x-a", "1"],
       ["x-b", "1"],
@@ -51,11 +51,11 @@ describe("HeaderMap", () => {
     expect(names(map)).toEqual(["x-b", "x-a"]);
   });
 
-  test("counts bytes of names and values", () => {
+  test("HeaderMap counts bytes of names and values", () => {
     expect(new HeaderMap("trailers", [["abc", "de"]]).byteSize).toBe(5);
   });
 
-  test("changes without its copy", () => {
+  test("HeaderMap changes without its copy", () => {
     const map = new HeaderMap("response", [["x-a", "1"]]);
     const copy = map.clone();
     copy.remove("x-a");

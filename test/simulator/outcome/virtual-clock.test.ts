@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { VirtualClock } from "../../../src/simulator/outcome/virtual-clock.ts";
 
 describe("VirtualClock", () => {
-  test("does what is due at one time in the order in which it was asked for", () => {
+  test("VirtualClock runs actions of one time in the order of their requests", () => {
     const clock = new VirtualClock();
     const done: string[] = [];
     for (const [delay, name] of [
@@ -17,7 +17,7 @@ describe("VirtualClock", () => {
     expect(clock.nowMs).toBe(5);
   });
 
-  test("does not move by itself", () => {
+  test("VirtualClock does not move by itself", () => {
     const clock = new VirtualClock();
     clock.after(10, () => {});
     expect(clock.runReady()).toBe(false);
@@ -25,7 +25,7 @@ describe("VirtualClock", () => {
     expect(clock.nextTimerMs).toBe(10);
   });
 
-  test("does what was asked for meanwhile in the same turn, after all the rest", () => {
+  test("VirtualClock runs new actions of the same time in the same turn, after all others", () => {
     const clock = new VirtualClock();
     const done: number[] = [];
     clock.soon(() => {
@@ -37,7 +37,7 @@ describe("VirtualClock", () => {
     expect(done).toEqual([1, 2, 3]);
   });
 
-  test("forgets what was cancelled", () => {
+  test("VirtualClock forgets what was cancelled", () => {
     const clock = new VirtualClock();
     const timer = clock.after(1, () => expect.unreachable());
     timer.cancel();
@@ -45,7 +45,7 @@ describe("VirtualClock", () => {
     expect(clock.advance()).toBe(false);
   });
 
-  test("takes a delay below zero for none", () => {
+  test("VirtualClock takes a negative delay for 0", () => {
     const clock = new VirtualClock();
     clock.after(-5, () => {});
     expect(clock.nextTimerMs).toBe(0);

@@ -13,7 +13,7 @@ import {
   warningCodes,
 } from "../peers.ts";
 
-/** What a server says, to which Envoy, about which transaction. */
+/** The server's answers, the settings of Envoy, and the transaction. */
 interface Case {
   readonly says: Partial<Record<MessageCase, Reaction>>;
   readonly to?: FilterSettings;
@@ -30,7 +30,7 @@ type Common = NonNullable<Extract<AnswerInit["response"], { case: "requestHeader
 type Mutation = NonNullable<Common["headerMutation"]>;
 type Immediate = Extract<AnswerInit["response"], { case: "immediateResponse" }>["value"];
 
-/** Answers request headers so. */
+/** Answers request headers with this. */
 function says(common: Common): Case["says"] {
   return { requestHeaders: [{ response: { case: "requestHeaders", value: { response: common } } }] };
 }
@@ -161,14 +161,17 @@ const CASES: Readonly<Record<WarningCode, Case>> = {
 };
 
 describe("a warning", () => {
-  test.each(Object.entries(CASES))("%s is given, with the rule and the way out", (code, { says, to, about }) => {
-    const outcome = simulate(says, to, about);
-    expect(new Set(warningCodes(outcome))).toEqual(new Set([code]));
-    for (const { rule, wayOut } of outcome.warnings)
-      expect([rule, wayOut]).toEqual([expect.any(String), expect.any(String)]);
-  });
+  test.each(Object.entries(CASES))(
+    "warning %s is given, with the rule and the way out",
+    (code, { says, to, about }) => {
+      const outcome = simulate(says, to, about);
+      expect(new Set(warningCodes(outcome))).toEqual(new Set([code]));
+      for (const { rule, wayOut } of outcome.warnings)
+        expect([rule, wayOut]).toEqual([expect.any(String), expect.any(String)]);
+    },
+  );
 
-  test("about a body that was lost names its direction", () => {
+  test("a warning about a body that was lost names its direction", () => {
     const { says, to } = CASES.body_lost;
     expect(simulate(says, to, spaced).warnings).toMatchObject([{ code: "body_lost", phase: "requestBody" }]);
     const ends: Reaction = (stream, { request }) => request.value && "endOfStream" in request.value && stream.end(0);
@@ -178,7 +181,7 @@ describe("a warning", () => {
     expect(outcome.warnings).toMatchObject([{ code: "body_lost", phase: "responseBody" }]);
   });
 
-  test("is not given if nothing is dropped", () => {
+  test("a warning is not given if nothing is dropped", () => {
     const typed = { requestHeaders: [{ ...neutral, typedDynamicMetadata: { shop: { typeUrl: "t/a" } } }] };
     const metadataOptions = { receivingNamespaces: { typed: ["shop"] } };
     expect(warningCodes(simulate(typed, { metadataOptions }))).toEqual([]);
@@ -186,7 +189,7 @@ describe("a warning", () => {
     expect(warningCodes(simulate({ requestHeaders: [replies({ status: { code: 403 } })] }))).toEqual([]);
   });
 
-  test("about typed metadata says whether the namespace or the release is why", () => {
+  test("a warning about typed metadata tells whether the namespace or the release is the reason", () => {
     const { says } = CASES.typed_metadata_unsupported;
     expect(warningCodes(simulate(says))).toEqual(["dynamic_metadata_dropped"]);
   });

@@ -22,11 +22,11 @@ describe("MutationRuleChecker", () => {
     ["remove", ":path", "remove_refused"],
     ["append", ":path", "pseudo_append_refused"],
     ["append", "x-a", undefined],
-  ] as const)("says by default to %s %s: %s", (operation, name, refusal) => {
+  ] as const)("MutationRuleChecker gives by default for %s %s the result %s", (operation, name, refusal) => {
     expect(check({}, operation, name)).toBe(refusal);
   });
 
-  test("takes routing headers where allow_all_routing is set, and looks at their values", () => {
+  test("MutationRuleChecker takes routing headers if allow_all_routing is set, and checks their values", () => {
     const rules = { allowAllRouting: true };
     expect(check(rules, "set", ":authority", "a.test:80")).toBeUndefined();
     expect(check(rules, "set", ":authority", "a b")).toBe("authority_invalid");
@@ -35,34 +35,34 @@ describe("MutationRuleChecker", () => {
     expect(check(rules, "set", ":scheme", "ftp")).toBe("scheme_invalid");
   });
 
-  test.each(["100", "199", "abc", "", "-200"])("refuses :status %j", (status) => {
+  test.each(["100", "199", "abc", "", "-200"])("MutationRuleChecker refuses :status %j", (status) => {
     expect(check({}, "set", ":status", status)).toBe("status_invalid");
   });
 
-  test.each(["200", "599", "1000"])("takes :status %s", (status) => {
+  test.each(["200", "599", "1000"])("MutationRuleChecker takes :status %s", (status) => {
     expect(check({}, "set", ":status", status)).toBeUndefined();
   });
 
-  test("asks disallow_expression first, then allow_expression, then the rest", () => {
+  test("MutationRuleChecker checks disallow_expression first, then allow_expression, then the rest", () => {
     const rules = { disallowExpression: "x-.*", allowExpression: "x-a|host", disallowAll: true };
     expect(check(rules, "set", "x-a")).toBe("disallowed_expression");
     expect(check(rules, "set", "host")).toBeUndefined();
     expect(check(rules, "set", "y")).toBe("disallowed_all");
   });
 
-  test("never removes a pseudo-header, whatever an expression allows", () => {
+  test("MutationRuleChecker never removes a pseudo-header, whatever an expression allows", () => {
     expect(check({ allowExpression: ".*" }, "remove", ":path")).toBe("remove_refused");
   });
 
-  test("refuses pseudo-headers where disallow_system is set", () => {
+  test("MutationRuleChecker refuses pseudo-headers if disallow_system is set", () => {
     expect(check({ disallowSystem: true }, "set", ":path")).toBe("system_refused");
   });
 
-  test("matches whole names", () => {
+  test("MutationRuleChecker matches whole names", () => {
     expect(check({ disallowExpression: "x-a" }, "set", "x-ab")).toBeUndefined();
   });
 
-  test("throws if a pattern is not valid", () => {
+  test("MutationRuleChecker throws if a pattern is not valid", () => {
     expect(() => new MutationRuleChecker({ allowExpression: "(" })).toThrow(SyntaxError);
   });
 });
