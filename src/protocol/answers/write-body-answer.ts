@@ -60,6 +60,12 @@ export function bodyAnswers(
   return responses;
 }
 
+/**
+ * More pieces than this are joined into messages of 64 KiB. A message costs the server and Envoy as much as several KiB of
+ * body, so a handler that yields a body byte by byte would keep both busy.
+ */
+const MANY_PIECES = 64;
+
 /** Pieces of a full-duplex body, none of them above 64 KiB. At its end there is at least one, to carry it. */
 export function streamedPieces(
   phase: BodyPhase,
@@ -67,7 +73,7 @@ export function streamedPieces(
   endOfStream = false,
 ): ProcessingResponse[] {
   const parts: Uint8Array[] = [];
-  for (const piece of pieces) {
+  for (const piece of pieces.length > MANY_PIECES ? [joinBytes(pieces)] : pieces) {
     for (let start = 0; start < piece.length; start += MAX_STREAMED_CHUNK_BYTES)
       parts.push(
         piece.length <= MAX_STREAMED_CHUNK_BYTES ? piece : piece.subarray(start, start + MAX_STREAMED_CHUNK_BYTES),
