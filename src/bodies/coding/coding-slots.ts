@@ -34,12 +34,16 @@ interface WaitingStep {
   readonly sinceMs: number;
 }
 
+/** A longer rest between two steps would not help: a step takes about 35 ms. */
+const LONGEST_REST_MS = 50;
+
 const steps: WaitingStep[] = [];
 let isStepping = false;
+let stepBeganMs = 0;
 
 /**
- * Begins a step of a brotli decoder when no other decoder still produces its first output. Brotli fills its whole window
- * before it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
+ * Begins a step of a brotli decoder when no other one is at its first output. Brotli fills its whole window before it puts
+ * anything out, whatever limit it is given: 26 bytes can cost 35 ms, and without turns all threads of the pool at once.
  * Calls `refuse` instead if the step had to wait for over 100 ms.
  */
 export function inTurn(begin: () => void, refuse: () => void): void {
@@ -47,21 +51,36 @@ export function inTurn(begin: () => void, refuse: () => void): void {
     steps.push({ begin, refuse, sinceMs: performance.now() });
     return;
   }
-  isStepping = true;
-  begin();
+  beginStep(begin);
 }
 
-/** Ends the turn of the step that began last. */
-export function endTurn(): void {
+/**
+ * Ends the turn of the step that began last.
+ *
+ * @param rests The next step begins after as long as this one took, up to 50 ms. So a flood of bodies with large windows takes
+ * half the time of one processor at most, and leaves the rest for other transactions.
+ */
+export function endTurn(rests = false): void {
+  if (!rests) nextStep();
+  else setTimeout(nextStep, Math.min(performance.now() - stepBeganMs, LONGEST_REST_MS));
+}
+
+function nextStep(): void {
   const earliestMs = performance.now() - LONGEST_WAIT_MS;
   for (let next = steps.shift(); next !== undefined; next = steps.shift()) {
     if (next.sinceMs >= earliestMs) {
-      next.begin();
+      beginStep(next.begin);
       return;
     }
     next.refuse();
   }
   isStepping = false;
+}
+
+function beginStep(begin: () => void): void {
+  isStepping = true;
+  stepBeganMs = performance.now();
+  begin();
 }
 
 /**

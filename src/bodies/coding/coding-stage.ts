@@ -13,6 +13,8 @@ export interface CodingStageOptions {
   readonly engine: Engine;
   /** Counts the output; returns a code if it is too much. */
   readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
+  /** The decoder has a large window: after its step, other brotli decoders wait as long as the step took. */
+  readonly restsAfterStep?: boolean | undefined;
   /** Whether the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
 }
@@ -88,7 +90,7 @@ export class CodingStage {
   #endTurn(): void {
     if (!this.#hasTurn) return;
     this.#hasTurn = false;
-    endTurn();
+    endTurn(this.#options.restsAfterStep);
   }
 
   /** Delivers the rest. */
@@ -100,8 +102,8 @@ export class CodingStage {
 
   /** Ends it early. */
   fail(failure: CodingFailure): void {
-    // No event comes when a step ends whose engine is closed.
-    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
+    // Nothing tells when a step ends whose engine is closed.
+    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS, this.#options.restsAfterStep);
     this.#hasTurn = false;
     this.#failure ??= failure;
     this.#engine.destroy();

@@ -8,6 +8,8 @@ import { ZstdFrames } from "./zstd-frames.ts";
 
 /** How many bytes at the beginning are needed: zlib's header has two, gzip's fixed part four. */
 const HEAD_BYTES = 4;
+/** Encoders use a window of 4 MiB by default. A decoder with a larger one takes up to 35 ms for its first output. */
+const LARGE_DECODER_BYTES = 6 << 20;
 
 /**
  * Decodes one coding of a body. It has no native memory before the first byte and after the last call of {@link end} or
@@ -96,6 +98,7 @@ export class DecodingLayer {
       coding: this.#coding,
       engine,
       use: (bytes) => this.#budget.use(bytes),
+      restsAfterStep: this.#coding === "br" && this.#memoryBytes > LARGE_DECODER_BYTES,
       gzipBegan: () => this.#gzipBegan(),
     });
   }

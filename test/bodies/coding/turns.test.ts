@@ -1,5 +1,5 @@
-import { brotliCompressSync, gzipSync } from "node:zlib";
-import { describe, expect, test, vi } from "vitest";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { endTurn, inSlot, inTurn } from "../../../src/bodies/coding/coding-slots.ts";
 import { createDecoder } from "../../../src/bodies/coding/decoder.ts";
 import { decodeBody, encodeBody } from "../../../src/bodies/coding/whole-body.ts";
@@ -104,9 +104,11 @@ describe("the thread pool", () => {
   });
 });
 
-test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next step begins", () => {
-  vi.useFakeTimers({ toFake: ["performance"] });
-  try {
+describe("turns of brotli decoders", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next step begins", () => {
     const seen: string[] = [];
     const step = (name: string) =>
       inTurn(
@@ -118,9 +120,44 @@ test("a step of a brotli decoder that had to wait for over 100 ms is refused, an
     vi.advanceTimersByTime(101);
     step("third");
     endTurn();
+    vi.advanceTimersByTime(50);
     expect(seen).toEqual(["first begins", "second is refused", "third begins"]);
     endTurn();
-  } finally {
-    vi.useRealTimers();
-  }
+  });
+
+  test.each([
+    [5, 5],
+    [35, 35],
+    [80, 50],
+  ])("after a step of %i ms with a large window the next one begins %i ms later", (tookMs, restMs) => {
+    const begun: string[] = [];
+    inTurn(() => void begun.push("first"), never);
+    vi.advanceTimersByTime(tookMs);
+    inTurn(() => void begun.push("second"), never);
+    endTurn(true);
+    vi.advanceTimersByTime(restMs - 1);
+    expect(begun).toEqual(["first"]);
+    vi.advanceTimersByTime(1);
+    expect(begun).toEqual(["first", "second"]);
+    endTurn();
+  });
+});
+
+test("a decoder with a window of 16 MiB makes others wait after its step, one of 4 MiB does not", async () => {
+  const body = (windowBits: number) =>
+    brotliCompressSync(Buffer.alloc(17 << 20), { params: { [constants.BROTLI_PARAM_LGWIN]: windowBits } });
+  const waitsAfter = async (windowBits: number) => {
+    const decoder = createDecoder(["br"], { maxBytes: 32 << 20, maxRatio: 1e9 });
+    await decoder.push(body(windowBits).subarray(0, -1));
+    let waits = true;
+    inTurn(() => {
+      waits = false;
+    }, never);
+    const waited = waits;
+    await expect.poll(() => waits).toBe(false);
+    endTurn();
+    decoder.close();
+    return waited;
+  };
+  expect([await waitsAfter(24), await waitsAfter(22)]).toEqual([true, false]);
 });
