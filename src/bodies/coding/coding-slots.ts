@@ -42,8 +42,8 @@ let isStepping = false;
 let stepBeganMs = 0;
 
 /**
- * Begins a step of a brotli decoder when no other one is at its first output. Brotli fills its whole window before it puts
- * anything out, whatever limit it is given: 26 bytes can cost 35 ms, and without turns all threads of the pool at once.
+ * Begins a step of a brotli decoder when no other decoder still produces its first output. Brotli fills its whole window
+ * before it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
  * Calls `refuse` instead if the step had to wait for over 100 ms.
  */
 export function inTurn(begin: () => void, refuse: () => void): void {

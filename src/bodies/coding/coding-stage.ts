@@ -102,7 +102,7 @@ export class CodingStage {
 
   /** Ends it early. */
   fail(failure: CodingFailure): void {
-    // Nothing tells when a step ends whose engine is closed.
+    // No event comes when a step ends whose engine is closed.
     if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS, this.#options.restsAfterStep);
     this.#hasTurn = false;
     this.#failure ??= failure;
