@@ -5,7 +5,14 @@
  */
 
 export type { ProcessorOverride } from "./processor/run-rules.ts";
-export type { EnvoyDeclarationInit, MutationRules } from "./protocol/envoy-declaration.ts";
+export type {
+  BodySendMode,
+  DeclaredEnvoySettings,
+  EnvoySettings,
+  HeaderSendMode,
+  MutationRules,
+  ProcessingModeSettings,
+} from "./protocol/envoy-settings.ts";
 export { ListenError } from "./server/listen/listen-error.ts";
 export { TlsFileError, type TlsFiles } from "./server/listen/tls-files.ts";
 export type { DecisionLogOptions } from "./server/log/decision-log.ts";

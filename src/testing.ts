@@ -4,6 +4,14 @@
  * @packageDocumentation
  */
 
+export type {
+  BodySendMode,
+  DeclaredEnvoySettings,
+  EnvoySettings,
+  HeaderSendMode,
+  MutationRules,
+  ProcessingModeSettings,
+} from "./protocol/envoy-settings.ts";
 export type { HeaderRecord } from "./simulation/header-lines.ts";
 export {
   type EndOfStream,
@@ -36,6 +44,6 @@ export type {
 } from "./simulation/simulated-transaction.ts";
 export type { VirtualRoute } from "./simulator/http/http-exchange.ts";
 export type { HttpOutcome, Warning } from "./simulator/outcome/outcome.ts";
-export type { EnvoyVersion, FilterSettings } from "./simulator/settings/filter-settings.ts";
+export type { EnvoyVersion, SimulatedEnvoySettings } from "./simulator/settings/simulated-envoy-settings.ts";
 export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
 export { simulateRemote } from "./testing/simulate-remote.ts";

@@ -67,12 +67,25 @@ Envoy's configuration: [bodies.md](bodies.md#asking-for-another-mode) explains m
       "envoyMessageTimeoutMs",
       "envoyMaxMessageTimeoutMs",
       "envoyAllowModeOverride",
+      "envoyAllowedOverrideModes",
       "envoyBufferLimitBytes",
       "envoyOverriddenBodyTimeoutMs",
-      "envoyTrailers",
       "envoyFailureModeAllow",
       "envoyDisableImmediateResponse",
       "envoyAllowContentLengthHeader",
+    ],
+  },
+  {
+    title: "Processing mode of Envoy's filter",
+    text: `The server does not need these settings, because Envoy sends its body modes on each stream. \`DebugService.Simulate\` and
+\`ext-proc simulate\` play exchanges in this mode if the exchange does not set another one.`,
+    names: [
+      "envoyProcessingModeRequestHeaderMode",
+      "envoyProcessingModeRequestBodyMode",
+      "envoyProcessingModeRequestTrailerMode",
+      "envoyProcessingModeResponseHeaderMode",
+      "envoyProcessingModeResponseBodyMode",
+      "envoyProcessingModeResponseTrailerMode",
     ],
   },
   {
@@ -182,7 +195,7 @@ defaults.
 onFault: closed
 envoy:
   messageTimeoutMs: 500
-  trailers: [request, response]
+  processingMode: { requestTrailerMode: SEND }
 processors:
   greeter: { timeoutMs: 1000 }
 \`\`\`

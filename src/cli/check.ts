@@ -79,7 +79,7 @@ async function describeRun(
   const rules = runRules(processor, run);
   const description = describeProcessor(rules);
   const warnings = warningsOf({ rules, description, read });
-  const tried = tries ? await tryHandlers(processor, { run, rules, description }) : [];
+  const tried = tries ? await tryHandlers(processor, { run, description }) : [];
   if (json) {
     const result = { config: settings.config, ...description, warnings, ...(tries && { tried }) };
     terminal.out(JSON.stringify(result, undefined, 2));
@@ -114,7 +114,8 @@ function warningsOf({ rules, description, read }: Described): string[] {
 
 /** What a handler would take, and the server would not. */
 function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings: Settings): string[] {
-  const { maxHeldBodyBytesPerStream: most, maxMessageBytes, envoyBufferLimitBytes } = settings;
+  const { maxHeldBodyBytesPerStream: most, maxMessageBytes, envoy } = settings;
+  const { bufferLimitBytes = 0 } = envoy;
   const held = parts.flatMap(({ name, bodies }) =>
     bodies
       .filter((body) => readsWhole(body) && (body.maxBytes ?? 0) > most)
@@ -125,10 +126,10 @@ function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings:
   );
   const buffers = processingMode.some(({ mode }) => mode === "BUFFERED");
   // A message has more in it than its body.
-  if (!buffers || (envoyBufferLimitBytes ?? 0) < maxMessageBytes) return held;
+  if (!buffers || bufferLimitBytes < maxMessageBytes) return held;
   return [
     ...held,
-    `--max-message-bytes ${maxMessageBytes} does not exceed --envoy-buffer-limit-bytes ${envoyBufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,
+    `--max-message-bytes ${maxMessageBytes} does not exceed --envoy-buffer-limit-bytes ${bufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { Processor } from "../processor/definition.ts";
 import type { ProcessorDescription } from "../processor/describe/describe-processor.ts";
-import type { RunOptions, RunRules } from "../processor/run-rules.ts";
+import type { RunOptions } from "../processor/run-rules.ts";
 import type { EnvoyOptions } from "../simulation/simulate-options.ts";
 import type { SimulatedRequestLine } from "../simulation/simulated-request.ts";
 import { failureText } from "../text/failure-text.ts";
@@ -18,7 +18,6 @@ export interface TriedExchange {
 /** What {@link tryHandlers} plays by. */
 export interface TryOptions {
   readonly run: RunOptions;
-  readonly rules: RunRules;
   /** The processing mode of the simulated Envoy is the one that the description asks for. */
   readonly description: ProcessorDescription;
 }
@@ -48,18 +47,13 @@ const SAMPLES: Readonly<Record<string, SimulatedRequestLine>> = {
  */
 export async function tryHandlers(
   processor: Processor,
-  { run, rules, description }: TryOptions,
+  { run, description }: TryOptions,
 ): Promise<readonly TriedExchange[]> {
   // What only a simulation needs is not loaded for a server.
-  const [{ simulate }, { envoyAsDeclared }] = await Promise.all([
-    import("../simulation/simulate.ts"),
-    import("../debug/envoy-as-declared.ts"),
-  ]);
+  const { simulate } = await import("../simulation/simulate.ts");
   const { declaration, onFault, shadow, processors } = run;
-  const settings: EnvoyOptions["envoy"] = {
-    ...envoyAsDeclared(rules.declaration),
-    processingMode: neededMode(description),
-  };
+  const { overriddenBodyTimeoutMs: _, ...declared } = declaration ?? {};
+  const settings: EnvoyOptions["envoy"] = { ...declared, processingMode: neededMode(description) };
   const operator = { envoy: declaration, onFault, shadow, processors };
   const simulated = simulate(processor, { envoy: settings, operator, patienceMs: PATIENCE_MS });
   const tried: TriedExchange[] = [];

@@ -20,7 +20,7 @@ import {
 } from "../simulation/simulated-request.ts";
 import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
-import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 
 /** Most pieces of a body: each is a message to the processor. */
 export const MAX_CHUNKS = 64;
@@ -28,7 +28,7 @@ export const MAX_CHUNKS = 64;
 /** An exchange as `ext-proc/testing` takes it. */
 export interface ReadExchange {
   readonly options: EnvoyOptions & {
-    readonly envoy: FilterSettings;
+    readonly envoy: SimulatedEnvoySettings;
     readonly upstream?: SimulatedResponse | undefined;
   };
   readonly request: SimulatedRequestLine;
@@ -45,7 +45,7 @@ export class ExchangeProblem extends Error {
 /** How an exchange is read. */
 export interface ReadOptions {
   /** Envoy's settings where the exchange names none. */
-  readonly defaults: FilterSettings;
+  readonly defaults: SimulatedEnvoySettings;
   /** Whether regular expressions are taken: one can keep a process busy for as long as it lives. */
   readonly allowPatterns: boolean;
 }
@@ -73,7 +73,7 @@ export function readExchange(exchange: SimulateRequest, options: ReadOptions): R
 
 function readParts(exchange: SimulateRequest, { defaults, allowPatterns }: ReadOptions) {
   const { request, upstream, routes, config, metadata, attributes } = exchange;
-  const given = exchange.envoy && (toJson(EnvoySettingsSchema, exchange.envoy) as FilterSettings);
+  const given = exchange.envoy && (toJson(EnvoySettingsSchema, exchange.envoy) as SimulatedEnvoySettings);
   if (given) checkSettings(given, "envoy");
   if (given && !allowPatterns) refusePatterns(given);
   return {
@@ -92,7 +92,7 @@ function readParts(exchange: SimulateRequest, { defaults, allowPatterns }: ReadO
   };
 }
 
-function refusePatterns({ mutationRules = {}, forwardRules = {} }: FilterSettings): void {
+function refusePatterns({ mutationRules = {}, forwardRules = {} }: SimulatedEnvoySettings): void {
   const matchers = [...(forwardRules.allowedHeaders ?? []), ...(forwardRules.disallowedHeaders ?? [])];
   const where = matchers.some(({ safeRegex }) => safeRegex !== undefined)
     ? "envoy.forwardRules: safeRegex"

@@ -1,14 +1,12 @@
 import type { SimulateRequest, SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
-import { declareEnvoy } from "../protocol/envoy-declaration.ts";
 import { declaredSettings } from "../simulation/declared-settings.ts";
 import { driveTransaction } from "../simulation/drive-transaction.ts";
 import { ProcessorPeer, type ProcessorPeerOptions } from "../simulation/processor-peer.ts";
 import { simulatedEnvoy } from "../simulation/simulated-envoy.ts";
 import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { watchEffects } from "../simulation/unreturned-effects.ts";
-import { envoyAsDeclared } from "./envoy-as-declared.ts";
 import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
@@ -33,7 +31,7 @@ export async function simulateExchange(
   options: SimulateExchangeOptions,
 ): Promise<SimulateResponse> {
   const { run = {}, allowPatterns = false, ...peerOptions } = options;
-  const defaults = envoyAsDeclared(declareEnvoy(run.declaration ?? {}));
+  const { overriddenBodyTimeoutMs: _, ...defaults } = run.declaration ?? {};
   const read = readExchange(exchange, { defaults, allowPatterns });
   const timed = timedProcessor(processor);
   const declaration = declaredSettings(read.options.envoy);

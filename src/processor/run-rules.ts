@@ -1,10 +1,6 @@
 import { protectsLength } from "../protocol/answers/protected-length.ts";
-import {
-  declareEnvoy,
-  ENVOY_DEFAULTS,
-  type EnvoyDeclaration,
-  type EnvoyDeclarationInit,
-} from "../protocol/envoy-declaration.ts";
+import { declareEnvoy, ENVOY_DEFAULTS, type EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { DIRECTIONS, type Direction, directionOf, isBodyPhase, PHASES, type Phase } from "../protocol/phase.ts";
 import { type BodyClaims, bodyClaims } from "./body-claims.ts";
@@ -20,7 +16,7 @@ import { type TimeLimit, timeLimit } from "./time-limit.ts";
 /** What the operator says of how processors run. */
 export interface RunOptions {
   /** Of Envoy's side. Default: Envoy's own defaults. */
-  readonly declaration?: EnvoyDeclarationInit | undefined;
+  readonly declaration?: DeclaredEnvoySettings | undefined;
   /** The loosest fault policy that is allowed; a processor's own may be stricter. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
   /** Handlers run, but everything passes unchanged. Default: false. */

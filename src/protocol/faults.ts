@@ -320,7 +320,7 @@ export const FAULTS = {
   },
 } as const satisfies Readonly<Record<string, FaultKind>>;
 
-/** Why a transaction failed: see {@link FAULTS}. */
+/** Why a transaction failed; `ext-proc explain` and docs/failure.md say what each code means. */
 export type FaultCode = keyof typeof FAULTS;
 
 /** Every fault code, for counters that start at zero. */

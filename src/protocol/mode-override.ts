@@ -7,6 +7,7 @@ import {
 } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import type { BodyMode } from "./body-mode.ts";
 import type { EnvoyDeclaration } from "./envoy-declaration.ts";
+import { BODY_SEND_MODES, type HeaderSendMode, type ProcessingModeSettings } from "./envoy-settings.ts";
 import { directionOf, type HeaderPhase } from "./phase.ts";
 
 /** Whether Envoy sends headers or trailers, by the names of `ProcessingMode.HeaderSendMode`. */
@@ -57,7 +58,7 @@ export interface OverrideSituation {
   readonly bodyBytes: number | undefined;
 }
 
-const BODY_MODES: readonly string[] = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
+const BODY_MODES: readonly string[] = BODY_SEND_MODES;
 const SEND_MODES: readonly string[] = ["SEND", "SKIP"];
 
 /** Every mode that can be overridden, with what it may be. */
@@ -69,7 +70,11 @@ export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string
   responseTrailers: SEND_MODES,
 };
 const FIELDS = Object.keys(OVERRIDE_MODES) as readonly (keyof ModeOverride)[];
-const SEND_FIELDS = ["requestTrailers", "responseHeaders", "responseTrailers"] as const;
+const SEND_FIELDS = {
+  requestTrailers: "requestTrailerMode",
+  responseHeaders: "responseHeaderMode",
+  responseTrailers: "responseTrailerMode",
+} as const;
 
 /** Says why something is not an override at all; undefined if it is one. */
 export function refuseModeOverride(override: unknown): string | undefined {
@@ -115,9 +120,9 @@ export function resolveModeOverride(
     requestTrailers: trailersFor(requestBody, wanted.requestTrailers ?? earlier?.requestTrailers),
     responseTrailers: trailersFor(responseBody, wanted.responseTrailers ?? earlier?.responseTrailers),
   };
-  const allowed = declaration.allowModeOverride;
-  if (typeof allowed === "boolean") return resolved;
-  return pickAllowed(resolved, allowed) ?? "it is none of those that allowModeOverride declares";
+  const allowed = declaration.allowedOverrideModes;
+  if (allowed.length === 0) return resolved;
+  return pickAllowed(resolved, allowed) ?? "it is not among the modes that allowedOverrideModes declares";
 }
 
 /** An override as Envoy's message. */
@@ -145,7 +150,7 @@ function refuseHere(
   changed: readonly (keyof ModeOverride)[],
   { phase, declaration, configured, sendsBodyAtOnce, bodyBytes }: OverrideSituation,
 ): string | undefined {
-  if (declaration.allowModeOverride === false)
+  if (!declaration.allowModeOverride)
     return "Envoy's allow_mode_override is not declared; if the filter has it, declare allowModeOverride";
   if (sendsBodyAtOnce) return "Envoy accepts no override with send_body_without_waiting_for_header_response";
   if (configured.requestBody === "FULL_DUPLEX_STREAMED" || configured.responseBody === "FULL_DUPLEX_STREAMED")
@@ -184,16 +189,28 @@ function trailersFor(body: OverrideBodyMode, wanted: SendMode | undefined): Send
  * The override with what it leaves open as a declared mode has it: Envoy compares the result with its list literally,
  * and an override that is silent about a mode may differ from the list's entry.
  */
-function pickAllowed(override: ModeOverride, allowed: readonly ModeOverride[]): ModeOverride | undefined {
+function pickAllowed(override: ModeOverride, allowed: readonly ProcessingModeSettings[]): ModeOverride | undefined {
   const entry = allowed.find(
     (candidate) =>
-      (candidate.requestBody ?? "NONE") === override.requestBody &&
-      (candidate.responseBody ?? "NONE") === override.responseBody &&
+      (candidate.requestBodyMode ?? "NONE") === override.requestBody &&
+      (candidate.responseBodyMode ?? "NONE") === override.responseBody &&
       // A handler that asks for a body does not want to lose the response headers.
-      (override.responseHeaders !== undefined || candidate.responseHeaders !== "SKIP") &&
-      SEND_FIELDS.every((field) => override[field] === undefined || override[field] === candidate[field]),
+      (override.responseHeaders !== undefined || candidate.responseHeaderMode !== "SKIP") &&
+      Object.entries(SEND_FIELDS).every(([field, mode]) => {
+        const wanted = override[field as keyof typeof SEND_FIELDS];
+        return wanted === undefined || wanted === candidate[mode];
+      }),
   );
   if (entry === undefined) return undefined;
-  const { responseHeaders, requestTrailers, responseTrailers } = entry;
-  return { ...override, responseHeaders, requestTrailers, responseTrailers };
+  return {
+    ...override,
+    responseHeaders: sendMode(entry.responseHeaderMode),
+    requestTrailers: sendMode(entry.requestTrailerMode),
+    responseTrailers: sendMode(entry.responseTrailerMode),
+  };
+}
+
+/** An override is silent about a mode that is DEFAULT. */
+function sendMode(mode: HeaderSendMode | undefined): SendMode | undefined {
+  return mode === "DEFAULT" ? undefined : mode;
 }

@@ -5,7 +5,7 @@ import { BodyBudget } from "../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../memory/memory-account.ts";
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
-import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
 import { DebugGate, type DebugLimits } from "../services/debug/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { SessionSet } from "../session/session-set.ts";
@@ -84,7 +84,7 @@ export interface ServeOptions {
   /** Longest that {@link Server.drain} waits for transactions under way, in milliseconds. Default 20,000. */
   readonly drainGraceMs?: number | undefined;
   /** What Envoy's side is set to, since it does not say so itself. Default: Envoy's own defaults. */
-  readonly envoy?: EnvoyDeclarationInit | undefined;
+  readonly envoy?: DeclaredEnvoySettings | undefined;
   /** What a fault costs at least; a processor's own `onFault` may be stricter, never looser. Default: `open`. */
   readonly onFault?: FaultPolicy | undefined;
   /** Handlers run, everything passes unchanged, and what would have happened is logged and counted. Default: false. */

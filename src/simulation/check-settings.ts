@@ -1,15 +1,19 @@
 import { type AnyDefinition, FAULT_POLICIES } from "../processor/definition.ts";
-import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import {
+  BODY_SEND_MODES,
+  type DeclaredEnvoySettings,
+  HEADER_SEND_MODES,
+  type MutationRules,
+  type ProcessingModeSettings,
+} from "../protocol/envoy-settings.ts";
 import type {
-  FilterMutationRules,
-  FilterSettings,
   ForwardRules,
   MetadataNamespaces,
   MetadataOptions,
   PerRouteSettings,
-  ProcessingModeSettings,
+  SimulatedEnvoySettings,
   StringMatcher,
-} from "../simulator/settings/filter-settings.ts";
+} from "../simulator/settings/simulated-envoy-settings.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { OPERATOR_OPTIONS, type OperatorOptions } from "./simulate-options.ts";
 
@@ -19,8 +23,8 @@ type Check = (where: string, value: unknown) => void;
 /** A check for each property of a type: the compiler sees to it that none is missing. */
 type ChecksOf<T> = { readonly [K in keyof Required<T>]: Check };
 
-const header = choice(["DEFAULT", "SEND", "SKIP"]);
-const body = choice(["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"]);
+const header = choice(HEADER_SEND_MODES);
+const body = choice(BODY_SEND_MODES);
 
 const modes = settingsOf<ProcessingModeSettings>({
   requestHeaderMode: header,
@@ -60,7 +64,7 @@ const perRoute = settingsOf<PerRouteSettings>({
   failureModeAllow: toggle,
 });
 
-const filter = settingsOf<FilterSettings>({
+const filter = settingsOf<SimulatedEnvoySettings>({
   envoyVersion: choice(["1.36", "1.38", "1.39", "1.40"]),
   processingMode: modes,
   failureModeAllow: toggle,
@@ -68,7 +72,7 @@ const filter = settingsOf<FilterSettings>({
   maxMessageTimeoutMs: amount,
   allowModeOverride: toggle,
   allowedOverrideModes: listOf(modes, "a list of processing modes"),
-  mutationRules: settingsOf<FilterMutationRules>({
+  mutationRules: settingsOf<MutationRules>({
     allowAllRouting: toggle,
     allowEnvoy: toggle,
     disallowSystem: toggle,
@@ -105,7 +109,7 @@ const filter = settingsOf<FilterSettings>({
  * @param where What they are called, for messages.
  * @throws {TypeError} Naming the setting, and what there is.
  */
-export function checkSettings(settings: FilterSettings, where = "options.envoy"): void {
+export function checkSettings(settings: SimulatedEnvoySettings, where = "options.envoy"): void {
   filter(where, settings);
 }
 
@@ -157,13 +161,14 @@ function amount(where: string, value: unknown): void {
   throw new TypeError(`${where}: ${JSON.stringify(value)} must be a number, 0 or more`);
 }
 
-const DECLARATION: PropertiesOf<EnvoyDeclarationInit> = {
+const DECLARATION: PropertiesOf<DeclaredEnvoySettings> = {
   messageTimeoutMs: true,
   maxMessageTimeoutMs: true,
+  processingMode: true,
   allowModeOverride: true,
+  allowedOverrideModes: true,
   bufferLimitBytes: true,
   overriddenBodyTimeoutMs: true,
-  trailers: true,
   failureModeAllow: true,
   disableImmediateResponse: true,
   allowContentLengthHeader: true,

@@ -1,41 +1,14 @@
-import { declareEnvoy, type EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
-import type { ModeOverride } from "../protocol/mode-override.ts";
-import type { Direction } from "../protocol/phase.ts";
+import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
 import { DEFAULT_BUFFER_LIMIT_BYTES } from "../simulator/filter/receive-body.ts";
-import type { FilterSettings, ProcessingModeSettings } from "../simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 
-/** What an operator would declare who knows Envoy's settings: all of them, and nothing else. */
-export function declaredSettings(settings: FilterSettings): EnvoyDeclaration {
-  const { perRoute = {}, mutationRules = {}, allowedOverrideModes = [] } = settings;
-  const mode = perRoute.processingMode ?? settings.processingMode ?? {};
-  const trailers: Direction[] = [];
-  if (mode.requestTrailerMode === "SEND") trailers.push("request");
-  if (mode.responseTrailerMode === "SEND") trailers.push("response");
-  const allows = settings.allowModeOverride ?? false;
-  return declareEnvoy({
-    messageTimeoutMs: settings.messageTimeoutMs,
-    maxMessageTimeoutMs: settings.maxMessageTimeoutMs,
-    allowModeOverride: allows && allowedOverrideModes.length > 0 ? allowedOverrideModes.map(modeOverride) : allows,
-    bufferLimitBytes: settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
-    trailers,
-    failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
-    disableImmediateResponse: settings.disableImmediateResponse,
-    allowContentLengthHeader: settings.allowContentLengthHeader,
-    mutationRules,
-  });
-}
-
-function modeOverride(mode: ProcessingModeSettings): ModeOverride {
-  const { requestBodyMode = "NONE", responseBodyMode = "NONE" } = mode;
+/** The declaration of an operator who knows the settings of the simulated Envoy, including those of its route. */
+export function declaredSettings(settings: SimulatedEnvoySettings): DeclaredEnvoySettings {
+  const { perRoute = {}, bufferLimitBytes = DEFAULT_BUFFER_LIMIT_BYTES } = settings;
   return {
-    requestBody: requestBodyMode,
-    responseBody: responseBodyMode,
-    ...(sendMode(mode.requestTrailerMode) && { requestTrailers: sendMode(mode.requestTrailerMode) }),
-    ...(sendMode(mode.responseHeaderMode) && { responseHeaders: sendMode(mode.responseHeaderMode) }),
-    ...(sendMode(mode.responseTrailerMode) && { responseTrailers: sendMode(mode.responseTrailerMode) }),
+    ...settings,
+    bufferLimitBytes,
+    processingMode: perRoute.processingMode ?? settings.processingMode,
+    failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
   };
-}
-
-function sendMode(mode: ProcessingModeSettings["requestTrailerMode"]): "SEND" | "SKIP" | undefined {
-  return mode === "DEFAULT" ? undefined : mode;
 }

@@ -4,7 +4,7 @@ import type { HttpExchange, UpstreamResponse } from "../simulator/http/http-exch
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
 import type { HttpOutcome } from "../simulator/outcome/outcome.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
-import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
 import { upstreamRequest } from "./simulated-transaction.ts";
 
@@ -18,7 +18,7 @@ export interface LivePeer extends ExtProcPeer {
 
 /** One transaction, and how long to wait for its peer. */
 export interface DriveOptions {
-  readonly settings: FilterSettings;
+  readonly settings: SimulatedEnvoySettings;
   /** Without a response. */
   readonly exchange: HttpExchange;
   readonly upstream: SimulatedUpstream;

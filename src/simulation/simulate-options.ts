@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { FaultPolicy } from "../processor/definition.ts";
 import type { ProcessorOverride } from "../processor/run-rules.ts";
-import type { EnvoyDeclarationInit } from "../protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
 import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
-import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import type { PropertiesOf } from "./known-properties.ts";
 import type { SimulatedUpstream } from "./simulated-request.ts";
 
@@ -16,7 +16,7 @@ export interface SimulateOptions extends EnvoyOptions {
 /** How Envoy and its upstream are. */
 export interface EnvoyOptions {
   /** Envoy's filter, and its release (`envoyVersion`). Default: Envoy 1.40 with its own defaults, which sends headers only. */
-  readonly envoy?: FilterSettings | undefined;
+  readonly envoy?: SimulatedEnvoySettings | undefined;
   /** What the upstream answers, or a function of the request. Default: 200 without a body. */
   readonly upstream?: SimulatedUpstream | undefined;
   /** The route's configuration, sent as `x-ext-proc-config`: plain, or keyed by the processor's name. Default: none. */
@@ -33,7 +33,7 @@ export interface EnvoyOptions {
 /** What an operator may say, as in the configuration file. */
 export interface OperatorOptions {
   /** The declaration of Envoy's side. What it leaves out is declared to be Envoy's default. */
-  readonly envoy?: EnvoyDeclarationInit | undefined;
+  readonly envoy?: DeclaredEnvoySettings | undefined;
   /** The loosest fault policy that is allowed. Default `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
   /** Handlers run, and everything passes unchanged. Default false. */

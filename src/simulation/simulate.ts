@@ -1,6 +1,5 @@
 import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
 import { runRules } from "../processor/run-rules.ts";
-import { declareEnvoy } from "../protocol/envoy-declaration.ts";
 import { checkOperator, checkSettings } from "./check-settings.ts";
 import { declaredSettings } from "./declared-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
@@ -34,10 +33,7 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
   checkSettings(envoy);
   checkOperator(operator, definitionsOf(processor));
   const { envoy: declared, ...run } = operator;
-  const rules = runRules(processor, {
-    ...run,
-    declaration: declared ? declareEnvoy(declared) : declaredSettings(envoy),
-  });
+  const rules = runRules(processor, { ...run, declaration: declared ?? declaredSettings(envoy) });
   const life = new ProcessorLife(rules, patienceMsOf(options));
   return simulatedEnvoy(options, {
     async drive(transaction) {

@@ -1,4 +1,4 @@
-import type { FilterSettings } from "../simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import type { DriveOptions } from "./drive-transaction.ts";
 import { type EnvoyOptions, patienceMsOf } from "./simulate-options.ts";
 import { httpExchange, type SimulatedRequest, type SimulatedRequestLine } from "./simulated-request.ts";
@@ -64,7 +64,7 @@ export function simulatedEnvoy(options: EnvoyOptions, driver: TransactionDriver)
   };
 }
 
-function withRouteConfig(settings: FilterSettings, config: string): FilterSettings {
+function withRouteConfig(settings: SimulatedEnvoySettings, config: string): SimulatedEnvoySettings {
   const { perRoute = {} } = settings;
   const grpcInitialMetadata = { ...perRoute.grpcInitialMetadata, [CONFIG_METADATA]: config };
   return { ...settings, perRoute: { ...perRoute, grpcInitialMetadata } };

@@ -3,7 +3,7 @@ import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
 import type { HttpOutcome } from "./outcome/outcome.ts";
 import { filterConfig } from "./settings/filter-config.ts";
-import type { FilterSettings } from "./settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "./settings/simulated-envoy-settings.ts";
 
 /**
  * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `peer`. Synchronous: time is virtual, and
@@ -11,7 +11,7 @@ import type { FilterSettings } from "./settings/filter-settings.ts";
  *
  * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */
-export function simulateWith(peer: ExtProcPeer, settings: FilterSettings, exchange: HttpExchange): HttpOutcome {
+export function simulateWith(peer: ExtProcPeer, settings: SimulatedEnvoySettings, exchange: HttpExchange): HttpOutcome {
   const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);
   transaction.start();
   do transaction.settle();

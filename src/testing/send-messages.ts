@@ -4,7 +4,6 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
 import { runRules } from "../processor/run-rules.ts";
-import { declareEnvoy } from "../protocol/envoy-declaration.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { checkOperator } from "../simulation/check-settings.ts";
 import { waitFor } from "../simulation/drive-transaction.ts";
@@ -47,8 +46,8 @@ export async function sendMessages(
   const { operator = {} } = options;
   checkOperator(operator, definitionsOf(processor));
   const patienceMs = patienceMsOf(options);
-  const { envoy = {}, ...run } = operator;
-  const rules = runRules(processor, { ...run, declaration: declareEnvoy(envoy) });
+  const { envoy, ...run } = operator;
+  const rules = runRules(processor, { ...run, declaration: envoy });
   const life = new ProcessorLife(rules, patienceMs);
   await life.begin();
   const peer = new ProcessorPeer(processor, { rules, setup: life.setup });

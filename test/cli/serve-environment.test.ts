@@ -83,7 +83,7 @@ describe("readSettings", () => {
       drainGraceMs: 20_000,
       logLevel: "info",
       shadow: false,
-      envoyMessageTimeoutMs: 200,
+      envoy: { messageTimeoutMs: 200, mutationRules: { allowEnvoy: false } },
       decisionLogSample: 0,
     });
     expect(settings).not.toHaveProperty("tlsCert");
@@ -104,7 +104,7 @@ describe("readSettings", () => {
       statusListen: ":5",
       drainGraceMs: 6,
       shadow: true,
-      envoyTrailers: ["request"] as const,
+      envoy: { processingMode: { requestTrailerMode: "SEND" } } as const,
     };
     const { settings } = readSettings({ listen: ":1" }, { EXT_PROC_STATUS_LISTEN: ":3" }, file);
     expect(settings).toMatchObject({ ...file, listen: ":1", statusListen: ":3" });
@@ -112,7 +112,16 @@ describe("readSettings", () => {
 
   test.each([
     ["shadow", true, { shadow: true }],
-    ["envoy-trailers", "request,response", { envoyTrailers: ["request", "response"] }],
+    [
+      "envoy-processing-mode-request-trailer-mode",
+      "SEND",
+      { envoy: { processingMode: { requestTrailerMode: "SEND" } } },
+    ],
+    [
+      "envoy-allowed-override-modes",
+      '[{"requestBodyMode":"STREAMED"}]',
+      { envoy: { allowedOverrideModes: [{ requestBodyMode: "STREAMED" }] } },
+    ],
     ["decision-log-sample", "0.25", { decisionLogSample: 0.25 }],
     [
       "decision-log-attributes",
@@ -126,7 +135,12 @@ describe("readSettings", () => {
   });
 
   test.each([
-    ["envoy-trailers", "sideways"],
+    ["envoy-processing-mode-request-trailer-mode", "send"],
+    ["envoy-allowed-override-modes", "STREAMED"],
+    ["envoy-allowed-override-modes", "{}"],
+    ["envoy-allowed-override-modes", "[[]]"],
+    ["envoy-allowed-override-modes", '[{"requestBody":"STREAMED"}]'],
+    ["envoy-allowed-override-modes", '[{"requestBodyMode":"GRPC"}]'],
     ["decision-log-sample", "2"],
     ["decision-log-sample", ""],
     ["decision-log-attributes", "a,,b"],

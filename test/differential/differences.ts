@@ -1,5 +1,5 @@
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Scenario } from "../scenarios/scenario.ts";
 import { type Comparable, comparable } from "./comparable.ts";
 import { KNOWN_DIFFERENCES } from "./known-differences.ts";

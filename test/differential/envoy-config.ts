@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import type { VirtualRoute } from "../../src/simulator/http/http-exchange.ts";
-import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { filterConfig, perRouteConfig, seconds } from "./filter-config.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -11,7 +11,7 @@ export const ROUTE_HEADER = "x-differential-route";
 export interface EnvoyLane {
   /** Name of listener, cluster, statistics and calls. */
   readonly id: string;
-  readonly settings: FilterSettings;
+  readonly settings: SimulatedEnvoySettings;
   readonly protocol: "http1" | "http2";
   readonly routes: readonly VirtualRoute[];
   /** The request asks for a tunnel. */

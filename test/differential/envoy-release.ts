@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 
 const VERSIONS: readonly EnvoyVersion[] = ["1.36", "1.38", "1.39", "1.40"];
 

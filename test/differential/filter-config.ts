@@ -1,13 +1,12 @@
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
+import type { MutationRules, ProcessingModeSettings } from "../../src/protocol/envoy-settings.ts";
 import type {
-  FilterMutationRules,
-  FilterSettings,
   ForwardRules,
   MetadataOptions,
   PerRouteSettings,
-  ProcessingModeSettings,
+  SimulatedEnvoySettings,
   StringMatcher,
-} from "../../src/simulator/settings/filter-settings.ts";
+} from "../../src/simulator/settings/simulated-envoy-settings.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -19,7 +18,7 @@ export interface GrpcTarget {
 }
 
 /** The filter's configuration as Envoy reads it; times are `timeScale` as long as the settings say. */
-export function filterConfig(settings: FilterSettings, target: GrpcTarget, timeScale: number): JsonObject {
+export function filterConfig(settings: SimulatedEnvoySettings, target: GrpcTarget, timeScale: number): JsonObject {
   const duration = (ms: number | undefined) => (ms === undefined ? undefined : seconds(ms * timeScale));
   return present({
     "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
@@ -78,7 +77,7 @@ function mode(settings: ProcessingModeSettings): JsonObject {
   });
 }
 
-function mutationRules(rules: FilterMutationRules): JsonObject {
+function mutationRules(rules: MutationRules): JsonObject {
   const regex = (pattern: string | undefined) => pattern && { regex: pattern };
   return present({
     allow_all_routing: rules.allowAllRouting,

@@ -1,4 +1,4 @@
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Scenario } from "../scenarios/scenario.ts";
 
 /** Something that the simulator does otherwise than Envoy, and why that is left so. */

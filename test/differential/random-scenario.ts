@@ -1,4 +1,4 @@
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Scenario, ScenarioHeader, ScenarioMessage } from "../scenarios/scenario.ts";
 import { Random } from "./random.ts";
 import { randomScript } from "./random-script.ts";

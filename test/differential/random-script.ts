@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Action, MessageKind, Rule, Script } from "../scenarios/script.ts";
 import type { Random } from "./random.ts";
 import { randomMode } from "./random-settings.ts";

@@ -1,21 +1,19 @@
+import type { BodySendMode, MutationRules, ProcessingModeSettings } from "../../src/protocol/envoy-settings.ts";
 import type {
-  BodySendMode,
   EnvoyVersion,
-  FilterMutationRules,
-  FilterSettings,
   ForwardRules,
-  ProcessingModeSettings,
-} from "../../src/simulator/settings/filter-settings.ts";
+  SimulatedEnvoySettings,
+} from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Random } from "./random.ts";
 
 /** Short, since a hostile answer may let a transaction hang. */
 const IDLE_TIMEOUT_MS = 300;
 
 /** Settings that Envoy's configuration check accepts. */
-export function randomSettings(random: Random, version: EnvoyVersion): FilterSettings {
+export function randomSettings(random: Random, version: EnvoyVersion): SimulatedEnvoySettings {
   const observabilityMode = random.maybe(0.06, () => true);
   const processingMode = observabilityMode ? observedMode(random) : randomMode(random);
-  const settings: FilterSettings = {
+  const settings: SimulatedEnvoySettings = {
     processingMode,
     streamIdleTimeoutMs: IDLE_TIMEOUT_MS,
     routeTimeoutMs: 0,
@@ -43,7 +41,7 @@ export function randomSettings(random: Random, version: EnvoyVersion): FilterSet
       failureModeAllow: random.maybe(0.5, () => random.chance(0.5)),
     })),
   };
-  return JSON.parse(JSON.stringify(settings)) as FilterSettings;
+  return JSON.parse(JSON.stringify(settings)) as SimulatedEnvoySettings;
 }
 
 /** A processing mode; FULL_DUPLEX_STREAMED comes with trailers, as Envoy demands. */
@@ -77,7 +75,7 @@ function observedMode(random: Random): ProcessingModeSettings {
   return { requestBodyMode: body(), responseBodyMode: body(), requestTrailerMode: random.maybe(0.5, () => "SEND") };
 }
 
-function randomMutationRules(random: Random): FilterMutationRules {
+function randomMutationRules(random: Random): MutationRules {
   return {
     allowAllRouting: random.maybe(0.4, () => true),
     allowEnvoy: random.maybe(0.4, () => true),

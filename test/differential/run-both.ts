@@ -1,4 +1,4 @@
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Scenario } from "../scenarios/scenario.ts";
 import { type Difference, describeDifferences, differences } from "./differences.ts";
 import { runOnEnvoy } from "./run-on-envoy.ts";

@@ -1,6 +1,6 @@
 import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
 import { scriptPeer } from "./script-peer.ts";

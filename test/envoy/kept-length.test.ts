@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { appendChunk, defineProcessor, type Processor, replaceText } from "../../src/index.ts";
-import type { EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../src/protocol/envoy-settings.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { isSince } from "./rows/envoy-release.ts";
 import { type RunningScenes, type Scene, type SceneInit, startScenes } from "./rows/scene.ts";
@@ -47,8 +47,10 @@ describe.skipIf(envoyBinary === undefined || !isSince("1.38"))("under allow_cont
         response.setHeader("content-length", "8");
         response.end("upstream");
       };
-      const trailers: EnvoyDeclarationInit =
-        mode === "FULL_DUPLEX_STREAMED" ? { trailers: ["request", "response"] } : {};
+      const trailers: DeclaredEnvoySettings =
+        mode === "FULL_DUPLEX_STREAMED"
+          ? { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } }
+          : {};
       const common = { respond };
       return [
         [`${mode}_${kind}`, { ...common, server: served(played, { envoy: trailers }), filter: filterOf(mode) }],
@@ -65,7 +67,10 @@ describe.skipIf(envoyBinary === undefined || !isSince("1.38"))("under allow_cont
       ];
     });
     const { processor: longer } = HANDLERS.chunks ?? {};
-    const undeclared = { trailers: ["request", "response"], mutationRules: { disallowAll: true } } as const;
+    const undeclared = {
+      processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" },
+      mutationRules: { disallowAll: true },
+    } as const;
     if (longer !== undefined)
       inits.push([
         "undeclared",

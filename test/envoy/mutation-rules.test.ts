@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
-import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../src/protocol/envoy-settings.ts";
 import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
 import { refuseHeaderChange } from "../../src/protocol/headers/header-rules.ts";
 import { refuseByMutationRules } from "../../src/protocol/headers/mutation-rules.ts";
@@ -10,7 +11,7 @@ import { type RunningScenes, type SceneInit, startScenes } from "./rows/scene.ts
 import { mutate, on, scripted } from "./rows/script-scenes.ts";
 import type { ScriptedServer } from "./scripted.ts";
 
-type Rules = NonNullable<EnvoyDeclarationInit["mutationRules"]>;
+type Rules = NonNullable<DeclaredEnvoySettings["mutationRules"]>;
 
 const RULES: Readonly<Record<string, Rules>> = {
   none: {},

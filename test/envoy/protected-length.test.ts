@@ -8,7 +8,7 @@ import {
   replaceText,
   setStatus,
 } from "../../src/index.ts";
-import type { EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../src/protocol/envoy-settings.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { type RunningScenes, type SceneInit, startScenes } from "./rows/scene.ts";
 import type { ClientOutcome } from "./rows/scene-client.ts";
@@ -36,7 +36,7 @@ interface Row {
   readonly processor: Processor;
   readonly mode?: string;
   readonly respond?: Respond;
-  readonly declared?: EnvoyDeclarationInit;
+  readonly declared?: DeclaredEnvoySettings;
   readonly filter?: JsonObject;
   readonly expected: Partial<ClientOutcome>;
   /** The code of the fault that the server logs; undefined: none. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/cli/demo/envoy-bootstrap.ts";
 import { defineProcessor, type FaultPolicy, type HttpHeaders, type HttpTrailers } from "../../src/index.ts";
-import type { EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../src/protocol/envoy-settings.ts";
 import { type ByteUpstream, startByteUpstream, type WireRequest } from "./byte-upstream.ts";
 import { envoyBinary } from "./envoy-rig.ts";
 import { FRAMING_ATTEMPTS } from "./framing-attempts.ts";
@@ -36,10 +36,10 @@ function attacker(onFault: FaultPolicy) {
 }
 
 /** As {@link permissive} is configured. */
-const DECLARATION: EnvoyDeclarationInit = {
+const DECLARATION: DeclaredEnvoySettings = {
   messageTimeoutMs: 5_000,
   allowModeOverride: true,
-  trailers: ["request"],
+  processingMode: { requestTrailerMode: "SEND" },
   mutationRules: { allowAllRouting: true, allowEnvoy: true },
 };
 

@@ -5,7 +5,7 @@ import { runRules } from "../../src/processor/run-rules.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { driveTransaction } from "../../src/simulation/drive-transaction.ts";
 import { ProcessorPeer } from "../../src/simulation/processor-peer.ts";
-import type { EnvoyVersion, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion, SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { bounded, fc } from "./seed.ts";
 
 const READS = ["none", "inspect", "whole", "chunks"] as const;
@@ -61,7 +61,14 @@ function processorOf({ isLate, refuses, readsRequest, readsResponse }: Setup) {
   } as Parameters<typeof defineProcessor>[0]);
 }
 
-function settingsOf({ version, requestMode, responseMode, trailers, overrides, timesOut }: Setup): FilterSettings {
+function settingsOf({
+  version,
+  requestMode,
+  responseMode,
+  trailers,
+  overrides,
+  timesOut,
+}: Setup): SimulatedEnvoySettings {
   // Envoy refuses full duplex without trailers.
   const trailersOf = (mode: string) => (mode === "FULL_DUPLEX_STREAMED" ? "SEND" : trailers);
   return {

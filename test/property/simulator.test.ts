@@ -4,7 +4,7 @@ import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ext
 import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
 import type { HttpBodyInit, HttpExchange } from "../../src/simulator/http/http-exchange.ts";
-import type { EnvoyVersion, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion, SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { peerOf } from "../simulator/peers.ts";
 import { bounded, fc } from "./seed.ts";
@@ -137,7 +137,7 @@ function scripted(steps: Steps): ExtProcPeer {
   };
 }
 
-const settings: fc.Arbitrary<FilterSettings> = fc.record({
+const settings: fc.Arbitrary<SimulatedEnvoySettings> = fc.record({
   envoyVersion: versions,
   processingMode: modes,
   failureModeAllow: fc.boolean(),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings, ProcessingModeSettings } from "../../src/protocol/envoy-settings.ts";
 import {
   type ModeOverride,
   type Modes,
@@ -10,7 +11,7 @@ import {
 
 const NONE: Modes = { requestBody: "NONE", responseBody: "NONE" };
 
-type Situation = Partial<Omit<OverrideSituation, "declaration">> & { readonly declared?: EnvoyDeclarationInit };
+type Situation = Partial<Omit<OverrideSituation, "declaration">> & { readonly declared?: DeclaredEnvoySettings };
 
 function resolve(wanted: ModeOverride, { declared = { allowModeOverride: true }, ...rest }: Situation = {}) {
   return resolveModeOverride(wanted, {
@@ -153,17 +154,21 @@ describe("an override to BUFFERED", () => {
 });
 
 describe("a list of allowed overrides", () => {
-  const allow = (...allowModeOverride: readonly ModeOverride[]) => ({ declared: { allowModeOverride } });
+  const allow = (...allowedOverrideModes: readonly ProcessingModeSettings[]) => ({
+    declared: { allowModeOverride: true, allowedOverrideModes },
+  });
 
   test("a list of allowed overrides allows an override whose result is in it, and no other", () => {
-    const list = allow({ requestBody: "STREAMED" }, { requestBody: "STREAMED", responseBody: "STREAMED" });
+    const list = allow({ requestBodyMode: "STREAMED" }, { requestBodyMode: "STREAMED", responseBodyMode: "STREAMED" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({ responseBody: "NONE" });
-    expect(resolve({ responseBody: "STREAMED" }, list)).toContain("none of those that allowModeOverride declares");
+    expect(resolve({ responseBody: "STREAMED" }, list)).toContain(
+      "not among the modes that allowedOverrideModes declares",
+    );
     expect(resolve({ requestBody: "STREAMED", responseTrailers: "SEND" }, list)).toBeTypeOf("string");
   });
 
   test("a list of allowed overrides sets what an override leaves open, since Envoy compares literally", () => {
-    const list = allow({ requestBody: "STREAMED", requestTrailers: "SEND", responseHeaders: "SEND" });
+    const list = allow({ requestBodyMode: "STREAMED", requestTrailerMode: "SEND", responseHeaderMode: "SEND" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toMatchObject({
       requestTrailers: "SEND",
       responseHeaders: "SEND",
@@ -171,7 +176,7 @@ describe("a list of allowed overrides", () => {
   });
 
   test("a list of allowed overrides does not make an override skip the response headers unless it asks for that", () => {
-    const list = allow({ requestBody: "STREAMED", responseHeaders: "SKIP" });
+    const list = allow({ requestBodyMode: "STREAMED", responseHeaderMode: "SKIP" });
     expect(resolve({ requestBody: "STREAMED" }, list)).toBeTypeOf("string");
     expect(resolve({ requestBody: "STREAMED", responseHeaders: "SKIP" }, list)).toBeTypeOf("object");
   });

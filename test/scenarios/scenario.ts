@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { HttpExchange, VirtualRoute } from "../../src/simulator/http/http-exchange.ts";
-import type { EnvoyVersion, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion, SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Script } from "./script.ts";
 import { type ScriptBytes, scriptBytes } from "./script-bytes.ts";
 
@@ -38,7 +38,7 @@ export interface Scenario {
   readonly name: string;
   /** Envoy releases in which it is run. Default: all. */
   readonly only?: readonly EnvoyVersion[] | undefined;
-  readonly settings?: FilterSettings | undefined;
+  readonly settings?: SimulatedEnvoySettings | undefined;
   /** Default "http1". */
   readonly protocol?: "http1" | "http2" | undefined;
   /** Default: GET /. */

@@ -1,7 +1,8 @@
 import type { HttpHeaders, ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { defineProcessor } from "../../src/processor/definition.ts";
 import type { EditablePhase, Effect } from "../../src/processor/effect.ts";
-import { declareEnvoy, type EnvoyDeclarationInit } from "../../src/protocol/envoy-declaration.ts";
+import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../src/protocol/envoy-settings.ts";
 import type { Fault } from "../../src/protocol/fault.ts";
 import { type Envelope, type HeaderPairs, headersOf, trailersOf } from "../protocol/messages.ts";
 import { recordSession } from "./recorded-session.ts";
@@ -13,7 +14,7 @@ export interface AnsweredTo extends Envelope {
   /** Default: only a request's `:method`. */
   readonly headers?: HeaderPairs;
   readonly endOfStream?: boolean;
-  readonly declared?: EnvoyDeclarationInit;
+  readonly declared?: DeclaredEnvoySettings;
   /** A change that the handler makes to its message. */
   readonly writing?: (message: HttpHeaders) => void;
 }

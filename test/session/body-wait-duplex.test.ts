@@ -202,7 +202,7 @@ describe("the mode for a response of unknown length", () => {
       "full duplex, if only that is allowed",
       whole,
       [],
-      [{ requestBody: "NONE", responseBody: "FULL_DUPLEX_STREAMED", responseTrailers: "SEND" }],
+      [{ requestBodyMode: "NONE", responseBodyMode: "FULL_DUPLEX_STREAMED", responseTrailerMode: "SEND" }],
       FULL_DUPLEX_STREAMED,
     ],
     [
@@ -210,14 +210,14 @@ describe("the mode for a response of unknown length", () => {
       whole,
       [],
       [
-        { requestBody: "NONE", responseBody: "STREAMED" },
-        { requestBody: "NONE", responseBody: "FULL_DUPLEX_STREAMED", responseTrailers: "SEND" },
+        { requestBodyMode: "NONE", responseBodyMode: "STREAMED" },
+        { requestBodyMode: "NONE", responseBodyMode: "FULL_DUPLEX_STREAMED", responseTrailerMode: "SEND" },
       ],
       FULL_DUPLEX_STREAMED,
     ],
-  ] as const)("a response of unknown length is asked for in %s", (_what, handler, headers, allowModeOverride, mode) => {
+  ] as const)("a response of unknown length is asked for in %s", (_what, handler, headers, allowed, mode) => {
     const recorded = recordSession(defineProcessor({ name: "p", responseBody: handler } as never), {
-      declaration: declareEnvoy({ allowModeOverride } as never),
+      declaration: declareEnvoy({ allowModeOverride: true, allowedOverrideModes: allowed === true ? [] : allowed }),
     });
     recorded.receive(headersOf("requestHeaders", [], { endOfStream: true, ...bodyModes("NONE", "NONE") }));
     recorded.receive(headersOf("responseHeaders", headers as never));

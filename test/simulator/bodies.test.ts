@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { BodySendMode } from "../../src/protocol/envoy-settings.ts";
 import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
-import type { BodySendMode, FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import {
   bodyAnswer,
   bytes,
@@ -13,7 +14,7 @@ import {
   warningCodes,
 } from "./peers.ts";
 
-const requestMode = (requestBodyMode: BodySendMode, more: FilterSettings = {}): FilterSettings => ({
+const requestMode = (requestBodyMode: BodySendMode, more: SimulatedEnvoySettings = {}): SimulatedEnvoySettings => ({
   processingMode: {
     requestBodyMode,
     requestTrailerMode: requestBodyMode === "FULL_DUPLEX_STREAMED" ? "SEND" : "SKIP",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
-import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { conversation, headerOf, headersAnswer, modeOverride, peerOf, simulate, warningCodes } from "./peers.ts";
 
@@ -19,7 +19,7 @@ describe("messages of Envoy to the server", () => {
   });
 
   test("the first message of each direction has attributes", () => {
-    const settings: FilterSettings = {
+    const settings: SimulatedEnvoySettings = {
       requestAttributes: ["request.path", "source.address", "no.such"],
       responseAttributes: ["response.code"],
     };
@@ -82,7 +82,7 @@ describe("a mode override", () => {
     expect(conversation(outcome)).toBe("requestHeaders < requestBody! < responseHeaders! <");
   });
 
-  test.each<[string, FilterSettings]>([
+  test.each<[string, SimulatedEnvoySettings]>([
     ["it is not allowed", {}],
     ["it is not in the list", { allowModeOverride: true, allowedOverrideModes: [{ requestBodyMode: "STREAMED" }] }],
     [
@@ -100,7 +100,10 @@ describe("a mode override", () => {
   });
 
   test("a mode override turns the other body off unless it is named, and warns", () => {
-    const settings: FilterSettings = { allowModeOverride: true, processingMode: { responseBodyMode: "BUFFERED" } };
+    const settings: SimulatedEnvoySettings = {
+      allowModeOverride: true,
+      processingMode: { responseBodyMode: "BUFFERED" },
+    };
     const outcome = simulate({ requestHeaders: [modeOverride({ requestBodyMode: 2 })] }, settings, {
       response: { chunks: ["x"] },
     });
@@ -121,7 +124,7 @@ describe("a mode override", () => {
 });
 
 describe("observability mode", () => {
-  const settings: FilterSettings = { observabilityMode: true, processingMode: { requestBodyMode: "STREAMED" } };
+  const settings: SimulatedEnvoySettings = { observabilityMode: true, processingMode: { requestBodyMode: "STREAMED" } };
 
   test("observability mode copies messages, and takes no answer", () => {
     const immediate = { response: { case: "immediateResponse" as const, value: { status: { code: 403 } } } };
@@ -171,7 +174,7 @@ describe("the route cache", () => {
     return { requestHeaders: [answer] };
   };
 
-  test.each<[string, boolean, FilterSettings, string]>([
+  test.each<[string, boolean, SimulatedEnvoySettings, string]>([
     ["without being asked", false, {}, "old"],
     ["when asked", true, {}, "new"],
     ["unasked with CLEAR", false, { routeCacheAction: "CLEAR" }, "new"],
@@ -192,7 +195,7 @@ describe("the route cache", () => {
 });
 
 describe("the end of the stream", () => {
-  test.each<[string, FilterSettings, string]>([
+  test.each<[string, SimulatedEnvoySettings, string]>([
     ["upon the last answer", {}, "reset"],
     ["after the transaction in 1.36", { envoyVersion: "1.36" }, "reset"],
     [

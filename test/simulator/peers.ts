@@ -7,7 +7,7 @@ import {
 import type { ExtProcPeer, PeerStream } from "../../src/simulator/filter/ext-proc-peer.ts";
 import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
-import type { FilterSettings } from "../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { neutralAnswers } from "../scenarios/neutral-answers.ts";
 
@@ -42,7 +42,7 @@ export function peerOf(reactions: Partial<Record<MessageCase, Reaction>> = {}): 
 /** One transaction through a server with these reactions. */
 export function simulate(
   reactions: Partial<Record<MessageCase, Reaction>>,
-  settings: FilterSettings = {},
+  settings: SimulatedEnvoySettings = {},
   exchange: HttpExchange = {},
 ): HttpOutcome {
   return simulateWith(peerOf(reactions), settings, exchange);

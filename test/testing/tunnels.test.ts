@@ -3,7 +3,7 @@ import { playExchange } from "../../src/debug/play-exchange.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effects.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
-import type { EnvoyVersion } from "../../src/simulator/settings/filter-settings.ts";
+import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 
 const UPGRADE = { connection: "Upgrade", upgrade: "websocket" };
 const VERSIONS: readonly EnvoyVersion[] = ["1.36", "1.38", "1.39", "1.40"];

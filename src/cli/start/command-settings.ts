@@ -50,8 +50,8 @@ export function tellProblems({ problems, inFile }: CommandProblems, terminal: Te
 
 /** What the settings say of how processors run. */
 export function runOptions({ settings, processors }: CommandSettings): RunOptions {
-  const { onFault, shadow } = settings;
-  return { declaration: envoyDeclaration(settings), onFault, shadow, processors };
+  const { envoy, onFault, shadow } = settings;
+  return { declaration: envoy, onFault, shadow, processors };
 }
 
 /** Settings as options of `serve()`, but for those that stand for files. */
@@ -59,7 +59,6 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
   const { onFault, shadow, decisionLogSample: sample, decisionLogAttributes, decisionLogMaxPerSecond } = settings;
   return {
     ...settings,
-    envoy: envoyDeclaration(settings),
     onFault,
     shadow,
     processors,
@@ -73,30 +72,6 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
       keepAliveTimeoutMs: settings.http2KeepAliveTimeoutMs,
       messageStallTimeoutMs: settings.http2MessageStallTimeoutMs,
       answerStallTimeoutMs: settings.http2AnswerStallTimeoutMs,
-    },
-  };
-}
-
-/** What the operator declares of Envoy's side. */
-function envoyDeclaration(settings: Settings): NonNullable<ServeOptions["envoy"]> {
-  return {
-    messageTimeoutMs: settings.envoyMessageTimeoutMs,
-    maxMessageTimeoutMs: settings.envoyMaxMessageTimeoutMs,
-    allowModeOverride: settings.envoyAllowModeOverride,
-    bufferLimitBytes: settings.envoyBufferLimitBytes,
-    overriddenBodyTimeoutMs: settings.envoyOverriddenBodyTimeoutMs,
-    trailers: settings.envoyTrailers,
-    failureModeAllow: settings.envoyFailureModeAllow,
-    disableImmediateResponse: settings.envoyDisableImmediateResponse,
-    allowContentLengthHeader: settings.envoyAllowContentLengthHeader,
-    mutationRules: {
-      allowAllRouting: settings.envoyMutationRulesAllowAllRouting,
-      allowEnvoy: settings.envoyMutationRulesAllowEnvoy,
-      disallowSystem: settings.envoyMutationRulesDisallowSystem,
-      disallowAll: settings.envoyMutationRulesDisallowAll,
-      allowExpression: settings.envoyMutationRulesAllowExpression,
-      disallowExpression: settings.envoyMutationRulesDisallowExpression,
-      disallowIsError: settings.envoyMutationRulesDisallowIsError,
     },
   };
 }
@@ -120,10 +95,15 @@ export function settingsHelp(): string[] {
   return Object.values(SETTINGS).flatMap(({ flag, value, help, fallback, path }) => [
     `  --${flag}${value === "" ? "" : ` ${value}`}`,
     `      ${help}`,
-    `      ${[
-      value === "" ? "off by default" : fallback === undefined ? "unset" : `default ${fallback}`,
-      `or ${variableOf(flag)}`,
-      ...(path === undefined ? [] : [`or ${path.join(".")} in FILE`]),
-    ].join("; ")}`,
+    ...waysLines(
+      `${value === "" ? "off by default" : fallback === undefined ? "unset" : `default ${fallback}`}; or ${variableOf(flag)}`,
+      path && `or ${path.join(".")} in FILE`,
+    ),
   ]);
+}
+
+/** The ways to set a setting: one line, or two if one would be longer than 120 characters. */
+function waysLines(ways: string, inFile: string | undefined): string[] {
+  const line = `      ${ways}${inFile === undefined ? "" : `; ${inFile}`}`;
+  return line.length <= 120 ? [line] : [`      ${ways};`, `      ${inFile}`];
 }

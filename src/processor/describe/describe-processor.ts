@@ -82,7 +82,7 @@ function nameIn({ definitions }: RunRules, direction: Direction): (claim: BodyCl
 
 function needOf(rules: RunRules, direction: Direction): BodyModeNeed {
   const need = bodyModeNeed(claimsOf(rules, direction), rules.declaration, nameIn(rules, direction));
-  if (need.mode !== "FULL_DUPLEX_STREAMED" || rules.declaration.allowModeOverride === false) return need;
+  if (need.mode !== "FULL_DUPLEX_STREAMED" || !rules.declaration.allowModeOverride) return need;
   // Envoy ignores overrides beside a configured FULL_DUPLEX_STREAMED, and gets there from STREAMED by one.
   const where = "allow_mode_override is neither set nor declared";
   return {

@@ -45,7 +45,7 @@ function overrides(
   needs: Readonly<Record<Direction, BodyModeNeed>>,
 ): readonly FilterSettingNeed[] {
   if (DIRECTIONS.some((direction) => needs[direction].mode === "FULL_DUPLEX_STREAMED")) return [];
-  if (declaration.allowModeOverride !== false) {
+  if (declaration.allowModeOverride) {
     const why = "it is declared as allowModeOverride, so the server asks for other modes";
     return [{ setting: "allow_mode_override", value: true, required: true, why }];
   }
@@ -116,7 +116,7 @@ export function bodyModeNeed(
   if (claims.length === 0) return { mode: "NONE", why: ["nobody handles it"], alternatives: [] };
   const need = contentModeNeed(claims, declaration, nameOf);
   // With overrides the server itself asks for NONE where a tunnel comes.
-  if (declaration.allowModeOverride !== false) return need;
+  if (declaration.allowModeOverride) return need;
   const where = need.mode === "BUFFERED" ? CLOSED_TUNNELS : HELD_TUNNELS;
   return { ...need, alternatives: [...need.alternatives, { mode: "NONE", where }] };
 }

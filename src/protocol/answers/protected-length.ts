@@ -1,5 +1,6 @@
 import type { BodyMode } from "../body-mode.ts";
-import type { EnvoyDeclaration, MutationRules } from "../envoy-declaration.ts";
+import type { EnvoyDeclaration } from "../envoy-declaration.ts";
+import type { MutationRules } from "../envoy-settings.ts";
 import { type MessageFraming, outlivesLength } from "../headers/framing-rules.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
 import { type HeaderFields, hasHeader, joinedText } from "../headers/headers.ts";

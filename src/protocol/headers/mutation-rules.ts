@@ -1,5 +1,5 @@
 import { type NameExpression, nameExpression } from "../../text/name-expression.ts";
-import type { MutationRules } from "../envoy-declaration.ts";
+import type { MutationRules } from "../envoy-settings.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { quoteName } from "./header-rules.ts";
 
@@ -37,7 +37,7 @@ export function refuseByMutationRules({ name }: Pick<HeaderChange, "name">, rule
 
 /** True if the rules can refuse a header that is neither a routing header nor a pseudo-header nor Envoy's own. */
 export function refusesPlainNames({ disallowAll, disallowExpression }: MutationRules): boolean {
-  return disallowAll || disallowExpression !== undefined;
+  return disallowAll === true || disallowExpression !== undefined;
 }
 
 function expressionsOf(rules: MutationRules): Expressions {

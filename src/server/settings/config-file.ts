@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import type { core } from "zod";
 import { configSchema, expectedAt, type ProcessorSettings } from "./config-schema.ts";
 import { nearestName } from "./nearest-name.ts";
-import { SETTINGS, type Settings } from "./settings.ts";
+import { givenIn, placeIn } from "./place-in.ts";
+import { placeOf, SETTINGS, type Settings } from "./settings.ts";
 import { firstProblems, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 /** What a configuration file says; what is missing is left to the environment's and the flags' defaults. */
@@ -56,19 +57,14 @@ function unusableName(source: YamlSource): string | undefined {
 
 function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {
   const settings: Record<string, unknown> = {};
-  for (const [name, { path }] of Object.entries(SETTINGS)) {
-    const value = path?.reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], values);
-    if (value !== undefined) settings[name] = value;
+  for (const [name, spec] of Object.entries(SETTINGS)) {
+    const value = spec.path && givenIn(values, spec.path);
+    if (value !== undefined) placeIn(settings, placeOf(name, spec), value);
   }
   return settings as Partial<Settings>;
 }
 
 function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
-  // A list where a list may stand: what is wrong is in its entries.
-  if (issue.code === "invalid_union" && Array.isArray(source.at(issue.path))) {
-    const inEntries = issue.errors.at(-1) ?? [];
-    return inEntries.flatMap((inner) => explainIssue({ ...inner, path: [...issue.path, ...inner.path] }, source));
-  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts";
-import { OVERRIDE_MODES } from "../../protocol/mode-override.ts";
+import { PROCESSING_MODES } from "../../protocol/envoy-settings.ts";
 import { refuseNameExpression } from "../../text/name-expression.ts";
 import { parseListenAddress } from "../listen/listen-address.ts";
 import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
-import { SETTINGS, type SettingSpec } from "./settings.ts";
+import type { SettingSpec } from "./setting-spec.ts";
+import { SETTINGS } from "./settings.ts";
 
 /** What the operator says of one processor, by its name under `processors`. */
 export interface ProcessorSettings {
@@ -47,9 +48,9 @@ export function expectedAt(path: readonly PropertyKey[]): string | readonly stri
 
 /** What stands in an entry of a setting that is a list. */
 function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): string | readonly string[] {
-  if (kind.kind !== "overrides") return mustBe(kind);
-  if (name === undefined) return Object.keys(OVERRIDE_MODES);
-  return `one of ${OVERRIDE_MODES[name as keyof typeof OVERRIDE_MODES].join(", ")}`;
+  if (kind.kind !== "modes") return mustBe(kind);
+  if (name === undefined) return Object.keys(PROCESSING_MODES);
+  return `one of ${PROCESSING_MODES[name as keyof typeof PROCESSING_MODES].join(", ")}`;
 }
 
 function sections(specs: readonly SettingSpec[]): Section {
@@ -99,11 +100,11 @@ function schemaOf(kind: SettingKind): z.ZodType {
       return z.string().refine((text) => refuseNameExpression(text) === undefined);
     case "origins":
       return z.array(z.string().refine(isOrigin));
-    case "overrides":
-      return z.union([z.boolean(), z.array(z.strictObject(overrideShape()))]);
+    case "modes":
+      return z.array(z.strictObject(modesShape()));
   }
 }
 
-function overrideShape(): Record<string, z.ZodType> {
-  return Object.fromEntries(Object.entries(OVERRIDE_MODES).map(([name, modes]) => [name, z.enum(modes).optional()]));
+function modesShape(): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(PROCESSING_MODES).map(([name, modes]) => [name, z.enum(modes).optional()]));
 }

@@ -1,6 +1,8 @@
 import { nearestName } from "./nearest-name.ts";
+import { givenIn, placeIn } from "./place-in.ts";
 import { readSettingText } from "./setting-kind.ts";
-import { SETTINGS, type SettingSpec, type Settings } from "./settings.ts";
+import type { SettingSpec } from "./setting-spec.ts";
+import { placeOf, SETTINGS, type Settings } from "./settings.ts";
 
 const PREFIX = "EXT_PROC_";
 
@@ -35,18 +37,20 @@ export interface ReadSettings {
  */
 export function readSettings(flags: FlagValues, environment: Environment, file: Partial<Settings> = {}): ReadSettings {
   const problems: string[] = [];
-  const settings: Record<string, unknown> = {};
-  for (const [name, spec] of Object.entries(SETTINGS) as [keyof Settings, SettingSpec][]) {
+  const settings: Record<string, unknown> = { envoy: {} };
+  for (const [name, spec] of Object.entries(SETTINGS)) {
     const [source, text] = givenText(spec, flags, environment);
-    if (text === undefined && file[name] !== undefined) {
-      settings[name] = file[name];
+    const place = placeOf(name, spec);
+    const inFile = givenIn(file, place);
+    if (text === undefined && inFile !== undefined) {
+      placeIn(settings, place, inFile);
       continue;
     }
     const wanted = text ?? spec.fallback;
     if (wanted === undefined) continue;
     const read = readSettingText(spec.kind, wanted);
     if (typeof read === "string") problems.push(`${source}: ${read}`);
-    else settings[name] = read.value;
+    else placeIn(settings, place, read.value);
   }
   return { settings: settings as unknown as Settings, problems, warnings: unknownVariables(environment) };
 }

@@ -1,4 +1,4 @@
-import { OVERRIDE_MODES } from "../../protocol/mode-override.ts";
+import { PROCESSING_MODES } from "../../protocol/envoy-settings.ts";
 import { refuseNameExpression } from "../../text/name-expression.ts";
 import { parseListenAddress } from "../listen/listen-address.ts";
 
@@ -21,8 +21,8 @@ export type SettingKind =
   | { readonly kind: "expression" }
   /** Origins of web pages, separated by commas in a flag, and a list of texts in the configuration file. */
   | { readonly kind: "origins" }
-  /** A flag without a value; in the configuration file `true`, `false`, or a list of mode overrides. */
-  | { readonly kind: "overrides" };
+  /** Processing modes: JSON in a flag, and a list of maps in the configuration file. */
+  | { readonly kind: "modes" };
 
 /** What a value of this kind looks like, to complete "must be". */
 export function mustBe(kind: SettingKind): string {
@@ -45,8 +45,8 @@ export function mustBe(kind: SettingKind): string {
       return 'an RE2 expression as text, such as "x-internal-.*"';
     case "origins":
       return "a list of origins such as https://console.example";
-    case "overrides":
-      return `true, false or a list of maps with ${Object.keys(OVERRIDE_MODES).join(", ")}`;
+    case "modes":
+      return `a list of maps with ${Object.keys(PROCESSING_MODES).join(", ")}`;
   }
 }
 
@@ -68,7 +68,6 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
         ? { value: Number(text) }
         : `${JSON.stringify(text)} is no number from 0 to 1`;
     case "switch":
-    case "overrides":
       return text === "true" || text === "false"
         ? { value: text === "true" }
         : `${JSON.stringify(text)} is neither true nor false`;
@@ -78,6 +77,8 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
       return refuseNameExpression(text) ?? { value: text };
     case "origins":
       return readOrigins(text);
+    case "modes":
+      return readModes(text);
   }
 }
 
@@ -112,6 +113,33 @@ function readOrigins(text: string): { readonly value: readonly string[] } | stri
   return bad === undefined
     ? { value: origins }
     : `${JSON.stringify(bad)} is no origin; write scheme and host, as in https://console.example`;
+}
+
+function readModes(text: string): { readonly value: readonly object[] } | string {
+  const example = 'write JSON such as [{"requestBodyMode":"STREAMED"}]';
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return `${JSON.stringify(text)} is not JSON; ${example}`;
+  }
+  if (!Array.isArray(value)) return `${JSON.stringify(text)} is not a list; ${example}`;
+  for (const mode of value) {
+    const problem = refuseMode(mode);
+    if (problem !== undefined) return `${JSON.stringify(mode)} ${problem}`;
+  }
+  return { value };
+}
+
+function refuseMode(mode: unknown): string | undefined {
+  if (typeof mode !== "object" || mode === null || Array.isArray(mode)) return "is not a JSON object";
+  for (const [field, value] of Object.entries(mode)) {
+    if (!Object.hasOwn(PROCESSING_MODES, field))
+      return `has the unknown field ${JSON.stringify(field)}; there are ${Object.keys(PROCESSING_MODES).join(", ")}`;
+    const values: readonly unknown[] = PROCESSING_MODES[field as keyof typeof PROCESSING_MODES];
+    if (!values.includes(value)) return `has a wrong ${field}; it must be one of ${values.join(", ")}`;
+  }
+  return undefined;
 }
 
 /** What a browser sends as `Origin`: scheme, host and port, and nothing behind them. */

@@ -2,11 +2,22 @@ import { DEFAULT_HTTP2_LIMITS } from "../../http2/limits.ts";
 import { DEFAULT_STREAM_BUDGET_BYTES } from "../../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS } from "../../memory/memory-account.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts";
-import type { ModeOverride } from "../../protocol/mode-override.ts";
-import type { Direction } from "../../protocol/phase.ts";
+import type { DeclaredEnvoySettings } from "../../protocol/envoy-settings.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/log.ts";
 import type { DebugExposure } from "../serve.ts";
-import type { SettingKind } from "./setting-kind.ts";
+import { ENVOY_SPECS, type EnvoySettingName } from "./envoy-specs.ts";
+import {
+  address,
+  choice,
+  DAY_MS,
+  file,
+  flagOf,
+  HOUR_MS,
+  integer,
+  type Path,
+  type SettingSpec,
+  toggle,
+} from "./setting-spec.ts";
 
 /** All settings, after flags, environment variables, configuration file and defaults have been merged. */
 export interface Settings {
@@ -37,24 +48,8 @@ export interface Settings {
   readonly logLevel: LogLevel;
   readonly onFault: FaultPolicy | undefined;
   readonly shadow: boolean;
-  readonly envoyMessageTimeoutMs: number;
-  readonly envoyMaxMessageTimeoutMs: number;
-  /** Only the configuration file can set a list. */
-  readonly envoyAllowModeOverride: boolean | readonly ModeOverride[];
-  /** Undefined: not declared, so no override to BUFFERED is sent. */
-  readonly envoyBufferLimitBytes: number | undefined;
-  readonly envoyOverriddenBodyTimeoutMs: number;
-  readonly envoyTrailers: readonly Direction[];
-  readonly envoyFailureModeAllow: boolean;
-  readonly envoyDisableImmediateResponse: boolean;
-  readonly envoyAllowContentLengthHeader: boolean;
-  readonly envoyMutationRulesAllowAllRouting: boolean;
-  readonly envoyMutationRulesAllowEnvoy: boolean;
-  readonly envoyMutationRulesDisallowSystem: boolean;
-  readonly envoyMutationRulesDisallowAll: boolean;
-  readonly envoyMutationRulesAllowExpression: string | undefined;
-  readonly envoyMutationRulesDisallowExpression: string | undefined;
-  readonly envoyMutationRulesDisallowIsError: boolean;
+  /** What the operator declares about Envoy. */
+  readonly envoy: DeclaredEnvoySettings;
   readonly decisionLogSample: number;
   readonly decisionLogAttributes: readonly string[];
   readonly decisionLogMaxPerSecond: number;
@@ -68,30 +63,15 @@ export interface Settings {
   readonly http2AnswerStallTimeoutMs: number;
 }
 
-/** One setting: its flag, its place in the configuration file, and the values that it can have. */
-export interface SettingSpec {
-  /** Name of the flag, without its dashes. */
-  readonly flag: string;
-  /** Its place in the configuration file; undefined if the file cannot set it. */
-  readonly path: Path | undefined;
-  readonly kind: SettingKind;
-  /** The placeholder of the value in `--help`; empty for a flag without a value. */
-  readonly value: string;
-  /** One sentence without a full stop, for `--help` and docs/settings.md. */
-  readonly help: string;
-  /** Default, as text; undefined: unset. */
-  readonly fallback: string | undefined;
-}
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
+/** The name of a setting in {@link SETTINGS}. */
+export type SettingName = Exclude<keyof Settings, "envoy"> | EnvoySettingName;
 
 /**
- * The settings of `serve`, by the name of their option. Flags, environment variables, the schema of the configuration
+ * The settings of `serve`, by their place in {@link Settings}, written as one name. Flags, environment variables, the schema of the configuration
  * file, `--help` and docs/settings.md all come from this table. The name of a flag is its place in the file, written
  * with dashes: `envoy.messageTimeoutMs` is `--envoy-message-timeout-ms`.
  */
-export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
+export const SETTINGS: Readonly<Record<SettingName, SettingSpec>> = {
   config: {
     flag: "config",
     value: "FILE",
@@ -214,92 +194,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     help: "run the handlers, but let every message pass unchanged; log and count what would have happened",
     fallback: "false",
   },
-  envoyMessageTimeoutMs: {
-    ...integer(["envoy", "messageTimeoutMs"], 1, HOUR_MS),
-    help: "message_timeout of Envoy's filter",
-    fallback: "200",
-  },
-  envoyMaxMessageTimeoutMs: {
-    ...integer(["envoy", "maxMessageTimeoutMs"], 0, HOUR_MS),
-    help: "max_message_timeout of Envoy's filter; 0 = not set",
-    fallback: "0",
-  },
-  envoyAllowModeOverride: {
-    flag: flagOf(["envoy", "allowModeOverride"]),
-    value: "",
-    path: ["envoy", "allowModeOverride"],
-    kind: { kind: "overrides" },
-    help: "Envoy's filter has allow_mode_override; the file can list its allowed_override_modes instead",
-    fallback: "false",
-  },
-  envoyBufferLimitBytes: {
-    ...integer(["envoy", "bufferLimitBytes"], 1, 1 << 30),
-    help: "largest body that Envoy is sure to buffer; unset = the server never asks for BUFFERED",
-    fallback: undefined,
-  },
-  envoyOverriddenBodyTimeoutMs: {
-    ...integer(["envoy", "overriddenBodyTimeoutMs"], 1, HOUR_MS),
-    help: "longest wait for a body that a mode override asked for; then clients get 408 or 504",
-    fallback: "30000",
-  },
-  envoyTrailers: {
-    flag: flagOf(["envoy", "trailers"]),
-    value: "request,response",
-    path: ["envoy", "trailers"],
-    kind: { kind: "names", names: ["request", "response"] },
-    help: "directions whose trailers Envoy's filter sends",
-    fallback: undefined,
-  },
-  envoyFailureModeAllow: {
-    ...toggle(["envoy", "failureModeAllow"]),
-    help: "Envoy's filter has failure_mode_allow",
-    fallback: "false",
-  },
-  envoyDisableImmediateResponse: {
-    ...toggle(["envoy", "disableImmediateResponse"]),
-    help: "Envoy's filter has disable_immediate_response",
-    fallback: "false",
-  },
-  envoyAllowContentLengthHeader: {
-    ...toggle(["envoy", "allowContentLengthHeader"]),
-    help: "Envoy's filter has allow_content_length_header",
-    fallback: "false",
-  },
-  envoyMutationRulesAllowAllRouting: {
-    ...toggle(["envoy", "mutationRules", "allowAllRouting"]),
-    help: "mutation_rules of Envoy's filter have allow_all_routing",
-    fallback: "false",
-  },
-  envoyMutationRulesAllowEnvoy: {
-    ...toggle(["envoy", "mutationRules", "allowEnvoy"]),
-    help: "mutation_rules of Envoy's filter have allow_envoy",
-    fallback: "false",
-  },
-  envoyMutationRulesDisallowSystem: {
-    ...toggle(["envoy", "mutationRules", "disallowSystem"]),
-    help: "mutation_rules of Envoy's filter have disallow_system",
-    fallback: "false",
-  },
-  envoyMutationRulesDisallowAll: {
-    ...toggle(["envoy", "mutationRules", "disallowAll"]),
-    help: "mutation_rules of Envoy's filter have disallow_all",
-    fallback: "false",
-  },
-  envoyMutationRulesAllowExpression: {
-    ...expression(["envoy", "mutationRules", "allowExpression"]),
-    help: "allow_expression of mutation_rules of Envoy's filter",
-    fallback: undefined,
-  },
-  envoyMutationRulesDisallowExpression: {
-    ...expression(["envoy", "mutationRules", "disallowExpression"]),
-    help: "disallow_expression of mutation_rules of Envoy's filter",
-    fallback: undefined,
-  },
-  envoyMutationRulesDisallowIsError: {
-    ...toggle(["envoy", "mutationRules", "disallowIsError"]),
-    help: "mutation_rules of Envoy's filter have disallow_is_error",
-    fallback: "false",
-  },
+  ...ENVOY_SPECS,
   decisionLogSample: {
     flag: flagOf(["decisionLog", "sample"]),
     value: "SHARE",
@@ -363,34 +258,7 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
   },
 };
 
-type Path = readonly string[];
-type Placed = Pick<SettingSpec, "flag" | "value" | "path" | "kind">;
-
-/** The name of the flag for a place in the file: `["envoy", "messageTimeoutMs"]` is `envoy-message-timeout-ms`. */
-function flagOf(path: Path): string {
-  return path.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)).join("-");
-}
-
-function address(name: string): Placed {
-  return { flag: flagOf([name]), value: "ADDRESS", path: [name], kind: { kind: "address" } };
-}
-
-function file(name: string): Placed {
-  return { flag: flagOf([name]), value: "FILE", path: [name], kind: { kind: "file" } };
-}
-
-function choice(path: Path, choices: readonly string[]): Placed {
-  return { flag: flagOf(path), value: choices.join("|"), path, kind: { kind: "choice", choices } };
-}
-
-function integer(path: Path, least: number, most: number): Placed {
-  return { flag: flagOf(path), value: "N", path, kind: { kind: "integer", least, most } };
-}
-
-function expression(path: Path): Placed {
-  return { flag: flagOf(path), value: "REGEX", path, kind: { kind: "expression" } };
-}
-
-function toggle(path: Path): Placed {
-  return { flag: flagOf(path), value: "", path, kind: { kind: "switch" } };
+/** The place of a setting in {@link Settings}: what is declared about Envoy is nested as in the file. */
+export function placeOf(name: string, { path }: SettingSpec): Path {
+  return path?.[0] === "envoy" ? path : [name];
 }

@@ -1,9 +1,9 @@
 import type { BodyResponse, ProcessingResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { BodySendMode } from "../../protocol/envoy-settings.ts";
 import { isBodyPhase, type Phase } from "../../protocol/phase.ts";
 import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { endProcessing } from "../filter/receive-http.ts";
-import type { BodySendMode } from "../settings/filter-settings.ts";
 import type { AnswerProblem } from "./answer-problem.ts";
 import { answerBody } from "./body-answer.ts";
 import { answerFailed } from "./failure.ts";

@@ -1,8 +1,8 @@
-import type { FilterSettings, ForwardRules, MetadataNamespaces } from "./filter-settings.ts";
 import { MutationRuleChecker } from "./mutation-rules.ts";
 import { type NamePredicate, namePredicate } from "./name-pattern.ts";
 import { type CompleteProcessingMode, completeMode, NOTHING_SENT } from "./processing-mode.ts";
 import { type Release, releaseOf } from "./release.ts";
+import type { ForwardRules, MetadataNamespaces, SimulatedEnvoySettings } from "./simulated-envoy-settings.ts";
 
 /** Namespaces of dynamic metadata, every list there. */
 export interface NamespaceLists {
@@ -12,7 +12,7 @@ export interface NamespaceLists {
 
 /** Settings with every default filled in and the route's changes merged: what a filter works with. */
 export interface FilterConfig {
-  readonly settings: FilterSettings;
+  readonly settings: SimulatedEnvoySettings;
   readonly release: Release;
   /** What the filter itself is configured with: the base of overrides, whatever the route says. */
   readonly configuredMode: CompleteProcessingMode;
@@ -38,7 +38,7 @@ export interface FilterConfig {
  *
  * @throws SyntaxError if a pattern is not valid.
  */
-export function filterConfig(settings: FilterSettings): FilterConfig {
+export function filterConfig(settings: SimulatedEnvoySettings): FilterConfig {
   const { perRoute = {} } = settings;
   const release = releaseOf(settings.envoyVersion ?? "1.40");
   const configuredMode = completeMode(settings.processingMode);

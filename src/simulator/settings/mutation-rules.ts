@@ -1,6 +1,6 @@
+import type { MutationRules } from "../../protocol/envoy-settings.ts";
 import { bytesToText } from "../../protocol/headers/header-text.ts";
 import type { WarningCode } from "../outcome/warnings.ts";
-import type { FilterMutationRules } from "./filter-settings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 
 /** What a mutation does to a header. `append`: the header is there already. */
@@ -17,11 +17,11 @@ const SCHEME = /^https?$/i;
 export class MutationRuleChecker {
   /** A refusal fails the transaction. */
   readonly refusalIsError: boolean;
-  readonly #rules: FilterMutationRules;
+  readonly #rules: MutationRules;
   readonly #allowExpression: NamePredicate | undefined;
   readonly #disallowExpression: NamePredicate | undefined;
 
-  constructor(rules: FilterMutationRules = {}) {
+  constructor(rules: MutationRules = {}) {
     this.#rules = rules;
     this.refusalIsError = rules.disallowIsError ?? false;
     this.#allowExpression = rules.allowExpression === undefined ? undefined : wholeNamePattern(rules.allowExpression);

@@ -1,5 +1,5 @@
 import { nameExpression } from "../../text/name-expression.ts";
-import type { StringMatcher } from "./filter-settings.ts";
+import type { StringMatcher } from "./simulated-envoy-settings.ts";
 
 /** Whether a name is meant. */
 export type NamePredicate = (name: string) => boolean;

@@ -3,8 +3,8 @@ import {
   ProcessingMode_BodySendMode,
   ProcessingMode_HeaderSendMode,
 } from "../../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import type { BodySendMode, HeaderSendMode, ProcessingModeSettings } from "../../protocol/envoy-settings.ts";
 import type { Direction } from "../../protocol/phase.ts";
-import type { BodySendMode, HeaderSendMode, ProcessingModeSettings } from "./filter-settings.ts";
 
 /** A processing mode in which every field has its value. */
 export type CompleteProcessingMode = {

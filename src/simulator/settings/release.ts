@@ -1,4 +1,4 @@
-import type { EnvoyVersion } from "./filter-settings.ts";
+import type { EnvoyVersion } from "./simulated-envoy-settings.ts";
 
 /** What differs between releases of Envoy. Every line was seen on real ones. */
 export interface Release {

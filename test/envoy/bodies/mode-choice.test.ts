@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defineProcessor, immediateResponse, type Processor } from "../../../src/index.ts";
-import type { EnvoyDeclarationInit } from "../../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../../src/protocol/envoy-settings.ts";
 import { envoyBinary } from "../envoy-rig.ts";
 import { type RunningScenes, type SceneInit, startScenes } from "../rows/scene.ts";
 import { FAIL_OPEN } from "../rows/script-scenes.ts";
@@ -17,7 +17,7 @@ const DECLARED = {
   "overrides only": { allowModeOverride: true },
   "overrides and the limit": { allowModeOverride: true, bufferLimitBytes: LIMIT_BYTES },
   "overrides and a wrong limit": { allowModeOverride: true, bufferLimitBytes: 1 << 20, overriddenBodyTimeoutMs: 300 },
-} satisfies Record<string, EnvoyDeclarationInit>;
+} satisfies Record<string, DeclaredEnvoySettings>;
 const READS = ["whole", "chunks", "inspect", "stream"] as const;
 
 /** Bytes that the handler of a scene saw, of the last request. */

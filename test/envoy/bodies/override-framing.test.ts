@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import { defineProcessor, overrideMode, type Processor, replaceBody } from "../../../src/index.ts";
-import type { ModeOverride } from "../../../src/protocol/mode-override.ts";
+import type { ProcessingModeSettings } from "../../../src/protocol/envoy-settings.ts";
+
 import { type IncomingMessage, latin1 } from "../../differential/wire.ts";
 import type { BareUpstream } from "../bare-upstream.ts";
 import { type ByteUpstream, startByteUpstream } from "../byte-upstream.ts";
@@ -51,11 +52,11 @@ function processorOf(way: Way, mode: Mode): Processor {
 }
 
 /** The only override that the server may ask for, in one direction; the other one has no body mode. */
-function allowed(mode: Mode): readonly ModeOverride[] {
+function allowed(mode: Mode): readonly ProcessingModeSettings[] {
   const trailers = mode === "FULL_DUPLEX_STREAMED" ? "SEND" : undefined;
   return [
-    { requestBody: mode, responseBody: "NONE", requestTrailers: trailers },
-    { requestBody: "NONE", responseBody: mode, responseTrailers: trailers },
+    { requestBodyMode: mode, responseBodyMode: "NONE", requestTrailerMode: trailers },
+    { requestBodyMode: "NONE", responseBodyMode: mode, responseTrailerMode: trailers },
   ];
 }
 
@@ -114,7 +115,7 @@ describe.skipIf(envoyBinary === undefined)("the framing of a body whose mode is 
       const upstream = await startByteUpstream();
       upstreams.set(pair.name, upstream);
       const server = served(processorOf(pair.way, pair.mode), {
-        envoy: { allowModeOverride: allowed(pair.mode), bufferLimitBytes: 1 << 20 },
+        envoy: { allowModeOverride: true, allowedOverrideModes: allowed(pair.mode), bufferLimitBytes: 1 << 20 },
       });
       inits.set(`request-${pair.name}`, { server, upstreamPort: upstream.port, filter: filterOf(pair, "request") });
       inits.set(`response-${pair.name}`, { server, upstreamPort: responding.port, filter: filterOf(pair, "response") });

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
-import type { EnvoyDeclarationInit } from "../../../src/protocol/envoy-declaration.ts";
+import type { DeclaredEnvoySettings } from "../../../src/protocol/envoy-settings.ts";
 
 /** One way to configure the filter, and what the operator says of it. */
 export interface Setting {
@@ -54,11 +54,11 @@ export function filterOf({ mode, trailers = false, overrides = false, atOnce = f
 }
 
 /** The same as the server is told. */
-export function declarationOf({ trailers, overrides, bufferLimitBytes }: Setting): EnvoyDeclarationInit {
+export function declarationOf({ trailers, overrides, bufferLimitBytes }: Setting): DeclaredEnvoySettings {
   return {
     messageTimeoutMs: MESSAGE_TIMEOUT_MS,
     allowModeOverride: overrides ?? false,
     bufferLimitBytes: (overrides ? undefined : bufferLimitBytes) ?? DEFAULT_BUFFER_BYTES,
-    trailers: trailers ? ["request", "response"] : [],
+    ...(trailers === true && { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } }),
   };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { JsonObject } from "../../../src/cli/demo/envoy-bootstrap.ts";
 import type { VirtualRoute } from "../../../src/simulator/http/http-exchange.ts";
-import type { FilterSettings } from "../../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../../src/simulator/settings/simulated-envoy-settings.ts";
 
 /** A route, as far as examples have more than one. */
 interface RouteConfig {
@@ -37,9 +37,9 @@ export function readExampleConfig(name: string): ExampleConfig {
 }
 
 /** The same for the simulator: Envoy's names in camel case, without what leads to a server. */
-export function filterSettings({ filter }: ExampleConfig): FilterSettings {
+export function filterSettings({ filter }: ExampleConfig): SimulatedEnvoySettings {
   const { "@type": _, grpc_service: __, ...settings } = filter;
-  return camelCased(settings) as FilterSettings;
+  return camelCased(settings) as SimulatedEnvoySettings;
 }
 
 /** The routes for the simulator, by the names of their clusters. */

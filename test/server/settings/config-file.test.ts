@@ -19,9 +19,10 @@ shadow: true
 onFault: closed
 envoy: &envoy
   messageTimeoutMs: 300
-  allowModeOverride:
-    - { requestBody: BUFFERED, responseTrailers: SEND }
-  trailers: [request]
+  allowModeOverride: true
+  allowedOverrideModes:
+    - { requestBodyMode: BUFFERED, responseTrailerMode: SEND }
+  processingMode: { requestTrailerMode: SEND }
   mutationRules: { allowEnvoy: true }
 decisionLog: { sample: 0.5, attributes: [request.id] }
 http2: { maxConnectionAgeMs: 60000 }
@@ -34,10 +35,13 @@ processors:
         drainGraceMs: 5,
         shadow: true,
         onFault: "closed",
-        envoyMessageTimeoutMs: 300,
-        envoyAllowModeOverride: [{ requestBody: "BUFFERED", responseTrailers: "SEND" }],
-        envoyTrailers: ["request"],
-        envoyMutationRulesAllowEnvoy: true,
+        envoy: {
+          messageTimeoutMs: 300,
+          allowModeOverride: true,
+          allowedOverrideModes: [{ requestBodyMode: "BUFFERED", responseTrailerMode: "SEND" }],
+          processingMode: { requestTrailerMode: "SEND" },
+          mutationRules: { allowEnvoy: true },
+        },
         decisionLogSample: 0.5,
         decisionLogAttributes: ["request.id"],
         http2MaxConnectionAgeMs: 60_000,
@@ -81,29 +85,30 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
       "c.yaml:3:16: processors.jwt.timeoutMs: is the number 0, must be a whole number from 1",
     ],
     [
-      "envoy: { trailers: [sideways] }",
-      'c.yaml:1:21: envoy.trailers.0: is the text "sideways", must be a list of request, response',
+      "envoy: { processingMode: { requestTrailerMode: send } }",
+      'c.yaml:1:48: envoy.processingMode.requestTrailerMode: is the text "send", must be one of DEFAULT, SEND, SKIP',
     ],
     [
-      "envoy: { allowModeOverride: [{ requestBody: X }] }",
-      'c.yaml:1:45: envoy.allowModeOverride.0.requestBody: is the text "X", must be one of NONE, STREAMED, BUFFERED, BUFFERED_PARTIAL, FULL_DUPLEX_STREAMED',
+      "envoy: { allowedOverrideModes: [{ requestBodyMode: X }] }",
+      'c.yaml:1:52: envoy.allowedOverrideModes.0.requestBodyMode: is the text "X", must be one of NONE, STREAMED, BUFFERED, BUFFERED_PARTIAL, FULL_DUPLEX_STREAMED',
     ],
     [
-      "envoy: { allowModeOverride: [{ responseBody: GRPC }] }",
-      'c.yaml:1:46: envoy.allowModeOverride.0.responseBody: is the text "GRPC", must be one of NONE, ',
+      "envoy: { allowedOverrideModes: [{ responseBodyMode: GRPC }] }",
+      'c.yaml:1:53: envoy.allowedOverrideModes.0.responseBodyMode: is the text "GRPC", must be one of NONE, ',
     ],
     [
-      "envoy: { allowModeOverride: [{}, { body: NONE }] }",
-      "c.yaml:1:36: envoy.allowModeOverride.1.body: no such setting; there are requestBody, requestTrailers, ",
+      "envoy: { allowedOverrideModes: [{}, { body: NONE }] }",
+      "c.yaml:1:39: envoy.allowedOverrideModes.1.body: no such setting; there are requestHeaderMode, ",
     ],
     [
-      "envoy: { allowModeOverride: [STREAMED] }",
-      'c.yaml:1:30: envoy.allowModeOverride.0: is the text "STREAMED", must be a map with requestBody, ',
+      "envoy: { allowedOverrideModes: [STREAMED] }",
+      'c.yaml:1:33: envoy.allowedOverrideModes.0: is the text "STREAMED", must be a map with requestHeaderMode, ',
     ],
     [
-      "envoy: { allowModeOverride: STREAMED }",
-      'envoy.allowModeOverride: is the text "STREAMED", must be true, false or ',
+      "envoy: { allowedOverrideModes: STREAMED }",
+      'envoy.allowedOverrideModes: is the text "STREAMED", must be a list of maps with requestHeaderMode, ',
     ],
+    ["envoy: { allowModeOverride: [{}] }", "c.yaml:1:29: envoy.allowModeOverride: is a list, must be true or false"],
     ["statusListn: off", "c.yaml:1:1: statusListn: no such setting; did you mean statusListen?"],
     [
       "envoy:\n  message_timeout: 1",

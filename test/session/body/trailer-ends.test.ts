@@ -107,7 +107,7 @@ test("an override to STREAMED asks for trailers if they would hide the end of th
 
 test("trailers in STREAMED end a body for handlers that only watch, in shadow mode too", async () => {
   const { request, response, faults, warnings } = await sendIn(upperProcessor("whole"), "STREAMED", {
-    operator: { shadow: true, envoy: { trailers: ["request", "response"] } },
+    operator: { shadow: true, envoy: { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } } },
     envoy: { processingMode: { requestTrailerMode: "SEND", responseTrailerMode: "SEND" } },
     request: { chunks: ["he", "llo"], chunkIntervalMs: 5, trailers: TRAILERS },
     upstream: { chunks: ["world"], trailers: TRAILERS },

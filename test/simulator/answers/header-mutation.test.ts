@@ -1,9 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { HeaderMutationSchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { MutationRules } from "../../../src/protocol/envoy-settings.ts";
 import { applyHeaderMutation, type MutationContext } from "../../../src/simulator/answers/header-mutation.ts";
 import { HeaderMap } from "../../../src/simulator/http/header-map.ts";
-import type { FilterMutationRules } from "../../../src/simulator/settings/filter-settings.ts";
 import { MutationRuleChecker } from "../../../src/simulator/settings/mutation-rules.ts";
 import { bytes, text } from "../peers.ts";
 
@@ -16,7 +16,7 @@ interface Applied {
 
 function apply(
   mutation: MessageInitShape<typeof HeaderMutationSchema>,
-  given: { rules?: FilterMutationRules; context?: Partial<MutationContext>; headers?: [string, string][] } = {},
+  given: { rules?: MutationRules; context?: Partial<MutationContext>; headers?: [string, string][] } = {},
 ): Applied {
   const headers = new HeaderMap("request", given.headers ?? [["x-old", "1"]]);
   let rejected = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { HttpExchange } from "../../../src/simulator/http/http-exchange.ts";
 import type { WarningCode } from "../../../src/simulator/outcome/warnings.ts";
-import type { FilterSettings } from "../../../src/simulator/settings/filter-settings.ts";
+import type { SimulatedEnvoySettings } from "../../../src/simulator/settings/simulated-envoy-settings.ts";
 import {
   type AnswerInit,
   bytes,
@@ -16,15 +16,15 @@ import {
 /** The server's answers, the settings of Envoy, and the transaction. */
 interface Case {
   readonly says: Partial<Record<MessageCase, Reaction>>;
-  readonly to?: FilterSettings;
+  readonly to?: SimulatedEnvoySettings;
   readonly about?: HttpExchange;
 }
 
 const neutral: AnswerInit = { response: { case: "requestHeaders", value: {} } };
 const spaced: HttpExchange = { request: { chunks: ["one ", "two"], chunkIntervalMs: 5 } };
 const long: HttpExchange = { request: { headers: [["content-length", "7"]], chunks: ["one two"] } };
-const streamsRequest: FilterSettings = { processingMode: { requestBodyMode: "STREAMED" } };
-const streamsResponse: FilterSettings = { processingMode: { responseBodyMode: "STREAMED" } };
+const streamsRequest: SimulatedEnvoySettings = { processingMode: { requestBodyMode: "STREAMED" } };
+const streamsResponse: SimulatedEnvoySettings = { processingMode: { responseBodyMode: "STREAMED" } };
 
 type Common = NonNullable<Extract<AnswerInit["response"], { case: "requestHeaders" }>["value"]["response"]>;
 type Mutation = NonNullable<Common["headerMutation"]>;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { FilterMutationRules } from "../../../src/simulator/settings/filter-settings.ts";
+import type { MutationRules } from "../../../src/protocol/envoy-settings.ts";
 import { MutationRuleChecker } from "../../../src/simulator/settings/mutation-rules.ts";
 import { bytes } from "../peers.ts";
 
-function check(rules: FilterMutationRules, operation: "set" | "append" | "remove", name: string, value = "1") {
+function check(rules: MutationRules, operation: "set" | "append" | "remove", name: string, value = "1") {
   return new MutationRuleChecker(rules).check(operation, name, bytes(value));
 }
 
