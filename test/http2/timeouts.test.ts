@@ -54,7 +54,7 @@ describe("a slow client", () => {
     expect(client.receivedBytes).toBeGreaterThan(seen);
   });
 
-  test("single bytes of CONTINUATION frames are not progress", async () => {
+  test("a slow series of CONTINUATION frames is not progress", async () => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 5000 } });
     const client = await server.client();
     client.send(frame(1, { id: 1 }));
@@ -66,7 +66,7 @@ describe("a slow client", () => {
     expect(server.totals.connectionsEnded.partial_frame_timeout).toBe(1);
   });
 
-  test("single bytes of one frame are not progress, except of DATA", async () => {
+  test("the single bytes of one slow frame are not progress, except in DATA", async () => {
     const server = new TestServer({ limits: { partialFrameTimeoutMs: 5000 } });
     const trickle = async (bytes: Buffer) => {
       const client = await server.client();

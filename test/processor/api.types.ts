@@ -44,7 +44,7 @@ declare const headersOnly: Effect<"requestHeaders" | "responseHeaders">;
 declare const bodyOnly: Effect<"requestBody">;
 
 describe("inference inside one object literal", () => {
-  test("state is that of state(), in every handler", () => {
+  test("state has the type of state() in every handler", () => {
     defineProcessor({
       name: "stateful",
       state: () => ({ user: "", hits: 0 }),
@@ -63,7 +63,7 @@ describe("inference inside one object literal", () => {
     });
   });
 
-  test("state is undefined without state()", () => {
+  test("state has the type undefined without state()", () => {
     defineProcessor({
       name: "stateless",
       requestHeaders(_headers, tx) {
@@ -72,7 +72,7 @@ describe("inference inside one object literal", () => {
     });
   });
 
-  test("messages are those of the phase", () => {
+  test("messages have the type of their phase", () => {
     defineProcessor({
       name: "messages",
       requestHeaders: (message) => expectTypeOf(message).toEqualTypeOf<HttpHeaders>() && undefined,
@@ -82,7 +82,7 @@ describe("inference inside one object literal", () => {
     });
   });
 
-  test("the transaction is read-only save for its state", () => {
+  test("the transaction is read-only except for its state", () => {
     expectTypeOf<Transaction["request"]>().toEqualTypeOf<Head>();
     expectTypeOf<Transaction["response"]>().toEqualTypeOf<Head | undefined>();
     expectTypeOf<Transaction["signal"]>().toEqualTypeOf<AbortSignal>();
@@ -99,10 +99,10 @@ describe("inference inside one object literal", () => {
   });
 });
 
-describe("a processor's configuration and life", () => {
+describe("a processor's configuration and life cycle", () => {
   const config = z.object({ limit: z.coerce.number().default(3) }).prefault({});
 
-  test("config is what the schema makes, in every handler, with or without a state", () => {
+  test("config has the type of the schema's output in every handler, with or without a state", () => {
     defineProcessor({
       name: "p",
       config,
@@ -129,14 +129,14 @@ describe("a processor's configuration and life", () => {
     });
   });
 
-  test("config is undefined without a schema", () => {
+  test("config has the type undefined without a schema", () => {
     defineProcessor({
       name: "p",
       requestHeaders: (_headers, tx) => expectTypeOf(tx.config).toEqualTypeOf<undefined>() && undefined,
     });
   });
 
-  test("the life of a processor", () => {
+  test("timeoutMs, onFault, config, setup and close have the types of a definition", () => {
     defineProcessor({
       name: "p",
       timeoutMs: undefined,
@@ -153,8 +153,8 @@ describe("a processor's configuration and life", () => {
   });
 });
 
-describe("what handlers may return", () => {
-  test("an effect, several, or nothing", () => {
+describe("results of handlers", () => {
+  test("handlers may return an effect, several effects, or nothing", () => {
     defineProcessor({ name: "p", requestHeaders: () => setHeader("a", "b") });
     defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), immediateResponse(403)] });
     defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), headersOnly, requestOnly] });
@@ -178,7 +178,7 @@ describe("what handlers may return", () => {
     });
   });
 
-  test("the same in a promise", () => {
+  test("handlers may return the same results in a promise", () => {
     defineProcessor({ name: "p", requestHeaders: async () => setHeader("a", "b") });
     defineProcessor({ name: "p", requestHeaders: async () => [setHeader("a", "b"), removeHeader("c")] });
     defineProcessor({ name: "p", requestHeaders: async () => {} });
@@ -203,13 +203,13 @@ describe("what handlers may return", () => {
     });
   });
 
-  test("a parsed setting may leave a handler out", () => {
+  test("a parsed setting may leave a handler undefined", () => {
     defineProcessor({ name: "p", requestHeaders: Math.random() > 2 ? () => setHeader("a", "b") : undefined });
   });
 });
 
 describe("mistakes that do not compile", () => {
-  test("a plain object instead of an effect", () => {
+  test("a plain object instead of an effect does not compile", () => {
     // @ts-expect-error no mark
     defineProcessor({ name: "p", requestHeaders: () => ({ kind: "setHeader", name: "a", value: "b" }) });
     // @ts-expect-error no mark, in an array
@@ -226,7 +226,7 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), undefined] });
   });
 
-  test("an effect in a phase where Envoy does not honour it", () => {
+  test("an effect in a phase in which Envoy ignores it does not compile", () => {
     defineProcessor({ name: "p", responseHeaders: () => responseOnly });
     // @ts-expect-error the wrong direction
     defineProcessor({ name: "p", requestHeaders: () => responseOnly });
@@ -240,7 +240,7 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", requestHeaders: () => [setHeader("a", "b"), responseOnly] });
   });
 
-  test("effects of fewer phases are not those of more", () => {
+  test("effects of fewer phases cannot be used as effects of more phases", () => {
     expectTypeOf<Effect<EditablePhase>>().toExtend<Effect<"requestHeaders">>();
     expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<EditablePhase>>();
     expectTypeOf<Effect<"requestHeaders">>().not.toExtend<Effect<"responseHeaders">>();
@@ -250,7 +250,7 @@ describe("mistakes that do not compile", () => {
     expectTypeOf(immediateResponse).returns.toEqualTypeOf<Effect<EditablePlace>>();
   });
 
-  test("each effect is one of the phases in which Envoy honours it", () => {
+  test("each effect has the type of a phase in which Envoy obeys it", () => {
     type Headers = Effect<"requestHeaders" | "responseHeaders">;
     expectTypeOf(addHeaderIfAbsent).returns.toEqualTypeOf<Effect<EditablePlace>>();
     expectTypeOf(overwriteHeaderIfExists).returns.toEqualTypeOf<Effect<EditablePlace>>();
@@ -268,7 +268,7 @@ describe("mistakes that do not compile", () => {
     expectTypeOf(continueAndReplace).returns.toEqualTypeOf<Headers>();
   });
 
-  test("an effect of the other direction, or of headers in trailers", () => {
+  test("an effect of the other direction, or of headers in trailers, does not compile", () => {
     defineProcessor({ name: "p", requestHeaders: () => [setPath("/"), clearRouteCache(), overrideMode({})] });
     // @ts-expect-error a request has no status
     defineProcessor({ name: "p", requestHeaders: () => setStatus(200) });
@@ -288,7 +288,7 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", responseTrailers: () => setStatus(200) });
   });
 
-  test("modes that Envoy has not", () => {
+  test("modes that Envoy does not have do not compile", () => {
     overrideMode({ requestBody: "FULL_DUPLEX_STREAMED", requestTrailers: undefined });
     // @ts-expect-error Envoy's filter has no GRPC mode
     overrideMode({ requestBody: "GRPC" });
@@ -298,7 +298,7 @@ describe("mistakes that do not compile", () => {
     overrideMode({ requestBody: "buffered" });
   });
 
-  test("values that metadata cannot have", () => {
+  test("values that metadata cannot have do not compile", () => {
     setDynamicMetadata("n", { a: [1, "b", null, { c: true }] });
     // @ts-expect-error a bigint is not JSON
     setDynamicMetadata("n", { a: 1n });
@@ -310,7 +310,7 @@ describe("mistakes that do not compile", () => {
     streamedImmediateResponse(200, { headers: { a: ["b", "c"] } });
   });
 
-  test("properties that a processor has not", () => {
+  test("properties that a processor does not have do not compile", () => {
     // @ts-expect-error a body handler says how it reads
     defineProcessor({ name: "p", requestBody: () => undefined });
     // @ts-expect-error a misspelt phase
@@ -325,7 +325,7 @@ describe("mistakes that do not compile", () => {
     defineProcessor({ name: "p", state: () => ({ n: 1 }), requestHeaders: (_h, tx) => void tx.state.m });
   });
 
-  test("values that are neither text nor bytes", () => {
+  test("values that are neither text nor bytes do not compile", () => {
     setHeader("a", new Uint8Array());
     // @ts-expect-error a number
     setHeader("a", 5);
@@ -337,7 +337,7 @@ describe("mistakes that do not compile", () => {
     setHeader("a", ["b", "c"]);
   });
 
-  test("an immediate response of two bodies", () => {
+  test("an immediate response with two bodies does not compile", () => {
     immediateResponse(200);
     immediateResponse(200, { json: { a: 1 }, headers: { a: ["b", new Uint8Array()] }, grpcStatus: 7, details: "d" });
     immediateResponse(200, { text: "a", headers: undefined });
@@ -360,7 +360,7 @@ describe("mistakes that do not compile", () => {
 });
 
 describe("Processor", () => {
-  test("is opaque: what it is made of cannot be read or made up", () => {
+  test("Processor is opaque: its content cannot be read or made", () => {
     const processor = defineProcessor({ name: "p", state: () => 1 });
     expectTypeOf(processor).toEqualTypeOf<Processor>();
     expectTypeOf<Extract<keyof Processor, string>>().toEqualTypeOf<"name">();
@@ -373,7 +373,7 @@ describe("Processor", () => {
     compose({ name: "p", requestHeaders: () => undefined });
   });
 
-  test("composes whatever the states are", () => {
+  test("processors compose with any states", () => {
     const count = defineProcessor({ name: "a", state: () => 1, requestHeaders: (_h, tx) => void tx.state++ });
     const user = defineProcessor({ name: "b", state: () => ({ user: "" }) });
     const none = defineProcessor({ name: "c" });
@@ -384,7 +384,7 @@ describe("Processor", () => {
   });
 });
 
-test("a fault cannot be changed, and an effect neither", () => {
+test("a fault and an effect cannot be changed", () => {
   expectTypeOf<Fault["source"]>().toEqualTypeOf<"envoy" | "handler" | "internal">();
   // @ts-expect-error a value is a value
   setHeader("a", "b").kind = "removeHeader";

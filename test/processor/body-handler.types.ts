@@ -25,7 +25,7 @@ declare const Eliza: GenService<{
 }>;
 
 describe("inference inside one object literal, in body handlers", () => {
-  test("a whole body, text, and JSON", () => {
+  test("handlers of a whole body, text, and JSON have the right types", () => {
     defineProcessor({
       name: "p",
       state: () => ({ user: "" }),
@@ -54,7 +54,7 @@ describe("inference inside one object literal, in body handlers", () => {
     });
   });
 
-  test("chunks, a stream, and a look", () => {
+  test("handlers of chunks, a stream, and inspection have the right types", () => {
     defineProcessor({
       name: "p",
       state: () => ({ n: 0, tail: new Uint8Array() }),
@@ -89,7 +89,7 @@ describe("inference inside one object literal, in body handlers", () => {
     });
   });
 
-  test("gRPC messages by method", () => {
+  test("handlers of gRPC messages have the types of their method", () => {
     const processor = defineProcessor({
       name: "p",
       state: () => ({ question: "" }),
@@ -115,7 +115,7 @@ describe("inference inside one object literal, in body handlers", () => {
     });
   });
 
-  test("what a body handler may not return", () => {
+  test("results that a body handler may not return do not compile", () => {
     // @ts-expect-error an override in a body
     defineProcessor({ name: "p", requestBody: { read: "whole", handle: () => overrideMode({}) } });
     // @ts-expect-error headers cannot be set at the end of a chunked body

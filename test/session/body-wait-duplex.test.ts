@@ -37,7 +37,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
   test.each([
     ["a handler that reads text", whole],
     ["a handler that reads chunks", tailed],
-  ])("an answer to trailers for %s lets a request body go once nothing came for 1 s", (_reads, handler) => {
+  ])("an answer to trailers for %s releases a waiting request once nothing came for 1 s", (_reads, handler) => {
     const { timers, answers, ends, asked } = waiting("request", { handler });
     expect(asked).toMatchObject({ requestBodyMode: 4, requestTrailerMode: 1, responseHeaderMode: 1 });
     timers.advance(EMPTY_REQUEST_AFTER_MS - 1);
@@ -49,7 +49,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
     expect(ends).toEqual([]);
   });
 
-  test("the handler still sees a request body that comes after the answer that let it go", () => {
+  test("the handler still sees a request body that comes after the answer that released the request", () => {
     const seen: string[] = [];
     const handler = { read: "text", handle: (text: string) => void seen.push(text) };
     const { timers, receive, answers } = waiting("request", { handler });
@@ -60,7 +60,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
     expect(answers.at(-1)?.response.case).toBe("requestBody");
   });
 
-  test("a request body is not let go while a handler holds the thread, since the body may have come unread", () => {
+  test("a waiting request is not released while a handler holds the thread, since the body may have come unread", () => {
     const { timers, answers } = waiting("request");
     timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
     timers.advance(0);
@@ -73,7 +73,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
     expect(answers.slice(1).map(({ response }) => response.case)).toEqual(["requestTrailers"]);
   });
 
-  test("a request body is not let go if it came while a handler held the thread", () => {
+  test("a waiting request is not released if its body came while a handler held the thread", () => {
     const { timers, receive, answers } = waiting("request");
     timers.hold(EMPTY_REQUEST_AFTER_MS + 500);
     timers.advance(0);
@@ -87,7 +87,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
     ["a piece", () => bodyOf("requestBody", "a", {})],
     ["an empty piece", () => bodyOf("requestBody", "", { endOfStream: true })],
     ["trailers", () => trailersOf("requestTrailers", [])],
-  ])("a request body is not let go if %s came", (_what, message) => {
+  ])("a waiting request is not released if %s came", (_what, message) => {
     const { timers, receive, answers } = waiting("request");
     receive(message());
     const count = answers.length;
@@ -95,7 +95,7 @@ describe("a request body under an override to FULL_DUPLEX_STREAMED", () => {
     expect(answers).toHaveLength(count);
   });
 
-  test("a request body is not let go if the response came: Envoy does not hang then, and may have ignored the override", () => {
+  test("a waiting request is not released if the response came: Envoy does not hang then, and may have ignored the override", () => {
     const { timers, receive, answers } = waiting("request");
     receive(headersOf("responseHeaders", [], { endOfStream: false }));
     const count = answers.length;

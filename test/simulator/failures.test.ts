@@ -149,7 +149,7 @@ describe("an answer that Envoy does not wait for", () => {
     });
   });
 
-  test("an answer without a member is an answer that Envoy does not wait for", () => {
+  test("an answer without a member fails the transaction", () => {
     expect(simulate({ requestHeaders: [{}] }).responseCodeDetails).toBe("unhandled_message");
   });
 

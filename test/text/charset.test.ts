@@ -131,7 +131,7 @@ test.each([
   ["gbk", [0xc4, 0xe3], "你"],
   ["euc-kr", [0xb0, 0xa1], "가"],
   ["x-unknown", [0xc3, 0xa9], "é"],
-])("%s is read", (label, bytes, text) => {
+])("bytes in %s are decoded", (label, bytes, text) => {
   expect(decodeText(Uint8Array.from(bytes), named(label))).toBe(text);
 });
 

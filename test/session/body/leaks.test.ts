@@ -242,14 +242,14 @@ describe("a tail in STREAMED that trailers hide", () => {
   const upstream = { chunks: ["a", "b"], chunkIntervalMs: 5, trailers: { "x-t": "1" } };
 
   test.each(["chunks", "stream"] as const)(
-    "a tail that trailers hide is counted for a handler that reads %s",
+    "a tail that trailers hide is fault tail_undeliverable for a handler that reads %s",
     async (read) => {
       const { faults } = await sendIn(tailed(read), "STREAMED", { request: {}, upstream });
       expect(codes(faults)).toEqual(["tail_undeliverable"]);
     },
   );
 
-  test("a tail is not counted as hidden if the end was seen, or there is nothing to report", async () => {
+  test("a tail is not a fault if the end was seen, or if the handler adds nothing", async () => {
     const seen = await sendIn(tailed("chunks"), "STREAMED", { request: {}, upstream: { chunks: ["a", "b"] } });
     expect([codes(seen.faults), seen.response.body]).toEqual([[], "ab!"]);
     for (const kind of ["chunks", "stream"] as const) {

@@ -123,7 +123,7 @@ describe("a body that may pass", () => {
     expect(budget.share.heldBytes).toBe(0);
   });
 
-  test("a body that may pass leaves unchanged if it is too large after decoding", async () => {
+  test("a body that may pass leaves as it came if it is too large after decoding", async () => {
     for (const [cap, budget, maxBytes] of [
       ["body", budgetOf(1 << 20), 10_000],
       ["stream", budgetOf(1 << 20, 10_000), 1 << 20],

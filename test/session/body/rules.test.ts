@@ -169,7 +169,7 @@ describe("content codings", () => {
     expect(Object.keys(response.headers).sort()).toEqual(["content-encoding", "content-length"]);
   });
 
-  test("content codings leave a body in STREAMED of which no message tells the end", async () => {
+  test("a body in STREAMED whose end no message shows leaves without its content coding", async () => {
     const { response, faults, warnings } = await sendIn(upperProcessor("chunks"), "STREAMED", {
       request: {},
       upstream: { chunks: [gzipSync("hello")], headers: { "content-encoding": "gzip" }, trailers: { "x-t": "1" } },
@@ -179,7 +179,7 @@ describe("content codings", () => {
     expect(response.headers["content-encoding"]).toBeUndefined();
   });
 
-  test("content codings that are unknown are a fault, unless the handler reads the body raw", async () => {
+  test("an unknown content coding is a fault, unless the handler reads the body raw", async () => {
     const upstream = { body: "??", headers: { "content-encoding": "aws-chunked" } };
     const { faults } = await sendIn(upperProcessor("chunks"), "STREAMED", { request: {}, upstream });
     expect(codes(faults)).toEqual(["unknown_coding"]);
@@ -191,7 +191,7 @@ describe("content codings", () => {
     expect(passed).toMatchObject({ faults: [], response: { body: "??" } });
   });
 
-  test("content codings of an unchanged body stay byte for byte", async () => {
+  test("an encoded body that no handler changes stays byte for byte", async () => {
     const body = gzipSync("hello", { level: 1 });
     const processor = defineProcessor({
       name: "p",

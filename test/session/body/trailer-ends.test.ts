@@ -4,7 +4,7 @@ import { MODES, sendIn, upper, upperProcessor } from "./upper.ts";
 
 const TRAILERS = { "x-t": "1" };
 
-describe("trailers that came before the headers are answered", () => {
+describe("trailers before the answer to the headers", () => {
   test.each([
     ["NONE", "whole"],
     ["NONE", "text"],
