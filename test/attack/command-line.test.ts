@@ -58,7 +58,7 @@ function childrenOf(pid: number): number[] {
 }
 
 test.runIf(process.platform === "linux")(
-  "what the suite has started ends with it when it is told to end",
+  "the processes that the attack suite started end when the suite gets a signal to end",
   async () => {
     const suite = spawn(process.execPath, [script, "--only", "ping-flood"], { stdio: "ignore" });
     // The server and the honest client.

@@ -58,7 +58,7 @@ async function seenByHonest(): Promise<Honest> {
 
 describe("a server with default settings", () => {
   test.each(QUICK)(
-    "withstands %s, counts it, and serves everyone else",
+    "a server with default settings withstands %s, counts it, and serves all other clients",
     async (name) => {
       const attack = ATTACKS.find((each) => each.name === name);
       if (attack?.counted === undefined) throw new Error(`${name}: there is no such attack, or it is not counted`);

@@ -9,25 +9,25 @@ const program = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
 const read = (...args: string[]) => readCommandLine(args, SCENARIOS);
 
 describe("the bench's command line", () => {
-  test("prints every peer and scenario with --help and measures nothing", () => {
+  test("bench --help prints every peer and scenario, and measures nothing", () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [program, "--help"], { encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     for (const { name } of [...PEERS, ...SCENARIOS]) expect(stdout).toContain(`  ${name} `);
   });
 
-  test("ends with 2 and one line on wrong usage", () => {
+  test("wrong usage of bench ends with exit code 2 and one line", () => {
     const { status, stderr } = spawnSync(process.execPath, [program, "--rounds", "many"], { encoding: "utf8" });
     expect(status).toBe(2);
     expect(stderr).toBe('bench: --rounds: "many" is not a whole number from 1 to 100\n');
   });
 
-  test("leaves slow peers out unless asked", () => {
+  test("bench leaves out slow peers unless they are named", () => {
     expect(read()).toMatchObject({ rounds: 5, seconds: 3, peers: expect.not.arrayContaining(["grpc-java"]) });
     expect(read("--all")).toMatchObject({ peers: PEERS.map(({ name }) => name) });
     expect(read("--peers", "grpc-java,ext-proc")).toMatchObject({ peers: ["ext-proc", "grpc-java"] });
   });
 
-  test("takes fewer peers, scenarios and rounds with --quick", () => {
+  test("bench --quick takes fewer peers, scenarios and rounds", () => {
     expect(read("--quick")).toMatchObject({
       peers: ["ext-proc", "grpc-go", "tonic", "transport", "node-http2"],
       rounds: 2,
@@ -41,7 +41,7 @@ describe("the bench's command line", () => {
     [["--scenarios", ""], '--scenarios: "" is none of headers-50, '],
     [["--seconds", "61"], '--seconds: "61" is not a whole number from 1 to 60'],
     [["--fast"], "Unknown option '--fast'"],
-  ])("refuses %j", (args, problem) => {
+  ])("bench rejects the arguments %j", (args, problem) => {
     expect(() => read(...args)).toThrow(UsageError);
     expect(() => read(...args)).toThrow(problem);
   });

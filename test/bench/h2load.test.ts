@@ -15,7 +15,7 @@ time for request:      458us      4.94ms      1.16ms       351us    90.44%
 `;
 
 describe("parseH2load", () => {
-  test("reads time, requests, good answers and bytes", () => {
+  test("parseH2load reads time, requests, good answers and bytes", () => {
     expect(parseH2load(OUTPUT)).toEqual({ seconds: 0.59985, requests: 50_000, good: 49_990, dataBytes: 5_300_000 });
   });
 
@@ -24,11 +24,11 @@ describe("parseH2load", () => {
     ["1.69s", 1.69],
     ["2.00m", 120],
     ["1.50h", 5400],
-  ])("reads a time of %s", (text, seconds) => {
+  ])("parseH2load reads a time of %s", (text, seconds) => {
     expect(parseH2load(OUTPUT.replace("599.85ms", text)).seconds).toBeCloseTo(seconds, 9);
   });
 
-  test("refuses what is not a report, with its end in the message", () => {
+  test("parseH2load rejects text that is not a report, and quotes its end", () => {
     expect(() => parseH2load("Could not connect to host")).toThrow("Could not connect to host");
   });
 });

@@ -12,13 +12,13 @@ import { answerOf } from "../../bench/peers/messages/answer.mjs";
 import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 describe("the requests", () => {
-  test("have headers of the size that docs/performance.md states", () => {
+  test("the requests have headers of the size that docs/performance.md states", () => {
     const [headers] = headerMessages();
     expect(grpcBody(headers ? [headers] : [])).toHaveLength(5 + 1238);
     expect(headers?.request.case === "requestHeaders" && headers.request.value.headers?.headers).toHaveLength(18);
   });
 
-  test("upload 100 chunks of 64 KiB", () => {
+  test("the upload requests send 100 chunks of 64 KiB", () => {
     const bytes = uploadMessages().map(({ request }) =>
       request.case === "requestBody" ? request.value.body.length : 0,
     );
@@ -29,21 +29,21 @@ describe("the requests", () => {
 describe("the check of answers", () => {
   const messages = everyPhaseMessages();
 
-  test.each(["hello", "three-two"] as const)("accepts the Node peers' %s", (task) => {
+  test.each(["hello", "three-two"] as const)("the check of answers accepts the Node peers' %s", (task) => {
     expect(firstDifference(messages.map(answerOf(task)), rightAnswers(task, messages))).toBeUndefined();
   });
 
-  test("tells another task's answer apart, naming what differs", () => {
+  test("the check of answers rejects another task's answer and names the difference", () => {
     const problem = firstDifference(messages.map(answerOf("three-two")), rightAnswers("hello", messages));
     expect(problem).toMatch(/^answer 1 is .*x-seen-path.* and should be .*x-ext-proc-header/);
   });
 
-  test("counts answers", () => {
+  test("the check of answers counts answers", () => {
     const right = rightAnswers("hello", messages);
     expect(firstDifference(right.slice(1), right)).toBe("6 answers instead of 7");
   });
 
-  test("tells a missing append from one that is false, since Envoy does", () => {
+  test("the check of answers distinguishes a missing append from append false, as Envoy does", () => {
     const right = rightAnswers("hello", messages.slice(0, 1));
     const answers = right.map((answer) => {
       const copy = structuredClone(answer);

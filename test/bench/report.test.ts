@@ -36,7 +36,7 @@ const results = {
 };
 
 describe("tables", () => {
-  test("align columns, group thousands and show spread and ratios", () => {
+  test("tables align columns, group thousands and show spread and ratios", () => {
     expect(textTable(summary).split("\n")).toEqual([
       "headers-50: header streams",
       "  peer      CPU µs/stream  streams/s  spread  of grpc-go  of tonic",
@@ -47,7 +47,7 @@ describe("tables", () => {
     ]);
   });
 
-  test("have no ratio column for a reference that was not measured", () => {
+  test("tables have no ratio column for a reference that was not measured", () => {
     const alone = summarizeScenario(SCENARIO, new Map([["ext-proc", [{ cpuUs: 1, perSecond: 2 }]]]));
     expect(markdownTable(alone)).toBe(
       [
@@ -60,17 +60,17 @@ describe("tables", () => {
 });
 
 describe("drawChart", () => {
-  test("is well-formed, with names escaped", () => {
+  test("the chart is well-formed XML, with names escaped", () => {
     const chart = drawChart(results);
     expect(() => assertWellFormed(chart)).not.toThrow();
     expect(chart).toContain("a&lt;b&amp;c");
   });
 
-  test("is the same for the same numbers", () => {
+  test("the chart is the same for the same numbers", () => {
     expect(drawChart(results)).toBe(drawChart(structuredClone(results)));
   });
 
-  test("draws bars in proportion, and cuts one that would dwarf the others", () => {
+  test("the chart draws bars in proportion, and cuts a bar that is much longer than the others", () => {
     const bars = [...drawChart(results).matchAll(/<rect class="(.+?)" x="(.+?)" .*width="(.+?)"/g)];
     const widths = bars.map(([, , , width]) => Number(width));
     expect(widths.slice(0, 3)).toEqual([125, 250, 500]);
@@ -79,7 +79,7 @@ describe("drawChart", () => {
     expect(widths).toHaveLength(5);
   });
 
-  test("of a run without any scenario is well-formed too", () => {
+  test("the chart of a run without scenarios is well-formed XML", () => {
     expect(() => assertWellFormed(drawChart({ ...results, scenarios: [] }))).not.toThrow();
   });
 });
@@ -88,17 +88,17 @@ describe("docs page", () => {
   const begin = "<!-- bench:begin, written by npm run bench -- --docs -->";
   const end = "<!-- bench:end -->";
 
-  test("is replaced between its two comments alone, again and again", () => {
+  test("replaceSection replaces only the text between its two comments, also a second time", () => {
     const once = replaceSection(`before\n${begin}\nold\n${end}\nafter\n`, "new");
     expect(once).toBe(`before\n${begin}\n\nnew\n\n${end}\nafter\n`);
     expect(replaceSection(once, "new")).toBe(once);
   });
 
-  test("without the comments is refused", () => {
+  test("replaceSection rejects a page without the comments", () => {
     expect(() => replaceSection("text", "new")).toThrow("bench:begin");
   });
 
-  test("says when, how and on what it was measured, and what was skipped", () => {
+  test("the page says when, how and on what machine it was measured, and what was skipped", () => {
     const section = resultsSection(results);
     for (const fact of ["2026-11-02", "`npm run bench`", "2 cores", "tonic 0.14.9", "- grpc-java: skipped"]) {
       expect(section).toContain(fact);

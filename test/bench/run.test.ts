@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
 
 // CPU and memory come from /proc. The peer and the scenario are those that need nothing but Node.
 describe.skipIf(process.platform !== "linux")("npm run bench", () => {
-  test("checks a peer, measures it and writes what it found", async () => {
+  test("npm run bench checks a peer, measures it and writes the results", async () => {
     const folder = await mkdtemp(join(tmpdir(), "ext-proc-bench-test-"));
     try {
       const files = { json: join(folder, "results.json"), chart: join(folder, "chart.svg") };

@@ -3,22 +3,22 @@ import { measureInTurns } from "../../bench/harness/rounds.mjs";
 import { halfSpread, median, medianRatio, summarize } from "../../bench/harness/statistics.mjs";
 
 describe("median", () => {
-  test("is the middle value, whatever the order", () => {
+  test("the median is the middle value, in any order of the values", () => {
     expect(median([9, 1, 5])).toBe(5);
   });
 
-  test("lies between the two middle values of an even number", () => {
+  test("the median of an even number of values lies between the two middle values", () => {
     expect(median([1, 2, 10, 4])).toBe(3);
   });
 
-  test("of one value is that value, of none is not a number", () => {
+  test("the median of one value is that value, and of no value NaN", () => {
     expect(median([7])).toBe(7);
     expect(median([])).toBeNaN();
   });
 });
 
 describe("spread", () => {
-  test("is half the distance of the extremes over the median", () => {
+  test("the spread is half the distance of the extremes divided by the median", () => {
     const summary = summarize([90, 100, 120]);
     expect(summary).toEqual({ median: 100, least: 90, most: 120 });
     expect(halfSpread(summary)).toBeCloseTo(0.15);
@@ -26,7 +26,7 @@ describe("spread", () => {
 });
 
 describe("medianRatio", () => {
-  test("compares values of one round, so that a slow round counts for nothing", () => {
+  test("medianRatio compares values of one round, so a slow round does not change the ratio", () => {
     expect(medianRatio([10, 100, 12], [20, 200, 24])).toBe(0.5);
   });
 });
@@ -44,7 +44,7 @@ describe("measureInTurns", () => {
     };
   };
 
-  test("turns the order round in every other round", async () => {
+  test("measureInTurns reverses the order in every other round", async () => {
     const order: string[] = [];
     const subjects = new Map(["a", "b", "c"].map((name) => [name, subject(name, order)]));
     const measurements = await measureInTurns(subjects, 3, () => {});
@@ -52,7 +52,7 @@ describe("measureInTurns", () => {
     expect(measurements.get("b")).toEqual([{ cpuUs: 1 }, { cpuUs: 2 }, { cpuUs: 3 }]);
   });
 
-  test("leaves out a peer that fails and goes on with the others", async () => {
+  test("measureInTurns leaves out a peer that fails and continues with the others", async () => {
     const order: string[] = [];
     const problems: string[] = [];
     const subjects = new Map([

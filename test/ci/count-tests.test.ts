@@ -20,35 +20,35 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-test("counts what passed and what failed", () => {
+test("count-tests counts the tests that passed and that failed", () => {
   expect(count([file("test/a/one.test.ts", "failed", ["passed", "failed"]), passing()], 1)).toBe("2 1\n");
 });
 
-test("counts nothing for a test that skips itself", () => {
+test("count-tests does not count a test that skips itself", () => {
   expect(count([file("test/a/one.test.ts", "passed", ["passed", "skipped", "todo"]), passing()])).toBe("2 0\n");
 });
 
-test("counts a file that does not load as one failure", () => {
+test("count-tests counts a file that does not load as one failure", () => {
   expect(count([file("test/a/one.test.ts", "failed", []), passing()], 1)).toBe("1 1\n");
 });
 
-test("counts the tests of a suite that never ran as failures", () => {
+test("count-tests counts the tests of a suite that never ran as failures", () => {
   expect(count([file("test/a/one.test.ts", "failed", ["skipped", "skipped"]), passing()], 1)).toBe("1 2\n");
 });
 
-test("counts a file whose last hook fails as one failure", () => {
+test("count-tests counts a file whose last hook fails as one failure", () => {
   expect(count([file("test/a/one.test.ts", "failed", ["passed"]), passing()], 1)).toBe("2 1\n");
 });
 
-test("counts a file that vitest never saw as one failure", () => {
+test("count-tests counts a file that vitest never saw as one failure", () => {
   expect(count([passing()])).toBe("1 1\n");
 });
 
-test("counts an error outside of every test as one failure", () => {
+test("count-tests counts an error outside of every test as one failure", () => {
   expect(count([file("test/a/one.test.ts", "passed", ["passed"]), passing()], 1)).toBe("2 1\n");
 });
 
-test("counts a run without a report as one failure", () => {
+test("count-tests counts a run without a report as one failure", () => {
   expect(count(undefined, 1)).toBe("0 1\n");
 });
 

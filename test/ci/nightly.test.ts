@@ -23,7 +23,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 // Needs bash, and GNU's timeout.
 describe.runIf(process.platform === "linux")(".ci/nightly", () => {
-  test("counts each check, and calls only scripts that there are", () => {
+  test(".ci/nightly counts each check, and calls only scripts that exist", () => {
     const { status, lastLine, called } = nightly("exit 0");
     expect(lastLine).toBe("10 passed, 0 failed");
     expect(status).toBe(0);
@@ -32,19 +32,19 @@ describe.runIf(process.platform === "linux")(".ci/nightly", () => {
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining(names));
   });
 
-  test("runs every check, and says so in the last line, where some fail", () => {
+  test(".ci/nightly runs every check if some fail, and counts them in its last line", () => {
     const { status, lastLine } = nightly('[ "$3" != soak ]');
     expect(status).toBe(1);
     expect(lastLine).toBe("9 passed, 1 failed");
   });
 
-  test("counts what the checks need only where it fails", () => {
+  test(".ci/nightly counts an installation only if it fails", () => {
     program("go", "exit 1");
     const { lastLine } = nightly('[ "$1" != ci ]');
     expect(lastLine).toBe("10 passed, 3 failed");
   });
 
-  test("installs the programs without which tests fail in CI", () => {
+  test(".ci/nightly installs the programs without which tests fail in CI", () => {
     expect(nightly("exit 0").output).toMatch(/ok {4}Python tools .*ok {4}h2spec .*ok {4}grpcurl .*ok {4}Chromium /s);
   });
 });

@@ -11,7 +11,7 @@ function report(tests: Readonly<Record<string, string | null | undefined>>) {
   return { testResults: [{ assertionResults }] };
 }
 
-test("reads rows in the order of their numbers, and nothing else", () => {
+test("readRows reads rows in the order of their numbers, and nothing else", () => {
   const rows = readRows(
     report({ "row 100: c": undefined, "a row of trees": null, "row 13b: b": undefined, "row 13: a": null }),
   );
@@ -22,11 +22,11 @@ test("reads rows in the order of their numbers, and nothing else", () => {
   ]);
 });
 
-test("a row that is skipped without a reason has failed: its suite did", () => {
+test("a row that is skipped without a reason counts as failed, because its suite failed", () => {
   expect(readRows(report({ "row 1: a": "" }))).toEqual([{ row: "1", outcome: "FAIL" }]);
 });
 
-test("prints a line for each row, totals, and the reasons of what was skipped", () => {
+test("rowTable prints a line for each row, totals, and the reasons for skipped rows", () => {
   const runs = [
     {
       release: "1.36.4",

@@ -24,7 +24,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 // Needs bash, and GNU's timeout.
 describe.runIf(process.platform === "linux")(".ci/run", () => {
-  test("runs npm ci and npm test, and counts vitest's tests and each check after them", () => {
+  test(".ci/run runs npm ci and npm test, and counts vitest's tests and each check after them", () => {
     const { status, lastLine, called } = ciRun();
     expect(lastLine).toBe("13 passed, 0 failed");
     expect(status).toBe(0);
@@ -32,7 +32,7 @@ describe.runIf(process.platform === "linux")(".ci/run", () => {
     expect(called).toMatch(/^npm test -- --reporter=default .*CI=true$/m);
   });
 
-  test("runs every check, and says so in the last line, where npm ci fails", () => {
+  test(".ci/run runs every check if npm ci fails, and counts them in its last line", () => {
     program("npm", "exit 1");
     program("npx", "exit 127");
     rmSync(join(folder, "scripts/check-package.mjs"));
@@ -43,7 +43,7 @@ describe.runIf(process.platform === "linux")(".ci/run", () => {
     expect(output).toMatch(/^FAIL {2}package types /m);
   });
 
-  test("shows what a check printed only where it fails", () => {
+  test(".ci/run shows what a check printed only if the check fails", () => {
     program("npx", 'echo "said by $3"; [ "$2" != publint ]');
     const { status, lastLine, output } = ciRun();
     expect(status).toBe(1);
@@ -52,7 +52,7 @@ describe.runIf(process.platform === "linux")(".ci/run", () => {
     expect(output).not.toContain("said by lint");
   });
 
-  test("fails where generating changes gen/", () => {
+  test(".ci/run fails if generating changes gen/", () => {
     program("git", 'echo " M gen/x_pb.js"');
     const { status, lastLine, output } = ciRun();
     expect(status).toBe(1);

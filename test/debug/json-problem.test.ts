@@ -22,13 +22,13 @@ test.each<[string, unknown, string]>([
   ["base64 that is none", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
   ["a number that does not fit", { upstream: { status: -1 } }, "upstream.status: "],
   ["a null in a list", { routes: [null] }, "routes[0]: is null, must be an object"],
-])("%s is named with its path", (_name, value, start) => {
+])("jsonProblem names %s with its path", (_name, value, start) => {
   const problem = jsonProblem(SimulateRequestSchema, value);
   expect(problem?.slice(0, start.length)).toBe(start);
   expect(problem).not.toContain("\n");
 });
 
-test("messages of Envoy are looked through in the same way", () => {
+test("jsonProblem also checks messages of Envoy", () => {
   const headers = { headers: { headers: [{ key: "a", value: "b" }, { kye: "c" }] } };
   expect(jsonProblem(ProcessRequestSchema, { requests: [{}, { requestHeaders: headers }] })).toBe(
     "requests[1].requestHeaders.headers.headers[1].kye: no such field; there are key, value, rawValue",
@@ -39,11 +39,11 @@ test.each<[string, unknown]>([
   ["nothing", {}],
   ["camelCase", { request: { bodyBase64: "aGk=" }, envoy: { processingMode: { requestBodyMode: "BUFFERED" } } }],
   ["snake_case", { request: { body_base64: "aGk=" }, envoy: { processing_mode: { request_body_mode: 2 } } }],
-])("%s is fine", (_name, value) => {
+])("jsonProblem accepts %s", (_name, value) => {
   expect(jsonProblem(SimulateRequestSchema, value)).toBeUndefined();
 });
 
-test("a value that is nested too deeply is a problem, and no overflow", () => {
+test("a value that is nested too deeply is a problem, and does not overflow the stack", () => {
   let config: unknown = 1;
   for (let depth = 0; depth < 50_000; depth++) config = [config];
   expect(jsonProblem(SimulateRequestSchema, { config })).toMatch(/^config: .*recursion depth/);

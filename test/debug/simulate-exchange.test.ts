@@ -20,7 +20,7 @@ const tagger = defineProcessor({
 });
 
 describe("an exchange", () => {
-  test("keeps bytes that are no UTF-8, and shows them as base64 alone", async () => {
+  test("an exchange keeps bytes that are not UTF-8, and shows them only as base64", async () => {
     const bytes = { base64: "/w==" };
     const exchange = {
       request: { headers: { "x-raw": bytes, "x-two": ["a", bytes] }, bodyBase64: "/wA=" },
@@ -37,7 +37,7 @@ describe("an exchange", () => {
     expect(headers).toContainEqual({ key: "x-two", value: "a" });
   });
 
-  test("has JSON bodies, chunks, trailers, metadata, attributes and the route's configuration", async () => {
+  test("an exchange has JSON bodies, chunks, trailers, metadata, attributes and the route's configuration", async () => {
     const asked: unknown[] = [];
     const curious = defineProcessor({
       name: "curious",
@@ -65,7 +65,7 @@ describe("an exchange", () => {
     });
   });
 
-  test("says how often each handler ran, asynchronous and of bodies too", async () => {
+  test("an exchange says how often each handler ran, including asynchronous handlers and body handlers", async () => {
     const busy = defineProcessor({
       name: "busy",
       requestHeaders: async () => undefined,
@@ -95,7 +95,7 @@ describe("an exchange", () => {
     );
   });
 
-  test("goes by what is declared of Envoy, unless it says otherwise itself", async () => {
+  test("an exchange uses the declared Envoy settings unless it has its own", async () => {
     const slow = defineProcessor({
       name: "slow",
       timeoutMs: 100_000,
@@ -110,7 +110,7 @@ describe("an exchange", () => {
     expect(declared.faults).toMatchObject([{ code: "handler_timeout", source: "handler" }]);
   });
 
-  test("that cannot be is a problem with its path", async () => {
+  test("an impossible exchange is a problem with its path", async () => {
     await expect(play(tagger, { upstream: { status: 99 } })).rejects.toThrow(/^upstream\.status: 99 must be/);
     await expect(play(tagger, { request: { body: "a", json: 1 } })).rejects.toThrow(/^request: has body and json, but/);
     await expect(play(tagger, { request: { path: "x" } })).rejects.toThrow(/^request\.path: "x" must begin with/);
@@ -122,7 +122,7 @@ describe("an exchange", () => {
   });
 });
 
-test("EnvoySettings has every setting of the simulator, by the same name", () => {
+test("EnvoySettings has every setting of the simulator under the same name", () => {
   const names = EnvoySettingsSchema.fields.map(({ jsonName }) => jsonName);
   const unknown = () => checkSettings({ nope: true } as never);
   expect(unknown).toThrow(/there are (.*)$/);

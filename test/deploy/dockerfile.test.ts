@@ -34,7 +34,7 @@ const [configMap, patch] = blocks.filter(({ language }) => language === "yaml").
 const mine: string = configMap.data["mine.mjs"];
 
 describe("Dockerfile", () => {
-  test("has nothing to say for hadolint", async (context) => {
+  test("hadolint finds nothing in the Dockerfile", async (context) => {
     const tool = requireTool(
       { name: "hadolint", variable: "HADOLINT", install: "pip install --require-hashes -r .ci/python-tools.txt" },
       context,
@@ -43,19 +43,19 @@ describe("Dockerfile", () => {
     expect(linted).toEqual({ exitCode: 0, output: "" });
   });
 
-  test("every image has a tag and is pinned by a digest, and the last stage has a numeric user other than root", () => {
+  test("every image of the Dockerfile has a tag and a digest, and the last stage has a numeric user other than root", () => {
     for (const { image } of stages) expect(image).toMatch(/^[\w./-]+:(?!latest@)[\w.-]+@sha256:[0-9a-f]{64}$/);
     const user = stages.at(-1)?.instructions.findLast(({ keyword }) => keyword === "USER");
     expect(user?.argument).toBe("65532");
   });
 
-  test("sets the environment that npm run attack gives the server, whose memory comes back with it", () => {
+  test("the Dockerfile sets the same environment as npm run attack, with which the server returns its memory", () => {
     const set = stages.at(-1)?.instructions.filter(({ keyword }) => keyword === "ENV") ?? [];
     const lines = Object.entries(IMAGE_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
     expect(set.map(({ argument }) => argument)).toEqual(lines);
   });
 
-  test("exposes the ports that ext.yaml declares", () => {
+  test("the Dockerfile exposes the ports that ext.yaml declares", () => {
     const exposed = stages.at(-1)?.instructions.find(({ keyword }) => keyword === "EXPOSE");
     const declared = [...read("deploy/ext.yaml").matchAll(/containerPort: (\d+)/g)].map(([, port]) => port);
     expect(exposed?.argument.split(" ")).toEqual(declared);
@@ -63,7 +63,7 @@ describe("Dockerfile", () => {
 });
 
 describe(".dockerignore", () => {
-  test("lets nothing through but what the build needs", () => {
+  test(".dockerignore lets only the files through that the build needs", () => {
     const dockerignore = read(".dockerignore");
     const passes = [
       "package.json",
@@ -106,7 +106,7 @@ describe("the image, replayed without Docker", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test("holds the peers and no dev dependency, no sources and no tests", async () => {
+  test("the image has the peer dependencies, and no dev dependency, sources or tests", async () => {
     const { devDependencies, peerDependencies } = JSON.parse(read("package.json"));
     const installed = (name: string) => existsSync(join(image.workdir, "node_modules", name));
     expect(Object.keys(peerDependencies).filter((name) => !installed(name))).toEqual([]);
@@ -114,7 +114,7 @@ describe("the image, replayed without Docker", () => {
     expect((await readdir(image.workdir)).toSorted()).toEqual(["dist", "gen", "node_modules", "package.json"]);
   });
 
-  test("starts as its ENTRYPOINT and CMD say, answers on the status port, and ends with exit code 0 on SIGTERM", async () => {
+  test("the image starts as its ENTRYPOINT and CMD say, answers on the status port, and ends with exit code 0 on SIGTERM", async () => {
     container = start(image);
     const exit = once(container, "exit");
     const status = await statusAddress(container);
@@ -145,7 +145,7 @@ describe("the image, replayed without Docker", () => {
   });
 
   test.each(dockerfiles.map((text, index) => [index, text] as const))(
-    "serves the processor of Dockerfile %i of docs/deploying.md",
+    "the image serves the processor of Dockerfile %i of docs/deploying.md",
     async (index, text) => {
       const context = join(folder, `context-${index}`);
       mkdirSync(context);
@@ -164,7 +164,7 @@ describe("the image, replayed without Docker", () => {
     },
   );
 
-  test("serves the processor of the ConfigMap of docs/deploying.md, mounted as its patch says", async () => {
+  test("the image serves the processor of the ConfigMap of docs/deploying.md, mounted as its patch says", async () => {
     const { containers, volumes } = patch.spec.template.spec;
     const [{ args, volumeMounts }] = containers;
     expect(volumes).toEqual([{ name: volumeMounts[0].name, configMap: { name: configMap.metadata.name } }]);

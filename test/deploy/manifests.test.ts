@@ -43,11 +43,11 @@ function containerPort(nameOrNumber: string | number): number | undefined {
 describe.each<[string, readonly string[]]>([
   ["the newest release", []],
   ["1.27", ["-k", "1.27.0"]],
-])("for Kubernetes, %s, checked strictly,", (_, release) => {
+])("the manifests for Kubernetes, %s", (_, release) => {
   test.for<[string, readonly string[]]>([
     ["deploy/ext.yaml", ["service", "deployment"]],
     ["deploy/networkpolicy.yaml", ["networkpolicy"]],
-  ])("%s is valid", async ([path, kinds], context) => {
+  ])("%s is valid, checked strictly", async ([path, kinds], context) => {
     const tool = requireTool(
       {
         name: "kubernetes-validate",
@@ -63,7 +63,7 @@ describe.each<[string, readonly string[]]>([
 });
 
 describe("deploy/ext.yaml", () => {
-  test("the Service leads, by a port named grpc, to the port that the server takes by default", () => {
+  test("the Service's port grpc leads to the default port of the server", () => {
     const [port] = service.spec.ports;
     expect(port).toMatchObject({ name: "grpc", port: defaultPort("listen") });
     expect(containerPort(port.targetPort)).toBe(defaultPort("listen"));
@@ -71,7 +71,7 @@ describe("deploy/ext.yaml", () => {
     expect(deployment.spec.template.metadata.labels).toMatchObject(deployment.spec.selector.matchLabels);
   });
 
-  test("probes and scrapes ask ports that the server takes by default, by the name that Envoy calls", () => {
+  test("probes and scrapes use default ports of the server and the name that Envoy calls", () => {
     const grpc = { port: defaultPort("listen"), service: ExternalProcessor.typeName };
     expect([container.startupProbe.grpc, container.readinessProbe.grpc]).toEqual([grpc, grpc]);
     expect(containerPort(container.livenessProbe.httpGet.port)).toBe(defaultPort("statusListen"));
@@ -95,7 +95,7 @@ describe("deploy/ext.yaml", () => {
     }
   });
 
-  test("runs what the image holds: this version, and processors that are built in", () => {
+  test("the Deployment runs this version of the image, with built-in processors", () => {
     const { version } = JSON.parse(read("package.json"));
     expect(container.image).toBe(`ext-proc:${version}`);
     const [command, ...processors] = container.args;
@@ -104,7 +104,7 @@ describe("deploy/ext.yaml", () => {
     expect(processors).not.toContain("header-modifier");
   });
 
-  test("gives the server longer to end than it takes, with nothing in front of it that waits too", () => {
+  test("the Deployment gives the server longer to end than its drain takes, and has no preStop hook", () => {
     const drainMs = SIGTERM_DRAIN_DELAY_MS + Number(SETTINGS.drainGraceMs.fallback);
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(drainMs / 1000 + 5);
     expect(container).not.toHaveProperty("lifecycle");
@@ -113,7 +113,7 @@ describe("deploy/ext.yaml", () => {
     }
   });
 
-  test("gives the pod no more rights than it needs, and the user of the image", () => {
+  test("the Deployment gives the pod only the rights that it needs, and the user of the image", () => {
     const user = parseDockerfile(read("Dockerfile"))
       .at(-1)
       ?.instructions.find(({ keyword }) => keyword === "USER");
@@ -135,7 +135,7 @@ describe("deploy/ext.yaml", () => {
 });
 
 describe("deploy/envoyfilter.yaml", () => {
-  test("puts the filter before the router of the inbound listener", () => {
+  test("the EnvoyFilter puts the filter before the router of the inbound listener", () => {
     expect(envoyFilter).toMatchObject({ kind: "EnvoyFilter", metadata: { name: "httpbin-ext-proc" } });
     const [patch] = envoyFilter.spec.configPatches;
     expect(patch).toMatchObject({ applyTo: "HTTP_FILTER", patch: { operation: "INSERT_BEFORE" } });
@@ -153,7 +153,7 @@ describe("deploy/envoyfilter.yaml", () => {
     });
   });
 
-  test("calls the Service of ext.yaml, with an authority that every HTTP/2 server takes", () => {
+  test("the EnvoyFilter calls the Service of ext.yaml with an authority that every HTTP/2 server accepts", () => {
     const { name, namespace } = service.metadata;
     expect(inserted.typed_config.grpc_service.envoy_grpc).toEqual({
       cluster_name: `outbound|${service.spec.ports[0].port}||${name}.${namespace}.svc.cluster.local`,
@@ -161,7 +161,7 @@ describe("deploy/envoyfilter.yaml", () => {
     });
   });
 
-  test("configures the filter as envoy.yaml does", () => {
+  test("the EnvoyFilter configures the filter as envoy.yaml does", () => {
     const { filters } = envoy.static_resources.listeners[0].filter_chains[0];
     const [plain] = filters[0].typed_config.http_filters;
     const { grpc_service: _, ...ours } = inserted.typed_config;
@@ -175,14 +175,14 @@ describe("deploy/networkpolicy.yaml", () => {
   const { ingress, egress, podSelector, policyTypes } = networkPolicy.spec;
   const [fromEnvoy, fromPrometheus] = ingress;
 
-  test("applies to the pods of ext.yaml, in both directions", () => {
+  test("the NetworkPolicy applies to the pods of ext.yaml, in both directions", () => {
     expect(networkPolicy.metadata.namespace).toBe(deployment.metadata.namespace);
     expect(podSelector).toEqual(deployment.spec.selector);
     expect(policyTypes).toEqual(["Ingress", "Egress"]);
     expect(egress).toEqual([]);
   });
 
-  test("lets only the workload of envoyfilter.yaml reach the main port, and only Prometheus the status port", () => {
+  test("the NetworkPolicy lets only the workload of envoyfilter.yaml reach the main port, and only Prometheus the status port", () => {
     expect(ingress).toHaveLength(2);
     expect(fromEnvoy.from).toEqual([{ podSelector: { matchLabels: envoyFilter.spec.workloadSelector.labels } }]);
     expect(envoyFilter.metadata.namespace).toBe(networkPolicy.metadata.namespace);
@@ -200,13 +200,13 @@ describe("deploy/networkpolicy.yaml", () => {
 });
 
 describe("deploy/envoy.yaml", () => {
-  test("calls the port that the server takes by default", () => {
+  test("Envoy calls the default port of the server", () => {
     const [cluster] = envoy.static_resources.clusters;
     const { address } = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint;
     expect(address.socket_address).toEqual({ address: "127.0.0.1", port_value: defaultPort("listen") });
   });
 
-  test("opens nothing beyond loopback", () => {
+  test("Envoy listens on loopback only", () => {
     const { listeners } = envoy.static_resources;
     for (const { address } of [...listeners, envoy.admin]) {
       expect(address.socket_address.address).toBe("127.0.0.1");

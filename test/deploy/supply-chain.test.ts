@@ -17,13 +17,13 @@ describe.each(["package-lock.json", "scripts/api-reference/package-lock.json"])(
   const { packages } = JSON.parse(read(path)) as { packages: Record<string, LockedPackage> };
   const locked = Object.entries(packages).filter(([folder, { link }]) => folder !== "" && link !== true);
 
-  test("has the SHA-512 of every package, those of other platforms too", () => {
+  test("the lock file has the SHA-512 of every package, including packages for other platforms", () => {
     expect(locked.length).toBeGreaterThan(10);
     const sha512 = /^sha512-[A-Za-z0-9+/]{86}==$/;
     expect(locked.filter(([, { integrity = "" }]) => !sha512.test(integrity)).map(([folder]) => folder)).toEqual([]);
   });
 
-  test("names no registry, so that each machine can use its own", () => {
+  test("the lock file names no registry, so each machine can use its own", () => {
     expect(locked.filter(([, { resolved }]) => resolved !== undefined).map(([folder]) => folder)).toEqual([]);
   });
 });
@@ -32,18 +32,18 @@ describe(".ci/python-tools.txt", () => {
   const requirements = read(".ci/python-tools.txt").replaceAll("\\\n", " ").split("\n");
   const pinned = requirements.filter((line) => /^\w/.test(line));
 
-  test("pins every package by version and hash", () => {
+  test(".ci/python-tools.txt pins every package by version and hash", () => {
     expect(pinned.length).toBeGreaterThan(2);
     for (const line of pinned) expect(line).toMatch(/^[\w.-]+==[\w.]+ +(--hash=sha256:[0-9a-f]{64} *)+$/);
   });
 
-  test("holds the tools that .ci/python-tools.in names", () => {
+  test(".ci/python-tools.txt has the tools that .ci/python-tools.in names", () => {
     const named = read(".ci/python-tools.in").match(/^\w\S+/gm) ?? [];
     const versions = pinned.map((line) => line.split(" ")[0]);
     expect(versions).toEqual(expect.arrayContaining(named));
   });
 
-  test("is what .ci/tools installs, with hashes required", () => {
+  test(".ci/tools installs .ci/python-tools.txt with --require-hashes", () => {
     expect(read(".ci/tools")).toMatch(/--require-hashes --requirement \.ci\/python-tools\.txt/);
   });
 });
@@ -54,7 +54,7 @@ test("every Go program that .ci/tools installs has a version", () => {
   for (const each of installed) expect(each).toMatch(/@v\d+\.\d+\.\d+(\+incompatible)?$/);
 });
 
-test("every folder that Dependabot keeps up to date has a file that it reads", () => {
+test("every folder that Dependabot updates has a file that Dependabot reads", () => {
   const files: Record<string, readonly string[]> = {
     npm: ["package-lock.json"],
     docker: ["Dockerfile"],

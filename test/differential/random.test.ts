@@ -40,11 +40,11 @@ describe.skipIf(envoyBinary === undefined)("random scenarios", () => {
 });
 
 describe("randomScenario", () => {
-  test("makes the same scenario of the same seed and number", () => {
+  test("randomScenario makes the same scenario from the same seed and number", () => {
     expect(randomScenario(7, 3, "1.40")).toEqual(randomScenario(7, 3, "1.40"));
   });
 
-  test("makes another one of another seed or number", () => {
+  test("randomScenario makes another scenario from another seed or number", () => {
     const scripts = [randomScenario(7, 3, "1.40"), randomScenario(7, 4, "1.40"), randomScenario(8, 3, "1.40")];
     expect(new Set(scripts.map(printScenario)).size).toBe(3);
   });

@@ -11,20 +11,20 @@ const sources = readSources(root).map(({ path }) => path);
 const entryPoints = sources.filter((path) => path.split("/").length === 2);
 
 describe("docs/architecture.md", () => {
-  test("lists the folders as npm run docs:parts writes them", () => {
+  test("the page lists the folders as npm run docs:parts writes them", () => {
     expect(document).toBe(withFolderList(document, FOLDERS));
   });
 
-  test("names every entry point", () => {
+  test("the page names every entry point", () => {
     expect(entryPoints.filter((path) => !document.includes(`\`${path}\``))).toEqual([]);
   });
 
-  test("names no file or folder that is not there", () => {
+  test("every file and folder that the page names exists", () => {
     const named = [...document.matchAll(/\b(?:src|test|proto|gen)\/[\w/-]*(?:\.ts)?/g)].map(([path]) => path);
     expect(named.filter((path) => !isInProject(path))).toEqual([]);
   });
 
-  test("has only files of src in its picture, each next to its folder", () => {
+  test("the picture has only files of src, each next to its folder", () => {
     const [, picture = ""] = /^```\n(.*?)^```$/ms.exec(document) ?? [];
     let folder = "";
     const files: string[] = [];
@@ -36,7 +36,7 @@ describe("docs/architecture.md", () => {
     expect(files.filter((path) => !sources.includes(path))).toEqual([]);
   });
 
-  test("lists the faults as npm run docs:parts writes them", () => {
+  test("the page lists the faults as npm run docs:parts writes them", () => {
     expect(document).toBe(withFaultStatuses(document, FAULTS));
   });
 });

@@ -20,24 +20,24 @@ const document = readDocument("docs/bodies.md");
 const codes = FAULT_CODES as readonly string[];
 
 describe("docs/bodies.md", () => {
-  test("says what is possible in each mode, as the code decides", () => {
+  test("the table of what each mode allows matches the code", () => {
     expect(document).toContain(`\n${markdown(possibleTable())}\n`);
   });
 
-  test("says so of what happens behind the simulated Envoy", async () => {
+  test("the table of what each mode allows matches the simulated Envoy", async () => {
     const decided = possibleTable().filter(([name]) => name !== "`grpc`");
     expect(await observedTable()).toEqual(decided.map((row) => row.slice(0, -1)));
   });
 
-  test("says which mode is asked for, as the code decides", () => {
+  test("the table of requested modes matches the code", () => {
     expect(document).toContain(`\n${markdown(askedTable())}\n`);
   });
 
-  test("says what goes over the wire, as the simulated Envoy sees it", async () => {
+  test("the table of wire messages matches the simulated Envoy", async () => {
     expect(document).toContain(`\n${markdown(await wireTable())}\n`);
   });
 
-  test("names fault codes, flags and metrics that there are", async () => {
+  test("every fault code, flag and metric that the page names exists", async () => {
     const named = [...document.matchAll(/fault\s+`([a-z_]+)`/g)].map(([, code = ""]) => code);
     expect(named.length).toBeGreaterThan(8);
     expect(named.filter((code) => !codes.includes(code))).toEqual([]);
@@ -49,7 +49,7 @@ describe("docs/bodies.md", () => {
     for (const [, metric] of document.matchAll(/`(ext_proc_\w+)`/g)) expect(scraped).toContain(`# HELP ${metric} `);
   });
 
-  test("has the defaults and limits of the code", () => {
+  test("the page states the defaults and limits of the code", () => {
     expect(DEFAULT_MAX_BYTES).toBe(4 << 20);
     expect([SETTINGS.maxHeldBodyBytes.fallback, SETTINGS.maxHeldBodyBytesPerStream.fallback]).toEqual([
       String(128 << 20),
@@ -60,7 +60,7 @@ describe("docs/bodies.md", () => {
     for (const name of BODY_VALIDATORS) expect(document).toContain(`\`${name}\``);
   });
 
-  test("lists every option of a body handler, and no other", () => {
+  test("the page lists exactly the options of body handlers", () => {
     const problem = refuseBodyHandler({ read: "whole", nothing: 1 }) ?? "";
     const [, options = ""] = /which has read, handle, (.*)$/.exec(problem) ?? [];
     const start = document.indexOf("| option ");
@@ -68,7 +68,7 @@ describe("docs/bodies.md", () => {
     expect(rows.map(([option]) => option?.replaceAll("`", ""))).toEqual(options.split(", "));
   });
 
-  test("names every kind of handler, and only tools that the package exports", () => {
+  test("the page names every kind of handler, and only tools that the package exports", () => {
     for (const kind of ["whole", "text", "json", "chunks", "stream", "inspect"]) {
       expect(document).toContain(`\`read: "${kind}"\``);
       expect(Object.keys(HANDLERS).join()).toContain(`\`${kind}\``);
@@ -80,7 +80,7 @@ describe("docs/bodies.md", () => {
     expect(Object.keys(api)).toEqual(expect.arrayContaining(tools));
   });
 
-  test("links to every example that handles bodies", () => {
+  test("the page links to every example that handles bodies", () => {
     const examples = readdirSync(join(root, "examples"), { withFileTypes: true }).filter((one) => one.isDirectory());
     const withBodies = examples.filter(({ name }) =>
       /(?:requestBody|responseBody|grpc): \{/.test(readDocument(`examples/${name}/processor.js`)),
@@ -89,7 +89,7 @@ describe("docs/bodies.md", () => {
     for (const { name } of withBodies) expect(document).toContain(`](../examples/${name}/README.md)`);
   });
 
-  test("shows the files of test/docs/bodies-page, all of them, as they are run", () => {
+  test("the page shows every file of test/docs/bodies-page as the tests run it", () => {
     const blocks = codeBlocks(document).filter(({ language }) => /^(?:js|ts)$/.test(language));
     const files = readdirSync(join(root, FOLDER)).map((file) => readDocument(`${FOLDER}/${file}`));
     expect(blocks.map(({ text }) => text).sort()).toEqual(files.sort());

@@ -29,17 +29,21 @@ describe.skipIf(!hasTools).each(DOCUMENTS)("the commands of %s", (path) => {
 
   for (const { command, output } of steps(codeBlocks(readDocument(path)))) {
     if (command === "npm ci") {
-      test("npm ci is what CI begins with", () => {
+      test("CI begins with npm ci", () => {
         expect(readDocument(".ci/run")).toMatch(/^install 'npm ci' npm ci /m);
       });
     } else {
-      test.skipIf(!hasEnvoy && NEEDS_ENVOY.test(command))(command, { timeout: 90_000 }, async () => {
-        const printed = await session.run(command);
-        if (output !== undefined) {
-          expect(comparable(output)).not.toBe("");
-          expect(comparable(printed)).toContain(comparable(output));
-        }
-      });
+      test.skipIf(!hasEnvoy && NEEDS_ENVOY.test(command))(
+        `the command prints what the page shows: ${command}`,
+        { timeout: 90_000 },
+        async () => {
+          const printed = await session.run(command);
+          if (output !== undefined) {
+            expect(comparable(output)).not.toBe("");
+            expect(comparable(printed)).toContain(comparable(output));
+          }
+        },
+      );
     }
   }
 });

@@ -31,19 +31,19 @@ function phasesCell(kind: EffectKind): string {
 }
 
 describe("docs/effects.md", () => {
-  test("has a row for each effect, in the code's order, with its phases", () => {
+  test("the table has a row for each effect, in the code's order, with its phases", () => {
     expect(rows.map(([effect, phases]) => [effect, phases])).toEqual(
       kinds.map((kind) => [`\`${kind}\``, phasesCell(kind)]),
     );
   });
 
-  test("explains the words of its column of phases", () => {
+  test("the page explains the words in its column of phases", () => {
     for (const phase of Object.keys(WORDS)) expect(document).toContain(`\`${phase}\``);
     for (const words of ["every phase", "request headers", "response body", "body end"])
       expect(document).toContain(`**${words}**`);
   });
 
-  test("names every framing header, and fault codes that there are", () => {
+  test("the page names every framing header, and only fault codes that exist", () => {
     for (const name of FRAMING_HEADERS) expect(document).toContain(`\`${name}\``);
     const named = [...document.matchAll(/fault\s+`(\w+)`/g)].map(([, code]) => code);
     expect(named.length).toBeGreaterThan(5);

@@ -9,7 +9,7 @@ const examples = entries.filter((entry) => entry.isDirectory()).map(({ name }) =
 describe.each(examples)("examples/%s", (name) => {
   const document = readDocument(`examples/${name}/README.md`);
 
-  test("has a processor of its name, a test, and its part of Envoy's configuration", () => {
+  test("the example has a processor of its name, a test, and its part of Envoy's configuration", () => {
     const folder = `examples/${name}`;
     expect(readDocument(`${folder}/processor.js`)).toContain(`name: "${name}"`);
     expect(readDocument(`${folder}/processor.test.ts`)).toContain('from "ext-proc/testing"');
@@ -17,13 +17,13 @@ describe.each(examples)("examples/%s", (name) => {
     expect(isInProject(`${folder}/envoy.yaml`)).toBe(name !== "greeter");
   });
 
-  test("says first how to start it", () => {
+  test("the example's README says first how to start the example", () => {
     const [start] = codeBlocks(document);
     expect(start).toMatchObject({ language: "sh" });
     expect(start?.text).toMatch(new RegExp(`^npm start -- .*\\./examples/${name}/processor\\.js\n$`));
   });
 
-  test("is in the list of all", () => {
+  test("the list of examples has this example", () => {
     const listed = tableRows(readDocument("examples/README.md")).map(([first]) => first);
     expect(listed).toContain(`[${name}](${name})`);
   });

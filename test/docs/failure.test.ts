@@ -37,46 +37,46 @@ const proofs = tableRows(section("way past a handler"))
   .map((cells) => ({ way: cells[0] ?? "", cited: /^\[(\S+\.test\.ts): (.+)\]$/.exec(cells.at(-1) ?? "") }));
 
 describe("docs/failure.md", () => {
-  test("has a table of ways past a handler in which every cell is filled", () => {
+  test("every cell of the table of ways past a handler is filled", () => {
     const rows = tableRows(section("way past a handler"));
     expect(rows.length).toBeGreaterThan(7);
     expect(rows.filter((cells) => cells.length !== 7 || cells.includes(""))).toEqual([]);
   });
 
-  test.each(proofs)("names a test for the way past a handler: $way", ({ cited }) => {
+  test.each(proofs)("a test exists for the way past a handler: $way", ({ cited }) => {
     const [, file = "", name = ""] = cited ?? [];
     const named = testNames("test").filter((each) => each.file === file && isNamed(name, each.name));
     expect(named.length, `tests of ${file} named ${name}`).toBeGreaterThan(0);
   });
 
-  test("lists the faults as npm run docs:parts writes them", () => {
+  test("the page lists the faults as npm run docs:parts writes them", () => {
     expect(document).toBe(withFaultOutcomes(document, FAULTS));
   });
 
-  test("lists every outcome, and no other", () => {
+  test("the page lists exactly the outcomes of faults", () => {
     expect(table("outcome")).toEqual(FAULT_OUTCOMES);
   });
 
-  test("lists every reason for which something is not enforced, and no other", () => {
+  test("the page lists exactly the reasons for which something is not enforced", () => {
     expect(table("reason")).toEqual(UNENFORCED_REASONS);
   });
 
-  test("lists every cap of bodies, and no other", () => {
+  test("the page lists exactly the caps of bodies", () => {
     expect(table("cap")).toEqual(BODY_CAPS);
   });
 
-  test("lists every failure of a connection, and no other", () => {
+  test("the page lists exactly the failures of connections", () => {
     expect(table("failure")).toEqual(CONNECTION_FAILURES);
   });
 
-  test("names only flags that there are", () => {
+  test("every flag that the page names exists", () => {
     const flags = Object.values(SETTINGS).map(({ flag }) => `--${flag}`);
     const named = [...document.matchAll(/`(--[a-z0-9-]+)/g)].map(([, flag]) => flag);
     expect(named.filter((flag) => !flags.includes(flag ?? ""))).toEqual([]);
     expect(named.length).toBeGreaterThan(5);
   });
 
-  test("lists every metric that the server exports, with its labels, and no other", async () => {
+  test("the page lists exactly the metrics that the server exports, with their labels", async () => {
     // A setup that fails leaves samples of those metrics that have none before something goes wrong.
     const broken = defineProcessor({ name: "broken", setup: () => Promise.reject(new Error("no keys")) });
     const { port, statusPort } = await serverForTest(broken, { decisionLog: { sample: 1 } });

@@ -13,19 +13,19 @@ const exported = new Set(
 );
 
 describe("docs/glossary.md", () => {
-  test("lists each noun once, in alphabetical order, with a meaning", () => {
+  test("the glossary lists each noun once, in alphabetical order, with a meaning", () => {
     expect(nouns.length).toBeGreaterThan(40);
     expect(nouns).toEqual([...new Set(nouns)].toSorted());
     expect(rows.filter((cells) => cells.length !== 3 || cells[1] === "")).toEqual([]);
   });
 
-  test("names only types, functions and folders that exist", () => {
+  test("the glossary names only types, functions and folders that exist", () => {
     const named = rows.flatMap(([, , cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
     expect(named.length).toBeGreaterThan(40);
     expect(named.filter((name) => !(name.includes("/") ? isInProject(name) : exported.has(name)))).toEqual([]);
   });
 
-  test.each(["README.md", "docs/architecture.md", "CONTRIBUTING.md"])("is linked from %s", (page) => {
+  test.each(["README.md", "docs/architecture.md", "CONTRIBUTING.md"])("%s links to the glossary", (page) => {
     expect(readDocument(page)).toContain("glossary.md)");
   });
 });

@@ -25,7 +25,7 @@ test("docs/limits.md is what npm run docs:limits writes", () => {
   expect(document).toBe(limitsPage(sources));
 });
 
-test("docs/limits.md has a row for each kind of memory, with a flag and fault codes that there are", () => {
+test("docs/limits.md has a row for each kind of memory, with a flag and fault codes that exist", () => {
   const rows = tableRows(document).filter(([kind]) => MEMORY_KINDS.some((name) => kind === `\`${name}\``));
   expect(rows.map(([kind]) => kind)).toEqual([...MEMORY_KINDS, ...MEMORY_KINDS].map((name) => `\`${name}\``));
   const flags = Object.values(SETTINGS).map(({ flag }) => `--${flag}`);
@@ -33,7 +33,7 @@ test("docs/limits.md has a row for each kind of memory, with a flag and fault co
   for (const [, code = ""] of document.matchAll(/fault `([a-z_]+)`/g)) expect(FAULT_CODES).toContain(code);
 });
 
-test("docs/limits.md cannot be written if the caps do not fit the memory limit of the Deployment", () => {
+test("writing docs/limits.md fails if the caps do not fit the memory limit of the Deployment", () => {
   expect(() => limitsPage({ ...sources, caps: { ...DEFAULT_MEMORY_CAPS, bodies: 256 << 20 } })).toThrow(
     "deploy/ext.yaml",
   );

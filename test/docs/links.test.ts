@@ -7,13 +7,13 @@ const { scripts } = JSON.parse(readDocument("package.json"));
 describe.each(documents())("%s", (path) => {
   const document = readDocument(path);
 
-  test("has only relative links that lead somewhere", () => {
+  test("every relative link of the document leads to an existing place", () => {
     const links = [...prose(document).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
     const relative = links.filter((link) => !/^https:\/\//.test(link));
     expect(relative.filter((link) => !leadsSomewhere(path, link))).toEqual([]);
   });
 
-  test("names only npm scripts that there are", () => {
+  test("every npm script that the document names exists", () => {
     const named = [...document.matchAll(/\bnpm run (?:--silent )?([\w:-]+)/g)].map(([, name = ""]) => name);
     expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
   });

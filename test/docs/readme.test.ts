@@ -10,24 +10,24 @@ import { codeBlocks, readDocument, root, tableRows } from "./markdown.ts";
 const readme = readDocument("README.md");
 const blocks = codeBlocks(readme);
 
-test("the first processor is that of examples/greeter, and has ten lines", () => {
+test("the first processor of the README is that of examples/greeter, and has ten lines", () => {
   const [first] = blocks;
   expect(first?.text).toBe(readDocument("examples/greeter/processor.js"));
   expect(first?.text.trimEnd().split("\n")).toHaveLength(10);
 });
 
-test("processor, its test, start command, filter, and curl with its output are the first blocks", () => {
+test("the first blocks of the README are processor, test, start command, filter, and curl with its output", () => {
   expect(blocks.slice(0, 7).map(({ language }) => language)).toEqual(["js", "ts", "sh", "yaml", "sh", "sh", "text"]);
 });
 
-test("the filter is that of deploy/envoy.yaml", () => {
+test("the filter in the README is that of deploy/envoy.yaml", () => {
   const [snippet] = parse(blocks.find(({ language }) => language === "yaml")?.text ?? "");
   const { static_resources } = parse(readDocument("deploy/envoy.yaml"));
   const manager = static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
   expect(manager.http_filters[0]).toMatchObject(snippet);
 });
 
-test("the settings are ten rows of docs/settings.md", () => {
+test("the settings in the README are ten rows of docs/settings.md", () => {
   const isSetting = ([first]: readonly string[]) => first?.startsWith("`--");
   const rows = tableRows(readme).filter(isSetting);
   const all = tableRows(readDocument("docs/settings.md")).filter(isSetting);
@@ -35,7 +35,7 @@ test("the settings are ten rows of docs/settings.md", () => {
   expect(all).toEqual(expect.arrayContaining(rows));
 });
 
-test("the listeners' defaults are those of src/server/settings/settings.ts", () => {
+test("the README has the listeners' defaults of src/server/settings/settings.ts", () => {
   for (const [name, setting] of Object.entries({
     main: "listen",
     status: "statusListen",
@@ -45,11 +45,11 @@ test("the listeners' defaults are those of src/server/settings/settings.ts", () 
   }
 });
 
-test("its test is that of examples/greeter", () => {
+test("the first test in the README is that of examples/greeter", () => {
   expect(blocks[1]?.text).toBe(readDocument("examples/greeter/processor.test.ts"));
 });
 
-test("the programs compile", () => {
+test("the programs in the README compile", () => {
   // Those that import a file are files of the project, and compile with it.
   const programs = blocks.filter(({ language, text }) => language === "ts" && !/from "\./.test(text));
   expect(programs.length).toBeGreaterThan(0);

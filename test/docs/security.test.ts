@@ -5,7 +5,7 @@ import { readDocument } from "./markdown.ts";
 
 const page = readDocument("SECURITY.md");
 
-test("SECURITY.md names the ports that the server takes by default", () => {
+test("SECURITY.md names the default ports of the server", () => {
   const ports = (["listen", "statusListen", "adminListen"] as const).map((setting) => {
     const address = parseListenAddress(SETTINGS[setting].fallback ?? "");
     return typeof address === "object" && address.kind === "tcp" ? address.port : -1;
@@ -22,6 +22,6 @@ test("SECURITY.md names only flags that the server has", () => {
   expect(named.filter((flag) => !flags.has(flag))).toEqual([]);
 });
 
-test("the README leads to SECURITY.md", () => {
+test("the README links to SECURITY.md", () => {
   expect(readDocument("README.md")).toContain("(SECURITY.md)");
 });

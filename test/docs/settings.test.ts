@@ -11,11 +11,11 @@ const document = readDocument("docs/settings.md");
 const sources = { settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, mustBe };
 
 describe("docs/settings.md", () => {
-  test("is what npm run docs:settings writes", () => {
+  test("the page is what npm run docs:settings writes", () => {
     expect(document).toBe(settingsPage(sources));
   });
 
-  test("has one row for each flag", () => {
+  test("the page has one row for each flag", () => {
     const flags = tableRows(document).flatMap(([first = ""]) => /^`--([a-z0-9-]+)[ `]/.exec(first)?.[1] ?? []);
     expect(flags.sort()).toEqual(
       Object.values(SETTINGS)
@@ -24,19 +24,19 @@ describe("docs/settings.md", () => {
     );
   });
 
-  test("shows a configuration file without problems", () => {
+  test("the configuration file on the page has no problems", () => {
     const file = codeBlocks(document).find(({ language }) => language === "yaml");
     expect(parseConfig(file?.text ?? "", "settings.md")).toMatchObject({
       processors: { greeter: { timeoutMs: 1000 } },
     });
   });
 
-  test("cannot be written while a setting has no group", () => {
+  test("writing the page fails while a setting has no group", () => {
     const settings = { ...SETTINGS, surprise: SETTINGS.listen };
     expect(() => settingsPage({ ...sources, settings })).toThrow("surprise");
   });
 
-  test("has one rule for the place of every setting in the file", () => {
+  test("one rule gives the place of every setting in the configuration file", () => {
     for (const { flag, path } of Object.values(SETTINGS).filter(({ path }) => path !== undefined)) {
       const words = path?.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
       expect(words?.join("-")).toBe(flag);

@@ -9,12 +9,12 @@ const FOLDER = "test/docs/testing-page";
 const blocks = codeBlocks(readDocument("docs/testing.md")).filter(({ language }) => /^(?:js|ts)$/.test(language));
 
 describe("docs/testing.md", () => {
-  test("shows the files of test/docs/testing-page, all of them, as they are run", () => {
+  test("the page shows every file of test/docs/testing-page as the tests run it", () => {
     const files = readdirSync(join(root, FOLDER)).map((file) => readDocument(`${FOLDER}/${file}`));
     expect(blocks.map(({ text }) => text).sort()).toEqual(files.sort());
   });
 
-  test("has a test that runs under Node's own runner", async () => {
+  test("the page has a test that runs under Node's own test runner", async () => {
     const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, ...env } = process.env;
     const options = { cwd: root, env, timeout: 60_000 };
     const { stdout } = await promisify(execFile)(process.execPath, ["--test", `${FOLDER}/node-test.mjs`], options);

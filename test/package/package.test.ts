@@ -28,12 +28,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("the packed tarball", () => {
-  test("is small", () => {
+  test("the packed tarball is small", () => {
     expect(tarballBytes).toBeGreaterThan(20_000);
     expect(tarballBytes).toBeLessThan(1_400_000);
   });
 
-  test("brings its command", async () => {
+  test("the packed tarball has the ext-proc command", async () => {
     const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     const { stdout } = await npm(folder, "exec", "--no", "--", "ext-proc", "--version");
     expect(stdout).toBe(`${version}\n`);
@@ -52,19 +52,19 @@ describe("a program that uses it", () => {
   };
   const nodeTypes = { typeRoots: [join(root, "node_modules/@types")], types: ["node"] };
 
-  test("compiles with Node's types and without the DOM's", async () => {
+  test("a program that uses the package compiles with Node's types and without the DOM's", async () => {
     expect(await compile("main.ts", { ...strict, ...nodeTypes, lib: ["es2023"] })).toBe("");
   });
 
-  test("compiles without Node's types", async () => {
+  test("a program that uses the package compiles without Node's types", async () => {
     expect(await compile("main.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
   });
 
-  test("compiles against ext-proc/connect, where the DOM's types are those that Connect needs", async () => {
+  test("a program that uses ext-proc/connect compiles with the DOM's types, which Connect needs", async () => {
     expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
   });
 
-  test("serves a processor, drains, and ends by itself", async () => {
+  test("a program that uses the package serves a processor, drains, and ends by itself", async () => {
     expect(await compile("main.ts", { ...strict, ...nodeTypes, lib: ["es2023"] })).toBe("");
     expect(await evaluate("./out/main.js", "module.result")).toEqual({
       greeting: "hello ada",
@@ -74,7 +74,7 @@ describe("a program that uses it", () => {
     });
   });
 
-  test("puts the routes on a user's own Connect router", async () => {
+  test("a program that uses the package puts the routes on its own Connect router", async () => {
     expect(await compile("routes.ts", { ...strict, types: [], lib: ["es2023", "dom"] })).toBe("");
     expect(await evaluate("./out/routes.js", "module.result")).toEqual([
       "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
@@ -277,13 +277,16 @@ describe("the exports", () => {
     },
   };
 
-  test.each(Object.entries(NAMES))("%s has these names and no other", async (entry, { values, types }) => {
-    expect(await namesOf(entry)).toEqual(values);
-    const declarations = await readFile(join(folder, "node_modules/ext-proc", await typesOf(entry)), "utf8");
-    expect(exportedNames(declarations)).toEqual([...values, ...types].sort());
-  });
+  test.each(Object.entries(NAMES))(
+    "the entry point %s exports exactly the listed names",
+    async (entry, { values, types }) => {
+      expect(await namesOf(entry)).toEqual(values);
+      const declarations = await readFile(join(folder, "node_modules/ext-proc", await typesOf(entry)), "utf8");
+      expect(exportedNames(declarations)).toEqual([...values, ...types].sort());
+    },
+  );
 
-  test("ext-proc/envoy has every name that is generated for Envoy", async () => {
+  test("ext-proc/envoy exports every name that is generated for Envoy", async () => {
     const generated = ["config/core/v3/base", "extensions/filters/http/ext_proc/v3/processing_mode"]
       .concat("service/ext_proc/v3/external_processor", "type/v3/http_status")
       .map((file) => `./node_modules/ext-proc/gen/envoy/${file}_pb.js`);
@@ -291,11 +294,11 @@ describe("the exports", () => {
     expect(await namesOf("ext-proc/envoy")).toEqual(names.flat().sort());
   });
 
-  test("package.json can be read", () => {
+  test("package.json can be imported from the package", () => {
     expect(createRequire(join(folder, "x.js"))("ext-proc/package.json").name).toBe("ext-proc");
   });
 
-  test("every entry point of package.json is one of these", async () => {
+  test("the list of names has every entry point of package.json", async () => {
     const { exports } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     const entries = Object.keys(exports).map((entry) => entry.replace(/^\./, "ext-proc"));
     expect(entries.sort()).toEqual([...Object.keys(NAMES), "ext-proc/envoy", "ext-proc/package.json"].sort());
@@ -307,19 +310,16 @@ describe("the exports", () => {
     "ext-proc/index.js",
     "ext-proc/gen/envoy/type/v3/http_status_pb.js",
     "ext-proc/processor",
-  ])("%s is refused", async (entry) => {
+  ])("the import of %s is refused", async (entry) => {
     await expect(namesOf(entry)).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
   });
 
-  test.each(["index.js", "testing.js"])(
-    "%s loads protobuf-es at most, however much there is for servers",
-    async (file) => {
-      const dist = join(folder, "node_modules/ext-proc/dist");
-      expect(await packagesLoadedBy(join(dist, "server.js"))).toContain("pino");
-      const packages = await packagesLoadedBy(join(dist, file));
-      expect(packages.filter((name) => !/^@bufbuild\/protobuf(?:\/|$)/.test(name))).toEqual([]);
-    },
-  );
+  test.each(["index.js", "testing.js"])("the entry point %s loads no dependency except protobuf-es", async (file) => {
+    const dist = join(folder, "node_modules/ext-proc/dist");
+    expect(await packagesLoadedBy(join(dist, "server.js"))).toContain("pino");
+    const packages = await packagesLoadedBy(join(dist, file));
+    expect(packages.filter((name) => !/^@bufbuild\/protobuf(?:\/|$)/.test(name))).toEqual([]);
+  });
 });
 
 async function npm(cwd: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> {

@@ -77,8 +77,8 @@ test("descriptors that were rebuilt unchanged are not a difference", () => {
   expect(alteredStatus(() => {})).toEqual([]);
 });
 
-describe("a field is reported by its name", () => {
-  test("with a wrong number", () => {
+describe("fields", () => {
+  test("a field with a wrong number is reported", () => {
     expect(
       alteredBody((body) => {
         field(body, "end_of_stream").number = 9;
@@ -86,7 +86,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.end_of_stream: number 9, upstream 2`]);
   });
 
-  test("with a wrong type", () => {
+  test("a field with a wrong type is reported", () => {
     expect(
       alteredBody((body) => {
         field(body, "end_of_stream").type = FieldDescriptorProto_Type.UINT32;
@@ -94,7 +94,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.end_of_stream: type uint32, upstream bool`]);
   });
 
-  test("with another message as its type", () => {
+  test("a field with another message as its type is reported", () => {
     const table = altered(extProcFile, (proto) => {
       field(message(proto, "HttpTrailers"), "trailers").typeName = ".envoy.config.core.v3.Metadata";
     });
@@ -103,7 +103,7 @@ describe("a field is reported by its name", () => {
     ]);
   });
 
-  test("with another type of map value", () => {
+  test("a map field with another type of value is reported", () => {
     const table = altered(extProcFile, (proto) => {
       const entry = found(message(proto, "ProcessingRequest").nestedType.at(-1), "AttributesEntry");
       field(entry, "value").typeName = ".google.protobuf.Any";
@@ -113,7 +113,7 @@ describe("a field is reported by its name", () => {
     ]);
   });
 
-  test("repeated where upstream has one", () => {
+  test("a field that is repeated here and singular upstream is reported", () => {
     expect(
       alteredBody((body) => {
         field(body, "body").label = FieldDescriptorProto_Label.REPEATED;
@@ -121,7 +121,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.body: label repeated, upstream singular`]);
   });
 
-  test("optional where upstream has no presence", () => {
+  test("a field that is optional here and has no presence upstream is reported", () => {
     expect(
       alteredBody((body) => {
         body.oneofDecl.push(create(OneofDescriptorProtoSchema, { name: "_body" }));
@@ -130,7 +130,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.body: label optional, upstream singular`]);
   });
 
-  test("outside of its oneof", () => {
+  test("a field outside of its oneof is reported", () => {
     const table = altered(extProcFile, (proto) => {
       const parent = message(proto, "ProcessingResponse");
       clearField(field(parent, "immediate_response"), FieldDescriptorProtoSchema.field.oneofIndex);
@@ -140,7 +140,7 @@ describe("a field is reported by its name", () => {
     ]);
   });
 
-  test("with another JSON name", () => {
+  test("a field with another JSON name is reported", () => {
     expect(
       alteredBody((body) => {
         field(body, "end_of_stream").jsonName = "eos";
@@ -148,7 +148,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.end_of_stream: jsonName eos, upstream endOfStream`]);
   });
 
-  test("deprecated where upstream's is not", () => {
+  test("a field that is deprecated only here is reported", () => {
     expect(
       alteredBody((body) => {
         field(body, "body").options = create(FieldOptionsSchema, { deprecated: true });
@@ -156,7 +156,7 @@ describe("a field is reported by its name", () => {
     ).toEqual([`${service}.HttpBody.body: deprecated true, upstream unset`]);
   });
 
-  test("missing here", () => {
+  test("a field that is missing here is reported", () => {
     expect(
       alteredBody((body) => {
         body.field = body.field.filter(({ name }) => name !== "drain_complete");
@@ -166,7 +166,7 @@ describe("a field is reported by its name", () => {
     ]);
   });
 
-  test("unknown upstream", () => {
+  test("a field that upstream does not have is reported", () => {
     expect(
       alteredBody((body) => {
         body.field.push(
@@ -185,8 +185,8 @@ describe("a field is reported by its name", () => {
   });
 });
 
-describe("an enum value is reported by its name", () => {
-  test("with a wrong number", () => {
+describe("enum values", () => {
+  test("an enum value with a wrong number is reported", () => {
     expect(
       alteredStatus((values) => {
         const forbidden = values.find(({ name }) => name === "Forbidden");
@@ -195,13 +195,13 @@ describe("an enum value is reported by its name", () => {
     ).toEqual(["envoy.type.v3.StatusCode.Forbidden: number 499, upstream 403"]);
   });
 
-  test("missing here", () => {
+  test("an enum value that is missing here is reported", () => {
     expect(alteredStatus((values) => values.pop())).toEqual([
       "envoy.type.v3.StatusCode.NetworkAuthenticationRequired: missing, upstream has number 511",
     ]);
   });
 
-  test("unknown upstream", () => {
+  test("an enum value that upstream does not have is reported", () => {
     expect(
       alteredStatus((values) => values.push(create(EnumValueDescriptorProtoSchema, { name: "Teapot", number: 418 }))),
     ).toEqual(["envoy.type.v3.StatusCode.Teapot: not in upstream, ours is number 418"]);
@@ -209,7 +209,7 @@ describe("an enum value is reported by its name", () => {
 });
 
 describe("types and services", () => {
-  test("a method that streams otherwise is reported by its name", () => {
+  test("a method that streams differently from upstream is reported by its name", () => {
     const table = altered(extProcFile, (proto) => {
       found(proto.service[0]?.method[0], "Process").clientStreaming = false;
     });
@@ -218,7 +218,7 @@ describe("types and services", () => {
     ]);
   });
 
-  test("a message that upstream does not have is reported, and so is upstream's that is gone", () => {
+  test("a message that only we have, or only upstream has, is reported", () => {
     const table = altered(statusFile, (proto) => {
       message(proto, "HttpStatus").name = "HttpState";
     });
@@ -226,7 +226,7 @@ describe("types and services", () => {
     expect(typesLeftOut(table, upstream)).toEqual(["envoy.type.v3.HttpStatus"]);
   });
 
-  test("a file in another package, or unknown upstream, is reported by its path", () => {
+  test("a file in another package, or one that upstream does not have, is reported by its path", () => {
     const [path, file] = found(Object.entries(describeFiles([statusFile]))[0], "file");
     expect(compareTables({ [path]: { ...file, package: "envoy.type.v4" } }, upstream)).toEqual([
       `${path}: package envoy.type.v4, upstream envoy.type.v3`,

@@ -7,11 +7,11 @@ const root = new URL("../../", import.meta.url);
 const upstream = JSON.parse(readFileSync(new URL("./upstream.json", import.meta.url), "utf8")) as UpstreamTable;
 const ours = describeFiles(mirroredFiles);
 
-test("our messages, enums and services are upstream's, field by field", () => {
+test("our messages, enums and services equal upstream's, field by field", () => {
   expect(compareTables(ours, upstream.files)).toEqual([]);
 });
 
-test("only base.proto leaves types of upstream's out", () => {
+test("only base.proto leaves out types that upstream has", () => {
   const { "envoy/config/core/v3/base.proto": base, ...wholeFiles } = ours;
   expect(Object.keys(base?.messages ?? {}).sort()).toEqual([
     "envoy.config.core.v3.HeaderMap",
@@ -22,7 +22,7 @@ test("only base.proto leaves types of upstream's out", () => {
   expect(typesLeftOut(wholeFiles, upstream.files)).toEqual([]);
 });
 
-test("every file of proto/ that is not ours is compared", () => {
+test("every file of proto/ that follows upstream is compared", () => {
   const paths = readdirSync(new URL("proto", root), { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
     .filter((path) => path.endsWith(".proto") && !path.startsWith("extproc/"));

@@ -42,7 +42,7 @@ describe("JSON of every message", () => {
 });
 
 describe("JSON as a person writes it", () => {
-  test("a request with rawValue in base64, endOfStream, attributes and modes by name", () => {
+  test("a request is parsed with rawValue in base64, endOfStream, attributes and modes by name", () => {
     const request = fromJson(ProcessingRequestSchema, {
       requestHeaders: {
         headers: {
@@ -88,14 +88,14 @@ describe("JSON as a person writes it", () => {
     });
   });
 
-  test("an empty member of the oneof is kept apart from no member", () => {
+  test("an empty member of the oneof differs from a missing member", () => {
     const neutral = fromJson(ProcessingResponseSchema, { requestHeaders: {} });
     expect(neutral.response.case).toBe("requestHeaders");
     expect(toJson(ProcessingResponseSchema, neutral)).toEqual({ requestHeaders: {} });
     expect(toJson(ProcessingResponseSchema, fromJson(ProcessingResponseSchema, {}))).toEqual({});
   });
 
-  test("a header value that is not UTF-8 comes through unchanged", () => {
+  test("a header value that is not UTF-8 stays unchanged in JSON", () => {
     const rawValue = Uint8Array.from({ length: 256 }, (_, byte) => byte);
     const header = create(HeaderValueSchema, { key: "x-bytes", rawValue });
     const json = toJson(HeaderValueSchema, header) as JsonObject;
@@ -105,7 +105,7 @@ describe("JSON as a person writes it", () => {
 });
 
 describe("what this release does not know", () => {
-  test("a field it does not know survives the wire, and leaves the oneof unset", () => {
+  test("an unknown field survives the wire, and leaves the oneof unset", () => {
     const future = new BinaryWriter().tag(99, WireType.LengthDelimited).string("from the future").finish();
     const request = fromBinary(ProcessingRequestSchema, future);
     expect(request.request.case).toBeUndefined();
@@ -113,7 +113,7 @@ describe("what this release does not know", () => {
     expect(toBinary(ProcessingRequestSchema, clone(ProcessingRequestSchema, request))).toEqual(future);
   });
 
-  test("a field it does not know inside a known message survives", () => {
+  test("an unknown field inside a known message survives the wire", () => {
     const header = new BinaryWriter().tag(1, WireType.LengthDelimited).string("x-a").tag(77, WireType.Varint).uint32(5);
     const map = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(header.finish());
     const headers = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(map.finish());
@@ -123,7 +123,7 @@ describe("what this release does not know", () => {
     expect(toBinary(ProcessingRequestSchema, request)).toEqual(bytes);
   });
 
-  test("an enum number it does not know survives on the wire and in JSON", () => {
+  test("an unknown enum number survives on the wire and in JSON", () => {
     const bytes = new BinaryWriter().tag(1, WireType.Varint).int32(418).finish();
     const status = fromBinary(HttpStatusSchema, bytes);
     expect(status.code).toBe(418);
@@ -132,7 +132,7 @@ describe("what this release does not know", () => {
     expect(fromJson(HttpStatusSchema, { code: 418 }).code).toBe(418);
   });
 
-  test("a body mode it does not know is a number, not a failure", () => {
+  test("an unknown body mode is parsed as a number, and parsing does not fail", () => {
     const request = fromJson(ProcessingRequestSchema, { protocolConfig: { requestBodyMode: 6 } });
     const again = fromBinary(ProcessingRequestSchema, toBinary(ProcessingRequestSchema, request));
     expect(again.protocolConfig?.requestBodyMode).toBe(6);

@@ -39,7 +39,7 @@ function readTable(): UpstreamTable {
 }
 
 describe.skipIf(process.platform === "win32")("protos:diff", () => {
-  test("says that nothing is missing from the release our protos follow, and exits with 0", () => {
+  test("protos:diff says that our protos lack nothing of the release that they follow, and exits with 0", () => {
     installGo(readTable());
     const { status, stdout, stderr } = run(script, []);
     expect(stdout).toMatch(/^nothing missing: our protos agree with \S+ v\d+\.\d+\.\d+\n$/);
@@ -47,7 +47,7 @@ describe.skipIf(process.platform === "win32")("protos:diff", () => {
     expect(status).toBe(0);
   });
 
-  test("prints fields and types that a newer release adds, exits with 1 and leaves the checkout alone", () => {
+  test("protos:diff prints fields and types that a newer release adds, exits with 1 and leaves the checkout unchanged", () => {
     const newer = readTable();
     const file = newer.files["envoy/service/ext_proc/v3/external_processor.proto"];
     Object.assign(file?.messages["envoy.service.ext_proc.v3.HttpBody"]?.fields ?? {}, {
@@ -66,7 +66,7 @@ describe.skipIf(process.platform === "win32")("protos:diff", () => {
     expect([table, goMod].map((path) => readFileSync(path, "utf8"))).toEqual(before);
   });
 
-  test("without Go it says so in one line and exits with 2", () => {
+  test("protos:diff without Go prints one line about it and exits with 2", () => {
     for (const path of [script, oracle]) {
       const { status, stdout, stderr } = run(path, [], folder);
       expect(stderr.trim().split("\n").at(-1)).toMatch(/^protos:(diff|oracle): go is not on the PATH: install Go /);
@@ -76,7 +76,7 @@ describe.skipIf(process.platform === "win32")("protos:diff", () => {
     }
   });
 
-  test("refuses what is not a version with its usage", () => {
+  test("protos:diff rejects an argument that is not a version, and prints its usage", () => {
     for (const args of [["-x"], ["v1.40.0", "v1.41.0"], ["../v1"]]) {
       const { status, stderr } = run(script, args);
       expect(stderr).toMatch(/^usage: npm run protos:diff /);

@@ -33,7 +33,7 @@ test.each(["1.36", "1.38", "1.39", "1.40"] as const)(
   },
 );
 
-test("a client that leaves while a handler is at work is not such a warning", async () => {
+test("a client that leaves while a handler runs does not cause a warning about a passed gate", async () => {
   const { warnings } = await simulate(gate, { patienceMs: 10 }).send({ ...request, trailers: {}, abortAfterMs: 5 });
   expect(warnings).toEqual([]);
 });

@@ -6,7 +6,7 @@ import { simulateRemote } from "../../src/testing/simulate-remote.ts";
 const processor = defineProcessor({ name: "nothing" });
 
 describe("simulate", () => {
-  test("refuses what is no processor", () => {
+  test("simulate rejects a value that is not a processor", () => {
     const message = "simulate: the first argument is no processor; make one with defineProcessor";
     expect(() => simulate({ name: "bare" } as never)).toThrow(new TypeError(message));
   });
@@ -55,12 +55,12 @@ describe("simulate", () => {
     [{ operator: { onFault: "shut" } }, 'options.operator.onFault: "shut" must be one of envoy, open, closed'],
     [{ operator: { envoy: { trailer: [] } } }, /^options\.operator\.envoy\.trailer: no such property/],
     [{ operator: { processors: { other: {} } } }, 'options.operator.processors: "other" must be one of nothing'],
-  ])("refuses the options %j", (options, message) => {
+  ])("simulate rejects the options %j", (options, message) => {
     expect(() => simulate(processor, options as never)).toThrow(TypeError);
     expect(() => simulate(processor, options as never)).toThrow(message);
   });
 
-  test("refuses an Envoy whose mutation rules have an expression that RE2 does not accept", () => {
+  test("simulate rejects mutation rules with an expression that RE2 does not accept", () => {
     const envoy = { mutationRules: { allowExpression: "(" } };
     expect(() => simulate(processor, { envoy })).toThrow(
       'envoy.mutationRules.allowExpression: "(" is not an RE2 expression',
@@ -89,7 +89,7 @@ describe("a request", () => {
       { headers: { connection: "upgrade", upgrade: "websocket" }, json: {} },
       "request.json: a tunnel has no body and no trailers; put what goes through it under chunks",
     ],
-  ])("%j is refused", async (request, message) => {
+  ])("the simulator rejects the request %j", async (request, message) => {
     const envoy = simulate(processor);
     await expect(envoy.send(request as never)).rejects.toThrow(TypeError);
     await expect(envoy.send(request as never)).rejects.toThrow(message);
@@ -107,11 +107,11 @@ describe("simulateRemote", () => {
     "http://127.0.0.1:99999",
     "ftp://127.0.0.1:9002",
     "a b:1",
-  ])("refuses %j for a server", (target) => {
+  ])("simulateRemote rejects %j as a server", (target) => {
     expect(() => simulateRemote(target as never)).toThrow(/ is no server; write "127\.0\.0\.1:9002" or a URL$/);
   });
 
-  test("takes no operator, who is at the server", () => {
+  test("simulateRemote rejects the option operator, which belongs to the server", () => {
     expect(() => simulateRemote("127.0.0.1:9002", { operator: {} } as never)).toThrow(/^options\.operator: no such/);
   });
 });

@@ -7,7 +7,7 @@ import { bytes } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "../session/deferred.ts";
 
 describe("sendMessages", () => {
-  test("gives the answers to one transaction's messages, in order", async () => {
+  test("sendMessages returns the answers to one transaction's messages, in order", async () => {
     const processor = defineProcessor({
       name: "both",
       state: () => ({ path: "" }),
@@ -26,21 +26,21 @@ describe("sendMessages", () => {
     expect([code, faults]).toEqual([0, []]);
   });
 
-  test("tells a fault, and the status that the stream ends with", async () => {
+  test("sendMessages returns a fault, and the status with which the stream ends", async () => {
     const processor = defineProcessor({ name: "one", requestHeaders: (_headers, tx) => void tx.request.one("a") });
     const { responses, code, faults } = await sendMessages(processor, [requestHeaders({ a: ["1", "2"] })]);
     expect(faults).toMatchObject([{ code: "header_ambiguous" }]);
     expect([responses, code]).toEqual([[], 13]);
   });
 
-  test("gives up handlers that hang, at their time-out", async () => {
+  test("sendMessages stops waiting for a handler that hangs at the handler's timeout", async () => {
     const hanging = defineProcessor({ name: "hanging", onFault: "open", requestHeaders: () => deferred().promise });
     const { responses, faults } = await sendMessages(hanging, [requestHeaders()], { patienceMs: 1 });
     expect(faults).toMatchObject([{ code: "handler_timeout" }]);
     expect(responses).toHaveLength(1);
   });
 
-  test("runs setup before and close after", async () => {
+  test("sendMessages runs setup before the messages and close after them", async () => {
     const calls: string[] = [];
     const note = (call: string) => () => void calls.push(call);
     const life = { setup: note("setup"), requestHeaders: note("headers"), close: note("close") };
@@ -48,7 +48,7 @@ describe("sendMessages", () => {
     expect(calls).toEqual(["setup", "headers", "close"]);
   });
 
-  test("goes by what the operator says", async () => {
+  test("sendMessages uses the operator's settings", async () => {
     const thrower = defineProcessor({
       name: "thrower",
       requestHeaders() {
@@ -59,7 +59,7 @@ describe("sendMessages", () => {
     expect(closed.responses.map(({ response }) => response.case)).toEqual(["immediateResponse"]);
   });
 
-  test("refuses what is no processor, and options that are none", async () => {
+  test("sendMessages rejects a value that is not a processor, and unknown options", async () => {
     await expect(sendMessages({} as never, [])).rejects.toThrow("sendMessages: the first argument is no processor");
     const processor = defineProcessor({ name: "nothing" });
     await expect(sendMessages(processor, [], { envoy: {} } as never)).rejects.toThrow(/^options\.envoy: no such/);

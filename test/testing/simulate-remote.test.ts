@@ -57,21 +57,24 @@ describe("a server over gRPC", () => {
     ["bodies and trailers", all, { chunks: ["1", "2", "3"], chunkIntervalMs: 5, ...trailers }],
     ["a route's configuration", {}, { config: { tenant: "blue" } }],
     ["observability mode", { observabilityMode: true }, { path: "/deny" }],
-  ])("gives what its processor gives without one: %s", async (_what, envoy, request) => {
-    const there = simulateRemote(`http://127.0.0.1:${started.port}`, { envoy });
-    const here = simulate(processor, { envoy });
-    expect(comparable(await there.send(request))).toEqual(comparable(await here.send(request)));
-    await there.close();
-  });
+  ])(
+    "a server over gRPC gives the same result as its processor without a server: %s",
+    async (_what, envoy, request) => {
+      const there = simulateRemote(`http://127.0.0.1:${started.port}`, { envoy });
+      const here = simulate(processor, { envoy });
+      expect(comparable(await there.send(request))).toEqual(comparable(await here.send(request)));
+      await there.close();
+    },
+  );
 
-  test("serves transactions at the same time", async () => {
+  test("a server over gRPC serves transactions at the same time", async () => {
     const statuses = await Promise.all(
       ["/", "/deny", "/", "/throw"].map(async (path) => (await remote.get(path)).response.status),
     );
     expect(statuses).toEqual([200, 403, 200, 500]);
   });
 
-  test("that does not answer in time meets Envoy's time-out when patience is over", async () => {
+  test("a server that does not answer within patienceMs gets Envoy's message timeout", async () => {
     const impatient = simulateRemote(`127.0.0.1:${started.port}`, { patienceMs: 1 });
     const { response, counters, durationMs } = await impatient.get("/hang");
     expect(response.status).toBe(504);
@@ -80,7 +83,7 @@ describe("a server over gRPC", () => {
     await impatient.close();
   });
 
-  test("that is not there is what Envoy makes of it", async () => {
+  test("a server that does not listen gives the client a 500, as with Envoy", async () => {
     const gone = await startServer(processor);
     await gone.server.close();
     const nobody = simulateRemote(`127.0.0.1:${gone.port}`);
@@ -90,7 +93,7 @@ describe("a server over gRPC", () => {
     await nobody.close();
   });
 
-  test("can be connected to again after close", async () => {
+  test("simulateRemote connects to a server again after close", async () => {
     const again = simulateRemote(`127.0.0.1:${started.port}`);
     await again.get("/");
     await again.close();

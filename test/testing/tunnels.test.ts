@@ -67,7 +67,7 @@ describe("a tunnel through simulate()", () => {
     }
   }
 
-  test("that the upstream refuses is an ordinary response, and the client sends nothing through it", async () => {
+  test("a tunnel that the upstream rejects is an ordinary response, and the client sends nothing through it", async () => {
     const { request, response } = await simulate(required, { envoy: envoyOf("FULL_DUPLEX_STREAMED", "1.40") }).get(
       "/",
       {
@@ -79,7 +79,7 @@ describe("a tunnel through simulate()", () => {
     expect([request?.body, response.status, response.body]).toEqual(["", 403, ""]);
   });
 
-  test("is answered by an upstream that is a function of the request", async () => {
+  test("an upstream that is a function of the request answers a tunnel", async () => {
     const { response } = await simulate(required).get("/chat", {
       headers: UPGRADE,
       chunks: ["ping"],
@@ -88,7 +88,7 @@ describe("a tunnel through simulate()", () => {
     expect([response.status, response.body, response.end]).toEqual([101, "/chat websocket", "complete"]);
   });
 
-  test("is opened in the JSON of `ext-proc simulate` and of DebugService", async () => {
+  test("the JSON of `ext-proc simulate` and of DebugService can open a tunnel", async () => {
     const exchange = {
       request: { headers: UPGRADE, chunks: ["ping"] },
       upstream: { status: 101, headers: UPGRADE, chunks: ["hi"] },
