@@ -24,7 +24,7 @@ function watch(state: ServingState, service: string, signal?: AbortSignal) {
 }
 
 describe("Check", () => {
-  test.each(["", EXTERNAL_PROCESSOR])("of %j follows the state", async (service) => {
+  test.each(["", EXTERNAL_PROCESSOR])("Check of %j follows the serving state", async (service) => {
     const state = new ServingState();
     const client = clientOf(state);
     expect((await client.check({ service })).status).toBe(SERVING);
@@ -35,7 +35,7 @@ describe("Check", () => {
   });
 
   test.each(["nobody", "grpc.health.v1.Health", "__proto__", EXTERNAL_PROCESSOR.toLowerCase(), "x".repeat(10_000)])(
-    "of the unknown service %.40s is NOT_FOUND",
+    "Check of the unknown service %.40s is NOT_FOUND",
     async (service) => {
       const error = await clientOf(new ServingState())
         .check({ service })
@@ -46,7 +46,7 @@ describe("Check", () => {
   );
 });
 
-test("List names the server and its service, and nothing else", async () => {
+test("List names exactly the server and its service", async () => {
   const state = new ServingState();
   const statuses = async () =>
     Object.entries((await clientOf(state).list({})).statuses).map(([service, { status }]) => [service, status]);
@@ -62,7 +62,7 @@ test("List names the server and its service, and nothing else", async () => {
 });
 
 describe("Watch", () => {
-  test("tells the status at once, then every change", async () => {
+  test("Watch sends the status at once, then every change", async () => {
     const state = new ServingState();
     const next = watch(state, EXTERNAL_PROCESSOR);
     expect(await next()).toBe(SERVING);
@@ -74,7 +74,7 @@ describe("Watch", () => {
     }
   });
 
-  test("says nothing where nothing changed", async () => {
+  test("Watch sends nothing if the status does not change", async () => {
     const state = new ServingState();
     const next = watch(state, "");
     expect(await next()).toBe(SERVING);
@@ -85,7 +85,7 @@ describe("Watch", () => {
     expect(await pending).toBe(NOT_SERVING);
   });
 
-  test("does not miss a change that comes while the peer reads", async () => {
+  test("Watch does not miss a change that comes while the client reads", async () => {
     const state = new ServingState();
     const next = watch(state, "");
     expect(await next()).toBe(SERVING);
@@ -93,7 +93,7 @@ describe("Watch", () => {
     expect(await next()).toBe(NOT_SERVING);
   });
 
-  test("of an unknown service tells so and stays open", async () => {
+  test("Watch of an unknown service sends SERVICE_UNKNOWN and stays open", async () => {
     const state = new ServingState();
     const next = watch(state, "nobody");
     expect(await next()).toBe(SERVICE_UNKNOWN);
@@ -109,7 +109,7 @@ describe("Watch", () => {
     expect(await pending).toBeUndefined();
   });
 
-  test("tells NOT_SERVING and ends when the server goes", async () => {
+  test("Watch sends NOT_SERVING and ends when the server drains", async () => {
     const state = new ServingState();
     const next = watch(state, "");
     expect(await next()).toBe(SERVING);
@@ -120,14 +120,14 @@ describe("Watch", () => {
     expect(await next()).toBeUndefined();
   });
 
-  test("of a server that is gone tells NOT_SERVING and ends", async () => {
+  test("Watch of a server that has ended sends NOT_SERVING and ends", async () => {
     const state = new ServingState();
     state.end();
     const next = watch(state, EXTERNAL_PROCESSOR);
     expect([await next(), await next()]).toEqual([NOT_SERVING, undefined]);
   });
 
-  test("ends when the caller goes away", async () => {
+  test("Watch ends when the caller leaves", async () => {
     const abort = new AbortController();
     const next = watch(new ServingState(), "", abort.signal);
     expect(await next()).toBe(SERVING);
@@ -138,7 +138,7 @@ describe("Watch", () => {
 });
 
 describe("ServingState", () => {
-  test("lets waiters go at a change, and at an abort", async () => {
+  test("ServingState releases waiters at a change, and at an abort", async () => {
     const state = new ServingState();
     const abort = new AbortController();
     const changed = state.changed(abort.signal);
@@ -150,7 +150,7 @@ describe("ServingState", () => {
     expect([state.serving, state.ended]).toEqual([false, false]);
   });
 
-  test("does not keep a waiter whose caller is gone already", async () => {
+  test("ServingState does not keep a waiter whose caller has left", async () => {
     await new ServingState().changed(AbortSignal.abort());
   });
 });

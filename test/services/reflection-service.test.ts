@@ -62,13 +62,13 @@ describe.each<[string, typeof ServerReflection | typeof ServerReflectionAlpha]>(
     return answers;
   }
 
-  test("names every service", async () => {
+  test("reflection names every service", async () => {
     const [answer] = await ask([{ case: "listServices", value: "" }]);
     const listed = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(listed.sort()).toEqual(SERVICES);
   });
 
-  test("gives files by name, and by what they define, with all that they import", async () => {
+  test("reflection returns files by name and by symbol, with all that they import", async () => {
     const questions: Question[] = [
       { case: "fileByFilename", value: "extproc/debug/v1/debug.proto" },
       ...["extproc.debug.v1.DebugService", "extproc.debug.v1.DebugService.Simulate"].map(
@@ -85,14 +85,14 @@ describe.each<[string, typeof ServerReflection | typeof ServerReflectionAlpha]>(
     }
   });
 
-  test("finds messages, fields, enums and values within them", async () => {
+  test("reflection finds messages, fields, enums and enum values", async () => {
     const prefix = "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode";
     const names = ["", ".BodySendMode", ".BodySendMode.STREAMED", ".request_body_mode"].map((end) => prefix + end);
     const answers = await ask(names.map((value): Question => ({ case: "fileContainingSymbol", value })));
     expect(answers.map((answer) => answer.case)).toEqual(names.map(() => "fileDescriptorResponse"));
   });
 
-  test("says what there is not, and goes on", async () => {
+  test("reflection reports what does not exist, and continues", async () => {
     const answers = await ask([
       { case: "fileByFilename", value: "no.proto" },
       { case: "fileContainingSymbol", value: "no.Such" },

@@ -16,8 +16,8 @@ async function* sent(...messages: readonly ProcessingRequest[]): AsyncGenerator<
   yield* messages;
 }
 
-describe("routes whose caller leaves setup to them", () => {
-  test("set the processor up, and let nothing in before", async () => {
+describe("setup by the routes", () => {
+  test("routes run the processor's setup, and accept no stream before it is done", async () => {
     const gate = deferred();
     const processor = defineProcessor({ name: "keys", setup: () => gate.promise, requestHeaders: () => undefined });
     const transport = createRouterTransport(extProcRoutes(processor));
@@ -38,7 +38,7 @@ describe("routes whose caller leaves setup to them", () => {
     expect([await health(), await call()]).toEqual([ServingStatus.SERVING, ["requestHeaders"]]);
   });
 
-  test("warn of a setup that fails, with its message and code, unless an observer is told", async () => {
+  test("routes warn of a setup that fails, with its message and code, unless there is an observer", async () => {
     const cause = Object.assign(new Error("no keys"), { code: "ENOTFOUND" });
     const processor = defineProcessor({ name: "keys", setup: () => Promise.reject(cause) });
     const stop = new AbortController();
@@ -59,7 +59,7 @@ describe("routes whose caller leaves setup to them", () => {
     expect(told).toEqual([["keys", cause, 1000]]);
   });
 
-  test("close the processor when their signal says so", async () => {
+  test("routes close the processor when their signal aborts", async () => {
     const stop = new AbortController();
     const events: string[] = [];
     const processor = defineProcessor({
@@ -76,7 +76,7 @@ describe("routes whose caller leaves setup to them", () => {
     expect(events).toEqual(["setup aborted", "closed"]);
   });
 
-  test("go by what the operator says, and tell who debugs of a fault that the answers hide", async () => {
+  test("routes use the operator's settings, and debug calls show a fault that the answers hide", async () => {
     const processor = defineProcessor({
       name: "broken",
       requestHeaders: () => {

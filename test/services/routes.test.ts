@@ -39,7 +39,7 @@ async function process(processor: Processor, messages: AsyncIterable<ProcessingR
 }
 
 describe("ExternalProcessor", () => {
-  test("answers a whole transaction", async () => {
+  test("ExternalProcessor answers a whole transaction", async () => {
     expect(await process(hello, sent(...PHASES.map((phase) => plainMessage(phase))))).toEqual({
       answers: [
         "requestHeaders x-ext-proc-header = hello-to-asm",
@@ -52,7 +52,7 @@ describe("ExternalProcessor", () => {
     });
   });
 
-  test("ends with INTERNAL where a handler fails, without what it threw", async () => {
+  test("ExternalProcessor ends with INTERNAL if a handler fails, and does not show what was thrown", async () => {
     const bad = defineProcessor({
       name: "bad",
       responseHeaders() {
@@ -66,7 +66,7 @@ describe("ExternalProcessor", () => {
     expect(error?.rawMessage).toBe('handler_threw: processor "bad", responseHeaders: the handler threw');
   });
 
-  test("takes a message of just below 4 MiB, and none above, unless told otherwise", async () => {
+  test("ExternalProcessor accepts a message just below 4 MiB and rejects a larger one by default", async () => {
     const chunk = (bytes: number) => sent(headersOf("requestHeaders"), bodyOf("requestBody", new Uint8Array(bytes)));
     expect((await process(hello, chunk((4 << 20) - 64))).error).toBeUndefined();
     const { answers, error } = await process(hello, chunk(4 << 20));
@@ -76,7 +76,7 @@ describe("ExternalProcessor", () => {
     expect((await process(hello, chunk(5 << 20), { maxMessageBytes: 6 << 20 })).error).toBeUndefined();
   });
 
-  test("ends the work of a handler whose caller's deadline passes", async () => {
+  test("ExternalProcessor aborts a handler when its caller's deadline passes", async () => {
     const aborted = deferred();
     const hanging = defineProcessor({
       name: "hanging",
@@ -92,7 +92,7 @@ describe("ExternalProcessor", () => {
     await aborted.promise;
   });
 
-  test("ends with UNAVAILABLE where an answer is owed at shutdown", async () => {
+  test("ExternalProcessor ends with UNAVAILABLE if an answer is due at shutdown", async () => {
     const started = deferred();
     const sessions = new SessionSet();
     const hanging = defineProcessor({
@@ -109,8 +109,8 @@ describe("ExternalProcessor", () => {
   });
 });
 
-describe("beside it", () => {
-  test("Health reports the state it is given, and SERVING without one", async () => {
+describe("the other services", () => {
+  test("Health reports the given state, and SERVING without one", async () => {
     const serving = new ServingState();
     serving.serving = false;
     const status = async (options: ExtProcRoutesOptions) =>
@@ -119,7 +119,7 @@ describe("beside it", () => {
     expect(await status({})).toBe(ServingStatus.SERVING);
   });
 
-  test("DebugService is there only where it is asked for", async () => {
+  test("DebugService is served only if it is switched on", async () => {
     const call = (options: ExtProcRoutesOptions) =>
       createClient(DebugService, transportOf(hello, options)).process({ requests: [headersOf("requestHeaders")] });
     await expect(call({})).rejects.toMatchObject({ code: Code.Unimplemented });

@@ -37,7 +37,7 @@ async function* stalledBehind(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 describe("EnvelopeJoiner", () => {
-  test("gives each envelope in one piece, however the bytes are cut", () => {
+  test("EnvelopeJoiner returns each envelope in one piece, wherever the bytes are cut", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 6 }),
@@ -55,7 +55,7 @@ describe("EnvelopeJoiner", () => {
     );
   });
 
-  test("tells the announced length and the bytes of an envelope that is not complete", () => {
+  test("EnvelopeJoiner returns the announced length and the bytes of an incomplete envelope", () => {
     const joiner = new EnvelopeJoiner();
     const told = [...pieces(envelope(Buffer.alloc(300)).subarray(0, 8), [1])].map((byte) => {
       expect([...joiner.push(byte)]).toEqual([]);
@@ -66,7 +66,7 @@ describe("EnvelopeJoiner", () => {
   });
 });
 
-test("GrowingBytes puts pieces together, and begins again once its bytes are taken", () => {
+test("GrowingBytes joins pieces, and starts empty after its bytes are taken", () => {
   fc.assert(
     fc.property(fc.array(fc.array(fc.uint8Array({ maxLength: 700 }), { maxLength: 5 }), { maxLength: 3 }), (rounds) => {
       const growing = new GrowingBytes();
@@ -85,7 +85,7 @@ test("GrowingBytes puts pieces together, and begins again once its bytes are tak
 });
 
 describe("readBody", () => {
-  test("gives all bytes of a body in one piece", async () => {
+  test("readBody returns all bytes of a body in one piece", async () => {
     const body = await readBody(streamOf([Buffer.from("ab"), Buffer.from("cde")]), BOUNDS);
     expect(Buffer.from(body).toString()).toBe("abcde");
   });
@@ -93,7 +93,7 @@ describe("readBody", () => {
   test.each<[string, AsyncGenerator<Uint8Array>, object, number]>([
     ["is too large", streamOf([Buffer.alloc(60), Buffer.alloc(41)]), {}, 8],
     ["comes too slowly", stalledBehind(Buffer.alloc(10)), { timeoutMs: 20 }, 4],
-  ])("refuses a body that %s", async (_name, body, bounds, code) => {
+  ])("readBody rejects a body that %s", async (_name, body, bounds, code) => {
     await expect(readBody(body, { ...BOUNDS, ...bounds })).rejects.toMatchObject({ code });
   });
 });
@@ -107,7 +107,7 @@ describe("wholeMessages", () => {
     return given;
   }
 
-  test("gives whole envelopes however the bytes are cut, and looks at each message before", async () => {
+  test("wholeMessages returns whole envelopes wherever the bytes are cut, and checks each message first", async () => {
     const envelopes = ["a", "", "bcd"].map((text) => envelope(Buffer.from(text)));
     const seen: string[] = [];
     const check = (message: Uint8Array) => void seen.push(Buffer.from(message).toString());
@@ -116,12 +116,12 @@ describe("wholeMessages", () => {
     expect(seen).toEqual(["a", "", "bcd"]);
   });
 
-  test("gives what there is of a message without an end", async () => {
+  test("wholeMessages returns the received part of a message without an end", async () => {
     const half = envelope(Buffer.alloc(9)).subarray(0, 8);
     expect(await all(wholeMessages(streamOf([half]), unchecked, 100))).toEqual([half.toString("hex")]);
   });
 
-  test("fails as soon as a message announces too much", async () => {
+  test("wholeMessages fails as soon as a message announces too many bytes", async () => {
     const body = stalledBehind(Buffer.from("0000000065", "hex"));
     await expect(all(wholeMessages(body, unchecked, 100))).rejects.toMatchObject({ code: 8 });
   });
@@ -137,7 +137,7 @@ describe("hasMoreElements", () => {
     return items.reduce<number>((sum, item) => sum + elementsOf(item), 1 + separators + names);
   }
 
-  test("counts what JSON.parse finds, whatever is in the strings", () => {
+  test("hasMoreElements counts the same elements as JSON.parse, whatever is in the strings", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.integer({ min: 0, max: 2 }), (value, indent) => {
         const json = Buffer.from(JSON.stringify(value, undefined, indent));
@@ -149,7 +149,7 @@ describe("hasMoreElements", () => {
     );
   });
 
-  test.each(['"a\\', '"', '"\\"', "[,,,{:"])("ends for text that is not JSON: %s", (text) => {
+  test.each(['"a\\', '"', '"\\"', "[,,,{:"])("hasMoreElements returns for text that is not JSON: %s", (text) => {
     expect(hasMoreElements(Buffer.from(text), 100)).toBe(false);
   });
 });
@@ -162,7 +162,7 @@ describe("elementCheck", () => {
     "application/json; charset=utf-8",
     "application/connect+json",
     "application/grpc+json",
-  ])("counts elements of JSON in %s", (type) => {
+  ])("elementCheck counts elements of JSON in %s", (type) => {
     expect(() => elementCheck(method, type, { maxFields: 0, maxJsonElements: 3 })(Buffer.from("[1,2,3,4,5]"))).toThrow(
       TooManyParts,
     );
@@ -170,7 +170,7 @@ describe("elementCheck", () => {
   });
 
   test.each(["application/proto", "application/grpc", "application/grpc-web+proto", "application/connect+proto"])(
-    "counts fields of messages in %s, and leaves bytes that are no message to Connect",
+    "elementCheck counts fields of messages in %s, and leaves bytes that are not a message to Connect",
     (type) => {
       const empty = Buffer.from("0a00".repeat(5), "hex");
       expect(() => elementCheck(method, type, { maxFields: 4, maxJsonElements: 0 })(empty)).toThrow(TooManyParts);

@@ -10,7 +10,7 @@ function leave(entered: (() => void) | string): void {
   entered();
 }
 
-test("two seconds' calls pass at once, then as many as the time allows", () => {
+test("the debug gate passes two seconds' calls at once, then as many as the rate allows", () => {
   const clock = { nowMs: 0 };
   const gate = gateAt(clock);
   for (let call = 0; call < 20; call++) leave(gate.enter());
@@ -23,7 +23,7 @@ test("two seconds' calls pass at once, then as many as the time allows", () => {
   expect(gate.enter()).toBeTypeOf("string");
 });
 
-test("a long pause saves up no more than that", () => {
+test("the debug gate saves up at most two seconds' calls in a long pause", () => {
   const clock = { nowMs: 0 };
   const gate = gateAt(clock);
   clock.nowMs = 3_600_000;
@@ -31,7 +31,7 @@ test("a long pause saves up no more than that", () => {
   expect(gate.enter()).toBeTypeOf("string");
 });
 
-test("a call that ends makes room for another, and ends once", () => {
+test("a debug call that ends makes room for one other call, also if it ends twice", () => {
   const gate = gateAt({ nowMs: 0 });
   const first = gate.enter();
   leave(gate.enter());
@@ -43,7 +43,7 @@ test("a call that ends makes room for another, and ends once", () => {
   expect(gate.enter()).toBeTypeOf("string");
 });
 
-test("whoever waits for room gets it in time, or ends with its signal", async () => {
+test("a debug call that waits for room gets it in time, or ends with its signal", async () => {
   const gate = new DebugGate({ maxCallsPerSecond: 50 });
   while (gate.take());
   await gate.room(new AbortController().signal);

@@ -38,8 +38,8 @@ async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
   );
 }
 
-describe("a transaction by hand", () => {
-  test("gives every answer, as Envoy would get it", async () => {
+describe("a debug call", () => {
+  test("a debug call returns every answer as Envoy would get it", async () => {
     const responses = await replay(
       hello,
       PHASES.map((phase) => plainMessage(phase)),
@@ -49,11 +49,11 @@ describe("a transaction by hand", () => {
     expect(changesOf(responses[3])).toEqual(["x-ext-proc-header = hello-from-asm"]);
   });
 
-  test("of no messages has no answers", async () => {
+  test("a debug call without messages has no answers", async () => {
     expect(await replay(hello, [])).toEqual([]);
   });
 
-  test("takes header values as value and as raw_value", async () => {
+  test("a debug call reads header values from value and from raw_value", async () => {
     const echo = defineProcessor({
       name: "echo",
       requestHeaders: (_headers, tx) => setHeader("x-seen", tx.request.all("x-a").join("|")),
@@ -63,7 +63,7 @@ describe("a transaction by hand", () => {
     expect(changesOf(answer)).toEqual(["x-seen = text|bytes"]);
   });
 
-  test("reads body modes from its first message", async () => {
+  test("a debug call reads body modes from its first message", async () => {
     const responses = await replay(hello, [
       headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")),
       bodyOf("requestBody", new Uint8Array(100_000), { endOfStream: true }),
@@ -71,7 +71,7 @@ describe("a transaction by hand", () => {
     expect(responses.map(({ response }) => response.case)).toEqual(["requestHeaders", "requestBody", "requestBody"]);
   });
 
-  test("warns of effects that were made and not returned, with their place, and of no others", async () => {
+  test("a debug call warns of exactly the effects that were made and not returned, with their place", async () => {
     const careless = defineProcessor({
       name: "careless",
       requestHeaders: async () => {
@@ -94,7 +94,7 @@ describe("a transaction by hand", () => {
     ]);
   });
 
-  test("has no warnings of effects when a fault has ended it", async () => {
+  test("a debug call that a fault ended has no warnings of effects", async () => {
     const failing = defineProcessor({
       name: "failing",
       onFault: "closed",
@@ -108,13 +108,13 @@ describe("a transaction by hand", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("ends at an immediate response", async () => {
+  test("a debug call ends at an immediate response", async () => {
     const no = defineProcessor({ name: "no", requestHeaders: () => immediateResponse(403) });
     const responses = await replay(no, [headersOf("requestHeaders"), headersOf("responseHeaders")]);
     expect(responses.map(({ response }) => response.case)).toEqual(["immediateResponse"]);
   });
 
-  test("tells handlers that a person asks, and counts apart", async () => {
+  test("a debug call has the origin debug for handlers, and is counted separately", async () => {
     const seen: string[] = [];
     const processor = defineProcessor({ name: "p", requestHeaders: (_h, tx) => void seen.push(tx.origin) });
     const observer = {
@@ -125,7 +125,7 @@ describe("a transaction by hand", () => {
     expect(seen).toEqual(["requestHeaders debug", "debug", "completed debug"]);
   });
 
-  test("goes message by message, so that the response sees what a slow request handler left", async () => {
+  test("a debug call processes one message at a time, so the response handler sees what a slow request handler stored", async () => {
     const processor = defineProcessor({
       name: "slow",
       state: () => ({ user: "" }),
@@ -140,8 +140,8 @@ describe("a transaction by hand", () => {
   });
 });
 
-describe("messages that are owed nothing", () => {
-  test("do not hold the call: unset, after an end", async () => {
+describe("messages without an answer", () => {
+  test("messages without a member, or after an end of stream, do not hold the call", async () => {
     const responses = await replay(hello, [
       create(ProcessingRequestSchema),
       headersOf("requestHeaders", [], { endOfStream: true }),
@@ -150,7 +150,7 @@ describe("messages that are owed nothing", () => {
     expect(responses).toHaveLength(1);
   });
 
-  test("do not hold the call: observability mode, on each message or on the first alone", async () => {
+  test("messages in observability mode do not hold the call, with the flag on each message or only on the first", async () => {
     const slow = defineProcessor({ name: "slow", requestHeaders: () => nextTurn(), responseHeaders: () => nextTurn() });
     for (const processor of [hello, slow]) {
       const observed = { observabilityMode: true };
@@ -160,7 +160,7 @@ describe("messages that are owed nothing", () => {
     }
   });
 
-  test("have their handlers run to the end in observability mode too, one after the other", async () => {
+  test("handlers of a debug call in observability mode run to their end, one after the other", async () => {
     const steps: string[] = [];
     const step = (name: string) => async () => {
       steps.push(`${name} begins`);
@@ -174,8 +174,8 @@ describe("messages that are owed nothing", () => {
   });
 });
 
-describe("a fault", () => {
-  test("tells the person what the handler threw", async () => {
+describe("a fault in a debug call", () => {
+  test("a debug call shows what the handler threw", async () => {
     const bad = defineProcessor({
       name: "bad",
       requestHeaders() {
@@ -189,13 +189,13 @@ describe("a fault", () => {
     );
   });
 
-  test("of something that is no Error tells that", async () => {
+  test("a debug call shows a thrown value that is not an Error", async () => {
     const bad = defineProcessor({ name: "bad", requestHeaders: () => Promise.reject<undefined>("text") });
     const error = await errorOf(replay(bad, [headersOf("requestHeaders")]));
     expect(error.rawMessage).toMatch(/the handler threw: not an Error$/);
   });
 
-  test("whose Error cannot be told is told all the same", async () => {
+  test("a debug call reports the fault of an Error that cannot be printed", async () => {
     class Hostile extends Error {
       override toString(): string {
         throw new Error("again");
@@ -207,15 +207,15 @@ describe("a fault", () => {
     expect(error.rawMessage).toMatch(/^handler_threw: processor "bad", requestHeaders: the handler threw/);
   });
 
-  test("of the peer is the caller's own", async () => {
+  test("a debug call with a protocol error of its messages fails as the caller's mistake", async () => {
     const error = await errorOf(replay(hello, [headersOf("requestHeaders"), headersOf("requestHeaders")]));
     expect(error.code).toBe(Code.InvalidArgument);
     expect(error.rawMessage).toMatch(/^phase_out_of_order: /);
   });
 });
 
-describe("limits", () => {
-  test(`${MAX_DEBUG_MESSAGES} messages are taken, one more is not`, async () => {
+describe("limits of a debug call", () => {
+  test(`a debug call of ${MAX_DEBUG_MESSAGES} messages is accepted, and one with more is rejected`, async () => {
     const chunks = (count: number) => Array.from({ length: count }, () => bodyOf("requestBody", "x"));
     expect(MAX_DEBUG_MESSAGES).toBe(64);
     expect(await replay(hello, chunks(64))).toHaveLength(64);
@@ -224,13 +224,13 @@ describe("limits", () => {
     expect(error.rawMessage).toBe("requests: has 65 messages, at most 64 are allowed");
   });
 
-  test("a megabyte is not taken", async () => {
+  test("a debug call of a megabyte is rejected", async () => {
     const error = await errorOf(replay(hello, [bodyOf("requestBody", new Uint8Array(1 << 20))]));
     expect(error.code).toBe(Code.ResourceExhausted);
   });
 });
 
-describe("the end of a call", () => {
+describe("the end of a debug call", () => {
   function hanging() {
     const started = deferred<AbortSignal>();
     const processor = defineProcessor({
@@ -243,7 +243,7 @@ describe("the end of a call", () => {
     return { processor, started };
   }
 
-  test("by a caller who goes away ends the handler's work", async () => {
+  test("a debug call whose caller leaves aborts its handler", async () => {
     const { processor, started } = hanging();
     const abort = new AbortController();
     const options = { signal: abort.signal };
@@ -254,13 +254,13 @@ describe("the end of a call", () => {
     await expect.poll(() => signal.aborted).toBe(true);
   });
 
-  test("by messages that leave an answer owed says so", async () => {
+  test("a debug call whose messages end before an answer reports this", async () => {
     const requests = [headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED"))];
     const { code, rawMessage } = await errorOf(clientOf(upperProcessor("whole")).process({ requests }));
     expect([code, rawMessage]).toEqual([Code.InvalidArgument, `requests: ${CUT_OFF}`]);
   });
 
-  test("by a server that shuts down is UNAVAILABLE", async () => {
+  test("a debug call ends with UNAVAILABLE when the server shuts down", async () => {
     const { processor, started } = hanging();
     const sessions = new SessionSet();
     const call = errorOf(clientOf(processor, { sessions }).process({ requests: [headersOf("requestHeaders")] }));

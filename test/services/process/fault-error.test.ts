@@ -15,17 +15,17 @@ test.each<[FaultCode, Code]>([
   ["malformed_message", Code.InvalidArgument],
   ["server_draining", Code.Unavailable],
   ["internal_error", Code.Internal],
-])("%s is gRPC code %i, to Envoy and to a person alike", (code, expected) => {
+])("the fault %s is gRPC code %i, for Envoy and for debug calls", (code, expected) => {
   expect(faultError(fault(code, "m")).code).toBe(expected);
   expect(explainedFaultError(fault(code, "m")).code).toBe(expected);
 });
 
-test("no fault is without a code", () => {
+test("every fault has a gRPC code", () => {
   for (const code of FAULT_CODES) expect(Code[faultError(fault(code, "m")).code]).toBeTypeOf("string");
 });
 
 describe("faultError", () => {
-  test("tells code and message, and not the cause", () => {
+  test("faultError has code and message, and not the cause", () => {
     const error = faultError(fault("handler_threw", "the handler threw", { cause: new Error(SECRET) }));
     expect(error.rawMessage).toBe("handler_threw: the handler threw");
     expect(error.cause).toBeUndefined();
@@ -34,7 +34,7 @@ describe("faultError", () => {
 });
 
 describe("explainedFaultError", () => {
-  test("tells what was thrown, and only where something was", () => {
+  test("explainedFaultError shows the thrown value if there is one", () => {
     const explain = (code: FaultCode, cause: unknown) => explainedFaultError(fault(code, "m", { cause })).rawMessage;
     expect(explain("handler_threw", new TypeError("no"))).toBe("handler_threw: m: TypeError: no");
     expect(explain("handler_threw", SECRET)).toBe("handler_threw: m: not an Error");
@@ -43,7 +43,7 @@ describe("explainedFaultError", () => {
 });
 
 describe("readFault", () => {
-  test("names what the peer sent", () => {
+  test("readFault names what the client sent", () => {
     expect(readFault(new ConnectError("too large", Code.ResourceExhausted))?.code).toBe("message_too_large");
     for (const code of [Code.InvalidArgument, Code.Internal, Code.Unimplemented]) {
       expect(readFault(new ConnectError(SECRET, code))).toMatchObject({
@@ -54,7 +54,7 @@ describe("readFault", () => {
     }
   });
 
-  test("is undefined where the peer is gone", () => {
+  test("readFault is undefined if the client is gone", () => {
     for (const error of [
       new Error("Premature close"),
       new ConnectError("reset", Code.Aborted),

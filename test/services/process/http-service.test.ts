@@ -11,7 +11,7 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
   const post = (port: number, body: string, ...args: readonly string[]) =>
     curl(`http://127.0.0.1:${port}/http-service`, version, "--data-binary", body, ...args);
 
-  test("answers a message as Envoy prints it, and one in camelCase, with or without fields it does not know", async () => {
+  test("/http-service answers a message as Envoy prints it and one in camelCase, with or without unknown fields", async () => {
     const { port } = await serverForTest(hello, { httpService: true });
     for (const body of [HEADERS, '{"requestHeaders":{}}', '{"requestHeaders":{},"someNewField":{"a":1}}']) {
       const answer = await post(port, body);
@@ -20,20 +20,20 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
     }
   });
 
-  test("says so where a body is waited for, which does not come over HTTP", async () => {
+  test("/http-service reports that an answer waits for a body, which does not come over HTTP", async () => {
     const { port } = await serverForTest(upperProcessor("whole"), { httpService: true });
     const { status, body } = await post(port, '{"requestHeaders":{},"protocolConfig":{"requestBodyMode":4}}');
     expect(status).toBe(500);
     expect(body).toMatch(/^over HTTP no body comes: /);
   });
 
-  test("is not there unless it is asked for", async () => {
+  test("/http-service is 404 unless it is switched on", async () => {
     const { port, adminPort } = await serverForTest(hello);
     expect((await post(port, HEADERS)).status).toBe(404);
     expect((await post(adminPort, HEADERS)).status).toBe(404);
   });
 
-  test("gives handlers its origin, a fresh state, and the route's configuration", async () => {
+  test("/http-service gives handlers its origin, a new state, and the route's configuration", async () => {
     const seen: unknown[] = [];
     const counting = defineProcessor({
       name: "counting",
@@ -70,14 +70,14 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
       400,
       /^the body is no ProcessingRequest: .*depth[^\n]*\n$/,
     ],
-  ])("answers %s with one line and no 200", async (_name, body, status, message) => {
+  ])("/http-service answers %s with one line and a status other than 200", async (_name, body, status, message) => {
     const { port } = await serverForTest(hello, { httpService: true });
     const answer = await post(port, body);
     expect(answer.status).toBe(status);
     expect(answer.body).toMatch(message);
   });
 
-  test("answers a fault with 500, and does not say what was thrown", async () => {
+  test("/http-service answers a fault with 500, and does not show what was thrown", async () => {
     const broken = defineProcessor({
       name: "broken",
       requestHeaders() {
@@ -92,7 +92,7 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
     });
   });
 
-  test("refuses what would take several answers, since there is one", async () => {
+  test("/http-service rejects a message that needs several answers", async () => {
     const streaming = defineProcessor({
       name: "streaming",
       requestHeaders: () => streamedImmediateResponse(200, { chunks: [new Uint8Array([1])] }),
@@ -101,7 +101,7 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
     expect((await post(port, HEADERS)).status).toBe(500);
   });
 
-  test("refuses pages, other methods, and what is too large", async () => {
+  test("/http-service rejects calls of web pages, other methods, and messages that are too large", async () => {
     const { port } = await serverForTest(hello, { httpService: true, maxMessageBytes: 4096 });
     expect((await post(port, HEADERS, "-H", "origin: https://any.example")).status).toBe(403);
     expect((await curl(`http://127.0.0.1:${port}/http-service`, version)).status).toBe(405);

@@ -33,8 +33,8 @@ async function countRest(stream: AsyncIterable<unknown>): Promise<number> {
   return count;
 }
 
-describe("reading pauses", () => {
-  test("while a handler stalls, and goes on when it is done", async () => {
+describe("back-pressure of a stream", () => {
+  test("a stream is not read while a handler stalls, and is read again when the handler is done", async () => {
     const handler = deferred();
     const { sent, messages } = flood(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     const { stream } = open(defineProcessor({ name: "stalled", requestHeaders: () => handler.promise }), messages);
@@ -46,7 +46,7 @@ describe("reading pauses", () => {
     expect(await counted).toBe(MESSAGES);
   });
 
-  test("while nobody takes the answers, and goes on when someone does", async () => {
+  test("a stream is not read while its answers are not taken, and is read again when they are", async () => {
     const { sent, messages } = flood(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     const { stream } = open(defineProcessor({ name: "idle" }), messages);
     await stream.next();
@@ -55,7 +55,7 @@ describe("reading pauses", () => {
     expect(await countRest(stream)).toBe(MESSAGES - 1);
   });
 
-  test("while nobody takes the pieces of one large body", async () => {
+  test("a stream is not read while the pieces of one large body are not taken", async () => {
     const first = headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED"));
     const { sent, messages } = flood(first, bodyOf("requestBody", new Uint8Array(1 << 20)));
     const { stream, abort } = open(defineProcessor({ name: "idle" }), messages);
@@ -66,7 +66,7 @@ describe("reading pauses", () => {
     await stream.return(undefined);
   });
 
-  test("while a handler stalls in observability mode, and goes on when it is done", async () => {
+  test("a stream in observability mode is not read while a handler stalls, and is read again when the handler is done", async () => {
     const observed: Envelope = { observabilityMode: true };
     const handler = deferred();
     const { sent, messages } = flood(

@@ -69,8 +69,8 @@ function hanging() {
   return { processor, signals };
 }
 
-describe("a stream that goes well", () => {
-  test("has an answer for each message, in order, and ends with the peer's half-close", async () => {
+describe("a stream", () => {
+  test("a stream has an answer for each message, in order, and ends with the client's half-close", async () => {
     const { peer, stream, ends } = open(idle);
     peer.send(...PHASES.map((phase) => plainMessage(phase)));
     peer.close();
@@ -78,7 +78,7 @@ describe("a stream that goes well", () => {
     expect(ends).toEqual(["completed"]);
   });
 
-  test("is CANCELLED where the half-close leaves a body without its end, and an answer owed", async () => {
+  test("a stream is CANCELLED if the half-close comes before the end of a body whose answer waits for it", async () => {
     const { peer, stream, ends } = open(upperProcessor("whole"));
     peer.send(headersOf("requestHeaders", [], bodyModes("FULL_DUPLEX_STREAMED")), bodyOf("requestBody", "a piece"));
     peer.close();
@@ -87,7 +87,7 @@ describe("a stream that goes well", () => {
     expect(ends).toEqual(["unanswered"]);
   });
 
-  test("answers each message before the next one comes", async () => {
+  test("a stream answers each message before the next one comes", async () => {
     const { peer, stream } = open(idle);
     for (const phase of PHASES) {
       peer.send(plainMessage(phase));
@@ -97,14 +97,14 @@ describe("a stream that goes well", () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
   });
 
-  test("ends after an immediate response, though the peer has not half-closed", async () => {
+  test("a stream ends after an immediate response before the client half-closes", async () => {
     const { peer, stream, ends } = open(defineProcessor({ name: "no", requestHeaders: () => immediateResponse(403) }));
     peer.send(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     expect(await drain(stream)).toEqual({ members: ["immediateResponse"] });
     expect(ends).toEqual(["immediate_response"]);
   });
 
-  test("leaves no listener behind", async () => {
+  test("a stream that ended leaves no listener on its signals", async () => {
     const { peer, abort, stream } = open(idle);
     peer.send(headersOf("requestHeaders"));
     peer.close();
@@ -112,7 +112,7 @@ describe("a stream that goes well", () => {
     expect(getEventListeners(abort.signal, "abort")).toEqual([]);
   });
 
-  test("answers the response while a request handler hangs", async () => {
+  test("a stream answers the response headers while a request handler hangs", async () => {
     const { peer, stream } = open(hanging().processor);
     peer.send(headersOf("requestHeaders"), bodyOf("requestBody", "x"));
     peer.send(headersOf("responseHeaders"), bodyOf("responseBody", "y"));
@@ -123,7 +123,7 @@ describe("a stream that goes well", () => {
 });
 
 describe("a fault", () => {
-  test("of a handler is INTERNAL, and does not tell what was thrown", async () => {
+  test("a fault of a handler is INTERNAL, and does not show what was thrown", async () => {
     for (const fail of [
       () => {
         throw new Error(SECRET);
@@ -139,7 +139,7 @@ describe("a fault", () => {
     }
   });
 
-  test("comes after the answers before it", async () => {
+  test("a fault comes after all answers to earlier messages", async () => {
     const { peer, stream } = open(defineProcessor({ name: "bad", responseHeaders: () => setHeader("te", "x") }));
     peer.send(headersOf("requestHeaders"), bodyOf("requestBody", "x"), headersOf("responseHeaders"));
     const { members, error } = await drain(stream);
@@ -147,7 +147,7 @@ describe("a fault", () => {
     expect(error?.code).toBe(Code.Internal);
   });
 
-  test("of the peer is INVALID_ARGUMENT", async () => {
+  test("a fault of the client is INVALID_ARGUMENT", async () => {
     const { peer, stream } = open(idle);
     peer.send(headersOf("requestHeaders"), headersOf("requestHeaders"));
     const { members, error } = await drain(stream);
@@ -156,7 +156,7 @@ describe("a fault", () => {
     expect(error?.rawMessage).toMatch(/^phase_out_of_order: /);
   });
 
-  test("ends its own stream alone", async () => {
+  test("a fault ends only its own stream", async () => {
     const processor = defineProcessor({
       name: "picky",
       requestHeaders(_headers, tx) {
@@ -172,8 +172,8 @@ describe("a fault", () => {
   });
 });
 
-describe("messages that cannot be read", () => {
-  test("for their size end the stream with RESOURCE_EXHAUSTED, and never with OK", async () => {
+describe("unreadable messages", () => {
+  test("a message that is too large ends the stream with RESOURCE_EXHAUSTED, and never with OK", async () => {
     const { peer, stream, ends } = open(idle);
     peer.send(headersOf("requestHeaders"));
     peer.fail(new ConnectError("message is larger than 4194304", Code.ResourceExhausted));
@@ -187,28 +187,34 @@ describe("messages that cannot be read", () => {
     new ConnectError(`cannot decode field from JSON: expected bytes, got "${SECRET}"`, Code.InvalidArgument),
     new ConnectError("parse binary: premature EOF", Code.Internal),
     new ConnectError("unknown compression", Code.Unimplemented),
-  ])("for their form (%s) end it with INVALID_ARGUMENT, without a word of their content", async (reason) => {
-    const { peer, stream, ends } = open(idle);
-    peer.fail(reason);
-    const { error } = await drain(stream);
-    expect(error?.code).toBe(Code.InvalidArgument);
-    expect(error?.rawMessage).toMatch(/^malformed_message: /);
-    expect(error?.rawMessage).not.toContain(SECRET);
-    expect(ends).toEqual(["malformed_message"]);
-  });
+  ])(
+    "a malformed message (%s) ends the stream with INVALID_ARGUMENT, and the error shows nothing of its content",
+    async (reason) => {
+      const { peer, stream, ends } = open(idle);
+      peer.fail(reason);
+      const { error } = await drain(stream);
+      expect(error?.code).toBe(Code.InvalidArgument);
+      expect(error?.rawMessage).toMatch(/^malformed_message: /);
+      expect(error?.rawMessage).not.toContain(SECRET);
+      expect(ends).toEqual(["malformed_message"]);
+    },
+  );
 
   const gone = [new Error("socket hang up"), new ConnectError("reset", Code.Aborted), "aborted"];
 
-  test.each(gone)("because the peer is gone (%s) are no fault, and no OK while an answer is owed", async (reason) => {
-    const { peer, stream, ends } = open(hanging().processor);
-    peer.send(headersOf("requestHeaders"));
-    peer.fail(reason);
-    const { members, error } = await drain(stream);
-    expect([members, ends]).toEqual([[], ["unanswered"]]);
-    expect(error).toBeInstanceOf(ConnectError);
-  });
+  test.each(gone)(
+    "a client that is gone (%s) does not cause a fault, and the stream does not end with OK while an answer is due",
+    async (reason) => {
+      const { peer, stream, ends } = open(hanging().processor);
+      peer.send(headersOf("requestHeaders"));
+      peer.fail(reason);
+      const { members, error } = await drain(stream);
+      expect([members, ends]).toEqual([[], ["unanswered"]]);
+      expect(error).toBeInstanceOf(ConnectError);
+    },
+  );
 
-  test("for a reason that nobody knows never end it with OK, which Envoy takes for leave to go on", async () => {
+  test("an unknown error while reading never ends the stream with OK, after which Envoy would continue", async () => {
     for (const first of [[], [headersOf("requestHeaders")]]) {
       const { peer, stream } = open(idle);
       peer.send(...first);
@@ -220,8 +226,8 @@ describe("messages that cannot be read", () => {
   });
 });
 
-describe("a peer that goes away", () => {
-  test("ends the stream promptly, though its handler hangs and reading never ends", async () => {
+describe("a client that leaves", () => {
+  test("a client that leaves ends the stream at once, although its handler hangs and reading never ends", async () => {
     const { processor, signals } = hanging();
     const { peer, abort, stream, ends } = open(processor);
     peer.send(headersOf("requestHeaders"));
@@ -233,7 +239,7 @@ describe("a peer that goes away", () => {
     expect(signals[0]?.aborted).toBe(true);
   });
 
-  test("before the first message leaves no handler running", async () => {
+  test("a client that leaves before the first message leaves no handler running", async () => {
     const { processor, signals } = hanging();
     const { peer, abort, stream } = open(processor);
     abort.abort();
@@ -242,7 +248,7 @@ describe("a peer that goes away", () => {
     expect(signals).toEqual([]);
   });
 
-  test("after all its answers is no failure", async () => {
+  test("a client that leaves after all answers is not a failure", async () => {
     const { peer, abort, stream, ends } = open(idle);
     peer.send(headersOf("requestHeaders"));
     await stream.next();
@@ -253,7 +259,7 @@ describe("a peer that goes away", () => {
     expect(ends).toEqual(["completed"]);
   });
 
-  test("in the eyes of Connect, which gives up on the stream, ends its handlers", async () => {
+  test("a stream that Connect gives up aborts its handlers", async () => {
     const { processor, signals } = hanging();
     const { peer, stream, ends } = open(processor);
     peer.send(headersOf("requestHeaders"), headersOf("responseHeaders"));
@@ -264,8 +270,8 @@ describe("a peer that goes away", () => {
   });
 });
 
-describe("a server that shuts down", () => {
-  test("ends a stream that is owed an answer with UNAVAILABLE", async () => {
+describe("shutdown", () => {
+  test("a server that shuts down ends a stream that waits for an answer with UNAVAILABLE", async () => {
     const sessions = new SessionSet();
     const { peer, stream } = open(hanging().processor, { sessions });
     peer.send(headersOf("requestHeaders"));
@@ -277,7 +283,7 @@ describe("a server that shuts down", () => {
     expect(error?.rawMessage).toMatch(/^server_draining: /);
   });
 
-  test("ends one that is owed nothing with OK", async () => {
+  test("a server that shuts down ends a stream that waits for no answer with OK", async () => {
     const sessions = new SessionSet();
     const { peer, stream } = open(idle, { sessions });
     peer.send(headersOf("requestHeaders"));
