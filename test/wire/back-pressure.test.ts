@@ -23,7 +23,7 @@ async function readAtRest({ metric }: StartedServer): Promise<number> {
   return count;
 }
 
-test("a peer that does not read is not read either, and gets everything when it does", async () => {
+test("the server does not read from a client that does not read, and the client gets everything when it reads again", async () => {
   const started = await serverForTest(hello);
   const session = http2Session(started.port);
   const call = openRawCall(session);
@@ -45,7 +45,7 @@ test("a peer that does not read is not read either, and gets everything when it 
   expect(await call.status).toBe("0");
 });
 
-test("messages that wait for a slow handler are not read without end, and all are answered in the end", async () => {
+test("the server stops reading messages that wait for a slow handler, and answers all of them in the end", async () => {
   const { processor, entered, release } = heldProcessor();
   const started = await serverForTest(processor, patience(processor));
   const call = openRawCall(http2Session(started.port));

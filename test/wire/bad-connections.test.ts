@@ -30,13 +30,13 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
     ["HTTP/2's request line in HTTP/1.1", Buffer.from("PRI * HTTP/1.1\r\n\r\n")],
     ["a preface that goes wrong at its end", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r!")],
     ["RDP", Buffer.from("030000130ee000000000000100080003000000", "hex")],
-  ])("is closed without a byte: %s", async (_name, bytes) => {
+  ])("a connection that speaks neither HTTP/2 nor HTTP/1.1 is closed without a byte: %s", async (_name, bytes) => {
     const { port } = await serverForTest(hello);
     expect(await sayAndListen(port, bytes)).toBe("");
     await expectService(port);
   });
 
-  test("is closed when it ends before it has said what it speaks", async () => {
+  test("a connection that ends before its first complete bytes is closed", async () => {
     const { port } = await serverForTest(hello);
     for (const start of ["", "P", "PRI * HTTP/2.0\r\n\r\nSM", "GE"]) {
       const socket = await tcp(port);
@@ -46,7 +46,7 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
     await expectService(port);
   });
 
-  test.each(["", "PR", "PRI * HTTP/2.0\r\n"])("is closed after a while of silence behind %j", async (start) => {
+  test.each(["", "PR", "PRI * HTTP/2.0\r\n"])("a connection that is silent after %j is closed", async (start) => {
     const told: string[] = [];
     const events = { found: (protocol: string) => told.push(protocol), failed: (reason: string) => told.push(reason) };
     const server = createServer((socket) => sniffProtocol(socket, events, 50));
@@ -63,7 +63,7 @@ describe("a connection that speaks neither HTTP/2 nor HTTP/1.1", () => {
 });
 
 describe("a connection that begins like HTTP/2", () => {
-  test("is understood when its preface comes byte by byte", async () => {
+  test("an HTTP/2 connection is accepted when its preface comes byte by byte", async () => {
     const { port } = await serverForTest(hello);
     const socket = await tcp(port);
     socket.setNoDelay();
@@ -76,7 +76,7 @@ describe("a connection that begins like HTTP/2", () => {
     expect(answer[3]).toBe(4);
   });
 
-  test("gets GOAWAY for a frame that breaks the protocol, and no other connection suffers", async () => {
+  test("an HTTP/2 connection gets GOAWAY for a frame that breaks the protocol, and other connections continue", async () => {
     const { port } = await serverForTest(hello);
     const resetOfStream0 = "\0\0\x04\x03\0\0\0\0\0\0\0\0\0";
     const answer = await sayAndListen(port, `${PREFACE}${EMPTY_SETTINGS}${resetOfStream0}`);
@@ -86,47 +86,50 @@ describe("a connection that begins like HTTP/2", () => {
 });
 
 describe("a connection that speaks HTTP/1.1", () => {
-  test("gets 400 for a request without Host", async () => {
+  test("an HTTP/1.1 request without Host gets 400", async () => {
     const { port } = await serverForTest(hello);
     expect(await sayAndListen(port, "GET / HTTP/1.1\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  test("gets 404 over HTTP/1.0, without Host", async () => {
+  test("an HTTP/1.0 request without Host gets 404 for an unknown path", async () => {
     const { port } = await serverForTest(hello);
     expect(await sayAndListen(port, "GET / HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test("gets an answer to HTTP/1.0 without Host on a path that exists", async () => {
+  test("an HTTP/1.0 request without Host gets an answer for a known path", async () => {
     const { port } = await serverForTest(hello);
     const request = ["POST /grpc.health.v1.Health/Check HTTP/1.0", JSON_TYPE, "content-length: 2", "", "{}"];
     expect(await sayAndListen(port, request.join("\r\n"))).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test("gets 400 for malformed headers", async () => {
+  test("an HTTP/1.1 request with malformed headers gets 400", async () => {
     const { port } = await serverForTest(hello);
     expect(await sayAndListen(port, "GET / HTTP/1.1\r\nhost: a\r\nno header\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
     await expectService(port);
   });
 
-  test("gets 431 for too many headers", async () => {
+  test("an HTTP/1.1 request with too many headers gets 431", async () => {
     const { port } = await serverForTest(hello);
     const answer = await sayAndListen(port, `GET / HTTP/1.1\r\nhost: a\r\nx: ${"x".repeat(20_000)}\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test.each([DEBUG_PATH, "/nothing"])("may be reset while it is answered: %s", async (path) => {
-    const { port } = await serverForTest(hello, { debug: "on" });
-    const head = [`POST ${path} HTTP/1.1`, "host: a", JSON_TYPE, "content-length: 2", "", ""].join("\r\n");
-    for (const sent of ["", "{", "{}"]) {
-      for (let round = 0; round < 10; round++) {
-        const socket = await tcp(port);
-        socket.write(head + sent);
-        if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
-        socket.resetAndDestroy();
+  test.each([DEBUG_PATH, "/nothing"])(
+    "an HTTP/1.1 connection may be reset while the server answers: %s",
+    async (path) => {
+      const { port } = await serverForTest(hello, { debug: "on" });
+      const head = [`POST ${path} HTTP/1.1`, "host: a", JSON_TYPE, "content-length: 2", "", ""].join("\r\n");
+      for (const sent of ["", "{", "{}"]) {
+        for (let round = 0; round < 10; round++) {
+          const socket = await tcp(port);
+          socket.write(head + sent);
+          if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+          socket.resetAndDestroy();
+        }
       }
-    }
-    await expectService(port);
-  });
+      await expectService(port);
+    },
+  );
 });
 
 function* frameTypes(bytes: Buffer): Generator<number | undefined> {

@@ -70,9 +70,9 @@ function sendPieces(call: RawCall, mode: BodyMode, last: "end" | "trailers"): vo
   if (last === "trailers") call.send(requestTrailers([["x-t", "1"]]));
 }
 
-describe.each(MODES)("over the wire in %s", (mode) => {
+describe.each(MODES)("handlers of bodies in %s", (mode) => {
   test.each(KINDS)(
-    "a handler that reads %s and fails, hangs or is left leaves nothing behind",
+    "a handler that reads %s keeps no memory if it fails, hangs or loses its client",
     async (kind) => {
       for (const act of ["throw", "hang"] as const) {
         for (const tightened of ["open", "closed"] satisfies FaultPolicy[]) {

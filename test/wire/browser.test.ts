@@ -67,7 +67,7 @@ describe.skipIf(executablePath === undefined)("a page in Chromium", () => {
   }
 
   test.each(["createConnectTransport", "createGrpcWebTransport"] as const)(
-    "of an allowed origin calls the debug service by connect-web's %s",
+    "a page of an allowed origin calls the debug service by connect-web's %s",
     async (transport) => {
       const origin = await servePage();
       const { port } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [origin] });
@@ -80,7 +80,7 @@ describe.skipIf(executablePath === undefined)("a page in Chromium", () => {
   );
 
   test.each(["createConnectTransport", "createGrpcWebTransport"] as const)(
-    "of another origin gets nothing by connect-web's %s, of any listener",
+    "a page of another origin gets no answer from any listener by connect-web's %s",
     async (transport) => {
       const origin = await servePage();
       const { port, adminPort } = await serverForTest(hello, { debug: "on", debugAllowOrigins: ["https://a.example"] });

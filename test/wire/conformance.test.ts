@@ -10,31 +10,34 @@ import { type Heard, STREAMING_WAYS, UNARY_WAYS, type WayIn } from "./ways-in.ts
 /** Limits are not what these tests are about. */
 const debugLimits = { maxCallsPerSecond: 1_000_000, maxConcurrentCalls: 1_000, maxCallBytes: 1 << 20 };
 
-describe("every way into the server gives the same", () => {
-  test.each(EXCHANGES)("$name", async ({ processor, options, messages, answers, code = 0, ...rest }) => {
-    const { debugCode = code, unordered } = rest;
-    const { port } = await serverForTest(processor, { ...options, debug: "on", debugLimits });
-    const hear = async (ways: readonly WayIn[]) => {
-      const heard: Record<string, Told> = {};
-      for (const { name, run } of ways) heard[name] = told(await run(port, messages), unordered);
-      return heard;
-    };
-    const streamed = await hear(STREAMING_WAYS);
-    const [reference] = Object.values(streamed) as [Told];
-    expect(reference.code).toBe(code);
-    expect(reference.fault).toEqual(code === 0 ? undefined : expect.stringMatching(/^[a-z_]+$/));
-    expect(reference.answers.map((answer) => Object.keys(answer)[0])).toEqual(answers);
-    expect(streamed).toEqual(Object.fromEntries(STREAMING_WAYS.map(({ name }) => [name, reference])));
+describe("the ways into the server", () => {
+  test.each(EXCHANGES)(
+    "every way into the server gives the same answers: $name",
+    async ({ processor, options, messages, answers, code = 0, ...rest }) => {
+      const { debugCode = code, unordered } = rest;
+      const { port } = await serverForTest(processor, { ...options, debug: "on", debugLimits });
+      const hear = async (ways: readonly WayIn[]) => {
+        const heard: Record<string, Told> = {};
+        for (const { name, run } of ways) heard[name] = told(await run(port, messages), unordered);
+        return heard;
+      };
+      const streamed = await hear(STREAMING_WAYS);
+      const [reference] = Object.values(streamed) as [Told];
+      expect(reference.code).toBe(code);
+      expect(reference.fault).toEqual(code === 0 ? undefined : expect.stringMatching(/^[a-z_]+$/));
+      expect(reference.answers.map((answer) => Object.keys(answer)[0])).toEqual(answers);
+      expect(streamed).toEqual(Object.fromEntries(STREAMING_WAYS.map(({ name }) => [name, reference])));
 
-    // One call has one outcome: if it is a fault, the answers before it are not told.
-    const once =
-      debugCode === 0 ? reference : { code: debugCode, answers: [], fault: expect.stringMatching(/^[a-z_]+$/) };
-    const unary = await hear(UNARY_WAYS);
-    expect(unary).toEqual(Object.fromEntries(UNARY_WAYS.map(({ name }) => [name, once])));
-    expect(new Set(Object.values(unary).map(({ fault }) => fault)).size).toBe(1);
-  });
+      // One call has one outcome: if it is a fault, the answers before it are not told.
+      const once =
+        debugCode === 0 ? reference : { code: debugCode, answers: [], fault: expect.stringMatching(/^[a-z_]+$/) };
+      const unary = await hear(UNARY_WAYS);
+      expect(unary).toEqual(Object.fromEntries(UNARY_WAYS.map(({ name }) => [name, once])));
+      expect(new Set(Object.values(unary).map(({ fault }) => fault)).size).toBe(1);
+    },
+  );
 
-  test("whatever the transaction", { timeout: 60_000 }, async () => {
+  test("every way into the server gives the same answers to random transactions", { timeout: 60_000 }, async () => {
     const { port } = await serverForTest(editor, { debug: "on", debugLimits });
     await fc.assert(
       fc.asyncProperty(transactionArbitrary, async ({ messages }) => {

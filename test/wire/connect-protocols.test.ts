@@ -44,7 +44,7 @@ async function collect(answers: AsyncIterable<ProcessingResponse>): Promise<Proc
 }
 
 describe.each(TRANSPORTS)("%s", (_name, connect) => {
-  test("carries a Process call", async () => {
+  test("the transport carries a Process call", async () => {
     const { port } = await serverForTest(hello);
     const client = createClient(ExternalProcessor, connect(`http://127.0.0.1:${port}`));
     const answers = await collect(client.process(all([requestHeaders(), requestBody("body"), responseHeaders()])));
@@ -55,7 +55,7 @@ describe.each(TRANSPORTS)("%s", (_name, connect) => {
     ]);
   });
 
-  test("carries the error of a processor that throws, without what it threw", async () => {
+  test("the transport carries the error of a processor that throws, without the thrown value", async () => {
     const { port } = await serverForTest(
       defineProcessor({
         name: "broken",
@@ -74,7 +74,7 @@ describe.each(TRANSPORTS)("%s", (_name, connect) => {
 });
 
 describe.each(HTTP1_TRANSPORTS)("%s", (_name, connect) => {
-  test("refuses a Process call with HTTP 505", async () => {
+  test("the transport rejects a Process call with HTTP 505", async () => {
     const { port } = await serverForTest(hello);
     const client = createClient(ExternalProcessor, connect(`http://127.0.0.1:${port}`));
     await expect(collect(client.process(all([requestHeaders()])))).rejects.toThrow("HTTP 505");
@@ -82,7 +82,7 @@ describe.each(HTTP1_TRANSPORTS)("%s", (_name, connect) => {
 });
 
 describe.each([...TRANSPORTS, ...HTTP1_TRANSPORTS])("%s", (_name, connect) => {
-  test("carries health checks", async () => {
+  test("the transport carries health checks", async () => {
     const { port } = await serverForTest(hello);
     const client = createClient(Health, connect(`http://127.0.0.1:${port}`));
     expect(await client.check(create(HealthCheckRequestSchema))).toMatchObject({ status: ServingStatus.SERVING });

@@ -155,7 +155,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 
 describe.each(Object.entries(ATTACKS))("%s", (name, { processor, port, run, fills, otherBytes = OTHER_BYTES }) => {
   test.each([1, 4])(
-    "takes no more memory than the account says, from %d connections",
+    "an attack from %d connections takes no more memory than the account says",
     async (connections) => {
       const started = await serverForTest(processor, patience(processor));
       const held = async (kind: string) => started.metric(`ext_proc_memory_held_bytes{kind="${kind}"}`);

@@ -21,7 +21,7 @@ function describeUrl(port: number): string {
 }
 
 describe.skipIf(!hasCurl).each(VERSIONS)("pages in browsers, curl %s", (version) => {
-  test("of an allowed origin are answered, preflight and call", async () => {
+  test("the debug service answers preflight and call of a page of an allowed origin", async () => {
     const { port } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [PAGE] });
     const asked = ["-H", "access-control-request-method: POST", "-H", "access-control-request-private-network: true"];
     const preflight = await curl(describeUrl(port), version, "-i", "-X", "OPTIONS", "-H", `origin: ${PAGE}`, ...asked);
@@ -36,26 +36,29 @@ describe.skipIf(!hasCurl).each(VERSIONS)("pages in browsers, curl %s", (version)
     expect(call.body).toMatch(/vary: Origin\r/);
   });
 
-  test.each(["https://elsewhere.example", "null", `${PAGE}.evil.example`])("of %s are refused", async (origin) => {
-    const { port, adminPort } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [PAGE] });
-    for (const url of [describeUrl(port), describeUrl(adminPort)]) {
-      for (const method of ["OPTIONS", "POST"]) {
-        const args = ["-i", "-X", method, ...JSON_TYPE, "-d", "{}", "-H", `origin: ${origin}`];
-        const answer = await curl(url, version, ...args);
-        expect(answer.status).toBe(403);
-        expect(answer.body).not.toContain("access-control");
+  test.each(["https://elsewhere.example", "null", `${PAGE}.evil.example`])(
+    "the debug service rejects pages of the origin %s",
+    async (origin) => {
+      const { port, adminPort } = await serverForTest(hello, { debug: "on", debugAllowOrigins: [PAGE] });
+      for (const url of [describeUrl(port), describeUrl(adminPort)]) {
+        for (const method of ["OPTIONS", "POST"]) {
+          const args = ["-i", "-X", method, ...JSON_TYPE, "-d", "{}", "-H", `origin: ${origin}`];
+          const answer = await curl(url, version, ...args);
+          expect(answer.status).toBe(403);
+          expect(answer.body).not.toContain("access-control");
+        }
       }
-    }
-  });
+    },
+  );
 
-  test("of the listener itself are answered by the admin listener, and not by the main one", async () => {
+  test("the admin listener answers pages of its own origin, and the main listener does not", async () => {
     const { port, adminPort } = await serverForTest(hello, { debug: "on" });
     const own = (at: number) => ["-H", `origin: http://127.0.0.1:${at}`, ...JSON_TYPE, "-d", "{}"];
     expect((await curl(describeUrl(adminPort), version, ...own(adminPort))).status).toBe(200);
     expect((await curl(describeUrl(port), version, ...own(port))).status).toBe(403);
   });
 
-  test("ask without the token whether they may send it, and are not answered without it", async () => {
+  test("the admin listener answers a preflight without the token, and a call only with the token", async () => {
     const token = "0123456789abcdef";
     const { adminPort } = await serverForTest(hello, { adminToken: token, debugAllowOrigins: [PAGE] });
     const url = describeUrl(adminPort);
@@ -65,7 +68,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("pages in browsers, curl %s", (version)
     expect((await curl(url, version, "-d", "{}", ...page, "-H", `authorization: Bearer ${token}`)).status).toBe(200);
   });
 
-  test("of a name that was rebound to the loopback are refused by the admin listener", async () => {
+  test("the admin listener rejects pages of a name that was rebound to the loopback address", async () => {
     const { adminPort } = await serverForTest(hello);
     const evil = ["-H", "host: evil.example", "-H", "origin: http://evil.example"];
     expect((await curl(describeUrl(adminPort), version, ...JSON_TYPE, "-d", "{}", ...evil)).status).toBe(403);
@@ -79,21 +82,24 @@ describe("--debug", () => {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
   ];
-  test.skipIf(!hasCurl).each(["on", "admin", "off"] as const)("%s decides where each service is", async (debug) => {
-    const { port, adminPort } = await serverForTest(hello, { debug, debugLimits: { maxCallsPerSecond: 1000 } });
-    for (const path of PATHS) {
-      const statusAt = async (at: number) =>
-        (await curl(`http://127.0.0.1:${at}${path}`, ...JSON_TYPE, "-d", "{}")).status;
-      const [main, admin] = [await statusAt(port), await statusAt(adminPort)];
-      expect([path, main !== 404, admin !== 404]).toEqual([path, debug === "on", debug !== "off"]);
-    }
-    const page = await curl(`http://127.0.0.1:${port}/http-service`, "-d", '{"requestHeaders":{}}');
-    expect(page.status).toBe(debug === "on" ? 200 : 404);
-  });
+  test.skipIf(!hasCurl).each(["on", "admin", "off"] as const)(
+    "--debug %s decides which listener has each service",
+    async (debug) => {
+      const { port, adminPort } = await serverForTest(hello, { debug, debugLimits: { maxCallsPerSecond: 1000 } });
+      for (const path of PATHS) {
+        const statusAt = async (at: number) =>
+          (await curl(`http://127.0.0.1:${at}${path}`, ...JSON_TYPE, "-d", "{}")).status;
+        const [main, admin] = [await statusAt(port), await statusAt(adminPort)];
+        expect([path, main !== 404, admin !== 404]).toEqual([path, debug === "on", debug !== "off"]);
+      }
+      const page = await curl(`http://127.0.0.1:${port}/http-service`, "-d", '{"requestHeaders":{}}');
+      expect(page.status).toBe(debug === "on" ? 200 : 404);
+    },
+  );
 });
 
-describe("bounds", () => {
-  test("calls beyond those at a time are resource_exhausted, in each protocol", async () => {
+describe("limits of debug calls", () => {
+  test("debug calls above the limit of simultaneous calls are resource_exhausted in each protocol", async () => {
     const held = deferred<undefined>();
     const patient = defineProcessor({ name: "patient", timeoutMs: 60_000, requestHeaders: () => held.promise });
     const debugLimits = { maxConcurrentCalls: 1, refusalDelayMs: 20 };
@@ -128,7 +134,7 @@ describe("bounds", () => {
     expect((await first).responses).toHaveLength(1);
   });
 
-  test.skipIf(!hasCurl)("calls beyond those of a second are resource_exhausted, and held back", async () => {
+  test.skipIf(!hasCurl)("debug calls above the rate are resource_exhausted, and delayed", async () => {
     const { port } = await serverForTest(hello, {
       debug: "on",
       debugLimits: { maxCallsPerSecond: 1, refusalDelayMs: 300 },
@@ -144,7 +150,7 @@ describe("bounds", () => {
     expect(performance.now() - start).toBeGreaterThan(290);
   });
 
-  test.skipIf(!hasCurl)("10 MiB of JSON and deep nesting are refused in one line", async () => {
+  test.skipIf(!hasCurl)("the debug service rejects 10 MiB of JSON and deep nesting in one line", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const folder = await mkdtemp(join(tmpdir(), "ext-proc-"));
     onTestFinished(() => rm(folder, { recursive: true }));

@@ -49,7 +49,7 @@ async function describeAt(port: number): Promise<Response> {
 }
 
 describe("a debug call whose body does not end", () => {
-  test("takes no place from other calls, over HTTP/1.1 and HTTP/2", async () => {
+  test("a debug call whose body does not end takes no place from other calls, over HTTP/1.1 and HTTP/2", async () => {
     const { port } = await serverForTest(hello, { debug: "on", debugLimits: { maxConcurrentCalls: 1 } });
     const session = http2Session(port);
     for (let call = 0; call < 4; call++) {
@@ -59,20 +59,23 @@ describe("a debug call whose body does not end", () => {
     expect((await describeAt(port)).status).toBe(200);
   });
 
-  test.each([DESCRIBE, CHECK])("is refused with 408 and deadline_exceeded in time: %s", async (path) => {
-    const started = await serverForTest(hello, { debug: "on", debugLimits: { bodyTimeoutMs: 50 } });
-    const overHttp1 = await sayAndListen(started.port, half1(path));
-    expect(overHttp1).toMatch(/^HTTP\/1\.1 408 /);
-    expect(overHttp1).toContain('"code":"deadline_exceeded"');
-    const stream = half2(http2Session(started.port), path);
-    const closed = once(stream, "close");
-    const { headers, body } = await answerOf(stream);
-    expect([headers[":status"], JSON.parse(body)]).toMatchObject([408, { code: "deadline_exceeded" }]);
-    await closed;
-    expect(await started.metric('ext_proc_memory_held_bytes{kind="debug"}')).toBe(0);
-  });
+  test.each([DESCRIBE, CHECK])(
+    "a debug call whose body does not end is rejected with 408 and deadline_exceeded in time: %s",
+    async (path) => {
+      const started = await serverForTest(hello, { debug: "on", debugLimits: { bodyTimeoutMs: 50 } });
+      const overHttp1 = await sayAndListen(started.port, half1(path));
+      expect(overHttp1).toMatch(/^HTTP\/1\.1 408 /);
+      expect(overHttp1).toContain('"code":"deadline_exceeded"');
+      const stream = half2(http2Session(started.port), path);
+      const closed = once(stream, "close");
+      const { headers, body } = await answerOf(stream);
+      expect([headers[":status"], JSON.parse(body)]).toMatchObject([408, { code: "deadline_exceeded" }]);
+      await closed;
+      expect(await started.metric('ext_proc_memory_held_bytes{kind="debug"}')).toBe(0);
+    },
+  );
 
-  test("is refused with DEADLINE_EXCEEDED over gRPC and gRPC-Web", async () => {
+  test("a debug call whose body does not end is rejected with DEADLINE_EXCEEDED over gRPC and gRPC-Web", async () => {
     const { port } = await serverForTest(hello, { debug: "on", debugLimits: { bodyTimeoutMs: 50 } });
     for (const type of ["application/grpc", "application/grpc-web+proto"]) {
       const { headers } = await answerOf(half2(http2Session(port), DESCRIBE, type, Buffer.from("0000000009", "hex")));
@@ -80,21 +83,24 @@ describe("a debug call whose body does not end", () => {
     }
   });
 
-  test.each([DESCRIBE, CHECK])("is refused before that if its content type is wrong: %s", async (path) => {
-    const { port } = await serverForTest(hello, { debug: "on", debugLimits: { bodyTimeoutMs: 3_600_000 } });
-    const socket = await tcp(port);
-    socket.write(half1(path, "text/plain"));
-    const [answer] = (await once(socket, "data")) as [Buffer];
-    expect(answer.toString()).toMatch(/^HTTP\/1\.1 415 /);
-    const { headers } = await answerOf(half2(http2Session(port), path, "text/plain"));
-    expect(headers[":status"]).toBe(415);
-  });
+  test.each([DESCRIBE, CHECK])(
+    "a debug call with a wrong content type is rejected before its body ends: %s",
+    async (path) => {
+      const { port } = await serverForTest(hello, { debug: "on", debugLimits: { bodyTimeoutMs: 3_600_000 } });
+      const socket = await tcp(port);
+      socket.write(half1(path, "text/plain"));
+      const [answer] = (await once(socket, "data")) as [Buffer];
+      expect(answer.toString()).toMatch(/^HTTP\/1\.1 415 /);
+      const { headers } = await answerOf(half2(http2Session(port), path, "text/plain"));
+      expect(headers[":status"]).toBe(415);
+    },
+  );
 });
 
 describe("a debug call with too much in it", () => {
   const headers = (count: number) => Array.from({ length: count }, (_, at): [string, string] => [`x-${at}`, ""]);
 
-  test("is resource_exhausted in each protocol, and not parsed", async () => {
+  test("a debug call with too many elements is resource_exhausted in each protocol, and not parsed", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const baseUrl = `http://127.0.0.1:${port}`;
     const request = { requests: [requestHeaders(headers(1_000))] };
@@ -114,7 +120,7 @@ describe("a debug call with too much in it", () => {
     }
   });
 
-  test("is counted before it is parsed: text that is not JSON is refused for its elements", async () => {
+  test("the elements of a debug call are counted before parsing: text that is not JSON is rejected for its elements", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const body = "[".repeat(5_000);
     const answer = await fetch(`http://127.0.0.1:${port}${DESCRIBE}`, {
@@ -128,7 +134,7 @@ describe("a debug call with too much in it", () => {
     ]);
   });
 
-  test("may have as much as the limits say", async () => {
+  test("a debug call may have as many elements as the limits say", async () => {
     const { port } = await serverForTest(hello, { debug: "on", debugLimits: { maxCallElements: 4_100 } });
     const transport = createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion: "2" });
     const { responses } = await createClient(DebugService, transport).process({
@@ -139,7 +145,7 @@ describe("a debug call with too much in it", () => {
 });
 
 describe("the memory of requests", () => {
-  test("is bounded: a call that does not fit is resource_exhausted, and what waits is given back", async () => {
+  test("the memory of requests is bounded: a call that does not fit is resource_exhausted, and the memory of waiting calls is returned", async () => {
     const started = await serverForTest(hello, { debug: "on", maxHeldDebugBytes: 8192 });
     const held = () => started.metric('ext_proc_memory_held_bytes{kind="debug"}');
     const session = http2Session(started.port);
@@ -156,7 +162,7 @@ describe("the memory of requests", () => {
     await expect.poll(held).toBe(0);
   });
 
-  test("is given back if the client leaves, over HTTP/1.1 and HTTP/2", async () => {
+  test("the memory of requests is returned if the client leaves, over HTTP/1.1 and HTTP/2", async () => {
     const started = await serverForTest(hello, { debug: "on" });
     const held = () => started.metric('ext_proc_memory_held_bytes{kind="debug"}');
     const socket = await tcp(started.port);
@@ -169,7 +175,7 @@ describe("the memory of requests", () => {
   });
 });
 
-test("a debug call over gRPC has its place until its handlers are done", async () => {
+test("a debug call over gRPC keeps its place until its handlers are done", async () => {
   const held = deferred<undefined>();
   const patient = defineProcessor({ name: "patient", timeoutMs: 60_000, requestHeaders: () => held.promise });
   const debugLimits = { maxConcurrentCalls: 1, refusalDelayMs: 1, maxCallsPerSecond: 1_000 };

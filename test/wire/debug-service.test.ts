@@ -55,7 +55,7 @@ function bodyOf(requests: readonly ProcessingRequest[]): string {
 }
 
 describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/%s", (version, flag) => {
-  test("reads header values given as value or as rawValue", async () => {
+  test("DebugService reads header values from value and from rawValue", async () => {
     const { port } = await serverForTest(
       compose(
         hello,
@@ -79,13 +79,13 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     }
   });
 
-  test("reads names in snake_case too, as Envoy prints them", async () => {
+  test("DebugService reads names in snake_case, as Envoy prints them", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const answer = await post(port, '{"requests":[{"request_headers":{"end_of_stream":true}}]}', flag);
     expect([answer.status, answer.json.responses.length]).toEqual([200, 1]);
   });
 
-  test("answers no requests with no responses", async () => {
+  test("DebugService answers an empty list of requests with an empty list of responses", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     expect(await post(port, "{}", flag)).toMatchObject({ status: 200, json: {} });
   });
@@ -97,19 +97,19 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     ["a null message", '{"requests":[null]}'],
     ["two members of the oneof", '{"requests":[{"requestHeaders":{},"responseHeaders":{}}]}'],
     ["bytes that are not base64", '{"requests":[{"requestBody":{"body":"%%"}}]}'],
-  ])("answers HTTP 400 and invalid_argument to %s", async (_name, body) => {
+  ])("DebugService answers HTTP 400 and invalid_argument to %s", async (_name, body) => {
     const { port } = await serverForTest(hello, { debug: "on" });
     expect(await post(port, body, flag)).toMatchObject({ status: 400, json: { code: "invalid_argument" } });
   });
 
-  test("names a field that it does not know", async () => {
+  test("DebugService names an unknown field", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const answer = await post(port, '{"requests":[{"requestHeeders":{}}]}', flag);
     expect(answer).toMatchObject({ status: 400, json: { code: "invalid_argument" } });
     expect(answer.json.message).toContain("requestHeeders");
   });
 
-  test("takes 64 messages and refuses 65", async () => {
+  test("DebugService accepts 64 messages and rejects 65", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const chunks = Array.from({ length: 64 }, () => requestBody("x", false));
     const answer = await post(port, bodyOf(chunks), flag);
@@ -120,7 +120,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     });
   });
 
-  test("refuses more than 256 KiB", async () => {
+  test("DebugService rejects a call above 256 KiB", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     // An argument may not be that long.
     const folder = await mkdtemp(join(tmpdir(), "ext-proc-"));
@@ -138,13 +138,13 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     }
   });
 
-  test("refuses a body that is compressed, since a small one can be a bomb", async () => {
+  test("DebugService rejects a compressed body, since a small one can be a bomb", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const answer = await post(port, "{}", flag, "-H", "content-encoding: gzip");
     expect(answer).toMatchObject({ status: 501, json: { code: "unimplemented" } });
   });
 
-  test("tells what a handler threw, which neither the log nor gRPC tells", async () => {
+  test("DebugService shows what a handler threw, and neither the log nor gRPC shows it", async () => {
     const secret = "s3cret-in-message";
     const started = await serverForTest(
       defineProcessor({
@@ -177,7 +177,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     ]);
   });
 
-  test("gives handlers the origin debug, and is counted apart from Envoy's streams", async () => {
+  test("DebugService gives handlers the origin debug, and its calls are counted separately from Envoy's streams", async () => {
     const started = await serverForTest(
       defineProcessor({ name: "origin", requestHeaders: (_headers, tx) => setHeader("x-origin", tx.origin) }),
       { debug: "on" },
@@ -189,7 +189,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     expect(await started.metric('ext_proc_streams_total{result="completed",origin="envoy"}')).toBe(0);
   });
 
-  test("hands messages to handlers one after the other, even to asynchronous ones", async () => {
+  test("DebugService calls handlers one after the other, even asynchronous ones", async () => {
     const { port } = await serverForTest(later, { debug: "on" });
     const { json } = await post(port, bodyOf([requestHeaders([["x-user", "bob"]]), responseHeaders()]), flag);
     const { responses } = fromJson(ProcessResponseSchema, json);
@@ -197,7 +197,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     expect(responses.map(headersSet)).toEqual([{}, { "x-user": "bob" }]);
   });
 
-  test("waits for no answer where Envoy only watches", async () => {
+  test("DebugService waits for no answer in observability mode", async () => {
     const { port } = await serverForTest(later, { debug: "on" });
     const requests = [requestHeaders([], false, { observabilityMode: true }), responseHeaders()];
     expect(await post(port, bodyOf(requests), flag)).toMatchObject({ status: 200, json: {} });
@@ -246,7 +246,7 @@ describe.skipIf(!hasCurl)("curl and grpc-js", () => {
     ["a message without a member", [fromJson(ProcessingRequestSchema, {}), requestHeaders()]],
   ];
 
-  test.each(TRANSACTIONS)("get the same answers: %s", async (_name, requests) => {
+  test.each(TRANSACTIONS)("curl and grpc-js get the same answers: %s", async (_name, requests) => {
     const { port } = await serverForTest(compose(hello, guard, trailers), { debug: "on" });
     const { answers } = await processAll(port, requests);
     expect(answers.length).toBeGreaterThan(0);
@@ -256,7 +256,7 @@ describe.skipIf(!hasCurl)("curl and grpc-js", () => {
     }
   });
 
-  test("get the same status for a phase out of order", async () => {
+  test("curl and grpc-js get the same status for a phase out of order", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     const requests = [requestHeaders(), requestBody("x", false), requestHeaders()];
     const { status } = await processAll(port, requests);
@@ -265,7 +265,7 @@ describe.skipIf(!hasCurl)("curl and grpc-js", () => {
     expect(json).toEqual({ code: "invalid_argument", message: decodeURIComponent(status.details) });
   });
 
-  test("upgrade from HTTP/1.1 is not taken, and the request answered as it is", async () => {
+  test("curl's upgrade from HTTP/1.1 is ignored, and the request is answered over HTTP/1.1", async () => {
     const { port } = await serverForTest(hello, { debug: "on" });
     expect(await post(port, bodyOf([requestHeaders()]), "--http2")).toMatchObject({ status: 200, httpVersion: "1.1" });
   });
@@ -276,17 +276,20 @@ describe.skipIf(!hasCurl)("--debug", () => {
     ["on", 200, 200],
     ["admin", 404, 200],
     ["off", 404, 404],
-  ])("%s: main listener %i, admin listener %i, status listener never", async (debug, main, admin) => {
-    const { port, adminPort, statusPort } = await serverForTest(hello, { debug });
-    for (const [, flag] of VERSIONS) {
-      const statuses = await Promise.all(
-        [port, adminPort, statusPort].map(async (target) => {
-          const url = `http://127.0.0.1:${target}${PATH}`;
-          return (await curl(url, ...JSON_TYPE, "-d", "{}", flag)).status;
-        }),
-      );
-      // The status listener answers no POST at all.
-      expect(statuses).toEqual([main, admin, 405]);
-    }
-  });
+  ])(
+    "with --debug %s the service answers %i on the main listener, %i on the admin listener, and never on the status listener",
+    async (debug, main, admin) => {
+      const { port, adminPort, statusPort } = await serverForTest(hello, { debug });
+      for (const [, flag] of VERSIONS) {
+        const statuses = await Promise.all(
+          [port, adminPort, statusPort].map(async (target) => {
+            const url = `http://127.0.0.1:${target}${PATH}`;
+            return (await curl(url, ...JSON_TYPE, "-d", "{}", flag)).status;
+          }),
+        );
+        // The status listener answers no POST at all.
+        expect(statuses).toEqual([main, admin, 405]);
+      }
+    },
+  );
 });

@@ -51,7 +51,7 @@ describe.each(MISTAKES)("a handler that %s", (_name, code, handler) => {
     ["x-secret", SECRET],
   ]);
 
-  test("ends its stream with INTERNAL, and every other stream of the connection goes on", async () => {
+  test("a handler that fails ends its stream with INTERNAL, and every other stream of the connection continues", async () => {
     const { port } = await serverForTest(processor);
     const session = http2Session(port);
     const others = Array.from({ length: 5 }, () => openRawCall(session));
@@ -68,7 +68,7 @@ describe.each(MISTAKES)("a handler that %s", (_name, code, handler) => {
     expect(answers.map((answer) => answer?.response.case)).toEqual(others.map(() => "responseHeaders"));
   });
 
-  test("is counted by its code and logged without a header value", async () => {
+  test("a handler's fault is counted by its code and logged without a header value", async () => {
     const started = await serverForTest(processor);
     expect((await processAll(started.port, [bad])).status.code).toBe(13);
     expect(await started.metric(`ext_proc_faults_total{code="${code}",origin="envoy"}`)).toBe(1);

@@ -28,7 +28,7 @@ import {
 } from "./messages.ts";
 
 describe("ExternalProcessor, called by grpc-js", () => {
-  test("answers all six phases of a transaction, each with its own member", async () => {
+  test("ExternalProcessor answers all six phases of a transaction, each with its own member", async () => {
     const trailers = defineProcessor({
       name: "trailers",
       requestTrailers: () => setHeader("x-request-trailer", "one"),
@@ -62,7 +62,7 @@ describe("ExternalProcessor, called by grpc-js", () => {
     expect(end.code).toBe(status.OK);
   });
 
-  test("answers a message before the next one is sent", async () => {
+  test("ExternalProcessor answers a message before the next one is sent", async () => {
     const { port } = await serverForTest(hello);
     const call = openProcess(port);
     call.send(requestHeaders());
@@ -74,7 +74,7 @@ describe("ExternalProcessor, called by grpc-js", () => {
     expect((await call.status).code).toBe(status.OK);
   });
 
-  test("gives the bytes of a full-duplex body back", async () => {
+  test("ExternalProcessor returns the bytes of a full-duplex body", async () => {
     const { port } = await serverForTest(hello);
     const body = Uint8Array.from({ length: 150_000 }, (_, index) => index % 251);
     const protocolConfig = create(ProtocolConfigurationSchema, { requestBodyMode: 4 });
@@ -87,7 +87,7 @@ describe("ExternalProcessor, called by grpc-js", () => {
     expect(chunks.map(({ endOfStream }) => endOfStream)).toEqual([false, false, true]);
   });
 
-  test("ends a transaction that a processor answers itself", async () => {
+  test("ExternalProcessor ends a transaction after an immediate response", async () => {
     const { port } = await serverForTest(
       defineProcessor({ name: "guard", requestHeaders: () => immediateResponse(403, { text: "no" }) }),
     );
@@ -99,7 +99,7 @@ describe("ExternalProcessor, called by grpc-js", () => {
     expect((await call.status).code).toBe(status.OK);
   });
 
-  test("keeps the state of 200 simultaneous streams of one connection apart", async () => {
+  test("ExternalProcessor keeps the states of 200 simultaneous streams of one connection separate", async () => {
     const { port } = await serverForTest(
       defineProcessor({
         name: "echo",
@@ -131,20 +131,20 @@ describe("ExternalProcessor, called by grpc-js", () => {
 describe("Health, called by grpc-js", () => {
   const check = (service: string) => create(HealthCheckRequestSchema, { service });
 
-  test.each(["", ExternalProcessor.typeName])("reports %j as serving", async (service) => {
+  test.each(["", ExternalProcessor.typeName])("Health reports %j as serving", async (service) => {
     const { port } = await serverForTest(hello);
     expect(await grpcJsClient(Health, port).unary("check", check(service))).toMatchObject({
       status: ServingStatus.SERVING,
     });
   });
 
-  test("does not find an unknown service", async () => {
+  test("Health does not find an unknown service", async () => {
     const { port } = await serverForTest(hello);
     const answer = grpcJsClient(Health, port).unary("check", check("no.such.Service"));
     await expect(answer).rejects.toMatchObject({ code: status.NOT_FOUND, details: 'no service "no.such.Service"' });
   });
 
-  test("lists its services", async () => {
+  test("Health lists its services", async () => {
     const { port } = await serverForTest(hello);
     const answer = await grpcJsClient(Health, port).unary("list", create(HealthListRequestSchema));
     expect(answer).toMatchObject({
@@ -155,7 +155,7 @@ describe("Health, called by grpc-js", () => {
     });
   });
 
-  test("tells a watch at once how things stand, NOT_SERVING when the server drains, and then ends it", async () => {
+  test("Health sends a watch the status at once, NOT_SERVING when the server drains, and then ends the watch", async () => {
     const { port, server } = await serverForTest(hello);
     const watch = grpcJsClient(Health, port).serverStream("watch", check(""));
     const told: ServingStatus[] = [];
@@ -166,7 +166,7 @@ describe("Health, called by grpc-js", () => {
     expect(told).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
   });
 
-  test("answers a watch of an unknown service with SERVICE_UNKNOWN, and stays open", async () => {
+  test("Health answers a watch of an unknown service with SERVICE_UNKNOWN, and keeps it open", async () => {
     const { port, server } = await serverForTest(hello);
     const watch = grpcJsClient(Health, port).serverStream("watch", check("no.such.Service"));
     const told: ServingStatus[] = [];

@@ -32,7 +32,7 @@ async function clientOf(port: number): Promise<RawClient> {
   return client;
 }
 
-describe("5,000 streams on one connection, each with a message and then", () => {
+describe("5,000 bad streams on one connection", () => {
   test.each<[string, readonly Field[], Buffer]>([
     ["a bad flag", PROCESS, grpcFrame("", { flag: 2 })],
     [
@@ -44,7 +44,7 @@ describe("5,000 streams on one connection, each with a message and then", () => 
     ["bytes that are not a message", PROCESS, grpcFrame(Buffer.from("ffffffff", "hex"))],
     ["a deadline of a nanosecond", [...PROCESS, ["grpc-timeout", "1n"]], Buffer.alloc(0)],
   ])(
-    "%s: the connection ends with reset_flood, and another one is served",
+    "a flood of streams with %s ends the connection with reset_flood, and another connection is served",
     async (_name, fields, bad) => {
       let handlers = 0;
       const slow = defineProcessor({

@@ -27,7 +27,7 @@ if (h2spec === undefined) {
   process.stderr.write(`The h2spec tests are skipped, h2spec is missing: ${how}\n`);
 }
 
-describe.skipIf(h2spec === undefined)("h2spec finds nothing on the service port", () => {
+describe.skipIf(h2spec === undefined)("h2spec", () => {
   let servers: Server[] = [];
   let folder = "";
 
@@ -51,7 +51,7 @@ describe.skipIf(h2spec === undefined)("h2spec finds nothing on the service port"
     ["over TCP, strictly", 0, ["--strict"]],
     ["over TLS", 1, ["--tls", "--insecure"]],
     ["over TLS, strictly", 1, ["--tls", "--insecure", "--strict"]],
-  ] as const)("%s", { timeout: 60_000 }, async (_name, index, flags) => {
+  ] as const)("h2spec finds no failure on the service port %s", { timeout: 60_000 }, async (_name, index, flags) => {
     const port = servers[index]?.address.split(":").at(-1) ?? "";
     const args = ["--host", "127.0.0.1", "--port", port, "--timeout", "5", ...flags];
     const { stdout } = await run(h2spec ?? "", [...args, "generic", "http2", "hpack"]).catch((error) => error);

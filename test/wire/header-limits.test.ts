@@ -44,7 +44,7 @@ async function answers(transport: Transport, request: ProcessingRequest): Promis
 
 describe.each(WAYS)("a message over %s", (_name, transportTo) => {
   test.each(["requestHeaders", "responseHeaders", "requestTrailers", "responseTrailers"] as const)(
-    "may have 10,000 headers, and with more it is malformed_message: %s",
+    "a message may have 10,000 headers, and one with more is malformed_message: %s",
     async (phase) => {
       const started = await serverForTest(hello);
       const transport = transportTo(`http://127.0.0.1:${started.port}`);
@@ -58,7 +58,7 @@ describe.each(WAYS)("a message over %s", (_name, transportTo) => {
     },
   );
 
-  test("is not parsed if it has very many headers", async () => {
+  test("a message with very many headers is not parsed", async () => {
     const started = await serverForTest(hello);
     const transport = transportTo(`http://127.0.0.1:${started.port}`);
     expect(await answers(transport, message("requestHeaders", 60_000))).toMatchObject({
@@ -79,7 +79,7 @@ describe("a request to the HTTP service", () => {
     return [answer.status, await answer.text()];
   };
 
-  test("may have 10,000 headers, and with more it is malformed_message", async () => {
+  test("a request to the HTTP service may have 10,000 headers, and one with more is malformed_message", async () => {
     const started = await serverForTest(hello, { httpService: true });
     expect((await post(started.port, MAX_MESSAGE_HEADERS))[0]).toBe(200);
     expect(await post(started.port, MAX_MESSAGE_HEADERS + 1)).toEqual([
@@ -89,7 +89,7 @@ describe("a request to the HTTP service", () => {
     expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="http_service"}')).toBe(1);
   });
 
-  test("is not parsed if it has very many elements", async () => {
+  test("a request to the HTTP service with very many elements is not parsed", async () => {
     const started = await serverForTest(hello, { httpService: true });
     expect(await post(started.port, 60_000)).toEqual([
       400,
@@ -97,7 +97,7 @@ describe("a request to the HTTP service", () => {
     ]);
   });
 
-  test("is refused with 413 if it is too large", async () => {
+  test("a request to the HTTP service that is too large is rejected with 413", async () => {
     const { port } = await serverForTest(hello, { httpService: true, maxMessageBytes: 1_024 });
     expect(await post(port, 100)).toEqual([413, "the message is larger than 1024 bytes, which is the limit\n"]);
   });

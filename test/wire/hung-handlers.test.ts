@@ -19,7 +19,7 @@ interface Memory {
   readonly usedBytes: number;
 }
 
-test("handlers that never settle keep nothing of their transactions, timed out or reset", async () => {
+test("handlers that never settle keep no memory of their transactions, timed out or reset", async () => {
   const flags = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
   const {
     port: listening,

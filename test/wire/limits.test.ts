@@ -42,27 +42,33 @@ function ask1(port: number, method: string, path: string): Promise<Answer> {
 describe("a path that is not a method", () => {
   const PATHS = ["/", "/nothing", "/envoy.service.ext_proc.v3.ExternalProcessor", "/__proto__", "//x%%%", "*"];
 
-  test.each(PATHS)("is 404 over HTTP/1.1, with a text that says what this server is: %s", async (path) => {
-    const { port } = await serverForTest(hello);
-    for (const method of ["GET", "POST", "OPTIONS"]) {
-      const answer = await ask1(port, method, path);
-      expect(answer.status).toBe(404);
-      expect(answer.headers["content-type"]).toBe("text/plain; charset=utf-8");
-      expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
-    }
-  });
+  test.each(PATHS)(
+    "a path that is not a method is 404 over HTTP/1.1, with a text that says what this server is: %s",
+    async (path) => {
+      const { port } = await serverForTest(hello);
+      for (const method of ["GET", "POST", "OPTIONS"]) {
+        const answer = await ask1(port, method, path);
+        expect(answer.status).toBe(404);
+        expect(answer.headers["content-type"]).toBe("text/plain; charset=utf-8");
+        expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
+      }
+    },
+  );
 
-  test.each(PATHS.filter((path) => path !== "*"))("is the same over HTTP/2: %s", async (path) => {
-    const { port } = await serverForTest(hello);
-    const session = http2Session(port);
-    for (const method of ["GET", "POST"]) {
-      const answer = await ask2(session, { ":method": method, ":path": path });
-      expect(answer.status).toBe(404);
-      expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
-    }
-  });
+  test.each(PATHS.filter((path) => path !== "*"))(
+    "a path that is not a method is the same 404 over HTTP/2: %s",
+    async (path) => {
+      const { port } = await serverForTest(hello);
+      const session = http2Session(port);
+      for (const method of ["GET", "POST"]) {
+        const answer = await ask2(session, { ":method": method, ":path": path });
+        expect(answer.status).toBe(404);
+        expect(answer.body).toContain("envoy.service.ext_proc.v3.ExternalProcessor");
+      }
+    },
+  );
 
-  test("has no body for HEAD", async () => {
+  test("a 404 has no body for HEAD", async () => {
     const { port } = await serverForTest(hello);
     expect(await ask1(port, "HEAD", "/x")).toMatchObject({ status: 404, body: "" });
     expect(await ask2(http2Session(port), { ":method": "HEAD", ":path": "/x" })).toMatchObject({
@@ -71,14 +77,14 @@ describe("a path that is not a method", () => {
     });
   });
 
-  test("is 405 where the path is a method but GET is not a way to call it", async () => {
+  test("a GET of a method's path that GET cannot call is 405", async () => {
     const { port } = await serverForTest(hello);
     const path = "/grpc.health.v1.Health/Check";
     expect((await ask1(port, "GET", path)).status).toBe(405);
     expect((await ask2(http2Session(port), { ":method": "GET", ":path": path })).status).toBe(405);
   });
 
-  test("is UNIMPLEMENTED to a gRPC client", async () => {
+  test("an unknown method is UNIMPLEMENTED for a gRPC client", async () => {
     const { port } = await serverForTest(hello);
     const call = openRawCall(http2Session(port), { ":path": "/envoy.service.ext_proc.v3.ExternalProcessor/Nothing" });
     call.stream.end();
@@ -91,7 +97,7 @@ const readsBodies = defineProcessor({ name: "p", requestBody: { read: "inspect",
 const respondsOnly = defineProcessor({ name: "p", responseHeaders: () => undefined });
 
 describe("a message over the limit", () => {
-  test("is a body that no handler reads: it passes", async () => {
+  test("a message over the limit passes if it is a body that no handler reads", async () => {
     const started = await serverForTest(hello);
     const { answers, status } = await processAll(started.port, [
       requestHeaders(),
@@ -101,7 +107,7 @@ describe("a message over the limit", () => {
     expect(await started.metric('ext_proc_faults_total{code="message_too_large",origin="envoy"}')).toBe(0);
   });
 
-  test("is 413 above 4 MiB if a handler reads the body, counted and logged, and the peer's next stream is served", async () => {
+  test("a body message above 4 MiB is 413 if a handler reads the body, counted and logged, and the next stream is served", async () => {
     const started = await serverForTest(readsBodies);
     const body = new Uint8Array(4 << 20);
     const { answers, status } = await processAll(started.port, [requestHeaders(), requestBody(body)]);
@@ -117,14 +123,14 @@ describe("a message over the limit", () => {
     expect([after.answers.length, after.status.code]).toEqual([2, 0]);
   });
 
-  test("is measured by maxMessageBytes", async () => {
+  test("maxMessageBytes sets the limit of a message", async () => {
     const { port } = await serverForTest(readsBodies, { maxMessageBytes: 2048 });
     const answerTo = async (bytes: number) =>
       (await processAll(port, [requestBody("x".repeat(bytes))])).answers[0]?.response.case;
     expect([await answerTo(2000), await answerTo(2048)]).toEqual(["requestBody", "immediateResponse"]);
   });
 
-  test("ends its stream while the peer still writes, and no other", async () => {
+  test("a message over the limit ends only its own stream, while the client still writes", async () => {
     const { port } = await serverForTest(respondsOnly, { maxMessageBytes: 2048 });
     const session = http2Session(port);
     const other = openRawCall(session);
@@ -136,7 +142,7 @@ describe("a message over the limit", () => {
     expect((await other.next())?.response.case).toBe("requestHeaders");
   });
 
-  test("is read to its end when its stream is over, so that the peer can close it", async () => {
+  test("a message over the limit is read to its end after its stream is over, so the client can close the stream", async () => {
     const { port } = await serverForTest(respondsOnly, { maxMessageBytes: 2048 });
     const call = openRawCall(http2Session(port));
     call.stream.write(Buffer.from("007fffffff12", "hex"));
@@ -153,7 +159,7 @@ describe("a malformed message", () => {
     ["bytes that are not protobuf", frame(Buffer.from([255, 255, 255])), "3"],
     ["an unknown flag", Buffer.from("0200000000", "hex"), "3"],
     ["an end in the middle of a message", Buffer.from("00000000ff01", "hex"), "3"],
-  ])("is told from nothing: %s", async (_name, bytes, status) => {
+  ])("a malformed message differs from no message: %s", async (_name, bytes, status) => {
     const started = await serverForTest(hello);
     const call = openRawCall(http2Session(started.port));
     call.stream.end(bytes);
@@ -168,18 +174,21 @@ describe("a message with the compressed flag", () => {
     ["snappy", "12", "compressed_message", "identity"],
     [undefined, "13", "compression_undeclared", undefined],
     ["identity", "13", "compression_undeclared", undefined],
-  ])("and grpc-encoding %s ends with gRPC status %s, counted as %s", async (encoding, status, code, accepted) => {
-    const started = await serverForTest(hello);
-    const call = openRawCall(http2Session(started.port), encoding === undefined ? {} : { "grpc-encoding": encoding });
-    const answer = once(call.stream, "response");
-    call.stream.end(Buffer.from("0100000003ffffff", "hex"));
-    expect(await call.status).toBe(status);
-    const [headers] = (await answer) as [Record<string, string>];
-    expect(headers["grpc-accept-encoding"]).toBe(accepted);
-    expect(await started.metric(`ext_proc_faults_total{code="${code}",origin="envoy"}`)).toBe(1);
-  });
+  ])(
+    "a compressed message with grpc-encoding %s ends with gRPC status %s, counted as %s",
+    async (encoding, status, code, accepted) => {
+      const started = await serverForTest(hello);
+      const call = openRawCall(http2Session(started.port), encoding === undefined ? {} : { "grpc-encoding": encoding });
+      const answer = once(call.stream, "response");
+      call.stream.end(Buffer.from("0100000003ffffff", "hex"));
+      expect(await call.status).toBe(status);
+      const [headers] = (await answer) as [Record<string, string>];
+      expect(headers["grpc-accept-encoding"]).toBe(accepted);
+      expect(await started.metric(`ext_proc_faults_total{code="${code}",origin="envoy"}`)).toBe(1);
+    },
+  );
 
-  test("is not needed: a grpc-encoding without a compressed message is accepted", async () => {
+  test("a grpc-encoding without a compressed message is accepted", async () => {
     const { port } = await serverForTest(hello);
     const call = openRawCall(http2Session(port), { "grpc-encoding": "gzip" });
     call.send(requestHeaders());
@@ -189,7 +198,7 @@ describe("a message with the compressed flag", () => {
 
 describe("an authority", () => {
   test.each(["%%%bad", "[::1", "host:99999", "xn--", "a,b", "a b", "outbound|9002||ext-proc", "ns/policy/0"])(
-    "is data over HTTP/2, whatever it is: %s",
+    "any authority is accepted as data over HTTP/2: %s",
     async (authority) => {
       const { port } = await serverForTest(hello);
       const call = openRawCall(http2Session(port), { ":authority": authority });
@@ -199,7 +208,7 @@ describe("an authority", () => {
   );
 
   test.each(["%%%bad", "outbound|9002||ext-proc", "ns/policy/0", "", "a b"])(
-    "is data over HTTP/1.1: %j",
+    "any authority is accepted as data over HTTP/1.1: %j",
     async (host) => {
       const { port } = await serverForTest(hello);
       const head = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json";

@@ -22,7 +22,7 @@ import { grpcJsClient } from "./grpc-js-client.ts";
 import { headersSet, requestBody, requestHeaders } from "./messages.ts";
 import { http2Session, openRawCall, PROCESS_PATH } from "./raw-grpc.ts";
 
-test("more than 64 KiB of answers of one turn arrive intact", async () => {
+test("more than 64 KiB of answers that are written in one turn arrive intact", async () => {
   const long = "x".repeat(2000);
   const { port } = await serverForTest(
     defineProcessor({
@@ -54,7 +54,7 @@ test("more than 64 KiB of answers of one turn arrive intact", async () => {
   client.socket.destroy();
 });
 
-test("3,000 concurrent calls of grpc-js all end", { timeout: 60_000 }, async () => {
+test("all of 3,000 concurrent calls of grpc-js end", { timeout: 60_000 }, async () => {
   const { port, metric } = await serverForTest(hello);
   const client = grpcJsClient(ExternalProcessor, port);
   const codes = await Promise.all(

@@ -44,7 +44,7 @@ async function madeAtRest(made: { readonly pieces: number }, { metric }: Started
   return count;
 }
 
-test("a handler that makes 256 MiB of a chunk makes no more than its peer reads, and ends with the stream", async () => {
+test("a handler that makes 256 MiB from one chunk makes only as much as the client reads, and ends with the stream", async () => {
   const { processor, made } = expander();
   const started = await serverForTest(processor);
   const call = openRawCall(http2Session(started.port));
@@ -66,7 +66,7 @@ test("a handler that makes 256 MiB of a chunk makes no more than its peer reads,
   expect(made.pieces).toBe(before);
 });
 
-test("a peer that reads gets all of it", async () => {
+test("a client that reads gets all 256 MiB", async () => {
   const { processor, made } = expander();
   const { port } = await serverForTest(processor);
   const call = openRawCall(http2Session(port));

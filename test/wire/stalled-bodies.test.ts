@@ -16,7 +16,7 @@ const holder = defineProcessor({
   requestBody: { read: "whole", handle: () => undefined },
 });
 
-test("1,000 bodies that stall stay within what the server may hold, and those beyond are answered 503", async () => {
+test("1,000 bodies that stall stay within the server's memory limit, and bodies above it are answered with 503", async () => {
   const { port, metric } = await serverForTest(holder, { maxHeldBodyBytes: MAX_HELD_BYTES });
   const sessions = Array.from({ length: 10 }, () => http2Session(port));
   const before = usedBytes();

@@ -72,8 +72,8 @@ const remember = defineProcessor({
   responseHeaders: (_headers, tx) => setHeader("x-id", tx.state.id),
 });
 
-describe.each(ENDINGS)("%s right behind the last answer", (_name, end) => {
-  test("completes the stream, 500 times in a row on one connection", async () => {
+describe.each(ENDINGS)("%s right after the last answer", (_name, end) => {
+  test("an end right after the last answer completes the stream, 500 times in a row on one connection", async () => {
     const started = await serverForTest(remember);
     const session = http2Session(started.port);
     for (let index = 0; index < 500; index++) {
@@ -85,7 +85,7 @@ describe.each(ENDINGS)("%s right behind the last answer", (_name, end) => {
     expect(session.destroyed).toBe(false);
   });
 
-  test("completes 500 streams in parallel on one connection, each with its own state", async () => {
+  test("an end right after the last answer completes 500 parallel streams of one connection, each with its own state", async () => {
     const started = await serverForTest(remember);
     const session = http2Session(started.port);
     const ids = Array.from({ length: 500 }, (_, index) => `id-${index}`);
@@ -99,7 +99,7 @@ describe("a stream that ends early", () => {
   const slow = defineProcessor({ name: "slow", requestHeaders: (_headers, tx) => untilAborted(tx.signal) });
 
   test.each(ENDINGS.slice(0, 3))(
-    "is unanswered if a message waits for its answer, and aborts its handler's signal: %s",
+    "a stream that ends while a message waits is unanswered, and aborts its handler's signal: %s",
     async (_name, end) => {
       const started = await serverForTest(slow);
       const session = http2Session(started.port);
@@ -112,7 +112,7 @@ describe("a stream that ends early", () => {
     },
   );
 
-  test("is unanswered when its connection is lost, and other connections go on", async () => {
+  test("a stream whose connection is lost while a message waits is unanswered, and other connections continue", async () => {
     const started = await serverForTest(slow);
     const lost = http2Session(started.port);
     const kept = openRawCall(http2Session(started.port));
@@ -124,7 +124,7 @@ describe("a stream that ends early", () => {
     expect((await kept.next())?.response.case).toBe("responseHeaders");
   });
 
-  test("is completed when its connection is lost while no message waits for an answer", async () => {
+  test("a stream whose connection is lost while no message waits is completed", async () => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     const calls = Array.from({ length: 50 }, () => openRawCall(session));
@@ -134,7 +134,7 @@ describe("a stream that ends early", () => {
     expect(await ended(started, 50)).toEqual({ completed: 50 });
   });
 
-  test("is completed when the peer half-closes the whole connection", async () => {
+  test("a stream is completed when the client half-closes the whole connection", async () => {
     const started = await serverForTest(hello);
     const socket = await tcp(started.port);
     const session = connect(`http://127.0.0.1:${started.port}`, { createConnection: () => socket });
@@ -145,7 +145,7 @@ describe("a stream that ends early", () => {
     expect(await ended(started, 1)).toEqual({ completed: 1 });
   });
 
-  test("is completed when the peer sent nothing at all", async () => {
+  test("a stream on which the client sent nothing is completed", async () => {
     const started = await serverForTest(hello);
     const call = openRawCall(http2Session(started.port));
     call.stream.end();
@@ -153,7 +153,7 @@ describe("a stream that ends early", () => {
     expect(await ended(started, 1)).toEqual({ completed: 1 });
   });
 
-  test("ends with DEADLINE_EXCEEDED, not OK, when the peer's grpc-timeout passes", async () => {
+  test("a stream ends with DEADLINE_EXCEEDED, not OK, when the client's grpc-timeout passes", async () => {
     const started = await serverForTest(slow);
     const call = openRawCall(http2Session(started.port), { "grpc-timeout": "20m" });
     call.send(requestHeaders());
@@ -162,27 +162,30 @@ describe("a stream that ends early", () => {
   });
 });
 
-describe("a peer that goes away while it is written to", () => {
+describe("a client that leaves while it gets answers", () => {
   const body = new Uint8Array(1 << 20);
-  test.each(GONE)("ends its stream, silently: %s", async (_name, end) => {
-    const started = await serverForTest(hello);
-    const session = http2Session(started.port);
-    const call = openRawCall(session);
-    const protocolConfig = create(ProtocolConfigurationSchema, {
-      requestBodyMode: ProcessingMode_BodySendMode.FULL_DUPLEX_STREAMED,
-    });
-    call.send(requestHeaders([], false, { protocolConfig }));
-    await call.next();
-    // Nothing is read, so that 64 KiB fill the stream's window; the server then has to wait, and reads no more.
-    call.stream.pause();
-    for (let index = 0; index < 4; index++) call.send(requestBody(body, false));
-    await messages(started, 1, "requestBody");
-    end(call);
-    const counts = await ended(started, 1);
-    expect(counts.fault).toBeUndefined();
-    expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
-    expect(await started.metric("ext_proc_streams_active")).toBe(0);
-  });
+  test.each(GONE)(
+    "a client that leaves while it gets answers ends its stream without a log line: %s",
+    async (_name, end) => {
+      const started = await serverForTest(hello);
+      const session = http2Session(started.port);
+      const call = openRawCall(session);
+      const protocolConfig = create(ProtocolConfigurationSchema, {
+        requestBodyMode: ProcessingMode_BodySendMode.FULL_DUPLEX_STREAMED,
+      });
+      call.send(requestHeaders([], false, { protocolConfig }));
+      await call.next();
+      // Nothing is read, so that 64 KiB fill the stream's window; the server then has to wait, and reads no more.
+      call.stream.pause();
+      for (let index = 0; index < 4; index++) call.send(requestBody(body, false));
+      await messages(started, 1, "requestBody");
+      end(call);
+      const counts = await ended(started, 1);
+      expect(counts.fault).toBeUndefined();
+      expect(started.logLines().filter(({ level }) => level !== "info")).toEqual([]);
+      expect(await started.metric("ext_proc_streams_active")).toBe(0);
+    },
+  );
 });
 
 test.each(GONE)("a request for a path that is not a method may end early: %s", async (_name, end) => {
@@ -198,7 +201,7 @@ test.each(GONE)("a request for a path that is not a method may end early: %s", a
 });
 
 describe("half a message", () => {
-  test.each(GONE.slice(3))("in front of %s is not a fault", async (_name, end) => {
+  test.each(GONE.slice(3))("half a message before %s is not a fault", async (_name, end) => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     const calls = Array.from({ length: 100 }, () => openRawCall(session));
@@ -213,7 +216,7 @@ describe("half a message", () => {
     expect(await ended(started, 100)).toEqual({ completed: 100 });
   });
 
-  test("in front of a reset is not a fault", async () => {
+  test("half a message before a reset is not a fault", async () => {
     const started = await serverForTest(hello);
     const session = http2Session(started.port);
     for (let index = 0; index < 100; index++) {

@@ -67,7 +67,7 @@ async function sendBody(port: number, mode: BodyMode, chunks: number) {
 describe.skipIf(!existsSync("/proc/self/status"))("a body of 200 MiB through a server with a small heap", () => {
   describe.each(["chunks", "stream", "inspect"])("and a handler that reads %s", (kind) => {
     test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
-      "stays in no memory in %s",
+      "a body of 200 MiB passes in %s without staying in memory",
       async (mode) => {
         const flags = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
         const { child, port, kill, ended } = spawnBinary(["serve", fixture("streamed-bodies.js"), ...flags], {

@@ -61,21 +61,24 @@ const WAYS = [
   ["HTTP/1.1", askOverHttp1],
 ] as const;
 
-describe.each(WAYS)("a POST over %s to a path that does not exist is answered while it is open", (_version, ask) => {
-  test.each(LISTENERS)("on %s: gRPC calls with UNIMPLEMENTED, others with 404 or 405", async (listener) => {
-    const started: StartedServer = await serverForTest(hello);
-    for (const path of PATHS) {
-      for (const type of GRPC_TYPES) {
-        expect([type, await ask(started[listener], path, type)]).toEqual([type, { status: 200, grpcStatus: "12" }]);
+describe.each(WAYS)("a POST over %s to an unknown path, before its end", (_version, ask) => {
+  test.each(LISTENERS)(
+    "an unknown path on %s gets UNIMPLEMENTED for gRPC calls, and 404 or 405 for others",
+    async (listener) => {
+      const started: StartedServer = await serverForTest(hello);
+      for (const path of PATHS) {
+        for (const type of GRPC_TYPES) {
+          expect([type, await ask(started[listener], path, type)]).toEqual([type, { status: 200, grpcStatus: "12" }]);
+        }
+        for (const type of ["application/json", "application/grpcish", "text/plain"]) {
+          const { status, grpcStatus } = await ask(started[listener], path, type);
+          expect([type, status, grpcStatus]).toEqual([type, listener === "statusPort" ? 405 : 404, undefined]);
+        }
       }
-      for (const type of ["application/json", "application/grpcish", "text/plain"]) {
-        const { status, grpcStatus } = await ask(started[listener], path, type);
-        expect([type, status, grpcStatus]).toEqual([type, listener === "statusPort" ? 405 : 404, undefined]);
-      }
-    }
-  });
+    },
+  );
 
-  test("an admin listener that refuses the client says so at once", async () => {
+  test("an admin listener that rejects the client answers at once", async () => {
     const { adminPort } = await serverForTest(hello, { adminToken: "secret" });
     expect(await ask(adminPort, "/extproc.debug.v1.DebugService/Process", "application/grpc")).toMatchObject({
       status: 401,
@@ -83,9 +86,9 @@ describe.each(WAYS)("a POST over %s to a path that does not exist is answered wh
   });
 });
 
-describe.skipIf(!hasCurl)("an answer before the end of a request is not lost", () => {
+describe.skipIf(!hasCurl)("an answer before the end of a request", () => {
   test.each(["--http1.0", "--http1.1", "--http2-prior-knowledge"])(
-    "for curl %s with 100 kB to send",
+    "curl %s with 100 kB to send gets an answer that comes before the end of its request",
     async (version) => {
       const { port } = await serverForTest(hello);
       const body = "x".repeat(100_000);
