@@ -38,7 +38,7 @@ async function call2(port: number, headers: Record<string, string>): Promise<num
 
 describe("the admin listener without a token", () => {
   test.each(["127.0.0.1:9004", "localhost", "LocalHost:1", "[::1]:9004", "127.1.2.3"])(
-    "answers who names it %s",
+    "the admin listener without a token answers a request for the host %s",
     async (host) => {
       const { adminPort } = await serverForTest(hello);
       expect(await call1(adminPort, { host })).toBe(200);
@@ -52,30 +52,33 @@ describe("the admin listener without a token", () => {
     "127.0.0.1.evil.example",
     "localhost.evil.example",
     "127.0.0.1@evil.example",
-  ])("refuses who names it %s, as a page that rebinds its own name would", async (host) => {
+  ])("the admin listener without a token rejects a request for the host %s, as after DNS rebinding", async (host) => {
     const { adminPort } = await serverForTest(hello);
     expect(await call1(adminPort, { host })).toBe(403);
     expect([403, undefined]).toContain(await call2(adminPort, { ":authority": host }));
   });
 
-  test("refuses a host that hides behind the authority", async () => {
+  test("the admin listener without a token rejects a request with another authority although its host header is localhost", async () => {
     const { adminPort } = await serverForTest(hello);
     expect(await call2(adminPort, { ":authority": "evil.example", host: "localhost" })).toBe(403);
   });
 
-  test.each(["0.0.0.0:0", ":0", "[::]:0", "example.invalid:0"])("may not listen on %s", async (adminListen) => {
-    const refused = serve(hello, { listen: "127.0.0.1:0", statusListen: "off", adminListen });
-    await expect(refused).rejects.toMatchObject({
-      name: "ListenError",
-      option: "adminListen",
-      malformed: true,
-      message: `--admin-listen: ${adminListen} is reachable from other machines, so it needs --admin-token-file; or listen on 127.0.0.1`,
-    });
-  });
+  test.each(["0.0.0.0:0", ":0", "[::]:0", "example.invalid:0"])(
+    "the admin listener without a token may not listen on %s",
+    async (adminListen) => {
+      const refused = serve(hello, { listen: "127.0.0.1:0", statusListen: "off", adminListen });
+      await expect(refused).rejects.toMatchObject({
+        name: "ListenError",
+        option: "adminListen",
+        malformed: true,
+        message: `--admin-listen: ${adminListen} is reachable from other machines, so it needs --admin-token-file; or listen on 127.0.0.1`,
+      });
+    },
+  );
 });
 
 describe("the admin listener with a token", () => {
-  test("answers who shows it, whatever host is named", async () => {
+  test("the admin listener with a token answers a request with the token for any host", async () => {
     const { adminPort } = await serverForTest(hello, { adminListen: "0.0.0.0:0", adminToken: TOKEN });
     const headers = { authorization: `Bearer ${TOKEN}` };
     expect(await call1(adminPort, { ...headers, host: "ext-proc.example" })).toBe(200);
@@ -90,9 +93,12 @@ describe("the admin listener with a token", () => {
     ["a scheme without a token", { authorization: "Bearer" }],
     ["another scheme", { authorization: `Basic ${TOKEN}` }],
     ["the token alone", { authorization: TOKEN }],
-  ])("answers 401 to %s, even on loopback", async (_name, headers: Record<string, string>) => {
-    const { adminPort } = await serverForTest(hello, { adminToken: TOKEN });
-    expect(await call1(adminPort, headers)).toBe(401);
-    expect(await call2(adminPort, headers)).toBe(401);
-  });
+  ])(
+    "the admin listener with a token answers 401 to %s, even on loopback",
+    async (_name, headers: Record<string, string>) => {
+      const { adminPort } = await serverForTest(hello, { adminToken: TOKEN });
+      expect(await call1(adminPort, headers)).toBe(401);
+      expect(await call2(adminPort, headers)).toBe(401);
+    },
+  );
 });

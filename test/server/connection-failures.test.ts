@@ -31,7 +31,7 @@ describe.each(LISTENERS)("ext_proc_connection_failures_total of the %s listener"
     ["unknown_protocol", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!"],
     ["headers_too_large", `GET / HTTP/1.1\r\nhost: a\r\nx: ${"x".repeat(20_000)}\r\n\r\n`],
     ["http1_malformed", "GET / HTTP/1.1\r\nhost: a\r\nno header\r\n\r\n"],
-  ])("counts and logs %s", async (reason, bytes) => {
+  ])("the counter counts %s, and the log has it", async (reason, bytes) => {
     const started = await serverForTest(hello);
     await sayAndListen(started[port], bytes);
     expect(await failuresOf(started, listener)).toEqual({ [reason]: 1 });
@@ -39,7 +39,7 @@ describe.each(LISTENERS)("ext_proc_connection_failures_total of the %s listener"
     expect(lines).toEqual([expect.objectContaining({ listener, reason })]);
   });
 
-  test("counts headers that are too large over HTTP/2 as headers_too_large", async () => {
+  test("the counter counts headers that are too large over HTTP/2 as headers_too_large", async () => {
     const started = await serverForTest(hello);
     const session = connectHttp2(`http://127.0.0.1:${started[port]}`, { maxSendHeaderBlockLength: 1 << 20 });
     onTestFinished(() => session.destroy());
@@ -50,7 +50,7 @@ describe.each(LISTENERS)("ext_proc_connection_failures_total of the %s listener"
     expect(await failuresOf(started, listener)).toEqual({ headers_too_large: 1 });
   });
 
-  test("does not count a connection that is used, or ends without a word", async () => {
+  test("the counter does not count a connection that is used, or ends without a byte", async () => {
     const started = await serverForTest(hello);
     (await tcp(started[port])).destroy();
     await new Promise((resolve) => httpRequest({ port: started[port], host: "127.0.0.1" }, resolve).end());
@@ -79,14 +79,14 @@ describe.skipIf(!hasOpenssl)("ext_proc_connection_failures_total of a listener t
     ["plaintext_on_tls_port", "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n"],
     ["plaintext_on_tls_port", "\0\x01garbage"],
     ["tls_handshake_failed", "\x16\x03\x01\0\x05hello"],
-  ])("counts and logs %s", async (reason, bytes) => {
+  ])("the counter counts %s, and the log has it", async (reason, bytes) => {
     const started = await serverForTest(hello, { tls: own });
     await sayAndListen(started.port, bytes);
     expect(await failuresOf(started, "main")).toEqual({ [reason]: 1 });
     expect(started.logLines()).toContainEqual(expect.objectContaining({ level: "warn", listener: "main", reason }));
   });
 
-  test("does not count a connection that ends without a word", async () => {
+  test("the counter does not count a TLS connection that ends without a byte", async () => {
     const started = await serverForTest(hello, { tls: own });
     const socket = await tcp(started.port);
     socket.end();

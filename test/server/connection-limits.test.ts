@@ -74,7 +74,7 @@ describe("maxConnections", () => {
     expect(await failures(started, "closed_to_make_room")).toBe(2);
   });
 
-  test("an idle HTTP/1.1 connection is closed for a new one, and a connection whose request is under way is not", async () => {
+  test("an idle HTTP/1.1 connection is closed for a new one, and a connection with a running request is not", async () => {
     const started = await serverForTest(hello, { maxConnections: 3 });
     const [busy, half, idle] = (await silentSockets(started.port, 3)) as [Socket, Socket, Socket];
     busy.write("POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n");
@@ -132,7 +132,7 @@ describe("maxConnections", () => {
     expect(await started.metric('ext_proc_connections_total{listener="main",protocol="unknown"}')).toBe(190);
   });
 
-  test("silent connections to the status listener are bounded too, and it answers beside them", async () => {
+  test("the number of silent connections to the status listener is bounded, and the listener still answers", async () => {
     const started = await serverForTest(hello);
     const max = await started.metric('ext_proc_connections_max{listener="status"}');
     await Promise.all(Array.from({ length: max + 10 }, () => tcp(started.statusPort)));
@@ -140,7 +140,7 @@ describe("maxConnections", () => {
     expect(await failures(started, "closed_to_make_room", "status")).toBeGreaterThanOrEqual(10);
   });
 
-  test("holds for a Unix socket", async () => {
+  test("maxConnections applies to a Unix socket", async () => {
     const folder = mkdtempSync(join(tmpdir(), "ext-proc-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const path = join(folder, "socket");
@@ -177,7 +177,7 @@ describe.skipIf(!hasOpenssl)("maxConnections of a listener that speaks TLS", () 
     expect(await started.metric('ext_proc_connections_total{listener="main",protocol="http2"}')).toBe(1);
   });
 
-  test("a connection over TLS that has ended is open no more", async () => {
+  test("a connection over TLS that has ended does not count as open", async () => {
     const started = await serverForTest(hello, { tls: own });
     const open = (protocol: string) =>
       started.metric(`ext_proc_connections_open{listener="main",protocol="${protocol}"}`);
@@ -203,11 +203,14 @@ describe("the limits of connections", () => {
     [5000, 1_048_576, { main: 5000, status: 64, admin: 32 }],
     [5000, 1024, { main: 892, status: 64, admin: 32 }],
     [7, 64, { main: 7, status: 7, admin: 3 }],
-  ])("for --max-connections %s and %s open files are %o", (wanted, openFiles, caps) => {
+  ])("the limits of connections for --max-connections %s and %s open files are %o", (wanted, openFiles, caps) => {
     expect(connectionCaps(wanted, openFiles)).toEqual(caps);
   });
 
-  test.skipIf(process.platform === "win32")("are worked out from the limit that the process has", () => {
-    expect(descriptorLimit()).toBeGreaterThan(32);
-  });
+  test.skipIf(process.platform === "win32")(
+    "the limits of connections follow from the process's limit of open files",
+    () => {
+      expect(descriptorLimit()).toBeGreaterThan(32);
+    },
+  );
 });

@@ -14,7 +14,7 @@ import { serverForTest } from "./start-server.ts";
 const NEVER_MS = 3_600_000;
 
 describe("drain", () => {
-  test("takes no time where nothing is under way, whatever connections are open", async () => {
+  test("a drain without running work takes no time, whatever connections are open", async () => {
     const { server, port, statusPort, adminPort } = await serverForTest(hello, { drainGraceMs: NEVER_MS });
     const silent = await Promise.all([tcp(port), tcp(statusPort), tcp(adminPort)]);
     const half = await tcp(port);
@@ -33,7 +33,7 @@ describe("drain", () => {
     if (!idle.closed) await once(idle, "close");
   });
 
-  test("lets a stream that is under way finish, with more messages", async () => {
+  test("a drain lets a running stream finish, with more messages", async () => {
     const { server, port } = await serverForTest(hello, { drainGraceMs: NEVER_MS });
     const call = openRawCall(http2Session(port));
     call.send(requestHeaders());
@@ -46,7 +46,7 @@ describe("drain", () => {
     await drained;
   });
 
-  test("waits for a handler that takes its time", async () => {
+  test("a drain waits for a slow handler", async () => {
     const { processor, entered, release } = heldProcessor();
     const { server, port } = await serverForTest(processor, { drainGraceMs: NEVER_MS });
     const call = openProcess(port);
@@ -60,7 +60,7 @@ describe("drain", () => {
     await drained;
   });
 
-  test("ends what still owes an answer with UNAVAILABLE, not OK, when the grace is over", async () => {
+  test("a drain ends a stream that waits for an answer with UNAVAILABLE, not OK, when the grace period is over", async () => {
     const { processor, entered } = heldProcessor();
     const started = await serverForTest(processor, { drainGraceMs: 20 });
     const session = http2Session(started.port);
@@ -78,7 +78,7 @@ describe("drain", () => {
     expect(started.logLines()).toContainEqual(expect.objectContaining({ fault: "server_draining" }));
   });
 
-  test("ends a debug call that owes an answer with an error too", async () => {
+  test("a drain ends a debug call that waits for an answer with an error", async () => {
     const { processor, entered } = heldProcessor();
     const { server, adminPort } = await serverForTest(processor, { drainGraceMs: 20 });
     const answer = fetch(`http://127.0.0.1:${adminPort}/extproc.debug.v1.DebugService/Process`, {
@@ -92,7 +92,7 @@ describe("drain", () => {
     expect(await (await answer).json()).toMatchObject({ code: "unavailable" });
   });
 
-  test("keeps the status listener open, not ready, until the others are done", async () => {
+  test("a drain keeps the status listener open, not ready, until the other listeners are done", async () => {
     const { processor, entered, release } = heldProcessor();
     const { server, port, statusPort } = await serverForTest(processor, { drainGraceMs: NEVER_MS });
     const call = openProcess(port);
@@ -108,7 +108,7 @@ describe("drain", () => {
     await expect(fetch(`http://127.0.0.1:${statusPort}/healthz`)).rejects.toThrow();
   });
 
-  test("takes no new connections", async () => {
+  test("a draining server accepts no new connections", async () => {
     const { processor, entered, release } = heldProcessor();
     const { server, port } = await serverForTest(processor, { drainGraceMs: NEVER_MS });
     const call = openProcess(port);
@@ -121,7 +121,7 @@ describe("drain", () => {
     await drained;
   });
 
-  test("ends a request that is never finished, and a connection that never closes, when the grace is over", async () => {
+  test("a drain ends an unfinished request, and a connection that never closes, when the grace period is over", async () => {
     const { server, port } = await serverForTest(hello, { drainGraceMs: 20 });
     const half = await tcp(port);
     half.write("POST /nothing HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n");
@@ -133,7 +133,7 @@ describe("drain", () => {
 });
 
 describe("close", () => {
-  test("ends at once, even while a drain waits, and both resolve", async () => {
+  test("close ends at once, even while a drain waits, and both resolve", async () => {
     const { processor, entered } = heldProcessor();
     const { server, port } = await serverForTest(processor, { drainGraceMs: NEVER_MS });
     const call = openRawCall(http2Session(port));
@@ -145,7 +145,7 @@ describe("close", () => {
     expect(await call.status).toBe("14");
   });
 
-  test("may be called again", async () => {
+  test("close may be called again", async () => {
     const { server } = await serverForTest(hello);
     await server.close();
     await server.close();

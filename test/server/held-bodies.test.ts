@@ -14,7 +14,7 @@ const holder = defineProcessor({
 const head = requestHeaders([], false, bodyModes("FULL_DUPLEX_STREAMED"));
 const stalled = (bytes: number) => [head, requestBody(new Uint8Array(bytes), false)];
 
-test("what bodies hold, and what there was no room for, is shown in /metrics", async () => {
+test("/metrics has the bytes that bodies hold, and the rejections for lack of room", async () => {
   const { port, metric } = await serverForTest(holder, { maxHeldBodyBytes: 5000, maxHeldBodyBytesPerStream: 2000 });
   const statuses: unknown[] = [];
   for (const bytes of [3500, 2500]) {
@@ -41,7 +41,7 @@ test("what bodies hold, and what there was no room for, is shown in /metrics", a
   expect(await metric('ext_proc_memory_held_bytes_peak{kind="bodies"}')).toBe(4000);
 });
 
-test("what late handlers and large headers hold is shown in /metrics until the handlers settle", async () => {
+test("/metrics has the bytes that late handlers and large headers hold until the handlers settle", async () => {
   const body = deferred<undefined>();
   const head = deferred<undefined>();
   const late = defineProcessor({

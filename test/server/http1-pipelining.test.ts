@@ -43,7 +43,7 @@ function countIterations(): () => number {
 }
 
 describe("pipelined HTTP/1.1 requests", () => {
-  test("are answered one at a time and in their order", async () => {
+  test("pipelined requests are answered one at a time and in their order", async () => {
     let underWay = 0;
     let most = 0;
     const { port } = await serving((request, response) => {
@@ -61,7 +61,7 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(most).toBe(1);
   });
 
-  test("are not read while one of them is under way", async () => {
+  test("pipelined requests are not read while one of them is running", async () => {
     const answers: (() => void)[] = [];
     const { port, sockets } = await serving((_request, response) => {
       answers.push(() => response.end("ok"));
@@ -80,7 +80,7 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(answers.length).toBe(1);
   });
 
-  test("count as received bytes while they wait, and close their connection if there is no room for them", async () => {
+  test("waiting pipelined requests count as received bytes, and close their connection if there is no room for them", async () => {
     let answer = () => {};
     const slow: Http1Handler = (_request, response) => {
       answer = () => response.end("ok");
@@ -106,7 +106,7 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(tight.memory.messages).toMatchObject({ heldBytes: 0, refusals: 1 });
   });
 
-  test("begin one in each iteration of the event loop, over all connections and servers", async () => {
+  test("one pipelined request begins in each iteration of the event loop, over all connections and servers", async () => {
     const iteration = countIterations();
     const begun: number[] = [];
     const handler: Http1Handler = (_request, response) => {
@@ -126,7 +126,7 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(new Set(begun).size).toBe(begun.length);
   });
 
-  test("do not begin once their connection is gone", async () => {
+  test("pipelined requests do not begin after their connection ended", async () => {
     let begun = 0;
     const { port, sockets } = await serving(() => {
       begun++;
@@ -140,7 +140,7 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(begun).toBe(1);
   });
 
-  test("that wait are counted, and others are not", async () => {
+  test("pipelined requests are counted while they wait, and other requests are not", async () => {
     const { http1, port } = await serving((_request, response) => {
       setImmediate(() => response.end("ok"));
     });
@@ -156,17 +156,20 @@ describe("pipelined HTTP/1.1 requests", () => {
     expect(http1.totals.requestsDelayed).toBe(9);
   });
 
-  test.each(["main", "status", "admin"] as const)("that wait are shown in /metrics by listener: %s", async (name) => {
-    const started = await serverForTest(hello);
-    const ports = { main: started.port, status: started.statusPort, admin: started.adminPort };
-    const socket = await tcp(ports[name]);
-    const request = "GET /nothing HTTP/1.1\r\nhost: localhost\r\n";
-    socket.write(`${request}\r\n${request}\r\n${request}connection: close\r\n\r\n`);
-    await untilClosed(socket);
-    expect(await started.metric(`ext_proc_http1_requests_delayed_total{listener="${name}"}`)).toBe(2);
-  });
+  test.each(["main", "status", "admin"] as const)(
+    "waiting pipelined requests are in /metrics by listener: %s",
+    async (name) => {
+      const started = await serverForTest(hello);
+      const ports = { main: started.port, status: started.statusPort, admin: started.adminPort };
+      const socket = await tcp(ports[name]);
+      const request = "GET /nothing HTTP/1.1\r\nhost: localhost\r\n";
+      socket.write(`${request}\r\n${request}\r\n${request}connection: close\r\n\r\n`);
+      await untilClosed(socket);
+      expect(await started.metric(`ext_proc_http1_requests_delayed_total{listener="${name}"}`)).toBe(2);
+    },
+  );
 
-  test("have their bodies, however requests and bytes are cut", async () => {
+  test("pipelined requests have their bodies, wherever requests and bytes are cut", async () => {
     const { port } = await serving((request, response) => {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -207,7 +210,7 @@ function written({ kind, parts }: { readonly kind: string; readonly parts: reado
   return `${head}transfer-encoding: chunked\r\n\r\n${chunks.join("")}0\r\n\r\n`;
 }
 
-test("calls of a client that has left give back what they held of their requests", async () => {
+test("calls of a client that has left release the memory of their requests", async () => {
   const { port, metric } = await serverForTest(hello);
   const call =
     "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";

@@ -16,8 +16,8 @@ async function readiness({ port, statusPort }: StartedServer) {
   return { status: page.status, text: await page.text(), health: (await health.check({})).status };
 }
 
-describe("a server whose processor has to be set up", () => {
-  test("is ready when that is done, and lets nothing in before", async () => {
+describe("setup and readiness", () => {
+  test("a server is ready when its processor's setup is done, and accepts no stream before", async () => {
     const gate = deferred();
     const processor = defineProcessor({
       name: "keys",
@@ -42,7 +42,7 @@ describe("a server whose processor has to be set up", () => {
     expect(started.logLines().map(({ msg }) => msg)).toContain("A processor is set up");
   });
 
-  test("lives on when its setup fails, logs why with the code, and counts it", async () => {
+  test("a server whose setup fails continues, logs the reason with its code, and counts the failure", async () => {
     const processor = defineProcessor({
       name: "keys",
       setup: async () => {
@@ -62,7 +62,7 @@ describe("a server whose processor has to be set up", () => {
     expect((await readiness(started)).status).toBe(503);
   });
 
-  test("tells its setup by the signal that it has to go, and closes the processor behind the last transaction", async () => {
+  test("a server that drains aborts its setup's signal, and closes the processor after the last transaction", async () => {
     const events: string[] = [];
     const processor = defineProcessor({
       name: "keys",
@@ -84,8 +84,8 @@ describe("a server whose processor has to be set up", () => {
   });
 });
 
-describe("what fails and what is not enforced", () => {
-  test("is counted with processor and outcome, and the outcome stands in the log", async () => {
+describe("failures and unenforced effects", () => {
+  test("a failure is counted with processor and outcome, and the log has the outcome", async () => {
     const processor = defineProcessor({
       name: "broken",
       onFault: "open",
@@ -101,7 +101,7 @@ describe("what fails and what is not enforced", () => {
     expect(started.logLines().find(({ fault }) => fault === "handler_threw")).toMatchObject({ outcome: "passed" });
   });
 
-  test("is warned of once, and counted each time", async () => {
+  test("an effect that shadow mode does not apply is warned of once, and counted each time", async () => {
     const processor = defineProcessor({ name: "editor", requestHeaders: () => setHeader("x-a", "s3cret") });
     const started = await serverForTest(processor, { shadow: true });
     for (let call = 0; call < 3; call++) await processAll(started.port, [requestHeaders()]);
@@ -113,7 +113,7 @@ describe("what fails and what is not enforced", () => {
     expect(started.logText()).not.toContain("s3cret");
   });
 
-  test("leaves a line in the decision log where that is on", async () => {
+  test("a transaction leaves a line in the decision log if that log is on", async () => {
     const processor = defineProcessor({ name: "editor", requestHeaders: () => setHeader("x-a", "s3cret") });
     const started = await serverForTest(processor, { decisionLog: { sample: 1 } });
     await processAll(started.port, [requestHeaders([[":path", "/x?s3cret"]])]);
@@ -124,7 +124,7 @@ describe("what fails and what is not enforced", () => {
   });
 });
 
-test("connections are drained at the age that the operator names", async () => {
+test("connections are drained at the age that the operator sets", async () => {
   const started = await serverForTest(defineProcessor({ name: "idle" }), { http2: { maxConnectionAgeMs: 1 } });
   const session = http2Session(started.port);
   await once(session, "goaway");

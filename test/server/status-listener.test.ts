@@ -13,33 +13,39 @@ describe("the status listener", () => {
     ["/healthz", "ok\n"],
     ["/readyz", "ready\n"],
     ["/readyz?verbose", "ready\n"],
-  ])("answers %s", async (path, text) => {
+  ])("the status listener answers %s", async (path, text) => {
     const { statusPort } = await serverForTest(hello);
     const answer = await fetch(url(statusPort, path));
     expect([answer.status, await answer.text()]).toEqual([200, text]);
   });
 
-  test.each(["/healthz", "/readyz", "/metrics"])("answers HEAD of %s without a body", async (path) => {
-    const { statusPort } = await serverForTest(hello);
-    const answer = await fetch(url(statusPort, path), { method: "HEAD" });
-    expect([answer.status, await answer.text()]).toEqual([200, ""]);
-  });
+  test.each(["/healthz", "/readyz", "/metrics"])(
+    "the status listener answers HEAD of %s without a body",
+    async (path) => {
+      const { statusPort } = await serverForTest(hello);
+      const answer = await fetch(url(statusPort, path), { method: "HEAD" });
+      expect([answer.status, await answer.text()]).toEqual([200, ""]);
+    },
+  );
 
-  test.each(["POST", "PUT", "DELETE", "OPTIONS"])("answers %s with 405 and what is allowed", async (method) => {
-    const { statusPort } = await serverForTest(hello);
-    const answer = await fetch(url(statusPort, "/readyz"), { method });
-    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
-  });
+  test.each(["POST", "PUT", "DELETE", "OPTIONS"])(
+    "the status listener answers %s with 405 and the allowed methods",
+    async (method) => {
+      const { statusPort } = await serverForTest(hello);
+      const answer = await fetch(url(statusPort, "/readyz"), { method });
+      expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    },
+  );
 
   test.each(["/", "/healthz/", "/config", "/grpc.health.v1.Health/Check", "/extproc.debug.v1.DebugService/Process"])(
-    "has nothing at %s",
+    "the status listener answers 404 for %s",
     async (path) => {
       const { statusPort } = await serverForTest(hello, { debug: "on" });
       expect((await fetch(url(statusPort, path))).status).toBe(404);
     },
   );
 
-  test("shows counters of Prometheus, which start at zero, and Node's own", async () => {
+  test("the status listener has counters for Prometheus that start at 0, and the metrics of Node", async () => {
     const started = await serverForTest(hello);
     const before = await fetch(url(started.statusPort, "/metrics"));
     expect(before.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -61,7 +67,7 @@ describe("the status listener", () => {
     expect(await started.metric('ext_proc_messages_total{phase="requestHeaders",origin="debug"}')).toBe(0);
   });
 
-  test("answers a flood of requests for the metrics with few scrapes and 503, and other clients with 200", async () => {
+  test("the status listener answers a flood of requests for metrics with few scrapes and 503, and other clients with 200", async () => {
     const started = await serverForTest(hello);
     const flood = http2Session(started.statusPort);
     const answers = Array.from({ length: 300 }, async (_, index) => {
@@ -80,7 +86,7 @@ describe("the status listener", () => {
     expect(await started.metric("ext_proc_scrapes_refused_total")).toBe(counts.get("503 1"));
   });
 
-  test("can be switched off", async () => {
+  test("the status listener can be switched off", async () => {
     const { server, port } = await serverForTest(hello, { statusListen: "off", adminListen: "off" });
     expect([server.statusAddress, server.adminAddress]).toEqual(["off", "off"]);
     expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);

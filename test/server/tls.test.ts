@@ -17,7 +17,7 @@ import { checkHealth, handshake, processOverTls } from "./tls-client.ts";
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HTTP1_REQUEST = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
-describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
+describe.skipIf(!hasOpenssl)("TLS with a certificate and its key", () => {
   let folder: CertificateFolder;
   let own: Certificate;
 
@@ -29,7 +29,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
 
   const secure = () => serverForTest(hello, { tls: own });
 
-  test("drain() ends connections in the middle of their TLS handshake at once, and keeps those behind it", async () => {
+  test("drain() ends connections in the middle of their TLS handshake at once, and keeps those that finished it", async () => {
     const { server, port } = await serverForTest(hello, { tls: own, drainGraceMs: 3_600_000 });
     const [silent, half, refused] = await Promise.all([tcp(port), tcp(port), tcp(port)]);
     half.write(Buffer.from("16030100ff0100", "hex"));
@@ -61,13 +61,13 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     ["h2 whatever the order", ["http/1.1", "h2"], "h2"],
     ["http/1.1 where that is all", ["http/1.1"], "http/1.1"],
     ["nothing where nothing is offered", undefined, false],
-  ])("agrees on %s", async (_name, offered, agreed) => {
+  ])("a TLS listener agrees on %s", async (_name, offered, agreed) => {
     const { port } = await secure();
     const socket = await handshake(port, offered && { ALPNProtocols: offered });
     expect(socket.alpnProtocol).toBe(agreed);
   });
 
-  test("refuses a client that speaks neither", async () => {
+  test("a TLS listener rejects a client that speaks neither HTTP/2 nor HTTP/1.1", async () => {
     const { port } = await secure();
     await expect(handshake(port, { ALPNProtocols: ["spdy/3"] })).rejects.toThrow();
     expect(await checkHealth(port, own)).toMatchObject({ status: 1 });
@@ -76,14 +76,14 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
   test.each<[string, ConnectionOptions]>([
     ["after it agreed on it", { ALPNProtocols: ["http/1.1"] }],
     ["without any agreement", {}],
-  ])("serves HTTP/1.1 to a client %s", async (_name, options) => {
+  ])("a TLS listener serves HTTP/1.1 to a client %s", async (_name, options) => {
     const { port } = await secure();
     const socket = await handshake(port, options);
     socket.write(HTTP1_REQUEST);
     expect(await untilClosed(socket)).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test("serves HTTP/2 to a client that begins with its preface without any agreement", async () => {
+  test("a TLS listener serves HTTP/2 to a client that begins with its preface without ALPN", async () => {
     const { port } = await secure();
     const socket = await handshake(port);
     socket.write(PREFACE, "latin1");
@@ -91,7 +91,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect(frame[3]).toBe(4);
   });
 
-  test("ends a connection that agreed on h2 and speaks HTTP/1.1", async () => {
+  test("a TLS listener ends a connection that agreed on h2 and speaks HTTP/1.1", async () => {
     const { port } = await secure();
     const socket = await handshake(port, { ALPNProtocols: ["h2"] });
     socket.write(HTTP1_REQUEST);
@@ -99,7 +99,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect(await checkHealth(port, own)).toMatchObject({ status: 1 });
   });
 
-  test.skipIf(!hasCurl)("serves curl over both versions", async () => {
+  test.skipIf(!hasCurl)("a TLS listener serves curl over HTTP/1.1 and HTTP/2", async () => {
     const { port } = await secure();
     const url = `https://localhost:${port}/grpc.health.v1.Health/Check`;
     const call = ["-H", "content-type: application/json", "-d", "{}"];
@@ -114,7 +114,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     }
   });
 
-  test("speaks TLS 1.2 and 1.3, and nothing older", async () => {
+  test("a TLS listener speaks TLS 1.2 and 1.3, and no older version", async () => {
     const { port } = await secure();
     // OpenSSL's own default would refuse the older ones on the client's side already.
     const ciphers = "DEFAULT:@SECLEVEL=0";
@@ -129,7 +129,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     }
   });
 
-  test("gives more than 64 KiB of answers of one turn intact", async () => {
+  test("a TLS listener sends more than 64 KiB of answers of one turn intact", async () => {
     const { port } = await secure();
     const body = Uint8Array.from({ length: 3 << 20 }, (_, index) => (index * 31 + (index >> 8)) % 251);
     const requestBodyMode = ProcessingMode_BodySendMode.FULL_DUPLEX_STREAMED;
@@ -143,7 +143,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect(Buffer.concat(pieces).equals(body)).toBe(true);
   });
 
-  test("closes what speaks no TLS, tells the log, and serves on", async () => {
+  test("a TLS listener closes a connection without TLS, logs it, and continues", async () => {
     const { port, logLines, metric } = await secure();
     for (const bytes of [PREFACE, HTTP1_REQUEST, "\0\x01garbage", "\x16\x03\x01\0\x05hello"]) {
       const answer = await sayAndListen(port, bytes);
@@ -165,7 +165,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect(await checkHealth(port, own)).toMatchObject({ status: 1 });
   });
 
-  test("says nothing in the log of a connection that comes and goes", async () => {
+  test("a TLS listener does not log a connection that ends without a byte", async () => {
     const { port, logLines } = await secure();
     for (let n = 0; n < 3; n++) {
       const socket = await tcp(port);
@@ -177,7 +177,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect(logLines().filter(({ level }) => level !== "info")).toEqual([]);
   });
 
-  test("drains: what is under way ends, and idle connections get GOAWAY", async () => {
+  test("a drain over TLS lets running streams finish, and sends idle connections GOAWAY", async () => {
     const { port, server } = await secure();
     const session = connectHttp2(`https://localhost:${port}`, { ca: own.cert });
     onTestFinished(() => session.destroy());
@@ -187,14 +187,14 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
     expect((await goaway)[0]).toBe(0);
   });
 
-  test("answers a client over HTTP/1.1 that has ended its side behind the request", async () => {
+  test("a TLS listener answers an HTTP/1.1 client that half-closed after its request", async () => {
     const { port } = await secure();
     const socket = await handshake(port, { ALPNProtocols: ["http/1.1"], allowHalfOpen: true } as ConnectionOptions);
     socket.end(HTTP1_REQUEST);
     expect(await untilClosed(socket)).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test("a TLS client of a server without TLS is closed, and the server serves on", async () => {
+  test("a TLS client of a server without TLS is closed, and the server continues", async () => {
     const { port } = await serverForTest(hello);
     await expect(handshake(port)).rejects.toThrow();
     await expect(checkHealth(port, own)).rejects.toMatchObject({ code: 14 });
@@ -202,7 +202,7 @@ describe.skipIf(!hasOpenssl)("with a certificate and its key", () => {
   });
 });
 
-describe.skipIf(!hasOpenssl)("with certificates that clients must be signed by", () => {
+describe.skipIf(!hasOpenssl)("TLS with client certificates", () => {
   let folder: CertificateFolder;
   let own: Certificate;
   let authority: Certificate;
@@ -216,12 +216,12 @@ describe.skipIf(!hasOpenssl)("with certificates that clients must be signed by",
 
   const guarded = () => serverForTest(hello, { tls: { ...own, clientCaFile: authority.certFile } });
 
-  test("serves a client whose certificate they signed", async () => {
+  test("a listener with client certificates serves a client whose certificate was signed by the authority", async () => {
     const { port } = await guarded();
     expect(await checkHealth(port, own, folder.make("client", authority))).toMatchObject({ status: 1 });
   });
 
-  test("refuses every other client, over either version of HTTP, and serves on", async () => {
+  test("a listener with client certificates rejects every other client over HTTP/1.1 and HTTP/2, and continues", async () => {
     const { port } = await guarded();
     const stranger = folder.make("stranger", folder.make("other-authority"));
     const selfSigned = folder.make("self-signed");

@@ -17,7 +17,7 @@ async function all(bytes: ByteQueue): Promise<string> {
 }
 
 describe("ByteQueue", () => {
-  test("gives what was pushed before and during the iteration, in order", async () => {
+  test("ByteQueue returns what was pushed before and during the iteration, in order", async () => {
     const { bytes, push } = queue();
     push("a");
     push("b");
@@ -31,13 +31,13 @@ describe("ByteQueue", () => {
     expect(await given).toBe("abcd");
   });
 
-  test("gives nothing where nothing came", async () => {
+  test("ByteQueue returns nothing if nothing was pushed", async () => {
     const { bytes } = queue();
     bytes.end();
     expect(await all(bytes)).toBe("");
   });
 
-  test("is full above its limit and has room again once its bytes are taken, each told once", async () => {
+  test("ByteQueue reports once that it is full above its limit, and once that it has room again", async () => {
     const { bytes, push, log } = queue();
     push("0123456789");
     expect(log).toEqual([]);
@@ -52,7 +52,7 @@ describe("ByteQueue", () => {
     expect(log).toEqual(["full", "room", "full"]);
   });
 
-  test("fails the iteration at once, whatever is left in it", async () => {
+  test("ByteQueue fails the iteration at once, whatever is left in it", async () => {
     const { bytes, push } = queue();
     push("a");
     bytes.fail(new Error("gone"));
@@ -64,7 +64,7 @@ describe("ByteQueue", () => {
     await expect(given).rejects.toThrow("gone");
   });
 
-  test("drops what nobody reads until its end, and keeps room meanwhile", async () => {
+  test("ByteQueue without a reader drops its bytes until its end, and keeps room", async () => {
     const { bytes, push, log } = queue();
     push("0123456789abc");
     let isDone = false;
@@ -82,7 +82,7 @@ describe("ByteQueue", () => {
     await discarded;
   });
 
-  test("drops what nobody reads until it fails, without failing itself", async () => {
+  test("ByteQueue without a reader drops its bytes until it fails, and does not throw", async () => {
     const { bytes, push } = queue();
     push("a");
     const discarded = bytes.discard();
@@ -91,7 +91,7 @@ describe("ByteQueue", () => {
     await bytes.discard();
   });
 
-  test("drops the rest behind an iteration that was broken off", async () => {
+  test("ByteQueue drops the rest after an iteration was stopped", async () => {
     const { bytes, push, log } = queue();
     push("0123456789abc");
     push("d");

@@ -76,7 +76,7 @@ async function until(isTrue: () => boolean): Promise<void> {
 }
 
 describe("a unary call", () => {
-  test("is answered when its request is complete, and not before, whatever becomes of it", async () => {
+  test("a unary call is answered when its request is complete, and not before", async () => {
     const { server } = serve({ check: () => ({ status: 1 }) });
     const client = await server.client();
     // The second is refused on its headers alone: Connect reads nothing of it.
@@ -92,7 +92,7 @@ describe("a unary call", () => {
     expect(client.frames.some(({ type }) => type === TYPE.rstStream)).toBe(false);
   });
 
-  test("gets its own authority, whatever that looks like, and the headers it sent", async () => {
+  test("a unary call gets its own authority, even a strange one, and the headers that it sent", async () => {
     let context: HandlerContext | undefined;
     const { server } = serve({
       check(_request, given) {
@@ -109,7 +109,7 @@ describe("a unary call", () => {
     expect(Object.keys(given).some((name) => name.startsWith(":"))).toBe(false);
   });
 
-  test("that is longer than allowed is RESOURCE_EXHAUSTED, is read to its end, and is not kept", async () => {
+  test("a unary call that is longer than allowed is RESOURCE_EXHAUSTED, is read to its end, and is not kept", async () => {
     const { server } = serve({ check: () => ({}) }, 1000);
     const client = await server.client();
     client.send(headers(1, callOf("Check")), data(1, grpcFrame("", { length: 64 << 20 })));
@@ -138,7 +138,7 @@ describe("a unary call", () => {
   test.each<[number, string]>([
     [1000, "0"],
     [1001, "8"],
-  ])("of a message of %d bytes, where 1,000 are allowed, ends with status %s", async (length, status) => {
+  ])("a unary call of %d bytes with a limit of 1,000 ends with status %s", async (length, status) => {
     const { server } = serve({ check: () => ({}) }, 1000);
     const client = await server.client();
     // Field 15, which nobody knows: a tag, two bytes of length, and the rest.
@@ -149,7 +149,7 @@ describe("a unary call", () => {
     expect(trailers?.payload.toString("latin1")).toContain(`grpc-status\x01${status}`);
   });
 
-  test("with an answer above every window arrives whole", async () => {
+  test("an answer that is larger than every window arrives complete", async () => {
     const statuses = Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`service-${n}`, { status: 1 }]));
     const answer = create(HealthListResponseSchema, { statuses });
     const { server } = serve({ list: (): HealthListResponse => answer });
@@ -161,7 +161,7 @@ describe("a unary call", () => {
     expect(grpcMessages(client.body(1))).toEqual([Buffer.from(toBinary(HealthListResponseSchema, answer))]);
   });
 
-  test("whose handler throws something is INTERNAL, and no failure of the transport", async () => {
+  test("a unary call whose handler throws is INTERNAL, and not a failure of the transport", async () => {
     const { server, log } = serve({
       check() {
         throw new Error("s3cret");
@@ -176,7 +176,7 @@ describe("a unary call", () => {
     expect([log, server.errors]).toEqual([[], []]);
   });
 
-  test("whose handler sets a header that cannot be sent is reset, and told to the log", async () => {
+  test("a unary call whose handler sets a header that cannot be sent is reset and logged", async () => {
     const { server, log } = serve({
       check(_request, context) {
         context.responseHeader.set("connection", "x");
@@ -212,7 +212,7 @@ describe("a stream of answers", () => {
     return { seen, health };
   }
 
-  test("waits for a peer that does not read, goes on when it does, and ends when that goes", async () => {
+  test("a stream of answers waits for a client that does not read, continues when it reads, and ends when it leaves", async () => {
     const { seen, health } = endless();
     const { server } = serve(health);
     const client = await server.client();
@@ -242,7 +242,7 @@ describe("a stream of answers", () => {
     ["REFUSED_STREAM", 7, Code.Unavailable],
     ["ENHANCE_YOUR_CALM", 11, Code.ResourceExhausted],
     ["INTERNAL_ERROR", 2, Code.Aborted],
-  ])("hears of %s, and whoever reads its request too", async (_name, code, expected) => {
+  ])("a stream of answers and the reader of its request are told of %s", async (_name, code, expected) => {
     let signal: AbortSignal | undefined;
     const over: Deferred<void> = deferred();
     const { server, log } = serve({
@@ -262,7 +262,7 @@ describe("a stream of answers", () => {
     expect(log).toEqual([]);
   });
 
-  test("of a handler that ignores the end is held until it comes to its own", async () => {
+  test("a stream of a handler that ignores the end is held until the handler ends", async () => {
     const late: Deferred<void> = deferred();
     const { server } = serve({
       async *watch() {
@@ -281,7 +281,7 @@ describe("a stream of answers", () => {
     await until(() => server.totals.streamsHeld === 0);
   });
 
-  test("sends headers with its first answer, and status and trailers behind its last", async () => {
+  test("a stream of answers sends headers with its first answer, and status and trailers after its last", async () => {
     const { server } = serve({
       async *watch(_request, context) {
         context.responseHeader.set("x-early", "1");
@@ -301,7 +301,7 @@ describe("a stream of answers", () => {
 });
 
 describe("a reset of a call", () => {
-  test("is charged as an early reset before the answer, and is free behind the headers of the answer", async () => {
+  test("a reset of a call counts as an early reset before the headers of the answer, and does not count after them", async () => {
     const { server } = serve({
       check: () => new Promise(() => undefined),
       async *watch() {

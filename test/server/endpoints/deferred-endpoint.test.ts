@@ -42,7 +42,7 @@ function give(handler: StreamHandler, text: string): void {
 }
 
 describe("deferredEndpoint", () => {
-  test("keeps a request until it is loaded, and passes it on in order", async () => {
+  test("a deferred endpoint keeps a request until it is loaded, and passes it on in order", async () => {
     const { log, load, endpoint } = recorded();
     const handler = endpoint.http2(new FakeStream(), HEADERS);
     give(handler, "one");
@@ -54,7 +54,7 @@ describe("deferredEndpoint", () => {
     expect(log).toEqual(["accept /a", "one", "two", "end 1"]);
   });
 
-  test("passes on at once what comes later", async () => {
+  test("a loaded deferred endpoint passes on requests at once", async () => {
     const { log, load, endpoint } = recorded();
     const early = endpoint.http2(new FakeStream(), HEADERS);
     give(early, "one");
@@ -67,7 +67,7 @@ describe("deferredEndpoint", () => {
     expect(log).toEqual(["accept /a", "one", "two", "writable", "reset 8", "accept /a", "end -"]);
   });
 
-  test("forgets a request that was reset meanwhile", async () => {
+  test("a deferred endpoint drops a request that was reset while loading", async () => {
     const { log, load, endpoint } = recorded();
     const handler = endpoint.http2(new FakeStream(), HEADERS);
     give(handler, "one");
@@ -76,7 +76,7 @@ describe("deferredEndpoint", () => {
     expect(log).toEqual([]);
   });
 
-  test("gives back no window while it waits, so that nothing piles up", async () => {
+  test("a deferred endpoint returns no flow-control window while it loads, so requests do not pile up", async () => {
     const { load, endpoint } = recorded();
     const stream = new FakeStream();
     const handler = endpoint.http2(stream, HEADERS);
@@ -86,7 +86,7 @@ describe("deferredEndpoint", () => {
     expect(stream.isPaused).toBe(false);
   });
 
-  test("keeps HTTP/1.1 requests too", async () => {
+  test("a deferred endpoint keeps HTTP/1.1 requests", async () => {
     const { log, load, endpoint } = recorded();
     const request = (url: string) => endpoint.http1(Object.assign(new EventEmitter(), { url }) as never, {} as never);
     request("/early");
@@ -96,7 +96,7 @@ describe("deferredEndpoint", () => {
     expect(log).toEqual(["http1 /early", "http1 /late"]);
   });
 
-  test("answers 503 when the load fails, and the next request tries again", async () => {
+  test("a deferred endpoint answers 503 when the load fails, and the next request loads again", async () => {
     const log: string[] = [];
     let works = false;
     const failures = new LoadFailures(QUIET);

@@ -50,7 +50,7 @@ const lengthOf = (chunks: readonly Uint8Array[] = []) => chunks.reduce((sum, { l
 
 describe("RequestBytes", () => {
   test.each(["application/json", "application/proto", ""])(
-    "hands a body of type %j over at the end of the request, and counts it until release()",
+    "RequestBytes passes on a body of type %j at the end of the request, and counts it until release()",
     (contentType) => {
       const { room, bytes } = counting("unary", contentType);
       expect(bytes.receive(Buffer.alloc(10))).toEqual([]);
@@ -69,47 +69,53 @@ describe("RequestBytes", () => {
   test.each<[string, string, Buffer]>([
     ["by its prefix", "application/grpc-web+proto", grpcFrame("", { length: 1001 })],
     ["by its bytes", "application/json", Buffer.alloc(1001)],
-  ])("keeps nothing of a message that is too long, and leaves it to Connect to refuse it: %s", (_name, type, start) => {
-    const { room, bytes } = counting("unary", type);
-    expect(lengthOf(bytes.receive(start))).toBe(start.length);
-    expect(lengthOf(bytes.receive(Buffer.alloc(100)))).toBe(100);
-    bytes.handedOver(start.length);
-    expect([room.heldBytes, bytes.end()]).toEqual([0, []]);
-  });
+  ])(
+    "RequestBytes keeps nothing of a message that is too long, which Connect then rejects: %s",
+    (_name, type, start) => {
+      const { room, bytes } = counting("unary", type);
+      expect(lengthOf(bytes.receive(start))).toBe(start.length);
+      expect(lengthOf(bytes.receive(Buffer.alloc(100)))).toBe(100);
+      bytes.handedOver(start.length);
+      expect([room.heldBytes, bytes.end()]).toEqual([0, []]);
+    },
+  );
 
-  test.each(["unary", "bidi_streaming"] as const)("hands over whole messages, wherever they are cut: %s", (kind) => {
-    const messages = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
-    const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 8 });
-    fc.assert(
-      fc.property(messages, cuts, fc.nat(), (lengths, sizes, end) => {
-        const { room, bytes } = counting(kind);
-        const body = Buffer.concat(lengths.map((length, n) => grpcFrame(Buffer.alloc(length, n))));
-        const sent = body.subarray(0, end % (body.length + 1));
-        const ends = lengths.map((_, n) => lengths.slice(0, n + 1).reduce((sum, length) => sum + length + 5, 0));
-        const got: Uint8Array[] = [];
-        for (let at = 0, n = 0; at < sent.length; n++) {
-          const size = sizes[n % sizes.length] ?? 1;
-          const whole = bytes.receive(sent.subarray(at, at + size)) ?? [];
-          at = Math.min(at + size, sent.length);
-          got.push(...whole);
-          for (const { length } of whole) bytes.handedOver(length);
-          const complete = Math.max(0, ...ends.filter((position) => position <= at));
-          expect(lengthOf(got)).toBe(complete);
-          expect(room.heldBytes).toBe(kind === "unary" ? at : at - complete);
-          expect(bytes.isMidMessage).toBe(kind === "unary" || at > complete);
-        }
-        got.push(...bytes.end());
-        expect(Buffer.concat(got)).toEqual(sent);
-        bytes.release();
-        expect(room.heldBytes).toBe(0);
-      }),
-      bounded(300),
-    );
-  });
+  test.each(["unary", "bidi_streaming"] as const)(
+    "RequestBytes passes on whole messages, wherever they are cut: %s",
+    (kind) => {
+      const messages = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
+      const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 8 });
+      fc.assert(
+        fc.property(messages, cuts, fc.nat(), (lengths, sizes, end) => {
+          const { room, bytes } = counting(kind);
+          const body = Buffer.concat(lengths.map((length, n) => grpcFrame(Buffer.alloc(length, n))));
+          const sent = body.subarray(0, end % (body.length + 1));
+          const ends = lengths.map((_, n) => lengths.slice(0, n + 1).reduce((sum, length) => sum + length + 5, 0));
+          const got: Uint8Array[] = [];
+          for (let at = 0, n = 0; at < sent.length; n++) {
+            const size = sizes[n % sizes.length] ?? 1;
+            const whole = bytes.receive(sent.subarray(at, at + size)) ?? [];
+            at = Math.min(at + size, sent.length);
+            got.push(...whole);
+            for (const { length } of whole) bytes.handedOver(length);
+            const complete = Math.max(0, ...ends.filter((position) => position <= at));
+            expect(lengthOf(got)).toBe(complete);
+            expect(room.heldBytes).toBe(kind === "unary" ? at : at - complete);
+            expect(bytes.isMidMessage).toBe(kind === "unary" || at > complete);
+          }
+          got.push(...bytes.end());
+          expect(Buffer.concat(got)).toEqual(sent);
+          bytes.release();
+          expect(room.heldBytes).toBe(0);
+        }),
+        bounded(300),
+      );
+    },
+  );
 });
 
 describe("half a request of a Connect call", () => {
-  test("over HTTP/2 is counted, and its stream is reset if no more of it comes", async () => {
+  test("half a request over HTTP/2 is counted, and its stream is reset if the rest does not come", async () => {
     const started = await serverForTest(hello, { http2: { messageStallTimeoutMs: 1000 } });
     await holds(started, 0, "messages");
     const client = await connectRaw(started.port);
@@ -123,7 +129,7 @@ describe("half a request of a Connect call", () => {
     client.socket.destroy();
   });
 
-  test("over HTTP/2 is refused with 503 if there is no room for it", async () => {
+  test("half a request over HTTP/2 is rejected with 503 if there is no room for it", async () => {
     const started = await serverForTest(hello, { ...HTTP_SERVICE, maxHeldDebugBytes: 100_000 });
     const client = await connectRaw(started.port);
     await client.handshake();
@@ -136,7 +142,7 @@ describe("half a request of a Connect call", () => {
     client.socket.destroy();
   });
 
-  test("over HTTP/1.1 is counted, and refused with 503 if there is no room for it", async () => {
+  test("half a request over HTTP/1.1 is counted, and rejected with 503 if there is no room for it", async () => {
     const started = await serverForTest(hello, { ...HTTP_SERVICE, maxHeldDebugBytes: 100_000 });
     const head = `POST ${PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n`;
     const half = await tcp(started.port);
@@ -152,7 +158,7 @@ describe("half a request of a Connect call", () => {
   });
 });
 
-test("a request over HTTP/1.1 counts no longer once it is answered", async () => {
+test("a request over HTTP/1.1 is not counted after it is answered", async () => {
   const started = await serverForTest(hello, HTTP_SERVICE);
   const request = `POST ${PATH} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n`;
   const socket = await tcp(started.port);

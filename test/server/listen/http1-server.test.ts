@@ -30,7 +30,7 @@ describe("Http1Server", () => {
   test.each([
     ["headers", "GET / HTTP/1.1\r\nhost: a\r\nx"],
     ["a body", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf"],
-  ])("gives up on a peer that does not come to the end of %s", async (_name, start) => {
+  ])("Http1Server closes the connection of a client that does not finish %s", async (_name, start) => {
     const { port, failures } = await serving(ok, SHORT);
     const socket = await tcp(port);
     socket.write(start);
@@ -39,7 +39,7 @@ describe("Http1Server", () => {
     expect(failures).toEqual(["http1_request_timeout"]);
   });
 
-  test("gives up on it in the second request of a connection too", async () => {
+  test("Http1Server closes a connection whose second request does not end", async () => {
     const { port } = await serving(ok, SHORT);
     const socket = await tcp(port);
     socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -48,7 +48,7 @@ describe("Http1Server", () => {
     expect(await untilClosed(socket)).toMatch(/^(?:HTTP\/1\.1 408 |$)/);
   });
 
-  test("leaves a handler that takes its time alone", async () => {
+  test("Http1Server does not end a slow handler", async () => {
     let answer = () => {};
     const slow: Http1Handler = (_request, response) => {
       answer = () => response.end("late");
@@ -64,7 +64,7 @@ describe("Http1Server", () => {
     expect(await said).toMatch(/late$/);
   });
 
-  test("drains: idle connections end at once, the others behind their answer", async () => {
+  test("a drain of Http1Server ends idle connections at once, and the others after their answer", async () => {
     let answer: (() => void) | undefined;
     const held: Http1Handler = (_request, response) => {
       answer = () => response.end("done");

@@ -12,7 +12,7 @@ describe("parseListenAddress", () => {
     ["unix:/run/ext-proc.sock", { kind: "unix", path: "/run/ext-proc.sock" }],
     ["unix:relative.sock", { kind: "unix", path: "relative.sock" }],
     ["off", { kind: "off" }],
-  ])("reads %s, and it is written the same way", (text, address) => {
+  ])("parseListenAddress reads %s, and the address prints in the same way", (text, address) => {
     const parsed = parseListenAddress(text);
     expect(parsed).toEqual(address);
     expect(formatListenAddress(parsed as never)).toBe(text);
@@ -45,7 +45,7 @@ describe("parseListenAddress", () => {
     // No room in the folder for the name under which the socket is bound first.
     `unix:/${"f".repeat(100)}/a`,
     "OFF",
-  ])("says what is wrong with %j and how to write one", (text) => {
+  ])("parseListenAddress says what is wrong with %j and how to write an address", (text) => {
     const problem = parseListenAddress(text);
     expect(problem).toBeTypeOf("string");
     expect(problem).toContain(JSON.stringify(text));
@@ -56,14 +56,14 @@ describe("parseListenAddress", () => {
 
 describe("isLoopback", () => {
   test.each(["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "LOCALHOST:1", "[::1]:1", "unix:/a", "off"])(
-    "is true for %s",
+    "isLoopback is true for %s",
     (text) => {
       expect(isLoopback(parseListenAddress(text) as never)).toBe(true);
     },
   );
 
   test.each([":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "127.0.0.1.example:1", "localhost.example:1"])(
-    "is false for %s",
+    "isLoopback is false for %s",
     (text) => {
       expect(isLoopback(parseListenAddress(text) as never)).toBe(false);
     },

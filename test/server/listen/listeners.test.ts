@@ -58,7 +58,7 @@ const hasIpv6 = await new Promise<boolean>((resolve) => {
   probe.once("error", () => resolve(false));
 });
 
-test("what is no processor is refused before anything listens", async () => {
+test("a value that is not a processor is rejected before any listener opens", async () => {
   const definition = { name: "bare", requestHeaders: () => undefined };
   await expect(serve(definition as never, FREE)).rejects.toThrow(
     new TypeError("serve: its argument is no processor; make one with defineProcessor"),
@@ -66,7 +66,7 @@ test("what is no processor is refused before anything listens", async () => {
 });
 
 describe("an address", () => {
-  test("with port 0 gets a free port, which is told and logged", async () => {
+  test("an address with port 0 gets a free port, which is returned and logged", async () => {
     const started = await serverForTest(hello, { listen: ":0" });
     expect(started.server.address).toMatch(/^:[1-9]\d*$/);
     expect(started.logLines()[0]).toMatchObject({
@@ -78,14 +78,14 @@ describe("an address", () => {
     expect((await processAll(started.port, [requestHeaders()])).status.code).toBe(0);
   });
 
-  test.skipIf(!hasIpv6)("may be an IPv6 one", async () => {
+  test.skipIf(!hasIpv6)("an address may be an IPv6 address", async () => {
     const { server, port } = await serverForTest(hello, { ...OFF, listen: "[::1]:0" });
     expect(server.address).toMatch(/^\[::1\]:[1-9]\d*$/);
     expect((await processAll(`[::1]:${port}`, [requestHeaders()])).status.code).toBe(0);
   });
 
   test.each(["listen", "statusListen", "adminListen"] as const)(
-    "that is none is refused, by its flag: %s",
+    "a malformed address is rejected by its flag: %s",
     async (option) => {
       const flag = { listen: "--listen", statusListen: "--status-listen", adminListen: "--admin-listen" }[option];
       const error = await serve(hello, { ...FREE, [option]: "9002" }).catch((cause: unknown) => cause);
@@ -95,7 +95,7 @@ describe("an address", () => {
     },
   );
 
-  test("of the main listener cannot be off", async () => {
+  test("the address of the main listener cannot be off", async () => {
     await expect(serve(hello, { ...OFF, listen: "off" })).rejects.toMatchObject({ option: "listen", malformed: true });
   });
 
@@ -103,28 +103,31 @@ describe("an address", () => {
     ["listen", "--listen"],
     ["statusListen", "--status-listen"],
     ["adminListen", "--admin-listen"],
-  ] as const)("in use is refused by its flag, and no other listener stays open: %s", async (option, flag) => {
-    const port = await occupiedPort();
-    const others = [await freePort(), await freePort()];
-    const [first = 0, second = 0] = others;
-    const addresses = {
-      listen: `127.0.0.1:${first}`,
-      statusListen: `127.0.0.1:${second}`,
-      adminListen: option === "listen" ? `127.0.0.1:${first}` : "off",
-      [option]: `127.0.0.1:${port}`,
-    };
-    await expect(serve(hello, addresses)).rejects.toMatchObject({
-      option,
-      malformed: false,
-      message: `${flag}: 127.0.0.1:${port} is in use by another process; stop that or name another address`,
-    });
-    expect(await Promise.all(others.map(refuses))).toEqual([true, true]);
-  });
+  ] as const)(
+    "an address in use is rejected by its flag, and no other listener stays open: %s",
+    async (option, flag) => {
+      const port = await occupiedPort();
+      const others = [await freePort(), await freePort()];
+      const [first = 0, second = 0] = others;
+      const addresses = {
+        listen: `127.0.0.1:${first}`,
+        statusListen: `127.0.0.1:${second}`,
+        adminListen: option === "listen" ? `127.0.0.1:${first}` : "off",
+        [option]: `127.0.0.1:${port}`,
+      };
+      await expect(serve(hello, addresses)).rejects.toMatchObject({
+        option,
+        malformed: false,
+        message: `${flag}: 127.0.0.1:${port} is in use by another process; stop that or name another address`,
+      });
+      expect(await Promise.all(others.map(refuses))).toEqual([true, true]);
+    },
+  );
 
   test.each([
     ["192.0.2.1:0", "is no address of this machine"],
     ["no-such-host.invalid:0", "is no address of this machine"],
-  ])("of another machine is refused: %s", async (listen, problem) => {
+  ])("an address of another machine is rejected: %s", async (listen, problem) => {
     await expect(serve(hello, { ...OFF, listen })).rejects.toMatchObject({
       message: expect.stringMatching(new RegExp(`^--listen: ${listen.replaceAll(".", "\\.")} ${problem}`)),
       malformed: false,
@@ -133,7 +136,7 @@ describe("an address", () => {
 });
 
 describe("a socket file", () => {
-  test("is served, may be used by owner and group alone, and is gone when the server is", async () => {
+  test("a socket file is served, only owner and group can use it, and the server removes it at its end", async () => {
     const path = join(folderForTest(), "ext-proc.sock");
     const before = process.umask(0);
     onTestFinished(() => {
@@ -148,7 +151,7 @@ describe("a socket file", () => {
     expect(() => statSync(path)).toThrow("ENOENT");
   });
 
-  test("that a killed server left behind is replaced", async () => {
+  test("a socket file that a killed server left is replaced", async () => {
     const path = join(folderForTest(), "stale.sock");
     await leaveStaleSocket(path);
     expect(statSync(path).isSocket()).toBe(true);
@@ -156,7 +159,7 @@ describe("a socket file", () => {
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
   });
 
-  test("that another server listens on is left to it", async () => {
+  test("a socket file on which another server listens is not taken", async () => {
     const path = join(folderForTest(), "live.sock");
     await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
@@ -165,7 +168,7 @@ describe("a socket file", () => {
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
   });
 
-  test("that several servers want at once over a stale socket goes to one of them, and the others are refused", async () => {
+  test("a stale socket file that several servers want at once goes to one of them, and the others are rejected", async () => {
     for (let round = 0; round < 5; round++) {
       const path = join(folderForTest(), "race.sock");
       await leaveStaleSocket(path);
@@ -185,7 +188,7 @@ describe("a socket file", () => {
     }
   });
 
-  test("of a server that ends is left alone if a successor has put its own in its place", async () => {
+  test("a server that ends does not remove the socket file of its successor", async () => {
     const path = join(folderForTest(), "successor.sock");
     const first = await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
     unlinkSync(path);
@@ -194,7 +197,7 @@ describe("a socket file", () => {
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
   });
 
-  test("has its mode before it has its path", async () => {
+  test("a socket file has its mode before it has its path", async () => {
     const folder = folderForTest();
     const path = join(folder, "mode.sock");
     const before = process.umask(0);
@@ -223,7 +226,7 @@ describe("a socket file", () => {
       /a socket of user 0 that nothing listens on, and this user may not remove it \(E(?:PERM|ACCES)\); remove it/,
     ],
   ])(
-    "of another user that this user may not touch is refused with the id of its owner: mode %i",
+    "a socket file of another user that this user may not use is rejected with the id of its owner: mode %i",
     async (mode, problem) => {
       const folder = folderForTest();
       const path = join(folder, "foreign.sock");
@@ -248,7 +251,7 @@ describe("a socket file", () => {
     },
   );
 
-  test("is not made over a file of another kind", async () => {
+  test("a socket file does not replace a file of another kind", async () => {
     const path = join(folderForTest(), "notes.txt");
     writeFileSync(path, "precious");
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
@@ -257,14 +260,14 @@ describe("a socket file", () => {
     expect(readFileSync(path, "utf8")).toBe("precious");
   });
 
-  test("in a folder that does not exist is refused", async () => {
+  test("a socket file in a folder that does not exist is rejected", async () => {
     const path = join(folderForTest(), "missing", "a.sock");
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
       message: `--listen: unix:${path} cannot be listened on: its folder does not exist`,
     });
   });
 
-  test("whose path is longer than the system allows is refused", async () => {
+  test("a socket file whose path is longer than the system allows is rejected", async () => {
     const path = join(folderForTest(), "x".repeat(200));
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
       name: "ListenError",

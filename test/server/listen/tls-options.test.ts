@@ -41,7 +41,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
     throw new Error("they are taken");
   }
 
-  test("are taken where they fit, a chain and several authorities too", () => {
+  test("files for TLS are accepted if they match, also a chain and several authorities", () => {
     expect(readTlsOptions(own)).toMatchObject({ cert: own.cert, key: own.key, minVersion: "TLSv1.2" });
     expect(readTlsOptions(own)).not.toHaveProperty("requestCert");
     const chain = folder.path("chain.pem");
@@ -70,12 +70,12 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
     [{ clientCaFile: "nothing.pem" }, /^--tls-client-ca: nothing\.pem .*certificate/],
     [{ clientCaFile: "server.key" }, /^--tls-client-ca: server\.key .*certificate/],
     [{ clientCaFile: "bad-chain.pem" }, /^--tls-client-ca: bad-chain\.pem .*certificate/],
-  ])("are refused with one line that names flag and file: %j", (bad, line) => {
+  ])("bad files for TLS are rejected with one line that names flag and file: %j", (bad, line) => {
     expect(refusal(bad)).toMatch(line);
     expect(refusal(bad)).not.toMatch(/\n/);
   });
 
-  test("that are of no use end the program with 1 and one line", async () => {
+  test("unusable files for TLS end the program with exit code 1 and one line", async () => {
     for (const [option, file] of [
       ["--tls-cert", "none"],
       ["--tls-key", "text"],
@@ -89,7 +89,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
     }
   });
 
-  test("of which one is missing end the program with 2 and one line", async () => {
+  test("an incomplete set of files for TLS ends the program with exit code 2 and one line", async () => {
     const [cert, key] = [own.certFile, own.keyFile];
     for (const [args, line] of [
       [["--tls-cert", cert], "--tls-cert needs --tls-key"],
@@ -101,7 +101,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
     }
   });
 
-  test("may be named by environment variables", async () => {
+  test("environment variables can name the files for TLS", async () => {
     const env = { EXT_PROC_TLS_CERT: own.certFile, EXT_PROC_TLS_KEY: own.keyFile };
     const free = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
     const line = await spawnBinary(["serve", ...free], { env }).logged("Starting gRPC server on");

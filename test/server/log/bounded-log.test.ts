@@ -26,17 +26,17 @@ describe("a log line", () => {
     ["many fields", { attributes: Object.fromEntries(Array.from({ length: 50_000 }, (_, at) => [`a${at}`, at])) }],
     ["long field names", { ["x".repeat(50_000)]: 1 }],
     ["deep nesting", { value: JSON.parse(`${'{"a":['.repeat(1_000)}1${"]}".repeat(1_000)}`) as unknown }],
-  ])("has at most 8 KiB and says what it is about with %s", (_name, fields) => {
+  ])("a log line with %s has at most 8 KiB and keeps its message", (_name, fields) => {
     const line = lineOf(fields);
     expect(line.length).toBeLessThan(8_192 + 200);
     expect(JSON.parse(line)).toMatchObject({ level: "warn", msg: "Something happened" });
   });
 
-  test("has a long message cut", () => {
+  test("a log line with a long message is cut", () => {
     expect(JSON.parse(lineOf({}, "m".repeat(50_000))).msg).toBe(`${"m".repeat(1_024)}…`);
   });
 
-  test("is as it was if it is short", () => {
+  test("a short log line stays unchanged", () => {
     const fields = {
       origin: "envoy",
       durationMs: 1.5,
@@ -45,7 +45,7 @@ describe("a log line", () => {
     expect(JSON.parse(lineOf(fields))).toMatchObject(fields);
   });
 
-  test("has a bounded length and is JSON whatever is logged", () => {
+  test("a log line of any fields has a bounded length and is JSON", () => {
     const text = fc.oneof(
       fc.string({ unit: "binary", maxLength: 100 }),
       fc.nat(20_000).map((length) => "\u0007".repeat(length)),

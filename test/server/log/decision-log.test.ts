@@ -36,7 +36,7 @@ function logged(
 }
 
 describe("the decision log", () => {
-  test("says what was decided, and no value of a header", () => {
+  test("the decision log has the decision, and no value of a header", () => {
     const { lines } = logged({ sample: 1 }, [
       [
         [":method", "GET"],
@@ -57,18 +57,18 @@ describe("the decision log", () => {
     expect(JSON.stringify(lines)).not.toContain(SECRET);
   });
 
-  test("has the values of those attributes that are named, and of no other", () => {
+  test("the decision log has the values of exactly the attributes that are named", () => {
     const { lines } = logged({ sample: 1, attributes: ["request.id", "request.nothing"] });
     expect(lines[0]?.attributes).toEqual({ "request.id": "id-1" });
     expect(JSON.stringify(lines)).not.toContain(SECRET);
   });
 
-  test("cuts a long path", () => {
+  test("the decision log cuts a long path", () => {
     const { lines } = logged({ sample: 1 }, [[[":path", `/${"x".repeat(10_000)}`]]]);
     expect(lines[0]?.path).toHaveLength(256);
   });
 
-  test("cuts a long method, status and attribute", () => {
+  test("the decision log cuts a long method, status and attribute", () => {
     const long = "x".repeat(50_000);
     const { lines } = logged({ sample: 1, attributes: ["request.id"] }, [[[":method", long]]], {
       id: long,
@@ -78,7 +78,7 @@ describe("the decision log", () => {
     expect(lines[0]).toMatchObject({ method: cut, status: cut, attributes: { "request.id": cut } });
   });
 
-  test("writes so many lines a second, and counts the others", () => {
+  test("the decision log writes a limited number of lines a second, and counts the others", () => {
     const { lines, decisions } = logged(
       { sample: 1, maxPerSecond: 3 },
       Array.from({ length: 10 }, () => []),
@@ -86,7 +86,7 @@ describe("the decision log", () => {
     expect([lines.length, decisions.leftOut]).toEqual([3, 7]);
   });
 
-  test("keeps a fifth of its lines for transactions in which a handler failed, within the limit of all", () => {
+  test("the decision log reserves a fifth of its lines for transactions in which a handler failed", () => {
     const { lines, decisions } = logged({ sample: 1, maxPerSecond: 10 }, [
       ...Array.from({ length: 100 }, () => []),
       ...Array.from({ length: 5 }, () => [["x-fail", "1"] as const]),
@@ -107,17 +107,17 @@ describe("the sample", () => {
     return ids.filter((id) => decisions.samples(headersOf("requestHeaders", [["x-request-id", id]])));
   };
 
-  test.each([0, 0.01, 0.1, 0.5, 1])("of %d has about so many transactions", (sample) => {
+  test.each([0, 0.01, 0.1, 0.5, 1])("a sample of %d has about this share of the transactions", (sample) => {
     expect(Math.abs(chosen(sample).length / ids.length - sample)).toBeLessThan(0.02);
   });
 
-  test("is the same for the same id, on every server", () => {
+  test("the sample has the same transactions on every server, by their id", () => {
     expect(chosen(0.1)).toEqual(chosen(0.1));
     const larger = new Set(chosen(0.2));
     expect(chosen(0.1).every((id) => larger.has(id))).toBe(true);
   });
 
-  test("is chance where there is no id", () => {
+  test("the sample is random for transactions without an id", () => {
     const { decisions } = logged({ sample: 0.5 }, []);
     const draws = Array.from({ length: 1_000 }, () => decisions.samples(headersOf("responseHeaders")));
     expect(new Set(draws).size).toBe(2);

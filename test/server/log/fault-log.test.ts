@@ -28,13 +28,13 @@ function threw(cause: unknown): Fault {
 }
 
 describe("FaultLog", () => {
-  test("logs nothing where there is no fault", () => {
+  test("FaultLog logs nothing for a transaction without a fault", () => {
     const { lines, log } = logged();
     log.ended({ result: "completed" }, "envoy");
     expect(lines).toEqual([]);
   });
 
-  test("names code, source, processor and origin, the class of what was thrown and where", () => {
+  test("FaultLog names code, source, processor and origin, the class of the thrown value and its place", () => {
     const { lines, end } = logged();
     end(threw(new RangeError("s3cret")));
     expect(lines).toEqual([
@@ -54,7 +54,7 @@ describe("FaultLog", () => {
     ]);
   });
 
-  test("warns of what the peer got wrong, without a place in our code", () => {
+  test("FaultLog warns of a client's mistake, without a place in our code", () => {
     const { lines, end } = logged();
     end(fault("message_too_large", "too large", { cause: new Error("s3cret") }));
     expect(lines).toMatchObject([{ level: "warn", message: "too large" }]);
@@ -79,7 +79,7 @@ describe("FaultLog", () => {
     ["a stack that is not its own", () => Object.assign(new Error("x"), { stack: "s3cret\n    at s3cret:1:2" })],
     ["a string", () => "s3cret"],
     ["an object", () => ({ message: "s3cret", stack: "Error: s3cret\n at s3cret:1:2" })],
-  ])("never tells what was thrown: %s", (_name, thrown) => {
+  ])("FaultLog never logs the thrown value: %s", (_name, thrown) => {
     const { lines, end } = logged();
     end(threw(thrown()));
     expect(lines).toHaveLength(1);
@@ -101,7 +101,7 @@ describe("FaultLog", () => {
     ],
     ["nothing", () => undefined],
     ["null", () => null],
-  ])("survives whatever was thrown: %s", (_name, thrown) => {
+  ])("FaultLog survives any thrown value: %s", (_name, thrown) => {
     const { lines, end } = logged();
     end(threw(thrown()));
     expect(lines).toMatchObject([{ level: "error", fields: { fault: "handler_threw" } }]);
@@ -131,21 +131,21 @@ describe("FaultLog", () => {
       () => ({ code: "ENOENT", message: "s3cret" }),
       { error: "object", code: "ENOENT" },
     ],
-  ])("tells of what a handler threw %s, and not its message", (_name, thrown, fields) => {
+  ])("FaultLog logs of a thrown value %s, and not its message", (_name, thrown, fields) => {
     const { lines, end } = logged();
     end(threw(thrown()));
     expect(lines).toMatchObject([{ fields }]);
     expect(JSON.stringify(lines)).not.toContain("s3cret");
   });
 
-  test("names what a processor's schema threw, although the fault is Envoy's", () => {
+  test("FaultLog names the class of what a processor's schema threw, although the source of the fault is Envoy", () => {
     const { lines, end } = logged();
     end(fault("config_invalid", "the schema threw", { processor: "tenant", cause: new RangeError("s3cret") }));
     expect(lines).toMatchObject([{ level: "warn", fields: { error: "RangeError" } }]);
     expect(JSON.stringify(lines)).not.toContain("s3cret");
   });
 
-  test("tells the message and the code of a setup and a close that failed, but no control characters and no password", () => {
+  test("FaultLog logs message and code of a setup and a close that failed, without control characters and passwords", () => {
     const { lines, log } = logged();
     const cause = Object.assign(new Error("getaddrinfo ENOTFOUND db\u001b[31m\nx"), { code: "ENOTFOUND" });
     log.failed("keys", new TypeError("postgres://ada:s3cret@db failed", { cause }), 1000);
@@ -161,7 +161,7 @@ describe("FaultLog", () => {
     ]);
   });
 
-  test("writes ten lines a second, and then how many were left out", () => {
+  test("FaultLog writes ten lines a second, and then the number of lines that it left out", () => {
     const { lines, clock, end } = logged();
     for (let index = 0; index < 25; index++) end(threw(new Error("x")));
     expect(lines).toHaveLength(10);
@@ -174,7 +174,7 @@ describe("FaultLog", () => {
     expect(lines.slice(10).map(({ fields }) => fields.leftOut)).toEqual([16, undefined]);
   });
 
-  test("faults of a peer, however many, suppress no line of a handler's fault, nor one code another", () => {
+  test("many faults of a client suppress no line of a handler's fault, and one code suppresses no line of another code", () => {
     const { lines, end, log } = logged();
     for (const code of FAULT_CODES) {
       if (code === "handler_threw") continue;
@@ -189,7 +189,7 @@ describe("FaultLog", () => {
     ]);
   });
 
-  test("the number of lines a second is bounded, whatever faults there are", () => {
+  test("the number of lines a second of FaultLog is bounded for any faults", () => {
     const { lines, end } = logged();
     for (let index = 0; index < 100; index++) for (const code of FAULT_CODES) end(fault(code, "noise"));
     expect(lines).toHaveLength(10 * FAULT_CODES.length);

@@ -15,7 +15,7 @@ function heldTask(limits?: ConstructorParameters<typeof SharedTask>[1]) {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test("all who ask before a run begins share it, and who asks during a run gets the next one", async () => {
+test("callers before a run begins share the run, and callers during a run share the next one", async () => {
   const { task, runs } = heldTask();
   const [first, second] = [task.ask({}), task.ask({})];
   await turn();
@@ -28,7 +28,7 @@ test("all who ask before a run begins share it, and who asks during a run gets t
   expect(await Promise.all([third, fourth])).toEqual([2, 2]);
 });
 
-test("a run that fails is told to all who wait for it, and the next one begins", async () => {
+test("a run that fails rejects for all callers that wait for it, and the next run begins", async () => {
   const { task, runs } = heldTask();
   const [first, second] = [task.ask({}), task.ask({})];
   await turn();
@@ -40,7 +40,7 @@ test("a run that fails is told to all who wait for it, and the next one begins",
   expect(await next).toBe(2);
 });
 
-test("no more wait than the limits allow, of one connection and of all", async () => {
+test("the number of waiting callers is limited for one connection and for all", async () => {
   const { task, runs } = heldTask({ maxWaiting: 5, maxWaitingOfConnection: 2 });
   const [one, other] = [{}, {}];
   const asked = [one, one, one, other, {}, {}, {}].map((connection) => task.ask(connection));
@@ -53,7 +53,7 @@ test("no more wait than the limits allow, of one connection and of all", async (
   runs[1]?.resolve(2);
 });
 
-test("a task takes a tenth of the time, however often it is asked for, once it has taken 100 ms", async () => {
+test("a task that takes 100 ms runs at most a tenth of the time, however often callers ask", async () => {
   const busyMs = 30;
   const task = new SharedTask(async () => {
     const endMs = performance.now() + busyMs;

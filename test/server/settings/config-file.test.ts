@@ -11,7 +11,7 @@ function problemsOf(text: string): readonly string[] {
 }
 
 describe("a configuration file", () => {
-  test("sets what flags set, under their names, and what holds for single processors", () => {
+  test("a configuration file sets the settings of flags under their names, and settings of single processors", () => {
     const text = `
 listen: ":1"
 drainGraceMs: 5
@@ -50,11 +50,11 @@ processors:
     });
   });
 
-  test.each(["", "# nothing\n", "---\n", "{}"])("may be empty: %j", (text) => {
+  test.each(["", "# nothing\n", "---\n", "{}"])("a configuration file may be empty: %j", (text) => {
     expect(parseConfig(text, "c.yaml")).toEqual({ settings: {}, processors: {} });
   });
 
-  test("knows every setting but the one that names it", () => {
+  test("a configuration file has every setting except the one that names the file", () => {
     for (const [name, { path, flag }] of Object.entries(SETTINGS)) {
       if (path === undefined) expect(name).toBe("config");
       // The flag is the place in other letters.
@@ -63,7 +63,7 @@ processors:
   });
 });
 
-describe("what is wrong is told with its place, the value's kind, and a way out", () => {
+describe("problems of a configuration file", () => {
   test.each([
     ["listen: 9002", 'c.yaml:1:9: listen: is the number 9002, must be an address as text, such as ":9002"'],
     ["listen: nowhere", 'c.yaml:1:9: listen: is the text "nowhere", must be an address'],
@@ -137,7 +137,7 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
       "processors: { __proto__: { timeoutMs: 1 } }",
       "c.yaml:1:15: processors.__proto__: no processor can have this name",
     ],
-  ])("case %#", (text, problem) => {
+  ])("a problem is reported with its place, the value's kind, and a solution: case %#", (text, problem) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(problem);
@@ -145,7 +145,7 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     expect(problems[0]?.length).toBeLessThan(500);
   });
 
-  test("all of it, in the order of the file", () => {
+  test("all problems of a configuration file are reported, in the order of the file", () => {
     expect(
       problemsOf("shadow: 1\nlisten: 1\nenvoy:\n  messageTimeoutMs: x\nx: 1\n").map((line) => line.slice(0, 12)),
     ).toEqual(["c.yaml:1:9: ", "c.yaml:2:9: ", "c.yaml:4:21:", "c.yaml:5:1: "]);
@@ -154,7 +154,7 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     expect(problemsOf(many).at(-1)).toBe("c.yaml: and 180 more");
   });
 
-  test("no more than 20 problems of syntax, and how many more there are", () => {
+  test("at most 20 syntax problems of a configuration file are reported, and the number of further ones", () => {
     const problems = problemsOf(manyLines(300, (index) => `a${index}: "`));
     expect(problems).toHaveLength(21);
     expect(problems.at(-1)).toMatch(/^c\.yaml: and \d+ more$/);
@@ -169,31 +169,31 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
     ["broken strings", (size: number) => manyLines(size, (index) => `a${index}: "`)],
     ["list entries", (size: number) => `[${"x,".repeat(size * 5)}]`],
     ["flow maps", (size: number) => `[${"{a: b},".repeat(size)}]`],
-  ])("a file of the largest size with nothing but %s within two seconds", (_name, text) => {
+  ])("the largest configuration file that has only %s is checked within two seconds", (_name, text) => {
     const startMs = performance.now();
     problemsOf(text(15_000));
     expect(performance.now() - startMs).toBeLessThan(2_000);
   });
 
-  test("once, where one value breaks two rules", () => {
+  test("a value that breaks two rules is reported once", () => {
     expect(problemsOf("envoy: { messageTimeoutMs: 1e99 }")).toHaveLength(1);
   });
 
   test.each(["!!set { messageTimeoutMs }", "!!omap [ messageTimeoutMs: 300 ]", "!!timestamp 2001-01-01"])(
-    "a section that is an object without settings: %s",
+    "a section with a YAML tag is reported as unresolved: %s",
     (value) => {
       expect(problemsOf(`envoy: ${value}`)).toEqual([expect.stringMatching(/^c\.yaml:1:8: Unresolved tag: /)]);
     },
   );
 
-  test("another meaning of the same text, as of YAML 1.1", () => {
+  test("the directive %YAML 1.1 does not change the meaning of values in a configuration file", () => {
     expect(problemsOf("%YAML 1.1\n---\nshadow: yes\nenvoy: 2001-01-01")).toEqual([
       'c.yaml:3:9: shadow: is the text "yes", must be true or false',
       expect.stringMatching(/^c\.yaml:4:8: envoy: is the text "2001-01-01", must be a map/),
     ]);
   });
 
-  test("a bomb of aliases", () => {
+  test("a configuration file with a bomb of aliases is rejected", () => {
     const levels = Array.from(
       { length: 9 },
       (_, level) => `a${level}: &a${level} [${Array(9).fill(level ? `*a${level - 1}` : "x")}]`,
@@ -202,7 +202,7 @@ describe("what is wrong is told with its place, the value's kind, and a way out"
   });
 });
 
-test("a file that is not there is a problem, one that is there is read", async () => {
+test("a missing configuration file is a problem, and an existing one is read", async () => {
   const folder = mkdtempSync(join(tmpdir(), "ext-proc-config-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "c.yaml");

@@ -12,11 +12,11 @@ describe("nearestName", () => {
     ["max_message_timeout", "maxMessageTimeoutMs"],
     ["onfault", "onFault"],
     ["on_fualt", "onFault"],
-  ])("takes %s for %s", (written, meant) => {
+  ])("nearestName takes %s for %s", (written, meant) => {
     expect(nearestName(written, KNOWN)).toBe(meant);
   });
 
-  test.each(["", "<<", "x", "wholly", "__proto__", "constructor"])("takes %j for nothing", (written) => {
+  test.each(["", "<<", "x", "wholly", "__proto__", "constructor"])("nearestName finds no name near %j", (written) => {
     expect(nearestName(written, KNOWN)).toBeUndefined();
   });
 });
