@@ -15,7 +15,7 @@ function file(name: string, text: string): string {
 }
 
 describe("ext-proc check", () => {
-  test("tells of each processor how it would run", async () => {
+  test("check prints for each processor how it would run", async () => {
     const config = file("good.yaml", "envoy: { messageTimeoutMs: 300, maxMessageTimeoutMs: 2000 }\nonFault: envoy\n");
     const args = ["check", "hello", fixture("gatekeeper.js"), "--config", config];
     expect(await runBinary(args)).toMatchObject({
@@ -47,7 +47,7 @@ describe("ext-proc check", () => {
     });
   });
 
-  test("takes every field of mutation_rules, and names the body handlers whose length they protect", async () => {
+  test("check accepts every field of mutation_rules, and names the body handlers whose length they protect", async () => {
     const config = file(
       "rules.yaml",
       "envoy: { mutationRules: { disallowAll: true, disallowSystem: true, allowExpression: 'x-.*', disallowIsError: true } }\n",
@@ -61,7 +61,7 @@ describe("ext-proc check", () => {
     );
   });
 
-  test("refuses an expression that RE2 does not accept, in a flag, a variable and the file", async () => {
+  test("check rejects an expression that RE2 does not accept, in a flag, a variable and the file", async () => {
     const problem = '"(" is not an RE2 expression: error parsing regexp: missing closing ): `(`';
     const flag = ["check", "hello", "--envoy-mutation-rules-allow-expression", "("];
     expect(await runBinary(flag)).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
@@ -78,7 +78,7 @@ describe("ext-proc check", () => {
     );
   });
 
-  test("prints the processing mode that bodies need, and why", async () => {
+  test("check prints the processing mode that bodies need, and why", async () => {
     const flags = ["--envoy-buffer-limit-bytes", "4194304", "--max-held-body-bytes-per-stream", "1024"];
     const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), ...flags]);
     expect(code).toBe(0);
@@ -94,7 +94,7 @@ describe("ext-proc check", () => {
       expect(stdout.split("\n")).toContainEqual(line);
   });
 
-  test("says the same as JSON", async () => {
+  test("check prints the same as JSON", async () => {
     const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -107,7 +107,7 @@ describe("ext-proc check", () => {
     });
   });
 
-  test("warns of what Envoy, as declared, will not do", async () => {
+  test("check warns of effects that Envoy, as declared, will ignore", async () => {
     const flags = ["--envoy-disable-immediate-response", "--envoy-failure-mode-allow", "--on-fault", "closed"];
     const config = file("loose.yaml", "processors: { gatekeeper: { onFault: open } }\n");
     const { code, stdout } = await runBinary(["check", fixture("gatekeeper.js"), "--config", config, ...flags]);
@@ -157,7 +157,7 @@ describe("ext-proc check", () => {
       1,
       /--tls-cert: .*none cannot be read \(ENOENT\)/,
     ],
-  ] as const)("refuses %s", async (_what, args, code, message) => {
+  ] as const)("check rejects %s", async (_what, args, code, message) => {
     const ended = await runBinary(["check", ...args()]);
     expect([ended.code, ended.stdout]).toEqual([code, ""]);
     expect(ended.stderr).toMatch(message);
@@ -166,7 +166,7 @@ describe("ext-proc check", () => {
 });
 
 describe("ext-proc serve --config", () => {
-  test("starts with what the file says, unless flags and environment say otherwise", async () => {
+  test("serve starts with the file's settings, and flags and environment override them", async () => {
     const config = file(
       "serve.yaml",
       'listen: "127.0.0.1:0"\nstatusListen: "127.0.0.1:0"\nadminListen: ":1"\ndebug: on\nshadow: true\n',
@@ -181,7 +181,7 @@ describe("ext-proc serve --config", () => {
     expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("does not start with a file that is bad", async () => {
+  test("serve does not start with a bad file", async () => {
     const config = file("bad-serve.yaml", "listen: 9002\n");
     const { code, stdout, stderr } = await runBinary(["serve", "--config", config]);
     expect([code, stdout]).toEqual([1, ""]);
@@ -190,7 +190,7 @@ describe("ext-proc serve --config", () => {
 });
 
 describe("ext-proc check --try", () => {
-  test("says that plain exchanges pass through a sound processor, and tells nothing else", async () => {
+  test("check --try says that plain exchanges pass through a correct processor, and nothing else", async () => {
     const { code, stdout, stderr } = await runBinary(["check", "hello", "--try"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.split("\n").slice(-4)).toEqual([
@@ -201,13 +201,13 @@ describe("ext-proc check --try", () => {
     ]);
   });
 
-  test("warns of an effect that no handler returned, with its place in the code, and exits with 1", async () => {
+  test("check --try warns of an effect that no handler returned, with its place in the code, and exits with 1", async () => {
     const { code, stdout } = await runBinary(["check", fixture("careless.js"), "--try"]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^ {2}warning effect_not_returned: .*immediateResponse\(\).*careless\.js:6/m);
   });
 
-  test("tells the fault of a handler, and what it threw, and exits with 1", async () => {
+  test("check --try prints the fault of a handler and the thrown value, and exits with 1", async () => {
     const { code, stdout } = await runBinary(["check", fixture("thrower.js"), "--try"]);
     expect(code).toBe(1);
     expect(stdout).toMatch(
@@ -216,14 +216,14 @@ describe("ext-proc check --try", () => {
   });
 
   test.each([[[]], [["--envoy-allow-mode-override"]]])(
-    "gives body handlers the body, in the mode that check asks for (%j)",
+    "check --try gives body handlers the body, in the mode that check asks for (%j)",
     async (flags) => {
       const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), "--try", ...flags]);
       expect({ code, tried: stdout.match(/^tried .*$/gm) }).toMatchObject({ code: 0, tried: { length: 3 } });
     },
   );
 
-  test("calls handlers of every phase, and without --try none", async () => {
+  test("check calls handlers of every phase with --try, and no handler without it", async () => {
     const marks = join(folder, "marks");
     const handlers = ["requestHeaders", "requestTrailers", "responseHeaders", "responseTrailers"];
     const bodies = ["requestBody", "responseBody"];
@@ -246,7 +246,7 @@ describe("ext-proc check --try", () => {
     expect([called.at(0), called.at(-1)]).toEqual(["setup", "close"]);
   });
 
-  test("has the same in its JSON", async () => {
+  test("check --try has the same results in its JSON", async () => {
     const { code, stdout } = await runBinary(["check", fixture("careless.js"), "--try", "--json"]);
     expect(code).toBe(1);
     expect(JSON.parse(stdout).tried).toMatchObject([

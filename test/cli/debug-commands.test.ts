@@ -29,7 +29,7 @@ function expectOneLine({ code, stderr, stdout }: BinaryEnd, exitCode: number, me
 }
 
 describe("ext-proc simulate", () => {
-  test("prints what changed, without colours where nobody looks", async () => {
+  test("simulate prints what changed, without colours if the output is not a terminal", async () => {
     const flags = ["-X", "POST", "/orders", "-H", "X-Gone: 1", "-H", "accept: */*", "-d", "two\napples"];
     const { code, stdout } = await runBinary([
       "simulate",
@@ -59,7 +59,7 @@ describe("ext-proc simulate", () => {
     ]);
   });
 
-  test("takes an exchange from YAML, with flags in its place, and prints JSON", async () => {
+  test("simulate reads an exchange from YAML, lets flags override it, and prints JSON", async () => {
     const text = "request: { path: /a, method: PUT, headers: { x-old: [one, two] } }\nupstream: { status: 404 }\n";
     const path = file("exchange.yaml", text);
     const { code, stdout } = await runBinary([
@@ -83,20 +83,20 @@ describe("ext-proc simulate", () => {
     });
   });
 
-  test("shows the fault of a processor, and ends with 1", async () => {
+  test("simulate shows the fault of a processor, and ends with exit code 1", async () => {
     const { code, stdout } = await runBinary(["simulate", fixture("thrower.js"), "/"]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^The upstream was not asked\nThe client got 500/);
     expect(stdout).toMatch(/^Fault handler_threw: .*the handler threw: Error: always$/m);
   });
 
-  test("says why a setup failed", async () => {
+  test("simulate says why a setup failed", async () => {
     const { code, stdout } = await runBinary(["simulate", fixture("unready.js"), "/"]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^Fault not_ready: processor "keys": its setup is not done: no keys$/m);
   });
 
-  test("says nothing behind the status of a processor's own answer, which has no details", async () => {
+  test("simulate prints no details after the status of a processor's own answer", async () => {
     const { code, stdout } = await runBinary(["simulate", fixture("denying.js"), "/"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^The client got 401$/m);
@@ -140,11 +140,11 @@ describe("ext-proc simulate", () => {
     ["a list", () => ["--file", file("list.json", "[]")], 1, /list\.json: it is an array, must be an object/],
     ["10 MiB", () => ["--file", big()], 1, /big\.json is larger than 8388608 bytes/],
     ["deep nesting", () => ["--file", deep()], 1, /deep\.json: config: .*depth/],
-  ])("says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
+  ])("simulate says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
     expectOneLine(await runBinary(["simulate", "hello", ...args()]), exitCode, message);
   });
 
-  test("has help with examples", async () => {
+  test("simulate has help with examples", async () => {
     const { code, stdout } = await runBinary(["simulate", "--help"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Examples:\n {2}ext-proc simulate hello \/headers$/m);
@@ -155,7 +155,7 @@ describe("ext-proc call", () => {
   const MESSAGES = '[{"requestHeaders":{"headers":{"headers":[{"key":":path","value":"/"}]}}},{"response_headers":{}}]';
   const messages = file("messages.json", MESSAGES);
 
-  test("prints answers a line each, saves them, and finds them as expected", async () => {
+  test("call prints one line for each answer, saves the answers, and accepts them as expected", async () => {
     const { port } = await serverForTest(hello);
     const saved = join(folder, "answers.json");
     const first = await runBinary(["call", `127.0.0.1:${port}`, messages, "--save", saved]);
@@ -174,7 +174,7 @@ describe("ext-proc call", () => {
     expect(other.stderr).toMatch(/^- .*"ADD_IF_ABSENT"$\n^\+ .*"OVERWRITE_IF_EXISTS_OR_ADD"$/m);
   });
 
-  test("ends with one line where the server fails a message", async () => {
+  test("call ends with one line if the server fails a message", async () => {
     const { port } = await serverForTest(hello);
     const path = file("order.json", '[{"requestHeaders":{}},{"requestBody":{}},{"requestHeaders":{}}]');
     const { code, stderr } = await runBinary(["call", `127.0.0.1:${port}`, path]);
@@ -182,7 +182,7 @@ describe("ext-proc call", () => {
     expect(stderr).toMatch(/ended the stream with INVALID_ARGUMENT: phase_out_of_order: [^\n]*\n$/);
   });
 
-  test("gives up on a server that never answers", async () => {
+  test("call stops waiting for a server that never answers", async () => {
     const silent = createServer((socket) => void socket.on("error", () => undefined).resume());
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void silent.close());
@@ -238,12 +238,12 @@ describe("ext-proc call", () => {
       1,
       /^ext-proc: --expect: \/nope cannot be read/,
     ],
-  ])("says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
+  ])("call says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
     expectOneLine(await runBinary(["call", ...args()]), exitCode, message);
   });
 });
 
-describe("characters that a terminal obeys", () => {
+describe("control characters", () => {
   const HOSTILE = "\u001b]0;evil\u0007\u009b31m\u202e\r";
 
   /** An ext_proc server that says hostile things. */
@@ -266,7 +266,7 @@ describe("characters that a terminal obeys", () => {
     return (server.address() as AddressInfo).port;
   }
 
-  test("in answers and errors of a server are escaped by call, unless it is told --raw", async () => {
+  test("call escapes control characters in answers and errors of a server, except with --raw", async () => {
     const port = await hostileServer();
     const messages = file("hostile.json", JSON.stringify([{ requestHeaders: {} }]));
     const { code, stdout, stderr } = await runBinary(["call", `127.0.0.1:${port}`, messages]);
@@ -280,7 +280,7 @@ describe("characters that a terminal obeys", () => {
     expect(raw.stdout).toContain("\u009b31m\u202e");
   });
 
-  test("in bodies are escaped by simulate, unless it is told --raw", async () => {
+  test("simulate escapes control characters in bodies, except with --raw", async () => {
     const args = ["simulate", "hello", "-X", "POST", "/", "-d", HOSTILE];
     const { code, stdout } = await runBinary(args);
     expect(code).toBe(0);
@@ -295,7 +295,7 @@ describe("characters that a terminal obeys", () => {
     ["an unknown flag", ["serve", `--${HOSTILE}`]],
     ["a file that is not there", ["check", "--config", `/${HOSTILE}`]],
     ["a server's name", ["call", HOSTILE, "messages.json"]],
-  ])("in %s are escaped in the error", async (_name, args) => {
+  ])("control characters in %s are escaped in the error", async (_name, args) => {
     const { code, stdout, stderr } = await runBinary(args);
     expect([code === 0, stdout]).toEqual([false, ""]);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there

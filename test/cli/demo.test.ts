@@ -66,7 +66,7 @@ async function occupiedPort(): Promise<number> {
 }
 
 describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
-  test("--once shows the reference's headers in both directions and the same logic over Connect", async () => {
+  test("demo --once shows the reference's headers in both directions and the same logic over Connect", async () => {
     const run = runDemo(["--once", ...FREE_PORTS]);
     expect([await run.exit, run.error.filter((line) => !line.includes("for demonstrations only"))]).toEqual([0, []]);
     const [headers = "", modifier = "", debug = ""] = run.out
@@ -83,19 +83,22 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
     expect(debug).toContain(`"rawValue":"${Buffer.from("hello-to-asm").toString("base64")}"`);
   });
 
-  test.for(["SIGINT", "SIGTERM"] as const)("stays until %s, then ends everything and exits with 0", async (signal) => {
-    const run = runDemo(FREE_PORTS);
-    await run.line(/Ctrl-C ends the demo/);
-    const url = /http:\/\/localhost:\d+$/.exec(await run.line(/^Envoy /))?.[0];
-    const response = await fetch(`${url}/anything`, { method: "POST", body: "hello" });
-    expect(await response.json()).toMatchObject({ data: "hello", method: "POST" });
-    expect(response.headers.get("x-ext-proc-header")).toBe("hello-from-asm");
-    run.child.kill(signal);
-    expect(await run.exit).toBe(0);
-    await expect(fetch(`${url}/headers`)).rejects.toThrow();
-  });
+  test.for(["SIGINT", "SIGTERM"] as const)(
+    "demo runs until %s, then ends all its programs and exits with 0",
+    async (signal) => {
+      const run = runDemo(FREE_PORTS);
+      await run.line(/Ctrl-C ends the demo/);
+      const url = /http:\/\/localhost:\d+$/.exec(await run.line(/^Envoy /))?.[0];
+      const response = await fetch(`${url}/anything`, { method: "POST", body: "hello" });
+      expect(await response.json()).toMatchObject({ data: "hello", method: "POST" });
+      expect(response.headers.get("x-ext-proc-header")).toBe("hello-from-asm");
+      run.child.kill(signal);
+      expect(await run.exit).toBe(0);
+      await expect(fetch(`${url}/headers`)).rejects.toThrow();
+    },
+  );
 
-  test("ends with exit code 1 when a port that was asked for is used, and names its flag", async () => {
+  test("demo ends with exit code 1 when a requested port is used, and names its flag", async () => {
     const port = await occupiedPort();
     const run = runDemo(["--once", ...FREE_PORTS, "--envoy-port", String(port)]);
     expect(await run.exit).toBe(1);
@@ -104,7 +107,7 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
     ]);
   });
 
-  test("takes a free port, and says so, where the usual one is used", async () => {
+  test("demo takes a free port, and says so, if the default port is used", async () => {
     // Where another program of this machine has 10000, this test only has less to do.
     const occupant = createServer();
     servers.push(occupant);
@@ -118,19 +121,19 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
   });
 });
 
-describe("ext-proc demo, what it refuses", () => {
+describe("arguments of ext-proc demo", () => {
   test.for([
     [["--port", "http"], /^ext-proc: --port: "http" is no port from 0 to 65535$/],
     [["--envoy-port", "65536"], /^ext-proc: --envoy-port: "65536" is no port/],
     [["--nope"], /^ext-proc: Unknown option '--nope'; see: ext-proc demo --help$/],
     [["hello"], /^ext-proc: Unexpected argument 'hello'; see: ext-proc demo --help$/],
-  ] as const)("%j with exit code 2 and one line", async ([args, line]) => {
+  ] as const)("demo rejects %j with exit code 2 and one line", async ([args, line]) => {
     const run = runDemo(args);
     expect(await run.exit).toBe(2);
     expect(run.error).toEqual([expect.stringMatching(line)]);
   });
 
-  test("an ENVOY_BIN that is none, with exit code 1 and one line", async () => {
+  test("demo rejects a missing ENVOY_BIN with exit code 1 and one line", async () => {
     const run = runDemo(["--once", ...FREE_PORTS], { ENVOY_BIN: "/nowhere/envoy" });
     expect(await run.exit).toBe(1);
     expect(run.error).toEqual([
@@ -138,7 +141,7 @@ describe("ext-proc demo, what it refuses", () => {
     ]);
   });
 
-  test("nothing, asked for help", async () => {
+  test("demo --help exits with 0 and describes every flag", async () => {
     const run = runDemo(["--help"]);
     expect([await run.exit, run.error]).toEqual([0, []]);
     for (const flag of ["--once", "--envoy-port", "--port", "--status-port", "--admin-port", "--upstream-port"]) {

@@ -13,7 +13,7 @@ const FILTER = `${CONNECTION_MANAGER}.http_filters.0.typed_config`;
 const ENDPOINT_PORT = "load_assignment.endpoints.0.lb_endpoints.0.endpoint.address.socket_address.port_value";
 
 describe("envoyBootstrap", () => {
-  test("gives every part its port", () => {
+  test("envoyBootstrap gives every part its port", () => {
     const bootstrap = envoyBootstrap({ ...PORTS, listenerPort: 3333, adminPort: 4444 });
     expect(at(bootstrap, "static_resources.clusters.0.name")).toBe("ext-proc");
     expect(at(bootstrap, `static_resources.clusters.0.${ENDPOINT_PORT}`)).toBe(1111);
@@ -23,13 +23,13 @@ describe("envoyBootstrap", () => {
     expect(at(bootstrap, "admin.address.socket_address.port_value")).toBe(4444);
   });
 
-  test("takes free ports for the listener and the admin interface unless told otherwise", () => {
+  test("envoyBootstrap takes free ports for the listener and the admin interface by default", () => {
     const bootstrap = envoyBootstrap(PORTS);
     expect(at(bootstrap, "static_resources.listeners.0.address.socket_address.port_value")).toBe(0);
     expect(at(bootstrap, "admin.address.socket_address.port_value")).toBe(0);
   });
 
-  test("keeps the filter of deploy/envoy.yaml: both headers, fail closed, an authority without a cluster's name", () => {
+  test("envoyBootstrap keeps the filter of deploy/envoy.yaml: both headers, fail closed, an authority without a cluster's name", () => {
     const bootstrap = envoyBootstrap(PORTS);
     expect(at(bootstrap, FILTER)).toEqual({
       "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
@@ -40,7 +40,7 @@ describe("envoyBootstrap", () => {
     });
   });
 
-  test("merges messages of the filter field by field, replaces lists, and removes what is null", () => {
+  test("envoyBootstrap merges messages of the filter field by field, replaces lists, and removes fields that are null", () => {
     const filter = {
       processing_mode: { request_body_mode: "BUFFERED" },
       message_timeout: null,
@@ -61,13 +61,13 @@ describe("envoyBootstrap", () => {
     });
   });
 
-  test("leaves one bootstrap alone when another is asked for", () => {
+  test("envoyBootstrap does not change an earlier bootstrap", () => {
     const first = envoyBootstrap(PORTS);
     envoyBootstrap({ ...PORTS, extProcPort: 9, filter: { failure_mode_allow: true } });
     expect(first).toEqual(envoyBootstrap(PORTS));
   });
 
-  test("enables HTTP/1.1 trailers on both sides only on demand", () => {
+  test("envoyBootstrap enables HTTP/1.1 trailers on both sides only on demand", () => {
     expect(at(envoyBootstrap(PORTS), CONNECTION_MANAGER)).not.toHaveProperty("http_protocol_options");
     const bootstrap = envoyBootstrap({ ...PORTS, http1Trailers: true });
     expect(at(bootstrap, `${CONNECTION_MANAGER}.http_protocol_options`)).toEqual({ enable_trailers: true });

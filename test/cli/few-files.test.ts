@@ -19,7 +19,7 @@ async function metrics(statusPort: number): Promise<string> {
 }
 
 describe.skipIf(process.platform === "win32")("a server that may open few files", () => {
-  test("serves Envoy and its status port beside 200 silent connections to each port", async () => {
+  test("a server that may open few files serves Envoy and its status port next to 200 silent connections to each port", async () => {
     const server = spawnBinary(["serve", ...PORTS], { openFiles: 128 });
     const [port, others] = [await server.port(), await server.otherPorts()];
     for (const each of [port, others.status, others.admin])
@@ -38,7 +38,7 @@ describe.skipIf(process.platform === "win32")("a server that may open few files"
     });
   });
 
-  test("warns if --max-connections does not fit, and uses what fits", async () => {
+  test("a server that may open few files warns if --max-connections does not fit, and uses the largest number that fits", async () => {
     const server = spawnBinary(["serve", ...PORTS, "--max-connections", "1000"], { openFiles: 128 });
     expect(await server.logged("--max-connections 1000")).toMatchObject({
       level: "warn",
@@ -48,19 +48,22 @@ describe.skipIf(process.platform === "win32")("a server that may open few files"
     });
   });
 
-  test.skipIf(!hasPrlimit)("gets rid of silent connections if the limit is lowered while it runs", async () => {
-    const server = spawnBinary(["serve", ...PORTS]);
-    const [port, others] = [await server.port(), await server.otherPorts()];
-    await metrics(others.status);
-    execFileSync(PRLIMIT, ["--pid", String(server.child.pid), "--nofile=64:64"]);
-    const sockets = await Promise.all(Array.from({ length: 200 }, () => tcp(port)));
-    await server.logged("no free file descriptor");
-    await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
-    expect((await fetch(`http://127.0.0.1:${others.status}/healthz`)).status).toBe(200);
-    expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
-  });
+  test.skipIf(!hasPrlimit)(
+    "a server closes silent connections if the limit of open files is lowered while it runs",
+    async () => {
+      const server = spawnBinary(["serve", ...PORTS]);
+      const [port, others] = [await server.port(), await server.otherPorts()];
+      await metrics(others.status);
+      execFileSync(PRLIMIT, ["--pid", String(server.child.pid), "--nofile=64:64"]);
+      const sockets = await Promise.all(Array.from({ length: 200 }, () => tcp(port)));
+      await server.logged("no free file descriptor");
+      await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
+      expect((await fetch(`http://127.0.0.1:${others.status}/healthz`)).status).toBe(200);
+      expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
+    },
+  );
 
-  test("logs and counts that no descriptor is free, and takes connections once one is", async () => {
+  test("a server logs and counts that no descriptor is free, and accepts connections when one is free", async () => {
     const server = spawnBinary(["serve", HOARDER, ...PORTS], { openFiles: 128 });
     const [port, others] = [await server.port(), await server.otherPorts()];
     const session = http2Session(port);

@@ -5,7 +5,7 @@ import { runBinary, spawnBinary } from "../server/spawn-binary.ts";
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
 describe("ext-proc", () => {
-  test.each(["--help", "-h"])("lists its commands with %s", async (flag) => {
+  test.each(["--help", "-h"])("ext-proc %s lists the commands", async (flag) => {
     const { code, stdout, stderr } = await runBinary([flag]);
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^Usage: ext-proc COMMAND/);
@@ -13,33 +13,39 @@ describe("ext-proc", () => {
       expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
   });
 
-  test.each(["--version", "-v"])("tells its version with %s", async (flag) => {
+  test.each(["--version", "-v"])("ext-proc %s prints the version", async (flag) => {
     expect(await runBinary([flag])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
-  test("tells how it is used where no command is named, as an error", async () => {
+  test("ext-proc without a command prints its usage as an error", async () => {
     const { code, stdout, stderr } = await runBinary([]);
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/^Usage: ext-proc COMMAND/);
   });
 
-  test.each(["nothing", "constructor", "", "--nothing"])("refuses the command %j in one line", async (command) => {
-    expect(await runBinary([command])).toMatchObject({
-      code: 2,
-      stdout: "",
-      stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, simulate, call, explain, demo, envoy-install\n`,
-    });
-  });
+  test.each(["nothing", "constructor", "", "--nothing"])(
+    "ext-proc rejects the command %j in one line",
+    async (command) => {
+      expect(await runBinary([command])).toMatchObject({
+        code: 2,
+        stdout: "",
+        stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, simulate, call, explain, demo, envoy-install\n`,
+      });
+    },
+  );
 
-  test.each([["--help"], ["serve", "--help"]])("dies quietly when nobody reads its output: %s", async (...args) => {
-    const { child, ended } = spawnBinary(args);
-    child.stdout?.destroy();
-    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: "" });
-  });
+  test.each([["--help"], ["serve", "--help"]])(
+    "ext-proc ends quietly when its output has no reader: %s",
+    async (...args) => {
+      const { child, ended } = spawnBinary(args);
+      child.stdout?.destroy();
+      expect(await ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+    },
+  );
 });
 
 describe.each(["serve", "check"])("ext-proc %s --help", (command) => {
-  test.each(["--help", "-h"])("describes every flag, its default and its variable: %s", async (flag) => {
+  test.each(["--help", "-h"])("the help describes every flag, its default and its variable: %s", async (flag) => {
     const { code, stdout, stderr } = await runBinary([command, flag]);
     expect([code, stderr]).toEqual([0, ""]);
     for (const text of [

@@ -59,7 +59,7 @@ test.each<[string, (start: NpmStart) => void, string]>([
   // The server gets it from the terminal, and once more from npm.
   ["Ctrl-C, which goes to every process", ({ group }) => process.kill(-group, "SIGINT"), "SIGINT"],
 ])(
-  "npm start drains on %s, and leaves nothing behind",
+  "npm start drains on %s, and leaves no process behind",
   async (_name, kill, reason) => {
     const start = npmStart();
     const { msg, address } = await start.logged("Starting gRPC server");
@@ -82,7 +82,7 @@ test.each<[string, (start: NpmStart) => void, string]>([
 );
 
 test.each(["start", "demo", "envoy:install"] as const)(
-  "npm run %s replaces its shell, which would keep signals to itself",
+  "npm run %s replaces its shell, so the program gets signals",
   (name) => {
     expect(packageJson.scripts[name]).toMatch(/^exec node /);
   },

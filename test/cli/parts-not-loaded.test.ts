@@ -45,7 +45,7 @@ const check = (port: number) =>
     body: "{}",
   });
 
-test("/metrics is 503 without a path while prom-client cannot be loaded, and works when it is there again", async () => {
+test("/metrics is 503, without a file path in it, while prom-client cannot be loaded, and works when it can be loaded again", async () => {
   const { folder, main, take, putBack } = await installation();
   await take("node_modules/prom-client");
   const binary = spawnBinary(["serve", ...FREE], { main });
@@ -69,23 +69,26 @@ test("/metrics is 503 without a path while prom-client cannot be loaded, and wor
 test.each([
   ["connect_http1", "dist/server/endpoints/connect-over-http1.js"],
   ["connect", "dist/server/endpoints/connect-endpoint.js"],
-])("a Connect call is 503 while the part %s cannot be loaded, and works when it is there again", async (part, path) => {
-  const { folder, main, take, putBack } = await installation();
-  await take(path);
-  const binary = spawnBinary(["serve", ...FREE], { main });
-  const port = await binary.port();
-  const failed = await check(port);
-  expect(failed.status).toBe(503);
-  expect(await failed.text()).not.toContain(folder);
-  expect(await binary.logged("could not be loaded")).toMatchObject({ part, code: "ERR_MODULE_NOT_FOUND" });
-  await putBack(path);
-  const answer = await check(port);
-  expect([answer.status, await answer.json()]).toEqual([200, { status: "SERVING" }]);
-  binary.kill("SIGTERM");
-  expect((await binary.ended).stdout).not.toContain(folder);
-});
+])(
+  "a Connect call is 503 while the module %s cannot be loaded, and works when it can be loaded again",
+  async (part, path) => {
+    const { folder, main, take, putBack } = await installation();
+    await take(path);
+    const binary = spawnBinary(["serve", ...FREE], { main });
+    const port = await binary.port();
+    const failed = await check(port);
+    expect(failed.status).toBe(503);
+    expect(await failed.text()).not.toContain(folder);
+    expect(await binary.logged("could not be loaded")).toMatchObject({ part, code: "ERR_MODULE_NOT_FOUND" });
+    await putBack(path);
+    const answer = await check(port);
+    expect([answer.status, await answer.json()]).toEqual([200, { status: "SERVING" }]);
+    binary.kill("SIGTERM");
+    expect((await binary.ended).stdout).not.toContain(folder);
+  },
+);
 
-test("a debug call is unavailable while its part cannot be loaded, and works when it is there again", async () => {
+test("a debug call is unavailable while its module cannot be loaded, and works when it can be loaded again", async () => {
   const { folder, main, take, putBack } = await installation();
   await take("dist/debug/describe-processors.js");
   const binary = spawnBinary(["serve", "--debug", "on", ...FREE], { main });

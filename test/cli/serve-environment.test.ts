@@ -31,7 +31,7 @@ const LINKS = {
 };
 
 describe("the environment", () => {
-  test("sets what flags set, and flags beat it", async () => {
+  test("the environment sets what flags set, and flags override it", async () => {
     const env = { ...FREE, EXT_PROC_DEBUG: "on", EXT_PROC_LOG_LEVEL: "warn" };
     const binary = spawnBinary(["serve", "--log-level", "info", "--debug=off"], { env });
     expect(await binary.logged("Starting gRPC server")).toMatchObject({
@@ -43,7 +43,7 @@ describe("the environment", () => {
     expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("may hold the variables of Kubernetes for Services of our name, which are ignored without a word", async () => {
+  test("the variables of Kubernetes for Services of our name are ignored without a warning", async () => {
     const binary = spawnBinary(["serve"], { env: { ...LINKS, ...FREE } });
     await binary.logged("Status and admin");
     binary.kill("SIGTERM");
@@ -53,7 +53,7 @@ describe("the environment", () => {
     expect(stdout).not.toContain("10.0.0.");
   });
 
-  test("is warned about where it names a setting that does not exist", async () => {
+  test("a variable that names an unknown setting causes a warning", async () => {
     const binary = spawnBinary(["serve"], { env: { ...FREE, EXT_PROC_LISTNE: ":1" } });
     const line = await binary.logged("EXT_PROC_LISTNE");
     expect(line).toMatchObject({ level: "warn" });
@@ -63,13 +63,13 @@ describe("the environment", () => {
     await binary.logged("Starting gRPC server");
   });
 
-  test("names no setting like a variable of Kubernetes", () => {
+  test("the name of every setting's variable differs from variables of Kubernetes", () => {
     for (const { flag } of Object.values(SETTINGS)) expect(variableOf(flag)).not.toMatch(/_(?:PORT|HOST)$/);
   });
 });
 
 describe("readSettings", () => {
-  test("takes flags over environment over defaults", () => {
+  test("readSettings prefers flags to the environment, and the environment to defaults", () => {
     const { settings, problems, warnings } = readSettings(
       { listen: ":1" },
       { EXT_PROC_LISTEN: ":2", EXT_PROC_STATUS_LISTEN: ":3", OTHER: "x" },
@@ -90,15 +90,18 @@ describe("readSettings", () => {
     expect([problems, warnings]).toEqual([[], []]);
   });
 
-  test.each(Object.keys(LINKS))("does not mistake %s for a setting", (name) => {
+  test.each(Object.keys(LINKS))("readSettings does not take %s for a setting", (name) => {
     expect(readSettings({}, { [name]: "x" })).toMatchObject({ problems: [], warnings: [] });
   });
 
-  test.each(["EXT_PROC_NOTHING", "EXT_PROC_", "EXT_PROC_LISTEN_", "EXT_PROC_listen"])("warns of %s", (name) => {
-    expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is no setting`)]);
-  });
+  test.each(["EXT_PROC_NOTHING", "EXT_PROC_", "EXT_PROC_LISTEN_", "EXT_PROC_listen"])(
+    "readSettings warns of %s",
+    (name) => {
+      expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is no setting`)]);
+    },
+  );
 
-  test("takes the file's values behind those of flags and environment", () => {
+  test("readSettings prefers flags and environment to the file", () => {
     const file = {
       listen: ":4",
       statusListen: ":5",
@@ -129,7 +132,7 @@ describe("readSettings", () => {
       { decisionLogAttributes: ["request.id", "source.address"] },
     ],
     ["on-fault", "closed", { onFault: "closed" }],
-  ] as const)("reads --%s %s", (flag, text, expected) => {
+  ] as const)("readSettings reads --%s %s", (flag, text, expected) => {
     expect(readSettings({ [flag]: text }, {})).toMatchObject({ problems: [], settings: expected });
     expect(readSettings({}, { [variableOf(flag)]: String(text) })).toMatchObject({ problems: [], settings: expected });
   });
@@ -146,14 +149,14 @@ describe("readSettings", () => {
     ["decision-log-attributes", "a,,b"],
     ["on-fault", "never"],
     ["envoy-message-timeout-ms", "0"],
-  ])("refuses --%s %j", (flag, text) => {
+  ])("readSettings rejects --%s %j", (flag, text) => {
     expect(readSettings({ [flag]: text }, {}).problems).toEqual([expect.stringMatching(new RegExp(`^--${flag}: `))]);
     expect(readSettings({}, { EXT_PROC_SHADOW: "yes" }).problems).toEqual([
       expect.stringContaining("neither true nor false"),
     ]);
   });
 
-  test("tells every problem, with what set it", () => {
+  test("readSettings reports every problem with its flag or variable", () => {
     const { problems } = readSettings({ debug: "x" }, { EXT_PROC_DRAIN_GRACE_MS: "soon", EXT_PROC_LISTEN: "" });
     expect(problems).toEqual([
       expect.stringMatching(/^EXT_PROC_LISTEN: "" is no address/),

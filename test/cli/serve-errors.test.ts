@@ -26,7 +26,7 @@ function fileForTest(name: string, text: string): string {
   return path;
 }
 
-describe("ext-proc serve, used wrongly, ends with 2 and one line", () => {
+describe("ext-proc serve with wrong arguments", () => {
   test.each<[readonly string[], RegExp]>([
     [["--nothing"], /^Unknown option '--nothing'; see: ext-proc serve --help$/],
     [["--listne", ":1"], /^Unknown option '--listne'; see: /],
@@ -61,14 +61,14 @@ describe("ext-proc serve, used wrongly, ends with 2 and one line", () => {
     [["constructor"], /^constructor: no such processor; /],
     [["./no-such-file.js"], /^\.\/no-such-file\.js: no such file; built in are hello and header-modifier$/],
     [["hello", "hello"], /two processors are named "hello"; give one another name$/],
-  ])("%j", async (args, line) => {
+  ])("serve rejects the arguments %j with exit code 2 and one line", async (args, line) => {
     const free = args.includes("--listen") || args.includes("--port") ? [] : FREE.slice(0, 2);
     const [code, said] = await refusal([...free, ...args]);
     expect(said).toMatch(line);
     expect(code).toBe(2);
   });
 
-  test("one line for each setting that is wrong", async () => {
+  test("serve prints one line for each wrong setting", async () => {
     const { code, stdout, stderr } = await runBinary(["serve", "--listen", "x", "--debug", "y"], {
       env: { EXT_PROC_LOG_LEVEL: "z" },
     });
@@ -82,23 +82,26 @@ describe("ext-proc serve, used wrongly, ends with 2 and one line", () => {
   });
 });
 
-describe("ext-proc serve, where something is in the way, ends with 1 and one line", () => {
-  test.each(["--listen", "--status-listen", "--admin-listen"])("a busy port, by its flag: %s", async (flag) => {
-    const busy = createServer().listen(0, "127.0.0.1");
-    onTestFinished(() => {
-      busy.close();
-    });
-    await once(busy, "listening");
-    const address = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
-    const line = `${flag}: ${address} is in use by another process; stop that or name another address`;
-    expect(await refusal([...FREE, flag, address])).toEqual([1, line]);
-  });
+describe("ext-proc serve that cannot start", () => {
+  test.each(["--listen", "--status-listen", "--admin-listen"])(
+    "serve names the flag of a port that is used: %s",
+    async (flag) => {
+      const busy = createServer().listen(0, "127.0.0.1");
+      onTestFinished(() => {
+        busy.close();
+      });
+      await once(busy, "listening");
+      const address = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
+      const line = `${flag}: ${address} is in use by another process; stop that or name another address`;
+      expect(await refusal([...FREE, flag, address])).toEqual([1, line]);
+    },
+  );
 
   test.each([
     ["a short token", "0123456789abcde\n", /must hold one token of at least 16 characters without blanks$/],
     ["two tokens", "0123456789abcdef 0123456789abcdef", /must hold one token/],
     ["nothing", "", /must hold one token/],
-  ])("a token file with %s", async (_name, text, problem) => {
+  ])("serve rejects a token file with %s", async (_name, text, problem) => {
     const path = fileForTest("token", text);
     const [code, line] = await refusal([...FREE, "--admin-token-file", path]);
     expect(line).toMatch(problem);
@@ -107,7 +110,7 @@ describe("ext-proc serve, where something is in the way, ends with 1 and one lin
     expect(code).toBe(1);
   });
 
-  test("a token file that is not there", async () => {
+  test("serve rejects a token file that does not exist", async () => {
     expect(await refusal([...FREE, "--admin-token-file", "/no/such/file"])).toEqual([
       1,
       "--admin-token-file: /no/such/file cannot be read (ENOENT)",

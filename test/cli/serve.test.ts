@@ -38,7 +38,7 @@ async function refuses(port: number): Promise<boolean> {
 }
 
 describe("ext-proc serve", () => {
-  test("serves hello unless another processor is named, and logs the real port", async () => {
+  test("serve runs hello unless another processor is named, and logs the real port", async () => {
     const binary = spawnBinary(["serve", "--listen", ":0", "--status-listen", ":0", "--admin-listen", "off"]);
     const { msg, processor } = await binary.logged("Starting gRPC server");
     const port = await binary.port();
@@ -51,7 +51,7 @@ describe("ext-proc serve", () => {
     ]);
   });
 
-  test("writes JSON lines with level, time and msg, and nothing else", async () => {
+  test("serve writes only JSON lines with level, time and msg", async () => {
     const binary = spawnBinary(["serve", ...FREE]);
     await binary.logged("Status and admin");
     binary.kill("SIGTERM");
@@ -66,24 +66,24 @@ describe("ext-proc serve", () => {
     }
   });
 
-  test("takes the last of a repeated flag", async () => {
+  test("serve uses the last value of a repeated flag", async () => {
     const binary = spawnBinary(["serve", "--debug", "on", "--listen", ":1", ...FREE, "--debug", "off"]);
     expect(await binary.logged("Starting gRPC server")).toMatchObject({ debug: "off" });
   });
 
-  test("understands --port for short", async () => {
+  test("serve accepts --port as a short form", async () => {
     const binary = spawnBinary(["serve", "--port", "0", "--status-listen", "off", "--admin-listen", "off"]);
     expect((await binary.logged("Starting gRPC server")).address).toMatch(/^:\d+$/);
   });
 
-  test("composes several processors, in the order given, built in or of a file that imports ext-proc", async () => {
+  test("serve composes several processors in the given order, built-in ones and files that import ext-proc", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("greeter.js"), "hello"]);
     expect((await binary.logged("Starting gRPC server")).processor).toBe("greeter+hello");
     const { answers } = await processAll(await binary.port(), [requestHeaders([["x-user", "bob"]])]);
     expect(answers.map(headersSet)).toEqual([{ "x-greeting": "hello bob", "x-ext-proc-header": "hello-to-asm" }]);
   });
 
-  test("warns when header-modifier starts, and logs a bad control header without its content", async () => {
+  test("serve warns when header-modifier starts, and logs a bad control header without its content", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, "hello", "header-modifier"]);
     expect(await binary.logged("header-modifier lets any client set")).toMatchObject({ level: "warn" });
     const port = await binary.port();
@@ -96,7 +96,7 @@ describe("ext-proc serve", () => {
     expect((await binary.ended).stdout).not.toContain("s3cret");
   });
 
-  test("goes on when nobody reads its log any more", async () => {
+  test("serve continues when the reader of its log is gone", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("thrower.js")]);
     const port = await binary.port();
     binary.child.stdout?.destroy();
@@ -117,8 +117,8 @@ test("SIGUSR1 opens no inspector and is logged", async () => {
   expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
 });
 
-describe("streams that Envoy resets and connections that are lost", () => {
-  test("leave nothing on standard error, and nothing but the start in the log", async () => {
+describe("resets and lost connections", () => {
+  test("stream resets and lost connections write nothing to standard error, and the log has only the start", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY]);
     const port = await binary.port();
     for (let round = 0; round < 5; round++) {
@@ -139,7 +139,7 @@ describe("streams that Envoy resets and connections that are lost", () => {
 });
 
 describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
-  test("ends an idle server with exit code 0, and nothing listens after", async () => {
+  test("the signal ends an idle server with exit code 0, and nothing listens after it", async () => {
     const binary = spawnBinary(["serve", ...FREE]);
     const port = await binary.port();
     const { status, admin } = await binary.otherPorts();
@@ -156,7 +156,7 @@ describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
     expect(await Promise.all([port, status, admin].map(refuses))).toEqual([true, true, true]);
   });
 
-  test("lets a stream that is under way finish", async () => {
+  test("the signal lets a running stream finish", async () => {
     const binary = spawnBinary(["serve", ...FREE, "--drain-grace-ms", "3600000"]);
     const port = await binary.port();
     const { status } = await binary.otherPorts();
@@ -174,8 +174,8 @@ describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
   });
 });
 
-describe("a server that is told to stop", () => {
-  test("ends a stream that still owes an answer with UNAVAILABLE when the grace is over, and then itself", async () => {
+describe("the end of a server", () => {
+  test("a server that stops ends a stream that waits for an answer with UNAVAILABLE when the grace period is over, and then exits", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, "--drain-grace-ms", "50", fixture("hanging.js")]);
     const call = openProcess(await binary.port());
     call.send(requestHeaders());
@@ -187,7 +187,7 @@ describe("a server that is told to stop", () => {
     expect(await binary.ended).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("ends at once when it is told twice", async () => {
+  test("a server ends at once after a second signal", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, "--drain-grace-ms", "3600000", fixture("hanging.js")]);
     const call = openProcess(await binary.port());
     call.send(requestHeaders());
@@ -200,7 +200,7 @@ describe("a server that is told to stop", () => {
     expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
   });
 
-  test("ends at once when it is told twice, although the close of a processor hangs", async () => {
+  test("a server ends at once after a second signal, although the close of a processor hangs", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("hanging-close.js")]);
     await binary.port();
     binary.kill("SIGTERM");
@@ -213,21 +213,21 @@ describe("a server that is told to stop", () => {
     expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
   });
 
-  test("ends although a processor keeps the event loop busy", async () => {
+  test("a server ends although a processor keeps the event loop busy", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("ticking.js")]);
     await binary.port();
     binary.kill("SIGTERM");
     expect(await binary.ended).toMatchObject({ code: 0, signal: null });
   });
 
-  test("ends at once, whatever the signal, while a processor is still loading", async () => {
+  test("a server ends at once at any signal while a processor is still loading", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("loading.js")]);
     await binary.logged("loading");
     binary.kill("SIGTERM");
     expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
   });
 
-  test("goes on for five seconds after SIGTERM and SIGHUP, unless it is told otherwise, and not at all after SIGINT", async () => {
+  test("a server continues for 5 s after SIGTERM and SIGHUP by default, and stops at once after SIGINT", async () => {
     const args = ["serve", "--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
     const [term, hup, int] = [spawnBinary(args), spawnBinary(args), spawnBinary(args)];
     await Promise.all([term.port(), hup.port(), int.port()]);
@@ -242,8 +242,8 @@ describe("a server that is told to stop", () => {
   });
 });
 
-describe("a failure that belongs to no transaction", () => {
-  test("is logged with its place when a handler calls process.exit(), and a normal end is not", async () => {
+describe("a failure outside of transactions", () => {
+  test("a handler's call of process.exit() is logged with its place, and a normal end is not", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("exiting.js")]);
     void processAll(await binary.port(), [requestHeaders()]).catch(() => undefined);
     expect(await binary.ended).toMatchObject({ code: 7, stderr: "" });
@@ -258,7 +258,7 @@ describe("a failure that belongs to no transaction", () => {
     expect((await other.ended).stdout).not.toContain("process.exit()");
   });
 
-  test("is logged without its message, and the service goes on, where a promise is rejected", async () => {
+  test("an unhandled rejection is logged without its message, and the service continues", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("floating.js")]);
     const port = await binary.port();
     for (let round = 0; round < 2; round++) {
@@ -271,7 +271,7 @@ describe("a failure that belongs to no transaction", () => {
     expect(stdout).not.toContain("s3cr3t");
   });
 
-  test("ends the service in order, with exit code 70, where an exception is thrown", async () => {
+  test("an uncaught exception drains the service and ends it with exit code 70", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("exploding.js")]);
     await processAll(await binary.port(), [requestHeaders()]);
     expect(await binary.logged("An exception outside")).toMatchObject({ level: "error", error: "RangeError" });

@@ -29,33 +29,36 @@ const UNREAD: readonly UnreadOutput[] = [
   { name: "a pipe that a child process made blocking", kind: "pipe", env: { BLOCKING_CHILD: "1" } },
 ];
 
-test.each(UNREAD)("a server whose log is not read answers and ends on SIGTERM: $name", async ({ kind, env = {} }) => {
-  const folder = await temporaryFolder();
-  const [main, status] = [join(folder, "main.sock"), join(folder, "status.sock")];
-  const child = spawn(
-    process.execPath,
-    [
-      ...[MAIN, "serve", fixture("stdout-filling.js"), "--admin-listen", "off", "--drain-delay-ms", "0"],
-      ...["--listen", `unix:${main}`, "--status-listen", `unix:${status}`],
-    ],
-    {
-      env: { PATH: process.env.PATH ?? "", ...env },
-      stdio: ["ignore", kind === "pipe" ? unreadPipe(folder) : "pipe", 2],
-    },
-  );
-  onTestFinished(() => {
-    child.kill("SIGKILL");
-  });
-  // The main listener opens last.
-  await vi.waitFor(() => expect(existsSync(main)).toBe(true), { timeout: 20_000 });
-  expect(await page(status, "/healthz")).toBe("ok\n");
+test.each(UNREAD)(
+  "a server whose log is not read still answers, and ends on SIGTERM: $name",
+  async ({ kind, env = {} }) => {
+    const folder = await temporaryFolder();
+    const [main, status] = [join(folder, "main.sock"), join(folder, "status.sock")];
+    const child = spawn(
+      process.execPath,
+      [
+        ...[MAIN, "serve", fixture("stdout-filling.js"), "--admin-listen", "off", "--drain-delay-ms", "0"],
+        ...["--listen", `unix:${main}`, "--status-listen", `unix:${status}`],
+      ],
+      {
+        env: { PATH: process.env.PATH ?? "", ...env },
+        stdio: ["ignore", kind === "pipe" ? unreadPipe(folder) : "pipe", 2],
+      },
+    );
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    // The main listener opens last.
+    await vi.waitFor(() => expect(existsSync(main)).toBe(true), { timeout: 20_000 });
+    expect(await page(status, "/healthz")).toBe("ok\n");
 
-  await failTransactions(main, 20);
-  expect(await page(status, "/metrics")).toMatch(/^ext_proc_log_buffer_bytes [1-9]\d*$/m);
+    await failTransactions(main, 20);
+    expect(await page(status, "/metrics")).toMatch(/^ext_proc_log_buffer_bytes [1-9]\d*$/m);
 
-  child.kill("SIGTERM");
-  expect(await once(child, "exit")).toEqual([0, null]);
-});
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([0, null]);
+  },
+);
 
 test("lines that waited for the reader are written at the end of the process if it reads on", async () => {
   const folder = await temporaryFolder();
@@ -86,7 +89,7 @@ test("lines that waited for the reader are written at the end of the process if 
   ]);
 });
 
-test("a server whose log goes to a full disk answers, counts lost lines and keeps none", async () => {
+test("a server whose log goes to a full disk still answers, counts lost lines and keeps none", async () => {
   const folder = await temporaryFolder();
   const [main, status] = [join(folder, "main.sock"), join(folder, "status.sock")];
   const full = openSync("/dev/full", "w");

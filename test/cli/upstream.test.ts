@@ -29,13 +29,13 @@ async function raw(lines: readonly string[]): Promise<string> {
 }
 
 describe("/headers", () => {
-  test("repeats the request's headers, written like httpbin's", async () => {
+  test("/headers repeats the request's headers, written like httpbin's", async () => {
     const { headers } = await json("/headers", { headers: { "x-ext-proc-header": "hello-to-asm" } });
     expect(headers).toMatchObject({ Host: `127.0.0.1:${upstream.port}`, "X-Ext-Proc-Header": "hello-to-asm" });
     expect(Object.keys(headers as object)).toEqual(Object.keys(headers as object).toSorted());
   });
 
-  test("joins repeated headers by commas, keeps UTF-8 text and shows other bytes as latin1", async () => {
+  test("/headers joins repeated headers by commas, keeps UTF-8 text and shows other bytes as latin1", async () => {
     const answer = await raw([
       ...["GET /headers HTTP/1.1", "host: a", "connection: close"],
       ...["x-a: 1", "X-A: 2", "x-utf8: \xc3\xa9", "x-latin1: \xe9", "__proto__: p", "", ""],
@@ -49,7 +49,7 @@ describe("/headers", () => {
 });
 
 describe("/anything and /post", () => {
-  test("repeat method, URL, arguments and a text body", async () => {
+  test("/anything and /post repeat method, URL, arguments and a text body", async () => {
     const echoed = await json("/anything/deep?a=1&b=2&b=3&c", { method: "PUT", body: "grüße" });
     expect(echoed).toMatchObject({
       args: { a: "1", b: ["2", "3"], c: "" },
@@ -62,14 +62,14 @@ describe("/anything and /post", () => {
     expect(await json("/post", { method: "POST", body: '{"a":1}' })).toMatchObject({ data: '{"a":1}', method: "POST" });
   });
 
-  test("give a body that is not UTF-8 as base64, byte for byte", async () => {
+  test("/anything and /post return a body that is not UTF-8 as base64, byte for byte", async () => {
     const body = Uint8Array.from({ length: 256 }, (_, i) => i);
     const { data } = await json("/post", { method: "POST", body });
     const encoded = String(data).replace("data:application/octet-stream;base64,", "");
     expect(new Uint8Array(Buffer.from(encoded, "base64"))).toEqual(body);
   });
 
-  test("repeat trailers in the JSON and as trailers of the answer", async () => {
+  test("/anything and /post repeat trailers in the JSON and as trailers of the answer", async () => {
     const request = httpRequest(`${base}/anything`, { method: "POST", headers: { trailer: "x-checksum" } });
     request.addTrailers({ "x-checksum": "abc" });
     request.end("hello");
@@ -80,28 +80,28 @@ describe("/anything and /post", () => {
     expect(response.trailers).toEqual({ "x-checksum": "abc" });
   });
 
-  test("/post takes nothing but POST", async () => {
+  test("/post accepts only POST", async () => {
     const response = await fetch(`${base}/post`);
     expect([response.status, response.headers.get("allow")]).toEqual([405, "POST"]);
   });
 });
 
 describe("/status/N", () => {
-  test("answers with that status and no body", async () => {
+  test("/status/N answers with status N and no body", async () => {
     for (const status of [200, 204, 304, 404, 503, 599]) {
       const response = await fetch(`${base}/status/${status}`);
       expect([response.status, await response.text()]).toEqual([status, ""]);
     }
   });
 
-  test("names no length where HTTP forbids one", async () => {
+  test("/status/N has no content-length if HTTP forbids one", async () => {
     const answer = await raw(["GET /status/204 HTTP/1.1", "host: a", "connection: close", "", ""]);
     expect(answer.toLowerCase()).not.toMatch(/content-length|transfer-encoding/);
   });
 });
 
-describe("the rest", () => {
-  test("a path that is none of these gets 404 with the list of them", async () => {
+describe("the demo's upstream", () => {
+  test("an unknown path gets 404 with the list of known paths", async () => {
     for (const path of ["/", "//", "/status/99", "/status/600", "/status/2000", "/post/x", "/headersx"]) {
       const response = await fetch(`${base}${path}`);
       expect(response.status).toBe(404);
@@ -112,7 +112,7 @@ describe("the rest", () => {
     }
   });
 
-  test("a body over the limit gets 413, and the connection goes on", async () => {
+  test("a body over the limit gets 413, and the connection continues", async () => {
     const big = ["POST /post HTTP/1.1", "host: a", "content-length: 50000", "", "x".repeat(50_000)].join("\r\n");
     const answer = await raw([`${big}GET /status/418 HTTP/1.1`, "host: a", "connection: close", "", ""]);
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);

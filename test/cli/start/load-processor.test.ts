@@ -39,21 +39,24 @@ const PROPERTIES =
   "name, state, config, timeoutMs, onFault, readsRequest, setup, done, close, requestBody, responseBody, grpc, requestHeaders, requestTrailers, responseHeaders, responseTrailers";
 
 describe("loadProcessor", () => {
-  test("makes hello of nothing", async () => {
+  test("loadProcessor loads hello if no processor is named", async () => {
     expect((await loadProcessor([], silent)).name).toBe("hello");
   });
 
-  test("composes built-in ones in the order given", async () => {
+  test("loadProcessor composes built-in processors in the given order", async () => {
     expect((await loadProcessor(["header-modifier", "hello"], silent)).name).toBe("header-modifier+hello");
   });
 
-  test.each(["helo", "constructor", "toString", "", "hello "])("knows no processor %j", async (name) => {
-    const error = await loadProcessor([name], silent).catch((cause: unknown) => cause);
-    expect(error).toBeInstanceOf(CliError);
-    expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("no such processor; built in are") });
-  });
+  test.each(["helo", "constructor", "toString", "", "hello "])(
+    "loadProcessor rejects the unknown processor %j",
+    async (name) => {
+      const error = await loadProcessor([name], silent).catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(CliError);
+      expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("no such processor; built in are") });
+    },
+  );
 
-  test("lets header-modifier log no more than ten lines a second, however many bad requests come", async () => {
+  test("header-modifier logs at most ten lines a second, however many bad requests come", async () => {
     const lines: object[] = [];
     const warn = (fields: object) => void lines.push(fields);
     const modifier = await loadProcessor(["header-modifier"], { info: warn, warn, error: warn });
@@ -68,7 +71,7 @@ describe("loadProcessor", () => {
     expect(lines.length).toBeLessThanOrEqual(21);
   });
 
-  test("says that a file is not there", async () => {
+  test("loadProcessor says that a file does not exist", async () => {
     await expect(loadProcessor(["./missing.js"], silent)).rejects.toMatchObject({
       exitCode: 2,
       message: "./missing.js: no such file; built in are hello and header-modifier",
@@ -77,7 +80,7 @@ describe("loadProcessor", () => {
 });
 
 describe("ext-proc serve FILE", () => {
-  test("takes a file of the working directory without ./", async () => {
+  test("serve accepts a file of the working directory without ./", async () => {
     const folder = folderWith({ "my.js": "export { default } from './other.mjs'" });
     const [code, line] = await refusal(folder, "my.js");
     expect(line).toMatch(/^my\.js: Error: Cannot find module '.*other\.mjs' imported from .*my\.js$/);
@@ -124,20 +127,20 @@ describe("ext-proc serve FILE", () => {
       /^\.\/a\.mjs: has a default export that is no processor; write/,
     ],
     ["exports null", "export default null", /^\.\/a\.mjs: has a default export that is no processor; write/],
-  ])("ends with 1 and one line where it %s", async (_name, text, line) => {
+  ])("serve ends with exit code 1 and one line if the file %s", async (_name, text, line) => {
     const [code, said] = await refusal(folderWith({ "a.mjs": text }), "./a.mjs");
     expect(said).toMatch(line);
     expect(code).toBe(1);
   });
 
-  test("ends with one line for a mistake in a definition, which names the property", async () => {
+  test("serve ends with one line for a mistake in a definition, and the line names the property", async () => {
     expect(await refusal(".", fixture("misdefined.js"))).toEqual([
       1,
       `${fixture("misdefined.js")}: does not load: TypeError: misdefined.requestHeeders: no such property; a processor has ${PROPERTIES}`,
     ]);
   });
 
-  test("ends with one line for a folder, and for a file of another kind", async () => {
+  test("serve ends with one line for a folder, and for a file of another kind", async () => {
     const folder = folderWith({ "notes.txt": "x" });
     expect(await refusal(folder, "./")).toEqual([1, expect.stringMatching(/^\.\/: is a folder; name a file in it$/)]);
     const [code, line] = await refusal(folder, "./notes.txt");
@@ -145,13 +148,13 @@ describe("ext-proc serve FILE", () => {
     expect(code).toBe(1);
   });
 
-  test("ends with one line where two have the same name", async () => {
+  test("serve ends with one line if two processors have the same name", async () => {
     const [code, line] = await refusal(".", fixture("greeter.js"), fixture("greeter.js"));
     expect([code, line]).toEqual([2, expect.stringMatching(/^two processors are named "greeter"/)]);
   });
 
   test.skipIf(major >= 22)(
-    "for TypeScript on a Node that does not run it the message ends with a command that does",
+    "the message for TypeScript on a Node that does not run it ends with a command that does",
     async () => {
       const folder = folderWith({ "my typed.ts": readFileSync(fixture("typed.ts"), "utf8") });
       const [code, line] = await refusal(folder, "./my typed.ts");
@@ -176,14 +179,14 @@ describe("ext-proc serve FILE", () => {
     },
   );
 
-  test.each(["typed.ts"])("runs TypeScript under node --import tsx: %s", async (name) => {
+  test.each(["typed.ts"])("serve runs TypeScript under node --import tsx: %s", async (name) => {
     const nodeArgs = ["--import", import.meta.resolve("tsx")];
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture(name)], { nodeArgs });
     const { answers } = await processAll(await binary.port(), [requestHeaders()]);
     expect(answers.map(headersSet)).toEqual([{ "x-typed": "yes" }]);
   });
 
-  test("runs a module of CommonJS", async () => {
+  test("serve runs a CommonJS module", async () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("commonjs.cjs")]);
     expect((await binary.logged("Starting gRPC server")).processor).toBe("commonjs");
   });

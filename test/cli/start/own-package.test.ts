@@ -38,13 +38,13 @@ async function simulated(folder: string, file: string): Promise<string> {
 
 describe("a processor whose folder has no copy of ext-proc", () => {
   test.each(["mine.mjs", "mine.js"])(
-    "imports the running package, as do the files that it imports: %s",
+    "a processor without its own copy, and the files that it imports, import the running package: %s",
     async (file) => {
       expect(await simulated(folderWith({ [file]: MINE, "lib/define.mjs": DEFINE }), file)).toContain("+ x-mine: yes");
     },
   );
 
-  test("can require the running package as CommonJS", async () => {
+  test("a processor without its own copy can require the running package as CommonJS", async () => {
     const text = `
       const { defineProcessor, setHeader } = require("ext-proc");
       module.exports = defineProcessor({ name: "mine", requestHeaders: () => setHeader("x-mine", "yes") });
@@ -52,7 +52,7 @@ describe("a processor whose folder has no copy of ext-proc", () => {
     expect(await simulated(folderWith({ "mine.cjs": text }), "mine.cjs")).toContain("+ x-mine: yes");
   });
 
-  test.skipIf(major < 24)("may be TypeScript", async () => {
+  test.skipIf(major < 24)("a processor without its own copy may be TypeScript", async () => {
     const text = MINE.replace("setHeader }", "setHeader, type Processor }").replace(
       /default (.*);/,
       "default $1 satisfies Processor;",
@@ -62,7 +62,7 @@ describe("a processor whose folder has no copy of ext-proc", () => {
     );
   });
 
-  test("is found through the symbolic links with which Kubernetes mounts a ConfigMap", async () => {
+  test("a processor is found through the symbolic links with which Kubernetes mounts a ConfigMap", async () => {
     const folder = folderWith({ "..2026_11_30/mine.mjs": MINE.replace("./lib/define.mjs", "ext-proc") });
     symlinkSync("..2026_11_30", join(folder, "..data"));
     symlinkSync("..data/mine.mjs", join(folder, "mine.mjs"));
@@ -70,14 +70,14 @@ describe("a processor whose folder has no copy of ext-proc", () => {
   });
 
   test.each([...IMPORTS, "@bufbuild/protobuf", "@bufbuild/protobuf/wkt", "@connectrpc/connect"])(
-    "can import %s",
+    "a processor without its own copy can import %s",
     async (name) => {
       const text = `import * as all from ${JSON.stringify(name)}; throw new Error(\`\${Object.keys(all).length > 0}\`);`;
       expect(await simulated(folderWith({ "mine.mjs": text }), "mine.mjs")).toMatch(/does not load: Error: true\n$/);
     },
   );
 
-  test("cannot import what the package keeps to itself, nor a package that is only like it", async () => {
+  test("a processor cannot import internal files of the package, nor a package with a similar name", async () => {
     const inside = await simulated(folderWith({ "mine.mjs": 'import "ext-proc/dist/cli/main.js";' }), "mine.mjs");
     expect(inside).toMatch(
       /does not load: Error: Package subpath '\.\/dist\/cli\/main\.js' is not defined by "exports"/,
@@ -98,13 +98,13 @@ describe("a processor whose folder has a copy of ext-proc", () => {
   test.each<[string, string]>([
     ["mine.mjs", 'import "ext-proc";'],
     ["mine.cjs", 'require("ext-proc");'],
-  ])("gets that copy: %s", async (file, text) => {
+  ])("a processor whose folder has a copy of ext-proc gets that copy: %s", async (file, text) => {
     expect(await simulated(folderWith({ ...copy, [file]: text }), file)).toContain(
       "does not load: Error: this is the copy",
     );
   });
 
-  test("is told that the copy lacks a file, and does not get the running package instead", async () => {
+  test("a processor whose copy of ext-proc lacks a file gets an error, and not the running package", async () => {
     const { "node_modules/ext-proc/package.json": manifest } = copy;
     const said = await simulated(
       folderWith({ "node_modules/ext-proc/package.json": manifest, "mine.mjs": 'import "ext-proc";' }),
@@ -114,6 +114,6 @@ describe("a processor whose folder has a copy of ext-proc", () => {
   });
 });
 
-test("the offered packages are this one and its peers", () => {
+test("the packages that processors can import are ext-proc and its peer dependencies", () => {
   expect(OFFERED_PACKAGES).toEqual([packageJson.name, ...Object.keys(packageJson.peerDependencies)]);
 });
