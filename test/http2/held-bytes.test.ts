@@ -39,9 +39,9 @@ describe("answers that wait", () => {
   });
 
   test.each<[string, (server: TestServer, client: Awaited<ReturnType<TestServer["client"]>>) => void]>([
-    ["the peer resets the stream", (_server, client) => client.send(rstStream(1))],
+    ["the client resets the stream", (_server, client) => client.send(rstStream(1))],
     ["the application resets the stream", (server) => server.seen(1).stream.reset()],
-    ["the peer closes the connection", (_server, client) => client.socket.end()],
+    ["the client closes the connection", (_server, client) => client.socket.end()],
     ["the server closes the connection", (server) => server.connections.close()],
   ])("answers that wait are no longer counted when %s", async (_name, end) => {
     const server = new TestServer({ handle: answering(10_000) });

@@ -89,7 +89,7 @@ describe("an override that Envoy would ignore", () => {
       "send_body_without_waiting_for_header_response",
     ],
     [
-      "where the other direction is full-duplex",
+      "if the other direction is full-duplex",
       { requestBody: "STREAMED" },
       { modes: { requestBody: "NONE", responseBody: "FULL_DUPLEX_STREAMED" } },
       "if a configured body mode is FULL_DUPLEX_STREAMED",
@@ -101,7 +101,7 @@ describe("an override that Envoy would ignore", () => {
       "requestBody is past when response headers are answered",
     ],
     [
-      "where the other mode is not known",
+      "if the other mode is not known",
       { requestBody: "STREAMED" },
       { modes: { requestBody: undefined, responseBody: undefined } },
       "the override has to name both",

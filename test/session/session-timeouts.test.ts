@@ -252,8 +252,8 @@ describe("a timeout above Envoy's own", () => {
   });
 
   test.each([
-    ["where Envoy only watches", { observabilityMode: true }],
-    ["in FULL_DUPLEX_STREAMED, where Envoy has no timer", bodyModes("FULL_DUPLEX_STREAMED")],
+    ["if Envoy only watches", { observabilityMode: true }],
+    ["in FULL_DUPLEX_STREAMED, in which Envoy has no timer", bodyModes("FULL_DUPLEX_STREAMED")],
   ] as const)("more time is not requested %s", (_where, envelope) => {
     const { receive, timers, answers } = timed(slow("patient", 1000).processor, { declaration });
     receive(headersOf("requestHeaders", [], envelope));

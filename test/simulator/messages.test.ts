@@ -199,7 +199,7 @@ describe("the end of the stream", () => {
     ["upon the last answer", {}, "reset"],
     ["after the transaction in 1.36", { envoyVersion: "1.36" }, "reset"],
     [
-      "after the transaction where a request body was buffered",
+      "after the transaction if a request body was buffered",
       { processingMode: { requestBodyMode: "BUFFERED" } },
       "half_close_and_reset",
     ],

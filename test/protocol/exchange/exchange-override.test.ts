@@ -94,11 +94,7 @@ describe("an override", () => {
 
   test.each<[string, Envelope & { readonly endOfStream?: boolean }, ModeOverride]>([
     ["if there is no body", { endOfStream: true, ...bodyModes("NONE") }, { requestBody: "STREAMED" }],
-    [
-      "where Envoy was configured to stream, and does",
-      bodyModes("BUFFERED_PARTIAL", "NONE"),
-      { requestBody: "STREAMED" },
-    ],
+    ["if Envoy was configured to stream, and does", bodyModes("BUFFERED_PARTIAL", "NONE"), { requestBody: "STREAMED" }],
     ["to NONE", bodyModes("BUFFERED", "NONE"), { requestBody: "NONE" }],
     ["to BUFFERED", bodyModes("NONE"), { requestBody: "BUFFERED" }],
   ])("an override leaves content-length %s", (_what, envelope, wanted) => {
