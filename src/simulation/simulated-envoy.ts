@@ -1,3 +1,4 @@
+import { CONFIG_METADATA } from "../processor/route-config.ts";
 import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import type { DriveOptions } from "./drive-transaction.ts";
 import { type EnvoyOptions, patienceMsOf } from "./simulate-options.ts";
@@ -32,9 +33,6 @@ export interface TransactionDriver {
   drive(transaction: DriveOptions): Promise<SimulatedTransaction>;
   close(): Promise<void>;
 }
-
-/** The metadata of the gRPC call that carries a route's configuration. */
-const CONFIG_METADATA = "x-ext-proc-config";
 
 /** An Envoy that plays its transactions so. */
 export function simulatedEnvoy(options: EnvoyOptions, driver: TransactionDriver): SimulatedEnvoy {
