@@ -23,7 +23,7 @@ the attack, whether an honest request failed, how slow the honest requests were 
 much memory the server had before, at most, and 10 s afterwards.
 
   --minutes N   time of all attacks together; each gets an equal share. Default: ${DEFAULT_SECONDS} s for each attack
-  --only NAME   plays this attack; may be given several times
+  --only NAME   runs this attack; may be given several times
   --json FILE   writes every figure to FILE
   --list        lists the attacks
   --help        shows this text
@@ -117,7 +117,7 @@ async function runSuite({ attacks, minutes, json }) {
     } catch (error) {
       progress("");
       failed.push(attack.name);
-      say(`FAILED ${attack.name.padEnd(24)} could not be played: ${error instanceof Error ? error.message : error}`);
+      say(`FAILED ${attack.name.padEnd(24)} could not run: ${error instanceof Error ? error.message : error}`);
     }
   }
   say("");

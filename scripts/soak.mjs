@@ -145,7 +145,7 @@ function openConnections(port, connections) {
 }
 
 /**
- * The server learns of closed connections by and by.
+ * The server learns of closed connections after some time.
  *
  * @param {() => Promise<Usage>} usage
  * @param {number} handles

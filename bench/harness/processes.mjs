@@ -23,7 +23,7 @@ export function start([program = "", ...args], options) {
 }
 
 /**
- * Ends a program: SIGTERM, and SIGKILL if that is not heard.
+ * Ends a program: SIGTERM, and SIGKILL if that has no effect.
  *
  * @param {ChildProcess} child
  * @returns {Promise<void>}

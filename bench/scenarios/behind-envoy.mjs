@@ -93,7 +93,7 @@ const CONNECTION_MANAGER = {
     ],
   },
 };
-/** A second Envoy plays the upstream: it costs the least and answers every request alike. */
+/** A second Envoy is the upstream: it costs the least and gives every request the same answer. */
 export const UPSTREAM = {
   static_resources: {
     listeners: [

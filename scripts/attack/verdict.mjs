@@ -1,4 +1,4 @@
-// What a played attack has to show, and whether it does.
+// What the run of an attack must show, and whether it does.
 import { MEMORY_BACK_MS, MEMORY_SLACK_MIB } from "./play.mjs";
 
 /** @typedef {import("./play.mjs").Played} Played */

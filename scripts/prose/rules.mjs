@@ -99,6 +99,14 @@ export const RULES = [
     accepted: "What happens to a body, and which options an exchange has.",
   },
   {
+    pattern: rule(
+      "\\b(?:plays?|played|playing|hears?|heard|upon|be had|in vain|for good|all the same|as it were|by and by)\\b",
+    ),
+    advice: "use the word of the field: runs, sends, simulates, receives, after, still, without effect",
+    rejected: "The simulator plays an exchange, and the server hears of it all the same.",
+    accepted: "The simulator runs an exchange, and the server still gets its messages.",
+  },
+  {
     pattern: rule("\\b(?:hundred and first|a hundred and|a tenth, so)\\b"),
     advice: "write numbers in digits",
     rejected: "It rejects a hundred and first header.",

@@ -215,7 +215,7 @@ export const FOLDERS = {
   },
   debug: {
     holds:
-      "An HTTP exchange in readable JSON, played and told: what `DebugService.Simulate`, `ext-proc simulate` and `ext-proc call` have in common.",
+      "An HTTP exchange in readable JSON, with its result: the common part of `DebugService.Simulate`, `ext-proc simulate` and `ext-proc call`.",
     imports: [
       "processor",
       "processor/describe",

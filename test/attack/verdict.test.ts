@@ -7,7 +7,7 @@ const CALM = { sent: 1000, failed: {}, p50Ms: 1, p99Ms: 4, maxMs: 9 };
 const WITHSTOOD: Played = {
   attack: {
     name: "invented",
-    what: "an attack that is not played",
+    what: "an attack that did not run",
     fault: 5,
     from: "main",
     run: async () => {},

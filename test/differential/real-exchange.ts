@@ -79,7 +79,7 @@ export async function startRealUpstream(exchange: HttpExchange): Promise<RealUps
   return upstream;
 }
 
-/** Plays the exchange's client against Envoy's `port`, and returns when all is over. */
+/** Runs the exchange's client against Envoy's `port`, and returns when all is over. */
 export async function playExchange(
   exchange: HttpExchange,
   { port, upstream, call }: { port: number; upstream: RealUpstream; call: () => ScriptedCall | undefined },

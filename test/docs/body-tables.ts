@@ -97,7 +97,7 @@ function possible(processor: Processor, made: BodyPlan): string {
   return parts.join(", ");
 }
 
-/** The same, as it is seen to happen: the rows and columns that the simulated Envoy can play. */
+/** The same from simulated transactions: the rows and columns that the simulated Envoy can run. */
 export async function observedTable(): Promise<string[][]> {
   const names = Object.keys(HANDLERS).filter((name) => name !== "`grpc`");
   const columns = COLUMNS.filter(([, mode]) => mode !== "GRPC");

@@ -25,7 +25,7 @@ const SETTINGS = ["processingMode", "failureModeAllow"];
 /** Headers that Envoy, its peers or a transport add, or that depend on how a body is framed. */
 const PASSING =
   /^(?:host|connection|keep-alive|transfer-encoding|content-length|date|server|x-forwarded-proto|x-request-id|x-envoy-.*|x-upstream)$/;
-/** The command is started again for each, so it plays some of them. */
+/** The command is started again for each, so it runs only some of them. */
 const COMMAND_PLAYS_EVERY = 6;
 
 const scenarios = sample();

@@ -20,7 +20,7 @@ const NO_ERROR = 0;
 /** A call of the scripted server while it goes on. */
 export type CallRecorder = ScriptedCall;
 
-/** Plays the script on a stream, and keeps what happens. */
+/** Runs the script on a stream, and keeps what happens. */
 export function recordCall(
   stream: ServerHttp2Stream,
   metadata: IncomingHttpHeaders,

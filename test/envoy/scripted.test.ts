@@ -23,7 +23,7 @@ async function startRig(script: Script, filter = {}): Promise<[EnvoyProcess, Scr
 }
 
 describe.skipIf(envoyBinary === undefined)("the scripted server behind a real Envoy", () => {
-  test("plays a script and keeps what Envoy sent", async () => {
+  test("runs a script and keeps what Envoy sent", async () => {
     const setHeaders = [{ header: { key: "x-new", rawValue: "1" } }];
     const script: Script = {
       rules: [

@@ -10,7 +10,7 @@
 //   call.metadata["x-tenant"]                      // gRPC initial metadata
 //   call.halfClosed, call.resetCode                // what Envoy did to the stream; undefined if it did not
 //   await call.until(() => call.received.length === 3);
-//   server.play({ … })                             // another script for the calls that come
+//   `server.play({ … })`                           // another script for the next calls
 //   await server.close();
 //
 // A function instead of a script chooses one by the call's metadata.
@@ -80,7 +80,7 @@ export interface ScriptedServer {
   readonly calls: readonly ScriptedCall[];
   /** The call with this index, once it has begun. */
   call(index: number): Promise<ScriptedCall>;
-  /** Sets what is played to the calls that come. */
+  /** Sets the script for the next calls. */
   play(source: ScriptSource): void;
   close(): Promise<void>;
 }

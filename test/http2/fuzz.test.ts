@@ -125,7 +125,7 @@ function anyHandler(stream: Http2Stream, pick: Random): StreamHandler {
     else if (kind === 10) stream.end(pick(2) === 0 ? undefined : [["x", "1"]]);
   };
   const hear = (isLast: boolean) => {
-    if (isOver) throw new Error(`stream ${stream.id} heard something after its end`);
+    if (isOver) throw new Error(`stream ${stream.id} got an event after its end`);
     isOver = isLast;
     if (!isLast) act();
   };

@@ -37,11 +37,11 @@ function callsOf(transport: "createConnectTransport" | "createGrpcWebTransport",
     const { DebugService } = await import("/gen/extproc/debug/v1/debug_pb.js");
     const client = createClient(DebugService, ${transport}({ baseUrl: ${JSON.stringify(baseUrl)} }));
     try {
-      const played = await client.simulate({ request: { method: "GET", path: "/headers" } });
+      const simulated = await client.simulate({ request: { method: "GET", path: "/headers" } });
       const { processors } = await client.describe({});
       return {
-        upstream: played.upstreamRequest.headers["x-ext-proc-header"],
-        client: played.clientResponse.headers["x-ext-proc-header"],
+        upstream: simulated.upstreamRequest.headers["x-ext-proc-header"],
+        client: simulated.clientResponse.headers["x-ext-proc-header"],
         processors: processors.map(({ name }) => name),
       };
     } catch (error) {

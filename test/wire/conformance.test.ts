@@ -69,7 +69,7 @@ interface Told {
   readonly answers: readonly object[];
 }
 
-/** What was heard, to be compared: in an order of its own where only that within each direction is certain. */
+/** The received messages, sorted for the comparison, since only the order within each direction is certain. */
 function told({ code, fault, answers }: Heard, unordered = false): Told {
   const direction = ({ response }: ProcessingResponse) => (response.case?.startsWith("response") ? 1 : 0);
   const ordered = unordered ? answers.toSorted((a, b) => direction(a) - direction(b)) : answers;

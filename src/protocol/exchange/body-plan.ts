@@ -243,5 +243,5 @@ function overriding(plan: RunningBody, override: ModeOverride): RunningBody {
 
 function lacking({ phase }: BodySituation, { code, why }: Lack, refusal: string): Fault {
   const direction = directionOf(phase);
-  return fault(code, `${phase}: ${why}, and the ${direction} body cannot be had in another mode: ${refusal}`);
+  return fault(code, `${phase}: ${why}, and Envoy cannot send the ${direction} body in another mode: ${refusal}`);
 }

@@ -91,7 +91,7 @@ function applyToStreamed(filter: FilterState, state: FilterDirection, common: Co
     const { body, endOfStream } = mutation.value;
     const opensHeaders = filter.config.release.holdsHeadersForFirstChunk;
     if (body.length > 0 || endOfStream || opensHeaders) path.inject(body, endOfStream);
-    // From then on only the server can end the body: should it end the stream instead, the peer waits in vain.
+    // From then on only the server can end the body: if it ends the stream instead, the receiver waits forever.
     const endsAlone = filter.config.release.endsBodyWithoutTrailers;
     if (path.complete && path.trailers === undefined && !endsAlone) state.paused = false;
     state.finishCall(endOfStream ? "idle" : "streamed_body");

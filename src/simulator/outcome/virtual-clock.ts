@@ -26,7 +26,7 @@ export class VirtualClock {
     return this.#nowMs;
   }
 
-  /** Does it next, when everything that was asked for before is done: a hop over a network, as it were. */
+  /** Runs a task next, after all tasks that were added before: it stands for a hop over a network. */
   soon(callback: () => void): void {
     this.#ready.push(callback);
   }

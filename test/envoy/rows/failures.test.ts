@@ -245,7 +245,7 @@ envoyRows("a server that fails", (row) => {
 
   const UNAVAILABLE_ON_ERROR = { status_on_error: { code: "ServiceUnavailable" } };
   row(
-    "row 19: status_on_error is what an error gives the client, and a timeout is 504 all the same",
+    "row 19: an error gives the client the status_on_error, and a timeout is still 504",
     {
       scenes: {
         failed: {

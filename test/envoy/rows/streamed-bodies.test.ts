@@ -146,7 +146,7 @@ envoyRows("bodies that are streamed", (row) => {
 
   const AT_ONCE = { processing_mode: STREAMED, send_body_without_waiting_for_header_response: true };
   row(
-    "row 72: chunks come before the headers are answered, whose answer has to be the first all the same",
+    "row 72: chunks come before the headers are answered, and the headers must still be answered first",
     {
       scenes: {
         inOrder: {

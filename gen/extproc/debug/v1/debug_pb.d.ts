@@ -79,7 +79,7 @@ export declare const DebugService: GenService<{
     output: typeof ProcessResponseSchema;
   },
   /**
-   * Plays a whole HTTP exchange through a simulated Envoy in front of the processor.
+   * Runs a whole HTTP exchange through a simulated Envoy in front of the processor.
    *
    * @generated from rpc extproc.debug.v1.DebugService.Simulate
    */

@@ -665,7 +665,7 @@ export enum CommonResponse_ResponseStatus {
 export declare const CommonResponse_ResponseStatusSchema: GenEnum<CommonResponse_ResponseStatus>;
 
 /**
- * A response from the filter itself, in one message; the upstream is not asked or not heard.
+ * A response from the filter itself, in one message. It replaces the upstream's response.
  *
  * Before the response headers have reached the client it replaces the response. After that Envoy can only reset.
  *
