@@ -225,7 +225,7 @@ describe("a client that never reads", () => {
       sent += chunk.length;
       if (client.socket.write(chunk)) continue;
 <<<<<<< HEAD
-      // The socket is full for good if many turns bring no room.
+      // The socket is full permanently if many turns bring no room.
 =======
       // The socket stays full if several turns bring no room.
 >>>>>>> c41814a (Reject more phrases that are not plain English)
