@@ -78,7 +78,7 @@ Envoy's configuration: [bodies.md](bodies.md#asking-for-another-mode) explains m
   {
     title: "Processing mode of Envoy's filter",
     text: `The server does not need these settings, because Envoy sends its body modes on each stream. \`DebugService.Simulate\` and
-\`ext-proc simulate\` play exchanges in this mode if the exchange does not set another one.`,
+\`ext-proc simulate\` run exchanges in this mode if the exchange does not set another one.`,
     names: [
       "envoyProcessingModeRequestHeaderMode",
       "envoyProcessingModeRequestBodyMode",

@@ -257,7 +257,6 @@ describe("a call with a grpc-timeout", () => {
   });
 });
 
-<<<<<<< HEAD
 describe("a handler that settles after its call", () => {
   test.each(["reset", "deadline", "fault", "shutdown"])(
     "a handler that settles after its call is ignored: %s",
@@ -288,33 +287,4 @@ describe("a handler that settles after its call", () => {
       expect(stream.answers).toEqual([]);
     },
   );
-=======
-describe("a handler that settles when its call is over", () => {
-  test.each(["reset", "deadline", "fault", "shutdown"])("is ignored: %s", async (how) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const late = deferred();
-    const slow = defineProcessor({
-      name: "slow",
-      async requestHeaders() {
-        await late.promise;
-        return setHeader("x-late", "1");
-      },
-      responseHeaders: () => (how === "fault" ? fail("on purpose") : undefined),
-    });
-    const { call, stream, sessions, receive } = startCall(slow, { timeout: "1S" });
-    receive(headersOf("requestHeaders"));
-    if (how === "reset") {
-      stream.close();
-      call.onReset(CANCEL);
-    } else if (how === "deadline") vi.advanceTimersByTime(1000);
-    else if (how === "fault") receive(headersOf("responseHeaders"));
-    else sessions.shutDown();
-    vi.useRealTimers();
-    const before = [...stream.log];
-    late.resolve();
-    await nextTurn();
-    expect(stream.log).toEqual(before);
-    expect(stream.answers).toEqual([]);
-  });
->>>>>>> c41814a (Reject more phrases that are not plain English)
 });

@@ -50,13 +50,8 @@ async function heard(reply: (reply: GrpcReply) => void): Promise<{ messages: Buf
 
 const EVERY_CHARACTER = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) => byte)).toString("latin1");
 
-<<<<<<< HEAD
 describe("a reply to grpc-js", () => {
   test("grpc-js reads the messages of a reply and OK", async () => {
-=======
-describe("a reply, as grpc-js reads it", () => {
-  test("is its messages and OK", async () => {
->>>>>>> c41814a (Reject more phrases that are not plain English)
     const { messages, status } = await heard((reply) => {
       reply.send(Buffer.from("one"));
       reply.send(new Uint8Array(0));

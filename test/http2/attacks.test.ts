@@ -224,11 +224,7 @@ describe("a client that never reads", () => {
       const chunk = bytes(i);
       sent += chunk.length;
       if (client.socket.write(chunk)) continue;
-<<<<<<< HEAD
       // The socket is full permanently if many turns bring no room.
-=======
-      // The socket stays full if several turns bring no room.
->>>>>>> c41814a (Reject more phrases that are not plain English)
       for (let turns = 0; turns < 200 && client.socket.writableNeedDrain; turns++) await new Promise(setImmediate);
       if (client.socket.writableNeedDrain) return sent;
     }

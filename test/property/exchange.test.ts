@@ -26,11 +26,7 @@ interface Exchanged {
   readonly answers: readonly ProcessingResponse[];
 }
 
-<<<<<<< HEAD
 /** Runs a transaction. `lags` is the number of messages of a direction that may wait for answers at a time. */
-=======
-/** Runs a transaction. `lags` says how many messages of a direction may wait for answers at a time. */
->>>>>>> c41814a (Reject more phrases that are not plain English)
 function play({ messages }: ScriptedTransaction, lags: readonly number[], changed: boolean): Exchanged[] {
   const exchange = new Exchange();
   const answer: Answer = changed ? { kind: "continue", headerChanges: CHANGES } : CONTINUE;

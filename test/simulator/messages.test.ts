@@ -178,7 +178,7 @@ describe("the route cache", () => {
     ["without being asked", false, {}, "old"],
     ["when asked", true, {}, "new"],
     ["unasked with CLEAR", false, { routeCacheAction: "CLEAR" }, "new"],
-    ["in vain with RETAIN", true, { routeCacheAction: "RETAIN" }, "old"],
+    ["without effect with RETAIN", true, { routeCacheAction: "RETAIN" }, "old"],
   ])("the route cache gives the right route if it is cleared %s", (_, asked, settings, route) => {
     const outcome = simulate(move(asked), settings, { routes });
     expect(outcome.upstream?.route).toBe(route);
@@ -196,7 +196,7 @@ describe("the route cache", () => {
 
 describe("the end of the stream", () => {
   test.each<[string, SimulatedEnvoySettings, string]>([
-    ["upon the last answer", {}, "reset"],
+    ["after the last answer", {}, "reset"],
     ["after the transaction in 1.36", { envoyVersion: "1.36" }, "reset"],
     [
       "after the transaction if a request body was buffered",

@@ -80,11 +80,7 @@ export const scenes: fc.Arbitrary<Scene> = fc
     } as const;
   });
 
-<<<<<<< HEAD
 /** Runs a transaction to its end. */
-=======
-/** Runs a scene, to its end. */
->>>>>>> c41814a (Reject more phrases that are not plain English)
 export async function play(scene: Scene): Promise<Played> {
   const { pieces, isCoded, hasLength, hasTrailers, allowsOverride, operator, mode } = scene;
   const attack = new Attack(scene.act, scene.at);

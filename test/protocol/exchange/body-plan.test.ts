@@ -155,11 +155,7 @@ describe("the mode of a body", () => {
     expect(planned(STREAM, { mode: "BUFFERED", chosen: "BUFFERED", override })).toBe("BUFFERED message headers known");
   });
 
-<<<<<<< HEAD
   test("a body is not handled if it is required and no mode delivers it", () => {
-=======
-  test("not at all if it is required and Envoy cannot send it", () => {
->>>>>>> c41814a (Reject more phrases that are not plain English)
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE" })).toBe("body_required_unseen");
     expect(planned({ ...LOOKS, required: true }, { mode: "NONE", allowed: true })).toBe("STREAMED eos <- STREAMED");
   });
