@@ -241,7 +241,7 @@ export const FOLDERS = {
   },
   services: {
     holds: "The routes of all services, with health and reflection.",
-    imports: ["processor", "services/debug", "services/process", "session", "text"],
+    imports: ["processor", "protocol", "services/debug", "services/process", "session", "text"],
     packages: [PROTOBUF, WKT, CONNECT, "gen"],
   },
   testing: {

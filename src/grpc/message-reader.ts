@@ -1,3 +1,4 @@
+import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
 import { messageMemory, recycleMessage, unfinishedMemory } from "./message-memory.ts";
 import { OversizedMessage } from "./oversized-message.ts";
 
@@ -33,7 +34,6 @@ export type FramingProblem =
    */
   | { readonly kind: "too_large" | "no_room"; readonly length: number; readonly tag: number };
 
-const PREFIX_BYTES = 5;
 /** Instead of a length: the message is above the limit. */
 const OVERSIZED = -1;
 /**
@@ -96,7 +96,7 @@ export class MessageReader {
     while (at < end && !this.#stopped) {
       if (this.#message !== undefined) at = this.#fill(source, at, end);
       else if (this.#oversized !== undefined) at = this.#skim(this.#oversized, source, at, end);
-      else if (this.#prefixHave > 0 || end - at < PREFIX_BYTES) at = this.#readPrefix(source, at, end);
+      else if (this.#prefixHave > 0 || end - at < GRPC_PREFIX_BYTES) at = this.#readPrefix(source, at, end);
       else at = this.#begin(source, at, end);
     }
   }
@@ -105,7 +105,7 @@ export class MessageReader {
   #begin(source: Uint8Array, prefixAt: number, end: number): number {
     const length = this.#lengthAt(source, prefixAt);
     if (length === undefined) return end;
-    const at = prefixAt + PREFIX_BYTES;
+    const at = prefixAt + GRPC_PREFIX_BYTES;
     if (length === OVERSIZED) return at;
     if (end - at < length) {
       this.#open(length);
@@ -118,11 +118,11 @@ export class MessageReader {
   }
 
   #readPrefix(source: Uint8Array, at: number, end: number): number {
-    const taken = Math.min(PREFIX_BYTES - this.#prefixHave, end - at);
-    this.#prefix ??= new Uint8Array(PREFIX_BYTES);
+    const taken = Math.min(GRPC_PREFIX_BYTES - this.#prefixHave, end - at);
+    this.#prefix ??= new Uint8Array(GRPC_PREFIX_BYTES);
     this.#prefix.set(part(source, at, taken), this.#prefixHave);
     this.#prefixHave += taken;
-    if (this.#prefixHave < PREFIX_BYTES) return at + taken;
+    if (this.#prefixHave < GRPC_PREFIX_BYTES) return at + taken;
     this.#prefixHave = 0;
     const length = this.#lengthAt(this.#prefix, 0);
     if (length === undefined) return end;

@@ -18,7 +18,7 @@ import { readRequest } from "../protocol/wire/read-request.ts";
 import type { LateHandlers } from "../session/late-handlers.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../session/session-observer.ts";
-import type { SharedSessionOptions } from "../session/session-options.ts";
+import { MAX_WAITING_MESSAGES, type SharedSessionOptions } from "../session/session-options.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
 import { sendAnswer } from "./send-answer.ts";
@@ -34,8 +34,6 @@ export interface ProcessCallOptions extends SharedSessionOptions {
   readonly memory?: Pick<MemoryAccount, "headers"> | undefined;
 }
 
-/** Messages that may wait for an asynchronous handler before the stream's window is no longer refilled. */
-const MAX_WAITING_MESSAGES = 16;
 /** Cost of a waiting message in addition to its bytes, and for each byte outside of a body: the objects read from it. */
 const WAITING_MESSAGE_BYTES = 512;
 const WAITING_BYTE_BYTES = 32;

@@ -1,6 +1,7 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
 import type { FillFrame } from "../http2/output.ts";
+import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
 import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
 import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
 
@@ -11,7 +12,6 @@ const HEADERS = [
 const HEADER_BLOCK = encodeHeaderBlock(HEADERS);
 const OK_TRAILERS = encodeHeaderBlock([["grpc-status", "0"]]);
 
-const PREFIX_BYTES = 5;
 const NO_METADATA: ReplyMetadata = [];
 
 /** The answering side of a gRPC call: headers with the first message, messages, and one status at the end. */
@@ -35,7 +35,7 @@ export class GrpcReply {
   sendFilled(length: number, fill: FillFrame): boolean {
     if (this.#ended) return true;
     this.#sendHeaders();
-    return this.#stream.writeFrame(PREFIX_BYTES + length, fill);
+    return this.#stream.writeFrame(GRPC_PREFIX_BYTES + length, fill);
   }
 
   /**
@@ -77,5 +77,5 @@ export function writePrefix(target: Uint8Array, at: number, length: number): num
   target[at + 2] = length >>> 16;
   target[at + 3] = length >>> 8;
   target[at + 4] = length;
-  return at + PREFIX_BYTES;
+  return at + GRPC_PREFIX_BYTES;
 }

@@ -8,6 +8,9 @@ import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/exte
  */
 export const MAX_MESSAGE_HEADERS = 10_000;
 
+/** The largest message unless options say otherwise, in bytes: what gRPC servers take by default. */
+export const DEFAULT_MAX_MESSAGE_BYTES: number = 4 << 20;
+
 /** Most fields of one message, those in other fields included: all of its headers, and as much of attributes and metadata. */
 export const MAX_FIELDS = 50_000;
 /** Tag and value. */

@@ -6,6 +6,7 @@ import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../memory/memory-account.ts"
 import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
 import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../protocol/message-limits.ts";
 import { DebugGate, type DebugLimits } from "../services/debug/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
 import { SessionSet } from "../session/session-set.ts";
@@ -131,8 +132,6 @@ export interface Server {
 }
 
 const DEFAULT_DRAIN_GRACE_MS = 20_000;
-/** Largest message unless options say otherwise: what gRPC servers take by default. */
-const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
 
 /**
  * Serves a processor to Envoy, with health, metrics and debugging beside it. Resolves when every listener listens.

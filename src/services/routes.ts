@@ -7,6 +7,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js"
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../protocol/message-limits.ts";
 import { ProcessorSetup, type SetupObserver } from "../session/setup.ts";
 import { failureText } from "../text/failure-text.ts";
 import type { DebugGate } from "./debug/debug-gate.ts";
@@ -39,9 +40,6 @@ export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
   /** Largest message, in bytes. Default 4 MiB, which is also what gRPC servers take. */
   readonly maxMessageBytes?: number | undefined;
 }
-
-/** Largest message that is read unless options say otherwise. */
-const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20;
 
 /**
  * Routes for any Connect adapter: `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1.Health`, over

@@ -9,6 +9,12 @@ import type { SessionSet } from "./session-set.ts";
 import type { ProcessorSetup } from "./setup.ts";
 import type { ThreadWatch } from "./thread-watch.ts";
 
+/**
+ * Messages of one transaction that can wait, for an asynchronous handler or for the client to read answers, before the
+ * server stops reading from the client.
+ */
+export const MAX_WAITING_MESSAGES = 16;
+
 /** What all sessions of a server share. */
 export interface SharedSessionOptions {
   /** Counts and logs what happens. Default: nobody. */

@@ -46,6 +46,7 @@ function writeGrpcStatus(headers: HeaderMap, { status, grpcStatus, body }: Local
   if (body.length > 0) headers.set("grpc-message", textToBytes(percentEncoded(bytesToText(body))));
 }
 
+/** As Envoy encodes. Written here on purpose, so that the simulator does not depend on the code of the server. */
 function percentEncoded(text: string): string {
   let encoded = "";
   for (const byte of textToBytes(text)) {

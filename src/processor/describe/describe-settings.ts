@@ -3,6 +3,7 @@ import { ENVOY_BUFFER_LIMIT_BYTES, ENVOY_DEFAULTS, type EnvoyDeclaration } from 
 import { DIRECTIONS, type Direction } from "../../protocol/phase.ts";
 import { type BodyClaim, hasTail, needsOf, readsWhole } from "../body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "../body-handler.ts";
+import { CONFIG_METADATA } from "../route-config.ts";
 import type { RunRules } from "../run-rules.ts";
 import { MARGIN_MS } from "../time-limit.ts";
 
@@ -89,7 +90,7 @@ function configs({ definitions }: RunRules): readonly FilterSettingNeed[] {
   const keyed = `{${configured.map((name) => `"${name}": …`).join(", ")}}`;
   const form = configured.length === 1 ? `plain, or keyed by name: ${keyed}` : `keyed by name: ${keyed}`;
   const why = `${configured.join(", ")}: a route may give its configuration there, as JSON, ${form}`;
-  return [{ setting: "grpc_initial_metadata", value: "x-ext-proc-config", required: false, why }];
+  return [{ setting: "grpc_initial_metadata", value: CONFIG_METADATA, required: false, why }];
 }
 
 /** The body mode that serves every handler of a direction, and why. */

@@ -16,7 +16,7 @@ import { newHeadersAnswer } from "./new-headers-answer.ts";
 import { rememberAnswer, repeatedAnswer } from "./repeated-answers.ts";
 
 /** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
-const ROUTING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
+const ROUTE_CHOOSING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
 const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
 
 /**
@@ -109,5 +109,5 @@ function carriesMore(answer: ContinueAnswer): boolean {
 
 /** True for a change after which Envoy must select the route again. */
 export function isRouting({ name }: HeaderChange): boolean {
-  return name.startsWith(":") && ROUTING_HEADERS.has(name);
+  return name.startsWith(":") && ROUTE_CHOOSING_HEADERS.has(name);
 }

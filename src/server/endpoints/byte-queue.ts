@@ -1,5 +1,8 @@
 import { GrowingBytes } from "../../services/connect/growing-bytes.ts";
 
+/** Bytes of a request that can wait for its handler before the server stops reading from the client. */
+export const MAX_WAITING_BYTES: number = 64 * 1024;
+
 /** What a {@link ByteQueue} needs of the stream that fills it. */
 export interface ByteQueueOptions {
   readonly maxWaitingBytes: number;

@@ -4,12 +4,9 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import type { MemoryShare } from "../../memory/memory-share.ts";
 import type { HttpHandler } from "../../services/process/http-service.ts";
 import type { Logger } from "../log/logger.ts";
-import { ByteQueue } from "./byte-queue.ts";
+import { ByteQueue, MAX_WAITING_BYTES } from "./byte-queue.ts";
 import { type Http1Handler, LINGER_MS, pathOf } from "./endpoint.ts";
 import { noRoomError, RequestBytes, roomIn } from "./request-bytes.ts";
-
-/** Bytes of a request that wait for its handler before the connection is no longer read. */
-const MAX_WAITING_BYTES = 64 * 1024;
 
 /** The client has not sent its request in time. */
 const REQUEST_TIMEOUT = 408;

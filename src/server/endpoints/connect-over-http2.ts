@@ -6,12 +6,9 @@ import type { ConnectAnswer } from "../../services/connect/connect-handler.ts";
 import type { HttpHandler } from "../../services/process/http-service.ts";
 import type { Logger } from "../log/logger.ts";
 import { describeThrown } from "../log/thrown.ts";
-import { ByteQueue } from "./byte-queue.ts";
+import { ByteQueue, MAX_WAITING_BYTES } from "./byte-queue.ts";
 import { LINGER_MS, pathOf } from "./endpoint.ts";
 import { noRoomError, RequestBytes, roomIn } from "./request-bytes.ts";
-
-/** Bytes of a request that wait for its handler before the stream's window is no longer refilled. */
-const MAX_WAITING_BYTES = 64 * 1024;
 
 /** How long the rest of a request may stand still behind the answer. */
 const REST_TIMEOUT_MS = 10_000;

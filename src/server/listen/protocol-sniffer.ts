@@ -1,13 +1,11 @@
 import type { Socket } from "node:net";
+import { PREFACE } from "../../http2/frames.ts";
 
 /** What a connection speaks. */
 export type Protocol = "http1" | "http2";
 
 /** Why it is not known what a connection speaks. */
 export type SniffFailure = "first_bytes_timeout" | "tls_on_plaintext_port" | "unknown_protocol";
-
-/** HTTP/2's connection preface (RFC 9113 3.4). */
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** No HTTP/1.1 method is called PRI, so these bytes of the preface tell it from a request. */
 const PREFACE_METHOD_BYTES = "PRI ".length;

@@ -3,6 +3,7 @@ import { DEFAULT_STREAM_BUDGET_BYTES } from "../../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS } from "../../memory/memory-account.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts";
 import type { DeclaredEnvoySettings } from "../../protocol/envoy-settings.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../../protocol/message-limits.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/log.ts";
 import type { DebugExposure } from "../serve.ts";
 import { ENVOY_SPECS, type EnvoySettingName } from "./envoy-specs.ts";
@@ -126,7 +127,7 @@ export const SETTINGS: Readonly<Record<SettingName, SettingSpec>> = {
   maxMessageBytes: {
     ...integer(["maxMessageBytes"], 1024, 1 << 30),
     help: "largest message; it must be larger than the largest body that Envoy buffers",
-    fallback: String(4 << 20),
+    fallback: String(DEFAULT_MAX_MESSAGE_BYTES),
   },
   maxHeldBodyBytes: {
     ...integer(["maxHeldBodyBytes"], 1024, 2 ** 40),

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { TooManyParts } from "../../protocol/message-limits.ts";
 import { type CallBounds, elementCheck, messagesIn, readBody, wholeMessages } from "./call-body.ts";
 import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
-import { ENVELOPE_HEAD_BYTES } from "./envelope-joiner.ts";
 import { isRefusalCode, refusal } from "./refusal.ts";
 
 /** A call whose request has arrived, as far as it has to before a handler may see it. */
@@ -39,7 +39,7 @@ export async function arrival(
     const messages = wholeMessages(body, (message) => checkInStream(check, message), bounds.maxBytes);
     return { request: { ...request, body: messages }, bytes: undefined };
   }
-  const envelopeBytes = isEnveloped(contentType) ? ENVELOPE_HEAD_BYTES : 0;
+  const envelopeBytes = isEnveloped(contentType) ? GRPC_PREFIX_BYTES : 0;
   try {
     const bytes = await readBody(body, { ...bounds, maxBytes: bounds.maxBytes + envelopeBytes });
     for (const message of messagesIn(bytes, contentType)) check(message);

@@ -1,9 +1,10 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { checkFieldCount, TooManyParts } from "../../protocol/message-limits.ts";
 import { hasMoreElements } from "../../text/json-elements.ts";
 import type { RequestRoom } from "./connect-handler.ts";
-import { ENVELOPE_HEAD_BYTES, EnvelopeJoiner } from "./envelope-joiner.ts";
+import { EnvelopeJoiner } from "./envelope-joiner.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
 /** What one call may bring. */
@@ -60,7 +61,7 @@ export async function* wholeMessages(
   const joiner = new EnvelopeJoiner();
   for await (const bytes of body) {
     for (const envelope of joiner.push(bytes)) {
-      check(envelope.subarray(ENVELOPE_HEAD_BYTES));
+      check(envelope.subarray(GRPC_PREFIX_BYTES));
       yield envelope;
     }
     if ((joiner.announcedBytes ?? 0) > maxBytes) throw new TooLargeError(maxBytes);
@@ -98,7 +99,7 @@ export function elementCheck(
 /** The messages in the body of a unary call. Only those of Connect stand there without an envelope. */
 export function* messagesIn(body: Uint8Array, contentType: string): Iterable<Uint8Array> {
   if (!/^application\/grpc/i.test(contentType)) yield body;
-  else for (const envelope of new EnvelopeJoiner().push(body)) yield envelope.subarray(ENVELOPE_HEAD_BYTES);
+  else for (const envelope of new EnvelopeJoiner().push(body)) yield envelope.subarray(GRPC_PREFIX_BYTES);
 }
 
 /** A message has more bytes than allowed. */

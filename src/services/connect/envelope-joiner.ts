@@ -1,7 +1,5 @@
+import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
-
-/** A flag and a length, in front of each message. */
-export const ENVELOPE_HEAD_BYTES = 5;
 
 /**
  * Puts the envelopes of gRPC, gRPC-Web and streams of Connect together: a flag, four bytes of length, and a message. Work and
@@ -18,7 +16,7 @@ export class EnvelopeJoiner {
 
   /** The length that such an envelope announces for its message, once it is known. */
   get announcedBytes(): number | undefined {
-    return this.heldBytes < ENVELOPE_HEAD_BYTES ? undefined : announcedIn(this.#held.head, 0);
+    return this.heldBytes < GRPC_PREFIX_BYTES ? undefined : announcedIn(this.#held.head, 0);
   }
 
   /** Takes bytes, and gives the envelopes that they complete. */
@@ -26,8 +24,8 @@ export class EnvelopeJoiner {
     let at = 0;
     while (at < bytes.length) {
       const start = at;
-      if (this.heldBytes === 0 && bytes.length - at >= ENVELOPE_HEAD_BYTES) {
-        at += ENVELOPE_HEAD_BYTES + announcedIn(bytes, at);
+      if (this.heldBytes === 0 && bytes.length - at >= GRPC_PREFIX_BYTES) {
+        at += GRPC_PREFIX_BYTES + announcedIn(bytes, at);
         if (at <= bytes.length) {
           yield bytes.subarray(start, at);
           continue;
@@ -36,10 +34,10 @@ export class EnvelopeJoiner {
       }
       // The head first, which says how much belongs to the envelope.
       const announced = this.announcedBytes;
-      const wanted = announced === undefined ? ENVELOPE_HEAD_BYTES : ENVELOPE_HEAD_BYTES + announced;
+      const wanted = announced === undefined ? GRPC_PREFIX_BYTES : GRPC_PREFIX_BYTES + announced;
       at = Math.min(bytes.length, start + wanted - this.heldBytes);
       this.#held.push(bytes.subarray(start, at));
-      if (this.heldBytes === ENVELOPE_HEAD_BYTES + (this.announcedBytes ?? 0)) yield this.#held.take();
+      if (this.heldBytes === GRPC_PREFIX_BYTES + (this.announcedBytes ?? 0)) yield this.#held.take();
     }
   }
 

@@ -6,13 +6,10 @@ import type {
 import type { Processor } from "../../processor/definition.ts";
 import { Session } from "../../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd } from "../../session/session-observer.ts";
-import type { SessionOptions } from "../../session/session-options.ts";
+import { MAX_WAITING_MESSAGES, type SessionOptions } from "../../session/session-options.ts";
 import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
 import { receive } from "./receive.ts";
-
-/** Messages that may wait, for a handler or for the peer to read, before we stop reading. */
-const MAX_WAITING_MESSAGES = 16;
 
 /** What a Process call is made of, besides its messages. */
 export interface ProcessStreamOptions extends Omit<SessionOptions, "outlet"> {

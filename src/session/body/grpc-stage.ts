@@ -4,6 +4,7 @@ import { parsedMessageBytes } from "../../bodies/json/parsed-memory.ts";
 import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
 import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
 import { effectData } from "../../processor/effect.ts";
+import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
@@ -31,7 +32,6 @@ interface GrpcMessage {
 }
 
 const REPLACEMENT = Buffer.from("\ufffd");
-const PREFIX_BYTES = 5;
 /** A megabyte holds 200,000 empty messages. So many cost a millisecond or two, besides their handler's time. */
 const TURN_MESSAGES = 1000;
 
@@ -109,20 +109,20 @@ export class GrpcStage implements BodyStage {
   }
 
   #takeMessage(): GrpcMessage | StageEnd | undefined {
-    if (this.#heldBytes < PREFIX_BYTES) return undefined;
+    if (this.#heldBytes < GRPC_PREFIX_BYTES) return undefined;
     let all = this.#held[0] as BodyBytes;
-    if (all.length < PREFIX_BYTES) all = this.#join();
+    if (all.length < GRPC_PREFIX_BYTES) all = this.#join();
     const flag = all[0] ?? 0;
     const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
     if (flag > 1) return this.#host.fault("grpc_message_malformed", "a gRPC message has a flag that is none");
     if (length > this.#maxBytes) return this.#host.overLimit("body", this.#maxBytes);
-    const end = PREFIX_BYTES + length;
+    const end = GRPC_PREFIX_BYTES + length;
     if (this.#heldBytes < end) return undefined;
     all = this.#join();
     const framed = all.subarray(0, end);
     this.#heldBytes -= end;
     this.#held = this.#heldBytes > 0 ? [all.subarray(end)] : [];
-    return { framed, bytes: framed.subarray(PREFIX_BYTES), compressed: flag === 1 };
+    return { framed, bytes: framed.subarray(GRPC_PREFIX_BYTES), compressed: flag === 1 };
   }
 
   #join(): BodyBytes {
@@ -225,10 +225,10 @@ export class GrpcStage implements BodyStage {
 
   #frame(bytes: Uint8Array, flag: number): BodyBytes {
     if (this.#options.unframed) return plainBytes(bytes);
-    const framed = new Uint8Array(PREFIX_BYTES + bytes.length);
+    const framed = new Uint8Array(GRPC_PREFIX_BYTES + bytes.length);
     framed[0] = flag;
     new DataView(framed.buffer, 1, 4).setUint32(0, bytes.length);
-    framed.set(bytes, PREFIX_BYTES);
+    framed.set(bytes, GRPC_PREFIX_BYTES);
     return framed;
   }
 }

@@ -9,6 +9,7 @@ export type MutationOperation = "set" | "append" | "remove";
 /** Why a mutation is refused; undefined if it is allowed. */
 export type Refusal = WarningCode | undefined;
 
+/** Repeated here on purpose: the simulator is a witness that does not depend on the rules of the server. */
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
 const AUTHORITY = /^[\w!$%&'()*+,\-.:;=@[\]~]*$/;
 const SCHEME = /^https?$/i;
