@@ -5,36 +5,36 @@ import type { Phase, PhaseMessage } from "../protocol/phase.ts";
 import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
 
-/** A clock and its timers, so that time can be played. */
+/** A clock and its timers. Tests and the simulator replace it with a virtual clock. */
 export interface Timers {
-  /** Milliseconds from any moment on. */
+  /** Milliseconds since an arbitrary point in time. */
   now(): number;
-  /** Calls back after a while, once. */
+  /** Calls back once, after the delay. */
   set(callback: () => void, delayMs: number): unknown;
-  /** Takes back what `set` gave. */
+  /** Cancels a timer that `set` returned. */
   clear(timer: unknown): void;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
 
-/** The clock of this machine. */
+/** The clock of the machine. */
 export const REAL_TIMERS: Timers = {
   now: () => performance.now(),
   set: (callback, delayMs) => setTimeout(callback, delayMs),
   clear: (timer) => clearTimeout(timer as Timer | undefined),
 };
 
-/** Hears of an {@link AnswerTimer}. */
+/** Receives the events of an {@link AnswerTimer}. */
 export interface AnswerTimerEvents {
-  /** Envoy has to be asked for more time: once. */
+  /** Called once, when the server must ask Envoy for more time. */
   extend(grantMs: number): void;
-  /** The time is over: once, and last. */
+  /** Called once, when the time is over. No other call follows. */
   expired(): void;
 }
 
 /**
- * The time of one message whose answer waits for a handler. It counts from the message's delivery on, whichever of
- * several processors is at work.
+ * Measures the time of one message whose answer waits for an asynchronous handler. The time starts when the message is
+ * delivered, and goes on if a second processor follows the first.
  */
 export class AnswerTimer {
   readonly #timers: Timers;
@@ -54,12 +54,12 @@ export class AnswerTimer {
     this.#arm(0);
   }
 
-  /** Since the message was delivered. */
+  /** Milliseconds since the message was delivered. */
   get passedMs(): number {
     return this.#timers.now() - this.#startMs;
   }
 
-  /** Another processor is at work, with a limit of its own. */
+  /** Another processor's handler runs now, with its own limit. */
   continueWith(limit: TimeLimit): void {
     if (limit === this.#limit) return;
     this.#limit = limit;
@@ -69,13 +69,13 @@ export class AnswerTimer {
     this.#arm(this.passedMs);
   }
 
-  /** Time stands still. */
+  /** Stops the time until `restart()`. */
   pause(): void {
     this.#isPaused = true;
     this.stop();
   }
 
-  /** Time begins anew, from here on. */
+  /** Starts the time again from 0. */
   restart(): void {
     this.stop();
     this.#isPaused = false;
@@ -84,7 +84,7 @@ export class AnswerTimer {
     this.#arm(0);
   }
 
-  /** The answer is there, or nobody waits for it any more. */
+  /** Cancels the timer: the answer is complete or no longer needed. */
   stop(): void {
     this.#timers.clear(this.#timer);
   }
@@ -112,22 +112,23 @@ export class AnswerTimer {
       return;
     }
     this.#isOver = true;
-    // After a stall of the event loop timers come first: what the handler waited for may be there already.
+    // After a stall of the event loop, timers run first. The promise that the handler waits for may already have
+    // settled.
     this.#timer = this.#timers.set(() => this.#fired(), 0);
   }
 }
 
-/** Whoever waits for an answer, of one direction. */
+/** Receives what happens to the awaited answers of one direction. */
 export interface AnswerOwner {
-  /** The handlers are done. */
+  /** The handlers have returned. */
   answered(message: PhaseMessage, answer: RunResult): void;
-  /** Envoy has to be asked for more time. */
+  /** The server must ask Envoy for more time. */
   needsTime(message: PhaseMessage, grantMs: number): void;
-  /** They are not done, and their time is over. */
+  /** The time is over before the handlers returned. */
   timedOut(message: PhaseMessage): void;
 }
 
-/** What is known while an answer is waited for. */
+/** What an {@link AwaitedAnswer} keeps while it waits. */
 interface Waiting {
   readonly owner: AnswerOwner;
   readonly message: PhaseMessage;
@@ -135,8 +136,8 @@ interface Waiting {
 }
 
 /**
- * An answer that asynchronous handlers owe. Once it is there, or abandoned, this keeps nothing of the transaction, so that
- * a promise which never settles does not either.
+ * An answer that waits for asynchronous handlers. After the answer arrives or is abandoned, this object keeps no
+ * reference to the transaction. So a promise that never settles does not keep the transaction in memory.
  */
 export class AwaitedAnswer implements AnswerTimerEvents {
   #waiting: Waiting | undefined;
@@ -154,37 +155,37 @@ export class AwaitedAnswer implements AnswerTimerEvents {
     this.#waiting = { owner, message, timer: new AnswerTimer(timers, limit, this) };
     answer.then(
       (settled) => this.#settled(settled),
-      // It never rejects; were it to happen, it must not end the process.
+      // The promise should never reject. If it does, the rejection must not end the process.
       (cause: unknown) => this.#settled(runningFailed(cause)),
     );
   }
 
-  /** What it is the answer to; undefined where nobody waits any more. */
+  /** The message that waits for this answer; undefined after the answer arrived or was abandoned. */
   get message(): PhaseMessage | undefined {
     return this.#waiting?.message;
   }
 
-  /** Since the message was delivered. */
+  /** Milliseconds since the message was delivered. */
   get passedMs(): number {
     return this.#waiting?.timer.passedMs ?? 0;
   }
 
-  /** The next processor is at work. */
+  /** The next processor's handler runs now. */
   continueWith(limit: TimeLimit): void {
     this.#waiting?.timer.continueWith(limit);
   }
 
-  /** The handlers' time stands still: they wait for the peer. */
+  /** Stops the handlers' time while they wait for the client of the stream to read. */
   pause(): void {
     this.#waiting?.timer.pause();
   }
 
-  /** The handlers' time begins anew: a part of the answer has left. */
+  /** Starts the handlers' time again, because a part of the answer was sent. */
   restart(): void {
     this.#waiting?.timer.restart();
   }
 
-  /** Nobody waits any more: the handlers that still run are late from here on. */
+  /** The answer is no longer needed. Handlers that still run are counted as late. */
   abandon(late: LateHandlers): void {
     this.#waiting?.timer.stop();
     this.#waiting = undefined;
@@ -212,14 +213,14 @@ export class AwaitedAnswer implements AnswerTimerEvents {
   }
 }
 
-/** The fault of an answer that took too long. */
+/** Makes the fault of an answer that took too long. */
 export function timedOut(rule: RunRule | undefined, phase: Phase): Fault {
   const processor = rule?.definition.name ?? "";
   const text = `processor "${processor}", ${phase}: no answer within ${rule?.limit.timeoutMs} ms`;
   return fault("handler_timeout", text, { processor });
 }
 
-/** A defect of this library, as a fault. */
+/** Makes the fault of a defect in this library. */
 export function runningFailed(cause: unknown): Fault {
   return fault("internal_error", "running a handler failed", { cause });
 }

@@ -6,18 +6,21 @@ import type { PassedHandlers } from "./passed-handlers.ts";
 import type { SessionOutlet } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";
 
-/** Gets the fault if the body does not come in time. */
+/** Receives the fault if the body does not arrive in time. */
 export interface BodyWaitOwner {
   fail(failure: Fault): void;
 }
 
 /**
- * How long nothing may come of a request before it is treated as empty, in milliseconds. A shorter time would save empty
- * requests a delay. But a first piece that crosses the message on its way makes that request a 500.
+ * A request whose body sends nothing for this long is treated as empty, in milliseconds. A shorter time would delay
+ * empty requests less. But if the first piece arrives while the release message is on its way, the client gets a 500.
  */
 export const EMPTY_REQUEST_AFTER_MS = 1000;
 
-/** How long before that the body is looked for a first time, and how late a look may be, in milliseconds. */
+/**
+ * The body is checked a first time this long before the release. LATE_MS: the maximum delay of a check, in
+ * milliseconds.
+ */
 const LOOK_MS = 100;
 const LATE_MS = 20;
 
@@ -25,15 +28,16 @@ const IF_EMPTY =
   "if the body is empty, Envoy hangs after this override (before 1.40, or with trailers): configure FULL_DUPLEX_STREAMED for the route; ignore this if the body is only slow";
 
 /**
- * The wait for a body on which Envoy can hang after an override. It hangs in silence until its own idle timeout:
+ * Waits for a body on which Envoy can hang after an override. Envoy hangs without a message until its own idle timeout,
+ * in these cases:
  *
- * - BUFFERED: the body is above Envoy's buffer limit. Envoy stops reading it.
- * - FULL_DUPLEX_STREAMED: the whole message is there when the override comes, and its body is empty (an empty last chunk or
- *   DATA frame before Envoy 1.40, trailers without a body in every release).
+ * - BUFFERED: the body is larger than Envoy's buffer limit. Envoy stops reading it.
+ * - FULL_DUPLEX_STREAMED: Envoy has the whole message when the override arrives, and the body is empty (an empty last
+ *   chunk or DATA frame before Envoy 1.40, trailers without a body in every release).
  *
- * In FULL_DUPLEX_STREAMED the silence can also mean that the body is slow. So a request is let go by a message that Envoy
- * ignores if the body is still to come. Where that message could end the stream, a handler that needs the whole body gets a
- * fault, and a handler that takes pieces, whose body may be silent for hours, is only counted.
+ * In FULL_DUPLEX_STREAMED the body may also be slow. So the server releases a request with a message that Envoy ignores
+ * if the body is still to come. If that message could end the stream, a handler that needs the whole body gets a fault.
+ * A handler that takes pieces is only counted, because its body may send nothing for hours.
  *
  * A new wait replaces the one before: when a response has headers, its request does not hang.
  */
@@ -51,7 +55,7 @@ export class BodyWait {
     this.#timers = timers ?? REAL_TIMERS;
   }
 
-  /** Call it after the answer to the headers of a direction has left with an override. */
+  /** Starts the wait. Call this after the answer to the headers of a direction was sent with an override. */
   start(direction: Direction): void {
     const { exchange } = this.#passed.parts;
     const mode = exchange.overrides?.hangingMode(direction);
@@ -68,19 +72,22 @@ export class BodyWait {
     }, exchange.declaration.overriddenBodyTimeoutMs);
   }
 
-  /** Ends the wait. */
+  /** Stops the wait. */
   stop(): void {
     this.#timers.clear(this.#timer);
   }
 
-  /** Trailers of a request that is let go pass without their handlers. */
+  /** True if the request may be released. Its trailers then pass without their handlers. */
   get #mayRelease(): boolean {
     const { exchange, rules } = this.#passed.parts;
     const isPossible = exchange.overrides?.emptyRequestRelease !== undefined;
     return isPossible && !rules.definitions.some((definition) => handles(definition, "requestTrailers"));
   }
 
-  /** A busy thread calls a timer before it reads what has come, so the last look is on time, and not the first. */
+  /**
+   * A busy thread runs a timer before it reads what has arrived. So the last check must be on time; the first one need
+   * not.
+   */
   #releaseIfEmpty(waitMs: number, isLast: boolean): void {
     const { overrides } = this.#passed.parts.exchange;
     const dueMs = this.#timers.now() + waitMs;

@@ -15,10 +15,10 @@ import type { HandlerChain } from "./fold/run-handlers.ts";
 import type { SessionEnd } from "./session-observer.ts";
 import type { SharedSessionOptions } from "./session-options.ts";
 
-/** What was answered in one transaction, phase by phase. */
+/** What was answered in each phase of one transaction. */
 export type DecisionTrail = Partial<Record<Phase, AnswerSummary>>;
 
-/** What is known of a transaction at its end. */
+/** What is known about a transaction at its end. */
 export interface Decision {
   readonly trail: DecisionTrail;
   readonly result: TransactionResult;
@@ -26,24 +26,24 @@ export interface Decision {
   readonly faultOutcome: FaultOutcome | undefined;
   readonly durationMs: number;
   readonly scope: TransactionScope;
-  /** Why none of it happened; undefined where it did. */
+  /** The mode in which Envoy did not get the answers; undefined if Envoy got them. */
   readonly pretended: "shadow" | "observability_mode" | undefined;
 }
 
-/** Keeps what was decided. Methods must not throw. */
+/** Records decisions. Its methods must not throw. */
 export interface DecisionLog {
-  /** True where the transaction that begins with this message belongs to the sample. */
+  /** True if the transaction that begins with this message belongs to the sample. */
   samples(first: ProcessingRequest): boolean;
-  /** A transaction of the sample is over. */
+  /** Called when a transaction of the sample is over. */
   record(decision: Decision): void;
 }
 
-/** Adds what was answered to one message; a body has several. */
+/** Adds the answer to one message. A body has several messages. */
 export function addToTrail(trail: DecisionTrail, phase: Phase, summary: AnswerSummary | undefined): void {
   if (summary !== undefined) trail[phase] = { ...trail[phase], ...summary };
 }
 
-/** What answers do, by names alone: no value of a header, no body, no metadata. */
+/** What answers do, by names only: without header values, bodies or metadata values. */
 export interface AnswerSummary {
   readonly set?: readonly string[];
   readonly append?: readonly string[];
@@ -57,14 +57,14 @@ export interface AnswerSummary {
   readonly clearRouteCache?: true;
 }
 
-/** Sums up what was answered to one message; undefined where that lets it pass unchanged. */
+/** Summarizes the answer to one message; undefined if the message passes unchanged. */
 export function summarizeAnswers(responses: readonly ProcessingResponse[]): AnswerSummary | undefined {
   let summary: AnswerSummary = {};
   for (const response of responses) summary = { ...summary, ...summarize(response) };
   return Object.keys(summary).length > 0 ? summary : undefined;
 }
 
-/** The same in words, for a log line. */
+/** Describes a summary in words, for a log line. */
 export function describeSummary(summary: AnswerSummary): string {
   return Object.entries(summary)
     .map(([what, value]) => (value === true ? what : `${what} ${Array.isArray(value) ? value.join(", ") : value}`))
@@ -117,7 +117,7 @@ function summarizeStreamed({ response }: StreamedImmediateResponse): AnswerSumma
 }
 
 function summarizeBody(kind: "body" | "clearBody" | "streamedResponse" | undefined): AnswerSummary {
-  // What goes back piece by piece may be what came: that alone is no change.
+  // A piece that is sent back may be the piece that came, so this alone is not a change.
   if (kind === undefined || kind === "streamedResponse") return {};
   return { body: kind === "body" ? "replaced" : "cleared" };
 }
@@ -135,7 +135,9 @@ function summarizeMutation(mutation: HeaderMutation | undefined): AnswerSummary 
   };
 }
 
-/** The transaction as it would go if its answers were obeyed: beside the real one, where they are not. */
+/**
+ * An exchange in which every answer takes effect. It runs beside the real exchange if Envoy gets only neutral answers.
+ */
 export class ImaginedExchange {
   readonly #exchange: Exchange;
 
@@ -143,18 +145,21 @@ export class ImaginedExchange {
     this.#exchange = new Exchange(options);
   }
 
-  /** Takes a message that the real exchange has accepted. What would not have come, as after an override, is no matter. */
+  /**
+   * Takes a message that the real exchange has accepted. Envoy might not have sent it after an override; that is not
+   * checked.
+   */
   accept(message: ProcessingRequest): void {
     this.#exchange.accept(message.observabilityMode ? { ...message, observabilityMode: false } : message);
   }
 
-  /** What the answer would have done; undefined where nothing. */
+  /** Returns what the answer would have done; undefined if nothing. */
   answer(message: PhaseMessage, answer: Answer): AnswerSummary | undefined {
     return summarizeAnswers(this.#exchange.answer(message, answer));
   }
 }
 
-/** What is remembered of one transaction for its end. Made only where a `done` or the decision log asks for it. */
+/** Collects what the end of one transaction needs. It is made only if a `done` hook or the decision log needs it. */
 export class SessionRecord {
   readonly #timers: Timers;
   readonly #startMs: number;
@@ -162,7 +167,7 @@ export class SessionRecord {
   readonly #shadow: boolean;
   #faultOutcome: FaultOutcome | undefined;
 
-  /** `sampled`: the transaction belongs to the sample of the decision log. */
+  /** @param sampled True if the transaction belongs to the sample of the decision log. */
   constructor(timers: Timers, { sampled, shadow }: { readonly sampled: boolean; readonly shadow: boolean }) {
     this.#timers = timers;
     this.#shadow = shadow;
@@ -170,22 +175,22 @@ export class SessionRecord {
     this.#trail = sampled ? {} : undefined;
   }
 
-  /** Answers that went out. */
+  /** Answers were sent. */
   sent(phase: Phase, responses: readonly ProcessingResponse[]): void {
     if (this.#trail) addToTrail(this.#trail, phase, summarizeAnswers(responses));
   }
 
-  /** An answer that would have gone out. */
+  /** An answer would have been sent. */
   pretended(phase: Phase, summary: AnswerSummary): void {
     if (this.#trail) addToTrail(this.#trail, phase, summary);
   }
 
-  /** What the first fault came to. */
+  /** The first fault got this outcome. */
   failed(outcome: FaultOutcome): void {
     this.#faultOutcome ??= outcome;
   }
 
-  /** Tells `done` of the processors, and the decision log, that the transaction is over. */
+  /** Calls the `done` hooks and the decision log at the end of the transaction. */
   tellEnd({ result, fault }: SessionEnd, { scope, chain, shared }: RecordedParts): void {
     const { observer, decisions } = shared;
     const ending = { result, fault, durationMs: this.#timers.now() - this.#startMs };
@@ -197,7 +202,7 @@ export class SessionRecord {
   }
 }
 
-/** What a transaction consists of. */
+/** The parts of a session that `tellEnd()` needs. */
 interface RecordedParts {
   readonly scope: TransactionScope;
   readonly chain: HandlerChain;

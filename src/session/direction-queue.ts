@@ -9,43 +9,43 @@ import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
 import type { SessionOutlet } from "./session-observer.ts";
 
-/** The messages of one direction, which are answered in their order. */
+/** The messages of one direction. They are answered in order. */
 export class DirectionQueue {
-  /** An answer that asynchronous handlers owe; what comes meanwhile waits. */
+  /** The answer that waits for asynchronous handlers. Messages that arrive meanwhile wait in the queue. */
   awaited: AwaitedAnswer | undefined = undefined;
-  /** Index of the definition whose handler is at work, where it is asynchronous. */
+  /** Index of the definition whose asynchronous handler is running. */
   at = 0;
-  /** There once a message had to wait. */
+  /** Created when the first message has to wait. */
   #waiting: ProcessingRequest[] | undefined;
 
-  /** How many messages wait. */
+  /** The number of waiting messages. */
   get length(): number {
     return this.#waiting === undefined ? 0 : this.#waiting.length;
   }
 
-  /** Has a message wait behind those that do. */
+  /** Adds a message at the end of the queue. */
   wait(message: ProcessingRequest): void {
     this.#waiting ??= [];
     this.#waiting.push(message);
   }
 
-  /** The message that waits longest, which does so no more. */
+  /** Removes and returns the message that has waited longest. */
   next(): ProcessingRequest | undefined {
     return this.#waiting?.shift();
   }
 
-  /** Forgets the messages that wait. */
+  /** Removes all waiting messages. */
   clear(): void {
     this.#waiting = undefined;
   }
 
-  /** The handler of the definition with this index is at work. */
+  /** The handler of the definition with this index is running now. */
   work(index: number, rule: RunRule | undefined): void {
     this.at = index;
     if (rule) this.awaited?.continueWith(rule.limit);
   }
 
-  /** Waits for handlers at work, which owe the answer to a message. */
+  /** Waits for running handlers whose answer a message needs. */
   await(
     owner: AnswerOwner,
     message: PhaseMessage,
@@ -59,7 +59,9 @@ export class DirectionQueue {
     if (rule) this.awaited = new AwaitedAnswer(owner, message, { answer, timers, limit: rule.limit });
   }
 
-  /** Waits no more for handlers at work, which are late from here on; gives what they were to answer. */
+  /**
+   * Stops waiting for running handlers, which are late from now on. Returns the message that waited for their answer.
+   */
   abandon(late: LateHandlers): PhaseMessage | undefined {
     const { awaited } = this;
     const message = awaited?.message;
@@ -69,12 +71,12 @@ export class DirectionQueue {
   }
 }
 
-/** Those of a transaction. */
+/** Both queues of a transaction. */
 export class DirectionQueues {
   readonly request: DirectionQueue = new DirectionQueue();
   readonly response: DirectionQueue = new DirectionQueue();
 
-  /** Messages that wait for a handler to settle. */
+  /** The number of messages that wait for a handler to settle. */
   get backlog(): number {
     return this.request.length + this.response.length;
   }
@@ -85,8 +87,8 @@ export class DirectionQueues {
   }
 
   /**
-   * For how long Envoy has to be asked to wait, in milliseconds, as it extends both directions by that, and each of them
-   * once: so for all that is waited for, and may be yet.
+   * How long to ask Envoy to wait, in milliseconds. Envoy extends both directions by this time, and each direction only
+   * once. So the time must cover everything that waits now, and everything that may still wait.
    */
   wantedTimeMs(grantMs: number, { longestTimeoutMs, declaration }: RunRules): number {
     const wanted = ({ awaited }: DirectionQueue) =>
@@ -94,13 +96,13 @@ export class DirectionQueues {
     return Math.min(Math.max(wanted(this.request), wanted(this.response)), declaration.maxMessageTimeoutMs);
   }
 
-  /** By name: with two names for one place in the code engines look each up in a table. */
+  /** Two names in one place: engines look up a name in a table if a place in the code uses many. */
   of(direction: Direction): DirectionQueue {
     return direction === "request" ? this.request : this.response;
   }
 }
 
-/** What early answers go through. */
+/** What early answers need. */
 export interface EarlyAnswersOptions {
   readonly exchange: Exchange;
   readonly outlet: SessionOutlet;
@@ -108,8 +110,9 @@ export interface EarlyAnswersOptions {
 }
 
 /**
- * Answers that do not wait for the end of their message, in FULL_DUPLEX_STREAMED. A handler's time begins anew with each,
- * and stands still while the peer does not read. Undefined for an outlet that keeps all answers and tells no end of its room.
+ * Creates the function that sends answers before the handling of their message has ended, in FULL_DUPLEX_STREAMED. Each
+ * early answer restarts the handler's time. The time stops while Envoy does not read. Undefined if the outlet keeps all
+ * answers and does not say when there is room again.
  */
 export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions): SendEarly | undefined {
   if (outlet.drained === undefined) return undefined;
@@ -126,7 +129,7 @@ export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions):
 }
 
 async function untilDrained(queue: DirectionQueue, drained: Promise<void>): Promise<void> {
-  // A handler that has not waited for anything yet is awaited by nobody: that begins in this turn.
+  // A handler that has not waited yet is not awaited: the waiting begins later in this turn of the event loop.
   await undefined;
   const { awaited } = queue;
   awaited?.pause();

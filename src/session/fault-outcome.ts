@@ -5,16 +5,20 @@ import type { Fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, type PhaseMessage } from "../protocol/phase.ts";
 
 /**
- * What became of the transaction of a fault.
+ * What the server did with the transaction of a fault.
  *
- * - `grpc_error`: the stream ended with a gRPC error, as the policy wants; Envoy's `failure_mode_allow` decides.
- * - `immediate_response`: the client got 500, or 503 where the server goes or is not ready.
- * - `fail_closed_by_error`: the same was wanted, but Envoy takes no immediate response any more: a gRPC error.
+ * - `grpc_error`: the stream ended with a gRPC error, as the policy says. Envoy's `failure_mode_allow` decides what
+ *   follows.
+ * - `immediate_response`: the client got 500, or 503 if the server shuts down or is not ready.
+ * - `fail_closed_by_error`: the policy wanted an immediate response, but Envoy no longer accepts one. The stream ended
+ *   with a gRPC error.
  * - `passed`: the transaction goes on unchanged, without handlers.
- * - `fail_open_impossible`: the same was wanted, but the message has no answer that lets it pass: a gRPC error.
- * - `bytes_lost`: the stream was over before the fault, and a body left without its last bytes. No policy changes that.
- * - `observed`: Envoy only watches (`observability_mode`), so nothing came of it.
- * - `shadow`: the server only pretends (`--shadow`), so the transaction went on unchanged, without handlers.
+ * - `fail_open_impossible`: the policy wanted the message to pass, but no answer lets it pass. The stream ended with a
+ *   gRPC error.
+ * - `bytes_lost`: the stream was over before the fault, and a body was sent without its last bytes. No policy changes
+ *   that.
+ * - `observed`: Envoy ignores all answers (`observability_mode`), so the fault had no effect.
+ * - `shadow`: the server runs with `--shadow`, so the transaction went on unchanged, without handlers.
  * - `too_late`: Envoy had gone on before the fault was known, so the policy could not be applied.
  */
 export type FaultOutcome =
@@ -41,17 +45,17 @@ export const FAULT_OUTCOMES: readonly FaultOutcome[] = [
   "too_late",
 ];
 
-/** What a transaction allows at the moment of a fault. */
+/** What can still be done with a transaction at the moment of a fault. */
 export interface FaultCircumstances {
   readonly observed: boolean;
   readonly shadow: boolean;
-  /** Envoy takes an immediate response. */
+  /** Envoy still accepts an immediate response. */
   readonly takesImmediateResponse: boolean;
-  /** Every message that is owed an answer has one that lets it pass, and nothing was held back. */
+  /** Every message that waits for an answer can pass unchanged, and no bytes are held back. */
   readonly canPass: boolean;
 }
 
-/** What a policy makes of a fault. */
+/** Returns the outcome of a fault with this policy. */
 export function faultOutcome(policy: FaultPolicy, circumstances: FaultCircumstances): FaultOutcome {
   const { observed, shadow, takesImmediateResponse, canPass } = circumstances;
   if (observed) return "observed";
@@ -66,15 +70,15 @@ export function faultOutcome(policy: FaultPolicy, circumstances: FaultCircumstan
   }
 }
 
-/** Where a fault happens. */
+/** Where a fault happened. */
 export interface FaultPlace {
   readonly rules: RunRules;
   readonly exchange: Exchange;
-  /** What the fault is about: without a message nothing can be said that would let it pass. */
+  /** The message of the fault. Without a message there is no answer that could let it pass. */
   readonly message: PhaseMessage | undefined;
 }
 
-/** The direction that a fault is about: of a message that could not be read, the one that is due. */
+/** The direction of a fault. For a message that could not be read it is the direction of the next expected message. */
 export function directionOfFault(
   { code, phase }: Fault,
   { exchange, message }: Pick<FaultPlace, "exchange" | "message">,
@@ -85,11 +89,12 @@ export function directionOfFault(
   return exchange.headers("response") === undefined ? "request" : "response";
 }
 
-/** What comes of a fault, as policies have it and the transaction still allows. */
+/** Decides the outcome of a fault from the policies and from what is still possible. */
 export function decideFault(failure: Fault, { rules, exchange, message }: FaultPlace): FaultOutcome {
   const isDraining = failure.code === "server_draining";
   const obstacle = exchange.immediateObstacle;
-  // Envoy holds the headers of a response on which it hangs. If the body is only slow, Envoy resets the client.
+  // On a `body_stalled` fault Envoy may still hold the response headers. If the body is only slow, Envoy resets the
+  // client.
   const mayHoldHeaders = failure.code === "body_stalled" && obstacle === "response_begun";
   const policy = policyFor(rules, failure, (phase) => exchange.awaits(phase));
   return faultOutcome(policy, {

@@ -1,27 +1,28 @@
 /**
- * Handlers that outlive what they were asked for. It is all that a promise which never settles keeps of its transaction.
+ * Counts handlers that still run after their answer is no longer needed. A promise that never settles keeps only this
+ * object, and not its transaction.
  */
 export class LateHandlers {
   #count = 0;
   #whenNone: (() => void) | undefined;
 
-  /** How many still run. */
+  /** The number of late handlers that still run. */
   get count(): number {
     return this.#count;
   }
 
-  /** One more is late. */
+  /** Counts one more late handler. */
   add(): void {
     this.#count++;
   }
 
-  /** One of them has come to its end. */
+  /** One late handler has settled. */
   settled(): void {
     this.#count--;
     if (this.#count === 0) this.#whenNone?.();
   }
 
-  /** Calls back when the last of them has. */
+  /** Calls back when the last late handler has settled. */
   whenNone(callback: () => void): void {
     this.#whenNone = callback;
   }

@@ -9,10 +9,10 @@ import type { DirectionQueues } from "./direction-queue.ts";
 import type { HandlerPlace, UnenforcedReason } from "./session-observer.ts";
 import type { SharedSessionOptions } from "./session-options.ts";
 
-/** How Envoy went past a handler: it did not send the phase, or had stopped to wait when the answer left. */
+/** How Envoy skipped a handler: it did not send the phase, or it stopped waiting before the answer was sent. */
 type WayPast = "not_sent" | "too_late";
 
-/** The transaction whose handlers may be passed. */
+/** The transaction whose handlers may have been skipped. */
 export interface PassedTransaction {
   readonly rules: RunRules;
   readonly exchange: Exchange;
@@ -22,7 +22,7 @@ export interface PassedTransaction {
   readonly origin: Origin;
 }
 
-/** The setting of Envoy's filter that brings a phase. */
+/** The setting of Envoy's filter that makes Envoy send a phase. */
 const SETTINGS: Readonly<Record<Phase, string>> = {
   requestHeaders: "set request_header_mode: SEND",
   requestBody: "set request_body_mode to STREAMED, BUFFERED or FULL_DUPLEX_STREAMED",
@@ -34,20 +34,21 @@ const SETTINGS: Readonly<Record<Phase, string>> = {
 const WAIT_LONGER = "make the handler faster or asynchronous, or raise message_timeout";
 const SEND_TRAILERS =
   "if the body mode is FULL_DUPLEX_STREAMED, set its trailer mode to SEND, in per-route overrides too";
-/** Nor is it a fault of Envoy if an upstream answers before the body. */
+/** It is not a fault of Envoy if an upstream answers before the body. */
 const IF_NO_CLIENT_LEFT = "ignore this if the client left, or the upstream answered, before the body began";
-/** Envoy resets the stream in the same way after an answer that it rejects. */
+/** Envoy also resets the stream after an answer that it rejects. */
 const REJECTED = "; or Envoy rejected an answer (its counters rejected_header_mutations and spurious_msgs_received)";
 
-/** The handler of a processor whose phase Envoy does not send. */
+/** Describes a handler whose phase Envoy does not send. */
 export function unsentPlace(processor: string, phase: Phase): HandlerPlace {
   return { processor, phase, setting: SETTINGS[phase] };
 }
 
 /**
- * The handlers of a transaction that Envoy went past. Each method counts those that are not insisted on, and gives the fault
- * of the first one that is `required`, or whose processor has the policy `closed`. If no answer counts anyway (shadow and
- * observability mode), all of them are only counted. Made for the few transactions in which there is something to tell.
+ * Finds the handlers of a transaction that Envoy skipped. Each method counts the handlers that may be skipped, and
+ * returns the fault of the first one that is `required` or whose processor has the policy `closed`. If no answer takes
+ * effect (shadow and observability mode), all of them are only counted. Created only for the few transactions that skip
+ * a handler.
  */
 export class PassedHandlers {
   readonly parts: PassedTransaction;
@@ -56,14 +57,14 @@ export class PassedHandlers {
     this.parts = parts;
   }
 
-  /** What a message shows that Envoy left behind. */
+  /** Checks what a message shows about earlier phases that Envoy skipped. */
   leftBehind({ notSent, notAwaited }: PassedOver): Fault | undefined {
-    // Over HTTP no stream joins the request and the response of a transaction.
+    // Over HTTP the request and the response of a transaction do not share a stream.
     if (this.parts.origin === "http_service") return undefined;
     return notAwaited === undefined ? this.#tell(notSent, "not_sent") : this.notAwaited(notAwaited);
   }
 
-  /** Envoy did not wait for the answer to a phase. */
+  /** Makes the fault of a phase whose answer Envoy did not wait for. */
   notAwaited(phase: Phase): Fault {
     const processor = this.#waitingPlace(directionOf(phase))?.processor;
     const of = processor === undefined ? "" : `processor "${processor}", `;
@@ -71,17 +72,18 @@ export class PassedHandlers {
     return fault("answer_not_awaited", text, { processor });
   }
 
-  /** Envoy needs no more of the stream: it sends nothing of what did not come so far. */
+  /** Envoy needs no more of the stream, and does not send the phases that are still missing. */
   neverSent(): Fault | undefined {
     const { exchange, bodies } = this.parts;
     return this.#tell([...exchange.responseNotSent, ...(bodies?.neverSent ?? [])], "not_sent");
   }
 
   /**
-   * Envoy ended the stream early, behind the answer to a phase. It had stopped to wait for the answer if the thread was held
-   * for longer than Envoy waits.
+   * Envoy ended the stream early, after the answer to a phase. If the thread was held for longer than Envoy waits,
+   * Envoy had stopped waiting for this answer.
    *
-   * @param stretch The stretch of the thread's time in which the answer left. Default: now, while the thread is held.
+   * @param stretch The interval of the thread watch in which the answer was sent. Default: now, while the thread is
+   * held.
    */
   tooLate(phase: Phase, stretch?: number): Fault | undefined {
     const { exchange, shared } = this.parts;
@@ -90,14 +92,14 @@ export class PassedHandlers {
     return wasHeld && !waitsForever ? this.#tell([phase], "too_late") : undefined;
   }
 
-  /** The transaction is over, and Envoy sent nothing of bodies that an override asked for. */
+  /** The transaction is over, and Envoy did not send the bodies that an override asked for. */
   overridesUnseen(): void {
     for (const phase of this.parts.exchange.unsentBodies) this.overrideUnseen(phase, IF_NO_CLIENT_LEFT);
   }
 
   /**
-   * Counts the handlers of a body that an override asked for, and of which Envoy sent nothing; once if the body has no handler,
-   * and only an effect asked for it. That proves nothing, so it is not a fault.
+   * Counts the handlers of a body that an override asked for and that Envoy did not send. If the body has no handler,
+   * and only an effect asked for it, it is counted once. That proves nothing, so it is not a fault.
    */
   overrideUnseen(phase: BodyPhase, setting: string): void {
     const { rules, shared, origin } = this.parts;
@@ -107,7 +109,7 @@ export class PassedHandlers {
       shared.observer?.unenforced?.("override_ignored", phase, origin, { processor: name, phase, setting });
   }
 
-  /** The handler that the transaction waits for, of the request first; undefined if it waits for none. */
+  /** The handler that the transaction waits for. The request comes first; undefined if it waits for none. */
   waiting(): HandlerPlace | undefined {
     return this.#waitingPlace("request") ?? this.#waitingPlace("response");
   }
@@ -143,7 +145,7 @@ export class PassedHandlers {
 
 function isInsisted({ definition, onFault }: RunRule, phase: Phase, way: WayPast): boolean {
   const isRequired = isBodyPhase(phase) && (definition[phase] ?? definition.grpc)?.required === true;
-  // Whether a body has to be seen is its handler's word alone.
+  // Only the body handler itself says whether it requires its body.
   return isRequired || (onFault === "closed" && (way === "too_late" || !isBodyPhase(phase)));
 }
 

@@ -16,7 +16,7 @@ import type { ThreadHold } from "./thread-watch.ts";
 /** How a transaction ended. */
 export type SessionResult = TransactionResult;
 
-/** Every result, for counters that start at zero. */
+/** Every result, for counters that start at 0. */
 export const SESSION_RESULTS: readonly SessionResult[] = [
   "completed",
   "immediate_response",
@@ -25,41 +25,41 @@ export const SESSION_RESULTS: readonly SessionResult[] = [
   "canceled",
 ];
 
-/** True for a transaction that the peer left before it was over: its stream never ends with OK, which says "let it pass". */
+/** True for a transaction whose stream Envoy ended early. Such a stream never ends with OK, which lets the message pass. */
 export function isCutOff(result: SessionResult): boolean {
   return result === "unanswered" || result === "canceled";
 }
 
-/** What a peer is told that is still there at the end of an `unanswered` or `canceled` transaction. */
+/** The error message at the end of an `unanswered` or `canceled` transaction, if the stream can still carry it. */
 export const CUT_OFF = "the peer ended its messages before it got an answer that waits for more of them";
 
-/** The end of a transaction; `fault` is there where `result` is `fault`. */
+/** The end of a transaction; `fault` is set if `result` is `fault`. */
 export interface SessionEnd {
   readonly result: SessionResult;
-  /** The first fault of the transaction, whatever came of it. */
+  /** The first fault of the transaction, whatever its outcome. */
   readonly fault?: Fault | undefined;
-  /** The gRPC error that the stream ends with; undefined where it ends with OK. */
+  /** The gRPC error that the stream ends with; undefined if it ends with OK. */
   readonly error?: Fault | undefined;
   /**
-   * True where Envoy only watches (`observability_mode`): the stream then ends with OK even after a fault, since an
-   * error would fail the transaction that Envoy merely copies to us.
+   * True if Envoy ignores all answers (`observability_mode`). The stream then ends with OK even after a fault, because
+   * an error would fail the transaction that Envoy only copies to this server.
    */
   readonly observed?: boolean | undefined;
-  /** The handler that the transaction waited for, where `result` is `unanswered`. */
+  /** The handler that the transaction waited for, if `result` is `unanswered`. */
   readonly waiting?: HandlerPlace | undefined;
 }
 
 /**
  * Why something that a processor wanted did not happen.
  *
- * - `observability_mode`: Envoy only watches.
- * - `shadow`: the server only pretends.
- * - `immediate_response_disabled`: an immediate response where `disableImmediateResponse` is declared.
- * - `immediate_response_too_late`: the response headers had left, so that Envoy resets the client instead.
- * - `body_not_sent`: Envoy does not send the body, or only the beginning of it, that a body handler wants.
+ * - `observability_mode`: Envoy ignores all answers.
+ * - `shadow`: the server runs in shadow mode.
+ * - `immediate_response_disabled`: an immediate response, and `disableImmediateResponse` is declared.
+ * - `immediate_response_too_late`: the response headers had left, so Envoy resets the client instead.
+ * - `body_not_sent`: Envoy does not send the body that a body handler wants, or sends only its beginning.
  * - `request_headers_not_sent`: a handler read `tx.request`, and Envoy did not send the request headers.
  * - `phase_not_sent`: Envoy skipped headers that a handler wants.
- * - `answer_too_late`: the answer left after Envoy had stopped to wait for it.
+ * - `answer_too_late`: the answer was sent after Envoy had stopped waiting for it.
  * - `override_ignored`: Envoy sent what a mode override asked it not to send, or nothing of a body that one asked for.
  */
 export type UnenforcedReason =
@@ -73,16 +73,16 @@ export type UnenforcedReason =
   | "answer_too_late"
   | "override_ignored";
 
-/** The handler that something is about. */
+/** Names one handler. */
 export interface HandlerPlace {
   /** Name of the processor. */
   readonly processor: string;
   readonly phase: Phase;
-  /** What to change so that it does not happen again, as an instruction. */
+  /** An instruction: what to change so that it does not happen again. */
   readonly setting: string;
 }
 
-/** Every such reason, for counters that start at zero. */
+/** Every reason, for counters that start at 0. */
 export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "observability_mode",
   "shadow",
@@ -95,41 +95,44 @@ export const UNENFORCED_REASONS: readonly UnenforcedReason[] = [
   "override_ignored",
 ];
 
-/** Where a session's answers go. No method may throw. */
+/** Receives a session's answers. Its methods must not throw. */
 export interface SessionOutlet {
-  /** An answer, in the order in which it has to leave. */
+  /** Called with each answer, in the order in which they must be sent. */
   send(response: ProcessingResponse): void;
-  /** The last call, made once: the stream ends, with an error where there is one. */
+  /** The last call: the stream ends, with an error if there is one. */
   ended(end: SessionEnd): void;
   /**
-   * Resolves once there is room for more answers, or nobody is left to read them; undefined while there is room. Absent:
-   * all answers are kept, so what is made of one piece of a body is limited as what is held is.
+   * Resolves when there is room for more answers, or when the stream is gone; undefined while there is room. If this
+   * method is absent, all answers are kept. Then the output of one piece of a body is limited like other held bytes.
    */
   drained?(): Promise<void> | undefined;
-  /** An asynchronous handler settled, perhaps without an answer: there may be room for more messages. */
+  /** An asynchronous handler settled, perhaps without an answer. There may be room for more messages. */
   settled?(): void;
 }
 
-/** Watches sessions, for counters and logs. Methods must not throw. */
+/** Watches sessions, for counters and logs. Its methods must not throw. */
 export interface SessionObserver {
   /** A message opened a phase. */
   message(phase: Phase, origin: Origin): void;
   /** A transaction is over. */
   ended(end: SessionEnd, origin: Origin): void;
-  /** Something failed: once for each fault, before what comes of it. */
+  /** Something failed. Called once for each fault, before its outcome takes effect. */
   fault?(fault: Fault, outcome: FaultOutcome, origin: Origin): void;
   /**
-   * A processor wanted something that did not happen; `wanted` says what, without any value. `place` names the handler
-   * where one handler is concerned.
+   * A processor wanted something that did not happen. `wanted` says what, without any value. `place` names the handler,
+   * if it concerns one handler.
    */
   unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void;
-  /** Something held the thread, and with it all answers. */
+  /** Something held the thread, and all answers with it. */
   threadHeld?(hold: ThreadHold): void;
   /** A `done` of a processor threw. */
   doneFailed?(processor: string, cause: unknown, origin: Origin): void;
 }
 
-/** What one session reports: to its observer, which counts and logs, and to the record that `done` and the decision log use. */
+/**
+ * What one session reports: to its observer, which counts and logs, and to the record for `done` hooks and the decision
+ * log.
+ */
 export class SessionReport {
   readonly #rules: RunRules;
   readonly #shared: SharedSessionOptions;
@@ -143,25 +146,25 @@ export class SessionReport {
     this.#origin = origin;
   }
 
-  /** The first message came. Only a `done` handler and a sampled decision need a record of the transaction. */
+  /** The first message came. Only a `done` hook and a sampled decision need a record of the transaction. */
   begin(message: ProcessingRequest, timers: Timers): void {
     const { hasDone, shadow } = this.#rules;
     const sampled = this.#shared.decisions?.samples(message) === true;
     if (hasDone || sampled) this.#record = new SessionRecord(timers, { sampled, shadow });
   }
 
-  /** Answers left. */
+  /** Answers were sent. */
   sent(message: PhaseMessage, responses: readonly ProcessingResponse[]): void {
     this.#record?.sent(message.case, responses);
   }
 
-  /** An answer would have left, in shadow or observability mode. */
+  /** An answer would have been sent, in shadow or observability mode. */
   pretended(message: PhaseMessage, summary: AnswerSummary): void {
     this.#record?.pretended(message.case, summary);
     this.unenforced(this.#rules.shadow ? "shadow" : "observability_mode", describeSummary(summary));
   }
 
-  /** A fault, if there is one, and what came of it. The first one is the result of the transaction. */
+  /** Reports a fault, if there is one, and its outcome. The first fault is the result of the transaction. */
   fault(failure: Fault | undefined, outcome: FaultOutcome): void {
     if (failure === undefined) return;
     this.#fault ??= failure;
@@ -169,7 +172,10 @@ export class SessionReport {
     this.#shared.observer?.fault?.(failure, outcome, this.#origin);
   }
 
-  /** The same for a fault that the policy decides on: what does not happen because of where the processor runs is told too. */
+  /**
+   * Reports a fault whose outcome the policy decided. Also reports if the mode in which the server runs prevented that
+   * outcome.
+   */
   failed(failure: Fault, outcome: FaultOutcome): void {
     this.fault(failure, outcome);
     if (outcome === "observed") this.unenforced("observability_mode", `fault ${failure.code}`);
@@ -182,7 +188,7 @@ export class SessionReport {
     this.#shared.observer?.unenforced?.(reason, wanted, this.#origin, place);
   }
 
-  /** The transaction is over: tells the record, and returns the end with the first fault, if there was one. */
+  /** The transaction is over. Completes the record, and returns the end with the first fault, if there was one. */
   end(ended: SessionEnd, scope: TransactionScope, chain: HandlerChain): SessionEnd {
     const fault = this.#fault;
     const end = fault === undefined ? ended : { ...ended, result: "fault" as const, fault };

@@ -17,27 +17,29 @@ export const MAX_WAITING_MESSAGES = 16;
 
 /** What all sessions of a server share. */
 export interface SharedSessionOptions {
-  /** Counts and logs what happens. Default: nobody. */
+  /** Counts and logs what happens. Default: none. */
   readonly observer?: SessionObserver | undefined;
-  /** Holds transactions while they are under way: its `shutDown()` ends those that are owed an answer with a fault. */
+  /** Keeps the running transactions. Its `shutDown()` ends those that wait for an answer with a fault. */
   readonly sessions?: SessionSet | undefined;
-  /** What the operator says of how processors run. Default: nothing. */
+  /** How the operator wants processors to run. Default: no rules. */
   readonly rules?: RunRules | undefined;
-  /** Whether every `setup` is done. Default: nobody waits for one. */
+  /** Says whether every `setup` is done. Default: no `setup` is waited for. */
   readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
-  /** Counts the bytes of bodies that are held, of all sessions. Default: one for all servers of the process. */
+  /** Counts the bytes of bodies that are held by all sessions. Default: one budget for all servers of the process. */
   readonly bodyBudget?: BodyBudget | undefined;
   /** Notices handlers that hold the thread. Default: such handlers are not noticed. */
   readonly threadWatch?: ThreadWatch | undefined;
-  /** Told what was decided, of a sample of transactions. Default: nobody is. */
+  /** Records the decisions of a sample of transactions. Default: none. */
   readonly decisions?: DecisionLog | undefined;
 }
 
-/** What one session is opened with. What all sessions of a server share can be given apart: see `Session`. */
+/**
+ * The options of one session. The options that all sessions of a server share can be given separately: see `Session`.
+ */
 export interface SessionOptions extends ScopeOptions, SharedSessionOptions {
   readonly outlet: SessionOutlet;
-  /** What the operator says of Envoy's side, where there are no `rules`. Default: Envoy's own defaults. */
+  /** What the operator declares about Envoy, if there are no `rules`. Default: Envoy's own defaults. */
   readonly declaration?: EnvoyDeclaration | undefined;
-  /** Default: the clock of this machine. */
+  /** Default: the clock of the machine. */
   readonly timers?: Timers | undefined;
 }

@@ -1,14 +1,14 @@
 import type { Session } from "./session.ts";
 
 /**
- * The transactions that are under way, so that a server which has to go can end what is left of them. A linked list
- * through the sessions: a Set would keep those that are over in memory for longer than they lived.
+ * The running transactions, so that a server that shuts down can end them. The sessions form a linked list. A Set would
+ * keep sessions that are over in memory for longer than they lived.
  */
 export class SessionSet {
   #first: Session | undefined;
   #size = 0;
 
-  /** How many there are. */
+  /** The number of running transactions. */
   get size(): number {
     return this.#size;
   }
@@ -22,7 +22,7 @@ export class SessionSet {
     this.#size++;
   }
 
-  /** Called by a session when it is over; once. */
+  /** Called once by a session when it is over. */
   delete(session: Session): void {
     const { links } = session;
     if (links.previous) links.previous.links.next = links.next;
@@ -33,14 +33,14 @@ export class SessionSet {
     this.#size--;
   }
 
-  /** Ends them all; those that are owed an answer with fault `server_draining`. */
+  /** Ends all sessions. Those that wait for an answer get the fault `server_draining`. */
   shutDown(): void {
-    // A session that ends unlinks itself, and may end others.
+    // A session that ends removes itself, and may end other sessions.
     while (this.#first) this.#first.shutDown();
   }
 }
 
-/** The neighbours of a session in the set it is in. */
+/** The neighbours of a session in its set. */
 export interface SessionLinks {
   previous: Session | undefined;
   next: Session | undefined;

@@ -35,39 +35,39 @@ import type { SessionLinks } from "./session-set.ts";
 import { runMessage } from "./thread-watch.ts";
 
 /**
- * One transaction on its way through a processor: messages in, answers out. Synchronous as long as the handlers
- * are. Each direction keeps its order, and neither waits for the other, as Envoy's own state machines do.
+ * Runs one transaction through a processor: it takes messages and sends answers. It is synchronous while the handlers
+ * are. Each direction keeps its order, and neither waits for the other, like Envoy's own state machines.
  */
 export class Session implements AnswerOwner, BodyOwner {
-  /** For the {@link SessionSet} that the session is in. */
+  /** The session's neighbours in its {@link SessionSet}. */
   readonly links: SessionLinks = { previous: undefined, next: undefined };
   readonly #rules: RunRules;
   readonly #timers: Timers;
   readonly #exchange: Exchange;
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;
-  /** There where bodies have handlers. */
+  /** Exists if the processor has body handlers. */
   readonly #bodies: BodyRunner | undefined;
   readonly #options: SessionOptions;
   readonly #shared: SharedSessionOptions;
   readonly #queues = new DirectionQueues();
-  /** There once something is to be reported. */
+  /** Created when there is something to report. */
   #reportMade: SessionReport | undefined;
-  /** Where answers go that Envoy does not get, in shadow and observability mode. */
+  /** Takes the answers that Envoy does not get, in shadow and observability mode. */
   #imagined: ImaginedExchange | undefined;
   #late: LateHandlers | undefined;
   #bodyWait: BodyWait | undefined;
   #begun = false;
-  /** The phase that was answered last, and the stretch of the thread's time in which it was. */
+  /** The phase that was answered last. `#answeredIn`: the interval of the thread watch in which the answer was sent. */
   #answeredPhase: Phase | undefined;
   #answeredIn = 0;
-  /** No handler runs any more: everything passes. */
+  /** No handler runs any more: every message passes unchanged. */
   #passes = false;
   #halfClosed = false;
   #over = false;
   #isEnding = false; // A loop over chunks comes to its end a little later than the stream.
 
-  /** `shared` is for a server that opens many sessions: what they share need not be copied for each of them. */
+  /** @param shared Options that a server's sessions share, so that they are not copied for each session. */
   constructor(processor: Processor, options: SessionOptions, shared: SharedSessionOptions = options) {
     const { declaration, timers = REAL_TIMERS } = options;
     this.#options = options;
@@ -85,7 +85,7 @@ export class Session implements AnswerOwner, BodyOwner {
     shared.sessions?.add(this);
   }
 
-  /** Messages that wait for a handler to settle. A transport stops reading while there are too many. */
+  /** The number of messages that wait for a handler to settle. A transport stops reading while there are too many. */
   get backlog(): number {
     return this.#queues.backlog;
   }
@@ -95,14 +95,14 @@ export class Session implements AnswerOwner, BodyOwner {
     return this.#isEnding || this.#queues.running;
   }
 
-  /** Handlers that are at work for nobody: their time, or the transaction, is over. Undefined where there is none. */
+  /** Handlers that still run after their time or the transaction is over; undefined if there are none. */
   get late(): LateHandlers | undefined {
     return this.#late !== undefined && this.#late.count > 0 ? this.#late : undefined;
   }
 
   /**
-   * Takes the peer's next message. True where nothing refers to its bytes any more: a piece of a body that has been
-   * answered without them, and that no handler has seen.
+   * Takes Envoy's next message. Returns true if nothing refers to the message's bytes any more: it was a piece of a
+   * body that was answered without its bytes and that no handler has seen.
    */
   receive(message: ProcessingRequest): boolean {
     if (this.#over) return false;
@@ -120,15 +120,15 @@ export class Session implements AnswerOwner, BodyOwner {
     return !returnsBody(this.#exchange.bodyMode(direction));
   }
 
-  /** The peer sends nothing more: the session ends as soon as it has answered what it has. */
+  /** Envoy sends no more messages. The session ends as soon as it has answered those that it has. */
   finish(): void {
     this.#halfClosed = true;
     this.#endIfDone();
   }
 
   /**
-   * The peer is gone: nothing can be answered any more. `isDone`: it says by that that it needs no more of the stream, as
-   * Envoy does by a reset without a half-close in front of it.
+   * The stream is gone: no answer can be sent any more.
+   * @param isDone True for a reset before a half-close: Envoy says with it that it needs no more of the stream.
    */
   cancel(isDone = false): void {
     if (this.#over) return;
@@ -138,17 +138,17 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#end(isUnanswered ? "unanswered" : "completed");
   }
 
-  /** The transport could not read on. Without a fault the peer is gone. */
+  /** The transport failed to read. Without a fault the stream is gone. */
   fail(failure: Fault | undefined): void {
     if (failure === undefined) this.cancel();
     else this.#failed(failure, undefined);
   }
 
-  /** The server has to go. An answer that is still owed becomes a fault: Envoy takes a plain end for "let it pass". */
+  /** The server shuts down. A missing answer becomes a fault, because OK would let the message pass. */
   shutDown(): void {
     if (this.#owes || this.#exchange.holdsBody)
       this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
-    // If everything passed, or nothing was owed, there is nothing more to be said.
+    // Still not over if every message passes or no message waited for an answer: nothing more is to be sent.
     this.#end("completed");
   }
 
@@ -189,7 +189,7 @@ export class Session implements AnswerOwner, BodyOwner {
     return this.#reportMade;
   }
 
-  /** Asked of every transaction, so it makes nothing. */
+  /** Every transaction calls this, so it allocates nothing. */
   get #mayLackPhases(): boolean {
     if (this.#owes || this.#passes) return false;
     const lacksResponse = this.#rules.handlesResponse && this.#exchange.headers("response") === undefined;
@@ -224,12 +224,12 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#imagined?.accept(message);
     const unready = this.#shared.setup?.unready;
     const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
-    // Quicker than `instanceof`: every transaction passes here.
+    // Faster than `instanceof`, and every transaction comes here.
     if ("kind" in answer) this.#settle(opened, answer);
     else queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
   }
 
-  /** What is needed by few transactions, and known from the first message on. */
+  /** Creates what few transactions need, and what the first message decides. */
   #begin(message: ProcessingRequest): void {
     this.#begun = true;
     if (this.#rules.shadow || message.observabilityMode) this.#imagined = new ImaginedExchange(this.#rules);
@@ -263,18 +263,18 @@ export class Session implements AnswerOwner, BodyOwner {
       return;
     }
     if (this.#exchange.immediateObstacle) this.#report.unenforced("immediate_response_too_late", "immediateResponse");
-    // Behind an immediate response nothing shows whether Envoy took it.
+    // After an immediate response nothing shows whether Envoy accepted it.
     if (this.#shared.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
   }
 
-  /** Tells what would have happened, and lets the message pass. */
+  /** Reports what would have happened, and lets the message pass. */
   #pretend(imagined: ImaginedExchange, message: PhaseMessage, answer: Answer): void {
     const summary = imagined.answer(message, answer);
     if (summary !== undefined) this.#report.pretended(message, summary);
     this.#send(this.#exchange.answer(message, CONTINUE));
-    // Nothing more would have come. Whoever only watches goes on watching.
+    // After an immediate response no message would have come. In observability mode the handlers still go on.
     if (answer.kind === "immediate" && this.#rules.shadow) this.#passes = true;
   }
 
@@ -288,8 +288,8 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   /**
-   * Does what the policy wants. `message` is what the fault is about: without one nothing can be said that would let it
-   * pass.
+   * Applies the policy to a fault.
+   * @param message The message of the fault. Without one there is no answer that could let it pass.
    */
   #failed(failure: Fault, message: PhaseMessage | undefined): void {
     if (this.#over) return;
@@ -312,7 +312,7 @@ export class Session implements AnswerOwner, BodyOwner {
     }
   }
 
-  /** Envoy sent another message of a direction whose answer it must wait for. */
+  /** Envoy sent another message of a direction without waiting for the answer that it needs. */
   #ranAhead(message: PhaseMessage | undefined, direction: Direction): void {
     if (message === undefined) return;
     const failure = this.#passed.notAwaited(message.case);
@@ -325,7 +325,7 @@ export class Session implements AnswerOwner, BodyOwner {
     return new PassedHandlers({ rules, exchange, queues, bodies, shared: this.#shared, origin: this.#options.origin });
   }
 
-  /** Lets everything pass that is owed an answer, and whatever comes: no handler runs any more. */
+  /** Lets every waiting and every later message pass. No handler runs any more. */
   #pass(message: PhaseMessage | undefined): void {
     this.#passes = true;
     this.#scope.end();
@@ -338,14 +338,14 @@ export class Session implements AnswerOwner, BodyOwner {
     }
   }
 
-  /** Headers whose answer was held back leave before anything of their body does. */
+  /** Answers held headers, before anything of their body is sent. */
   #passHeaders(direction: Direction): void {
     const held = this.#bodies?.heldHeaders(direction);
     this.#bodies?.close(direction);
     if (held) this.#send(this.#exchange.answer(held, CONTINUE));
   }
 
-  /** Waits no more for handlers at work; gives what they were to answer. */
+  /** Stops waiting for running handlers. Returns the message that waited for their answer. */
   #abandon(direction: Direction): PhaseMessage | undefined {
     const queue = this.#queues.of(direction);
     if (queue.awaited === undefined) return undefined;
@@ -356,7 +356,7 @@ export class Session implements AnswerOwner, BodyOwner {
 
   #endIfDone(): void {
     if (!this.#halfClosed || this.running) return;
-    // Nothing more comes that it waits for: Envoy does so where its client went away.
+    // No message that the exchange waits for will come. Envoy ends a stream in this way if its client left.
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
     if (this.#shared.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
       this.#report.fault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
@@ -364,7 +364,7 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
   }
 
-  /** `error` is what the stream ends with; a fault that was dealt with in another way leaves none. */
+  /** @param error The error that the stream ends with; undefined if a fault was handled in another way. */
   #end(ended: SessionResult, error?: Fault): void {
     if (this.#over) return;
     this.#over = true;
@@ -391,7 +391,7 @@ export class Session implements AnswerOwner, BodyOwner {
     const end = this.#reportMade?.end(plain, this.#scope, this.#chain) ?? plain;
     this.#shared.observer?.ended(end, this.#options.origin);
     this.#options.outlet.ended(end);
-    // A handler that never settles would keep it.
+    // A handler that never settles would keep the scope's data in memory.
     if (this.late) this.#scope.forget();
   }
 }

@@ -4,31 +4,31 @@ import { type Fault, fault } from "../protocol/fault.ts";
 import { isThenable } from "../text/value-kind.ts";
 import { REAL_TIMERS, type Timers } from "./answer-time.ts";
 
-/** Is told what becomes of `setup` and `close` of processors. Its methods must not throw. */
+/** Receives the results of `setup` and `close` of processors. Its methods must not throw. */
 export interface SetupObserver {
   /** A `setup` is done. */
   ready(processor: string): void;
-  /** A `setup` was rejected; it is tried again after `retryMs`. */
+  /** A `setup` failed. It is tried again after `retryMs`. */
   failed(processor: string, cause: unknown, retryMs: number): void;
-  /** A `close` was rejected, or, without a cause, took too long. */
+  /** A `close` failed. Without a cause: it took too long. */
   closeFailed(processor: string, cause: unknown): void;
 }
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
-/** Longest that `close` of all processors together may take: whoever stops a server waits for it. */
+/** The longest time that `close` of all processors together may take. A server that stops waits for it. */
 export const CLOSE_TIMEOUT_MS = 5_000;
 
 /**
- * Life of a processor in a server: `setup` before the first transaction, tried again until it works, and `close` after
- * the last.
+ * Runs the hooks of processors in a server: `setup` before the first transaction, again until it succeeds, and `close`
+ * after the last transaction.
  */
 export class ProcessorSetup {
   readonly #rules: readonly RunRule[];
   readonly #observer: SetupObserver | undefined;
   readonly #timers: Timers;
   readonly #abort = new AbortController();
-  /** Every `setup` that is not done, with why it failed last. */
+  /** Every `setup` that is not done, with the reason of its last failure. */
   readonly #pending: Map<RunRule, unknown>;
   readonly #retries = new Set<unknown>();
   #unready: Fault | undefined;
@@ -41,29 +41,32 @@ export class ProcessorSetup {
     this.#timers = timers;
     const pending = rules.filter(({ definition }) => definition.setup !== undefined);
     this.#pending = new Map(pending.map((rule) => [rule, undefined]));
-    this.#tell();
+    this.#updateUnready();
   }
 
-  /** The fault of a message that comes now; undefined once every `setup` is done. */
+  /** The fault for messages that arrive now; undefined when every `setup` is done. */
   get unready(): Fault | undefined {
     return this.#unready;
   }
 
-  /** Runs every `setup`, all at once, and calls back when the last of them is done: at once where there is none. */
+  /**
+   * Runs every `setup` at the same time, and calls back when the last one is done. Without a `setup` it calls back at
+   * once.
+   */
   start(whenReady: () => void = () => undefined): void {
     this.#whenReady = whenReady;
     for (const rule of [...this.#pending.keys()]) this.#run(rule, FIRST_RETRY_MS);
     if (this.#rules.every(({ definition }) => definition.setup === undefined)) whenReady();
   }
 
-  /** The server goes: aborts the signal of a `setup` under way, and tries none again. */
+  /** The server shuts down: aborts the signal of a running `setup`, and does not try again. */
   abort(): void {
     this.#abort.abort();
     for (const timer of this.#retries) this.#timers.clear(timer);
     this.#retries.clear();
   }
 
-  /** Calls every `close`, all at once, and waits for them, for five seconds at most. Only the first call counts. */
+  /** Calls every `close` at the same time, and waits at most 5 s for them. Only the first call has an effect. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -86,7 +89,8 @@ export class ProcessorSetup {
     const failed = (cause: unknown) => this.#failed(rule, cause, retryMs);
     try {
       const settingUp: unknown = definition.setup?.(this.#abort.signal);
-      // Whatever can be awaited: a gate that took a library's own promise for the end would let everybody through.
+      // A library's own promise type is awaited too. Otherwise the server would accept requests before the setup is
+      // done.
       if (isThenable(settingUp)) Promise.resolve(settingUp).then(() => this.#done(rule), failed);
       else this.#done(rule);
     } catch (cause) {
@@ -97,16 +101,16 @@ export class ProcessorSetup {
   #done(rule: RunRule): void {
     if (this.#abort.signal.aborted) return;
     this.#pending.delete(rule);
-    this.#tell();
+    this.#updateUnready();
     this.#observer?.ready(rule.definition.name);
     if (this.#pending.size === 0) this.#whenReady();
   }
 
   #failed(rule: RunRule, cause: unknown, retryMs: number): void {
-    // A setup that ends because it was told to is no failure.
+    // A setup that ends because its signal was aborted has not failed.
     if (this.#abort.signal.aborted) return;
     this.#pending.set(rule, cause);
-    this.#tell();
+    this.#updateUnready();
     this.#observer?.failed(rule.definition.name, cause, retryMs);
     const timer = this.#timers.set(() => {
       this.#retries.delete(timer);
@@ -123,8 +127,8 @@ export class ProcessorSetup {
     }
   }
 
-  /** Of several that are not ready the strictest has the say. */
-  #tell(): void {
+  /** If several processors are not ready, the strictest policy applies. */
+  #updateUnready(): void {
     let blamed: RunRule | undefined;
     let policy: FaultPolicy = "open";
     for (const rule of this.#pending.keys()) {

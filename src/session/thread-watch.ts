@@ -4,41 +4,45 @@ import { REAL_TIMERS, runningFailed, type Timers } from "./answer-time.ts";
 import type { BodyRunner, RunResult } from "./body/body-runner.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 
-/** A handler that held the thread. */
+/** Reports that something held the thread. */
 export interface ThreadHold {
-  /** For how long, in milliseconds. */
+  /** How long the thread was held, in milliseconds. */
   readonly heldMs: number;
   /** True if handlers are timed from now on, so that the next one can be named. */
   readonly isTimedNext: boolean;
-  /** The processors whose handlers ran; undefined for a hold that came before handlers were timed. */
+  /** The processors whose handlers ran; undefined if handlers were not yet timed. */
   readonly processor?: string | undefined;
-  /** Likewise. */
+  /** The phase whose handlers ran; undefined if handlers were not yet timed. */
   readonly phase?: Phase | undefined;
 }
 
-/** How often the clock is looked at while messages come. */
+/** How often the timer checks whether it is late, while messages arrive. */
 const LOOK_MS = 50;
-/** A handler that takes so long is worth a line while handlers are timed: all transactions of the process wait for it. */
+/**
+ * While handlers are timed, a handler that takes this long is logged, because all transactions of the process wait for
+ * it.
+ */
 const LONG_MS = 100;
-/** For how long handlers are timed behind a hold. */
+/** How long handlers are timed after a hold. */
 const TIMING_MS = 60_000;
 /**
- * For how long they are not timed again if none was found. On a crowded machine the process loses its core for longer than
- * Envoy waits, and no handler is to blame: a clock that is read twice for each message would cost a tenth more CPU for ever.
+ * After a timing that found no slow handler, handlers are not timed again for this long. On a crowded machine the
+ * process loses its core for longer than Envoy waits, without a slow handler. Reading the clock twice for each message
+ * would cost 10 % more CPU all the time.
  */
 const REST_MS = 600_000;
-/** Looks at the clock behind a hold until everything that came meanwhile has been read. */
+/** How many checks after a hold count as "just after it", until everything that arrived meanwhile has been read. */
 const BACKLOG_LOOKS = 2;
 
 /**
- * Notices that something held the thread, and with it the answers of all transactions. Synchronous handlers have no
- * timeout, and a clock that is read for each message would cost more than the message: so a timer looks whether it is
- * late itself, and only behind a hold are handlers timed, one by one, so that the next one can be named.
+ * Detects that something held the thread, and the answers of all transactions with it. Synchronous handlers have no
+ * timeout. Reading the clock for each message would cost more than the message. So a timer checks whether it is itself
+ * late. Only after a hold are handlers timed, one by one, so that the next slow handler can be named.
  *
- * One for a server. While no messages come, no timer runs.
+ * Each server has one. While no messages arrive, no timer runs.
  */
 export class ThreadWatch {
-  /** Handlers are timed: behind a hold. */
+  /** True while handlers are timed, after a hold. */
   isTiming = false;
   readonly #timers: Timers;
   readonly #report: (hold: ThreadHold) => void;
@@ -50,39 +54,39 @@ export class ThreadWatch {
   #timingUntilMs = 0;
   #restsUntilMs = 0;
   #hasNamed = false;
-  /** The look that a hold delayed. */
+  /** The check that a hold delayed. */
   #heldLook = Number.NEGATIVE_INFINITY;
   #timer: unknown;
 
-  /** @param timeoutMs How long Envoy waits for an answer: a hold of this length is reported. */
+  /** @param timeoutMs How long Envoy waits for an answer. A hold of this length is reported. */
   constructor(timeoutMs: number, report: (hold: ThreadHold) => void, timers: Timers = REAL_TIMERS) {
     this.#timeoutMs = timeoutMs;
     this.#report = report;
     this.#timers = timers;
   }
 
-  /** The stretch of time between two looks at the clock, as a number that rises. */
+  /** The number of the current interval between two checks. It rises. */
   get stretch(): number {
     return this.#looks;
   }
 
-  /** Handlers are about to run. */
+  /** Call this before handlers run. */
   enter(): void {
     this.#sawMessages = true;
     if (!this.#isArmed) this.#arm(this.#timers.now());
   }
 
-  /** True for a moment behind a hold: answers that left meanwhile may have come too late. */
+  /** True shortly after a hold: answers that were sent meanwhile may have been too late. */
   get isBehindHold(): boolean {
     return this.#looks - this.#heldLook <= BACKLOG_LOOKS;
   }
 
-  /** True while the thread is held, for longer than Envoy waits. It reads the clock. */
+  /** True while the thread is held for longer than Envoy waits. Reads the clock. */
   get isHeld(): boolean {
     return this.#isArmed && this.#timers.now() - this.#dueMs >= this.#timeoutMs;
   }
 
-  /** Times handlers, and tells of those that take long. */
+  /** Runs a handler, measures its time, and reports it if it is slow. */
   time<T>(run: () => T, place: { readonly processor: string; readonly phase: Phase }): T {
     const startMs = this.#timers.now();
     try {
@@ -97,14 +101,14 @@ export class ThreadWatch {
   }
 
   /**
-   * True if what was answered in a stretch of time may have left after Envoy had stopped to wait for it: the thread was held
-   * for so long then, or just before.
+   * True if an answer of this interval may have been sent after Envoy had stopped waiting for it: the thread was held
+   * for that long during the interval or just before it.
    */
   wasHeld(stretch: number): boolean {
     return this.isBehindHold && stretch >= this.#heldLook;
   }
 
-  /** Ends it. */
+  /** Stops the timer. */
   stop(): void {
     this.#timers.clear(this.#timer);
   }
@@ -114,7 +118,7 @@ export class ThreadWatch {
     this.#sawMessages = false;
     this.#dueMs = nowMs + LOOK_MS;
     this.#timer = this.#timers.set(() => this.#look(), LOOK_MS);
-    // It must not keep a process alive that is done.
+    // The timer must not keep the process alive.
     (this.#timer as { unref?: () => void }).unref?.();
   }
 
@@ -135,7 +139,7 @@ export class ThreadWatch {
   #held(nowMs: number, heldMs: number): void {
     this.#heldLook = this.#looks;
     if (this.isTiming) {
-      // The handler tells by itself. One that was found keeps the clock running.
+      // `time()` reports the handler. If one was found, handlers are timed for longer.
       if (this.#hasNamed) this.#timingUntilMs = nowMs + TIMING_MS;
       return;
     }
@@ -152,8 +156,8 @@ export class ThreadWatch {
 }
 
 /**
- * Runs the handlers of a message, and times them while `watch` wants that. A runner neither throws nor rejects; were it to
- * happen, it must not end the process.
+ * Runs the handlers of a message, and times them while `watch` asks for it. A runner should never throw or reject. If
+ * it does, that must not end the process.
  */
 export function runMessage(
   runner: BodyRunner | HandlerChain,

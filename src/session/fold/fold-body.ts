@@ -16,24 +16,24 @@ const NO_BODY = {
   tunnel: "a request for a tunnel (CONNECT, upgrade), and the response that opens it, have no body",
 };
 
-/** What body handlers want of one message, added up as they run; as it stands it is the answer. */
+/** Collects what body handlers want for one message. The object itself is the answer. */
 export class BodyWork extends PhaseWork {
-  /** In place of the body that a handler was given. Text is encoded as the body was. */
+  /** Replaces the body that a handler got. Text is encoded as the body was. */
   replacement: Uint8Array | string | undefined = undefined;
-  /** Gives the text that a handler was given, to keep of it what a handler did not change. */
+  /** Returns the text that a handler got, so that the parts that the handler did not change are kept. */
   sourceText: (() => string | undefined) | undefined = undefined;
-  /** Behind the body that a handler was given piece by piece. */
+  /** Added after the body that a handler got piece by piece. */
   readonly tail: Uint8Array[] = [];
   body: BodyChange | undefined = undefined;
   prelude: AnswerPrelude | undefined = undefined;
 }
 
-/** Takes up a change of the body; a fault where it cannot be made. */
+/** Adds a change of the body. Returns a fault if the change is not possible. */
 export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault | undefined {
   const replaced = replacedText(effect, work);
   if (replaced !== undefined) {
     if ("problem" in replaced) return fault("invalid_effect", `${effect.kind}: ${replaced.problem}`);
-    if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+    if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: no body is being handled`);
     work.replacement = replaced.text;
     return undefined;
   }
@@ -45,19 +45,19 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
     if (content !== "body") return fault("invalid_effect", `${effect.kind}: ${NO_BODY[content]}`);
     if (exchange.observabilityMode) return undefined;
     if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
-      return fault("handler_unsupported_in_mode", `${effect.kind}: there is none in GRPC mode`);
+      return fault("handler_unsupported_in_mode", `${effect.kind}: it is not possible in GRPC mode`);
     work.wholeBody = bytes;
-    // What they say is true of the other body.
+    // These headers describe the old body.
     dropHeaders(work, BODY_VALIDATORS);
     return dropHeaders(work, ["content-encoding"]);
   }
-  if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: there is no body here`);
+  if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: no body is being handled`);
   if (effect.kind === "appendChunk") work.tail.push(bytes);
   else work.replacement = bytes;
   return undefined;
 }
 
-/** Says why what else is wanted cannot be had beside a body that replaces another; undefined where it can. */
+/** Says which other effect conflicts with a replaced body; undefined if none does. */
 export function refuseReplacedBody({ message, exchange, head, modeOverride }: PhaseWork): Fault | undefined {
   const direction = directionOf(message.case);
   const override = modeOverride?.[`${direction}Body`];
@@ -71,7 +71,7 @@ export function refuseReplacedBody({ message, exchange, head, modeOverride }: Ph
   return problem === undefined ? undefined : fault("invalid_effect", `continueAndReplace: ${problem}`);
 }
 
-/** The text that takes the place of a body's; undefined for an effect that has bytes. */
+/** The text that replaces the text of a body; undefined for an effect with bytes. */
 function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undefined {
   if (effect.kind === "replaceJson")
     return writeJson(effect.value, work instanceof BodyWork ? work.sourceText?.() : undefined);

@@ -26,12 +26,12 @@ import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import { addNamespace, type PhaseWork } from "./phase-work.ts";
 
-/** What an effect comes to that does not simply go on: the answer to the client, or why it cannot be done. */
+/** What ends a phase: the immediate response for the client, or a fault. */
 export type FoldEnd = Extract<Answer, { kind: "immediate" }> | Fault;
 
 /**
- * Adds what a handler returned to `work`. Gives back what ends the phase: the answer of an immediate response,
- * or a fault where something is no effect or breaks a rule; undefined where the next handler may go on.
+ * Adds what a handler returned to `work`. Returns what ends the phase: the answer of an immediate response, or a fault
+ * if a value is not an effect or breaks a rule. Undefined if the next handler can run.
  */
 export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefined {
   if (outcome === undefined) return undefined;
@@ -55,7 +55,7 @@ function foldAll(outcome: readonly unknown[], work: PhaseWork): FoldEnd | undefi
 }
 
 function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | undefined {
-  // Nobody waits for it, and its rejection must not end the process.
+  // Nothing awaits this promise, and its rejection must not end the process.
   if (value instanceof Promise) value.catch(() => undefined);
   const effect = effectData(value);
   if (effect === undefined)
@@ -63,7 +63,7 @@ function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | unde
       `returned ${nameKind(value)}${where}, which is no effect; effects come from setHeader() and its like`,
     );
   const { kind } = effect;
-  // Another copy of this library may be a newer one.
+  // The effect may come from a newer copy of this library.
   if (kind !== "setHeader" && !Object.hasOwn(EFFECT_PHASES, kind))
     return invalid(`returned an effect of kind ${JSON.stringify(kind)}, which this version does not know`);
   if (!placesOf(kind).includes(work.place))
@@ -72,7 +72,7 @@ function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | unde
 }
 
 function placesOf(kind: EffectKind): readonly EffectPlace[] {
-  // By name: a place in the code that asks with many names is slow, and most effects are this one.
+  // The most frequent effect has its own place: a property access that sees many names is slow.
   return kind === "setHeader" ? EFFECT_PHASES.setHeader : EFFECT_PHASES[kind];
 }
 
@@ -107,12 +107,12 @@ function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
   const problem = refuseModeOverride(modes);
   if (problem !== undefined) return refused("invalid_effect", "overrideMode", problem);
   const { message, exchange } = work;
-  // Where Envoy only watches it takes no override, and tells no modes to go by.
+  // In observability mode Envoy takes no override, and does not say its modes.
   if (!isHeaderPhase(message.case) || exchange.observabilityMode) return undefined;
   const wanted: ModeOverride = Object.fromEntries(
     Object.entries(modes as object).filter(([, mode]) => mode !== undefined),
   );
-  // In its own direction the choice is weighed once it is known which handlers want the body.
+  // For its own direction the choice is checked later, when it is known which handlers want the body.
   if (message.case === "requestHeaders" && wanted.responseBody === "NONE" && exchange.claims.response)
     return refused(
       "mode_override_not_allowed",
@@ -153,7 +153,10 @@ function foldTypedMetadata(
   return undefined;
 }
 
-/** Undefined where the value is none. Nothing but its two fields is taken along: what cannot be written fails the stream. */
+/**
+ * Copies an Any; undefined if the value is not an Any. Only its two fields are copied, because a field that cannot be
+ * written fails the stream.
+ */
 function copyAny(value: Partial<Any> | null): Any | undefined {
   if (typeof value !== "object" || value?.$typeName !== "google.protobuf.Any") return undefined;
   const { typeUrl, value: bytes } = value;
@@ -189,15 +192,15 @@ function invalid(message: string): Fault {
   return fault("invalid_effect", message);
 }
 
-/** As deep as protobuf-es reads a Struct; it also ends the walk through a cycle. */
+/** The depth to which protobuf-es reads a Struct. It also ends the walk through a cycle. */
 const MAX_DEPTH = 32;
 
 /** Thrown inside this file only. */
 class NotJson extends Error {}
 
 /**
- * A copy of a value as JSON, or, as a string, why it is none. The copy cannot be changed by whoever made the value,
- * so what was checked is what is sent. Properties that are undefined are left out, as in JSON.
+ * Copies a value as JSON, or returns, as a string, why it is not JSON. The handler cannot change the copy, so what was
+ * checked is what is sent. Undefined properties are left out, as in JSON.
  */
 export function copyJsonObject(value: unknown): JsonObject | string {
   try {
@@ -219,11 +222,11 @@ function copyObject(value: object, depth: number): JsonObject {
     if (problem !== undefined) throw new NotJson(`has a key that ${problem}`);
     entries.push([key, copyValue(item, depth + 1, key)]);
   }
-  // Not by assignment: a key may be `__proto__`.
+  // Not by assignment, because a key may be `__proto__`.
   return Object.fromEntries(entries);
 }
 
-/** @param key Names the nearest member of an object, for an error. */
+/** @param key The nearest member name of an object, for an error. */
 function copyValue(value: unknown, depth: number, key: string): JsonValue {
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "string") {
@@ -253,7 +256,7 @@ const CONTENT_TYPE = { name: "content-type" };
 const KNOWN: readonly string[] = ["kind", "status", "json", "text", "bytes", "headers", "grpcStatus", "details"];
 const KNOWN_STREAMED: readonly string[] = ["kind", "status", "headers", "chunks", "trailers"];
 
-/** The answer of an immediate response, or why it cannot be given. */
+/** Makes the answer of an immediate response, or the fault that says why it is not possible. */
 export function foldImmediateResponse(effect: ImmediateResponseData, work: PhaseWork): ImmediateAnswer | Fault {
   const { kind, status, json, text, bytes, headers, grpcStatus, details } = effect;
   const unknown = unknownOption(effect, KNOWN);
@@ -270,7 +273,7 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
     return refused("invalid_effect", kind, `its body is ${nameKind(body)}, must be a string or bytes`);
   const type = contentType(effect);
   const refusal = type && refuseByMutationRules(CONTENT_TYPE, work.exchange.declaration.mutationRules);
-  // Envoy's own content-type, text/plain, says the same of ASCII.
+  // Envoy's own content-type, text/plain, means the same for ASCII.
   const isPlain = text !== undefined && data?.every((byte) => byte < 0x80) === true;
   if (refusal !== undefined && !isPlain) return fault("mutation_not_allowed", `${kind}: ${refusal}`);
   const response = toImmediateResponse({
@@ -285,7 +288,7 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
   return refuseHere(effect, headers, work) ?? { kind: "immediate", responses: [response] };
 }
 
-/** The answer of a streamed immediate response, or why it cannot be given. */
+/** Makes the answers of a streamed immediate response, or the fault that says why it is not possible. */
 export function foldStreamedImmediateResponse(
   effect: StreamedImmediateResponseData,
   work: PhaseWork,
@@ -308,20 +311,20 @@ export function foldStreamedImmediateResponse(
   if (typeof responses === "string") return refused("invalid_effect", kind, responses);
   const refusal = refuseHere(effect, headers, work) ?? refuseHere(effect, trailers, work);
   if (refusal !== undefined) return refusal;
-  // Envoy would send the body all the same, and the client take it for the beginning of the next response.
+  // Envoy would send a body even after HEAD, and the client would read it as the beginning of the next response.
   const alone = work.exchange.framing("request")?.method === "HEAD" && toStreamedImmediateResponse({ status, headers });
   if (typeof alone === "object") return { kind: "immediate", responses: alone };
   return refuseStreaming(responses.length, work) ?? { kind: "immediate", responses };
 }
 
-/** Refuses what this Envoy, as it is declared, would not send. */
+/** Rejects what this Envoy, as declared, would not send. */
 function refuseHere(
   { kind }: ImmediateResponseData | StreamedImmediateResponseData,
   headers: Readonly<Record<string, unknown>> | undefined,
   { exchange }: PhaseWork,
 ): Fault | undefined {
   const { disableImmediateResponse, mutationRules } = exchange.declaration;
-  // Where Envoy only watches it takes no answer at all, and nobody is harmed.
+  // In observability mode Envoy ignores every answer, so nothing can go wrong.
   if (disableImmediateResponse && !exchange.observabilityMode)
     return fault("immediate_response_disabled", `${kind}: the operator declared Envoy's disable_immediate_response`);
   for (const name of Object.keys(headers ?? {})) {
@@ -331,7 +334,7 @@ function refuseHere(
   return undefined;
 }
 
-/** Envoy takes the rest of a streamed response only where it does not wait for the request body meanwhile. */
+/** Envoy accepts the rest of a streamed response only if it does not wait for the request body at the same time. */
 function refuseStreaming(messages: number, { exchange }: PhaseWork): Fault | undefined {
   if (exchange.observabilityMode || messages === 1) return undefined;
   if (exchange.framing("request")?.method === undefined)
@@ -362,7 +365,7 @@ function contentType({ json, text }: { readonly json?: unknown; readonly text?: 
 function toBytes(body: unknown): Uint8Array | undefined | "refused" {
   if (body === undefined) return undefined;
   if (typeof body === "string") return utf8Bytes(body);
-  // A copy: handlers that still run may hold the buffer.
+  // A copy, because handlers that still run may keep the buffer.
   return body instanceof Uint8Array ? new Uint8Array(body) : "refused";
 }
 
@@ -374,7 +377,7 @@ function toJson(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
   } catch {
-    // A cycle or a BigInt; the caller makes a fault of it.
+    // A cycle or a BigInt. The caller makes a fault.
     return undefined;
   }
 }

@@ -9,14 +9,17 @@ import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers
 import { nameKind } from "../../text/value-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
-/** Adds the change that an effect comes to, given the headers as they are by now; a fault where it breaks a rule. */
+/**
+ * Adds the header change of an effect, based on the headers as changed so far. Returns a fault if the change breaks a
+ * rule.
+ */
 export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fault | undefined {
   switch (effect.kind) {
     case "setHeader":
     case "appendHeader":
     case "addHeaderIfAbsent":
     case "overwriteHeaderIfExists": {
-      // Each is looked at once: a getter may say something else the next time.
+      // Each property is read once, because a getter may return another value the next time.
       const { kind, name, value } = effect;
       return foldValue(kind, name, value, work);
     }
@@ -25,17 +28,18 @@ export function foldHeaderEffect(effect: HeaderEffectData, work: PhaseWork): Fau
   }
 }
 
-/** A header that gets a value: where it is text, the change may be known already. */
+/** Adds a change with a value. If the value is text, the same change may be in the cache. */
 function foldValue(kind: HeaderValueData["kind"], name: unknown, value: unknown, work: PhaseWork): Fault | undefined {
   if (typeof value !== "string" || typeof name !== "string")
     return foldChange(kind, valueChange(kind, name, value), work);
-  // A known change broke no rule under the declaration of another server in this process, which may differ.
+  // A cached change broke no rule under another declaration. Another server in this process may have another
+  // declaration.
   const isProtected = refusesPlainNames(work.exchange.declaration.mutationRules);
   const known = isProtected ? undefined : knownChange(kind === "appendHeader" ? "append" : "set", name, value);
   if (known !== undefined) return foldKnown(kind, known, work);
   const change = valueChange(kind, name, value);
   const end = foldChange(kind, change, work);
-  // Of these names no transaction and no declaration makes a difference.
+  // For these names the transaction and the declaration make no difference.
   if (end === undefined && typeof change !== "string" && isPlainName(change.name)) rememberChange(name, value, change);
   return end;
 }
@@ -52,7 +56,9 @@ function foldChange(kind: string, wanted: HeaderChange | string, work: PhaseWork
   return foldChecked(kind, wanted, work);
 }
 
-/** The length of a 304 or 204 is that of a body which does not come; with another status its client would wait for it. */
+/**
+ * A 304 or 204 can have the length of a body that is not sent. With another status the client would wait for that body.
+ */
 function refuseKeptLength(wanted: HeaderChange, { exchange, message }: PhaseWork): string | undefined {
   if (wanted.name !== ":status" || message.case !== "responseHeaders") return undefined;
   const framing = exchange.framing("response");
@@ -71,7 +77,7 @@ function foldKnown(kind: string, change: HeaderChange, work: PhaseWork): undefin
   if (applies(kind, change.name, work)) work.changeKnown(change);
 }
 
-/** False for a conditional effect whose condition the headers, as they are by now, do not meet. */
+/** False for a conditional effect whose condition the headers, as changed so far, do not meet. */
 function applies(kind: string, name: string, work: PhaseWork): boolean {
   if (kind === "addHeaderIfAbsent") return !work.head.has(name);
   return kind !== "overwriteHeaderIfExists" || work.head.has(name);
@@ -124,11 +130,11 @@ function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: u
   }
   if (!(value instanceof Uint8Array))
     return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
-  // Handlers behind this one may wait, and its author use the buffer again: what was checked is what is sent.
+  // Later handlers may wait, and the author may reuse the buffer. What was checked must be what is sent.
   return { op, name, value: new Uint8Array(value) };
 }
 
-/** A change that was found good, and the texts of the effect that it came from. */
+/** A change that passed all checks, with the texts of its effect. */
 interface KnownChange {
   readonly name: string;
   readonly value: string;
@@ -136,14 +142,14 @@ interface KnownChange {
 }
 
 const SLOTS = 64;
-/** Longer values are seldom the same twice. */
+/** Longer values seldom repeat. */
 const MAX_UNITS = 128;
 
 const known: (KnownChange | undefined)[] = new Array(SLOTS).fill(undefined);
 
 /**
- * The change that sets or appends the same value as one before: most processors set constants, which need not be read,
- * checked and encoded for each transaction. Undefined where it was not seen lately.
+ * Returns the cached change that sets or appends this value. Most processors set constants, which need not be checked
+ * and encoded for each transaction. Undefined if the change is not in the cache.
  */
 export function knownChange(op: "set" | "append", name: string, value: string): HeaderChange | undefined {
   const found = known[slotOf(name, value)];
@@ -151,7 +157,7 @@ export function knownChange(op: "set" | "append", name: string, value: string): 
   return found.change;
 }
 
-/** Remembers a change that breaks no rule, whatever the transaction. */
+/** Caches a change that breaks no rule in any transaction. */
 export function rememberChange(name: string, value: string, change: HeaderChange): void {
   if (value.length <= MAX_UNITS && name.length <= MAX_UNITS) known[slotOf(name, value)] = { name, value, change };
 }

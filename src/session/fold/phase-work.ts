@@ -14,22 +14,22 @@ import { directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 
 const NO_CHANGES: HeaderChange[] = [];
 
-/** What the handlers of one phase want, added up as they run; as it stands it is the answer. */
+/** Collects what the handlers of one phase want. The object itself is the answer. */
 export class PhaseWork implements ContinueAnswer {
   readonly kind = "continue";
   readonly message: PhaseMessage;
   readonly exchange: Exchange;
-  /** Where what is returned now is returned. */
+  /** The place whose handler returns effects now. */
   place: EffectPlace;
-  /** The body that takes the place of the one that comes, on headers. */
+  /** The body that replaces the incoming body; set by an effect on headers. */
   wholeBody: Uint8Array | undefined = undefined;
   clearRouteCache = false;
   modeOverride: ModeOverride | undefined = undefined;
-  /** The modes that effects named, whether or not those change anything. */
+  /** The modes that effects named, even if they change nothing. */
   chosenModes: ModeOverride | undefined = undefined;
   dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
   typedDynamicMetadata: Record<string, Any> | undefined = undefined;
-  /** How many changes are constants. */
+  /** The number of changes that are constants. */
   #constants = 0;
   #changes: HeaderChange[] = NO_CHANGES;
   #head: WorkingHead | undefined;
@@ -44,7 +44,7 @@ export class PhaseWork implements ContinueAnswer {
     return this.#changes;
   }
 
-  /** The headers or trailers with what was changed so far. */
+  /** The headers or trailers, with the changes made so far. */
   get head(): WorkingHead {
     this.#head ??= this.#openHead([]);
     return this.#head;
@@ -60,13 +60,13 @@ export class PhaseWork implements ContinueAnswer {
     this.change(change);
   }
 
-  /** Adds a change. From here on everybody who looks sees it. */
+  /** Adds a change. Later handlers see it. */
   change(change: HeaderChange): void {
     if (this.#head === undefined) this.#head = this.#openHead([change]);
     else this.#changes.push(change);
   }
 
-  /** The message as the handlers before left it: Envoy's own while nothing changed. */
+  /** The message as earlier handlers left it. It is Envoy's own object while nothing has changed. */
   get currentMessage(): PhaseMessage["value"] {
     const { case: phase, value } = this.message;
     if (this.#changes.length === 0) return value;
@@ -83,7 +83,10 @@ export class PhaseWork implements ContinueAnswer {
     }
   }
 
-  /** Most phases change one header: an array that begins with it needs no room for 16 more, as one that grows makes. */
+  /**
+   * Most phases change one header. An array that starts with one element uses less memory than one that grows, which
+   * reserves 16 more.
+   */
   #openHead(changes: HeaderChange[]): WorkingHead {
     const { case: phase, value } = this.message;
     this.#changes = changes;
@@ -98,10 +101,11 @@ function withEntries(map: HeaderMap | undefined, headers: HeaderValue[]): Header
 }
 
 /**
- * Removes headers that are there, and that no handler has set in this answer. Those that Envoy's `mutation_rules`, as
- * declared, protect stay.
+ * Removes headers that exist and that no handler has set in this answer. Headers that Envoy's `mutation_rules`, as
+ * declared, protect are kept.
  *
- * @returns A fault for the first that stays. A caller whose message is wrong with that header has to return it.
+ * @returns A fault for the first header that is kept. The caller must return it if the message would be wrong with that
+ * header.
  */
 export function dropHeaders(work: PhaseWork, names: readonly string[]): Fault | undefined {
   let kept: Fault | undefined;
@@ -117,18 +121,18 @@ export function dropHeaders(work: PhaseWork, names: readonly string[]): Fault | 
 
 type DynamicMetadata = Record<string, JsonObject>;
 
-/** Dynamic metadata with that of one more namespace, key by key; the later wins. */
+/** Adds the dynamic metadata of one namespace, key by key. A later value wins. */
 export function addNamespace(
   known: Readonly<DynamicMetadata> | undefined,
   namespace: string,
   value: JsonObject,
 ): DynamicMetadata {
   const before = known !== undefined && Object.hasOwn(known, namespace) ? known[namespace] : undefined;
-  // Not by assignment: a namespace may be called `__proto__`.
+  // Not by assignment, because a namespace may be called `__proto__`.
   return { ...known, [namespace]: { ...before, ...value } };
 }
 
-/** Metadata of two answers as one; that of the later wins. */
+/** Merges the metadata of two answers. The later value wins. */
 export function mergeMetadata(first: AnswerMetadata, second: AnswerMetadata): AnswerMetadata {
   let { dynamicMetadata } = first;
   for (const [namespace, value] of Object.entries(second.dynamicMetadata ?? {}))

@@ -13,10 +13,12 @@ import { PhaseWork } from "./phase-work.ts";
 
 const NO_CONFIG: ConfigResult = { value: undefined };
 
-/** A handler whose types are gone: the phase decides what it is given. */
+/** A handler without its types. The phase decides which message it gets. */
 type UntypedHandler = (message: unknown, tx: unknown) => unknown;
 
-/** By name: with six names for one place in the code engines look each up in a table. */
+/**
+ * The common names have their own places: engines look up a name in a table if one place in the code sees six names.
+ */
 function handlerOf(definition: AnyDefinition | undefined, phase: Phase): UntypedHandler | undefined {
   switch (phase) {
     case "requestHeaders":
@@ -28,45 +30,48 @@ function handlerOf(definition: AnyDefinition | undefined, phase: Phase): Untyped
   }
 }
 
-/** Where a chain stands that waits for a handler. */
+/** The position of a chain that waits for a handler. */
 interface Step {
   readonly index: number;
   readonly step: number;
   readonly work: PhaseWork;
 }
 
-/** A handler that has not settled. All that its promise keeps, so that one which never settles keeps no transaction. */
+/**
+ * A handler that has not settled. Its promise keeps only this object, so a promise that never settles does not keep the
+ * transaction.
+ */
 interface PendingHandler {
   chain: HandlerChain | undefined;
   at: Step | undefined;
 }
 
-/** Whoever runs a chain. */
+/** Receives the events of a chain. */
 export interface ChainOwner {
   /** The chain waits for a handler of the definition with this index. */
   handlerPending(direction: Direction, index: number): void;
 }
 
-/** A processor's definitions at work on one transaction, each with a state of its own. */
+/** Runs the handlers of a processor's definitions on one transaction. Each definition has its own state. */
 export class HandlerChain {
   readonly #definitions: readonly AnyDefinition[];
   readonly #scope: TransactionScope;
   readonly #owner: ChainOwner | undefined;
-  /** Made for the first handler that returns a promise. */
+  /** Created for the first handler that returns a promise. */
   #pending: Record<Direction, PendingHandler | undefined> | undefined;
   readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[];
 
   constructor(definitions: readonly AnyDefinition[], scope: TransactionScope, owner?: ChainOwner) {
     this.#definitions = definitions;
-    // An array that grows makes room for 16 more at once.
+    // An array that grows reserves 16 more elements at once.
     this.#transactions = new Array(definitions.length);
     this.#scope = scope;
     this.#owner = owner;
   }
 
   /**
-   * Runs the handlers of a phase: in order on the request, in reverse on the response, until an immediate
-   * response or a fault ends it. A value where every handler was synchronous, else a promise that never rejects.
+   * Runs the handlers of a phase: in order on the request, in reverse on the response. An immediate response or a fault
+   * stops the run. Returns a value if every handler was synchronous, otherwise a promise that never rejects.
    */
   run(message: PhaseMessage): Answer | Fault | Promise<Answer | Fault> {
     return this.#runFrom(0, message, undefined);
@@ -93,14 +98,14 @@ export class HandlerChain {
         const end = this.fold(outcome, index, work);
         if (end !== undefined) return end;
       } catch (cause) {
-        // Not only the call can throw: what it returned may have getters.
+        // Not only the call can throw: the returned value may have getters.
         return this.threw(index, message.case, cause);
       }
     }
     return work ?? CONTINUE;
   }
 
-  /** Forgets the handler that is waited for: what it gives is dropped, and none after it runs. */
+  /** Stops waiting for the running handler. Its result is dropped, and no later handler runs. */
   abandon(direction: Direction): void {
     const pending = this.#pending?.[direction];
     if (this.#pending === undefined || pending === undefined) return;
@@ -109,14 +114,14 @@ export class HandlerChain {
     this.#pending[direction] = undefined;
   }
 
-  /** Tells every definition of which a handler ran that the transaction is over. */
+  /** Calls the `done` hook of every definition of which a handler ran. */
   done(outcome: TransactionOutcome, failed: (processor: string, cause: unknown) => void): void {
     for (const [index, transaction] of this.#transactions.entries()) {
       if (transaction === undefined) continue;
       const name = this.nameOf(index);
       try {
         const ended: unknown = this.#definitions[index]?.done?.(transaction, outcome);
-        // Its type allows no promise, but async functions fit it.
+        // The type allows no promise, but async functions match it.
         if (isThenable(ended)) Promise.resolve(ended).catch((cause: unknown) => failed(name, cause));
       } catch (cause) {
         failed(name, cause);
@@ -130,7 +135,7 @@ export class HandlerChain {
     this.#pending ??= { request: undefined, response: undefined };
     this.#pending[direction] = pending;
     this.#owner?.handlerPending(direction, at.index);
-    // Promise.resolve: a thenable of another library may settle twice, or call back at once.
+    // Promise.resolve, because a thenable of another library may settle twice or call back at once.
     return Promise.resolve(promise)
       .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
       .catch((cause: unknown) =>
@@ -144,7 +149,7 @@ export class HandlerChain {
     return this.fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
   }
 
-  /** Adds what a handler returned to the work; a fault names its processor. */
+  /** Adds what a handler returned to the work. A fault names its processor. */
   fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
     const end = foldEffects(outcome, work);
     if (end?.kind !== "fault") return end;
@@ -152,17 +157,19 @@ export class HandlerChain {
     return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };
   }
 
-  /** What a handler threw, as a fault. */
+  /** Makes the fault of what a handler threw. */
   threw(index: number, phase: Phase, cause: unknown): Fault {
     const processor = this.nameOf(index);
     const at = `processor "${processor}", ${phase}`;
     const passed = passedFault(cause);
     if (passed) return fault(passed.code, `${at}: ${passed.message}`, { processor, cause });
-    // What was thrown may quote the transaction, so the message leaves it out.
+    // The thrown value may quote the transaction, so the message leaves it out.
     return fault("handler_threw", `${at}: the handler threw`, { processor, cause });
   }
 
-  /** What a definition's handlers are given; a fault where the route configures it wrongly. */
+  /**
+   * Returns the transaction object that a definition's handlers get, or a fault if its route configuration is invalid.
+   */
   transaction(index: number): ScopedTransaction<unknown, unknown> | Fault {
     const known = this.#transactions[index];
     if (known) return known;
@@ -183,15 +190,15 @@ export class HandlerChain {
     return configsOf(this.#definitions)?.read(texts)[index] ?? NO_CONFIG;
   }
 
-  /** Name of a definition. */
+  /** The name of a definition. */
   nameOf(index: number): string {
     return this.#definitions[index]?.name ?? "";
   }
 }
 
 /**
- * What a FaultError says that a handler let pass. Undefined for anything else: codes of the peer's and the server's own
- * failures, which no handler may claim, and what throws when it is looked at.
+ * The fault of a FaultError that a handler rethrew. Undefined for anything else: fault codes of Envoy's and the
+ * server's own failures, which a handler must not claim, and values that throw when they are read.
  */
 function passedFault(cause: unknown): Fault | undefined {
   try {
