@@ -4,16 +4,17 @@ import { removeHeader, setHeader } from "../processor/effects.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../protocol/headers/header-text.ts";
 
-/** The request header that says what header-modifier sets. */
+/** The request header that says which headers header-modifier sets. */
 export const CONTROL_HEADER = "request-header-modifier";
 
 /**
- * Why something in the control header was ignored. The header's content is the client's and is never part of it.
+ * Why something in the control header was ignored. The content of the header comes from the client, and is never a part
+ * of this value.
  *
  * - `repeated`: the control header came more than once.
  * - `not_json`, `not_an_object`: it is not a JSON object.
  * - `too_many`: it has more than 32 pairs; Envoy would fail the whole request at 100 headers.
- * - `value_not_a_string`, `invalid_header`, `name_refused`: one pair is bad; the others count.
+ * - `value_not_a_string`, `invalid_header`, `name_refused`: one pair is invalid; the other pairs are set.
  */
 export type HeaderModifierProblem =
   | "repeated"
@@ -26,7 +27,7 @@ export type HeaderModifierProblem =
 
 const MAX_PAIRS = 32;
 
-/** Names that decide who a client is, where a request goes, or how it is framed. */
+/** Names that say who a client is, where a request goes, or how it is framed. */
 const REFUSED_NAMES: ReadonlySet<string> = new Set([
   ...FRAMING_HEADERS,
   CONTROL_HEADER,
@@ -40,11 +41,11 @@ const REFUSED_NAMES: ReadonlySet<string> = new Set([
 const REFUSED_PREFIXES: readonly string[] = [":", "x-forwarded-", "x-envoy-"];
 
 /**
- * A processor that obeys the request header `request-header-modifier`: a JSON object whose pairs it sets on the
- * request. It takes the control header away, and refuses names that a client must not forge.
+ * Creates a processor that reads the request header `request-header-modifier`, a JSON object, and sets its pairs as
+ * request headers. It removes the control header, and refuses names that a client must not forge.
  *
- * It still lets **any client set almost any header** that the upstream may believe to come from Envoy, so it is
- * for demonstrations, and never runs unless it is named.
+ * It still lets **any client set almost any header** that the upstream may trust to come from Envoy. So it is only for
+ * demonstrations, and runs only if it is named.
  *
  * @param report Called for everything that was ignored, once for each kind of problem and request.
  */
@@ -88,7 +89,7 @@ function parsePairs(control: string, problems: Set<HeaderModifierProblem>): read
 }
 
 function problemOf(name: string, value: unknown): HeaderModifierProblem | undefined {
-  // CGI, WSGI and their like read `x_forwarded_for` as `x-forwarded-for`.
+  // CGI, WSGI and similar interfaces read `x_forwarded_for` as `x-forwarded-for`.
   const readAs = name.replaceAll("_", "-");
   if (REFUSED_NAMES.has(readAs) || REFUSED_PREFIXES.some((prefix) => readAs.startsWith(prefix))) return "name_refused";
   if (typeof value !== "string") return "value_not_a_string";

@@ -276,7 +276,7 @@ function whenNone(
 }
 
 function tooLarge(bytes: number, maxMessageBytes: number, phase: Phase | undefined): Fault {
-  const text = `the peer sent a message of ${bytes} bytes, and --max-message-bytes allows ${maxMessageBytes}`;
+  const text = `a message has ${bytes} bytes, and --max-message-bytes allows ${maxMessageBytes}`;
   return fault("message_too_large", phase === undefined ? text : `${phase}: ${text}`, { phase });
 }
 
@@ -305,7 +305,7 @@ function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: H
     case "compressed":
       return compressed(headers.get("grpc-encoding"));
     case "bad_flag":
-      return fault("malformed_message", `the peer sent a message with the flags ${problem.flag}`);
+      return fault("malformed_message", `a message has the flags ${problem.flag}`);
   }
 }
 

@@ -2,7 +2,7 @@ import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "./memory-account.ts";
 import type { MemoryShare } from "./memory-share.ts";
 
 /**
- * What a body can be too large for.
+ * The limit that a body exceeds.
  *
  * - `body`: its handler's `maxBytes`.
  * - `envoy`: what Envoy buffers, in BUFFERED_PARTIAL.
@@ -11,26 +11,27 @@ import type { MemoryShare } from "./memory-share.ts";
  */
 export type BodyCap = "body" | "envoy" | "stream" | "total";
 
-/** Every such cap, for counters that start at zero. */
+/** Every cap, for counters that start at 0. */
 export const BODY_CAPS: readonly BodyCap[] = ["body", "envoy", "stream", "total"];
 
-/** What the server does with a body that is too large: the handler's `overLimit`. */
+/** What happens with a body that is too large, as its handler's `overLimit` says. */
 export type OverLimit = "reject" | "pass";
 
 /**
- * Most bytes of bodies that one transaction holds by default: both directions, every handler of composed processors, bytes
- * as they came and as they were decoded, and what they are parsed into. No client can use up the whole alone, and 4 MiB of
- * JSON records fit, which count as 32 MiB while an asynchronous handler works on them.
+ * The maximum number of body bytes that one transaction holds by default. It includes both directions, every handler of
+ * composed processors, bytes as they came and decoded, and the values that they are parsed into. One client alone
+ * cannot use up the whole cap. JSON records of 4 MiB fit: they count as 32 MiB while an asynchronous handler works on
+ * them.
  */
 export const DEFAULT_STREAM_BUDGET_BYTES: number = (DEFAULT_MEMORY_CAPS.bodies * 3) / 8;
 
-/** How many bytes of bodies all transactions and a single transaction may hold. */
+/** Counts the body bytes that all transactions, and each single transaction, may hold. */
 export class BodyBudget {
-  /** Bytes of all transactions. */
+  /** The bytes of all transactions. */
   readonly share: MemoryShare;
-  /** Most bytes of one transaction. */
+  /** The maximum number of bytes of one transaction. */
   readonly maxStreamBytes: number;
-  /** Bodies that were too large, by the cap and by what the server did with them. */
+  /** The number of bodies that were too large, by the exceeded cap and by what happened with them. */
   readonly refusals: Readonly<Record<BodyCap, Record<OverLimit, number>>> = {
     body: { reject: 0, pass: 0 },
     envoy: { reject: 0, pass: 0 },
@@ -49,17 +50,17 @@ export class BodyBudget {
   }
 }
 
-/** The bytes of bodies that one transaction holds. */
+/** Counts the body bytes that one transaction holds. */
 export class StreamBudget {
   readonly total: BodyBudget;
-  /** Held now. */
+  /** The bytes that are held now. */
   heldBytes = 0;
 
   constructor(total: BodyBudget) {
     this.total = total;
   }
 
-  /** Counts bytes that are to be held; says what has no room for them, where something has none. */
+  /** Counts bytes as held. If they do not fit, it returns the budget that is full and counts nothing. */
   take(bytes: number): "stream" | "total" | undefined {
     const { total } = this;
     if (this.heldBytes + bytes > total.maxStreamBytes) return "stream";
@@ -68,12 +69,12 @@ export class StreamBudget {
     return undefined;
   }
 
-  /** They are held no more. */
+  /** Counts bytes as free again. */
   give(bytes: number): void {
     this.heldBytes -= bytes;
     this.total.share.give(bytes);
   }
 }
 
-/** The budget of sessions that were not given one. */
+/** The budget of sessions that got no other. */
 export const DEFAULT_BODY_BUDGET: BodyBudget = new BodyBudget(new MemoryAccount().bodies);

@@ -1,12 +1,12 @@
 import type { MemoryShare } from "./memory-share.ts";
 
 /**
- * What one connection holds of a {@link MemoryShare}: as many bytes as are still free at most. A connection that is alone
- * can hold half of the share, and ten that hold all they can leave an eleventh of it free for the next one. So no
- * connection can use up the memory of the others.
+ * Counts the bytes of one connection in a {@link MemoryShare}. A connection can hold at most as many bytes as are still
+ * free. One connection alone can hold half of the share. Ten connections that hold as much as they can leave 1/11 of it
+ * for the next one. So no connection can use up the memory of the others.
  */
 export class FairShare {
-  /** Bytes that this connection holds now. */
+  /** The bytes that this connection holds now. */
   heldBytes = 0;
   readonly #share: MemoryShare;
 
@@ -14,7 +14,7 @@ export class FairShare {
     this.#share = share;
   }
 
-  /** Whether so many bytes more fit. Counts a refusal if not. */
+  /** True if this number of bytes still fits. Counts a refusal if not. */
   hasRoomFor(bytes: number): boolean {
     const { maxBytes, heldBytes } = this.#share;
     if (this.heldBytes + bytes <= maxBytes - heldBytes - bytes) return true;
@@ -25,7 +25,7 @@ export class FairShare {
   /** Counts bytes as held. Returns false, and counts a refusal, if they do not fit; then nothing is held. */
   take(bytes: number): boolean {
     if (!this.hasRoomFor(bytes)) return false;
-    // It fits there too: what stays free is at least what the connection holds.
+    // The share has room too: its free bytes are at least the bytes that the connection holds.
     this.#share.take(bytes);
     this.heldBytes += bytes;
     return true;

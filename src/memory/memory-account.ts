@@ -16,8 +16,8 @@ export type MemoryKind = (typeof MEMORY_KINDS)[number];
 const MIB = 1 << 20;
 
 /**
- * Most bytes of each kind by default. Together with the process itself they fit the memory limit of `deploy/ext.yaml`,
- * 512 MiB; docs/limits.md adds them up.
+ * The default caps, in bytes. Together with the process itself they fit the memory limit of `deploy/ext.yaml`, 512 MiB;
+ * docs/limits.md has the sum.
  */
 export const DEFAULT_MEMORY_CAPS: Readonly<Record<MemoryKind, number>> = {
   bodies: 128 * MIB,
@@ -35,7 +35,7 @@ export class MemoryAccount {
   readonly answers: MemoryShare;
   readonly debug: MemoryShare;
 
-  /** @param maxBytes Most bytes of each kind. Default: {@link DEFAULT_MEMORY_CAPS}. */
+  /** @param maxBytes The cap of each kind. Default: {@link DEFAULT_MEMORY_CAPS}. */
   constructor(maxBytes: { readonly [K in MemoryKind]?: number | undefined } = {}) {
     const share = (kind: MemoryKind) => new MemoryShare(kind, maxBytes[kind] ?? DEFAULT_MEMORY_CAPS[kind]);
     this.bodies = share("bodies");

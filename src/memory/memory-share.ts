@@ -1,16 +1,16 @@
 /**
- * One kind of memory that clients can make the process hold: how many bytes are held, and how many may be held at most.
+ * Counts one kind of memory that clients can make the process hold: the bytes that are held, and the cap.
  *
- * A holder of memory takes it here before it is allocated, or as soon as its size is known, and gives it back when
- * nothing refers to it any more.
+ * A holder of memory calls `take()` before it allocates, or as soon as it knows the size, and `give()` when nothing
+ * refers to the memory any more.
  */
 export class MemoryShare {
   /** The label of its metrics. */
   readonly kind: string;
   readonly maxBytes: number;
-  /** Bytes held now. */
+  /** The bytes that are held now. */
   heldBytes = 0;
-  /** The most bytes that were held at the same time. */
+  /** The largest number of bytes that were held at the same time. */
   peakBytes = 0;
   /** How often bytes did not fit. */
   refusals = 0;

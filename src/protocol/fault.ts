@@ -5,9 +5,9 @@ import type { Phase } from "./phase.ts";
 export interface Fault {
   /** Distinguishes a fault from other values. */
   readonly kind: "fault";
-  /** What went wrong: a stable code, and a label of metrics. */
+  /** What went wrong: a stable code, which is also a label of metrics. */
   readonly code: FaultCode;
-  /** Who is to blame. */
+  /** Who caused the fault. */
   readonly source: FaultSource;
   /** What happened, in one line, without any header value or body byte: it goes to logs and to Envoy's access log. */
   readonly message: string;
@@ -19,10 +19,10 @@ export interface Fault {
   readonly cause?: unknown;
 }
 
-/** Name of the gRPC metadata that carries the code of a fault in addition to the status, which is less precise. */
+/** The name of the gRPC metadata with the code of a fault. The gRPC status is less precise. */
 export const FAULT_METADATA = "ext-proc-fault";
 
-/** Makes a fault; its source follows from its code. */
+/** Makes a fault. Its source follows from its code. */
 export function fault(
   code: FaultCode,
   message: string,

@@ -4,7 +4,7 @@
  */
 export type FaultSource = "envoy" | "handler" | "internal";
 
-/** The numbers of the gRPC statuses that faults have. */
+/** The numbers of the gRPC statuses of faults. */
 const GRPC_STATUS = {
   INVALID_ARGUMENT: 3,
   DEADLINE_EXCEEDED: 4,
@@ -15,7 +15,7 @@ const GRPC_STATUS = {
   UNAVAILABLE: 14,
 } as const;
 
-/** Everything there is to know about a fault code. */
+/** All properties of a fault code. */
 export interface FaultKind {
   readonly source: FaultSource;
   /**
@@ -27,9 +27,9 @@ export interface FaultKind {
   readonly grpcStatus: keyof typeof GRPC_STATUS;
   /** The status of the immediate response of the policy `closed`, by the direction of the message. Default: 500. */
   readonly httpStatus?: { readonly request: number; readonly response: number };
-  /** What happens to the transaction under the policy `closed`, if it is not an immediate response. */
+  /** What happens with the transaction under the policy `closed`, if it is not an immediate response. */
   readonly closed?: string;
-  /** What happens to the transaction under the policy `open`. */
+  /** What happens with the transaction under the policy `open`. */
   readonly open: string;
   /** What happened, in one sentence. */
   readonly meaning: string;
@@ -323,15 +323,15 @@ export const FAULTS = {
 /** Why a transaction failed; `ext-proc explain` and docs/failure.md say what each code means. */
 export type FaultCode = keyof typeof FAULTS;
 
-/** Every fault code, for counters that start at zero. */
+/** Every fault code, for counters that start at 0. */
 export const FAULT_CODES = Object.keys(FAULTS) as readonly FaultCode[];
 
-/** What is known of a code. */
+/** Returns the properties of a code. */
 export function faultKind(code: FaultCode): FaultKind {
   return FAULTS[code];
 }
 
-/** The number of the gRPC status with which a stream ends that failed so. */
+/** Returns the number of the gRPC status of a stream that ends with this code. */
 export function grpcStatusOf(code: FaultCode): number {
   return GRPC_STATUS[FAULTS[code].grpcStatus];
 }

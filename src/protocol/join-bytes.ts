@@ -1,4 +1,4 @@
-/** Several pieces of bytes as one; a single piece as it is. */
+/** Joins pieces of bytes. A single piece is returned without a copy. */
 export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
   const [first] = pieces;
   if (first !== undefined && pieces.length === 1) return first;

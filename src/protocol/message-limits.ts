@@ -3,30 +3,31 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /**
- * Most headers or trailers of one message. Envoy accepts 100 of a client by default (`max_headers_count`), so no
- * configuration in use comes near; reading so many takes a few milliseconds, and 2 million, which fit into 4 MiB, a second.
+ * The maximum number of headers or trailers of one message. Envoy accepts 100 from a client by default
+ * (`max_headers_count`), so no real configuration comes close. Reading this many takes a few ms. Reading 2 million,
+ * which fit into 4 MiB, takes 1 s.
  */
 export const MAX_MESSAGE_HEADERS = 10_000;
 
-/** The largest message unless options say otherwise, in bytes: what gRPC servers take by default. */
+/** The default maximum size of a message, in bytes. It is the default of other gRPC servers too. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 4 << 20;
 
-/** Most fields of one message, those in other fields included: all of its headers, and as much of attributes and metadata. */
+/** The maximum number of fields of one message, nested ones included: all of its headers, and as many other fields. */
 export const MAX_FIELDS = 50_000;
-/** Tag and value. */
+/** A tag and a value. */
 const MIN_FIELD_BYTES = 2;
-/** As deep as protobuf-es reads. */
+/** The depth to which protobuf-es reads. */
 const MAX_DEPTH = 100;
 
-/** Thrown if reading a message would take too long: it has too many parts, each of which may be well-formed. */
+/** Thrown if a message has too many parts, so that reading it would take too long. Each part may be well-formed. */
 export class TooManyParts extends Error {}
 
-/** Thrown before more headers are indexed. */
+/** Throws because a message has too many headers. Call this before more headers are indexed. */
 export function refuseHeaders(): never {
-  throw new TooManyParts(`the peer sent a message with more than ${MAX_MESSAGE_HEADERS} headers`);
+  throw new TooManyParts(`a message has more than ${MAX_MESSAGE_HEADERS} headers`);
 }
 
-/** How many headers or trailers a message has. */
+/** Returns the number of headers or trailers of a message. */
 export function headerCount({ request }: ProcessingRequest): number {
   switch (request.case) {
     case "requestHeaders":
@@ -41,19 +42,18 @@ export function headerCount({ request }: ProcessingRequest): number {
 }
 
 /**
- * Looks through the fields of a message before they are read, without making anything of them.
+ * Counts the fields of a message before they are read. It allocates nothing.
  *
- * @param max How many there may be, those in other fields included.
+ * @param max The maximum number of fields, including nested ones.
  * @throws TooManyParts If there are more.
  */
 export function checkFieldCount(message: DescMessage, bytes: Uint8Array, max = MAX_FIELDS): void {
-  // Nearly every message is too short for it.
+  // Nearly every message is too short to have so many.
   if (bytes.length <= max * MIN_FIELD_BYTES) return;
-  if (countFields(shapeOf(message), bytes, max, 0) < 0)
-    throw new TooManyParts(`the peer sent a message with more than ${max} fields`);
+  if (countFields(shapeOf(message), bytes, max, 0) < 0) throw new TooManyParts(`a message has more than ${max} fields`);
 }
 
-/** The fields of a message that are messages, or entries of a map, by number. */
+/** The fields of a message type that are messages or maps, by number. */
 type Shape = ReadonlyMap<number, Shape>;
 
 const SHAPES = new Map<DescMessage, Shape>();
@@ -70,7 +70,7 @@ function shapeOf(message: DescMessage): Shape {
   return shape;
 }
 
-/** Gives how many more fields there may be; below 0 if there are too many. */
+/** Returns how many more fields are allowed after this message; below 0 if there are too many. */
 function countFields(shape: Shape, bytes: Uint8Array, allowed: number, depth: number): number {
   const reader = new BinaryReader(bytes);
   let left = allowed;

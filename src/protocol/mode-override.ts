@@ -10,58 +10,58 @@ import type { EnvoyDeclaration } from "./envoy-declaration.ts";
 import { BODY_SEND_MODES, type HeaderSendMode, type ProcessingModeSettings } from "./envoy-settings.ts";
 import { directionOf, type HeaderPhase } from "./phase.ts";
 
-/** Whether Envoy sends headers or trailers, by the names of `ProcessingMode.HeaderSendMode`. */
+/** Whether Envoy sends headers or trailers, with the names of `ProcessingMode.HeaderSendMode`. */
 export type SendMode = "SEND" | "SKIP";
 
 /** The body modes that an override can ask for; Envoy itself has no GRPC mode. */
 export type OverrideBodyMode = Exclude<BodyMode, "GRPC">;
 
 /**
- * What Envoy is to send from here on, as in `mode_override`. What is left out stays as it is. Request headers are not
- * among it: when an override can be sent they are past.
+ * What Envoy must send from now on, as in `mode_override`. A mode that is left out does not change. Request headers are
+ * not included: they have already been sent when an override can be sent.
  */
 export interface ModeOverride {
-  /** How the request body is sent; in the answer to request headers alone. */
+  /** How the request body is sent; only in the answer to request headers. */
   readonly requestBody?: OverrideBodyMode | undefined;
-  /** Whether request trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
+  /** Whether request trailers are sent. FULL_DUPLEX_STREAMED sends them too. */
   readonly requestTrailers?: SendMode | undefined;
-  /** Whether response headers are sent; in the answer to request headers alone. */
+  /** Whether response headers are sent; only in the answer to request headers. */
   readonly responseHeaders?: SendMode | undefined;
   /** How the response body is sent. */
   readonly responseBody?: OverrideBodyMode | undefined;
-  /** Whether response trailers are sent; FULL_DUPLEX_STREAMED brings them along. */
+  /** Whether response trailers are sent. FULL_DUPLEX_STREAMED sends them too. */
   readonly responseTrailers?: SendMode | undefined;
 }
 
 /** The body modes in force on a stream; undefined if Envoy did not say (before 1.34). */
 export interface Modes {
-  /** As configured, or overridden since. */
+  /** The configured mode, or the mode of a later override. */
   readonly requestBody: BodyMode | undefined;
-  /** As configured, or overridden since. */
+  /** The configured mode, or the mode of a later override. */
   readonly responseBody: BodyMode | undefined;
 }
 
-/** What decides whether Envoy would obey an override. */
+/** Decides whether Envoy would obey an override. */
 export interface OverrideSituation {
-  /** The headers that the override would answer. */
+  /** The phase of the headers that the override answers. */
   readonly phase: HeaderPhase;
   readonly declaration: EnvoyDeclaration;
-  /** The modes that the stream began with. */
+  /** The modes at the start of the stream. */
   readonly configured: Modes;
-  /** The modes in force, earlier overrides included. */
+  /** The modes in force, including earlier overrides. */
   readonly modes: Modes;
-  /** What was overridden before. */
+  /** The earlier overrides. */
   readonly earlier: ModeOverride | undefined;
-  /** `send_body_without_waiting_for_header_response`, which turns overrides off. */
+  /** `send_body_without_waiting_for_header_response`, which disables overrides. */
   readonly sendsBodyAtOnce: boolean;
-  /** Bytes of the body behind these headers: 0 if there is none; undefined if it is not known. */
+  /** The length of the body after these headers: 0 if there is no body, undefined if it is not known. */
   readonly bodyBytes: number | undefined;
 }
 
 const BODY_MODES: readonly string[] = BODY_SEND_MODES;
 const SEND_MODES: readonly string[] = ["SEND", "SKIP"];
 
-/** Every mode that can be overridden, with what it may be. */
+/** Every mode that can be overridden, with its possible values. */
 export const OVERRIDE_MODES: Readonly<Record<keyof ModeOverride, readonly string[]>> = {
   requestBody: BODY_MODES,
   requestTrailers: SEND_MODES,
@@ -76,7 +76,7 @@ const SEND_FIELDS = {
   responseTrailers: "responseTrailerMode",
 } as const;
 
-/** Says why something is not an override at all; undefined if it is one. */
+/** Says why a value is not an override; undefined if it is one. */
 export function refuseModeOverride(override: unknown): string | undefined {
   if (typeof override !== "object" || override === null) return "its modes must be an object";
   for (const [field, value] of Object.entries(override)) {
@@ -94,11 +94,12 @@ export function refuseModeOverride(override: unknown): string | undefined {
 }
 
 /**
- * An override as it has to be sent, so that Envoy obeys it and changes nothing else: both body modes, since one that
- * is left out would become NONE; what was overridden before, since Envoy starts from its configuration each time; and,
- * with FULL_DUPLEX_STREAMED, trailers.
+ * Completes an override, so that Envoy obeys it and changes nothing else. The result names both body modes, because a
+ * mode that is left out would become NONE. It repeats earlier overrides, because Envoy starts from its configuration
+ * each time. With FULL_DUPLEX_STREAMED it includes trailers.
  *
- * Undefined if the override changes nothing; a string where Envoy would ignore it, or lose the transaction by it.
+ * @returns Undefined if the override changes nothing. A string if Envoy would ignore it, or lose the transaction
+ * because of it.
  */
 export function resolveModeOverride(
   wanted: ModeOverride,
@@ -112,7 +113,7 @@ export function resolveModeOverride(
   const requestBody = wanted.requestBody ?? modes.requestBody;
   const responseBody = wanted.responseBody ?? modes.responseBody;
   if (!isOverrideBodyMode(requestBody) || !isOverrideBodyMode(responseBody))
-    return "Envoy told no body modes that can be restated, so the override has to name both";
+    return "Envoy did not say body modes that can be repeated, so the override must name both";
   const resolved: ModeOverride = {
     requestBody,
     responseBody,
@@ -125,7 +126,7 @@ export function resolveModeOverride(
   return pickAllowed(resolved, allowed) ?? "it is not among the modes that allowedOverrideModes declares";
 }
 
-/** An override as Envoy's message. */
+/** Writes an override as Envoy's message. */
 export function toProcessingMode(override: ModeOverride): ProcessingMode {
   return create(ProcessingModeSchema, {
     requestBodyMode: ProcessingMode_BodySendMode[override.requestBody ?? "NONE"],
@@ -136,7 +137,7 @@ export function toProcessingMode(override: ModeOverride): ProcessingMode {
   });
 }
 
-/** True in the modes in which a body goes on before its end is there, so that its length may not be what it was. */
+/** True in the modes in which a body is sent on before its end has come, so that its length may change. */
 export function streamsBody(mode: BodyMode | undefined): boolean {
   return mode === "STREAMED" || mode === "FULL_DUPLEX_STREAMED";
 }
@@ -162,8 +163,8 @@ function refuseHere(
   if (past !== undefined) return `${past} is past when response headers are answered`;
   for (const field of ["requestBody", "responseBody"] as const) {
     if (!changed.includes(field) || wanted[field] !== "BUFFERED") continue;
-    // Envoy answers 413 to a body above its limit only if BUFFERED is configured; after an override it hangs, whatever the
-    // mode was before.
+    // Envoy answers 413 to a body above its limit only if BUFFERED is configured. After an override it hangs, whatever
+    // the mode was before.
     const bytes = field.startsWith(directionOf(phase)) ? bodyBytes : undefined;
     const hangs = "above its buffer limit Envoy hangs after an override";
     if (bytes === undefined)
@@ -186,15 +187,15 @@ function trailersFor(body: OverrideBodyMode, wanted: SendMode | undefined): Send
 }
 
 /**
- * The override with what it leaves open as a declared mode has it: Envoy compares the result with its list literally,
- * and an override that is silent about a mode may differ from the list's entry.
+ * Adds the modes that an override leaves open from a declared entry. Envoy compares the result literally with its list,
+ * so an override without a mode may differ from the entry in the list.
  */
 function pickAllowed(override: ModeOverride, allowed: readonly ProcessingModeSettings[]): ModeOverride | undefined {
   const entry = allowed.find(
     (candidate) =>
       (candidate.requestBodyMode ?? "NONE") === override.requestBody &&
       (candidate.responseBodyMode ?? "NONE") === override.responseBody &&
-      // A handler that asks for a body does not want to lose the response headers.
+      // A handler that asks for a body still needs the response headers.
       (override.responseHeaders !== undefined || candidate.responseHeaderMode !== "SKIP") &&
       Object.entries(SEND_FIELDS).every(([field, mode]) => {
         const wanted = override[field as keyof typeof SEND_FIELDS];
@@ -210,7 +211,7 @@ function pickAllowed(override: ModeOverride, allowed: readonly ProcessingModeSet
   };
 }
 
-/** An override is silent about a mode that is DEFAULT. */
+/** An override leaves out a mode that is DEFAULT. */
 function sendMode(mode: HeaderSendMode | undefined): SendMode | undefined {
   return mode === "DEFAULT" ? undefined : mode;
 }

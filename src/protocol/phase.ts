@@ -6,8 +6,8 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /**
- * The six points of an HTTP transaction at which Envoy asks. The names are those of the `request` oneof of
- * `envoy.service.ext_proc.v3.ProcessingRequest` and of the members that answer it.
+ * The six points of an HTTP transaction at which Envoy sends messages. The names are those of the `request` oneof of
+ * `envoy.service.ext_proc.v3.ProcessingRequest`, and of the members of the answers.
  */
 export type Phase = HeaderPhase | BodyPhase | TrailerPhase;
 
@@ -20,13 +20,13 @@ export type BodyPhase = "requestBody" | "responseBody";
 /** The phases that carry trailers. */
 export type TrailerPhase = "requestTrailers" | "responseTrailers";
 
-/** The two halves of a transaction. Envoy runs a state machine for each, and their messages may interleave. */
+/** The two halves of a transaction. Envoy has a state machine for each, and their messages may interleave. */
 export type Direction = "request" | "response";
 
 /** Both directions. */
 export const DIRECTIONS: readonly Direction[] = ["request", "response"];
 
-/** Every phase, in the order in which one direction after the other passes through them. */
+/** Every phase: first those of the request in order, then those of the response. */
 export const PHASES: readonly Phase[] = [
   "requestHeaders",
   "requestBody",
@@ -46,7 +46,7 @@ export interface PhaseMessages {
   responseTrailers: HttpTrailers;
 }
 
-/** A message together with the phase it belongs to: the `request` oneof once it is known to be set. */
+/** A message with its phase: a `request` oneof that is set. */
 export type PhaseMessage = { readonly [P in Phase]: { readonly case: P; readonly value: PhaseMessages[P] } }[Phase];
 
 /** A message that carries headers. */
@@ -54,24 +54,24 @@ export type HeaderMessage = Extract<PhaseMessage, { readonly case: HeaderPhase }
 
 const LETTER_Q = 0x71;
 
-/** The half of the transaction that a phase belongs to. */
+/** Returns the direction of a phase. */
 export function directionOf(phase: Phase): Direction {
-  // A table would be asked with six names, for which engines have no quick way: the third letter of two words decides.
+  // Engines have no fast lookup for a table with six names. The third letters of the words "request" and "response" differ.
   return phase.charCodeAt(2) === LETTER_Q ? "request" : "response";
 }
 
-/** The body phase of the direction whose headers these are. */
+/** Returns the body phase of the same direction. */
 export function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
   return phase === "requestHeaders" ? "requestBody" : "responseBody";
 }
 
-/** The trailer phase of the direction whose body this is. */
+/** Returns the trailer phase of the same direction. */
 export function trailerPhaseOf(phase: BodyPhase): TrailerPhase {
   return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
 }
 
 /**
- * The phase of a message, or undefined if its oneof is unset: such messages carry flow control only
+ * Returns the phase of a message. Undefined if its oneof is not set: such messages only carry flow control
  * (`client_window_update`) and need no answer.
  */
 export function phaseOf(message: ProcessingRequest): Phase | undefined {
@@ -81,7 +81,9 @@ export function phaseOf(message: ProcessingRequest): Phase | undefined {
 /** Tags of the members of a ProcessingRequest's oneof, in the order of {@link PHASES}. */
 const PHASE_TAGS: readonly number[] = [0x12, 0x22, 0x32, 0x1a, 0x2a, 0x3a];
 
-/** The phase of a message by its first byte: Envoy writes the member first. Undefined for any other byte. */
+/**
+ * Returns the phase of a message by its first byte, because Envoy writes the oneof first. Undefined for any other byte.
+ */
 export function phaseByTag(tag: number): Phase | undefined {
   return PHASES[PHASE_TAGS.indexOf(tag)];
 }

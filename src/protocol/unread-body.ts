@@ -2,16 +2,16 @@ import type { HttpBody } from "../../gen/envoy/service/ext_proc/v3/external_proc
 import type { Fault } from "./fault.ts";
 
 const unread = new WeakMap<HttpBody, Fault>();
-/** Most servers never meet such a body, and need not look for one. */
+/** Most servers never get such a body, and then skip the lookup. */
 let hasAny = false;
 
-/** Marks a piece of a body whose bytes were too many to be read, with the fault for a handler that must see them. */
+/** Marks a piece of a body that had too many bytes to be read. The fault is for a handler that must see the bytes. */
 export function markUnread(body: HttpBody, fault: Fault): void {
   hasAny = true;
   unread.set(body, fault);
 }
 
-/** The fault of a piece of a body whose bytes were not read; undefined for every other piece. */
+/** Returns the fault of a piece whose bytes were not read; undefined for every other piece. */
 export function unreadFault(body: HttpBody): Fault | undefined {
   return hasAny ? unread.get(body) : undefined;
 }

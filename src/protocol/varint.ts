@@ -1,7 +1,7 @@
-/** Longest length that is read or written here: four bytes of varint, far beyond any message. */
+/** The largest length that is read or written here: a varint of 4 bytes, far more than any message. */
 const MAX_LENGTH = 0x0fff_ffff;
 
-/** How many bytes a length takes as a varint. */
+/** Returns the number of bytes of a length as a varint. */
 export function varintBytes(length: number): number {
   if (length < 0x80) return 1;
   if (length < 0x4000) return 2;
@@ -9,7 +9,8 @@ export function varintBytes(length: number): number {
 }
 
 /**
- * The length at an offset before `end`, in its shortest form, which every encoder writes. -1 if there is none.
+ * Reads the length at an offset before `end`. It must have its shortest form, which every encoder writes. Returns -1 if
+ * there is no such length.
  */
 export function lengthAt(bytes: Uint8Array, at: number, end: number): number {
   const first = bytes[at];
@@ -23,13 +24,13 @@ function longLengthAt(bytes: Uint8Array, start: number, end: number): number {
     const byte = bytes[at];
     if (byte === undefined) return -1;
     length |= (byte & 0x7f) << shift;
-    // A last byte of zero says nothing: a shorter form would do.
+    // A last byte of 0 means that a shorter form exists.
     if (byte < 0x80) return byte === 0 ? -1 : length;
   }
   return -1;
 }
 
-/** Writes a length, and gives the offset behind it. */
+/** Writes a length, and returns the offset after it. */
 export function writeLength(target: Uint8Array, offset: number, length: number): number {
   let at = offset;
   let rest = length;
@@ -38,7 +39,7 @@ export function writeLength(target: Uint8Array, offset: number, length: number):
   return at + 1;
 }
 
-/** True if a length has a form of at most four bytes. */
+/** True if a length can be written in at most 4 bytes. */
 export function isWritableLength(length: number): boolean {
   return length <= MAX_LENGTH;
 }

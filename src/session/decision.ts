@@ -136,7 +136,7 @@ function summarizeMutation(mutation: HeaderMutation | undefined): AnswerSummary 
 }
 
 /**
- * An exchange in which every answer takes effect. It runs beside the real exchange if Envoy gets only neutral answers.
+ * An exchange in which every answer takes effect. It runs in parallel to the real exchange if Envoy gets only neutral answers.
  */
 export class ImaginedExchange {
   readonly #exchange: Exchange;

@@ -96,7 +96,7 @@ export class DirectionQueues {
     return Math.min(Math.max(wanted(this.request), wanted(this.response)), declaration.maxMessageTimeoutMs);
   }
 
-  /** Two names in one place: engines look up a name in a table if a place in the code uses many. */
+  /** A conditional instead of `[direction]`, because engines look up a changing name in a table. */
   of(direction: Direction): DirectionQueue {
     return direction === "request" ? this.request : this.response;
   }

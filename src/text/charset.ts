@@ -2,7 +2,7 @@
 const WINDOWS_1252 =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f" +
   "\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
-/** Charsets of several bytes per character, which can be read but not written: some characters have several forms. */
+/** Multi-byte charsets that can be read. They cannot be written, because some characters have several forms. */
 const READ_ONLY: ReadonlySet<string> = new Set([
   "gbk",
   "gb18030",
@@ -12,7 +12,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
   "shift_jis",
   "iso-2022-jp",
 ]);
-/** Labels of which the specification of the charset has fewer characters than windows-1252, which is read for them. */
+/** Labels of charsets that have fewer characters than windows-1252, which is used to read them. */
 const ASCII_LABELS: ReadonlySet<string> = new Set(["ascii", "us-ascii", "ansi_x3.4-1968", "iso-ir-6"]);
 const LATIN1_LABEL = /^(?:iso[-_]?8859-?1(?::1987)?|iso-ir-100|l1|latin1|cp819|ibm819|csisolatin1)$/;
 /** A code unit that no byte stands for. */
@@ -21,13 +21,13 @@ const PIECE_UNITS = 8192;
 
 const encoder = new TextEncoder();
 
-/** How the text of a body is encoded. */
+/** The encoding of a body's text. */
 export interface TextEncoding {
-  /** The label as it came; undefined if there was none, which is UTF-8. */
+  /** The label as it came; undefined if there was none, which means UTF-8. */
   readonly label: string | undefined;
-  /** Name of the encoding as the WHATWG Encoding Standard has it. */
+  /** The name of the encoding in the WHATWG Encoding Standard. */
   readonly name: string;
-  /** The byte order mark in front of the text. It does not belong to the text. */
+  /** The byte order mark before the text. It is not a part of the text. */
   readonly mark: Uint8Array;
 }
 
@@ -41,10 +41,12 @@ const MARKS = [
   { mark: UTF16BE_MARK, name: "utf-16be" },
 ] as const;
 
-/** A parameter of a `content-type` (RFC 9110 section 5.6.6): what is in front of its value, and the value, quoted or not. */
+/**
+ * A parameter of a `content-type` (RFC 9110 section 5.6.6): the part before its value, and the value, quoted or not.
+ */
 const PARAMETER = /(;[ \t]*([^\s;="]+)[ \t]*=[ \t]*)(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/g;
 
-/** The first charset parameter of a `content-type`, in lower case; undefined if there is none. */
+/** Returns the first charset parameter of a `content-type`, in lower case; undefined if there is none. */
 export function charsetOf(contentType: string | undefined): string | undefined {
   for (const [, , name = "", quoted, token] of (contentType ?? "").matchAll(PARAMETER)) {
     if (name.toLowerCase() !== "charset") continue;
@@ -53,7 +55,7 @@ export function charsetOf(contentType: string | undefined): string | undefined {
   return undefined;
 }
 
-/** The same `content-type` with the charset UTF-8, in each of its charset parameters. */
+/** Returns the `content-type` with UTF-8 in each of its charset parameters. */
 export function withUtf8Charset(contentType: string): string {
   return contentType.replaceAll(PARAMETER, (parameter: string, start: string, name: string) =>
     name.toLowerCase() === "charset" ? `${start}utf-8` : parameter,
@@ -61,10 +63,10 @@ export function withUtf8Charset(contentType: string): string {
 }
 
 /**
- * The encoding of a text, by its label. A byte order mark of UTF-8 or UTF-16 beats the label. An unknown label
- * is read as UTF-8, and so is text without a label.
+ * Returns the encoding of a text, by its label. A byte order mark of UTF-8 or UTF-16 overrides the label. Text with an
+ * unknown label or without a label is read as UTF-8.
  *
- * @param json JSON in UTF-16 is known without a label too: its first character is ASCII (RFC 4627 section 3).
+ * @param json JSON in UTF-16 is recognized without a label, because its first character is ASCII (RFC 4627 section 3).
  */
 export function encodingOf(bytes: Uint8Array, label: string | undefined, { json }: { json: boolean }): TextEncoding {
   for (const { mark, name } of MARKS) {
@@ -75,7 +77,7 @@ export function encodingOf(bytes: Uint8Array, label: string | undefined, { json 
   return { label, name: encodingName(label), mark: NO_MARK };
 }
 
-/** Decodes text, without its byte order mark; undefined if the bytes do not fit the encoding. */
+/** Decodes text, without its byte order mark; undefined if the bytes are not valid in the encoding. */
 export function decodeText(bytes: Uint8Array, { name, mark }: TextEncoding): string | undefined {
   const content = bytes.subarray(mark.length);
   if (!isSingleByte(name)) {
@@ -99,10 +101,10 @@ export function decodeText(bytes: Uint8Array, { name, mark }: TextEncoding): str
 }
 
 /**
- * Encodes text, with the byte order mark of the encoding in front; undefined if the encoding lacks a character of it, or
- * can only be read.
+ * Encodes text, with the byte order mark of the encoding before it. Undefined if the encoding lacks one of its
+ * characters, or can only be read.
  *
- * @param original The text that was there before: its characters are in the charset, whatever the label says.
+ * @param original The text that was there before. Its characters are in the charset, whatever the label says.
  */
 export function encodeText(
   text: string,
@@ -141,7 +143,10 @@ function encodeContent(
   return encoded;
 }
 
-/** Bytes that a reader who takes the label at its word reads as something else. */
+/**
+ * Returns a test for the bytes that a strict reader of this label would read as another character. Undefined if there
+ * are none.
+ */
 function strictLimit(label: string | undefined): ((byte: number) => boolean) | undefined {
   if (label === undefined) return undefined;
   if (ASCII_LABELS.has(label)) return (byte) => byte >= 0x80;
@@ -149,7 +154,7 @@ function strictLimit(label: string | undefined): ((byte: number) => boolean) | u
 }
 
 function utf16Bytes(text: string, isBigEndian: boolean): Uint8Array<ArrayBuffer> {
-  // A lone surrogate has no form that a reader accepts: as in UTF-8 it becomes U+FFFD.
+  // No reader accepts a form of a lone surrogate, so it becomes U+FFFD, as in UTF-8.
   const wellFormed = text.replaceAll(/\p{Surrogate}/gu, "\ufffd");
   const bytes = new Uint8Array(wellFormed.length * 2);
   const view = new DataView(bytes.buffer);
@@ -195,7 +200,7 @@ function unitOf(name: string, byte: number): number {
   return byte >= 0x80 && byte < 0xa0 ? WINDOWS_1252.charCodeAt(byte - 0x80) : byte;
 }
 
-/** ASCII, and nothing of it that iso-2022-jp takes for a change of its state. */
+/** True for ASCII text without characters that change the state in iso-2022-jp. */
 function isAscii(text: string): boolean {
   return /^\p{ASCII}*$/u.test(text) && !text.includes("\x1b") && !text.includes("\x0e");
 }

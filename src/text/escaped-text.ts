@@ -1,12 +1,12 @@
 const encoder = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** A byte from 0x80 to 0xff stands for itself as the code unit 0xdc00 + byte, which well-formed text does not have. */
+/** A byte from 0x80 to 0xff becomes the code unit 0xdc00 + byte, which well-formed text does not contain. */
 const ESCAPE = 0xdc00;
-/** In Unicode mode this matches a unit only if it is not the second half of a pair. */
+/** In Unicode mode this does not match the second half of a pair. */
 const ESCAPES = /[\udc80-\udcff]+/gu;
 const HAS_ESCAPE = /[\udc80-\udcff]/u;
 
-/** Decodes bytes as UTF-8; undefined if they are not UTF-8. A byte order mark is a character like others. */
+/** Decodes bytes as UTF-8; undefined if they are not UTF-8. A byte order mark counts as a character. */
 export function utf8Only(bytes: Uint8Array): string | undefined {
   try {
     return strictUtf8.decode(bytes);
@@ -16,9 +16,9 @@ export function utf8Only(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Decodes bytes that are expected to be UTF-8, without losing those that are not: each byte that is not part of a valid
- * sequence becomes one lone surrogate, U+DC80 to U+DCFF (the scheme of PEP 383). {@link escapedBytes} gives the same bytes
- * again, also for parts of the text and for several texts joined.
+ * Decodes bytes that should be UTF-8 without losing the others: each byte that is not part of a valid sequence becomes
+ * one lone surrogate, U+DC80 to U+DCFF (the scheme of PEP 383). {@link escapedBytes} restores the bytes, also for parts
+ * of the text and for joined texts.
  */
 export function escapedText(bytes: Uint8Array): string {
   return utf8Only(bytes) ?? withEscapes(bytes);
@@ -40,9 +40,9 @@ export function escapedBytes(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * {@link escapedBytes} of a text that an author gives.
+ * Encodes a text of an author like {@link escapedBytes}.
  *
- * @throws {TypeError} For a lone surrogate that stands for no byte: U+FFFD would be written for it.
+ * @throws {TypeError} For a lone surrogate that does not stand for a byte: U+FFFD would be written instead.
  */
 export function checkedBytes(text: string): Uint8Array<ArrayBuffer> {
   const problem = refuseLoneSurrogate(text, { escapes: true });
@@ -50,7 +50,7 @@ export function checkedBytes(text: string): Uint8Array<ArrayBuffer> {
   return escapedBytes(text);
 }
 
-/** True for text that {@link escapedText} made of bytes that are not UTF-8. */
+/** True for text that {@link escapedText} decoded from bytes that are not UTF-8. */
 export function hasEscapes(text: string): boolean {
   return HAS_ESCAPE.test(text);
 }
@@ -72,7 +72,7 @@ function withEscapes(bytes: Uint8Array): string {
   return at > validFrom ? text + strictUtf8.decode(bytes.subarray(validFrom, at)) : text;
 }
 
-/** Length of the valid sequence of UTF-8 (RFC 3629 section 4) that begins at an index; 0 if none does. */
+/** Returns the length of the valid UTF-8 sequence (RFC 3629 section 4) at an index; 0 if there is none. */
 function sequenceLength(bytes: Uint8Array, at: number): number {
   const lead = bytes[at] ?? 0;
   if (lead < 0x80) return 1;
@@ -89,15 +89,15 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   return length;
 }
 
-/** A unit that is half of a pair alone. In Unicode mode the halves of a pair do not match. */
+/** Matches one half of a pair that stands alone. In Unicode mode the halves of a pair do not match. */
 const LONE_SURROGATE = /[\ud800-\udfff]/u;
 const LONE_UNESCAPED = /[\ud800-\udc7f\udd00-\udfff]/u;
 
 /**
- * Says why a text cannot be written as UTF-8: it has a surrogate that is not part of a pair, for which an encoder would write
- * U+FFFD. Undefined if it can. The answer names the place and the way out.
+ * Says why a text cannot be written as UTF-8: it has a lone surrogate, for which an encoder would write U+FFFD.
+ * Undefined if it can be written. The text names the place and a solution.
  *
- * @param escapes True if {@link escapedBytes} writes the text: then a surrogate that stands for a byte is fine.
+ * @param escapes True if {@link escapedBytes} writes the text. Then a surrogate that stands for a byte is allowed.
  */
 export function refuseLoneSurrogate(text: string, { escapes }: { readonly escapes: boolean }): string | undefined {
   const { 0: unit, index } = (escapes ? LONE_UNESCAPED : LONE_SURROGATE).exec(text) ?? {};
@@ -106,5 +106,5 @@ export function refuseLoneSurrogate(text: string, { escapes }: { readonly escape
     ? "it stands for a byte of a header value that is not UTF-8: take the bytes, as by tx.request.bytes(name), or value.toWellFormed()"
     : "take text.toWellFormed()";
   const name = `U+${unit.charCodeAt(0).toString(16).toUpperCase()}`;
-  return `has the lone surrogate ${name} at index ${index}, which UTF-8 does not have; ${wayOut}`;
+  return `has the lone surrogate ${name} at index ${index}, which UTF-8 cannot encode; ${wayOut}`;
 }

@@ -1,17 +1,20 @@
-/** Longest text of a failure, in characters. */
+/** The longest text of a failure, in characters. */
 const MAX_CHARACTERS = 500;
-/** What is looked at of one message: more than is told, so that a URL's password is not cut in half. */
+/**
+ * The number of characters that are read of one message. It is larger, so that the password of a URL is not cut in
+ * half.
+ */
 const MAX_READ_CHARACTERS = 4_000;
-/** Errors that are told of a chain of causes: a library wraps an error two or three times. */
+/** The number of errors that are shown of a chain of causes. A library wraps an error two or three times. */
 const MAX_LINKS = 5;
 
 /**
- * The message of what was thrown, on one line of at most 500 characters, with the messages of its causes behind it:
+ * Returns the message of a thrown value, on one line of at most 500 characters, followed by the messages of its causes:
  * `fetch failed: getaddrinfo ENOTFOUND keys.example`. Control characters are escaped, and the user and password of a
  * URL are left out.
  *
- * The message may quote what the code worked on. So this is for code that handles no traffic, such as `setup`, and for
- * people who sent the traffic themselves.
+ * The message may quote the data of the failed code. So use this only for code that handles no traffic, such as
+ * `setup`, and for people who sent the traffic themselves.
  */
 export function failureText(cause: unknown): string {
   const texts: string[] = [];
@@ -24,8 +27,8 @@ export function failureText(cause: unknown): string {
 }
 
 /**
- * The code of what was thrown, such as `ENOTFOUND` or `ERR_INVALID_URL`: its own, or else that of the first of its
- * causes that has one. Undefined if there is no code, or if it does not look like a code.
+ * Returns the code of a thrown value, such as `ENOTFOUND` or `ERR_INVALID_URL`. If the value has no code, it returns
+ * the code of the first cause that has one. Undefined if there is no code, or if it does not look like a code.
  */
 export function failureCode(cause: unknown): string | number | undefined {
   for (const link of linksOf(cause)) {
@@ -36,17 +39,20 @@ export function failureCode(cause: unknown): string | number | undefined {
   return undefined;
 }
 
-/** The name of an Error, such as `TimeoutError`. Undefined if it does not look like a name. */
+/** Returns the name of an Error, such as `TimeoutError`. Undefined if it does not look like a name. */
 export function failureName(cause: unknown): string | undefined {
   const name = read(cause, "name");
   return typeof name === "string" && NAME.test(name) ? name : undefined;
 }
 
-/** Any code can assign to `code` and `name`: text that has spaces or is long may quote data. */
+/** Any code can assign to `code` and `name`. A text with spaces, or a long one, may quote data. */
 const CODE = /^[A-Za-z0-9_](?:[A-Za-z0-9_./-]{0,46}[A-Za-z0-9_])?$/;
 const NAME = /^[A-Za-z_$][\w$]{0,63}$/;
 
-/** What was thrown, and its causes. Of an AggregateError, such as that of a failed connect, the first error counts. */
+/**
+ * Returns a thrown value and its causes. Of an AggregateError, such as that of a failed connect, the first error is
+ * used.
+ */
 function linksOf(cause: unknown): readonly unknown[] {
   const links: unknown[] = [];
   for (let link = cause; link !== undefined && link !== null && links.length < MAX_LINKS; ) {
@@ -64,7 +70,7 @@ function ownText(link: unknown): string {
   return typeof text === "string" ? text.slice(0, MAX_READ_CHARACTERS).trim() : "";
 }
 
-/** Anything can be thrown, even what throws when it is looked at. */
+/** Any value can be thrown, even one that throws when it is read. */
 function read(from: unknown, property: string): unknown {
   if (typeof from !== "object" || from === null) return undefined;
   try {
@@ -78,7 +84,10 @@ function withoutPassword(text: string): string {
   return text.replace(/:\/\/[^/?#\s@]*@/g, "://***@");
 }
 
-/** One space for line breaks and other space; control characters and what changes the direction of text as `\u{1b}`. */
+/**
+ * Replaces line breaks and other white space by one space. Writes control characters, and characters that change the
+ * direction of text, in the form `\u{1b}`.
+ */
 function escaped(text: string): string {
   return text
     .replace(/\s+/g, " ")

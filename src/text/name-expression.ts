@@ -1,17 +1,19 @@
 /** A regular expression of Envoy's configuration for header names. */
 export interface NameExpression {
-  /** True if the expression matches the whole name. Takes time linear in the name, whatever the expression. */
+  /**
+   * True if the expression matches the whole name. The time is linear in the length of the name, for every expression.
+   */
   matches(name: string): boolean;
 }
 
-/** What is used of the package re2js. */
+/** The used part of the package re2js. */
 interface Re2 {
   readonly RE2JS: { compile(pattern: string): NameExpression };
 }
 
 let loaded: Re2 | undefined;
 
-/** Loaded for the first expression: most servers declare none, and nothing before that may wait for a promise. */
+/** Loaded for the first expression. Most servers declare none, and no earlier code can wait for a promise. */
 function re2(): Re2["RE2JS"] {
   loaded ??= process.getBuiltinModule("node:module").createRequire(import.meta.url)("re2js") as Re2;
   return loaded.RE2JS;
@@ -36,7 +38,7 @@ export function refuseNameExpression(pattern: unknown): string | undefined {
     nameExpression(pattern);
     return undefined;
   } catch (cause) {
-    // The message of the cause is RE2's own, about a text that the operator wrote.
+    // The cause's message comes from RE2 and is about a text that the operator wrote.
     return `${JSON.stringify(pattern)} is not an RE2 expression: ${(cause as Error).message}`;
   }
 }

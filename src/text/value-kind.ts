@@ -1,4 +1,4 @@
-/** What sort of value something is, for a message: never the value. */
+/** Says what kind of value something is, for a message. It never contains the value. */
 export function nameKind(value: unknown): string {
   if (value === undefined || value === null) return String(value);
   if (Array.isArray(value)) return "an array";
@@ -6,7 +6,7 @@ export function nameKind(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-/** True for a promise of this realm, of another, or of a library's own: all of them can be awaited. */
+/** True for any value that can be awaited: a promise of this realm, of another realm, or of a library. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

@@ -106,7 +106,7 @@ describe("a call that fails", () => {
     receiveBytes(requestBytes(headersOf("requestHeaders", headers)));
     expect(stream.ending).toMatchObject({
       "grpc-status": "3",
-      "grpc-message": "malformed_message: the peer sent a message with more than 10000 headers",
+      "grpc-message": "malformed_message: a message has more than 10000 headers",
     });
     expect(ends).toMatchObject([{ result: "fault", error: { code: "malformed_message" } }]);
   });
@@ -114,14 +114,14 @@ describe("a call that fails", () => {
   test.each<[string, Uint8Array, string, string]>([
     ["bytes that are not protobuf", grpcFrame(Buffer.from("ffffffff", "hex")), "3", "malformed_message: the peer sent"],
     ["a field of the wrong wire type", grpcFrame(Buffer.from("1201ff", "hex")), "3", "malformed_message: the peer"],
-    ["a message above the limit", grpcFrame("\0", { length: 1001 }), "8", "message_too_large: the peer sent a message"],
+    ["a message above the limit", grpcFrame("\0", { length: 1001 }), "8", "message_too_large: a message has"],
     [
       "a compressed flag without a coding",
       grpcFrame("x", { flag: 1 }),
       "13",
       "compression_undeclared: the peer marked",
     ],
-    ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: the peer sent a message with"],
+    ["a flag that means nothing", grpcFrame("x", { flag: 2 }), "3", "malformed_message: a message has"],
   ])(
     "a call that fails, %s, ends with only the status if nothing was answered before",
     (_name, bytes, status, message) => {

@@ -150,7 +150,7 @@ describe("effects that would move the end of a message", () => {
     };
     expect(faultOf(setStatus(204), { ...alone, writing })).toContain("this response has one");
     const request = { headers: [[":method", "HEAD"]] as HeaderPairs, declared: ROUTING, writing };
-    expect(faultOf(setMethod("GET"), request)).toContain("a request cannot become or cease to be HEAD");
+    expect(faultOf(setMethod("GET"), request)).toContain("a request cannot become or stop being HEAD");
   });
 
   test("setMethod is a fault if Envoy's forward_rules hide the client's method", () => {
@@ -165,7 +165,7 @@ describe("effects that would move the end of a message", () => {
     ["CONNECT", "GET", "CONNECT"],
   ])("a %s that becomes a %s is a fault", (from, to, named) => {
     const request = { headers: [[":method", from]] as HeaderPairs, declared: ROUTING };
-    const message = `a request cannot become or cease to be ${named}`;
+    const message = `a request cannot become or stop being ${named}`;
     expect(faultOf(setMethod(to), request)).toContain(message);
     expect(changesOf(answerOf(setMethod(from), request))).toEqual([`:method = ${from}`]);
     expect(changesOf(answerOf(setMethod("PUT"), { ...request, headers: [[":method", "GET"]] }))).toHaveLength(1);
@@ -200,7 +200,7 @@ describe("limits of Envoy's", () => {
     const to = { headers: headers(99) };
     expect(outcomeOf(setHeader("x-new", "1"), to).fault).toBeUndefined();
     expect(faultOf([setHeader("x-new", "1"), setHeader("x-newer", "1")], to)).toBe(
-      'header_limit_exceeded: processor "p", requestHeaders: 101 headers with those that are there, and Envoy takes 100',
+      'header_limit_exceeded: processor "p", requestHeaders: 101 headers together with the existing ones, and Envoy accepts 100',
     );
   });
 
@@ -229,16 +229,16 @@ describe("limits of Envoy's", () => {
     expect(faultOf(removals)).toContain("100 headers are removed, and 99 can be");
     expect(outcomeOf(removals.slice(1)).fault).toBeUndefined();
     const appended = Array.from({ length: 101 }, () => appendHeader("x-a", "1"));
-    expect(faultOf(appended)).toContain("101 values are set, and Envoy takes 100");
+    expect(faultOf(appended)).toContain("101 values are set, and Envoy accepts 100");
   });
 
   test("the size of headers is limited to 60 KiB for a request and 80 KiB for a response", () => {
     const effects = [setHeader("x-a", FORTY_KIB), setHeader("x-b", "y".repeat(30 * 1024))];
-    const rule = "bytes of headers with those that are there, and Envoy takes 61440";
+    const rule = "bytes of headers together with the existing ones, and Envoy accepts 61440";
     expect(faultOf(effects)).toContain(rule);
     expect(faultOf(setHeader("x-a", FORTY_KIB), { headers: [["x-b", FORTY_KIB]] })).toContain(rule);
     expect(outcomeOf(effects, { phase: "responseHeaders" }).fault).toBeUndefined();
-    expect(faultOf([...effects, setHeader("x-c", FORTY_KIB)], { phase: "responseHeaders" })).toContain("takes 81920");
+    expect(faultOf([...effects, setHeader("x-c", FORTY_KIB)], { phase: "responseHeaders" })).toContain("accepts 81920");
     expect(outcomeOf(setHeader("x-b", FORTY_KIB), { headers: [["x-b", FORTY_KIB]] }).fault).toBeUndefined();
   });
 });

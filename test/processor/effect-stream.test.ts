@@ -25,7 +25,7 @@ describe("immediateResponse", () => {
 
   test("immediateResponse refuses an option that it does not have, and lists those it has", () => {
     expect(faultOf(immediateResponse(200, { body: "x" } as never))).toContain(
-      'immediateResponse: "body" is no option; there are json, text, bytes, headers, grpcStatus, details',
+      'immediateResponse: "body" is not an option; options are json, text, bytes, headers, grpcStatus, details',
     );
   });
 
@@ -139,11 +139,11 @@ describe("streamedImmediateResponse", () => {
       streamedImmediateResponse(200, { headers: { a: ["1", "2"] } } as never),
       'header "a" has several',
     ],
-    ["framing", streamedImmediateResponse(200, { headers: { "content-length": "1" } }), "belongs to the runtime"],
+    ["framing", streamedImmediateResponse(200, { headers: { "content-length": "1" } }), "so only the server sets it"],
     ["framing trailers", streamedImmediateResponse(200, { trailers: { te: "1" } }), "in trailers, header"],
     ["chunks that are text", streamedImmediateResponse(200, { chunks: "a" } as never), "must be an array"],
     ["a chunk that is a number", streamedImmediateResponse(200, { chunks: [5] } as never), "a chunk is a number"],
-    ["unknown options", streamedImmediateResponse(200, { body: "a" } as never), '"body" is no option'],
+    ["unknown options", streamedImmediateResponse(200, { body: "a" } as never), '"body" is not an option'],
   ])("streamedImmediateResponse refuses %s", (_what, effect, message) => {
     expect(faultOf(effect, asked("NONE"))).toMatch(/^invalid_effect: .*streamedImmediateResponse: /);
     expect(faultOf(effect, asked("NONE"))).toContain(message);

@@ -104,7 +104,7 @@ describe("an override that Envoy would ignore", () => {
       "if the other mode is not known",
       { requestBody: "STREAMED" },
       { modes: { requestBody: undefined, responseBody: undefined } },
-      "the override has to name both",
+      "the override must name both",
     ],
   ])("an override that Envoy would ignore is refused: %s", (_what, wanted, situation, message) => {
     expect(resolve(wanted, situation)).toContain(message);

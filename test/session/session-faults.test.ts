@@ -95,10 +95,14 @@ describe("fault invalid_effect", () => {
     [
       "an array inside an array",
       () => [[setHeader("x-a", "1")]],
-      "returned an array inside an array, which is no effect",
+      "returned an array inside an array, which is not an effect",
     ],
-    ["a promise inside an array", () => [Promise.resolve()], "returned a promise inside an array, which is no effect"],
-    ["a generator", () => (function* () {})(), "returned an object, which is no effect"],
+    [
+      "a promise inside an array",
+      () => [Promise.resolve()],
+      "returned a promise inside an array, which is not an effect",
+    ],
+    ["a generator", () => (function* () {})(), "returned an object, which is not an effect"],
   ])("fault invalid_effect describes the result: %s", async (_what, value, message) => {
     expect((await faultOf(returning(value)))?.message).toContain(message);
   });

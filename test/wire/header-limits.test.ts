@@ -84,7 +84,7 @@ describe("a request to the HTTP service", () => {
     expect((await post(started.port, MAX_MESSAGE_HEADERS))[0]).toBe(200);
     expect(await post(started.port, MAX_MESSAGE_HEADERS + 1)).toEqual([
       500,
-      "malformed_message: the peer sent a message with more than 10000 headers\n",
+      "malformed_message: a message has more than 10000 headers\n",
     ]);
     expect(await started.metric('ext_proc_faults_total{code="malformed_message",origin="http_service"}')).toBe(1);
   });

@@ -5,25 +5,25 @@ import type { HeaderChange } from "../headers/header-mutation.ts";
 import type { ModeOverride } from "../mode-override.ts";
 import type { PhaseMessage } from "../phase.ts";
 
-/** What is said about one message. */
+/** The answer to one message. */
 export type Answer = ContinueAnswer | ImmediateAnswer;
 
-/** Lets the transaction go on, changed or not. */
+/** Lets the transaction continue, changed or unchanged. */
 export interface ContinueAnswer extends AnswerMetadata {
   readonly kind: "continue";
-  /** Made one after the other. On headers they change the head, on trailers the trailers. */
+  /** Applied in order. In a header phase they change the headers, in a trailer phase the trailers. */
   readonly headerChanges: readonly HeaderChange[];
-  /** Every change is the very object that an answer before may have had. */
+  /** True if every change is an object that an earlier answer may have used too. */
   readonly isConstant?: boolean | undefined;
   /** Makes Envoy select the route again. Not needed if `:path`, `:authority` or `:method` change. */
   readonly clearRouteCache?: boolean | undefined;
-  /** As `Exchange.resolveModeOverride` gave it. */
+  /** The result of `Exchange.resolveModeOverride`. */
   readonly modeOverride?: ModeOverride | undefined;
-  /** On headers, CONTINUE_AND_REPLACE: the whole body, instead of the body of the message. */
+  /** On headers: the whole body, with CONTINUE_AND_REPLACE, instead of the body of the message. */
   readonly wholeBody?: Uint8Array | undefined;
   /** On a body: what replaces this piece. Default: it passes unchanged. */
   readonly body?: BodyChange | undefined;
-  /** On a body or trailers: what has to leave first. */
+  /** On a body or trailers: what must be sent before this answer. */
   readonly prelude?: AnswerPrelude | undefined;
 }
 
@@ -31,13 +31,16 @@ export interface ContinueAnswer extends AnswerMetadata {
 export interface BodyChange {
   /** The pieces to send instead of the piece that came, in order. */
   readonly pieces: readonly Uint8Array[];
-  /** In FULL_DUPLEX_STREAMED: if there is no piece to send, an empty one is sent, as a sign that this one has arrived. */
+  /**
+   * In FULL_DUPLEX_STREAMED: if there is no piece to send, an empty piece is sent, so that Envoy knows that its piece
+   * arrived.
+   */
   readonly answers?: boolean | undefined;
 }
 
-/** What was held back until now, of the same direction. */
+/** Answers of the same direction that were held back until now. */
 export interface AnswerPrelude {
-  /** The answer to headers that a whole body was awaited for. */
+  /** The answer to headers that waited for a whole body. */
   readonly headers?: { readonly message: PhaseMessage; readonly answer: ContinueAnswer } | undefined;
   /** The rest of a full-duplex body, before its trailers. */
   readonly pieces?: readonly Uint8Array[] | undefined;
@@ -50,11 +53,11 @@ export interface ImmediateAnswer extends AnswerMetadata {
   readonly responses: readonly ProcessingResponse[];
 }
 
-/** Dynamic metadata, by namespace; it may go with any answer. */
+/** Dynamic metadata, by namespace. Any answer can carry it. */
 export interface AnswerMetadata {
   readonly dynamicMetadata?: Readonly<Record<string, JsonObject>> | undefined;
   readonly typedDynamicMetadata?: Readonly<Record<string, Any>> | undefined;
 }
 
-/** The answer that lets a message pass as it is. */
+/** The answer that lets a message pass unchanged. */
 export const CONTINUE: ContinueAnswer = { kind: "continue", headerChanges: [] };

@@ -5,8 +5,8 @@ import type { Direction } from "../phase.ts";
 import type { ImmediateAnswer } from "./answer.ts";
 
 /**
- * The immediate response of the fault policy `closed`. It has no body, since the client need not know more. Envoy's access
- * log gets the code, as `ext_proc_fault_…` in `%RESPONSE_CODE_DETAILS%`.
+ * Makes the immediate response of the fault policy `closed`. It has no body, because the client must not learn more.
+ * Envoy's access log gets the code, as `ext_proc_fault_…` in `%RESPONSE_CODE_DETAILS%`.
  */
 export function faultResponse(code: FaultCode, direction?: Direction): ImmediateAnswer {
   const status = faultKind(code).httpStatus?.[direction ?? "response"] ?? 500;

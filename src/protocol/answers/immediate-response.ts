@@ -10,31 +10,31 @@ import { headerValueOption } from "../headers/header-mutation.ts";
 import { quoteName, refuseName, refuseValueBytes } from "../headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../headers/header-text.ts";
 
-/** Text is sent as UTF-8, bytes as they are; an array gives the header once for each of its values. */
+/** Text is sent as UTF-8, bytes are sent unchanged. An array adds the header once for each value. */
 export type HeaderValues = string | Uint8Array | readonly (string | Uint8Array)[];
 
-/** A response that Envoy sends to the client at once, instead of what it was about to do. */
+/** A response that Envoy sends to the client at once, instead of continuing. */
 export interface ImmediateResponseInit {
-  /** HTTP status code, 200 to 999. Envoy turns anything below 200 into 200, so that is refused here. */
+  /** HTTP status code, 200 to 999. Envoy turns anything below 200 into 200, so that is rejected here. */
   readonly status: number;
-  /** The body; absent or empty: none. */
+  /** The body. Default: none. */
   readonly body?: Uint8Array | undefined;
-  /** The `content-type` of the body, unless `headers` names another. Envoy's own default is `text/plain`. */
+  /** The `content-type` of the body, unless `headers` has another. Envoy's own default is `text/plain`. */
   readonly contentType?: string | undefined;
-  /** Further headers, by name. Subject to Envoy's `mutation_rules`. */
+  /** Other headers, by name. Envoy's `mutation_rules` apply to them. */
   readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
-  /** The `grpc-status` for a client that speaks gRPC; Envoy derives one from the HTTP status otherwise. */
+  /** The `grpc-status` for a gRPC client. Default: Envoy derives it from the HTTP status. */
   readonly grpcStatus?: number | undefined;
-  /** Goes to Envoy's `%RESPONSE_CODE_DETAILS%`, blanks as underscores. */
+  /** The text of Envoy's `%RESPONSE_CODE_DETAILS%`. Envoy replaces blanks by underscores. */
   readonly details?: string | undefined;
 }
 
-/** Envoy overrules these, so setting them is a mistake worth hearing of. */
-const OVERRULED: ReadonlySet<string> = new Set(["host"]);
+/** Envoy overrides these headers, so setting them is a mistake. */
+const OVERRIDDEN: ReadonlySet<string> = new Set(["host"]);
 const CONTROL_CHARACTER = /\p{Cc}/u;
 
 /**
- * The message for an immediate response, or, as a string, why Envoy would not send it as it stands. The text
+ * Makes the message for an immediate response, or returns, as a string, why Envoy would not send it unchanged. The text
  * names the field and the rule, never a value.
  */
 export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResponse | string {
@@ -71,12 +71,12 @@ export function refuseStatus(status: number, hasBody: boolean): string | undefin
   return hasBody && isBodilessStatus(String(status)) ? `status ${status} has no body` : undefined;
 }
 
-/** The headers of a response as Envoy's options, or, as a string, why they cannot be sent. */
+/** Writes the headers of a response as Envoy's options, or returns, as a string, why they cannot be sent. */
 export function replyHeaders(
   headers: ImmediateResponseInit["headers"] = {},
   contentType?: string,
 ): HeaderValueOption[] | string {
-  // A Map or a Headers object has no own properties: its headers would be lost silently.
+  // A Map or a Headers object has no own properties, so its headers would be lost silently.
   if (typeof headers !== "object" || headers === null || Symbol.iterator in headers)
     return "headers must be an object of names and values";
   const options = new Map<string, HeaderValueOption[]>();
@@ -84,7 +84,7 @@ export function replyHeaders(
     options.set("content-type", [headerValueOption("content-type", textToBytes(contentType), "set")]);
   for (const [givenName, given] of Object.entries(headers)) {
     const name = givenName.toLowerCase();
-    const refusal = OVERRULED.has(name) ? `header "${name}" is overruled by Envoy` : refuseName(name);
+    const refusal = OVERRIDDEN.has(name) ? `header "${name}" is overridden by Envoy` : refuseName(name);
     if (refusal !== undefined) return refusal;
     const values = replyValues(name, given);
     if (typeof values === "string") return values;
@@ -99,7 +99,7 @@ function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | s
   for (const item of list) {
     if (typeof item !== "string" && !(item instanceof Uint8Array))
       return `value of header ${quoteName(name)} is neither a string nor bytes`;
-    // A copy, whatever sort of array it is: what was checked is what is sent.
+    // A copy, so that what was checked is what is sent. The value may be any kind of array of bytes.
     const bytes = typeof item === "string" ? textToBytes(item) : new Uint8Array(item);
     const lone = typeof item === "string" ? refuseHeaderText(item, bytes) : undefined;
     if (lone !== undefined) return `value of header ${quoteName(name)} ${lone}`;

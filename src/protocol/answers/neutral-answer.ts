@@ -10,12 +10,12 @@ import type { BodyPhase, Phase } from "../phase.ts";
 import { shareAnswer } from "./shared-answers.ts";
 
 /**
- * Largest piece in which a full-duplex body goes back. Envoy's own chunks reach 1 MiB; other hosts cap a whole
- * answer at 128 KiB.
+ * The largest piece in which a full-duplex body is sent back. Envoy's own chunks have up to 1 MiB. Other data planes
+ * limit a whole answer to 128 KiB.
  */
 export const MAX_STREAMED_CHUNK_BYTES = 64 * 1024;
 
-// A neutral answer says nothing about the message it answers, so one of each serves every stream.
+// A neutral answer contains nothing of its message, so all streams share one object per phase.
 const NEUTRAL: Readonly<Record<Phase, readonly ProcessingResponse[]>> = {
   requestHeaders: [create(ProcessingResponseSchema, { response: { case: "requestHeaders", value: {} } })],
   requestBody: [create(ProcessingResponseSchema, { response: { case: "requestBody", value: {} } })],
@@ -28,17 +28,17 @@ const NEUTRAL: Readonly<Record<Phase, readonly ProcessingResponse[]>> = {
 for (const [answer] of Object.values(NEUTRAL)) if (answer) shareAnswer(answer);
 
 /**
- * The answer that changes nothing: the member that matches the phase, with an empty payload. A
- * ProcessingResponse without a member would be a protocol error. The messages are shared: do not change them.
+ * Returns the answer that changes nothing: the oneof member of the phase, with an empty payload. A ProcessingResponse
+ * without a member would be a protocol error. The messages are shared: do not change them.
  */
 export function neutralAnswer(phase: Phase): readonly ProcessingResponse[] {
   return NEUTRAL[phase];
 }
 
 /**
- * The answers that let a piece of a body pass. In FULL_DUPLEX_STREAMED and GRPC the peer keeps no copy, so the
- * bytes go back as `streamed_response`, in FULL_DUPLEX_STREAMED in pieces of at most 64 KiB; in every other mode
- * one empty answer does.
+ * Returns the answers that let a piece of a body pass. In FULL_DUPLEX_STREAMED and GRPC Envoy keeps no copy, so the
+ * bytes are sent back as `streamed_response`; in FULL_DUPLEX_STREAMED in pieces of at most 64 KiB. In every other mode
+ * one empty answer is enough.
  */
 export function neutralBodyAnswers(
   phase: BodyPhase,
@@ -46,7 +46,7 @@ export function neutralBodyAnswers(
   mode: BodyMode | undefined,
 ): readonly ProcessingResponse[] {
   if (!returnsBody(mode)) return NEUTRAL[phase];
-  // In GRPC mode a message of the body is one gRPC message, which may not be cut.
+  // In GRPC mode a message of the body is one gRPC message, which must not be cut.
   if (mode === "GRPC") {
     const { endOfStreamWithoutMessage, grpcMessageCompressed } = body;
     return [
@@ -64,7 +64,7 @@ export function neutralBodyAnswers(
 function streamedChunks(phase: BodyPhase, { body, endOfStream }: HttpBody): readonly ProcessingResponse[] {
   const answers: ProcessingResponse[] = [];
   let start = 0;
-  // At least one: an empty chunk may carry the end of the stream.
+  // At least one piece, because an empty chunk may carry the end of the stream.
   do {
     const end = Math.min(start + MAX_STREAMED_CHUNK_BYTES, body.length);
     answers.push(
@@ -75,7 +75,7 @@ function streamedChunks(phase: BodyPhase, { body, endOfStream }: HttpBody): read
   return answers;
 }
 
-/** One piece of a full-duplex body. */
+/** Makes one piece of a full-duplex body. */
 export function streamedBody(
   phase: BodyPhase,
   streamedResponse: MessageInitShape<typeof StreamedBodyResponseSchema>,

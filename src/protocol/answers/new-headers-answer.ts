@@ -6,7 +6,10 @@ import type {
 import type { HeaderPhase } from "../phase.ts";
 import type { RoutedMutation } from "./write-answer.ts";
 
-/** An answer to headers, neutral if there is no mutation. It is as `create` makes it, which takes ten times as long. */
+/**
+ * Makes an answer to headers; neutral if there is no mutation. The result is the same as that of `create`, which takes
+ * 10 times as long.
+ */
 export function newHeadersAnswer(phase: HeaderPhase, routed: RoutedMutation | undefined): ProcessingResponse {
   const value: HeadersResponse = { $typeName: "envoy.service.ext_proc.v3.HeadersResponse" };
   if (routed) value.response = commonResponse(routed);

@@ -8,13 +8,13 @@ import { refuseByMutationRules } from "../headers/mutation-rules.ts";
 import { streamsBody } from "../mode-override.ts";
 import { checksLength } from "./write-body-answer.ts";
 
-/** What decides about the `content-length` of a body. */
+/** The properties of a body that decide about its `content-length`. */
 export interface BodyState {
   /** The mode in force; undefined if Envoy did not say. */
   readonly mode: BodyMode | undefined;
   /** The mode in Envoy's configuration; undefined if Envoy did not say. */
   readonly configured: BodyMode | undefined;
-  /** The headers as they are by now. */
+  /** The headers with the changes made so far. */
   readonly fields: HeaderFields;
 }
 
@@ -24,14 +24,14 @@ const KEPT_WAY_OUT =
 const WAY_OUT =
   "or configure the body mode STREAMED or FULL_DUPLEX_STREAMED, in which Envoy itself removes content-length";
 
-/** Says why Envoy's `mutation_rules`, as declared, refuse changes of `content-length`; undefined if they do not. */
+/** Says why Envoy's `mutation_rules`, as declared, refuse changes of `content-length`; undefined if they allow them. */
 export function protectsLength(rules: MutationRules): string | undefined {
   return refuseByMutationRules(LENGTH, rules);
 }
 
 /**
- * True if the answer to headers must remove `content-length`, and may. Envoy removes it itself if it was configured to stream
- * the body, and keeps it if an override told it to stream.
+ * True if the answer to headers must remove `content-length`, and may do so. Envoy removes it itself if it was
+ * configured to stream the body. It keeps the header if an override made it stream.
  */
 export function dropsLength(
   state: BodyState & { readonly isHeadersOnly: boolean; readonly framing: MessageFraming | undefined },
@@ -46,8 +46,8 @@ export function dropsLength(
 }
 
 /**
- * Says why a body cannot be replaced by one of so many bytes: where Envoy buffers, it compares the length with a
- * `content-length` that the rules protect, and fails the transaction. Undefined if it can.
+ * Says why a body cannot be replaced by one with this number of bytes; undefined if it can. In buffered modes Envoy
+ * compares the length with a `content-length` that the rules protect, and fails the transaction.
  */
 export function refuseLength(
   { mode, fields }: BodyState,
@@ -62,8 +62,8 @@ export function refuseLength(
 }
 
 /**
- * Says why a body that streams cannot be changed: Envoy keeps a `content-length` that the rules protect, so that a body of
- * another length would be cut, or waited for. Undefined if it can.
+ * Says why a streamed body cannot be changed; undefined if it can. Envoy keeps a `content-length` that the rules
+ * protect, so a body of another length would be cut, or the receiver would wait for the rest.
  */
 export function refuseKeptLength(
   { fields }: BodyState,
@@ -71,12 +71,12 @@ export function refuseKeptLength(
 ): string | undefined {
   if (!allowContentLengthHeader || !hasHeader(fields, LENGTH.name)) return undefined;
   const refusal = protectsLength(mutationRules);
-  return refusal && `a body that streams may get another length. ${refusal}; ${KEPT_WAY_OUT}`;
+  return refusal && `a streamed body may get another length. ${refusal}; ${KEPT_WAY_OUT}`;
 }
 
 /**
- * Says why `content-length` cannot be removed where Envoy does not remove it itself: it was not configured to stream the
- * body. Undefined if it can be removed, or is not there.
+ * Says why `content-length` cannot be removed if Envoy does not remove it itself, because it was not configured to
+ * stream the body. Undefined if it can be removed or is absent.
  */
 export function refuseLengthRemoval({ configured, fields }: BodyState, rules: MutationRules): string | undefined {
   if (streamsBody(configured) || !hasHeader(fields, LENGTH.name)) return undefined;

@@ -3,7 +3,7 @@ import type { HeaderChange } from "../headers/header-mutation.ts";
 import type { HeaderPhase } from "../phase.ts";
 import { shareAnswer } from "./shared-answers.ts";
 
-/** An answer, and the changes that it says. */
+/** An answer, and the header changes in it. */
 interface WrittenAnswer {
   readonly changes: readonly HeaderChange[];
   readonly response: ProcessingResponse;
@@ -12,7 +12,7 @@ interface WrittenAnswer {
 
 const last: Record<HeaderPhase, WrittenAnswer | undefined> = { requestHeaders: undefined, responseHeaders: undefined };
 
-/** The answer written last in a phase, where it said the very same changes: those of constant effects are. */
+/** Returns the last answer of a phase if it has exactly the same changes, as with constant effects. */
 export function repeatedAnswer(phase: HeaderPhase, changes: readonly HeaderChange[]): ProcessingResponse | undefined {
   const before = phase === "requestHeaders" ? last.requestHeaders : last.responseHeaders;
   if (before === undefined || before.changes.length !== changes.length || changes.length === 0) return undefined;
@@ -24,7 +24,7 @@ export function repeatedAnswer(phase: HeaderPhase, changes: readonly HeaderChang
   return before.response;
 }
 
-/** Remembers an answer, which must not change from now on. */
+/** Keeps an answer, which must not change from now on. */
 export function rememberAnswer(
   phase: HeaderPhase,
   changes: readonly HeaderChange[],

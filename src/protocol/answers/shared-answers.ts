@@ -6,12 +6,12 @@ import {
 
 const shared = new WeakMap<ProcessingResponse, Uint8Array>();
 
-/** Keeps the bytes of an answer that many streams use, and that does not change any more. */
+/** Keeps the bytes of an answer that many streams use and that does not change any more. */
 export function shareAnswer(answer: ProcessingResponse): void {
   shared.set(answer, toBinary(ProcessingResponseSchema, answer));
 }
 
-/** The bytes of an answer that is shared; undefined for any other. */
+/** Returns the bytes of a shared answer; undefined for any other answer. */
 export function sharedBytes(answer: ProcessingResponse): Uint8Array | undefined {
   return shared.get(answer);
 }

@@ -9,21 +9,21 @@ import { textToBytes } from "../headers/header-text.ts";
 import { type HeaderValues, refuseStatus, replyHeaders } from "./immediate-response.ts";
 import { MAX_STREAMED_CHUNK_BYTES } from "./neutral-answer.ts";
 
-/** A response to the client in several messages, which Envoy passes on as they come (Envoy 1.37 and later). */
+/** A response to the client in several messages. Envoy sends each one on as it comes (Envoy 1.37 and later). */
 export interface StreamedImmediateResponseInit {
   /** HTTP status code, 200 to 999. */
   readonly status: number;
-  /** Headers, by name, one value each. Subject to Envoy's `mutation_rules`. */
+  /** Headers, by name, with one value each. Envoy's `mutation_rules` apply to them. */
   readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
-  /** The body, piece by piece; those above 64 KiB are cut, empty ones left out. */
+  /** The body in pieces. Pieces above 64 KiB are cut, and empty ones are left out. */
   readonly chunks?: readonly Uint8Array[] | undefined;
-  /** Trailers, by name, one value each, behind the body. */
+  /** Trailers, by name, with one value each, after the body. */
   readonly trailers?: Readonly<Record<string, HeaderValues>> | undefined;
 }
 
 /**
- * The messages of a streamed immediate response, or, as a string, why Envoy would not send it as it stands. The end of
- * the response is in the last of them: one that stays open would hang until Envoy's idle timeout.
+ * Makes the messages of a streamed immediate response, or returns, as a string, why Envoy would not send it unchanged.
+ * The last message ends the response. A response without an end would hang until Envoy's idle timeout.
  */
 export function toStreamedImmediateResponse(
   init: StreamedImmediateResponseInit,

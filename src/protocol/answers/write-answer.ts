@@ -15,14 +15,14 @@ import { neutralAnswer } from "./neutral-answer.ts";
 import { newHeadersAnswer } from "./new-headers-answer.ts";
 import { rememberAnswer, repeatedAnswer } from "./repeated-answers.ts";
 
-/** Setting one of these may lead to another route, which Envoy looks for only when it is told to. */
+/** Setting one of these headers may change the route. Envoy selects the route again only if the answer says so. */
 const ROUTE_CHOOSING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
 const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
 
 /**
- * The answer to headers.
+ * Makes the answer to headers.
  *
- * @param dropLength Removes `content-length`, for a body that may leave with another length than it came with.
+ * @param dropLength Removes `content-length`, for a body whose length may change.
  */
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
@@ -42,8 +42,9 @@ export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLe
 }
 
 /**
- * Changes of headers as an answer carries them; undefined if there are none. In a request, Envoy selects the route again if a
- * handler wants that or a change needs it. Envoy does so only if the answer has a mutation, which may be empty.
+ * Returns the header changes in the form of an answer; undefined if there are none. In a request, Envoy selects the
+ * route again if a handler wants it or a change needs it. Envoy does so only if the answer has a mutation, which may be
+ * empty.
  */
 export function routedMutation(
   phase: Phase,
@@ -56,13 +57,16 @@ export function routedMutation(
   return { headerMutation, clearRouteCache };
 }
 
-/** A mutation, and whether Envoy selects the route again after it. */
+/** A mutation, and whether Envoy must select the route again after it. */
 export interface RoutedMutation {
   readonly headerMutation: HeaderMutation;
   readonly clearRouteCache: boolean;
 }
 
-/** CONTINUE_AND_REPLACE: Envoy takes the body from here, removes `content-length`, and sends nothing of this direction. */
+/**
+ * Makes a CONTINUE_AND_REPLACE answer: Envoy takes the body from it, removes `content-length`, and sends nothing more
+ * of this direction.
+ */
 function replacingAnswer(phase: HeaderPhase, routed: RoutedMutation | undefined, body: Uint8Array): ProcessingResponse {
   const bodyMutation = { mutation: { case: "body" as const, value: body } };
   const response = {
@@ -73,7 +77,7 @@ function replacingAnswer(phase: HeaderPhase, routed: RoutedMutation | undefined,
   return create(ProcessingResponseSchema, { response: { case: phase, value: { response } } });
 }
 
-/** The answer to trailers. */
+/** Makes the answer to trailers. */
 export function trailersAnswer(phase: TrailerPhase, answer: ContinueAnswer): ProcessingResponse {
   const headerMutation = toHeaderMutation(answer.headerChanges);
   if (headerMutation === undefined && !carriesMore(answer)) return neutralAnswer(phase)[0] as ProcessingResponse;
@@ -81,7 +85,7 @@ export function trailersAnswer(phase: TrailerPhase, answer: ContinueAnswer): Pro
   return addMetadata(create(ProcessingResponseSchema, { response: { case: phase, value } }), answer);
 }
 
-/** The same message with dynamic metadata. */
+/** Adds dynamic metadata to a message. */
 export function addMetadata(response: ProcessingResponse, metadata: AnswerMetadata): ProcessingResponse {
   const { dynamicMetadata, typedDynamicMetadata } = metadata;
   if (dynamicMetadata !== undefined) response.dynamicMetadata = dynamicMetadata;
@@ -89,7 +93,10 @@ export function addMetadata(response: ProcessingResponse, metadata: AnswerMetada
   return response;
 }
 
-/** A message that asks Envoy to wait so much longer for its answer. It must carry nothing else: Envoy drops the rest. */
+/**
+ * Makes a message that asks Envoy to wait this much longer for its answer. It must carry nothing else, because Envoy
+ * drops the rest.
+ */
 export function timeoutExtension(ms: number): ProcessingResponse {
   const overrideMessageTimeout: MessageInitShape<typeof ProcessingResponseSchema>["overrideMessageTimeout"] = {
     seconds: BigInt(Math.floor(ms / 1000)),

@@ -15,7 +15,7 @@ import type { ContinueAnswer } from "./answer.ts";
 import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";
 import { addMetadata, routedMutation } from "./write-answer.ts";
 
-/** Where a body is answered. */
+/** What the answers to a body depend on. */
 export interface BodyAnswerSituation {
   readonly mode: BodyMode | undefined;
   /** The headers with the changes made so far; empty if Envoy did not send them. */
@@ -24,7 +24,7 @@ export interface BodyAnswerSituation {
   readonly maySetLength: boolean;
 }
 
-/** True if an answer to a piece of a body lets it pass, and does nothing else. */
+/** True if the answer to a piece of a body lets it pass, and does nothing else. */
 export function isNeutralBody(answer: ContinueAnswer): boolean {
   return (
     answer.body === undefined &&
@@ -35,7 +35,7 @@ export function isNeutralBody(answer: ContinueAnswer): boolean {
   );
 }
 
-/** The messages that change a piece of a body, or carry something in addition to it. */
+/** Makes the messages that change a piece of a body or carry something in addition to it. */
 export function bodyAnswers(
   { case: phase, value }: { readonly case: BodyPhase; readonly value: HttpBody },
   answer: ContinueAnswer,
@@ -55,7 +55,7 @@ export function bodyAnswers(
   const [first] = responses;
   const carriesMore = answer.dynamicMetadata !== undefined || answer.typedDynamicMetadata !== undefined;
   if (first && carriesMore) addMetadata(first, answer);
-  // Metadata needs a message to go with, and an empty piece changes nothing.
+  // Metadata needs a message that carries it, and an empty piece changes nothing.
   else if (carriesMore) responses.push(addMetadata(streamedBody(phase, {}), answer));
   return responses;
 }
@@ -107,7 +107,7 @@ function mutatedBody(phase: BodyPhase, answer: ContinueAnswer, situation: BodyAn
     ...routedMutation(phase, changes, answer.clearRouteCache),
     ...(bytes && { bodyMutation: bodyMutation(bytes) }),
   };
-  // Not the shared neutral answer: metadata may be written to this one.
+  // Not the shared neutral answer, because metadata may be written to this one.
   const value = Object.keys(response).length === 0 ? {} : { response };
   return create(ProcessingResponseSchema, { response: { case: phase, value } });
 }

@@ -8,12 +8,12 @@ export type Accepted =
   | {
       readonly kind: "message";
       readonly message: PhaseMessage;
-      /** What Envoy left behind; undefined in an exchange that goes as it should. */
+      /** What Envoy skipped; undefined in a normal exchange. */
       readonly passed: PassedOver | undefined;
       /** The phase, if an override asked Envoy not to send it. */
       readonly unasked: Phase | undefined;
     }
   /** The message needs no answer, and must not get one. */
   | { readonly kind: "ignored"; readonly reason: "unset" | "ended" | "answered_immediately" }
-  /** The peer broke the protocol; the stream cannot go on. */
+  /** The message broke the protocol, and the stream cannot continue. */
   | Fault;

@@ -4,68 +4,68 @@ import { type Fault, fault } from "../fault.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../mode-override.ts";
 import { type BodyPhase, directionOf } from "../phase.ts";
 
-/** What the handlers of a direction's body need, all of them together. */
+/** What the handlers of a body need together. */
 export interface BodyNeeds {
-  /** One of them needs the whole body before it can say anything. */
+  /** One of them needs the whole body before it can answer. */
   readonly whole: boolean;
-  /** One of them may add something behind the last chunk. */
+  /** One of them may add bytes after the last chunk. */
   readonly tail: boolean;
-  /** One of them may change the body; without, all of them only look. */
+  /** One of them may change the body. Otherwise all of them only read it. */
   readonly changes: boolean;
   /** One of them must see the body. */
   readonly required: boolean;
-  /** All of them take the body piece by piece, and none can change headers: a buffered body serves them no better. */
+  /** All of them take the body in pieces, and none can change headers. A buffered body does not help them. */
   readonly piecewise: boolean;
   /** One of them does not work in GRPC mode, in which a piece of the body is a gRPC message. */
   readonly unfitForGrpc: boolean;
 }
 
-/** What is known where a body begins. */
+/** What is known at the beginning of a body. */
 export interface BodySituation {
   readonly phase: BodyPhase;
   readonly needs: BodyNeeds;
   /** The mode in force; undefined if Envoy did not say. */
   readonly mode: BodyMode | undefined;
-  /** Bytes of the body as `content-length` has them; undefined if it is not known. */
+  /** The length of the body, from `content-length`; undefined if it is not known. */
   readonly bodyBytes: number | undefined;
-  /** False if the body came without headers before: there is nothing left that could carry an override. */
+  /** False if the body came without headers: no answer is left that could carry an override. */
   readonly answersHeaders: boolean;
-  /** The answers count for nothing: Envoy only watches, or the server pretends. */
+  /** Envoy ignores the answers (observability mode), or the server sends only neutral ones (shadow mode). */
   readonly watched: boolean;
   /** How much of a body Envoy buffers, in bytes; undefined if the operator did not declare it. */
   readonly bufferLimitBytes: number | undefined;
-  /** The mode that an effect of a header handler chose; undefined if the choice is free. */
+  /** The mode that an effect of a header handler chose; undefined if no effect chose one. */
   readonly chosen?: OverrideBodyMode | undefined;
-  /** An override to a mode, as it has to be sent; a string says why Envoy would not obey it. */
+  /** Completes an override to a mode. A string says why Envoy would not obey it. */
   override(mode: OverrideBodyMode): ModeOverride | string;
-  /** Says that STREAMED with its trailers is a better override than FULL_DUPLEX_STREAMED. Default: it is not. */
+  /** True if STREAMED with its trailers is a better override than FULL_DUPLEX_STREAMED. Default: false. */
   prefersStreamed?(): boolean;
 }
 
 /**
- * How the end of a body is known.
+ * The sign of the end of a body.
  *
- * - `message`: its only message is all that comes.
- * - `eos`: by the end of the stream, or by trailers in FULL_DUPLEX_STREAMED and GRPC.
- * - `count`: as soon as there are as many bytes as `content-length` has, since trailers would hide the end.
+ * - `message`: the body has only one message.
+ * - `eos`: the end of the stream, or trailers in FULL_DUPLEX_STREAMED and GRPC.
+ * - `count`: as many bytes as `content-length` says, because trailers would hide the end.
  */
 export type BodyEndSign = "message" | "eos" | "count";
 
-/** How a body is handled. */
+/** How a body with handlers is handled. */
 export interface RunningBody {
   readonly kind: "run";
-  /** The mode in which it comes, an override included. */
+  /** The mode of the body, including an override. */
   readonly mode: BodyMode | undefined;
-  /** To be sent with the answer to the headers. */
+  /** Sent with the answer to the headers. */
   readonly override: ModeOverride | undefined;
   /** The answer to the headers waits until the handlers have seen the whole body. */
   readonly holdsHeaders: boolean;
   /** Header changes of body handlers have an effect. */
   readonly takesHeaderChanges: boolean;
   readonly end: BodyEndSign;
-  /** What is added behind the last chunk is sure to have a place. */
+  /** Bytes after the last chunk are certain to be accepted. */
   readonly endKnown: boolean;
-  /** As in the needs. */
+  /** One of the handlers needs the whole body. */
   readonly needsWhole: boolean;
   readonly changes: boolean;
 }
@@ -73,16 +73,16 @@ export interface RunningBody {
 /** How the server handles a body. */
 export type BodyPlan =
   | RunningBody
-  /** Envoy does not send it. It passes without its handlers. */
+  /** Envoy does not send the body. It passes without its handlers. */
   | { readonly kind: "unseen" }
   | Fault;
 
-/** What a mode lacks, in a line for a fault. */
+/** Why a mode cannot serve the handlers, as a line for a fault. */
 type Lack = { readonly code: "body_end_unknowable" | "body_required_unseen"; readonly why: string };
 
 /**
- * Decides how a body is handled that has handlers: in the mode in which it comes, in another one that Envoy is asked for,
- * not at all, or that it cannot be, before any byte of it is held.
+ * Decides how a body with handlers is handled, before any byte of it is held: in the mode in which it comes, in another
+ * mode that Envoy is asked for, or without its handlers. Returns a fault if none of this is possible.
  */
 export function planBody(situation: BodySituation): BodyPlan {
   const { mode, watched, chosen } = situation;
@@ -90,7 +90,7 @@ export function planBody(situation: BodySituation): BodyPlan {
   return chosen === undefined ? planFreely(situation) : planChosen(situation, chosen);
 }
 
-/** The mode that an effect chose is obeyed if the handlers can run in it. */
+/** Uses the mode that an effect chose, if the handlers can run in it. */
 function planChosen(situation: BodySituation, chosen: OverrideBodyMode): BodyPlan {
   const isFixed = () => "overrideMode chose the mode";
   const plan = planFreely({ ...situation, mode: chosen, override: isFixed });
@@ -101,7 +101,7 @@ function planChosen(situation: BodySituation, chosen: OverrideBodyMode): BodyPla
   const why = plan.kind === "fault" ? plan.message : "in NONE they do not run";
   return fault(
     "mode_override_not_allowed",
-    `overrideMode: ${situation.phase} ${chosen} does not serve the body's handlers: ${why}; leave the mode to the handlers, or let their when return false`,
+    `overrideMode: ${situation.phase} ${chosen} does not work for the body's handlers: ${why}; leave the mode to the handlers, or let their when return false`,
   );
 }
 
@@ -120,7 +120,7 @@ function planFreely(situation: BodySituation): BodyPlan {
       return needs.unfitForGrpc
         ? fault(
             "handler_unsupported_in_mode",
-            `${situation.phase}: in GRPC mode there are grpc, chunks and inspect only`,
+            `${situation.phase}: in GRPC mode only grpc, chunks and inspect handlers work`,
           )
         : running(situation, mode);
     default:
@@ -128,16 +128,16 @@ function planFreely(situation: BodySituation): BodyPlan {
   }
 }
 
-/** The modes that serve the needs where the one in force does not, the best first. */
+/** The modes to ask for if the mode in force does not serve the needs. The best one comes first. */
 export function wantedModes(situation: BodySituation): readonly OverrideBodyMode[] {
   const { needs, mode, bodyBytes, bufferLimitBytes } = situation;
-  // After an override Envoy hangs on a body above its limit, so an assumed limit is not enough.
+  // After an override Envoy hangs on a body above its limit, so an assumed limit is not good enough.
   const fits = bodyBytes !== undefined && bufferLimitBytes !== undefined && bodyBytes <= bufferLimitBytes;
   if ((needs.whole || needs.tail) && situation.prefersStreamed?.()) return ["STREAMED", "FULL_DUPLEX_STREAMED"];
   if (needs.whole) return fits ? ["BUFFERED", "FULL_DUPLEX_STREAMED"] : ["FULL_DUPLEX_STREAMED"];
   const needsEnd = needs.tail && bodyBytes === undefined;
   if (mode === "STREAMED") return needsEnd ? ["FULL_DUPLEX_STREAMED"] : [];
-  // If Envoy ignores the override, it still obeys the answers of STREAMED, and drops those of FULL_DUPLEX_STREAMED.
+  // If Envoy ignores the override, it still obeys the answers of STREAMED, but drops those of FULL_DUPLEX_STREAMED.
   if (mode === "BUFFERED") return ["STREAMED", "FULL_DUPLEX_STREAMED"];
   const modes: OverrideBodyMode[] = needsEnd
     ? ["FULL_DUPLEX_STREAMED", "STREAMED"]
@@ -146,8 +146,8 @@ export function wantedModes(situation: BodySituation): readonly OverrideBodyMode
 }
 
 /**
- * Headers that vouch for the bytes of a body, and the one that offers parts of it: all wrong once it is changed. A part
- * could not be changed as the whole was.
+ * Headers that describe the exact bytes of a body, and the header that offers parts of it. They are all wrong after the
+ * body is changed. A part could not be changed in the same way as the whole.
  */
 export const BODY_VALIDATORS: readonly string[] = [
   "etag",
@@ -158,7 +158,7 @@ export const BODY_VALIDATORS: readonly string[] = [
   "accept-ranges",
 ];
 
-/** All headers that are wrong once a body is changed: its validators, and its length. */
+/** All headers that are wrong after a body is changed: its validators and its length. */
 export const BODY_HEADERS: readonly string[] = [...BODY_VALIDATORS, "content-length"];
 
 function planUnsent(situation: BodySituation): BodyPlan {
@@ -179,7 +179,10 @@ function planStreamed(situation: BodySituation): BodyPlan {
   return lacking(situation, { code: "body_end_unknowable", why }, chosen.why);
 }
 
-/** Handlers that take pieces leave BUFFERED, which holds an event stream back, unless the body surely fits the buffer. */
+/**
+ * Handlers that take pieces avoid BUFFERED, which would hold back an event stream, unless the body certainly fits the
+ * buffer.
+ */
 function planBuffered(situation: BodySituation): BodyPlan {
   const { needs, bodyBytes, bufferLimitBytes } = situation;
   const fits = bodyBytes !== undefined && bufferLimitBytes !== undefined && bodyBytes <= bufferLimitBytes;
@@ -187,7 +190,10 @@ function planBuffered(situation: BodySituation): BodyPlan {
   return chosen?.kind === "run" ? chosen : running(situation, "BUFFERED");
 }
 
-/** Of a body above Envoy's buffer limit only the beginning comes, so the server asks for another mode if there is one. */
+/**
+ * Of a body above Envoy's buffer limit only the beginning comes. So the server asks for another mode, if one is
+ * possible.
+ */
 function planPartial(situation: BodySituation): BodyPlan {
   const { needs, bodyBytes, bufferLimitBytes } = situation;
   const isKnown = bodyBytes !== undefined && bufferLimitBytes !== undefined;
@@ -220,7 +226,7 @@ function running(
     : streamsBody(mode) || returnsBody(mode)
       ? "eos"
       : "message";
-  // Envoy takes no header changes in answers to a body whose headers it did not send, whatever it holds.
+  // If Envoy did not send the headers, it accepts no header changes in answers to the body.
   const buffers = answersHeaders && (mode === "BUFFERED" || mode === "BUFFERED_PARTIAL" || mode === undefined);
   const holdsHeaders = mode === "FULL_DUPLEX_STREAMED" && needs.whole && !watched && answersHeaders;
   return {
@@ -236,7 +242,7 @@ function running(
   };
 }
 
-/** The answer that asks for a mode cannot wait for what the mode brings. */
+/** The answer that asks for a mode cannot wait for the body that comes in that mode. */
 function overriding(plan: RunningBody, override: ModeOverride): RunningBody {
   return { ...plan, override, holdsHeaders: false, takesHeaderChanges: plan.takesHeaderChanges && !plan.holdsHeaders };
 }

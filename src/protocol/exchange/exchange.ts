@@ -41,10 +41,10 @@ import { isEmpty, TransactionContext } from "./transaction-context.ts";
 /**
  * Why an immediate response would not reach the client.
  *
- * - `observed`: Envoy only watches.
- * - `answered`: one went out before, perhaps a streamed one.
- * - `disabled`: the operator declared `disableImmediateResponse`; Envoy would take it for a protocol error.
- * - `response_begun`: the response headers are with the client, whom Envoy could only reset.
+ * - `observed`: Envoy ignores all answers (observability mode).
+ * - `answered`: an immediate response was sent before, perhaps a streamed one.
+ * - `disabled`: the operator declared `disableImmediateResponse`; for Envoy it would be a protocol error.
+ * - `response_begun`: the client has the response headers, so Envoy could only reset the client's stream.
  */
 export type ImmediateObstacle = "observed" | "answered" | "disabled" | "response_begun";
 
@@ -56,32 +56,32 @@ const NO_BODIES: readonly BodyPhase[] = [];
 export interface ExchangeOptions {
   /** Default: Envoy's own defaults. */
   readonly declaration?: EnvoyDeclaration | undefined;
-  /** The directions whose bodies handlers claim. Default: none. */
+  /** The directions whose bodies have handlers. Default: none. */
   readonly claims?: Readonly<Record<Direction, boolean>> | undefined;
 }
 
 const NO_CLAIMS: Readonly<Record<Direction, boolean>> = { request: false, response: false };
 
 /**
- * The messages and answers of one HTTP transaction, and the only place that writes ProcessingResponses. Every message that
- * needs an answer gets exactly one, with the member that matches it. Only in FULL_DUPLEX_STREAMED and GRPC may a piece of
- * a body get several answers. It does no I/O, has no clock and runs no handler.
+ * The state machine of one HTTP transaction, and the only place that writes ProcessingResponses. Every message that
+ * needs an answer gets exactly one, with the matching oneof member. Only in FULL_DUPLEX_STREAMED and GRPC may a piece
+ * of a body get several answers. It does no I/O, has no clock and runs no handler.
  */
 export class Exchange {
-  /** What the operator says of Envoy's side. */
+  /** What the operator declares about Envoy. */
   readonly declaration: EnvoyDeclaration;
-  /** The directions whose bodies handlers claim, and with them the choice of their mode. */
+  /** The directions whose bodies have handlers. The handlers then choose the body mode. */
   readonly claims: Readonly<Record<Direction, boolean>>;
-  /** Messages accepted and not answered yet. While it is above zero, ending the stream with OK loses the answer. */
+  /** The number of messages without an answer. While it is above 0, ending the stream with OK loses answers. */
   owed = 0;
 
   #first = true;
   #answeredImmediately = false;
   #observed = false;
   #sendsBodyAtOnce = false;
-  /** There once an override was sent. */
+  /** Created when an override is sent. */
   #overrides: OverrideWatch | undefined;
-  /** There once Envoy sent attributes or metadata. */
+  /** Created when Envoy sends attributes or metadata. */
   #context: TransactionContext | undefined;
   readonly #directions: Record<Direction, DirectionState> = {
     request: new DirectionState(),
@@ -93,7 +93,7 @@ export class Exchange {
     this.claims = claims;
   }
 
-  /** True if Envoy only sends copies (`observability_mode`): it ignores answers, so none is written. */
+  /** True if Envoy only sends copies (`observability_mode`): it ignores answers, so none are written. */
   get observabilityMode(): boolean {
     return this.#observed;
   }
@@ -103,42 +103,42 @@ export class Exchange {
     return this.#state(direction).mode;
   }
 
-  /** The headers of a direction as Envoy sent them, once it did. */
+  /** The headers of a direction as Envoy sent them; undefined before that. */
   headers(direction: Direction): HttpHeaders | undefined {
     return this.#state(direction).headers;
   }
 
-  /** How the message of a direction is framed, whatever handlers made of its headers; undefined before those came. */
+  /** The framing of the message of a direction, without the changes of handlers; undefined before its headers came. */
   framing(direction: Direction): MessageFraming | undefined {
     return this.#state(direction).framing;
   }
 
-  /** The headers of a direction with what was changed so far; empty before Envoy sent them. */
+  /** The headers of a direction with the changes made so far; empty before Envoy sent them. */
   headerFields(direction: Direction): HeaderFields {
     return this.#state(direction).fields;
   }
 
-  /** Counts changes, which may still grow, in the headers of a direction from here on. Answers have to say them. */
+  /** Applies a list of changes, which may still grow, to the headers of a direction. The answers must contain them. */
   changeHead(direction: Direction, changes: readonly HeaderChange[]): WorkingHead {
     return this.#state(direction).changeHead(changes);
   }
 
-  /** An attribute that Envoy sent with either direction. */
+  /** Returns an attribute that Envoy sent with either direction. */
   attribute(name: string): JsonValue | undefined {
     return this.#context?.attribute(name);
   }
 
-  /** Dynamic metadata as the latest message had it; Envoy sends all of it with every message. */
+  /** Returns dynamic metadata of the latest message. Envoy sends all of it with every message. */
   metadata(namespace: string): JsonObject | undefined {
     return this.#context?.metadata(namespace);
   }
 
-  /** Typed dynamic metadata as the latest message had it. */
+  /** Returns typed dynamic metadata of the latest message. */
   typedMetadata(namespace: string): Any | undefined {
     return this.#context?.typedMetadata(namespace);
   }
 
-  /** Why an immediate response would not reach the client any more; undefined if it would. */
+  /** Why an immediate response would no longer reach the client; undefined if it would. */
   get immediateObstacle(): ImmediateObstacle | undefined {
     if (this.#observed) return "observed";
     if (this.#answeredImmediately) return "answered";
@@ -146,72 +146,69 @@ export class Exchange {
     return this.#directions.response.holdsHeaders ? undefined : "response_begun";
   }
 
-  /**
-   * True while the transaction can still pass unchanged: neutral answers to the waiting messages are enough, since nothing
-   * was held back.
-   */
+  /** True while the transaction can still pass unchanged by neutral answers, because no bytes are held back. */
   get canStillPass(): boolean {
     const { request, response } = this.#directions;
     return !this.#answeredImmediately && !request.withheld && !response.withheld;
   }
 
-  /** True while a full-duplex body is held back, or has begun to leave in another form, and its end has not come. */
+  /** True while a full-duplex body has no end and is held back, or was partly sent in another form. */
   get lacksEnd(): boolean {
     const { request, response } = this.#directions;
     // After the end of the response Envoy does not wait for the end of the request.
     return !this.#observed && !response.ended && (request.lacksEnd || response.lacksEnd);
   }
 
-  /** Says whether bytes of a body are held back, or begin to leave in another form than they came in. */
+  /** Says whether bytes of a body are held back, or are sent in another form. */
   withhold(direction: Direction, withheld: boolean): void {
     this.#state(direction).withheld = withheld;
   }
 
-  /** Bytes of the body after the headers: 0 if there is no body, undefined if the length is not known. */
+  /** The length of the body after the headers: 0 if there is no body, undefined if it is not known. */
   bodyBytes(direction: Direction): number | undefined {
     return this.#state(direction).bodyBytes;
   }
 
-  /** The body modes of a direction, and its headers as they are by now. */
+  /** The body modes of a direction, and its headers with the changes made so far. */
   bodyState(direction: Direction): BodyState {
     return this.#state(direction);
   }
 
-  /** What `content-length` of a direction says, in bytes, whether a body follows or not; undefined without a valid one. */
+  /** The value of `content-length` of a direction, even if no body follows; undefined if it is missing or invalid. */
   declaredBytes(direction: Direction): number | undefined {
     return this.#state(direction).declaredBytes;
   }
 
-  /** True while a phase is to come, as far as one can know, or is there and waits for its answer. */
+  /** True while a phase may still come, or has come and waits for its answer. */
   awaits(phase: Phase): boolean {
     const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));
-    // Of a body there may be one more piece to be answered.
+    // One more piece of a body may need an answer.
     if (isBodyPhase(phase)) return answeredRank <= rankOf(phase) && (!ended || (rank === rankOf(phase) && owed > 0));
     return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
   }
 
-  /** The overrides that were sent; undefined if none was. */
+  /** The overrides that were sent; undefined if there were none. */
   get overrides(): OverrideWatch | undefined {
     return this.#overrides;
   }
 
-  /** Bodies that an override asked for, and of which nothing had come when the transaction ended. */
+  /** Bodies that an override asked for, and of which nothing came before the transaction ended. */
   get unsentBodies(): readonly BodyPhase[] {
     return this.#overrides?.unsentBodies ?? NO_BODIES;
   }
 
-  /** True while Envoy may have handed over pieces of a body that it has no copy of: an end with OK would lose them. */
+  /** True while the server may have pieces of a body that Envoy has no copy of: an end with OK would lose them. */
   get holdsBody(): boolean {
     const { request, response } = this.#directions;
     return !this.#observed && (request.isWithUs || response.isWithUs);
   }
 
-  /** By name: with two names for one place in the code engines look each up in a table. */
+  /** A conditional instead of `[direction]`, because engines look up a changing name in a table. */
   #state(direction: Direction): DirectionState {
     return direction === "request" ? this.#directions.request : this.#directions.response;
   }
 
-  /** Takes the peer's next message. */
+  /** Takes Envoy's next message. */
   accept(message: ProcessingRequest): Accepted {
     if (this.#first) this.#open(message.protocolConfig);
     if (message.observabilityMode) this.#observe();
@@ -220,13 +217,13 @@ export class Exchange {
     if (this.#answeredImmediately) return { kind: "ignored", reason: "answered_immediately" };
     const direction = directionOf(request.case);
     const state = this.#state(direction);
-    // Envoy may repeat the end of a body. What follows an end needs no answer.
+    // Envoy may repeat the end of a body. Messages after the end need no answer.
     if (state.ended) return { kind: "ignored", reason: "ended" };
     const rank = rankOf(request.case);
     if (rank < state.rank || (rank === state.rank && rank !== RANK.body)) {
-      return fault("phase_out_of_order", `the peer sent ${request.case} when that phase of its direction was over`);
+      return fault("phase_out_of_order", `${request.case} came after that phase of its direction was over`);
     }
-    // Envoy keeps no copy of such a piece, and what was not read cannot go back.
+    // Envoy keeps no copy of such a piece, and unread bytes cannot be sent back.
     const unread = isBodyPhase(request.case) ? unreadFault(request.value as HttpBody) : undefined;
     if (unread !== undefined && returnsBody(state.mode)) return unread;
     const ignored = this.#overrides?.ignoredBuffered(request, unread !== undefined);
@@ -247,14 +244,14 @@ export class Exchange {
     return { kind: "message", message: request, passed, unasked };
   }
 
-  /** True for a message that Envoy sends although it must wait for an answer of the same direction first. */
+  /** True for a message that Envoy sends before it has an answer that it must wait for. */
   runsAhead(phase: Phase): boolean {
     return !this.#sendsBodyAtOnce && runsAhead(phase, this.#state(directionOf(phase)));
   }
 
   /**
-   * The phases of the response that Envoy did not send, if it needs no more of the stream. None while the request has a body
-   * to come: then the stream ends because the client left, and Envoy drops what it had not sent by then.
+   * The phases of the response that Envoy did not send, if it needs no more of the stream. Empty while the body of the
+   * request has not come: then the stream ends because the client left, and Envoy drops the rest.
    */
   get responseNotSent(): readonly Phase[] {
     const { request, response } = this.#directions;
@@ -265,8 +262,8 @@ export class Exchange {
   }
 
   /**
-   * The messages that say `answer` to `message`, in the order in which they have to leave. Within a direction
-   * call it in the order of {@link accept}. Nothing in observability mode, and nothing after an immediate response.
+   * Makes the messages that answer `message`, in the order in which they must be sent. Within a direction, call this in
+   * the order of {@link accept}. Returns nothing in observability mode and after an immediate response.
    */
   answer(message: PhaseMessage, answer: Answer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
@@ -276,17 +273,17 @@ export class Exchange {
   }
 
   /**
-   * Pieces of a full-duplex body that leave while its handlers still make more, behind the answer to its headers where that
-   * was held back.
+   * Makes messages with pieces of a full-duplex body while its handlers still produce more. If the answer to the
+   * headers was held back, it comes first.
    */
   answerEarly(first: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
-    // What has left cannot be taken back, so what came can pass no more.
+    // What was sent cannot be taken back, so the original body can no longer pass.
     this.withhold(direction, true);
     return this.#answerFirst(first, direction);
   }
 
-  /** The message of the member that matches; of a body it may be several. */
+  /** Makes the message of the matching oneof member. For a body there may be several. */
   #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
     const state = this.#state(directionOf(message.case));
     this.owed--;
@@ -301,7 +298,7 @@ export class Exchange {
           this.#overrides ??= new OverrideWatch(this.#directions);
           this.#overrides.obey(answer.modeOverride);
         }
-        // Envoy sends nothing more of this direction, and takes no answer to what it has sent.
+        // Envoy sends nothing more of this direction, and accepts no answer to what it has sent.
         if (answer.wholeBody) state.end();
         return [
           headersAnswer(message.case, answer, dropsLength(state, answer.headerChanges, this.declaration.mutationRules)),
@@ -325,14 +322,14 @@ export class Exchange {
   answerImmediately(answer: ImmediateAnswer): readonly ProcessingResponse[] {
     if (this.#observed || this.#answeredImmediately) return NOTHING;
     this.#answeredImmediately = true;
-    this.#forgive();
+    this.#forgetWaiting();
     const [first, ...rest] = answer.responses;
     return first ? [addMetadata(first, answer), ...rest] : NOTHING;
   }
 
   /**
-   * An override as the answer to these headers has to carry it. Undefined if it changes nothing; a string says why
-   * Envoy would not obey it.
+   * Completes an override for the answer to these headers. Undefined if it changes nothing. A string says why Envoy
+   * would not obey it.
    */
   resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | string | undefined {
     const { request, response } = this.#directions;
@@ -353,9 +350,8 @@ export class Exchange {
   }
 
   /**
-   * The message that makes Envoy wait `ms` milliseconds, from its arrival, for the answers of a direction. Envoy grants it
-   * once for each message that waits, up to `max_message_timeout`, and if it has a timer at all. Undefined if it
-   * would not be granted. It names no direction, so Envoy extends both where both wait.
+   * Makes the message that asks Envoy to wait `ms` milliseconds from now for the answers of a direction; undefined if Envoy
+   * would ignore it. Envoy extends a timer once per waiting message, up to `max_message_timeout`. It extends both directions.
    */
   extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {
     const state = this.#state(direction);
@@ -365,7 +361,7 @@ export class Exchange {
     return timeoutExtension(ms);
   }
 
-  /** What was held back of a direction. */
+  /** Makes the messages that were held back in a direction. */
   #answerFirst({ headers, pieces = [] }: AnswerPrelude, direction: Direction): readonly ProcessingResponse[] {
     const phase = direction === "request" ? "requestBody" : "responseBody";
     const answered = headers ? this.#answerMember(headers.message, headers.answer) : NOTHING;
@@ -385,11 +381,11 @@ export class Exchange {
 
   #observe(): void {
     this.#observed = true;
-    // Nothing is answered from here on, not even what came before.
-    this.#forgive();
+    // From now on nothing is answered, not even earlier messages.
+    this.#forgetWaiting();
   }
 
-  #forgive(): void {
+  #forgetWaiting(): void {
     this.owed = 0;
     this.#directions.request.owed = 0;
     this.#directions.response.owed = 0;

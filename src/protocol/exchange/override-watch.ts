@@ -11,12 +11,12 @@ export type HangingMode = "BUFFERED" | "FULL_DUPLEX_STREAMED";
 const NO_BODIES: readonly BodyPhase[] = [];
 
 /**
- * The overrides that were sent in one transaction, and the signs that Envoy did not obey them. Envoy ignores an override in
- * silence if the filter lacks `allow_mode_override`, or if `allowed_override_modes` lacks the modes. Made for the first
- * override, so transactions without overrides do not pay for it.
+ * Keeps the overrides that were sent in one transaction, and detects that Envoy did not obey them. Envoy ignores an
+ * override silently if the filter lacks `allow_mode_override`, or if `allowed_override_modes` lacks the modes. Created
+ * for the first override, so transactions without overrides do not pay for it.
  */
 export class OverrideWatch {
-  /** The last override: Envoy starts from its configuration each time, so the next one must restate it. */
+  /** The last override. Envoy starts from its configuration each time, so the next override must repeat it. */
   latest: ModeOverride = {};
   readonly #directions: Readonly<Record<Direction, DirectionState>>;
   /** The body modes that differ from the configured ones. */
@@ -34,32 +34,32 @@ export class OverrideWatch {
   }
 
   /**
-   * The mode that an override asked for, if Envoy can hang on this body and has sent nothing of it yet: BUFFERED, above Envoy's
-   * buffer limit; or FULL_DUPLEX_STREAMED, if the body turns out to be empty.
+   * Returns the mode that an override asked for, if Envoy can hang on this body and has sent nothing of it: BUFFERED if
+   * the body is above Envoy's buffer limit, FULL_DUPLEX_STREAMED if it is empty.
    */
   hangingMode(direction: Direction): HangingMode | undefined {
     if (this.#awaitsBuffered(direction)) return "BUFFERED";
     const { rank, ended, bodyBytes } = this.#directions[direction];
-    // Envoy waits with the response while the request hangs.
+    // Envoy does not continue with the response while the request hangs.
     const isPast = direction === "request" && this.#directions.response.rank > 0;
     const mayBeEmpty = rank === RANK.headers && !ended && bodyBytes === undefined && !isPast;
     return mayBeEmpty && this.#asked[direction] === "FULL_DUPLEX_STREAMED" ? "FULL_DUPLEX_STREAMED" : undefined;
   }
 
   /**
-   * The message that lets a request go on which hangs because its body is empty: an answer to trailers that did not come. If
-   * the body is only late, Envoy ignores that message, and the body comes as before. Undefined if Envoy might take it for the
-   * last answer that it needs: then a late body would pass unseen. That is so for responses, and for requests whose response
-   * is not sent.
+   * The message that releases a request that hangs because its body is empty: an answer to trailers that did not come.
+   * If the body is only late, Envoy ignores the message, and the body comes as before. Undefined if Envoy might take
+   * the message as the last answer that it needs: then a late body would pass unseen. This applies to responses, and to
+   * requests whose response is not sent.
    */
   get emptyRequestRelease(): ProcessingResponse | undefined {
     return this.latest.responseHeaders === "SEND" ? neutralAnswer("requestTrailers")[0] : undefined;
   }
 
   /**
-   * Bodies that have bytes, that an override asked for, and of which Envoy sent nothing. Call it when the transaction is over.
-   * This is a hint and not a proof: the client may have left, or the upstream may have answered, before the body began. A
-   * request counts only if a response came.
+   * Bodies with a known length that an override asked for and of which Envoy sent nothing. Read this when the
+   * transaction is over. It is a hint and not a proof: the client may have left, or the upstream may have answered,
+   * before the body began. A request counts only if a response came.
    */
   get unsentBodies(): readonly BodyPhase[] {
     const { request, response } = this.#directions;
@@ -72,8 +72,8 @@ export class OverrideWatch {
   }
 
   /**
-   * How a message shows that Envoy did not obey an override to BUFFERED; undefined if it does not show it. Call it before the
-   * message changes the state of its direction.
+   * Says how a message shows that Envoy did not obey an override to BUFFERED; undefined if it does not show it. Call
+   * this before the message changes the state of its direction.
    *
    * @param isUnread The bytes of the message were not read, so their number is not known.
    */
@@ -87,8 +87,8 @@ export class OverrideWatch {
   }
 
   /**
-   * The phase of a message that an override asked Envoy not to send: a body, or response headers. Undefined for other messages,
-   * and for the later pieces of the same body.
+   * Returns the phase of a message that an override asked Envoy not to send: a body, or response headers. Undefined for
+   * other messages, and for later pieces of the same body.
    */
   unasked({ case: phase }: PhaseMessage): Phase | undefined {
     if (phase === "responseHeaders") return this.latest.responseHeaders === "SKIP" ? phase : undefined;
@@ -111,7 +111,10 @@ export class OverrideWatch {
     return this.#asked[direction] === "BUFFERED" && awaitsBody && !ended;
   }
 
-  /** True for a part of a body that an override asked to be BUFFERED: shorter than `content-length`, or not the first. */
+  /**
+   * True for a part of a body that an override asked to be BUFFERED: it is shorter than `content-length`, or not the
+   * first piece.
+   */
   #isPartOfBuffered({ case: phase, value }: PhaseMessage, direction: Direction): boolean {
     if (this.#asked[direction] !== "BUFFERED" || rankOf(phase) !== RANK.body) return false;
     const { rank, bodyBytes } = this.#directions[direction];

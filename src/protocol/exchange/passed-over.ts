@@ -3,9 +3,9 @@ import { hasHeader, headerFields, isGrpc, joinedText } from "../headers/headers.
 import { type Direction, directionOf, isBodyPhase, isHeaderPhase, type Phase, type PhaseMessage } from "../phase.ts";
 import { type DirectionState, RANK } from "./direction-state.ts";
 
-/** What Envoy left behind when it sent a message. */
+/** What Envoy skipped before it sent a message. */
 export interface PassedOver {
-  /** Phases that were over before Envoy sent anything of them: their handlers did not run. */
+  /** Phases that were over before Envoy sent anything of them. Their handlers did not run. */
   readonly notSent: readonly Phase[];
   /** The request phase whose answer Envoy did not wait for; undefined if it waited for all of them. */
   readonly notAwaited: Phase | undefined;
@@ -18,19 +18,19 @@ const HEADERS: Readonly<Record<Direction, readonly Phase[]>> = {
 };
 
 /**
- * Headers that an upstream or Envoy's router adds to a response. Envoy's own replies (404, 413, timeouts) pass the ext_proc
- * filter before Envoy adds any of these headers. A reply of a filter in front can have all of them: `ext_authz` copies the
- * headers of its authorization service.
+ * Headers that an upstream or Envoy's router adds to a response. Envoy's own replies (404, 413, timeouts) pass the
+ * ext_proc filter before Envoy adds these headers. A reply of an earlier filter can have all of them: `ext_authz`
+ * copies the headers of its authorization service.
  */
 const UPSTREAM_HEADERS: readonly string[] = ["x-envoy-upstream-service-time", "date", "server"];
 
 /**
- * What the first message of a direction shows that Envoy left behind; undefined if nothing. Call it before the message
- * changes the directions' states.
+ * Returns what the first message of a direction shows that Envoy skipped; undefined if nothing. Call this before the
+ * message changes the state of the directions.
  *
- * A response says something about its request only if it comes from the upstream. A reply of Envoy itself, or of a filter
- * in front of ext_proc, also comes without request headers, or while a request waits for an answer, and no handler was
- * passed over then.
+ * A response says something about its request only if it comes from the upstream. A reply of Envoy itself, or of a
+ * filter before ext_proc, also comes without request headers, or while a request waits for an answer. Then no handler
+ * was skipped.
  */
 export function passedOver(
   message: PhaseMessage,
@@ -55,15 +55,16 @@ export function passedOver(
 }
 
 /**
- * True for a message that Envoy sends only behind the answers that its direction still waits for, going by the body modes
- * that it told. Pieces of a body follow each other in the streaming modes; FULL_DUPLEX_STREAMED waits for nothing.
+ * True for a message that Envoy should send only after the waiting messages of its direction are answered, according to
+ * its body modes. In the streaming modes the pieces of a body follow each other. FULL_DUPLEX_STREAMED waits for
+ * nothing.
  */
 export function runsAhead(phase: Phase, { mode, owed, rank }: DirectionState): boolean {
   if (owed === 0 || mode === undefined || returnsBody(mode)) return false;
   return !(mode === "STREAMED" && isBodyPhase(phase) && rank >= RANK.body);
 }
 
-/** The headers of a direction that begins without them. */
+/** Returns the header phase if a direction begins without headers. */
 function skipped(state: DirectionState, direction: Direction): readonly Phase[] {
   if (state.isSkipReported) return NO_PHASES;
   state.isSkipReported = true;
@@ -71,18 +72,19 @@ function skipped(state: DirectionState, direction: Direction): readonly Phase[] 
 }
 
 /**
- * True for a response that only an upstream can have sent. False for a response whose headers were skipped. A filter in
- * front refuses or redirects a request, so only a successful response can show that the request reached an upstream.
+ * True for a response that only an upstream can have sent. False for a response whose headers were skipped. A filter
+ * before ext_proc rejects or redirects a request, so only a successful response shows that the request reached an
+ * upstream.
  */
 function comesFromUpstream(message: PhaseMessage): boolean {
   if (message.case !== "responseHeaders") return false;
   const fields = headerFields(message.value);
-  // All gRPC replies have the status 200, and few gRPC servers send a date. A refusal ends with its headers.
+  // All gRPC replies have the status 200, and few gRPC servers send a date. A rejected call ends with its headers.
   if (isGrpc(fields)) return !message.value.endOfStream;
   return isSuccess(joinedText(fields, ":status")) && UPSTREAM_HEADERS.some((name) => hasHeader(fields, name));
 }
 
-/** True for 2xx, for a switch of protocols, and for the answer to a conditional request. */
+/** True for 2xx, for a protocol switch, and for the answer to a conditional request. */
 function isSuccess(status: string | undefined): boolean {
   return status?.startsWith("2") === true || status === "101" || status === "304";
 }

@@ -4,25 +4,25 @@ import type { HeaderChange } from "./header-mutation.ts";
 import { bytesToText } from "./header-text.ts";
 import { allHeaders, type HeaderFields, header, joinedText, pseudoHeader } from "./headers.ts";
 
-/** What decides, besides `content-length`, where a message ends. */
+/** Decides, with `content-length`, where a message ends. */
 export interface MessageFraming {
-  /** `:method` of a request; undefined on a response, or where Envoy's `forward_rules` hid it. */
+  /** `:method` of a request; undefined on a response, or if Envoy's `forward_rules` hid it. */
   readonly method: string | undefined;
-  /** `:status` of a response; undefined on a request, or where Envoy's `forward_rules` hid it. */
+  /** `:status` of a response; undefined on a request, or if Envoy's `forward_rules` hid it. */
   readonly status: string | undefined;
-  /** Neither a body nor trailers follow. */
+  /** True if neither a body nor trailers follow. */
   readonly isHeadersOnly: boolean;
-  /** A request that asks for a tunnel: CONNECT, or `connection: upgrade` with `upgrade`. */
+  /** True for a request that asks for a tunnel: CONNECT, or `connection: upgrade` with `upgrade`. */
   readonly asksForTunnel: boolean;
 }
 
-/** What tells the framing of both messages of an exchange. */
+/** Knows the framing of both messages of an exchange. */
 interface FramedExchange {
   framing(direction: Direction): MessageFraming | undefined;
 }
 
 /**
- * What follows the headers of a message: a body, nothing, or the bytes of another protocol (RFC 9110 6.4.1, RFC 9112 6.3).
+ * What follows the headers of a message: a body, nothing, or bytes of another protocol (RFC 9110 6.4.1, RFC 9112 6.3).
  */
 export type Content = "body" | "none" | "tunnel";
 
@@ -35,7 +35,7 @@ const SUCCESSFUL = /^2\d\d$/;
 /** Methods that decide, with the status, where a response ends. */
 const FRAMING_METHODS: readonly string[] = ["HEAD", "CONNECT"];
 
-/** How the message is framed that these headers, as they came, begin. */
+/** Returns the framing of the message with these headers, as they came. */
 export function framingOf(direction: Direction, fields: HeaderFields, isHeadersOnly: boolean): MessageFraming {
   const method = direction === "request" ? pseudoHeader(fields, ":method") : undefined;
   const status = direction === "response" ? pseudoHeader(fields, ":status") : undefined;
@@ -43,7 +43,7 @@ export function framingOf(direction: Direction, fields: HeaderFields, isHeadersO
   return { method, status, isHeadersOnly, asksForTunnel };
 }
 
-/** Envoy removes both headers from a request whose upgrade it does not take part in, so a server never sees them there. */
+/** Envoy removes both headers from a request if it does not support the upgrade, so a server does not see them then. */
 function isUpgrade(fields: HeaderFields): boolean {
   if (joinedText(fields, "upgrade") === undefined) return false;
   return allHeaders(fields, "connection").some((value) =>
@@ -57,15 +57,15 @@ export function isBodilessStatus(status: string | undefined): boolean {
 }
 
 /**
- * What follows the headers of a message. A request that asks for a tunnel counts as one before the upstream accepts it: until
- * then Envoy keeps what follows to itself (1.38 and earlier: of WebSockets only).
+ * Returns what follows the headers of a message. A request that asks for a tunnel counts as a tunnel before the
+ * upstream accepts it. Until then Envoy does not send what follows (1.38 and earlier: only of WebSockets).
  */
 export function contentOf(direction: Direction, exchange: FramedExchange): Content {
   const request = exchange.framing("request");
   if (direction === "request") return request?.asksForTunnel ? "tunnel" : "body";
   const status = exchange.framing("response")?.status;
   if (opensTunnel(status, request)) return "tunnel";
-  // A 205 should have no content, but its receiver looks for one by its framing (RFC 9112 6.3).
+  // A 205 should have no content, but its framing decides whether the client reads a body (RFC 9112 6.3).
   const isBodiless = status !== "205" && isBodilessStatus(status);
   return isBodiless || request?.method === "HEAD" ? "none" : "body";
 }
@@ -76,8 +76,8 @@ function opensTunnel(status: string | undefined, request: MessageFraming | undef
 }
 
 /**
- * True for a response that tells of the body that a GET would have brought, without it: to HEAD, and 304. Its headers have to
- * be those of that body (RFC 9110 8.6, 9.3.2).
+ * True for a response that describes the body that a GET would get, without that body: to HEAD, and 304. Its headers
+ * must be those of that body (RFC 9110 8.6, 9.3.2).
  */
 export function tellsOfBody(exchange: FramedExchange): boolean {
   const status = exchange.framing("response")?.status;
@@ -86,11 +86,11 @@ export function tellsOfBody(exchange: FramedExchange): boolean {
 }
 
 /**
- * Says why a change would leave a message with another end than its receiver takes it to have; undefined if it does
- * not. Envoy checks none of it: a 204 with a body, or the body of a GET that its client sent as HEAD, is read as the
+ * Says why a change would move the end of a message away from where its receiver expects it; undefined if it does not.
+ * Envoy checks none of this: a 204 with a body, or the body of a GET that the client sent as HEAD, is read as the
  * beginning of the next response on the connection.
  *
- * @param exchange Tells how messages were framed when they came.
+ * @param exchange Knows how the messages were framed when they came.
  */
 export function refuseFramingChange(change: HeaderChange, phase: Phase, exchange: FramedExchange): string | undefined {
   if (change.op === "remove") return undefined;
@@ -102,12 +102,12 @@ export function refuseFramingChange(change: HeaderChange, phase: Phase, exchange
   if (change.name !== ":method" || phase !== "requestHeaders") return undefined;
   const from = exchange.framing("request")?.method;
   if (from === undefined) return "Envoy did not send :method, so it is unknown whether the client expects a body";
-  // Methods are case-sensitive, but not every upstream knows that.
+  // Methods are case-sensitive, but not every upstream respects that.
   const to = bytesToText(change.value).toUpperCase();
   const framing = FRAMING_METHODS.find((method) => method === to || method === from);
   return framing === undefined || from === to
     ? undefined
-    : `a request cannot become or cease to be ${framing}: its client would look for the end of the response elsewhere`;
+    : `a request cannot become or stop being ${framing}: its client would expect the end of the response at another place`;
 }
 
 function refuseStatusChange(status: string, phase: Phase, exchange: FramedExchange): string | undefined {
@@ -117,7 +117,7 @@ function refuseStatusChange(status: string, phase: Phase, exchange: FramedExchan
     return opensTunnel(from, request)
       ? `the response with status ${from} opens a tunnel; another status would not close it`
       : `status ${status} would open a tunnel that the upstream did not open`;
-  // If there is a piece of a body, there is a body, even an empty one.
+  // A piece of a body proves that there is a body, even if the piece is empty.
   const isBodiless = phase === "responseHeaders" && exchange.framing("response")?.isHeadersOnly === true;
   return isBodilessStatus(status) && !isBodiless
     ? `status ${status} has no body, and this response has one; use immediateResponse(${status})`
@@ -125,7 +125,7 @@ function refuseStatusChange(status: string, phase: Phase, exchange: FramedExchan
 }
 
 /**
- * Says why a body is partial content, which cannot be changed without the rest; undefined if it is not: a response to
+ * Says why a body is only a part, which cannot be changed without the rest; undefined if it is not: a response to
  * `range`, or the part of an upload that `content-range` names.
  */
 export function isPartOfMore(
@@ -140,8 +140,8 @@ export function isPartOfMore(
 }
 
 /**
- * Says why headers cannot be those of a body that replaces another; undefined if they can. The framing follows from
- * the headers that came, and from what handlers changed.
+ * Says why these headers do not allow another body; undefined if they do. The framing follows from the original headers
+ * and from the changes of handlers.
  */
 export function refuseReplacing(status: string | undefined): string | undefined {
   if (isBodilessStatus(status)) return `a response with status ${status} has no body`;
@@ -149,8 +149,8 @@ export function refuseReplacing(status: string | undefined): string | undefined 
 }
 
 /**
- * True if a response without a body gets a status with one: its `content-length` is that of a body which does not
- * come, as a 304 may have it, and has to go.
+ * True if a response without a body gets a status with a body. Its `content-length`, which a 304 may have, describes a
+ * body that does not come, and must be removed.
  */
 export function outlivesLength(
   message: { readonly framing: MessageFraming | undefined },

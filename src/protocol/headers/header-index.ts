@@ -4,25 +4,25 @@ import { MAX_MESSAGE_HEADERS, refuseHeaders } from "../message-limits.ts";
 import { lengthAt, varintBytes } from "../varint.ts";
 import { textBetween } from "./header-text.ts";
 
-/** Tag of `HeaderMap.headers`, and of `HeaderValue.key` in it. */
+/** The tag of `HeaderMap.headers`, and of `HeaderValue.key` in it. */
 const ENTRY = 0x0a;
 const KEY = 0x0a;
 const VALUE = 0x12;
 const RAW_VALUE = 0x1a;
 
 /**
- * The headers of a message in the bytes in which Envoy sent them. It answers what `header()` and a `Head` are asked,
- * without making a message of every entry. The bytes were checked when it was made, so nothing it does can fail.
+ * Finds headers of a message in the bytes that Envoy sent. It serves `header()` and `Head` without creating an object
+ * for every entry. The bytes were checked before it was created, so its methods cannot fail.
  */
 export class HeaderIndex {
-  /** How many entries there are. */
+  /** The number of entries. */
   count = 0;
-  /** Length of their names and values, in bytes. */
+  /** The length of all names and values, in bytes. */
   size = 0;
   readonly #bytes: Uint8Array;
   readonly #start: number;
   readonly #end: number;
-  /** Of the entry that was found last. */
+  /** The position of the entry that was found last. */
   #valueStart = 0;
   #valueEnd = 0;
   #entryEnd = 0;
@@ -34,12 +34,12 @@ export class HeaderIndex {
     this.#end = end;
   }
 
-  /** The headers as protobuf-es reads them. Each call creates them again. */
+  /** Creates the headers as protobuf-es reads them. Each call creates them again. */
   toMap(): HeaderMap {
     return fromBinary(HeaderMapSchema, this.#bytes.subarray(this.#start, this.#end));
   }
 
-  /** Text of the first entry with this lower-case name, or several joined; see `header()`. */
+  /** Returns the text of the first entry with this lower-case name, or of several entries joined; see `header()`. */
   joined(name: string): string | undefined {
     if (!this.#find(name, this.#start)) return undefined;
     let text = this.#text();
@@ -48,26 +48,29 @@ export class HeaderIndex {
     return text;
   }
 
-  /** Text of every entry with this lower-case name. */
+  /** Returns the text of every entry with this lower-case name. */
   all(name: string): string[] {
     const values: string[] = [];
     for (let at = this.#start; this.#find(name, at); at = this.#entryEnd) values.push(this.#text());
     return values;
   }
 
-  /** Text of the only entry with this lower-case name; undefined if there is none, `several` if there are more. */
+  /**
+   * Returns the text of the only entry with this lower-case name; undefined if there is none, `SEVERAL` if there are
+   * more.
+   */
   one(name: string): string | undefined | typeof SEVERAL {
     if (!this.#find(name, this.#start)) return undefined;
     const text = this.#text();
     return this.#find(name, this.#entryEnd) ? SEVERAL : text;
   }
 
-  /** Text of the first entry with this lower-case name. */
+  /** Returns the text of the first entry with this lower-case name. */
   firstText(name: string): string | undefined {
     return this.#find(name, this.#start) ? this.#text() : undefined;
   }
 
-  /** Value of the first entry with this lower-case name. */
+  /** Returns the value of the first entry with this lower-case name. */
   first(name: string): Uint8Array | undefined {
     return this.#find(name, this.#start) ? this.#bytes.subarray(this.#valueStart, this.#valueEnd) : undefined;
   }
@@ -107,13 +110,13 @@ export class HeaderIndex {
   }
 }
 
-/** Said by {@link HeaderIndex.one}. */
+/** Returned by {@link HeaderIndex.one} if there are several entries. */
 export const SEVERAL: unique symbol = Symbol("several");
 
 /**
- * An index over `bytes[start..end)`, which should be a `HeaderMap`. Undefined if they are not written as Envoy writes a map,
- * so that protobuf-es must read them. Envoy writes entries with a name in ASCII and either `raw_value` or, in ASCII,
- * `value`. It writes nothing else, and nothing beyond the bounds of the map.
+ * Creates an index over `bytes[start..end)`, which should be a `HeaderMap`. Undefined if Envoy would not have written
+ * it in this form, so that protobuf-es must read it. Envoy writes entries with a name in ASCII and either `raw_value`
+ * or, in ASCII, `value`. It writes nothing else, and nothing beyond the bounds of the map.
  *
  * @throws TooManyParts If there are more than {@link MAX_MESSAGE_HEADERS}.
  */
@@ -139,11 +142,11 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
   return index;
 }
 
-/** Length of name and value together; -1 where the entry is not as Envoy writes it. */
+/** Returns the length of name and value together; -1 if Envoy would not have written the entry in this form. */
 function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number {
   const keyBytes = bytes[start + 1] ?? 0x80;
   const valueAt = start + 2 + keyBytes;
-  // Nearly every entry: a name and a raw value, both short, and nothing else.
+  // The fast path for nearly every entry: a short name, a short raw value, and nothing else.
   if (valueAt + 2 <= end && keyBytes < 0x80 && bytes[start] === KEY && bytes[valueAt] === RAW_VALUE) {
     const valueBytes = bytes[valueAt + 1] ?? 0x80;
     if (valueBytes < 0x80 && valueAt + 2 + valueBytes === end)
@@ -172,15 +175,17 @@ function sizeOfAnyEntry(bytes: Uint8Array, start: number, end: number): number {
 }
 
 function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  // One look at all of them is quicker than one at each.
+  // One check of all bytes together is faster than a check of each.
   let bits = 0;
   for (let at = start; at < end; at++) bits |= bytes[at] ?? 0;
   return bits < 0x80;
 }
 
-/** The name at an offset, which is ASCII and as long as the lower-case name, is the same but for its case. */
+/**
+ * True if the name at an offset equals the lower-case name, except for its case. It is ASCII and has the same length.
+ */
 function isName(bytes: Uint8Array, start: number, name: string): boolean {
-  // From the end: names differ there rather than in an "x-envoy-".
+  // From the end, because many names have the same beginning, such as "x-envoy-".
   for (let index = name.length - 1; index >= 0; index--) {
     const byte = bytes[start + index] ?? 0;
     const lower = byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;

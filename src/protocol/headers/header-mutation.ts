@@ -4,25 +4,25 @@ import {
 } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { HeaderMutation } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
-/** One change of a header map. Names are lower-case; values are exact bytes. */
+/** One change of one header. Names are lower-case; values are exact bytes. */
 export type HeaderChange =
   | { readonly op: "set"; readonly name: string; readonly value: Uint8Array }
   | { readonly op: "append"; readonly name: string; readonly value: Uint8Array }
   | { readonly op: "remove"; readonly name: string };
 
-/** So many names are compared with each other sooner than a table is made. */
+/** Up to this number of changes, comparing all names is faster than creating a table. */
 const MAX_COMPARED = 8;
 
-/** What is left of all changes to one name: whether older values go, and which values come. */
+/** The combined changes of one name: whether old values are removed, and which values are added. */
 interface NetChange {
   replaces: boolean;
   readonly values: Uint8Array[];
 }
 
 /**
- * Writes changes, made one after the other, as the one mutation that has the same result in Envoy, which
- * first removes and then sets: a later `remove` takes back an earlier `set`, a later `set` an earlier `append`.
- * Undefined if there is nothing to change.
+ * Combines changes, applied in order, into one mutation with the same result in Envoy, which first removes and then
+ * sets. A later `remove` cancels an earlier `set`, and a later `set` cancels an earlier `append`. Undefined if nothing
+ * changes.
  */
 export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutation | undefined {
   if (changes.length === 0) return undefined;
@@ -44,15 +44,15 @@ export function toHeaderMutation(changes: readonly HeaderChange[]): HeaderMutati
   return headerMutation(setHeaders, removeHeaders);
 }
 
-/** As `create` makes it, which takes several times as long. */
+/** The same result as that of `create`, which takes several times as long. */
 function headerMutation(setHeaders: HeaderValueOption[], removeHeaders: string[]): HeaderMutation {
   return { $typeName: "envoy.service.ext_proc.v3.HeaderMutation", setHeaders, removeHeaders };
 }
 
 /**
- * One entry of `set_headers`, as Envoy really reads it: the value in `raw_value`, since a mutation with `value`
- * alone sets an empty header, and both `append`, which alone counts in Envoy's ext_proc, and `append_action`,
- * which alone counts elsewhere (gRPC A93, agentgateway).
+ * Makes one entry of `set_headers` in the form that Envoy really reads. The value is in `raw_value`, because a mutation
+ * with only `value` sets an empty header. Both `append` and `append_action` are set: Envoy's ext_proc reads only the
+ * first, and other data planes only the second (gRPC A93, agentgateway).
  */
 export function headerValueOption(key: string, rawValue: Uint8Array, op: "set" | "append"): HeaderValueOption {
   return {
@@ -67,7 +67,7 @@ export function headerValueOption(key: string, rawValue: Uint8Array, op: "set" |
   };
 }
 
-/** True for a few changes of which none undoes another; more than that need a table to tell. */
+/** True for a few changes with different names. More changes need a table. */
 function areOfDistinctNames(changes: readonly HeaderChange[]): boolean {
   if (changes.length > MAX_COMPARED) return false;
   for (let at = 1; at < changes.length; at++) {

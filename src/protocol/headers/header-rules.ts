@@ -12,9 +12,8 @@ import { textToBytes } from "./header-text.ts";
 import type { HeaderLimits } from "./working-head.ts";
 
 /**
- * Headers that say how the message itself is framed. Envoy checks none of them, and a freely set
- * `content-length` makes the upstream read the rest of a body as a second request, so they are not for
- * processors to change.
+ * Headers that define the framing of the message. Envoy checks none of them. A wrong `content-length` would make the
+ * upstream read the rest of a body as a second request. So processors must not change them.
  */
 export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   "content-length",
@@ -31,18 +30,18 @@ const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":scheme
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const MAX_METHOD_BYTES = 64;
 const SCHEMES: ReadonlySet<string> = new Set(["http", "https"]);
-/** Envoy's default limit for all headers of a request together; nothing longer can ever pass. */
+/** Envoy's default limit for all headers of a request together. No longer value can ever pass. */
 const MAX_BYTES = 60 * 1024;
 /** Envoy's default limit for the headers of a message, and for each of the two lists of a mutation. */
 export const MAX_HEADERS = 100;
 
-/** Envoy takes one more, which is kept for the `content-length` that the runtime may have to remove. */
+/** Envoy accepts one more. It is reserved for the `content-length` that the server may have to remove. */
 const MAX_REMOVED = MAX_HEADERS - 1;
 
 const REQUEST_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: MAX_BYTES };
 const RESPONSE_LIMITS: HeaderLimits = { maxHeaders: MAX_HEADERS, maxBytes: 80 * 1024 };
 
-/** Envoy's default limits for the header map that a mutation results in. Beyond them it fails the transaction. */
+/** Envoy's default limits for the headers after a mutation. Above them Envoy fails the transaction. */
 export function headerLimits(phase: Phase): HeaderLimits {
   return directionOf(phase) === "request" ? REQUEST_LIMITS : RESPONSE_LIMITS;
 }
@@ -54,13 +53,14 @@ export function refuseListLengths(changes: readonly HeaderChange[]): string | un
   if (removeHeaders.length > MAX_REMOVED)
     return `${removeHeaders.length} headers are removed, and ${MAX_REMOVED} can be`;
   return setHeaders.length > MAX_HEADERS
-    ? `${setHeaders.length} values are set, and Envoy takes ${MAX_HEADERS}`
+    ? `${setHeaders.length} values are set, and Envoy accepts ${MAX_HEADERS}`
     : undefined;
 }
 
 /**
- * Says why Envoy would refuse a header change, or drop it, or be harmed by it, however it is configured; undefined if
- * it is fine, or `mutation_rules` decide (`refuseByMutationRules`). The answer names the header and the rule, never the value.
+ * Says why Envoy would reject or drop a header change, or break on it, with any configuration. Undefined if the change
+ * is allowed, or if `mutation_rules` decide (`refuseByMutationRules`). The text names the header and the rule, never
+ * the value.
  */
 export function refuseHeaderChange(change: HeaderChange, phase: Phase): string | undefined {
   const { name } = change;
@@ -68,25 +68,25 @@ export function refuseHeaderChange(change: HeaderChange, phase: Phase): string |
   return refuseName(name) ?? (name === "host" ? refuseHost(change) : undefined) ?? refuseValue(change);
 }
 
-/** Says why a name cannot stand among the headers of an immediate response; undefined if it can. */
+/** Says why a name is not allowed among the headers of an immediate response; undefined if it is allowed. */
 export function refuseName(name: string): string | undefined {
   if (name === "") return "a header name is empty";
   if (!TOKEN.test(name)) {
     const forbidden = firstForbidden(textToBytes(name), NAME_BYTES)?.text;
-    return `header name ${quoteName(name)} is not a lower-case token: ${forbidden} cannot stand in it (RFC 9110 5.1)`;
+    return `header name ${quoteName(name)} is not a lower-case token: ${forbidden} is not allowed in it (RFC 9110 5.1)`;
   }
   if (name.length > MAX_BYTES) return `a header name is longer than ${MAX_BYTES} bytes`;
-  if (FRAMING_HEADERS.has(name)) return `header "${name}" frames the message and belongs to the runtime`;
+  if (FRAMING_HEADERS.has(name))
+    return `header "${name}" defines the framing of the message, so only the server sets it`;
   return undefined;
 }
 
-/** Says why bytes cannot be a header value: control characters other than tab, or too many of them. */
+/** Says why bytes cannot be a header value: they have a control character other than a tab, or are too many. */
 export function refuseValueBytes(name: string, value: Uint8Array): string | undefined {
   if (value.length > MAX_BYTES) return `value of header ${quoteName(name)} is longer than ${MAX_BYTES} bytes`;
   const forbidden = firstForbidden(value, VALUE_BYTES);
   return (
-    forbidden &&
-    `value of header ${quoteName(name)} has a control character, which Envoy does not take: ${forbidden.text}`
+    forbidden && `value of header ${quoteName(name)} has a control character, which Envoy rejects: ${forbidden.text}`
   );
 }
 
@@ -155,7 +155,10 @@ function isFinalStatus(value: Uint8Array): boolean {
   return value.length === 3 && first >= 0x32 && first <= 0x39 && value.every((byte) => byte >= 0x30 && byte <= 0x39);
 }
 
-/** A header name for a message. It may come from a client, and the text goes to a log line: escaped, and never long. */
+/**
+ * Writes a header name for a message, escaped and shortened, because a client may have chosen the name and the text
+ * goes to a log line.
+ */
 export function quoteName(name: string): string {
   return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
 }

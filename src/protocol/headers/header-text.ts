@@ -2,11 +2,11 @@ import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import { escapedBytes, escapedText, hasEscapes, refuseLoneSurrogate } from "../../text/escaped-text.ts";
 
 const encoder = new TextEncoder();
-/** Up to here a loop beats a decoder, which costs a call into C++. */
+/** Up to this length a loop is faster than a decoder, which costs a call into C++. */
 const LOOP_LONGEST = 12;
-/** Up to here V8 keeps bytes on its own heap; memory of any length elsewhere costs as much as twenty of these. */
+/** Up to this length V8 keeps bytes on its own heap. Memory elsewhere costs as much as 20 of these. */
 const SHORT = 64;
-/** What a kept text can pin beyond itself. */
+/** The memory that a kept text can keep alive in addition to its own. */
 const SLAB_BYTES = 4 * 1024;
 const MAX_SHARED_UNITS = SLAB_BYTES / 12;
 
@@ -14,21 +14,21 @@ let slab = new Uint8Array(SLAB_BYTES);
 let used = 0;
 
 /**
- * The bytes of a header entry. Envoy writes `raw_value` alone; Envoy before 1.27 and other data planes write
- * `value`, which therefore counts where `raw_value` is empty.
+ * Returns the bytes of a header entry. Envoy writes only `raw_value`. Envoy before 1.27 and other data planes write
+ * `value`, so that one is used if `raw_value` is empty.
  */
 export function valueBytes(entry: HeaderValue): Uint8Array {
   return entry.rawValue.length > 0 ? entry.rawValue : encoder.encode(entry.value);
 }
 
-/** The text of a header entry, see {@link bytesToText}. */
+/** Returns the text of a header entry; see {@link bytesToText}. */
 export function valueText(entry: HeaderValue): string {
   return entry.rawValue.length > 0 ? bytesToText(entry.rawValue) : entry.value;
 }
 
 /**
- * Header text as bytes: UTF-8, and for what {@link bytesToText} made of other bytes those bytes. They may lie in memory
- * with others.
+ * Encodes header text as UTF-8. Surrogates that {@link bytesToText} made of other bytes become those bytes again. The
+ * result may share its memory with other results.
  */
 export function textToBytes(text: string): Uint8Array {
   if (text.length > SHORT) return encodeHeader(text);
@@ -42,9 +42,10 @@ export function textToBytes(text: string): Uint8Array {
 }
 
 /**
- * Says why header text cannot be written: it has a lone surrogate that stands for no byte. Undefined if it can.
+ * Says why header text cannot be written: it has a lone surrogate that does not stand for a byte. Undefined if it can
+ * be written.
  *
- * @param bytes What {@link textToBytes} made of it. Such a surrogate makes them longer than the text, and ASCII does not.
+ * @param bytes The result of {@link textToBytes}. Such a surrogate makes it longer than the text; ASCII does not.
  */
 export function refuseHeaderText(text: string, bytes: Uint8Array): string | undefined {
   return bytes.length === text.length ? undefined : refuseLoneSurrogate(text, { escapes: true });
@@ -52,14 +53,14 @@ export function refuseHeaderText(text: string, bytes: Uint8Array): string | unde
 
 function encodeHeader(text: string): Uint8Array {
   const bytes = utf8Bytes(text);
-  // As many bytes as units: ASCII, as most values are.
+  // The number of bytes equals the number of code units: ASCII, like most values.
   return bytes.length === text.length || !hasEscapes(text) ? bytes : escapedBytes(text);
 }
 
-/** Text as UTF-8. The bytes may lie in memory with others. */
+/** Encodes text as UTF-8. The result may share its memory with other results. */
 export function utf8Bytes(text: string): Uint8Array {
   if (text.length > MAX_SHARED_UNITS) return encoder.encode(text);
-  // A unit of UTF-16 is three bytes at most.
+  // A code unit of UTF-16 needs at most 3 bytes.
   if (used + text.length * 3 > SLAB_BYTES) {
     slab = new Uint8Array(SLAB_BYTES);
     used = 0;
@@ -70,14 +71,14 @@ export function utf8Bytes(text: string): Uint8Array {
 }
 
 /**
- * Header bytes as text: UTF-8, and each byte that is not UTF-8 as the lone surrogate U+DC00 + byte, which stands for that
- * byte when the text is written. So a value that is copied keeps its bytes, whatever they are.
+ * Decodes header bytes as UTF-8. Each byte that is not UTF-8 becomes the lone surrogate U+DC00 + byte, which is written
+ * as that byte again. So a copied value keeps its bytes.
  */
 export function bytesToText(bytes: Uint8Array): string {
   return textBetween(bytes, 0, bytes.length);
 }
 
-/** {@link bytesToText} of `bytes[start..end)`. */
+/** Decodes `bytes[start..end)` like {@link bytesToText}. */
 export function textBetween(bytes: Uint8Array, start: number, end: number): string {
   if (end - start > LOOP_LONGEST) return escapedText(bytes.subarray(start, end));
   let text = "";

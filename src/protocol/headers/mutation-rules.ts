@@ -14,8 +14,8 @@ interface Expressions {
 const compiled = new WeakMap<MutationRules, Expressions>();
 
 /**
- * Says why Envoy would refuse a change of this header, and which field of its `mutation_rules` to change; undefined if
- * Envoy would take it. Asks the fields in Envoy's order: the first that speaks decides.
+ * Says why Envoy would reject a change of this header, and which field of its `mutation_rules` to change. Undefined if
+ * Envoy would accept it. The fields are checked in Envoy's order; the first one that applies decides.
  *
  * @param rules As the operator declared them.
  */
@@ -35,7 +35,7 @@ export function refuseByMutationRules({ name }: Pick<HeaderChange, "name">, rule
   return undefined;
 }
 
-/** True if the rules can refuse a header that is neither a routing header nor a pseudo-header nor Envoy's own. */
+/** True if the rules can refuse a header that is not a routing header, a pseudo-header or one of Envoy's own. */
 export function refusesPlainNames({ disallowAll, disallowExpression }: MutationRules): boolean {
   return disallowAll === true || disallowExpression !== undefined;
 }

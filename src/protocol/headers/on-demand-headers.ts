@@ -4,7 +4,7 @@ import { HeaderIndex } from "./header-index.ts";
 
 type Name = "headers" | "trailers";
 
-/** A base class whose instances are the objects that it is given. */
+/** A base class whose instances are the objects that its constructor gets. */
 function given(message: object): object {
   return message;
 }
@@ -12,11 +12,11 @@ function given(message: object): object {
 const Given = given as unknown as new (message: object) => object;
 
 /**
- * Marks a message whose headers are made on demand, with their index. A private name is not a property: neither protobuf-es
- * nor a comparison sees it, and a copy of the message is an ordinary message.
+ * Marks a message whose headers are created when they are first read, and keeps their index. A private name is not a
+ * property: neither protobuf-es nor a comparison sees it, and a copy of the message is an ordinary message.
  */
 class OnDemand extends Given {
-  /** The headers themselves once they are made, where the message was frozen before. */
+  /** The index, or the headers if they were created while the message was frozen. */
   #form: HeaderIndex | HeaderMap;
 
   constructor(message: object, index: HeaderIndex) {
@@ -33,7 +33,7 @@ class OnDemand extends Given {
     throw new TypeError("headers on demand cannot be read through another object than the message that has them");
   }
 
-  /** The headers, from now on an ordinary property. */
+  /** Creates the headers, which from now on are an ordinary property. */
   static take(message: object, name: Name): HeaderMap {
     const form = OnDemand.formOf(message);
     if (!(form instanceof HeaderIndex)) return form;
@@ -43,7 +43,9 @@ class OnDemand extends Given {
   }
 }
 
-/** What the accessor gives while {@link headersOf} looks, instead of making the headers. */
+/**
+ * True while {@link headersOf} reads the property: the accessor then returns the index and does not create the headers.
+ */
 let peeking = false;
 let peeked: HeaderIndex | HeaderMap | undefined;
 
@@ -51,27 +53,30 @@ const HEADERS = accessor("headers");
 const TRAILERS = accessor("trailers");
 
 /**
- * Gives a message the headers of an index. The property is like any other, but its value is made when it is first read.
- * From then on it is the value that protobuf-es reads from the bytes.
+ * Gives a message the headers of an index. The property looks like any other, but its value is created when it is first
+ * read. The value is the same as the one that protobuf-es reads from the bytes.
  */
 export function setHeadersOnDemand(message: HttpHeaders, index: HeaderIndex): void {
-  // The accessors are the same two functions each time. If not, every message would have a different hidden class.
+  // The accessors must be the same two functions each time. Otherwise every message would have a different hidden
+  // class.
   OnDemand.mark(message, index);
   Reflect.defineProperty(message, "headers", HEADERS);
 }
 
-/** The same for trailers. */
+/** The same as {@link setHeadersOnDemand} for trailers. */
 export function setTrailersOnDemand(message: HttpTrailers, index: HeaderIndex): void {
   OnDemand.mark(message, index);
   Reflect.defineProperty(message, "trailers", TRAILERS);
 }
 
-/** The headers or trailers of a message, as the index if the property was not read or replaced so far. */
+/**
+ * Returns the headers or trailers of a message. It returns the index if the property was not read or replaced so far.
+ */
 export function headersOf(message: HttpHeaders | HttpTrailers): HeaderIndex | HeaderMap | undefined {
   peeked = undefined;
   peeking = true;
   try {
-    // Only the property itself knows whether it is still the accessor: it can be deleted, and defined again.
+    // Only the property itself shows whether it is still the accessor, because it can be deleted and defined again.
     const map = message.$typeName === "envoy.service.ext_proc.v3.HttpHeaders" ? message.headers : message.trailers;
     return map ?? peeked;
   } finally {
@@ -79,7 +84,7 @@ export function headersOf(message: HttpHeaders | HttpTrailers): HeaderIndex | He
   }
 }
 
-/** How many headers or trailers a message has; none of them is made. */
+/** Returns the number of headers or trailers of a message, without creating them. */
 export function headerCount(message: HttpHeaders | HttpTrailers): number {
   const headers = headersOf(message);
   return headers instanceof HeaderIndex ? headers.count : (headers?.headers.length ?? 0);
@@ -100,9 +105,9 @@ function accessor(name: Name): PropertyDescriptor {
   };
 }
 
-/** Replaces the accessor with an ordinary property; false if the message is frozen. */
+/** Replaces the accessor by an ordinary property; false if the message is frozen. */
 function settle(message: object, name: Name, map: HeaderMap | undefined): boolean {
-  // An object stays fast if its last property is deleted and another is added, but not if the property is redefined.
+  // An object stays fast if its last property is deleted and added again, but not if the property is redefined.
   if (Object.isExtensible(message)) Reflect.deleteProperty(message, name);
   return Reflect.defineProperty(message, name, { value: map, writable: true, enumerable: true, configurable: true });
 }

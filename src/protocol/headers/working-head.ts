@@ -6,8 +6,8 @@ import { valueBytes } from "./header-text.ts";
 import { type HeaderFields, hasHeader, hasName } from "./headers.ts";
 
 /**
- * A header map with the changes made so far, for later processors and for effects that depend on the headers. The copy is
- * made when it is first read, and kept up to date from then on.
+ * The headers of a direction with the changes made so far, for later processors and for effects that depend on the
+ * headers. The copy is made when it is first read, and kept up to date from then on.
  */
 export class WorkingHead {
   readonly #original: HeaderFields;
@@ -15,18 +15,18 @@ export class WorkingHead {
   #copy: HeaderValue[] | undefined;
   #applied = 0;
 
-  /** `changes` may grow; they are never taken back. */
+  /** @param changes This list may grow; changes are never removed. */
   constructor(original: HeaderFields, changes: readonly HeaderChange[]) {
     this.#original = original;
     this.#changes = changes;
   }
 
-  /** The fields by now: what Envoy sent, while nothing is changed. */
+  /** The current fields: Envoy's own while nothing was changed. */
   get fields(): HeaderFields {
     return this.#changes.length === 0 ? this.#original : this.entries;
   }
 
-  /** The entries by now. Do not keep the array: the next change may alter it. */
+  /** The current entries. Do not keep the array: the next change may alter it. */
   get entries(): readonly HeaderValue[] {
     this.#copy ??= [...entriesOf(this.#original)];
     for (; this.#applied < this.#changes.length; this.#applied++) {
@@ -36,7 +36,7 @@ export class WorkingHead {
     return this.#copy;
   }
 
-  /** True if the header is there by now, even with an empty value. `name` is lower-case. */
+  /** True if the header is present now, even with an empty value. `name` is lower-case. */
   has(name: string): boolean {
     for (let at = this.#changes.length - 1; at >= 0; at--) {
       const change = this.#changes[at];
@@ -46,8 +46,8 @@ export class WorkingHead {
   }
 
   /**
-   * Says which of Envoy's limits the map is over by now; undefined if it is within them. A map that Envoy sent us
-   * above a limit shows that Envoy's own is higher, and is not judged by it.
+   * Says which of Envoy's limits the headers exceed now; undefined if they are within them. If Envoy itself sent more
+   * than a limit, then its own limit is higher, and the limit is not checked.
    */
   overLimit({ maxHeaders, maxBytes }: HeaderLimits): string | undefined {
     const { count, bytes } = sizeOf(this.#original);
@@ -61,14 +61,16 @@ export class WorkingHead {
     if (mostCount <= maxHeaders && mostBytes <= maxBytes) return undefined;
     const result = sizeOf(this.entries);
     if (count <= maxHeaders && result.count > maxHeaders)
-      return `${result.count} headers with those that are there, and Envoy takes ${maxHeaders}`;
+      return `${result.count} headers together with the existing ones, and Envoy accepts ${maxHeaders}`;
     if (bytes <= maxBytes && result.bytes > maxBytes)
-      return `${result.bytes} bytes of headers with those that are there, and Envoy takes ${maxBytes}`;
+      return `${result.bytes} bytes of headers together with the existing ones, and Envoy accepts ${maxBytes}`;
     return undefined;
   }
 }
 
-/** How many headers a map may have, pseudo-headers included, and how many bytes their names and values. */
+/**
+ * The maximum number of headers, including pseudo-headers, and the maximum number of bytes of their names and values.
+ */
 export interface HeaderLimits {
   readonly maxHeaders: number;
   readonly maxBytes: number;
@@ -94,7 +96,7 @@ function applyChange(entries: HeaderValue[], change: HeaderChange): void {
 }
 
 function entryOf(key: string, value: Uint8Array): HeaderValue {
-  // Handlers get this one, and may write into it; the change is what is sent.
+  // Handlers get this copy and may write into it. Only the change itself is sent.
   return create(HeaderValueSchema, { key, rawValue: new Uint8Array(value) });
 }
 

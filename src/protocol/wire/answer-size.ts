@@ -9,14 +9,15 @@ import type {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { isWritableLength, varintBytes } from "../varint.ts";
 
-/** Longer than any message: the size of what is not encoded here, and of whatever holds it. */
+/** Longer than any message: the size of a message that this file cannot encode. */
 const NEVER = 2 ** 29;
-/** A flag that is set: tag and value. */
+/** A flag that is set: a tag and a value. */
 const FLAG_BYTES = 2;
 
 /**
- * How many bytes `writeAnswerBytes` writes for an answer. Undefined if protobuf-es must write the answer: `writeAnswerBytes`
- * knows header changes, bodies and immediate responses, with no other member and no unknown field.
+ * Returns the number of bytes that `writeAnswerBytes` writes for an answer. Undefined if protobuf-es must write the
+ * answer: `writeAnswerBytes` knows header changes, bodies and immediate responses, but no other members or unknown
+ * fields.
  */
 export function answerSize(answer: ProcessingResponse): number | undefined {
   const size = hasMore(answer) ? NEVER : memberSize(answer);
@@ -62,7 +63,7 @@ function commonSize(common: CommonResponse): number {
   return size;
 }
 
-/** Of a `HeaderMutation`'s content. */
+/** Returns the size of a `HeaderMutation`'s content. */
 function mutationSize({ setHeaders, removeHeaders, $unknown }: HeaderMutation): number {
   if ($unknown) return NEVER;
   let size = 0;
@@ -75,14 +76,14 @@ function optionSize(option: HeaderValueOption): number {
   const { header, append } = option;
   if (option.$unknown) return NEVER;
   let size = numberSize(option.appendAction) + flagSize(option.keepEmptyValue);
-  // A message that holds a flag.
+  // A message with one flag.
   if (append !== undefined) size += FLAG_BYTES + flagSize(append);
   if (header === undefined) return size;
   if (header.$unknown) return NEVER;
   return size + fieldSize(textSize(header.key) + textSize(header.value) + bytesSize(header.rawValue));
 }
 
-/** Of a `BodyMutation`'s content. A member of a oneof is written even if it has the value zero. */
+/** Returns the size of a `BodyMutation`'s content. A member of a oneof is written even if its value is zero. */
 function bodyMutationSize({ mutation, $unknown }: BodyMutation): number {
   if ($unknown) return NEVER;
   switch (mutation.case) {
@@ -119,7 +120,7 @@ function immediateSize(immediate: ImmediateResponse): number {
   return size;
 }
 
-/** A field whose content has a length: all their tags are of one byte. */
+/** Returns the size of a length-delimited field. All tags have one byte. */
 function fieldSize(size: number): number {
   return 1 + varintBytes(size) + size;
 }

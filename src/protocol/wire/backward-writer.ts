@@ -1,15 +1,15 @@
 import { varintBytes, writeLength } from "../varint.ts";
 
-/** Up to here a loop beats a copy by the engine. */
+/** Up to this length a loop is faster than a copy by the engine. */
 const LOOP_LONGEST = 32;
 
 /**
- * Writes fields of protobuf from the end of a message to its beginning. The length of what is nested stands before it, so
- * that it is known by then, and nothing is counted twice or moved. All tags are of one byte; values that are zero or
- * empty are left out, as proto3 wants it.
+ * Writes protobuf fields from the end of a message to its beginning. The length of a nested message stands before its
+ * content, so it is known when it is written. Nothing is counted twice or moved. All tags have one byte. Zero and empty
+ * values are left out, as in proto3.
  */
 export class BackwardWriter {
-  /** Where what has been written begins. */
+  /** The position where the written bytes begin. */
   at: number;
   readonly #target: Uint8Array;
 
@@ -18,7 +18,7 @@ export class BackwardWriter {
     this.at = end;
   }
 
-  /** Puts tag and length before what was written since the writer stood at `end`. */
+  /** Writes tag and length before the bytes that were written since the writer was at `end`. */
   head(tag: number, end: number): void {
     const length = end - this.at;
     this.at -= varintBytes(length) + 1;
@@ -26,7 +26,7 @@ export class BackwardWriter {
     writeLength(this.#target, this.at + 1, length);
   }
 
-  /** Bytes without a head. */
+  /** Writes bytes without tag and length. */
   content(bytes: Uint8Array): void {
     this.at -= bytes.length;
     if (bytes.length > LOOP_LONGEST) {
@@ -37,7 +37,7 @@ export class BackwardWriter {
     for (const byte of bytes) this.#target[at++] = byte;
   }
 
-  /** Text in ASCII without a head. */
+  /** Writes ASCII text without tag and length. */
   asciiContent(text: string): void {
     this.at -= text.length;
     for (let index = 0; index < text.length; index++) this.#target[this.at + index] = text.charCodeAt(index);
@@ -57,7 +57,7 @@ export class BackwardWriter {
     this.head(tag, end);
   }
 
-  /** A whole number from 0 on that a length could be, or an enum's. */
+  /** Writes a whole number that is not negative: a length or an enum value. */
   number(tag: number, value: number): void {
     if (value === 0) return;
     this.at -= varintBytes(value) + 1;
@@ -69,7 +69,7 @@ export class BackwardWriter {
     if (flag) this.flagOrZero(tag, true);
   }
 
-  /** A flag that is written even if it is false. */
+  /** Writes a flag, even if it is false. */
   flagOrZero(tag: number, flag: boolean): void {
     this.at -= 2;
     this.#target[this.at] = tag;

@@ -12,7 +12,7 @@ import { lengthAt, varintBytes } from "../varint.ts";
 
 type Member = ProcessingRequest["request"];
 
-/** Tags of the fields that are read here: a number and a wire type each. */
+/** Tags of the fields that are read here: a field number with a wire type. */
 const TAG = {
   requestHeaders: 0x12,
   responseHeaders: 0x1a,
@@ -31,10 +31,11 @@ const HEADERS_END_OF_STREAM = 0x18;
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Reads a message that is written as Envoy writes it: one member, first and in the shape of its kind, then the rest. Its
- * headers are made on demand; everything is checked at once. Undefined for any other, which protobuf-es has to read.
+ * Reads a message in the form in which Envoy writes it: first one oneof member in its usual form, then the rest. Its
+ * headers are created when they are first read; everything is checked at once. Undefined for any other form, which
+ * protobuf-es must read.
  *
- * @param readRest Reads a rest that is more than its most frequent forms.
+ * @param readRest Reads a rest that does not have one of its most frequent forms.
  */
 export function readCanonicalRequest(
   bytes: Uint8Array,
@@ -54,7 +55,7 @@ export function readCanonicalRequest(
   return rest;
 }
 
-/** The member whose tag is the first byte, and whose content is `bytes[start..end)`. */
+/** Reads the oneof member whose tag is the first byte and whose content is `bytes[start..end)`. */
 function readMember(bytes: Uint8Array, start: number, end: number): Member | undefined {
   switch (bytes[0]) {
     case TAG.requestHeaders: {
@@ -90,7 +91,7 @@ function readHeaders(bytes: Uint8Array, start: number, end: number): HttpHeaders
   const behind = behindFirstField(bytes, start, end);
   if (behind < 0) return undefined;
   const endOfStream = behind < end && bytes[behind + 1] === 1;
-  // Behind the headers there is at most a flag, of two bytes.
+  // After the headers there is at most one flag, of 2 bytes.
   if (behind < end && (behind + 2 !== end || bytes[behind] !== HEADERS_END_OF_STREAM || !endOfStream)) return undefined;
   const message: HttpHeaders = {
     $typeName: "envoy.service.ext_proc.v3.HttpHeaders",
@@ -129,7 +130,7 @@ function readBody(bytes: Uint8Array, start: number, end: number): HttpBody | und
   return readBodyFlags(message, bytes, behind, end) ? message : undefined;
 }
 
-/** False if anything else follows than flags that are set, each once and in the order of their numbers. */
+/** False if anything follows except flags that are set, each once and in the order of their numbers. */
 function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end: number): boolean {
   let lastTag = 0;
   for (let at = start; at < end; at += 2) {
@@ -156,7 +157,7 @@ function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end:
   return true;
 }
 
-/** The offset after a field 1 of bytes, or `start` if there is none; -1 if it is cut off. */
+/** Returns the offset after field 1, which contains bytes, or `start` if the field is absent; -1 if it is cut off. */
 function behindFirstField(bytes: Uint8Array, start: number, end: number): number {
   if (start === end || bytes[start] !== FIRST_FIELD) return start;
   const length = lengthAt(bytes, start + 1, end);
@@ -178,8 +179,8 @@ function newRequest(request: Member): ProcessingRequest {
 }
 
 /**
- * Reads what follows the member of most messages: metadata of which there is none, and the filter's configuration. False
- * for anything else.
+ * Reads what follows the member in most messages: empty metadata, and the filter's configuration. False for anything
+ * else.
  */
 function readShortRest(message: ProcessingRequest, bytes: Uint8Array, start: number): boolean {
   let at = start;
@@ -206,7 +207,7 @@ function noMetadata(): Metadata {
   return { $typeName: "envoy.config.core.v3.Metadata", filterMetadata: {}, typedFilterMetadata: {} };
 }
 
-/** Numbers below 128 in ascending order, to the end of the bytes; undefined for anything else. */
+/** Reads numbers below 128 in ascending order, up to the end of the bytes; undefined for anything else. */
 function readProtocolConfig(bytes: Uint8Array, start: number): ProtocolConfiguration | undefined {
   const config: ProtocolConfiguration = {
     $typeName: "envoy.service.ext_proc.v3.ProtocolConfiguration",

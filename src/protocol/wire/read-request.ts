@@ -10,13 +10,14 @@ import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from
 import { readCanonicalRequest } from "./canonical-request.ts";
 
 /**
- * Reads a message of Envoy's. Text in it that is not UTF-8 is read as latin1, one character a byte.
+ * Reads a message of Envoy. Text that is not UTF-8 is read as latin1, one character per byte.
  *
- * protobuf-es rejects such text, as the specification of proto3 wants it, but Envoy writes it: a client's header bytes go
- * as they are into the strings of `attributes` (`request.useragent`) and of `metadata_context`. Were that malformed, any
- * client could fail its stream, and so pass by a processor under `failure_mode_allow`.
+ * protobuf-es rejects such text, as proto3 requires, but Envoy writes it: it copies a client's header bytes into the
+ * strings of `attributes` (`request.useragent`) and of `metadata_context`. If that were malformed, any client could
+ * fail its stream, and so avoid a processor under `failure_mode_allow`.
  *
- * The headers of a message refer to its bytes, and are made when they are first read. The whole message is checked at once.
+ * The headers of a message refer to its bytes and are created when they are first read. The whole message is checked at
+ * once.
  *
  * @throws TooManyParts If it has more than {@link MAX_MESSAGE_HEADERS} headers, or 50,000 fields.
  * @throws Error If the bytes are not a ProcessingRequest.
@@ -40,10 +41,10 @@ function readAnyText(bytes: Uint8Array): ProcessingRequest {
   }
 }
 
-/** Writes the content of a length-delimited field again. */
+/** Rewrites the content of a length-delimited field. */
 type Repair = (content: Uint8Array, depth: number) => Uint8Array;
 
-/** As deep as protobuf-es reads. */
+/** The depth to which protobuf-es reads. */
 const MAX_DEPTH = 100;
 
 const repairText: Repair = (content) => utf8Bytes(utf8Only(content) ?? latin1Text(content));
@@ -91,7 +92,7 @@ function repairOfScalar(scalar: ScalarType | undefined): Repair | undefined {
 }
 
 function latin1Text(bytes: Uint8Array): string {
-  // The label "latin1" means windows-1252 to TextDecoder, which would change bytes 0x80 to 0x9F.
+  // For TextDecoder, "latin1" means windows-1252, which would change the bytes 0x80 to 0x9F.
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;

@@ -20,7 +20,7 @@ const MEMBER_TAGS = {
 } as const;
 const IMMEDIATE_RESPONSE_TAG = 0x3a;
 
-/** Writes an answer of which `answerSize` knows the size, so that it ends at `end`. */
+/** Writes an answer whose size `answerSize` knows, so that it ends at `end`. */
 export function writeAnswerBytes({ response }: ProcessingResponse, target: Uint8Array, end: number): void {
   const writer = new BackwardWriter(target, end);
   switch (response.case) {
@@ -41,7 +41,7 @@ export function writeAnswerBytes({ response }: ProcessingResponse, target: Uint8
       writer.head(IMMEDIATE_RESPONSE_TAG, end);
       break;
     default:
-      throw new TypeError(`answerSize gives no size to ${response.case}`);
+      throw new TypeError(`answerSize does not know the size of ${response.case}`);
   }
 }
 

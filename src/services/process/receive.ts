@@ -6,6 +6,5 @@ import type { Session } from "../../session/session.ts";
 /** Hands a message that protobuf-es has read to a session, unless it has more headers than the gRPC transport would take. */
 export function receive(session: Session, request: ProcessingRequest): void {
   if (headerCount(request) <= MAX_MESSAGE_HEADERS) session.receive(request);
-  else
-    session.fail(fault("malformed_message", `the peer sent a message with more than ${MAX_MESSAGE_HEADERS} headers`));
+  else session.fail(fault("malformed_message", `a message has more than ${MAX_MESSAGE_HEADERS} headers`));
 }

@@ -7,27 +7,30 @@ import { type BodyPhase, type Direction, directionOf } from "../../protocol/phas
 import type { HandlerChain } from "../fold/run-handlers.ts";
 import type { StageEnd } from "./body-stage.ts";
 import { type GrpcCall, grpcCall } from "./grpc-call.ts";
-import { type BodyScene, StageHost } from "./stage-host.ts";
+import { type CurrentBody, StageContext } from "./stage-context.ts";
 
-/** Handlers that take part in a body, each with its way to the transaction. */
+/** A handler that takes part in a body, with its stage context. */
 export interface ActiveClaim {
   readonly claim: BodyClaim;
-  readonly host: StageHost;
-  /** The call whose messages gRPC handlers handle. */
+  readonly context: StageContext;
+  /** The call whose messages a gRPC handler handles. */
   readonly call?: GrpcCall | undefined;
 }
 
-/** What {@link activeClaims} chooses from. */
+/** The handlers from which {@link activeClaims} chooses. */
 interface Candidates {
   readonly chain: HandlerChain;
   readonly claims: BodyClaims;
   readonly exchange: Exchange;
 }
 
-/** The handlers that take part in this body, by their `when` and by the method of a gRPC call; a fault if `when` throws. */
+/**
+ * Returns the handlers that take part in this body, by their `when` and by the method of a gRPC call. Returns a fault
+ * if `when` throws.
+ */
 export function activeClaims(
   phase: BodyPhase,
-  scene: BodyScene,
+  body: CurrentBody,
   { chain, claims, exchange }: Candidates,
 ): readonly ActiveClaim[] | StageEnd {
   const active: ActiveClaim[] = [];
@@ -44,12 +47,14 @@ export function activeClaims(
     const call = handler.read === "grpc" ? grpcCall(handler, exchange, phase) : undefined;
     if (handler.read === "grpc" && call === undefined) continue;
     const onlyLooks = handler.read === "inspect" && handler.required !== true;
-    active.push({ claim, call, host: new StageHost(scene, { index, chain, phase, tx, timing, onlyLooks }) });
+    active.push({ claim, call, context: new StageContext(body, { index, chain, phase, tx, timing, onlyLooks }) });
   }
   return active;
 }
 
-/** The fault of a handler that may change a body which is a part of something larger; undefined if there is none. */
+/**
+ * Returns the fault of a handler that may change a body that is a part of something larger; undefined if there is none.
+ */
 export function refusePart(
   active: readonly ActiveClaim[],
   direction: Direction,
@@ -58,54 +63,61 @@ export function refusePart(
   const part = isPartOfMore(direction, exchange);
   if (part === undefined) return undefined;
   const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
-  return blamed?.host.fault("body_partial_content", part);
+  return blamed?.context.fault("body_partial_content", part);
 }
 
 /**
- * The fault of a handler that requires a body of which Envoy sends the beginning; undefined if there is none. A handler of a
- * whole body is told; the others would take the beginning for all of it.
+ * Returns the fault of a handler that requires the whole body, if Envoy sends only the beginning; undefined if there is
+ * none. A handler of a whole body is told that it gets the beginning. Other handlers would take the beginning for the
+ * whole body.
  *
- * @param unseen Called if the rest passes handlers by that do not require it.
+ * @param unseen Called if handlers that do not require the rest do not see it.
  */
 export function refuseBeginning(
   active: readonly ActiveClaim[],
   unseen: (claims: readonly BodyClaim[]) => void,
 ): StageEnd | undefined {
-  const deceived = active.filter(({ claim }) => claim.handler.read !== "whole");
-  const required = deceived.find(({ claim }) => claim.handler.required === true);
+  const misled = active.filter(({ claim }) => claim.handler.read !== "whole");
+  const required = misled.find(({ claim }) => claim.handler.required === true);
   if (required)
-    return required.host.fault("body_required_unseen", "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)");
-  if (deceived.length > 0) unseen(deceived.map(({ claim }) => claim));
+    return required.context.fault(
+      "body_required_unseen",
+      "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
+    );
+  if (misled.length > 0) unseen(misled.map(({ claim }) => claim));
   return undefined;
 }
 
-/** What the handlers of a body have to do with a tunnel in its place. */
+/** The handlers of a body, if the body is a tunnel. */
 export interface TunnelClaims {
-  /** Those that ask for upgrades: they see the tunnel. */
+  /** The handlers that ask for upgrades. They see the tunnel. */
   readonly watching: readonly ActiveClaim[];
-  /** The others, which a tunnel passes by. */
+  /** The other handlers. They do not see the tunnel. */
   readonly blind: readonly ActiveClaim[];
 }
 
 const UPGRADE_WITH_BODY = "the request has an upgrade and a body, which cannot be told from what follows the upgrade";
 
-/** Sorts the handlers of a body that is a tunnel. */
+/** Divides the handlers of a body that is a tunnel. */
 export function tunnelClaims(active: readonly ActiveClaim[]): TunnelClaims {
   const watches = ({ claim: { handler } }: ActiveClaim) => handler.read === "inspect" && handler.upgrades === true;
   return { watching: active.filter(watches), blind: active.filter((claim) => !watches(claim)) };
 }
 
 /**
- * True for a request that asks for a tunnel, and has a body before it. An upstream that ignores the upgrade reads it. A
- * CONNECT has none, whatever its headers say (RFC 9110 9.3.6).
+ * True for a request that asks for a tunnel and has a body before it. An upstream that ignores the upgrade reads the
+ * body. A CONNECT request has no body, whatever its headers say (RFC 9110 9.3.6).
  */
 export function hasBodyBeforeTunnel(exchange: Exchange): boolean {
   return exchange.framing("request")?.method !== "CONNECT" && (exchange.declaredBytes("request") ?? 0) > 0;
 }
 
-/** The fault of handlers that would have to see such a body; undefined if Envoy does not send it, and no handler requires it. */
+/**
+ * Returns the fault of handlers that would have to see such a body; undefined if Envoy does not send it and no handler
+ * requires it.
+ */
 export function refuseBodyBeforeTunnel(blind: readonly ActiveClaim[], isSent: boolean): Fault | undefined {
   const required = blind.find(({ claim }) => claim.handler.required === true);
-  if (!isSent) return required?.host.fault("body_required_unseen", UPGRADE_WITH_BODY);
-  return (required ?? blind[0])?.host.fault("body_end_unknowable", UPGRADE_WITH_BODY);
+  if (!isSent) return required?.context.fault("body_required_unseen", UPGRADE_WITH_BODY);
+  return (required ?? blind[0])?.context.fault("body_end_unknowable", UPGRADE_WITH_BODY);
 }

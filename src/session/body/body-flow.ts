@@ -13,42 +13,46 @@ import { BodyWork } from "../fold/fold-body.ts";
 import { dropHeaders, mergeMetadata, type PhaseWork } from "../fold/phase-work.ts";
 import { after, type BodyBytes, type BodyStage, type Emit, type Soon, type StageEnd } from "./body-stage.ts";
 import { HeldRoom } from "./held-room.ts";
-import type { BodyScene } from "./stage-host.ts";
+import type { CurrentBody } from "./stage-context.ts";
 
-/** Sends pieces of a body while its handlers still make more. A promise holds them back until there is room again. */
+/**
+ * Sends pieces of a body while its handlers still produce more. It returns a promise while there is no room for more.
+ */
 export type SendEarly = (direction: Direction, first: AnswerPrelude) => Promise<void> | undefined;
 
-/** A message that carries a piece of a body. */
+/** A message with a piece of a body. */
 export type BodyMessage = { readonly case: BodyPhase; readonly value: HttpBody };
 
-/** What a {@link BodyFlow} goes by. */
+/** The options of a {@link BodyFlow}. */
 export interface BodyFlowOptions {
   readonly phase: BodyPhase;
   readonly plan: RunningBody;
   readonly exchange: Exchange;
   readonly budget: StreamBudget;
-  /** The answers count for nothing. */
+  /** Envoy ignores the answers. */
   readonly watched: boolean;
-  /** Bytes of the body, where `content-length` says. */
+  /** The length of the body, if `content-length` says it. */
   readonly bodyBytes: number | undefined;
-  /** The answer to the headers, where it is held back. */
+  /** The answer to the headers, if it is held back. */
   readonly heldHeaders: PhaseWork | undefined;
   pending(index: number): void;
   readonly sendEarly: SendEarly | undefined;
-  /** Told where Envoy sends the beginning only, before handlers see it as the end; a fault where one needs the rest. */
+  /**
+   * Called if Envoy sends only the beginning, before handlers see its end. Returns a fault if a handler needs the rest.
+   */
   restUnseen(): StageEnd | undefined;
 }
 
-/** What is made of one piece of a full-duplex body leaves once there is so much of it, without waiting for the rest. */
+/** The output of one piece of a full-duplex body is sent in parts of about this size, before the rest is ready. */
 const EARLY_BYTES = 256 << 10;
 
-/** One body on its way through its handlers: messages in, answers out. */
-export class BodyFlow implements BodyScene {
+/** Runs one body through its handlers: it takes messages and returns answers. */
+export class BodyFlow implements CurrentBody {
   work: BodyWork;
   takesHeaderChanges: boolean;
   messageCompressed = false;
   readonly budget: StreamBudget;
-  /** True once handlers have seen the end: whatever comes passes. */
+  /** True after the handlers have seen the end. Later pieces pass unchanged. */
   ended = false;
   closed = false;
   readonly #options: BodyFlowOptions;
@@ -57,12 +61,12 @@ export class BodyFlow implements BodyScene {
   #held: PhaseWork | undefined;
   #pieces: BodyBytes[] = [];
   #pieceBytes = 0;
-  /** What is made of one piece, and cannot leave before all of it is there. */
+  /** Counts the output of one piece, if it can be sent only as a whole. */
   readonly #room: HeldRoom;
-  /** A part of what is made of this piece has left. */
+  /** A part of the output of this piece was sent. */
   #beganToLeave = false;
   #changed = false;
-  /** Something of the body went on changed, of any message. */
+  /** True if the handlers changed anything in any message of the body. */
   #everChanged = false;
   #bytes = 0;
   #pieceCount = 0;
@@ -78,18 +82,18 @@ export class BodyFlow implements BodyScene {
     this.work = new BodyWork(nothing, options.exchange);
   }
 
-  /** The stages, in the order in which bytes pass through them. */
+  /** Sets the stages, in the order in which bytes pass through them. */
   run(stages: readonly BodyStage[]): void {
     this.#stages = stages;
     for (let index = 0; index <= stages.length; index++) this.#emits.push((piece) => this.#push(index, piece));
   }
 
-  /** The headers that have no answer yet. */
+  /** The headers that still wait for an answer. */
   get heldHeaders(): PhaseMessage | undefined {
     return this.#held?.message;
   }
 
-  /** One of the handlers needs the whole body. */
+  /** True if one of the handlers needs the whole body. */
   get needsWhole(): boolean {
     return this.#options.plan.needsWhole;
   }
@@ -125,7 +129,10 @@ export class BodyFlow implements BodyScene {
     );
   }
 
-  /** Trailers came, which end the body: what is left of it, and the answer to the headers, leave before theirs. */
+  /**
+   * Trailers came, which end the body. The rest of the body and the answer to the headers are sent before the answer to
+   * the trailers.
+   */
   finish(message: PhaseMessage): Soon<BodyWork | StageEnd> {
     this.#open(message);
     if (this.ended) return this.work;
@@ -133,33 +140,33 @@ export class BodyFlow implements BodyScene {
       if (end !== undefined) return end;
       const { mode } = this.#options.plan;
       const pieces = this.#pieces;
-      // Envoy takes no body for a message that has trailers and none.
+      // Envoy accepts no body for a message that has trailers and no body.
       const hasPlace = returnsBody(mode) && this.#pieceCount > 0;
       if (!hasPlace && pieces.some(({ length }) => length > 0) && !this.#watched)
         return fault(
           "tail_undeliverable",
-          `${this.#options.phase}: trailers came, and there is no place behind the body`,
+          `${this.#options.phase}: trailers came, and nothing can be added after the body any more`,
         );
       this.#everChanged ||= this.#changed;
       const headers = this.#release(true);
       this.#settle();
       if (returnsBody(mode)) {
         this.work.prelude = { headers, pieces };
-        // They leave with the answer to the trailers: without it they are lost.
+        // The pieces are sent with the answer to the trailers. Without that answer they are lost.
         this.#options.exchange.withhold(directionOf(message.case), headers !== undefined || pieces.length > 0);
       }
       return this.work;
     });
   }
 
-  /** Runs a body through that is all there, as one that replaces what would have come. */
+  /** Runs a complete body through the stages: the body that an effect put there instead of the original. */
   replace(message: PhaseMessage, bytes: BodyBytes): Soon<BodyBytes | StageEnd> {
     this.#open(message);
     const ended = after(this.#push(0, bytes), (end) => end ?? this.#finish(0, true));
     return after(ended, (end) => end ?? joinBytes(this.#pieces));
   }
 
-  /** The fault of a body whose handlers did not see its end, and have something to say there. */
+  /** The fault of handlers that did not see the end of the body, and would have added something there. */
   get lostTail(): Soon<Fault | undefined> {
     const { plan } = this.#options;
     const mayHideEnd = (plan.mode === "STREAMED" || plan.mode === undefined) && plan.end === "eos";
@@ -172,12 +179,15 @@ export class BodyFlow implements BodyScene {
     return after(stage.lostTail?.(), (lost) => lost ?? this.#lostTailOf(others));
   }
 
-  /** Nothing of it came, in GRPC mode, in which Envoy sends a body only if all of it is there when its headers are answered. */
+  /**
+   * True if Envoy sent nothing of a body in GRPC mode. In this mode Envoy sends a body only if it has all of it when
+   * the headers are answered.
+   */
   get isUnseen(): boolean {
     return this.#options.plan.mode === "GRPC" && this.#pieceCount === 0 && !this.ended && !this.#watched;
   }
 
-  /** Nobody waits for it any more. */
+  /** The body is no longer needed. */
   close(): void {
     this.ended = true;
     this.closed = true;
@@ -208,12 +218,15 @@ export class BodyFlow implements BodyScene {
     if (this.closed) return undefined;
     this.#pieces.push(piece);
     this.#pieceBytes += piece.length;
-    // A piece that is alone is its handler's own, and there already.
+    // A single piece already exists as its handler's own memory.
     if (this.#pieceBytes <= EARLY_BYTES || this.#pieces.length === 1) return undefined;
     return this.#passOn(piece.length);
   }
 
-  /** So much is made of one piece that it cannot wait for the rest: it leaves where it can, and is counted where not. */
+  /**
+   * The output of one piece is so large that it does not wait for the rest. It is sent if the mode allows it, and
+   * counted otherwise.
+   */
   #passOn(bytes: number): Soon<StageEnd | undefined> {
     const { plan, phase, sendEarly } = this.#options;
     const leaves = plan.mode === "FULL_DUPLEX_STREAMED" ? sendEarly : undefined;
@@ -222,7 +235,7 @@ export class BodyFlow implements BodyScene {
     this.#pieces = [];
     this.#pieceBytes = 0;
     this.#beganToLeave = true;
-    // Whoever only looks, or pretends, sends nothing.
+    // In shadow and observability mode nothing is sent.
     if (this.#watched || leaves === undefined) return undefined;
     return after(leaves(directionOf(phase), { headers: this.#release(false), pieces }), () => undefined);
   }
@@ -232,10 +245,10 @@ export class BodyFlow implements BodyScene {
     if (cap === undefined) return undefined;
     this.budget.total.refused(cap, "reject");
     const code = cap === "total" ? "body_memory_exceeded" : "body_too_large";
-    return fault(code, `${this.#options.phase}: what handlers make of it is more than may be held (${cap})`);
+    return fault(code, `${this.#options.phase}: the output of its handlers is more than may be held (${cap})`);
   }
 
-  /** Only the beginning of the body comes: some stages have to stand aside, or cannot bear it. */
+  /** Only the beginning of the body comes. Some stages are skipped, and some end the body. */
   #cut(): StageEnd | undefined {
     const left: BodyStage[] = [];
     for (const stage of this.#stages) {
@@ -255,13 +268,19 @@ export class BodyFlow implements BodyScene {
     return after(stage.end(this.#emits[from + 1] as Emit, complete), (end) => end ?? this.#finish(from + 1, complete));
   }
 
-  /** A peer that told no mode may send the body whole: its first piece shows whether it does. */
+  /**
+   * A client that did not say its body mode may send the whole body in one piece. The first piece shows whether it
+   * does.
+   */
   #unknowable(): StageEnd | undefined {
     const { plan, phase } = this.#options;
     if (plan.mode !== undefined) return undefined;
     this.takesHeaderChanges = false;
     if (!plan.needsWhole || plan.end === "count") return undefined;
-    return fault("body_end_unknowable", `${phase}: the peer told no mode, and sent a piece without its end`);
+    return fault(
+      "body_end_unknowable",
+      `${phase}: the client did not say its body mode, and sent a piece without the end of the body`,
+    );
   }
 
   #afterEnd({ body }: HttpBody): ContinueAnswer | StageEnd {
@@ -295,16 +314,16 @@ export class BodyFlow implements BodyScene {
     const refusal = this.#watched ? undefined : refuseLength(state, bytes, exchange.declaration);
     if (refusal !== undefined) return fault("mutation_not_allowed", `${this.#options.phase}: ${refusal}`);
     work.body = { pieces: this.#pieces };
-    // Envoy removes the length of a part by itself, unless it has allow_content_length_header.
+    // Envoy itself removes the length of a partial body, unless it has allow_content_length_header.
     if (plan.mode !== "STREAMED") dropHeaders(work, plan.mode === "BUFFERED_PARTIAL" ? BODY_HEADERS : BODY_VALIDATORS);
     return work;
   }
 
-  /** Where pieces go back by themselves, the first of them, or the end, takes the headers' answer along. */
+  /** If pieces are sent back on their own, the first piece or the end brings the answer to the headers with it. */
   #streamed(isEnd: boolean): ContinueAnswer {
     const pieces = this.#pieces;
     if (this.#held === undefined) {
-      this.work.body = { pieces, answers: this.#owesSign };
+      this.work.body = { pieces, answers: this.#firstPieceNeedsAnswer };
       return this.work;
     }
     const body = { pieces };
@@ -312,13 +331,16 @@ export class BodyFlow implements BodyScene {
     return { kind: "continue", headerChanges: [], body, prelude: { headers: this.#release(isEnd) } };
   }
 
-  /** Where an override brought the mode, Envoy may have all of a body: it keeps trailers until its piece has an answer. */
-  get #owesSign(): boolean {
+  /**
+   * True if the first piece must get an answer. After an override Envoy may have the whole body, and keeps the trailers
+   * until the piece has an answer.
+   */
+  get #firstPieceNeedsAnswer(): boolean {
     const { override, mode } = this.#options.plan;
     return override !== undefined && mode === "FULL_DUPLEX_STREAMED" && this.#pieceCount === 1;
   }
 
-  /** The answer to the headers, with what the body's handlers have to say of them. */
+  /** Makes the answer to the headers, including what the body handlers want to change in them. */
   #release(isEnd: boolean): { readonly message: PhaseMessage; readonly answer: ContinueAnswer } | undefined {
     const held = this.#held;
     if (held === undefined) return undefined;

@@ -9,11 +9,11 @@ import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../pro
 import { type BodyPhase, type Direction, directionOf, isHeaderPhase, trailerPhaseOf } from "../../protocol/phase.ts";
 import type { PhaseWork } from "../fold/phase-work.ts";
 
-/** What a body is planned by. */
+/** What a body's plan depends on, besides its handlers. */
 export interface Planned {
-  /** The answer to the headers; undefined if there are none to answer. */
+  /** The answer to the headers; undefined if no headers wait for an answer. */
   readonly headers: PhaseWork | undefined;
-  /** Bytes of the body, if they are known. */
+  /** The length of the body, if it is known. */
   readonly bodyBytes: number | undefined;
   /** Default: the mode in force. */
   readonly mode?: BodyMode | undefined;
@@ -26,13 +26,16 @@ export class BodyModes {
   /** The body modes that effects of header handlers chose. */
   readonly #chosen: Record<Direction, OverrideBodyMode | undefined> = { request: undefined, response: undefined };
 
-  /** @param shadow Handlers run, and nothing that they do is enforced. */
+  /** @param shadow Handlers run, and their effects are ignored. */
   constructor(exchange: Exchange, shadow: boolean) {
     this.#exchange = exchange;
     this.#shadow = shadow;
   }
 
-  /** Nothing is asked of Envoy: the server, or Envoy, only observes. The first message of a stream says so of Envoy. */
+  /**
+   * True if nothing is asked of Envoy, because the server runs in shadow mode or Envoy in observability mode. The first
+   * message of a stream says whether Envoy does.
+   */
   get watched(): boolean {
     return this.#shadow || this.#exchange.observabilityMode;
   }
@@ -62,7 +65,7 @@ export class BodyModes {
     });
   }
 
-  /** A fault if Envoy keeps the length of a body that handlers change as it streams. */
+  /** Returns a fault if Envoy keeps the length of a body that handlers change while it streams. */
   keptLength(phase: BodyPhase, { changes, mode }: RunningBody): Fault | undefined {
     if (!changes || !streamsBody(mode) || this.watched) return undefined;
     const exchange = this.#exchange;
@@ -79,7 +82,10 @@ export class BodyModes {
     if (typeof override !== "string") headers.modeOverride = override;
   }
 
-  /** Envoy keeps the length of a body that it was configured to hold, or not to send, and is then told to stream. */
+  /**
+   * Says why a streaming override is not possible: Envoy keeps the length of a body that it was configured to buffer or
+   * not to send.
+   */
   #lengthBars(phase: BodyPhase, mode: OverrideBodyMode, claims: readonly BodyClaim[]): string | undefined {
     if (!needsOf(claims).changes || !streamsBody(mode)) return undefined;
     const { declaration } = this.#exchange;
@@ -87,9 +93,10 @@ export class BodyModes {
   }
 
   /**
-   * Before 1.40 Envoy hangs on an empty response after an override to FULL_DUPLEX_STREAMED, and nothing that a server can
-   * send tells such a response from a slow one. STREAMED does not hang. But it has no place behind the body if trailers come,
-   * nor for the end of a coding; and with `failure_mode_allow` Envoy sends on what is left of a body that failed.
+   * True if STREAMED is the better mode for a response whose length is not known. Before 1.40 Envoy hangs on an empty
+   * response after an override to FULL_DUPLEX_STREAMED, and no message can tell such a response from a slow one.
+   * STREAMED does not hang. But in STREAMED nothing can be added after the body if trailers come, and a coding's end
+   * cannot be written. And with `failure_mode_allow` Envoy continues with the rest of a body that failed.
    */
   #prefersStreamedResponse({ whole }: BodyNeeds): boolean {
     const { declaration } = this.#exchange;
@@ -112,15 +119,16 @@ export class BodyModes {
     const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
     const more = exchange.bodyBytes(directionOf(phase)) === undefined ? unknownLength(phase, mode) : undefined;
     const told = more ? resolve({ ...more, ...wanted }) : undefined;
-    // Without trailers nobody knows where a streamed body ends.
+    // Without trailers the end of a streamed body cannot be seen.
     if (more && mode === "STREAMED" && needs?.whole && typeof told !== "object") return told ?? "it changes nothing";
     return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
   }
 }
 
 /**
- * What is asked for besides a mode if nobody knows how long the body is. Trailers would hide the end of a streamed body. In
- * FULL_DUPLEX_STREAMED an empty request hangs, and can be let go only while Envoy has a response to send.
+ * Returns what to ask for besides a mode if the length of the body is not known. Trailers would hide the end of a
+ * streamed body. In FULL_DUPLEX_STREAMED an empty request hangs, and can be released only while Envoy still has to send
+ * a response.
  */
 function unknownLength(phase: BodyPhase, mode: OverrideBodyMode): ModeOverride | undefined {
   if (mode === "STREAMED") return { [trailerPhaseOf(phase)]: "SEND" };
@@ -128,8 +136,8 @@ function unknownLength(phase: BodyPhase, mode: OverrideBodyMode): ModeOverride |
 }
 
 /**
- * Says whose need a body cannot be had for. Where the mode serves another handler of the same body, the two of them cannot
- * share it, and both are named.
+ * Adds the processors whose needs cannot be met to the fault. If the mode is right for another handler of the same
+ * body, both processors are named, because they cannot share it.
  */
 export function blamePlan(problem: Fault, claims: readonly BodyClaim[], nameOf: (index: number) => string): Fault {
   const { code, message } = problem;
@@ -137,7 +145,7 @@ export function blamePlan(problem: Fault, claims: readonly BodyClaim[], nameOf: 
   const [first] = inNeed;
   if (first === undefined) return problem;
   const shown = (claim: BodyClaim) => `"${nameOf(claim.index)}" (${claim.handler.read})`;
-  // A body that is not sent at all serves nobody.
+  // A body that Envoy does not send is useful to no handler.
   const served = code === "body_required_unseen" ? undefined : claims.find((claim) => !inNeed.includes(claim));
   const text = served
     ? `processors ${shown(served)} and ${shown(first)} cannot share a mode: ${message}`

@@ -36,21 +36,21 @@ import { BodyFlow, type BodyFlowOptions, type BodyMessage } from "./body-flow.ts
 import { BodyModes, blamePlan, type Planned } from "./body-modes.ts";
 import { after, type Soon, type StageEnd } from "./body-stage.ts";
 import { bodyStages, losesCodings, REPLACED, RefusingStage, refusingPlan } from "./body-stages.ts";
-import { LateScene } from "./stage-host.ts";
+import { DeferredBody } from "./stage-context.ts";
 
-/** An answer that waits for the body: nothing is said yet. */
+/** An answer to headers that waits for the body. */
 export type HeldAnswer = { readonly kind: "held" };
 
-/** What comes of a message. */
+/** The result of a message. */
 export type RunResult = Answer | HeldAnswer | Fault;
 
-/** Whoever runs bodies. */
+/** Receives the events of a {@link BodyRunner}. */
 export interface BodyOwner extends ChainOwner {
-  /** Envoy does not send a body that handlers of these processors want, or only its beginning. */
+  /** Envoy does not send a body that handlers of these processors want, or sends only its beginning. */
   bodyUnseen(phase: BodyPhase, processors: readonly string[]): void;
 }
 
-/** What a {@link BodyRunner} works with. */
+/** The options of a {@link BodyRunner}. */
 export interface BodyRunnerOptions {
   readonly rules: RunRules;
   readonly claims: BodyClaims;
@@ -58,7 +58,7 @@ export interface BodyRunnerOptions {
   readonly exchange: Exchange;
   readonly owner: BodyOwner;
   readonly budget?: BodyBudget | undefined;
-  /** Undefined: what is made of a piece is held until it is answered. */
+  /** If undefined, the output of a piece is held until the piece is answered. */
   readonly sendEarly: BodyFlowOptions["sendEarly"];
 }
 
@@ -66,7 +66,7 @@ const NO_BODIES: readonly BodyPhase[] = [];
 const BODY_PHASES: readonly BodyPhase[] = ["requestBody", "responseBody"];
 const HELD: HeldAnswer = { kind: "held" };
 
-/** Runs the handlers of a transaction in which bodies have handlers too. */
+/** Runs the handlers of a transaction that has body handlers. */
 export class BodyRunner {
   readonly #options: BodyRunnerOptions;
   readonly #budget: StreamBudget;
@@ -97,15 +97,15 @@ export class BodyRunner {
     );
   }
 
-  /** True once handlers look at the body of a direction: they may have kept bytes of it, even where none runs any more. */
+  /** True after handlers got the body of a direction. They may still hold bytes of it, even if no handler runs. */
   looksAt(direction: Direction): boolean {
     return this.#looked[direction];
   }
 
   /**
-   * What is left of a body, where the stream is over and its end was not seen: in STREAMED trailers hide it, and nobody
-   * can tell that from a client that went away. Of a transaction that did not come to its end by itself, only a request
-   * counts to which there is a response.
+   * Returns the fault of handlers that did not see the end of a body, if the stream is over. In STREAMED trailers hide
+   * the end, and that looks as if the client had left. If the transaction did not complete, only a request that has a
+   * response counts.
    */
   lostTail(completed: boolean): Soon<Fault | undefined> {
     const { request, response } = this.#flows;
@@ -115,14 +115,14 @@ export class BodyRunner {
     return after(ofRequest, (lost) => lost ?? ofResponse);
   }
 
-  /** Bodies in GRPC mode of which Envoy sent nothing, though it announced the mode. */
+  /** Bodies in GRPC mode of which Envoy sent nothing although it announced the mode. */
   get neverSent(): readonly BodyPhase[] {
     const { request, response } = this.#flows;
     if (!request?.isUnseen && !response?.isUnseen) return NO_BODIES;
     return BODY_PHASES.filter((phase) => this.#flows[directionOf(phase)]?.isUnseen);
   }
 
-  /** A handler waits for the whole body of a direction. */
+  /** True if a handler waits for the whole body of a direction. */
   needsWhole(direction: Direction): boolean {
     return this.#flows[direction]?.needsWhole === true;
   }
@@ -132,7 +132,7 @@ export class BodyRunner {
     return this.#flows[direction]?.heldHeaders;
   }
 
-  /** Nobody waits any more for the handlers of a direction. */
+  /** The handlers of a direction are no longer needed. */
   close(direction: Direction): void {
     this.#closed[direction] = true;
     this.#flows[direction]?.close();
@@ -151,13 +151,13 @@ export class BodyRunner {
     const direction = directionOf(message.case);
     const unread = unreadFault(message.value);
     if (unread !== undefined) return this.#runUnread(message, unread);
-    // Envoy sends the body without its headers where their mode is SKIP.
+    // Envoy sends a body without its headers if the mode of the headers is SKIP.
     const ended = this.#opened[direction] ? undefined : this.#openFlow(message.case, undefined);
     if (ended !== undefined) return ended;
     return this.#flows[direction]?.take(message) ?? CONTINUE_UNSEEN;
   }
 
-  /** A piece of a body whose bytes were too many to be read: it passes only if no handler has to see it. */
+  /** Handles a piece of a body that has too many bytes to be read. It passes only if no handler has to see it. */
   #runUnread({ case: phase }: BodyMessage, unread: Fault): Soon<RunResult> {
     const direction = directionOf(phase);
     const { claims, exchange } = this.#options;
@@ -168,7 +168,7 @@ export class BodyRunner {
     const mayPass = claims[direction].every(
       ({ handler }) => "overLimit" in handler && handler.overLimit === "pass" && handler.required !== true,
     );
-    // Where the body comes in one message, nothing of it was held before.
+    // If the body comes in one message, nothing of it was held before.
     const mode = exchange.bodyMode(direction);
     if (!mayPass || (mode !== "BUFFERED" && mode !== "BUFFERED_PARTIAL")) return unread;
     this.close(direction);
@@ -181,7 +181,7 @@ export class BodyRunner {
     const { exchange, claims } = this.#options;
     const direction = directionOf(phase);
     if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#modes.choose(answer.chosenModes);
-    // A handler that nobody waits for any more has come to its end after all.
+    // This handler may have been abandoned, and settled later.
     if (claims[direction].length === 0 || this.#closed[direction]) return answer;
     const work = answer instanceof PhaseWork ? answer : new PhaseWork(message, exchange);
     if (work.wholeBody !== undefined) return this.#replace(message, work, work.wholeBody);
@@ -195,14 +195,14 @@ export class BodyRunner {
     return this.heldHeaders(direction) === undefined ? work : HELD;
   }
 
-  /** Makes the flow of a body, where there is one to be; a value where there cannot be. */
+  /** Creates the flow of a body, if it needs one. Returns a fault or an answer if the handlers cannot get the body. */
   #openFlow(phase: BodyPhase, headers: PhaseWork | undefined): StageEnd | undefined {
     const { exchange, chain } = this.#options;
     const direction = directionOf(phase);
     this.#opened[direction] = true;
     const bodyBytes = exchange.bodyBytes(direction);
-    const scene = new LateScene();
-    const active = activeClaims(phase, scene, this.#options);
+    const deferred = new DeferredBody();
+    const active = activeClaims(phase, deferred, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) {
       if (headers) this.#modes.askForNone(phase, headers);
@@ -216,7 +216,7 @@ export class BodyRunner {
     const plan = this.#modes.plan(phase, claims, { headers, bodyBytes });
     if (plan.kind === "fault") {
       const problem = blamePlan(plan, claims, (index) => chain.nameOf(index));
-      // A body that Envoy does not send, or whose pieces are messages, does not show that it is empty.
+      // A body that Envoy does not send, or whose pieces are messages, does not show whether it is empty.
       if (plan.code !== "body_end_unknowable") return problem;
       return this.#refuse(problem, { phase, headers, mode: exchange.bodyMode(direction) });
     }
@@ -224,23 +224,23 @@ export class BodyRunner {
       this.#tellUnseen(phase, claims);
       return undefined;
     }
-    const start = { phase, plan, active, scene, headers, bodyBytes, fields: this.#fieldsOf(direction) };
+    const start = { phase, plan, active, deferred, headers, bodyBytes, fields: this.#fieldsOf(direction) };
     const part = plan.changes ? refusePart(active, direction, exchange) : undefined;
     const problem = part ?? this.#startFlow(start);
     return problem && this.#refuse(problem, { phase, headers, ...plan });
   }
 
   /**
-   * Only handlers that ask for upgrades see a tunnel, and Envoy need not send it for the others. A tunnel that is asked for
-   * has no body before it, unless its request has a `content-length`: an upstream that ignores the upgrade would take that for
-   * the body.
+   * Opens a tunnel. Only handlers that ask for upgrades see it, and Envoy need not send it for the others. A request
+   * for a tunnel has no body before it, unless it has a `content-length`: an upstream that ignores the upgrade would
+   * read that body.
    */
   #openTunnel(phase: BodyPhase, headers: PhaseWork): StageEnd | undefined {
     const { exchange } = this.#options;
     const direction = directionOf(phase);
     this.#opened[direction] = true;
-    const scene = new LateScene();
-    const active = activeClaims(phase, scene, this.#options);
+    const deferred = new DeferredBody();
+    const active = activeClaims(phase, deferred, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     const { watching, blind } = tunnelClaims(active);
     if (phase === "requestBody" && blind.length > 0 && hasBodyBeforeTunnel(exchange)) {
@@ -265,12 +265,12 @@ export class BodyRunner {
     });
     if (plan.kind === "fault") return blamePlan(plan, claims, (index) => this.#options.chain.nameOf(index));
     if (plan.kind === "run")
-      return this.#startFlow({ phase, plan, active: watching, scene, headers, bodyBytes: undefined, fields: [] });
+      return this.#startFlow({ phase, plan, active: watching, deferred, headers, bodyBytes: undefined, fields: [] });
     this.#tellUnseen(phase, claims);
     return undefined;
   }
 
-  /** A body that handlers cannot have: the problem is there with its first byte, unless it is known that one comes. */
+  /** Fails a body that its handlers cannot get: at its first byte, or at once if it is known to have bytes. */
   #refuse(problem: StageEnd, { phase, headers, mode, override }: Refusal): StageEnd | undefined {
     const direction = directionOf(phase);
     const isFull = (this.#options.exchange.bodyBytes(direction) ?? 0) > 0;
@@ -285,11 +285,11 @@ export class BodyRunner {
     return undefined;
   }
 
-  /** Headers that tell of the body that a GET would have brought do not tell of what handlers would have made of it. */
+  /** Corrects headers that describe the body of a GET: handlers would have changed that body. */
   #correctUnsent(phase: BodyPhase, headers: PhaseWork): RunResult {
     const { exchange } = this.#options;
     const direction = directionOf(phase);
-    const active = activeClaims(phase, new LateScene(), this.#options);
+    const active = activeClaims(phase, new DeferredBody(), this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0 || this.#modes.watched) return headers;
     const claims = active.map(({ claim }) => claim);
@@ -305,11 +305,11 @@ export class BodyRunner {
     return message ? headerFields(message) : [];
   }
 
-  #startFlow({ phase, plan, active, scene, headers, bodyBytes, fields }: FlowStart): StageEnd | undefined {
+  #startFlow({ phase, plan, active, deferred, headers, bodyBytes, fields }: FlowStart): StageEnd | undefined {
     const direction = directionOf(phase);
     const heldHeaders = plan.holdsHeaders ? headers : undefined;
     const flow = this.#newFlow({ phase, plan, active, bodyBytes, heldHeaders });
-    scene.scene = flow;
+    deferred.flow = flow;
     const made = bodyStages(active, { phase, fields, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
     flow.run(made.stages);
@@ -341,12 +341,12 @@ export class BodyRunner {
     const phase = bodyPhaseOf(message.case);
     const direction = directionOf(phase);
     this.#opened[direction] = true;
-    const scene = new LateScene();
-    const active = activeClaims(phase, scene, this.#options);
+    const deferred = new DeferredBody();
+    const active = activeClaims(phase, deferred, this.#options);
     if (!Array.isArray(active)) return active as StageEnd;
     if (active.length === 0) return work;
     const flow = this.#newFlow({ phase, plan: REPLACED, active, bodyBytes: undefined, heldHeaders: undefined });
-    scene.scene = flow;
+    deferred.flow = flow;
     const made = bodyStages(active, { phase, fields: [], endKnown: true, mode: "BUFFERED" });
     if ("kind" in made) return made;
     flow.run(made.stages);
@@ -374,12 +374,12 @@ interface FlowStart extends Planned {
   readonly phase: BodyPhase;
   readonly plan: RunningBody;
   readonly active: readonly ActiveClaim[];
-  readonly scene: LateScene;
+  readonly deferred: DeferredBody;
   /** Headers that say which codings the body has. */
   readonly fields: HeaderFields;
 }
 
-/** Where a body that handlers cannot have would come. */
+/** The place of a body that its handlers cannot get. */
 interface Refusal {
   readonly phase: BodyPhase;
   readonly headers: PhaseWork | undefined;
@@ -387,7 +387,7 @@ interface Refusal {
   readonly override?: ModeOverride | undefined;
 }
 
-/** What differs from one body of a transaction to the next. */
+/** What differs between the bodies of a transaction. */
 interface NewFlow extends Pick<BodyFlowOptions, "phase" | "plan" | "bodyBytes" | "heldHeaders"> {
   readonly active: readonly ActiveClaim[];
 }

@@ -1,43 +1,46 @@
 import type { ImmediateAnswer } from "../../protocol/answers/answer.ts";
 import type { Fault } from "../../protocol/fault.ts";
 
-/** Bytes on their way through the handlers of a body. */
+/** Bytes that pass through the handlers of a body. */
 export type BodyBytes = Uint8Array<ArrayBuffer>;
 
-/** What ends a body before its end. */
+/** Ends a body early: a fault or an immediate response. */
 export type StageEnd = Fault | ImmediateAnswer;
 
-/** Takes what a stage gives on. What comes back ends the body; a promise holds back the next piece. */
+/** Takes the output of a stage. A returned value ends the body. A promise delays the next piece. */
 export type Emit = (piece: BodyBytes) => Soon<StageEnd | undefined>;
 
-/** One handler of one body at work. One call at a time. */
+/** Runs one handler on one body. Only one call is made at a time. */
 export interface BodyStage {
-  /** Bytes that came in and have not gone on, or go on in another form only. */
+  /** True if bytes came in that were not emitted, or were emitted in another form. */
   readonly withholds: boolean;
   /**
-   * Asked before a body of which the beginning comes, and nothing but that: what ends it, or `pass` where it is to go
-   * past this stage. Absent: the stage can do with a beginning.
+   * Called before a body of which only the beginning comes. Returns what ends the body, or `pass` if the body must skip
+   * this stage. If this method is absent, the stage can handle a beginning.
    */
   cut?(): StageEnd | "pass" | undefined;
   /** Takes the next piece. */
   push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined>;
-  /** Nothing more comes. `complete` is false where there is more, which passes unseen. */
+  /** The body has ended. `complete` is false if the rest of the body follows without being seen. */
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined>;
-  /** Ends a body whose end Envoy did not tell: the fault of what the handler adds there, which is lost. */
+  /**
+   * Called if Envoy did not show the end of the body. Returns the fault of a handler that would have added something
+   * there.
+   */
   lostTail?(): Soon<Fault | undefined>;
-  /** Frees what it holds; nobody waits for it any more. */
+  /** Frees what the stage holds. Its output is no longer needed. */
   close(): void;
 }
 
-/** A value that is there, or will be. Synchronous handlers must not cost a promise. */
+/** A value, or a promise of it. Synchronous handlers must not cost a promise. */
 export type Soon<T> = T | Promise<T>;
 
-/** Goes on with a value, at once where it is there. */
+/** Continues with a value: at once if it is not a promise. */
 export function after<T, U>(value: Soon<T>, next: (value: T) => Soon<U>): Soon<U> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-/** Gives on pieces, one after the other, from one of them on. */
+/** Emits pieces in order, starting at index `from`. */
 export function emitAll(pieces: readonly BodyBytes[], emit: Emit, from = 0): Soon<StageEnd | undefined> {
   for (let at = from; at < pieces.length; at++) {
     const end = emit(pieces[at] as BodyBytes);

@@ -12,16 +12,16 @@ import { ChunkStage, InspectStage } from "./chunk-stage.ts";
 import { CodedStage } from "./coded-stage.ts";
 import { GrpcStage } from "./grpc-stage.ts";
 import { CoderBudget } from "./held-room.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 import { StreamStage } from "./stream-stage.ts";
 import { BodyCharset, WholeStage } from "./whole-stage.ts";
 
-/** What stages are made for. */
+/** What the stages of a body depend on. */
 export interface BodyStageOptions {
   readonly phase: BodyPhase;
   /** Headers of the body, as they came. */
   readonly fields: HeaderFields;
-  /** The end is sure to have a place for what codings put there. */
+  /** The end of the body is certain to have room for the end of a coding. */
   readonly endKnown: boolean;
   readonly mode: BodyMode | undefined;
 }
@@ -29,23 +29,23 @@ export interface BodyStageOptions {
 /** The stages of a body. */
 export interface BodyStages {
   readonly stages: readonly BodyStage[];
-  /** The body leaves without its codings. */
+  /** True if the body is sent on without its codings. */
   readonly losesCodings: boolean;
 }
 
-/** Makes the stages of a body, or says why one of them cannot be. */
+/** Creates the stages of a body, or returns the fault that says why a stage is not possible. */
 export function bodyStages(active: readonly ActiveClaim[], options: BodyStageOptions): BodyStages | StageEnd {
   const encoding = parseContentEncoding(allHeaders(options.fields, "content-encoding"));
   let codings: readonly Coding[] = encoding.kind === "codings" ? encoding.codings : [];
   const charset = new BodyCharset(joinedText(options.fields, "content-type"));
   const stages: BodyStage[] = [];
   let loses = false;
-  for (const { claim, host, call } of active) {
+  for (const { claim, context, call } of active) {
     const { handler } = claim;
     const isDecoded = handler.read !== "grpc" && handler.encoding !== "raw";
-    if (isDecoded && encoding.kind !== "codings") return unknownCoding(host, encoding);
+    if (isDecoded && encoding.kind !== "codings") return unknownCoding(context, encoding);
     const own = isDecoded ? codings : [];
-    stages.push(stageOf({ claim, host, call }, { ...options, charset }, own));
+    stages.push(stageOf({ claim, context, call }, { ...options, charset }, own));
     if (own.length === 0 || options.endKnown || !changesPieces(claim)) continue;
     codings = [];
     loses = true;
@@ -53,7 +53,7 @@ export function bodyStages(active: readonly ActiveClaim[], options: BodyStageOpt
   return { stages, losesCodings: loses };
 }
 
-/** True for a body that leaves without its codings: a coding's end would have no place behind it. */
+/** True for a body that is sent on without its codings, because the end of a coding might have no place. */
 export function losesCodings(
   active: readonly ActiveClaim[],
   { fields, endKnown }: Pick<BodyStageOptions, "fields" | "endKnown">,
@@ -75,42 +75,42 @@ function stageOf(
   options: BodyStageOptions & { readonly charset: BodyCharset },
   codings: readonly Coding[],
 ): BodyStage {
-  const { claim, host, call } = active;
+  const { claim, context, call } = active;
   const { phase, endKnown, mode, charset } = options;
   const { handler } = claim;
-  if (call) return new GrpcStage(host, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
-  if (readsWhole(handler)) return new WholeStage(host, { handler, phase, codings, charset });
-  const inner = innerStage({ claim, host }, phase);
+  if (call) return new GrpcStage(context, { call, phase, unframed: mode === "GRPC", maxBytes: handler.maxBytes });
+  if (readsWhole(handler)) return new WholeStage(context, { handler, phase, codings, charset });
+  const inner = innerStage({ claim, context }, phase);
   if (codings.length === 0) return inner;
   const looks = handler.read === "inspect";
   const overLimit = "overLimit" in handler ? handler.overLimit : undefined;
-  // What may pass is counted behind the decoder, and goes on through it.
+  // A body that may pass is counted after the decoder.
   const maxBytes = overLimit === "pass" ? undefined : handler.maxBytes;
-  const room = new CoderBudget(host.budget);
+  const room = new CoderBudget(context.budget);
   const decoder = createDecoder(codings, { maxBytes: maxBytes ?? Number.MAX_SAFE_INTEGER }, room);
   const encoder = endKnown && !looks ? createEncoder(codings, { room }) : undefined;
-  return new CodedStage(host, { inner, decoder, encoder, room, looks, overLimit });
+  return new CodedStage(context, { inner, decoder, encoder, room, looks, overLimit });
 }
 
-function innerStage({ claim: { handler }, host }: ActiveClaim, phase: BodyPhase): BodyStage {
-  if (handler.read === "chunks") return new ChunkStage(host, handler, phase);
-  if (handler.read === "inspect") return new InspectStage(host, handler);
-  if (handler.read === "stream") return new StreamStage(host, handler, phase);
+function innerStage({ claim: { handler }, context }: ActiveClaim, phase: BodyPhase): BodyStage {
+  if (handler.read === "chunks") return new ChunkStage(context, handler, phase);
+  if (handler.read === "inspect") return new InspectStage(context, handler);
+  if (handler.read === "stream") return new StreamStage(context, handler, phase);
   throw new Error(`no stage reads "${handler.read}"`);
 }
 
-function unknownCoding(host: StageHost, encoding: Exclude<ContentEncoding, { kind: "codings" }>): StageEnd {
+function unknownCoding(context: StageContext, encoding: Exclude<ContentEncoding, { kind: "codings" }>): StageEnd {
   return encoding.kind === "too_many"
-    ? host.fault("unknown_coding", "the body has more codings than are taken off")
-    : host.fault(
+    ? context.fault("unknown_coding", "the body has more codings than the server decodes")
+    : context.fault(
         "unknown_coding",
-        `the body has a coding that cannot be taken off (${JSON.stringify(encoding.coding)})`,
+        `the body has a coding that the server cannot decode (${JSON.stringify(encoding.coding)})`,
       );
 }
 
 /**
- * Lets an empty body pass, and ends every other one at its first byte. Whether a body is empty often shows only at its end: a
- * fault that comes with the headers would make the outcome depend on how the same message is framed.
+ * Lets an empty body pass, and ends every other body at its first byte. Often only the end of a body shows that it is
+ * empty. A fault at the headers would make the result depend on the framing of the same message.
  */
 export class RefusingStage implements BodyStage {
   readonly withholds = false;
@@ -129,7 +129,7 @@ export class RefusingStage implements BodyStage {
   close(): void {}
 }
 
-/** How a body is handled that no handler can have. Envoy still holds its headers in every mode that allows it. */
+/** The plan of a body that its handlers cannot get. Envoy still holds the headers in every mode that allows it. */
 export function refusingPlan(
   mode: BodyMode | undefined,
   { holdsHeaders, override }: Pick<RunningBody, "holdsHeaders" | "override">,
@@ -148,7 +148,7 @@ export function refusingPlan(
   };
 }
 
-/** A body that replaces another is all there, and its headers still wait. */
+/** The plan of a body that replaces the original. It is complete, and its headers still wait. */
 export const REPLACED: RunningBody = {
   kind: "run",
   mode: "BUFFERED",

@@ -5,25 +5,28 @@ import type { Fault } from "../../protocol/fault.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import { after, type BodyBytes, type BodyStage, type Emit, emitAll, type Soon, type StageEnd } from "./body-stage.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
 
-/** Gives a body to its handler chunk by chunk, each to be changed or left. */
+/** Gives a body to its handler chunk by chunk. The handler may change each chunk. */
 export class ChunkStage implements BodyStage {
-  /** Its handler changes the body, and may keep bytes of it for later: what is left is no part of the same body. */
+  /**
+   * True after the handler changed the body. It may have kept bytes for later, so the rest is not a part of the same
+   * body.
+   */
   withholds = false;
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #handler: ChunksHandler;
   readonly #phase: BodyPhase;
   readonly #limit: ByteLimit;
   #began = false;
 
-  constructor(host: StageHost, handler: ChunksHandler, phase: BodyPhase) {
-    this.#host = host;
+  constructor(context: StageContext, handler: ChunksHandler, phase: BodyPhase) {
+    this.#context = context;
     this.#handler = handler;
     this.#phase = phase;
-    this.#limit = new ByteLimit(host, handler);
+    this.#limit = new ByteLimit(context, handler);
   }
 
   push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
@@ -31,16 +34,19 @@ export class ChunkStage implements BodyStage {
     this.#began = true;
     const { exceeded } = this.#limit;
     const excess = this.#limit.take(piece.length);
-    // What the handler has kept so far comes before what passes.
+    // The bytes that the handler kept go first, before the rest that passes.
     if (excess === "pass") return exceeded ? emit(piece) : after(this.#end(emit), (end) => end ?? emit(piece));
     if (excess !== undefined) return excess;
-    return this.#host.call(
-      () => this.#handler.chunk(piece, this.#host.tx as never),
+    return this.#context.call(
+      () => this.#handler.chunk(piece, this.#context.tx as never),
       (outcome) => {
         if (outcome === undefined) return emit(piece);
         if (!(outcome instanceof Uint8Array))
-          return this.#host.fault("invalid_effect", `chunk() returned ${nameKind(outcome)}, must be bytes or nothing`);
-        this.#host.changed();
+          return this.#context.fault(
+            "invalid_effect",
+            `chunk() returned ${nameKind(outcome)}, must be bytes or nothing`,
+          );
+        this.#context.changed();
         this.withholds = true;
         return outcome.length > 0 ? emit(plainBytes(outcome)) : undefined;
       },
@@ -48,15 +54,15 @@ export class ChunkStage implements BodyStage {
   }
 
   end(emit: Emit, complete: boolean): Soon<StageEnd | undefined> {
-    return this.#limit.exceeded || !this.#began ? undefined : this.#end(tailEmit(this.#host, emit, complete));
+    return this.#limit.exceeded || !this.#began ? undefined : this.#end(tailEmit(this.#context, emit, complete));
   }
 
   #end(emit: Emit): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
     if (end === undefined) return undefined;
-    return this.#host.call(
-      () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) => this.#host.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#host, emit),
+    return this.#context.call(
+      () => end.call(this.#handler, this.#context.tx as never),
+      (outcome) => this.#context.fold(outcome, `${this.#phase}End`) ?? emitTail(this.#context, emit),
     );
   }
 
@@ -67,55 +73,63 @@ export class ChunkStage implements BodyStage {
       isLost = true;
       return undefined;
     });
-    return after(ended, (end) => (end !== undefined || isLost ? this.#host.lostTail() : undefined));
+    return after(ended, (end) => (end !== undefined || isLost ? this.#context.lostTail() : undefined));
   }
 
   close(): void {
-    this.#host.close();
+    this.#context.close();
   }
 }
 
-/** What leaves at the end of a body. Behind the beginning of one it would stand in the middle. */
-export function tailEmit(host: StageHost, emit: Emit, complete: boolean): Emit {
+/**
+ * Returns the emit function for the end of a body. Bytes added after the beginning of a body would end up in its
+ * middle.
+ */
+export function tailEmit(context: StageContext, emit: Emit, complete: boolean): Emit {
   if (complete) return emit;
-  return () => host.overLimit("envoy", undefined);
+  return () => context.overLimit("envoy", undefined);
 }
 
-/** Gives on what was added behind the last chunk. */
-export function emitTail(host: StageHost, emit: Emit): Soon<StageEnd | undefined> {
-  const tail = host.work.tail.splice(0);
+/** Emits the bytes that effects added after the last chunk. */
+export function emitTail(context: StageContext, emit: Emit): Soon<StageEnd | undefined> {
+  const tail = context.work.tail.splice(0);
   if (tail.length === 0) return undefined;
-  host.changed();
+  context.changed();
   return emitAll(tail.filter(({ length }) => length > 0).map(plainBytes), emit);
 }
 
-/** Counts the bytes that a handler sees against its `maxBytes`, and those it is given against what may be held. */
+/**
+ * Counts the bytes that a handler sees against its `maxBytes`, and the bytes that it gets against the memory budgets.
+ */
 export class ByteLimit {
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #options: BodyOptions<never, never>;
   #bytes = 0;
-  /** True once there were more than allowed: the rest passes unseen. */
+  /** True after the limit was exceeded. The rest passes unseen. */
   exceeded = false;
 
-  constructor(host: StageHost, options: BodyOptions<never, never>) {
-    this.#host = host;
+  constructor(context: StageContext, options: BodyOptions<never, never>) {
+    this.#context = context;
     this.#options = options;
   }
 
-  /** Counts a piece. Undefined: give it to the handler; `pass`: it passes unseen; otherwise it ends the body. */
+  /**
+   * Counts a piece. Undefined: give it to the handler. `pass`: it passes unseen. Otherwise the returned value ends the
+   * body.
+   */
   take(bytes: number): StageEnd | "pass" | undefined {
     const { maxBytes } = this.#options;
     this.#bytes += bytes;
     if (this.exceeded) return "pass";
     if (maxBytes !== undefined && this.#bytes > maxBytes) return this.#exceed("body");
-    const cap = this.#host.lend(bytes);
+    const cap = this.#context.lend(bytes);
     return cap && this.#exceed(cap);
   }
 
   #exceed(cap: BodyCap): StageEnd | "pass" {
     const { maxBytes, overLimit } = this.#options;
-    if (overLimit !== "pass") return this.#host.overLimit(cap, maxBytes);
-    this.#host.passes(cap);
+    if (overLimit !== "pass") return this.#context.overLimit(cap, maxBytes);
+    this.#context.passes(cap);
     this.exceeded = true;
     return "pass";
   }
@@ -126,15 +140,15 @@ type InspectHandler = Extract<AnyBodyHandler, { read: "inspect" }>;
 /** Shows a body to its handler chunk by chunk. */
 export class InspectStage implements BodyStage {
   readonly withholds = false;
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #handler: InspectHandler;
   readonly #limit: ByteLimit;
   #began = false;
 
-  constructor(host: StageHost, handler: InspectHandler) {
-    this.#host = host;
+  constructor(context: StageContext, handler: InspectHandler) {
+    this.#context = context;
     this.#handler = handler;
-    this.#limit = new ByteLimit(host, handler);
+    this.#limit = new ByteLimit(context, handler);
   }
 
   push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
@@ -143,8 +157,8 @@ export class InspectStage implements BodyStage {
     const excess = this.#limit.take(piece.length);
     if (excess !== undefined) return excess === "pass" ? emit(piece) : excess;
     if (piece.length === 0 || chunk === undefined) return emit(piece);
-    const looked = this.#host.call(
-      () => chunk.call(this.#handler, piece, this.#host.tx as never),
+    const looked = this.#context.call(
+      () => chunk.call(this.#handler, piece, this.#context.tx as never),
       () => undefined,
     );
     return after(looked, (end) => end ?? emit(piece));
@@ -153,13 +167,13 @@ export class InspectStage implements BodyStage {
   end(): Soon<StageEnd | undefined> {
     const { end } = this.#handler;
     if (end === undefined || this.#limit.exceeded || !this.#began) return undefined;
-    return this.#host.call(
-      () => end.call(this.#handler, this.#host.tx as never),
-      (outcome) => this.#host.fold(outcome, "inspectEnd"),
+    return this.#context.call(
+      () => end.call(this.#handler, this.#context.tx as never),
+      (outcome) => this.#context.fold(outcome, "inspectEnd"),
     );
   }
 
   close(): void {
-    this.#host.close();
+    this.#context.close();
   }
 }

@@ -4,51 +4,51 @@ import type { CodingStream } from "../../bodies/coding/coding-stream.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyBytes, BodyStage, Emit, Soon, StageEnd } from "./body-stage.ts";
 import type { CoderBudget } from "./held-room.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 
-/** What a {@link CodedStage} is made of. */
+/** The options of a {@link CodedStage}. */
 export interface CodedStageOptions {
-  /** The stage that sees the body decoded. */
+  /** The stage that gets the decoded body. */
   readonly inner: BodyStage;
   readonly decoder: CodingStream;
-  /** Encodes what the inner stage gives on. Absent: it goes on as it is. */
+  /** Encodes the output of the inner stage. If absent, the output is sent on decoded. */
   readonly encoder?: CodingStream | undefined;
-  /** Counts the memory of both. */
+  /** Counts the memory of decoder and encoder. */
   readonly room: CoderBudget;
-  /** The inner stage only looks: what came goes on as it was. */
+  /** The inner stage only reads. The original bytes are sent on. */
   readonly looks: boolean;
-  /** What becomes of a body that cannot be encoded anew. */
+  /** What happens with a body that cannot be encoded again. */
   readonly overLimit: "reject" | "pass" | undefined;
 }
 
-/** Shows a stage the body without its codings, and puts them on again behind it. */
+/** Decodes a body for another stage, and encodes the output of that stage. */
 export class CodedStage implements BodyStage {
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #options: CodedStageOptions;
   #began = false;
-  /** The decoder was refused, and what the handler is not shown passes. */
+  /** There was no room for a decoder, and the body passes without its handler. */
   #passes = false;
-  /** The inner stage was given bytes. */
+  /** The inner stage got bytes. */
   #isShown = false;
-  /** What ended the body while it was on its way through a coding. */
+  /** What ended the body inside a coder. */
   #end: StageEnd | undefined;
 
-  constructor(host: StageHost, options: CodedStageOptions) {
-    this.#host = host;
+  constructor(context: StageContext, options: CodedStageOptions) {
+    this.#context = context;
     this.#options = options;
   }
 
-  /** Once a coding was put on anew, its original can be no part of the same body. */
+  /** The original bytes do not fit to a body that was encoded again. */
   get withholds(): boolean {
     return (this.#began && !this.#options.looks) || this.#options.inner.withholds;
   }
 
-  /** What would be encoded anew ends where the rest of the original goes on: no recipient could decode that. */
+  /** The new encoding would end where the rest of the original goes on, and no recipient could decode that. */
   cut(): StageEnd | "pass" | undefined {
     const { looks, overLimit } = this.#options;
     if (looks) return undefined;
-    if (overLimit !== "pass") return this.#host.overLimit("envoy", undefined);
-    this.#host.passes("envoy");
+    if (overLimit !== "pass") return this.#context.overLimit("envoy", undefined);
+    this.#context.passes("envoy");
     return "pass";
   }
 
@@ -58,11 +58,11 @@ export class CodedStage implements BodyStage {
     const { decoder, looks } = this.#options;
     const isFirst = !this.#began;
     this.#began = true;
-    this.#host.pending();
+    this.#context.pending();
     const failure = await decoder.pushTo(piece, this.#inward(emit));
     const isRefused = failure?.code === "no_room" || failure?.code === "busy";
     if (isRefused && this.#mayPass(isFirst)) return emit(piece);
-    if (!looks) this.#host.changed();
+    if (!looks) this.#context.changed();
     const end = this.#ended(failure);
     return end ?? (looks ? await emit(piece) : undefined);
   }
@@ -71,9 +71,9 @@ export class CodedStage implements BodyStage {
     const { decoder, inner, encoder, looks } = this.#options;
     // An empty body has no coding, whatever its headers say.
     if (!this.#began || this.#passes) return undefined;
-    if (!looks) this.#host.changed();
-    this.#host.pending();
-    // The beginning of a body that Envoy cut has no end to be checked.
+    if (!looks) this.#context.changed();
+    this.#context.pending();
+    // The beginning of a body that Envoy cut has no end to check.
     const failure = complete ? await decoder.endTo(this.#inward(emit)) : undefined;
     if (!complete) decoder.close();
     const end = this.#ended(failure) ?? (await inner.end(this.#outward(emit), complete));
@@ -92,20 +92,24 @@ export class CodedStage implements BodyStage {
     inner.close();
   }
 
-  /** Lets the body go on as it came, if that is wanted, it keeps its codings, and nothing of it was shown or held back. */
+  /**
+   * Lets the body pass as it came, if the handler allows it, the body keeps its codings, and nothing of it was shown or
+   * held back.
+   */
   #mayPass(isFirst: boolean): boolean {
     const { looks, overLimit, decoder, encoder, room } = this.#options;
     const keepsCodings = looks || (encoder !== undefined && isFirst && !this.#isShown);
     if (overLimit !== "pass" || !keepsCodings) return false;
-    // No room is full if the turn of the decoder came too late: all transactions are too much then, too.
-    this.#host.passes(room.full ?? "total");
+    // No room is full if the decoder waited too long for its turn. Then the bodies of all transactions are too many as
+    // well.
+    this.#context.passes(room.full ?? "total");
     this.#passes = true;
     this.#began = false;
     decoder.close();
     return true;
   }
 
-  /** To the inner stage, and from there outward. */
+  /** Passes decoded bytes to the inner stage, and its output to the encoder. */
   #inward(emit: Emit): Deliver {
     const outward = this.#outward(emit);
     return (piece) => {
@@ -136,6 +140,6 @@ export class CodedStage implements BodyStage {
 
   #ended(failure: CodingFailure | undefined): StageEnd | undefined {
     if (this.#end !== undefined) return this.#end;
-    return failure && this.#host.codingFault(failure, this.#options.room);
+    return failure && this.#context.codingFault(failure, this.#options.room);
   }
 }

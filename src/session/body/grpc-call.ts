@@ -5,16 +5,19 @@ import type { Exchange } from "../../protocol/exchange/exchange.ts";
 import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
 import { type BodyPhase, directionOf } from "../../protocol/phase.ts";
 
-/** What handles the gRPC messages of one direction of one call. */
+/** Handles the gRPC messages of one direction of a call. */
 export interface GrpcCall {
-  /** Type of the messages. */
+  /** The type of the messages. */
   readonly schema: DescMessage;
   handle(message: unknown, tx: unknown): unknown;
-  /** How a message is coded that says so of itself. */
+  /** The codings of a message that is marked as compressed. */
   readonly codings: readonly Coding[];
 }
 
-/** The handler of a direction's messages; undefined where the request is no call of a method that has one. */
+/**
+ * Returns the handler for the messages of a direction; undefined if the request does not call a method that has a
+ * handler.
+ */
 export function grpcCall(handlers: AnyGrpcHandlers, exchange: Exchange, phase: BodyPhase): GrpcCall | undefined {
   const direction = directionOf(phase);
   const request = exchange.headers("request");

@@ -12,32 +12,35 @@ import { nameKind } from "../../text/value-kind.ts";
 import { after, type BodyBytes, type BodyStage, type Emit, type Soon, type StageEnd } from "./body-stage.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 
-/** What a {@link GrpcStage} is made of. */
+/** The options of a {@link GrpcStage}. */
 export interface GrpcStageOptions {
   readonly call: GrpcCall;
   readonly phase: BodyPhase;
-  /** Each piece is one message without its prefix, as in GRPC mode. */
+  /** True if each piece is one message without its prefix, as in GRPC mode. */
   readonly unframed: boolean;
   readonly maxBytes: number | undefined;
 }
 
-/** A message, and the prefix or the flag that says whether it is compressed. */
+/** A message, with the flag that says whether it is compressed. */
 interface GrpcMessage {
   readonly bytes: BodyBytes;
   readonly compressed: boolean;
-  /** The same as it came. */
+  /** The message as it came, with its prefix. */
   readonly framed: BodyBytes;
 }
 
 const REPLACEMENT = Buffer.from("\ufffd");
-/** A megabyte holds 200,000 empty messages. So many cost a millisecond or two, besides their handler's time. */
+/**
+ * The number of messages per turn of the event loop. 1 MB can contain 200,000 empty messages. 1000 of them cost 1 or 2
+ * ms, plus the handler's time.
+ */
 const TURN_MESSAGES = 1000;
 
 /** Gives the gRPC messages of a body to their handler, one by one. */
 export class GrpcStage implements BodyStage {
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #options: GrpcStageOptions;
   readonly #maxBytes: number;
   readonly #room: HeldRoom;
@@ -45,10 +48,10 @@ export class GrpcStage implements BodyStage {
   #heldBytes = 0;
   #isClosed = false;
 
-  constructor(host: StageHost, options: GrpcStageOptions) {
-    this.#host = host;
+  constructor(context: StageContext, options: GrpcStageOptions) {
+    this.#context = context;
     this.#options = options;
-    this.#room = new HeldRoom(host.budget);
+    this.#room = new HeldRoom(context.budget);
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
@@ -59,9 +62,9 @@ export class GrpcStage implements BodyStage {
   push(piece: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     if (piece.length === 0 && !this.#options.unframed) return undefined;
     const cap = this.#room.take(piece.length);
-    if (cap !== undefined) return this.#host.overLimit(cap, undefined);
+    if (cap !== undefined) return this.#context.overLimit(cap, undefined);
     if (this.#options.unframed) {
-      const message = { bytes: piece, compressed: this.#host.messageCompressed, framed: piece };
+      const message = { bytes: piece, compressed: this.#context.messageCompressed, framed: piece };
       return after(this.#handle(message, emit), (end) => this.#handled(piece.length, end));
     }
     this.#held.push(piece);
@@ -78,7 +81,7 @@ export class GrpcStage implements BodyStage {
       this.#room.give();
       return emit(beginning);
     }
-    return this.#host.fault("grpc_message_malformed", "the body ends inside a gRPC message");
+    return this.#context.fault("grpc_message_malformed", "the body ends inside a gRPC message");
   }
 
   close(): void {
@@ -86,10 +89,12 @@ export class GrpcStage implements BodyStage {
     this.#heldBytes = 0;
     this.#isClosed = true;
     this.#room.close();
-    this.#host.close();
+    this.#context.close();
   }
 
-  /** Takes one message after the other out of what is there: as many as a turn of the event loop may cost. */
+  /**
+   * Takes one message after another from the bytes that have arrived, up to the number for one turn of the event loop.
+   */
   #next(emit: Emit): Soon<StageEnd | undefined> {
     for (let count = 0; count < TURN_MESSAGES; count++) {
       const message = this.#takeMessage();
@@ -99,7 +104,7 @@ export class GrpcStage implements BodyStage {
       if (handled instanceof Promise) return handled.then((end) => this.#handled(length, end) ?? this.#next(emit));
       if (this.#handled(length, handled) !== undefined) return handled;
     }
-    this.#host.pending();
+    this.#context.pending();
     return new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#next(emit));
   }
 
@@ -114,8 +119,8 @@ export class GrpcStage implements BodyStage {
     if (all.length < GRPC_PREFIX_BYTES) all = this.#join();
     const flag = all[0] ?? 0;
     const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
-    if (flag > 1) return this.#host.fault("grpc_message_malformed", "a gRPC message has a flag that is none");
-    if (length > this.#maxBytes) return this.#host.overLimit("body", this.#maxBytes);
+    if (flag > 1) return this.#context.fault("grpc_message_malformed", "a gRPC message has an unknown flag");
+    if (length > this.#maxBytes) return this.#context.overLimit("body", this.#maxBytes);
     const end = GRPC_PREFIX_BYTES + length;
     if (this.#heldBytes < end) return undefined;
     all = this.#join();
@@ -135,15 +140,15 @@ export class GrpcStage implements BodyStage {
     const { codings } = this.#options.call;
     if (!message.compressed) return this.#handlePlain(message.bytes, message, emit);
     if (codings.length === 0)
-      return this.#host.fault(
+      return this.#context.fault(
         "unknown_coding",
-        "a gRPC message is compressed, and its grpc-encoding cannot be taken off",
+        "a gRPC message is compressed, and its grpc-encoding cannot be decoded",
       );
-    const room = new CoderBudget(this.#host.budget);
+    const room = new CoderBudget(this.#context.budget);
     let full: FullBudget | undefined;
     let decodedBytes = 0;
     const hold = (count: number) => {
-      // Nobody waits for it any more.
+      // The output is no longer needed.
       if (this.#isClosed) return false;
       full = this.#room.take(count);
       if (full === undefined) decodedBytes += count;
@@ -151,13 +156,13 @@ export class GrpcStage implements BodyStage {
     };
     const decoded = decodeBody(message.bytes, codings, { maxBytes: this.#maxBytes, hold, room });
     if (decoded instanceof Promise) {
-      this.#host.pending();
+      this.#context.pending();
       this.#room.useUntil(decoded);
     }
     return after(decoded, (body) => {
       if (this.#isClosed) return undefined;
       if (body.kind === "failed")
-        return full === undefined ? this.#host.codingFault(body, room) : this.#host.overLimit(full, undefined);
+        return full === undefined ? this.#context.codingFault(body, room) : this.#context.overLimit(full, undefined);
       return after(this.#handlePlain(body.bytes, message, emit), (end) => this.#handled(decodedBytes, end));
     });
   }
@@ -168,19 +173,19 @@ export class GrpcStage implements BodyStage {
     try {
       parsed = fromBinary(call.schema, bytes);
     } catch (cause) {
-      return this.#host.fault("grpc_message_malformed", `the body has no ${call.schema.typeName}`, cause);
+      return this.#context.fault("grpc_message_malformed", `a message is not a valid ${call.schema.typeName}`, cause);
     }
-    const full = this.#host.lend(() => parsedMessageBytes(parsed));
-    if (full !== undefined) return this.#host.overLimit(full, undefined);
-    return this.#host.call(
-      () => call.handle(parsed, this.#host.tx),
+    const full = this.#context.lend(() => parsedMessageBytes(parsed));
+    if (full !== undefined) return this.#context.overLimit(full, undefined);
+    return this.#context.call(
+      () => call.handle(parsed, this.#context.tx),
       (outcome) => {
         if (outcome === undefined) return emit(message.framed);
         if (effectData(outcome) === undefined && !Array.isArray(outcome)) return this.#replace(outcome, message, emit);
-        this.#host.work.replacement = undefined;
-        const end = this.#host.fold(outcome, phase);
-        const { replacement } = this.#host.work;
-        this.#host.work.replacement = undefined;
+        this.#context.work.replacement = undefined;
+        const end = this.#context.fold(outcome, phase);
+        const { replacement } = this.#context.work;
+        this.#context.work.replacement = undefined;
         if (end !== undefined) return end;
         if (replacement === undefined) return emit(message.framed);
         const bytes = typeof replacement === "string" ? utf8Bytes(replacement) : replacement;
@@ -193,7 +198,7 @@ export class GrpcStage implements BodyStage {
   #replace(outcome: unknown, message: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
     const { schema } = this.#options.call;
     if (typeof outcome !== "object" || outcome === null)
-      return this.#host.fault(
+      return this.#context.fault(
         "invalid_effect",
         `returned ${nameKind(outcome)}, must be a message, an effect or nothing`,
       );
@@ -201,25 +206,25 @@ export class GrpcStage implements BodyStage {
     try {
       bytes = toBinary(schema, outcome as never);
     } catch {
-      return this.#host.fault("invalid_effect", `returned what cannot be written as ${schema.typeName}`);
+      return this.#context.fault("invalid_effect", `returned a value that cannot be written as ${schema.typeName}`);
     }
-    // An encoder writes U+FFFD for what UTF-8 does not have.
+    // The encoder writes U+FFFD for text that is not valid Unicode.
     const problem = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(REPLACEMENT)
       ? refuseTextsOf(outcome)
       : undefined;
     if (problem !== undefined)
-      return this.#host.fault("invalid_effect", `returned a ${schema.typeName} whose ${problem}`);
+      return this.#context.fault("invalid_effect", `returned a ${schema.typeName} whose ${problem}`);
     return this.#emitBytes(bytes, message, emit);
   }
 
   #emitBytes(bytes: Uint8Array, { compressed }: GrpcMessage, emit: Emit): Soon<StageEnd | undefined> {
-    this.#host.changed();
+    this.#context.changed();
     if (!compressed) return emit(this.#frame(bytes, 0));
-    const room = new CoderBudget(this.#host.budget);
+    const room = new CoderBudget(this.#context.budget);
     const encoded = encodeBody(bytes, this.#options.call.codings, room);
-    if (encoded instanceof Promise) this.#host.pending();
+    if (encoded instanceof Promise) this.#context.pending();
     return after(encoded, (body) =>
-      body.kind === "failed" ? this.#host.codingFault(body, room) : emit(this.#frame(body.bytes, 1)),
+      body.kind === "failed" ? this.#context.codingFault(body, room) : emit(this.#frame(body.bytes, 1)),
     );
   }
 
@@ -233,7 +238,7 @@ export class GrpcStage implements BodyStage {
   }
 }
 
-/** Says which text of a message cannot be written as UTF-8; undefined if all can. */
+/** Says which text of a message cannot be written as UTF-8; undefined if every text can. */
 function refuseTextsOf(value: unknown, name = "text"): string | undefined {
   if (typeof value === "string") {
     const problem = refuseLoneSurrogate(value, { escapes: false });

@@ -1,15 +1,15 @@
 import type { CoderRoom } from "../../bodies/coding/coder-memory.ts";
 import type { StreamBudget } from "../../memory/body-budget.ts";
 
-/** What has no room for more bytes: all bodies of the transaction, or those of all transactions. */
+/** Names a full budget: that of the transaction's bodies, or that of all transactions. */
 export type FullBudget = "stream" | "total";
 
-/** The bytes that one stage of a body holds, as the budget of its transaction counts them. */
+/** Counts the bytes that one stage of a body holds, in the budget of its transaction. */
 export class HeldRoom {
   readonly #budget: StreamBudget;
-  /** Bytes held now. */
+  /** The bytes that are held now. */
   bytes = 0;
-  /** Handlers and coders at work that hold bytes, whatever becomes of the transaction. */
+  /** The number of running handlers and coders that hold bytes, even if the transaction is over. */
   #users = 0;
   #isClosed = false;
 
@@ -17,7 +17,10 @@ export class HeldRoom {
     this.#budget = budget;
   }
 
-  /** Counts bytes as held. If they do not fit, it says which budget is full, and holds nothing. Once closed it counts nothing. */
+  /**
+   * Counts bytes as held. If they do not fit, it returns the full budget and counts nothing. After `close()` it counts
+   * nothing.
+   */
   take(bytes: number): FullBudget | undefined {
     if (this.#isClosed) return undefined;
     const cap = this.#budget.take(bytes);
@@ -25,15 +28,15 @@ export class HeldRoom {
     return cap;
   }
 
-  /** Counts bytes as free again; default: all of them. */
+  /** Counts bytes as free again. Default: all of them. */
   give(bytes: number = this.bytes): void {
-    // A handler may settle when all was given back.
+    // A handler may settle after all bytes were freed.
     const given = Math.min(bytes, this.bytes);
     this.bytes -= given;
     this.#budget.give(given);
   }
 
-  /** A handler or a coder holds the bytes until its promise settles: {@link close} does not give them back before. */
+  /** A handler or coder holds the bytes until its promise settles. {@link close} does not free them before. */
   useUntil(settled: Promise<unknown>): void {
     this.#users++;
     const done = () => {
@@ -43,17 +46,17 @@ export class HeldRoom {
     settled.then(done, done);
   }
 
-  /** The stage needs nothing any more: all is given back, at once or when the last user is done. */
+  /** The stage needs no bytes any more. They are freed at once, or when the last user has finished. */
   close(): void {
     this.#isClosed = true;
     if (this.#users === 0) this.give();
   }
 }
 
-/** Room for the native memory of a body's coders in the budget of its transaction. */
+/** Counts the native memory of a body's coders in the budget of its transaction. */
 export class CoderBudget implements CoderRoom {
   readonly #budget: StreamBudget;
-  /** Which budget was full when a coder had no room; undefined until then. */
+  /** The budget that was full when a coder had no room; undefined until then. */
   full: FullBudget | undefined;
 
   constructor(budget: StreamBudget) {

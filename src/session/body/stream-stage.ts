@@ -6,19 +6,19 @@ import type { BodyPhase } from "../../protocol/phase.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import type { BodyBytes, BodyStage, Emit, Soon, StageEnd } from "./body-stage.ts";
 import { ByteLimit, emitTail, tailEmit } from "./chunk-stage.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 
-/** An iterator that waits for nothing lets the process read from its sockets after so many steps. */
+/** An iterator that waits for nothing gives the event loop a turn after this number of steps. */
 const STEPS_PER_TURN = 1_000;
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
 
 /**
- * Runs a handler that loops over the chunks of a body. A chunk is done with once the handler asks for the next one; what
- * it yields until then takes the chunk's place.
+ * Runs a handler that loops over the chunks of a body. A chunk is finished when the handler asks for the next one. What
+ * the handler yields until then replaces the chunk.
  */
 export class StreamStage implements BodyStage {
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #handler: StreamHandler;
   readonly #phase: BodyPhase;
   readonly #limit: ByteLimit;
@@ -26,20 +26,20 @@ export class StreamStage implements BodyStage {
   #iterator: AsyncIterator<unknown> | undefined;
   #running: Promise<StageEnd | undefined> | undefined;
   #finished = false;
-  /** Nobody waits for it any more, but for what it has left. */
+  /** The output is no longer needed, except what the loop yields at its end. */
   #isDraining = false;
-  /** Bytes given to the handler, and not yielded by it. */
+  /** Bytes that the handler got and has not yielded. */
   #keptBytes = 0;
   #emit: Emit = () => undefined;
 
-  constructor(host: StageHost, handler: StreamHandler, phase: BodyPhase) {
-    this.#host = host;
+  constructor(context: StageContext, handler: StreamHandler, phase: BodyPhase) {
+    this.#context = context;
     this.#handler = handler;
     this.#phase = phase;
-    this.#limit = new ByteLimit(host, handler);
+    this.#limit = new ByteLimit(context, handler);
   }
 
-  /** The handler decides what becomes of what it took: nobody knows whether it is all out. */
+  /** The handler decides what happens with its chunks, so it is not known whether it has yielded all of them. */
   get withholds(): boolean {
     return this.#running !== undefined;
   }
@@ -50,25 +50,25 @@ export class StreamStage implements BodyStage {
     const excess = this.#limit.take(piece.length);
     if (excess === "pass") return (await this.#endLoop()) ?? emit(piece);
     if (excess !== undefined) return excess;
-    this.#host.changed();
-    this.#host.pending();
+    this.#context.changed();
+    this.#context.pending();
     this.#keptBytes += piece.length;
     this.#start();
     const end = await this.#untilHungry(this.#source.give(piece));
-    this.#host.repay(piece.length);
+    this.#context.repay(piece.length);
     return end;
   }
 
   async end(emit: Emit, complete: boolean): Promise<StageEnd | undefined> {
     if (this.#running === undefined) return undefined;
-    this.#emit = tailEmit(this.#host, emit, complete);
-    this.#host.pending();
+    this.#emit = tailEmit(this.#context, emit, complete);
+    this.#context.pending();
     return await this.#endLoop();
   }
 
   /**
-   * Lets the loop come to its end, to see whether it yields anything there. A loop that waits for something else than
-   * chunks is closed; it has something left if it was given more bytes than it yielded.
+   * Lets the loop end, to see whether it yields anything at the end. A loop that waits for something other than chunks
+   * is closed. It has lost bytes if it got more bytes than it yielded.
    */
   lostTail(): Soon<Fault | undefined> {
     if (this.#running === undefined || this.#finished) return undefined;
@@ -83,18 +83,18 @@ export class StreamStage implements BodyStage {
       const hasMore = end !== undefined || (!this.#finished && this.#keptBytes > 0);
       this.#isDraining = false;
       this.close();
-      return isLost || hasMore ? this.#host.lostTail() : undefined;
+      return isLost || hasMore ? this.#context.lostTail() : undefined;
     });
   }
 
   close(): void {
     if (this.#isDraining) return;
-    this.#host.close();
+    this.#context.close();
     if (this.#iterator === undefined || this.#finished) return;
     this.#finished = true;
     this.#emit = () => undefined;
     this.#source.fail();
-    // A generator that waits for a chunk ends by itself; one that waits for something else may never.
+    // A generator that waits for a chunk ends by itself. One that waits for something else may never end.
     endIteration(this.#iterator);
   }
 
@@ -106,8 +106,8 @@ export class StreamStage implements BodyStage {
   #start(): void {
     if (this.#running !== undefined) return;
     this.#running = this.#loop();
-    // What the loop was given stays counted until it ends, also if nobody waits for it any more.
-    this.#host.lendUntil(this.#running);
+    // The loop's input stays counted until the loop ends, even if its output is no longer needed.
+    this.#context.lendUntil(this.#running);
   }
 
   async #untilHungry(hungry: Promise<undefined>): Promise<StageEnd | undefined> {
@@ -117,14 +117,14 @@ export class StreamStage implements BodyStage {
   async #loop(): Promise<StageEnd | undefined> {
     try {
       const iterable = this.#handler.handle(
-        withRoom(this.#source, this.#host),
-        this.#host.tx as never,
+        withRoom(this.#source, this.#context),
+        this.#context.tx as never,
       ) as AsyncIterable<unknown>;
       const iterator = iterable[Symbol.asyncIterator]();
       this.#iterator = iterator;
       for (let steps = 1; ; steps++) {
         const { done, value } = iteratorResult(await iterator.next());
-        // Once the transaction is over, an iterator without return() would go on for ever.
+        // After the transaction is over, an iterator without return() would go on for ever.
         if (done || this.#finished) return undefined;
         if (steps % STEPS_PER_TURN === 0) await nextTurn();
         const end = await this.#yielded(value);
@@ -133,7 +133,7 @@ export class StreamStage implements BodyStage {
         return end;
       }
     } catch (cause) {
-      return this.#finished ? undefined : this.#host.threw(cause);
+      return this.#finished ? undefined : this.#context.threw(cause);
     } finally {
       this.#finished = true;
     }
@@ -143,7 +143,7 @@ export class StreamStage implements BodyStage {
     if (this.#finished) return undefined;
     if (value instanceof Uint8Array) this.#keptBytes -= value.length;
     if (value instanceof Uint8Array) return value.length > 0 ? await this.#emit(plainBytes(value)) : undefined;
-    return this.#host.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#host, this.#emit));
+    return this.#context.fold(value, `${this.#phase}End`) ?? (await emitTail(this.#context, this.#emit));
   }
 }
 
@@ -180,7 +180,7 @@ class ChunkSource implements AsyncIterable<BodyBytes>, AsyncIterator<BodyBytes, 
       this.#wanted = resolve;
       this.#refuse = reject;
     });
-    // Whoever asks ahead may not be waiting for it when it fails, and that must not end the process.
+    // A handler that asks early may not await this promise when it rejects, and the rejection must not end the process.
     next.catch(() => undefined);
     return next;
   }
@@ -191,7 +191,7 @@ class ChunkSource implements AsyncIterable<BodyBytes>, AsyncIterator<BodyBytes, 
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** Hands a chunk over. Resolves once it is done with. */
+  /** Gives the handler a chunk. Resolves when the handler has finished it. */
   give(chunk: BodyBytes): Promise<undefined> {
     const wanted = this.#wanted;
     this.#wanted = undefined;
@@ -202,14 +202,14 @@ class ChunkSource implements AsyncIterable<BodyBytes>, AsyncIterator<BodyBytes, 
     });
   }
 
-  /** Nothing more comes. */
+  /** The body has ended. */
   end(): void {
     this.#isOver = true;
     this.#wanted?.({ done: true, value: undefined });
     this.#wanted = undefined;
   }
 
-  /** Nothing more comes, though it is not the end. */
+  /** No more chunks come, although the body has not ended. */
   fail(): void {
     this.#failed = true;
     this.#refuse?.(new Error("the body has ended early"));
@@ -224,18 +224,18 @@ function endedEarly(): Promise<Next> {
 }
 
 /**
- * What an author's iterator gave, checked as `for await` checks it: a result that is not an object has no `done`, so a loop
- * over such results never ends.
+ * Checks the result of an author's iterator, as `for await` does. A result that is not an object has no `done`, so a
+ * loop over such results would never end.
  *
  * @throws TypeError If the result is not an object.
  */
 export function iteratorResult(result: unknown): IteratorResult<unknown, unknown> {
   if ((typeof result === "object" && result !== null) || typeof result === "function")
     return result as IteratorResult<unknown, unknown>;
-  throw new TypeError(`the iterator's next() gave ${nameKind(result)}, must be an object with done and value`);
+  throw new TypeError(`the iterator's next() returned ${nameKind(result)}, must be an object with done and value`);
 }
 
-/** Ends an author's iterator early, if it has a way to end. Nothing waits for the end, and its failure is not reported. */
+/** Ends an author's iterator early, if it has a `return()`. The end is not awaited, and its failure is not reported. */
 export function endIteration(iterator: AsyncIterator<unknown>): void {
   const end = async () => iterator.return?.();
   end().catch(() => undefined);

@@ -17,11 +17,11 @@ import {
 } from "../../text/charset.ts";
 import { after, type BodyBytes, type BodyStage, type Emit, emitAll, type Soon, type StageEnd } from "./body-stage.ts";
 import { CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
-import type { StageHost } from "./stage-host.ts";
+import type { StageContext } from "./stage-context.ts";
 
 type WholeHandler = Extract<AnyBodyHandler, { read: "whole" | "text" | "json" }>;
 
-/** What a {@link WholeStage} is made of. */
+/** The options of a {@link WholeStage}. */
 interface WholeStageOptions {
   readonly handler: WholeHandler;
   readonly phase: BodyPhase;
@@ -29,35 +29,35 @@ interface WholeStageOptions {
   readonly charset: BodyCharset;
 }
 
-/** What a handler is given, and what goes on if the handler leaves the body as it is. */
+/** The input of a handler, and the output if the handler changes nothing. */
 interface GivenBody {
   readonly body: BodyBytes;
-  /** The same as it came, with its codings. */
+  /** The body as it came, with its codings. */
   readonly bytes: BodyBytes;
   readonly complete: boolean;
   readonly emit: Emit;
 }
 
-/** What a body was read as, or why it cannot be given to the handler: a fault, or a budget that is full. */
+/** The value that a body was read as, or why the handler cannot get it: a fault, or a full budget. */
 type ReadBody = { readonly value: unknown } | { readonly fault: StageEnd } | { readonly full: FullBudget };
 
-/** Holds a body until it is all there, and gives it to its handler as bytes, text or JSON. */
+/** Holds a body until it is complete, and gives it to its handler as bytes, text or JSON. */
 export class WholeStage implements BodyStage {
-  readonly #host: StageHost;
+  readonly #context: StageContext;
   readonly #handler: WholeHandler;
   readonly #phase: BodyPhase;
   readonly #codings: readonly Coding[];
   readonly #charset: BodyCharset;
   readonly #held: HeldRoom;
-  /** Made for a body with codings. */
+  /** Created for a body with codings. */
   #coders: CoderBudget | undefined;
   #parts: BodyBytes[] = [];
   #passes = false;
   #closed = false;
 
-  constructor(host: StageHost, { handler, phase, codings, charset }: WholeStageOptions) {
-    this.#host = host;
-    this.#held = new HeldRoom(host.budget);
+  constructor(context: StageContext, { handler, phase, codings, charset }: WholeStageOptions) {
+    this.#context = context;
+    this.#held = new HeldRoom(context.budget);
     this.#handler = handler;
     this.#phase = phase;
     this.#codings = codings;
@@ -97,7 +97,7 @@ export class WholeStage implements BodyStage {
     this.#closed = true;
     this.#parts = [];
     this.#held.close();
-    this.#host.close();
+    this.#context.close();
   }
 
   get #maxBytes(): number {
@@ -105,8 +105,8 @@ export class WholeStage implements BodyStage {
   }
 
   #overLimit(cap: BodyCap, emit: Emit): Soon<StageEnd | undefined> {
-    if (this.#handler.overLimit !== "pass") return this.#host.overLimit(cap, this.#maxBytes);
-    this.#host.passes(cap);
+    if (this.#handler.overLimit !== "pass") return this.#context.overLimit(cap, this.#maxBytes);
+    this.#context.passes(cap);
     this.#passes = true;
     const parts = this.#parts;
     this.#parts = [];
@@ -117,18 +117,18 @@ export class WholeStage implements BodyStage {
   #handleDecoded(bytes: BodyBytes, emit: Emit): Soon<StageEnd | undefined> {
     let cap: BodyCap = "body";
     const hold = (count: number) => {
-      // Nobody waits for it any more.
+      // The output is no longer needed.
       if (this.#closed) return false;
       const full = this.#held.take(count);
       cap = full ?? cap;
       return full === undefined;
     };
-    this.#coders ??= new CoderBudget(this.#host.budget);
+    this.#coders ??= new CoderBudget(this.#context.budget);
     const room = this.#coders;
     const decoded = decodeBody(bytes, this.#codings, { maxBytes: this.#maxBytes, hold, room });
     if (decoded instanceof Promise) {
-      this.#host.pending();
-      // It may wait for its turn in the thread pool, and hold the bytes, when nobody waits for it any more.
+      this.#context.pending();
+      // The decoder may wait for its turn in the thread pool, and hold the bytes, after the body is closed.
       this.#held.useUntil(decoded);
     }
     return after(decoded, (body) => {
@@ -136,7 +136,7 @@ export class WholeStage implements BodyStage {
       if (body.kind === "bytes") return this.#handle({ body: body.bytes, bytes, complete: true, emit });
       const isTooLarge = body.code === "no_room" || body.code === "too_large" || body.code === "ratio";
       if (body.code === "no_room") cap = room.full ?? cap;
-      if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#host.codingFault(body);
+      if (!isTooLarge || (cap === "body" && this.#handler.overLimit !== "pass")) return this.#context.codingFault(body);
       this.#parts = [bytes];
       return this.#overLimit(cap, emit);
     });
@@ -144,16 +144,16 @@ export class WholeStage implements BodyStage {
 
   #handle(given: GivenBody): Soon<StageEnd | undefined> {
     if (given.body.length === 0) return given.emit(given.bytes);
-    const { tx } = this.#host;
+    const { tx } = this.#context;
     const value = this.#read(given);
     if ("fault" in value) return value.fault;
     if ("full" in value) {
       this.#parts = [given.bytes];
       return this.#overLimit(value.full, given.emit);
     }
-    this.#host.work.replacement = undefined;
+    this.#context.work.replacement = undefined;
     const handle = this.#handler.handle as (value: unknown, tx: unknown) => unknown;
-    return this.#host.call(
+    return this.#context.call(
       () => handle.call(this.#handler, value.value, tx),
       (outcome) => this.#handled(outcome, given),
       this.#held,
@@ -161,61 +161,65 @@ export class WholeStage implements BodyStage {
   }
 
   #handled(outcome: unknown, given: GivenBody): Soon<StageEnd | undefined> {
-    const { work } = this.#host;
+    const { work } = this.#context;
     const source = new SourceText(given, this.#charset, this.#handler.read);
     work.sourceText = () => source.json;
-    const end = this.#host.fold(outcome, this.#phase);
+    const end = this.#context.fold(outcome, this.#phase);
     const { replacement } = work;
     work.replacement = undefined;
     work.sourceText = undefined;
     if (end !== undefined) return end;
     const { bytes, emit } = given;
     if (replacement instanceof Uint8Array) {
-      this.#charset.replaced(this.#host);
+      this.#charset.replaced(this.#context);
       return this.#replace(replacement, emit);
     }
-    if (replacement === undefined || (replacement === source.text && this.#charset.isUnchanged(this.#host)))
+    if (replacement === undefined || (replacement === source.text && this.#charset.isUnchanged(this.#context)))
       return bytes.length > 0 ? emit(bytes) : undefined;
     const change = { text: replacement, encoding: source.encoding, original: source.text };
-    const encoded = this.#charset.encode(change, this.#host);
+    const encoded = this.#charset.encode(change, this.#context);
     return encoded instanceof Uint8Array ? this.#replace(encoded, emit) : encoded;
   }
 
-  /** What the handler is given, counted as lent to it: texts and values take memory besides the bytes. */
+  /** Reads the input of the handler, and counts it as lent: texts and values need memory besides the bytes. */
   #read({ body, complete }: GivenBody): ReadBody {
     const { read } = this.#handler;
     if (read === "whole") return { value: { bytes: body, complete } };
     const encoding = this.#charset.encodingOf(body, read === "json");
     const text = decodeText(body, encoding);
     if (text === undefined)
-      return { fault: this.#host.fault("body_undecodable", `the body is not text in its charset (${encoding.name})`) };
-    const full = this.#host.lend(() => (read === "text" ? textBytes(text) : parsedJsonBytes(body)));
+      return {
+        fault: this.#context.fault("body_undecodable", `the body is not text in its charset (${encoding.name})`),
+      };
+    const full = this.#context.lend(() => (read === "text" ? textBytes(text) : parsedJsonBytes(body)));
     if (full !== undefined) return { full };
     if (read === "text") return { value: text };
     const parsed = parseJson(text);
     return "problem" in parsed
-      ? { fault: this.#host.fault("body_not_json", `the body ${parsed.problem}`) }
+      ? { fault: this.#context.fault("body_not_json", `the body ${parsed.problem}`) }
       : { value: parsed.value };
   }
 
   #replace(replacement: Uint8Array, emit: Emit): Soon<StageEnd | undefined> {
-    this.#host.changed();
+    this.#context.changed();
     if (this.#codings.length === 0) return replacement.length > 0 ? emit(plainBytes(replacement)) : undefined;
-    const room = new CoderBudget(this.#host.budget);
+    const room = new CoderBudget(this.#context.budget);
     const encoded = encodeBody(replacement, this.#codings, room);
-    if (encoded instanceof Promise) this.#host.pending();
-    return after(encoded, (body) => (body.kind === "failed" ? this.#host.codingFault(body, room) : emit(body.bytes)));
+    if (encoded instanceof Promise) this.#context.pending();
+    return after(encoded, (body) =>
+      body.kind === "failed" ? this.#context.codingFault(body, room) : emit(body.bytes),
+    );
   }
 }
 
-/** Bytes of memory that a text takes: V8 gives each character two as soon as one of them is not latin1. */
+/** The memory that a text needs: V8 gives each character 2 bytes if one of them is not latin1. */
 function textBytes(text: string): number {
   return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
 }
 
 /**
- * The text of the body that a handler was given. It is decoded again if it is needed, so that nothing but the bytes is
- * held while a handler works.
+ * The text of the body that a handler got. It is decoded again when it is needed, so that only the bytes are held while
+ * a handler runs.
  */
 class SourceText {
   readonly encoding: TextEncoding;
@@ -235,7 +239,7 @@ class SourceText {
     return this.#text.decoded;
   }
 
-  /** Undefined if the text is not JSON, or only the beginning of it is there. */
+  /** Undefined if the text is not JSON or not complete. */
   get json(): string | undefined {
     if (this.#isJson) return this.text;
     if (!this.#given.complete || this.text === undefined) return undefined;
@@ -243,48 +247,48 @@ class SourceText {
   }
 }
 
-/** What is to be written in place of a text. */
+/** A new text and the encoding and text that it replaces. */
 export interface TextChange {
   readonly text: string;
-  /** How the text before it was encoded. */
+  /** The encoding of the old text. */
   readonly encoding: TextEncoding;
-  /** The text before it; undefined if the bytes were not text. */
+  /** The old text; undefined if the bytes were not text. */
   readonly original: string | undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);
 const encoder = new TextEncoder();
 
-/** The charset of one body, which handlers one behind the other read and write. */
+/** The charset of one body, which its handlers read and write in order. */
 export class BodyCharset {
-  /** The charset parameter of `content-type` that says how the bytes are encoded by now. */
+  /** The charset parameter of `content-type`, with the changes made so far. */
   #label: string | undefined;
 
   constructor(contentType: string | undefined) {
     this.#label = charsetOf(contentType);
   }
 
-  /** How bytes of the body are encoded. */
+  /** Returns the encoding of the body's bytes. */
   encodingOf(bytes: Uint8Array, isJson: boolean): TextEncoding {
     return encodingOf(bytes, this.#label, { json: isJson });
   }
 
-  /** True while no handler has changed the charset that `content-type` names. */
-  isUnchanged(host: StageHost): boolean {
-    return charsetOf(host.contentType) === this.#label;
+  /** True if no handler has changed the charset in `content-type`. */
+  isUnchanged(context: StageContext): boolean {
+    return charsetOf(context.contentType) === this.#label;
   }
 
-  /** A handler replaced the body with bytes of its own: they are what `content-type` says by now. */
-  replaced(host: StageHost): void {
-    this.#label = charsetOf(host.contentType);
+  /** A handler replaced the body with its own bytes. Their encoding is what `content-type` says now. */
+  replaced(context: StageContext): void {
+    this.#label = charsetOf(context.contentType);
   }
 
   /**
-   * Encodes a text as `content-type` says by now. A text that has no form in that charset is written in UTF-8, and
-   * `content-type` says so if it can still be changed.
+   * Encodes a text as `content-type` says now. A text that cannot be written in that charset is written in UTF-8, and
+   * `content-type` is changed if that is still possible.
    */
-  encode({ text, encoding, original }: TextChange, host: StageHost): BodyBytes | Fault {
-    const { contentType } = host;
+  encode({ text, encoding, original }: TextChange, context: StageContext): BodyBytes | Fault {
+    const { contentType } = context;
     const label = charsetOf(contentType);
     const target = label === this.#label ? encoding : encodingOf(NO_BYTES, label, { json: false });
     const bytes = encodeText(text, target, original);
@@ -292,13 +296,13 @@ export class BodyCharset {
       this.#label = label;
       return bytes;
     }
-    if (!host.takesHeaderChanges)
-      return host.fault(
+    if (!context.takesHeaderChanges)
+      return context.fault(
         "headers_already_sent",
-        `the new text cannot be written in the charset of the body (${target.name}), and content-type has left`,
+        `the new text cannot be written in the charset of the body (${target.name}), and content-type was already sent`,
       );
     this.#label = "utf-8";
-    host.work.change({
+    context.work.change({
       op: "set",
       name: "content-type",
       value: encoder.encode(withUtf8Charset(contentType ?? "text/plain")),

@@ -60,7 +60,7 @@ function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | unde
   const effect = effectData(value);
   if (effect === undefined)
     return invalid(
-      `returned ${nameKind(value)}${where}, which is no effect; effects come from setHeader() and its like`,
+      `returned ${nameKind(value)}${where}, which is not an effect; return setHeader() or another effect function's result`,
     );
   const { kind } = effect;
   // The effect may come from a newer copy of this library.
@@ -117,7 +117,7 @@ function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
     return refused(
       "mode_override_not_allowed",
       "overrideMode",
-      "responseBody NONE would skip the handlers of the response body; let their `when` return false in place of it",
+      "responseBody NONE would skip the handlers of the response body; let their `when` return false instead",
     );
   const resolved = exchange.resolveModeOverride({ ...work.modeOverride, ...wanted }, message.case);
   if (typeof resolved === "string") return refused("mode_override_not_allowed", "overrideMode", resolved);
@@ -340,7 +340,7 @@ function refuseStreaming(messages: number, { exchange }: PhaseWork): Fault | und
   if (exchange.framing("request")?.method === undefined)
     return fault(
       "streamed_response_impossible",
-      "streamedImmediateResponse: Envoy did not send :method, so nobody knows whether the client looks for a body",
+      "streamedImmediateResponse: Envoy did not send :method, so it is unknown whether the client expects a body",
     );
   const mode = exchange.bodyMode("request");
   if (mode === "NONE" || mode === "FULL_DUPLEX_STREAMED") return undefined;
@@ -354,7 +354,7 @@ function unknownOption(effect: object, known: readonly string[]): string | undef
   const unknown = Object.keys(effect).find((option) => !known.includes(option));
   return unknown === undefined
     ? undefined
-    : `${JSON.stringify(unknown)} is no option; there are ${known.slice(2).join(", ")}`;
+    : `${JSON.stringify(unknown)} is not an option; options are ${known.slice(2).join(", ")}`;
 }
 
 function contentType({ json, text }: { readonly json?: unknown; readonly text?: unknown }): string | undefined {

@@ -197,7 +197,7 @@ export class HandlerChain {
 }
 
 /**
- * The fault of a FaultError that a handler rethrew. Undefined for anything else: fault codes of Envoy's and the
+ * The fault of a FaultError that a handler did not catch. Undefined for anything else: fault codes of Envoy's and the
  * server's own failures, which a handler must not claim, and values that throw when they are read.
  */
 function passedFault(cause: unknown): Fault | undefined {

@@ -117,7 +117,7 @@ describe("headers of an immediate response", () => {
   test("headers of an immediate response may not have control characters in their values", () => {
     const problem = refusal({ status: 200, headers: { "x-a": ["fine", "s3cr3t\r\nx-b: 1"] } });
     expect(problem).toBe(
-      'value of header "x-a" has a control character, which Envoy does not take: character U+000D at index 6',
+      'value of header "x-a" has a control character, which Envoy rejects: character U+000D at index 6',
     );
   });
 

@@ -208,7 +208,7 @@ describe("order of messages", () => {
       kind: "fault",
       code: "phase_out_of_order",
       source: "envoy",
-      message: `the peer sent ${second.request.case} when that phase of its direction was over`,
+      message: `${second.request.case} came after that phase of its direction was over`,
     });
     expect(exchange.owed).toBe(owed);
   });

@@ -53,11 +53,11 @@ describe("framing headers", () => {
     for (const phase of PHASES) {
       for (const change of [set(name, "5"), append(name, "5"), remove(name)]) {
         expect(refuseHeaderChange(change, phase)).toBe(
-          `header "${name}" frames the message and belongs to the runtime`,
+          `header "${name}" defines the framing of the message, so only the server sets it`,
         );
       }
     }
-    expect(refuseName(name)).toContain("frames the message");
+    expect(refuseName(name)).toContain("defines the framing of the message");
   });
 });
 

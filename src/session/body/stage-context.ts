@@ -16,112 +16,116 @@ import type { HandlerChain } from "../fold/run-handlers.ts";
 import type { Soon, StageEnd } from "./body-stage.ts";
 import { type CoderBudget, type FullBudget, HeldRoom } from "./held-room.ts";
 
-/** What the stages of a body have in common: the message that is worked on. */
-export interface BodyScene {
-  /** What handlers want of the message under way. */
+/** The body that is handled now, as its stages see it. */
+export interface CurrentBody {
+  /** What handlers want for the current message. */
   readonly work: BodyWork;
-  /** False once the headers have left. */
+  /** False after the headers were sent. */
   readonly takesHeaderChanges: boolean;
   readonly budget: StreamBudget;
-  /** In GRPC mode: the message under way is compressed. */
+  /** In GRPC mode: the current message is compressed. */
   readonly messageCompressed: boolean;
-  /** Nobody waits for the handlers any more. */
+  /** The handlers' output is no longer needed. */
   readonly closed: boolean;
-  /** A handler is at work that has not settled. */
+  /** A handler was called and has not settled. */
   pending(index: number): void;
-  /** What goes on is not what came. */
+  /** The output of a stage differs from its input. */
   changed(): void;
 }
 
-/** What a {@link StageHost} is made of. */
-export interface StageHostOptions {
+/** The options of a {@link StageContext}. */
+export interface StageContextOptions {
   /** Index of the definition. */
   readonly index: number;
   readonly chain: HandlerChain;
   readonly phase: BodyPhase;
-  /** What the handler is given. */
+  /** The transaction object that the handler gets. */
   readonly tx: unknown;
   readonly timing: HandlerTiming;
-  /** The handler cannot change the body, and does not insist on seeing all of it. */
+  /** The handler cannot change the body, and does not require all of it. */
   readonly onlyLooks: boolean;
 }
 
-/** One handler's way to the transaction: what it is given, and what becomes of what it gives. */
-export class StageHost implements CoderRoom {
+/**
+ * Calls one handler of a body. It counts the bytes that the handler gets, and adds its effects to the work on the
+ * message.
+ */
+export class StageContext implements CoderRoom {
   readonly tx: unknown;
   readonly #index: number;
   readonly #phase: BodyPhase;
   readonly #chain: HandlerChain;
-  readonly #scene: BodyScene;
+  readonly #body: CurrentBody;
   readonly #onlyLooks: boolean;
   readonly #timing: HandlerTiming;
-  /** Counts what the handler is given. Made for the first handler that may keep it. */
+  /** Counts the bytes that the handler gets. Created for the first handler that may keep them. */
   #lent: HeldRoom | undefined;
-  /** Counts what splitters hold back for the handler. Made for the first of them that does. */
+  /** Counts the bytes that splitters hold back for the handler. Created for the first splitter that holds some. */
   #split: HeldRoom | undefined;
   #fullForSplit: FullBudget = "total";
-  /** The handler runs until this settles, if it is a loop. */
+  /** If the handler is a loop: settles when the loop ends. */
   #loop: Promise<unknown> | undefined;
-  /** Bytes that the next call is given and that are not counted, since the handler has always returned at once. */
+  /** Bytes of the next call that are not counted, because the handler has always returned at once. */
   #uncounted: number | (() => number) = 0;
 
-  constructor(scene: BodyScene, { index, chain, phase, tx, timing, onlyLooks }: StageHostOptions) {
+  constructor(body: CurrentBody, { index, chain, phase, tx, timing, onlyLooks }: StageContextOptions) {
     this.#timing = timing;
     this.#onlyLooks = onlyLooks;
     this.tx = tx;
     this.#index = index;
     this.#phase = phase;
     this.#chain = chain;
-    this.#scene = scene;
+    this.#body = body;
   }
 
   get work(): BodyWork {
-    return this.#scene.work;
+    return this.#body.work;
   }
 
   get messageCompressed(): boolean {
-    return this.#scene.messageCompressed;
+    return this.#body.messageCompressed;
   }
 
-  /** False once the headers have left. */
+  /** False after the headers were sent. */
   get takesHeaderChanges(): boolean {
-    return this.#scene.takesHeaderChanges;
+    return this.#body.takesHeaderChanges;
   }
 
-  /** `content-type` of the body, with the changes made so far. */
+  /** The `content-type` of the body, with the changes made so far. */
   get contentType(): string | undefined {
     return joinedText(this.work.head.fields, "content-type");
   }
 
   get budget(): StreamBudget {
-    return this.#scene.budget;
+    return this.#body.budget;
   }
 
   /**
-   * Counts bytes that the next call gives to the handler, until it settles. Says which budget has no room for them, if one
-   * has none; then the handler must not be called. For a handler that has always returned at once nothing is counted.
+   * Counts bytes that the next call gives to the handler, until the call settles. Returns the budget that has no room
+   * for them, if there is one. Then the handler must not be called. For a handler that has always returned at once,
+   * nothing is counted.
    *
-   * @param bytes A function if it takes work to know them.
+   * @param bytes A function if computing the number is expensive.
    */
   lend(bytes: number | (() => number)): FullBudget | undefined {
     this.#uncounted = this.#timing.mayWait ? 0 : bytes;
-    if (!this.#timing.mayWait || bytes === 0 || this.#scene.closed) return undefined;
+    if (!this.#timing.mayWait || bytes === 0 || this.#body.closed) return undefined;
     this.#lent ??= new HeldRoom(this.budget);
     return this.#lent.take(typeof bytes === "number" ? bytes : bytes());
   }
 
   /**
-   * Calls a handler and goes on with what it returned. What it throws is a fault.
+   * Calls a handler and continues with its return value. If it throws, that is a fault.
    *
-   * @param held Holds more of what the handler is given than {@link lend} has counted.
+   * @param held Holds more of the handler's input than {@link lend} has counted.
    */
   call(
     handler: () => unknown,
     next: (outcome: unknown) => Soon<StageEnd | undefined>,
     held?: HeldRoom,
   ): Soon<StageEnd | undefined> {
-    // What came before it took its time.
-    if (this.#scene.closed) return undefined;
+    // An earlier stage may have waited, and the body may have been closed meanwhile.
+    if (this.#body.closed) return undefined;
     try {
       const outcome = holdingIn(this, handler);
       if (isThenable(outcome)) return this.#settle(Promise.resolve(outcome), next, held);
@@ -142,7 +146,7 @@ export class StageHost implements CoderRoom {
     this.#timing.mayWait = true;
     const uncounted = this.#uncounted;
     this.#uncounted = 0;
-    // It happens once: from now on what this handler is given is counted before it is called.
+    // This happens once. From now on the input of this handler is counted before each call.
     const cap = this.lend(uncounted);
     this.#lent?.useUntil(outcome);
     held?.useUntil(outcome);
@@ -161,16 +165,16 @@ export class StageHost implements CoderRoom {
       });
   }
 
-  /** What {@link lend} counted stays so until this settles, also if the stage closes before. */
+  /** What {@link lend} counted stays counted until this promise settles, even if the stage closes before. */
   lendUntil(settled: Promise<unknown>): void {
     this.#loop = settled;
     this.#lent?.useUntil(settled);
     this.#split?.useUntil(settled);
   }
 
-  /** Counts bytes that a splitter of the handler holds back. False: there is no room for them. */
+  /** Counts bytes that a splitter of the handler holds back. False if there is no room for them. */
   take(bytes: number): boolean {
-    if (this.#scene.closed) return true;
+    if (this.#body.closed) return true;
     if (this.#split === undefined) {
       this.#split = new HeldRoom(this.budget);
       if (this.#loop !== undefined) this.#split.useUntil(this.#loop);
@@ -180,17 +184,17 @@ export class StageHost implements CoderRoom {
     return full === undefined;
   }
 
-  /** Counts bytes that a splitter took as free again. */
+  /** Counts bytes of a splitter as free again. */
   give(bytes: number): void {
     this.#split?.give(bytes);
   }
 
-  /** The handler is done with bytes that {@link lend} counted. */
+  /** The handler no longer needs bytes that {@link lend} counted. */
   repay(bytes: number): void {
     this.#lent?.give(bytes);
   }
 
-  /** Nothing more is given to the handler. What it holds stays counted until it settles. */
+  /** The handler gets no more bytes. What it holds stays counted until it settles. */
   close(): void {
     this.#lent?.close();
     this.#split?.close();
@@ -198,7 +202,7 @@ export class StageHost implements CoderRoom {
 
   /** Adds what a handler returned to the work on the message. */
   fold(outcome: unknown, place: EffectPlace): StageEnd | undefined {
-    const { work, takesHeaderChanges } = this.#scene;
+    const { work, takesHeaderChanges } = this.#body;
     const before = work.headerChanges.length;
     const cleared = work.clearRouteCache;
     work.place = place;
@@ -208,23 +212,26 @@ export class StageHost implements CoderRoom {
     if (work.headerChanges.length === before && work.clearRouteCache === cleared) return undefined;
     return this.fault(
       "headers_already_sent",
-      "header changes come too late: in this mode the headers leave before the body",
+      "header changes are too late: in this mode the headers are sent before the body",
     );
   }
 
-  /** Envoy's whole process ends where a partial body's answer clears the route cache and no route matches. */
+  /** Envoy crashes if the answer to a partial body clears the route cache and no route matches. */
   #refuseRouting(work: BodyWork): Fault | undefined {
     if (this.#phase !== "requestBody" || work.exchange.bodyMode("request") !== "BUFFERED_PARTIAL") return undefined;
     if (!work.clearRouteCache && !work.headerChanges.some(isRouting)) return undefined;
-    return this.fault("invalid_effect", "the route cannot be chosen anew in BUFFERED_PARTIAL; do so in requestHeaders");
+    return this.fault(
+      "invalid_effect",
+      "the route cannot be chosen again in BUFFERED_PARTIAL; do it in requestHeaders",
+    );
   }
 
   threw(cause: unknown): Fault {
-    // What the body is like is not the handler's doing; that its pattern is too short is.
+    // The content of the body is not the handler's mistake. A pattern that is too short is.
     if (SplitError.is(cause) && cause.code === "no_room") return this.overLimit(this.#fullForSplit, undefined);
     if (SplitError.is(cause) && cause.code !== "match_too_long") {
-      // A line or event above its limit is a body too large for its handler, whatever the fault policy. If the handler only
-      // looks, nothing passes unchanged that it would have changed, and its policy decides.
+      // A line or event above its limit is a body that is too large for its handler, whatever the policy. If the
+      // handler only reads, nothing passes unchanged that it would have changed, so its policy decides.
       if (cause.code === "invalid_utf8" || this.#onlyLooks) return this.fault("body_undecodable", cause.message, cause);
       this.budget.total.refused("body", "reject");
       return this.fault("body_too_large", cause.message, cause);
@@ -233,26 +240,26 @@ export class StageHost implements CoderRoom {
   }
 
   pending(): void {
-    this.#scene.pending(this.#index);
+    this.#body.pending(this.#index);
   }
 
   changed(): void {
-    this.#scene.changed();
+    this.#body.changed();
   }
 
-  /** A fault of this handler's body. */
+  /** Makes a fault of this handler's body. */
   fault(code: FaultCode, problem: string, cause?: unknown): Fault {
     const processor = this.#chain.nameOf(this.#index);
     return fault(code, `processor "${processor}", ${this.#phase}: ${problem}`, { processor, cause });
   }
 
-  /** The fault of a handler that has something to say at the end of a body, which nobody saw. */
+  /** Makes the fault of a handler that would have added something at the end of a body, if the end was not seen. */
   lostTail(): Fault {
-    const why = "the stream was over before the body's last piece: trailers hid the end, or the client went away";
+    const why = "the stream was over before the body's last piece: trailers hid the end, or the client left";
     return this.fault("tail_undeliverable", why);
   }
 
-  /** The fault of a body that is too large for something, and may not pass. */
+  /** Makes the fault of a body that exceeds a limit and must not pass. */
   overLimit(cap: BodyCap, maxBytes: number | undefined): Fault {
     const { total } = this.budget;
     total.refused(cap, "reject");
@@ -274,12 +281,12 @@ export class StageHost implements CoderRoom {
     }
   }
 
-  /** Counts a body that is too large for something, and passes. */
+  /** Counts a body that exceeds a limit and passes. */
   passes(cap: BodyCap): void {
     this.budget.total.refused(cap, "pass");
   }
 
-  /** Why a body could not be decoded or encoded. `room`: where the memory of its coders is counted. */
+  /** Makes the fault of a body that could not be decoded or encoded. `room` counts the memory of its coders. */
   codingFault({ code, coding }: CodingFailure, room?: CoderBudget): Fault {
     if (code === "no_room" && room?.full !== undefined) return this.overLimit(room.full, undefined);
     switch (code) {
@@ -297,45 +304,45 @@ export class StageHost implements CoderRoom {
       case "closed":
         return this.fault("internal_error", `coding failed (${coding}, ${code})`);
       default:
-        return this.fault("body_undecodable", `the body is not what its content-encoding says (${coding}, ${code})`);
+        return this.fault("body_undecodable", `the body does not match its content-encoding (${coding}, ${code})`);
     }
   }
 }
 
-/** A scene that is there only once it is known what is to be played. */
-export class LateScene implements BodyScene {
-  scene: BodyScene | undefined;
+/** Forwards to the body flow, which is created after the contexts of its stages. */
+export class DeferredBody implements CurrentBody {
+  flow: CurrentBody | undefined;
 
-  get work(): BodyScene["work"] {
-    return this.#there.work;
+  get work(): CurrentBody["work"] {
+    return this.#created.work;
   }
 
   get takesHeaderChanges(): boolean {
-    return this.#there.takesHeaderChanges;
+    return this.#created.takesHeaderChanges;
   }
 
   get budget(): StreamBudget {
-    return this.#there.budget;
+    return this.#created.budget;
   }
 
   get messageCompressed(): boolean {
-    return this.#there.messageCompressed;
+    return this.#created.messageCompressed;
   }
 
   get closed(): boolean {
-    return this.#there.closed;
+    return this.#created.closed;
   }
 
   pending(index: number): void {
-    this.#there.pending(index);
+    this.#created.pending(index);
   }
 
   changed(): void {
-    this.#there.changed();
+    this.#created.changed();
   }
 
-  get #there(): BodyScene {
-    if (this.scene === undefined) throw new Error("no body is under way");
-    return this.scene;
+  get #created(): CurrentBody {
+    if (this.flow === undefined) throw new Error("the body flow does not exist yet");
+    return this.flow;
   }
 }
