@@ -4,14 +4,14 @@ import type { Direction } from "../protocol/phase.ts";
 import type { AnyBodyHandler, GrpcHandlers } from "./body-handler.ts";
 import type { AnyDefinition } from "./definition.ts";
 
-/** Handlers of gRPC messages whose types are gone. */
+/** Handlers of gRPC messages, without their types. */
 export type AnyGrpcHandlers = GrpcHandlers<DescService, unknown, unknown>;
 
 /** Whether calls of a handler return promises. */
 export interface HandlerTiming {
   /**
-   * False as long as the handler is not an async function and no call has returned a promise: such a handler keeps nothing
-   * of what it is given, so that is not counted.
+   * False until the handler is known to be an async function or a call has returned a promise. Until then the handler
+   * keeps nothing of its input, so the input is not counted.
    */
   mayWait: boolean;
 }
@@ -24,17 +24,17 @@ export interface BodyClaim {
   readonly handler: AnyBodyHandler | (AnyGrpcHandlers & { readonly read: "grpc" });
 }
 
-/** The body handlers of each direction, in the order in which they run: that of the response is reversed. */
+/** The body handlers of each direction, in the order in which they run: the order of the response is reversed. */
 export type BodyClaims = Readonly<Record<Direction, readonly BodyClaim[]>>;
 
-/** The body handlers of definitions; undefined where there are none. */
+/** Returns the body handlers of definitions; undefined if there are none. */
 export function bodyClaims(definitions: readonly AnyDefinition[]): BodyClaims | undefined {
   const request = definitions.flatMap((definition, index) => claimOf(definition, index, "request"));
   const response = definitions.flatMap((definition, index) => claimOf(definition, index, "response")).reverse();
   return request.length + response.length > 0 ? { request, response } : undefined;
 }
 
-/** What handlers need, all of them together. */
+/** Returns what the handlers need together. */
 export function needsOf(claims: readonly BodyClaim[]): BodyNeeds {
   const some = (test: (claim: BodyClaim) => boolean) => claims.some(test);
   return {
@@ -47,7 +47,7 @@ export function needsOf(claims: readonly BodyClaim[]): BodyNeeds {
   };
 }
 
-/** True for a handler that is given the whole body at once. */
+/** True for a handler that gets the whole body at once. */
 export function readsWhole<H extends { readonly read: string }>(
   handler: H,
 ): handler is H & { readonly read: "whole" | "text" | "json" } {
@@ -55,7 +55,7 @@ export function readsWhole<H extends { readonly read: string }>(
   return read === "whole" || read === "text" || read === "json";
 }
 
-/** True for a handler that may add something behind the last chunk. */
+/** True for a handler that may add bytes after the last chunk. */
 export function hasTail({ handler }: BodyClaim): boolean {
   return handler.read === "stream" || (handler.read === "chunks" && handler.end !== undefined);
 }

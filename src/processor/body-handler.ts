@@ -3,50 +3,59 @@ import { type BodyPhase, DIRECTIONS, type Phase } from "../protocol/phase.ts";
 import type { Effect, EffectPlace } from "./effect.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** What a body is held up to where its handler does not say. */
+/** The maximum body size if a handler that holds the body does not set one. */
 export const DEFAULT_MAX_BYTES = 4 << 20;
 
 /** What a handler returns: an effect, several in order, or nothing, which lets the message pass unchanged. */
 export type Outcome<P extends EffectPlace = Phase> = Effect<P> | readonly Effect<P>[] | undefined;
 
-/** The same, sooner or later. */
+/** An outcome, or a promise of it. */
 export type HandlerResult<P extends EffectPlace> = Outcome<P> | void | Promise<Outcome<P>> | Promise<void>;
 
-/** Bytes given to a handler: its own, to keep and to change. */
+/** Bytes for a handler. They belong to the handler, which may keep and change them. */
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** How much of a body a handler needs, and what if it is more. */
+/** Which bodies a handler wants, and what happens with larger ones. */
 export interface BodyOptions<S, C> {
-  /** Asked once the headers are there. False or undefined: the body passes unseen. Default: true for every body. */
+  /**
+   * Called after the headers came. If it returns false or undefined, the body passes unseen. Default: true for every
+   * body.
+   */
   readonly when?: ((tx: Transaction<S, C>) => boolean | undefined) | undefined;
   /**
-   * Largest body, in bytes as the handler sees them. Default: 4 MiB for `whole`, `text` and `json`, since they are held;
-   * none for the others.
+   * The maximum size of a body, in bytes as the handler sees them. Default: 4 MiB for `whole`, `text` and `json`,
+   * because the server holds such a body; no limit for the other kinds.
    */
   readonly maxBytes?: number | undefined;
   /**
-   * What becomes of a body above `maxBytes`, above what Envoy buffers in BUFFERED_PARTIAL, or above what its transaction
-   * or the server may hold: `reject` is fault `body_too_large`, a 413 for a request, or `body_memory_exceeded`, a 503,
-   * whatever the fault policy; `pass` lets it go on unseen. Default: `reject`.
+   * What happens with a body that is larger than `maxBytes`, than Envoy buffers in BUFFERED_PARTIAL, or than its
+   * transaction or the server may hold. `reject` is a `body_too_large` fault (413 for a request) or a
+   * `body_memory_exceeded` fault (503), whatever the fault policy is. `pass` lets the body pass unseen. Default:
+   * `reject`.
    */
   readonly overLimit?: "reject" | "pass" | undefined;
   /**
-   * `decoded`: without its `content-encoding`, which is put on again afterwards. `raw`: as it is on the wire.
-   * Default: `decoded`.
+   * `decoded`: without its `content-encoding`, which is applied again afterwards. `raw`: as it is sent. Default:
+   * `decoded`.
    */
   readonly encoding?: "decoded" | "raw" | undefined;
-  /** Fault `body_required_unseen` where Envoy does not send the body. Default: false, which lets it pass, and counts it. */
+  /**
+   * True: if Envoy does not send the body, that is a `body_required_unseen` fault. Default: false, which lets the body
+   * pass and counts it.
+   */
   readonly required?: boolean | undefined;
 }
 
-/** A body that is all there. */
+/** A complete body. */
 export interface WholeBody {
   readonly bytes: Bytes;
-  /** False where it is only the beginning: BUFFERED_PARTIAL, above what Envoy buffers. The rest passes unseen. */
+  /**
+   * False if the bytes are only the beginning: in BUFFERED_PARTIAL, above what Envoy buffers. The rest passes unseen.
+   */
   readonly complete: boolean;
 }
 
-/** A handler of a body, by how much of it is needed at once. */
+/** A handler of a body. `read` says how much of the body it needs at once. */
 export type BodyHandler<P extends BodyPhase, S, C = undefined> = BodyOptions<S, C> & BodyReader<P, S, C>;
 
 type BodyReader<P extends BodyPhase, S, C> =
@@ -57,21 +66,19 @@ type BodyReader<P extends BodyPhase, S, C> =
     }
   | {
       /**
-       * The whole body as text, read in the charset that `content-type` names, without its byte order mark. Default: UTF-8.
-       * Fault `body_undecodable` if the bytes do not fit the charset.
+       * The whole body as text, decoded with the charset in `content-type`, without its byte order mark. Default:
+       * UTF-8. Bytes that are not valid in the charset are a `body_undecodable` fault.
        */
       readonly read: "text";
       handle(text: string, tx: Transaction<S, C>): HandlerResult<P>;
     }
   | {
-      /**
-       * The whole body as JSON, its text read as for `text`. Fault `body_not_json` if it is not JSON.
-       */
+      /** The whole body as JSON, decoded like `text`. A body that is not JSON is a `body_not_json` fault. */
       readonly read: "json";
       handle(value: unknown, tx: Transaction<S, C>): HandlerResult<P>;
     }
   | {
-      /** Each chunk as it comes; no chunk is empty. Nothing returned leaves it, an empty array drops it. */
+      /** Each chunk as it comes; no chunk is empty. Return nothing to keep a chunk, an empty array to drop it. */
       readonly read: "chunks";
       chunk(
         bytes: Bytes,
@@ -80,23 +87,23 @@ type BodyReader<P extends BodyPhase, S, C> =
       end?(tx: Transaction<S, C>): HandlerResult<`${P}End`>;
     }
   | {
-      /** The chunks in a loop; what is yielded takes their place. */
+      /** The chunks in a loop. What the handler yields replaces them. */
       readonly read: "stream";
       handle(chunks: AsyncIterable<Bytes>, tx: Transaction<S, C>): AsyncIterable<Uint8Array | Effect<`${P}End`>>;
     }
   | {
-      /** Each chunk, to look at it: the body stays as it is. */
+      /** Each chunk, only to read it: the body does not change. */
       readonly read: "inspect";
       /**
-       * The handler also sees the bytes of a tunnel: of an upgrade (101, such as a WebSocket), and of CONNECT, in both
-       * directions. Default: false, since they are not a body.
+       * The handler also sees the bytes of a tunnel: of an upgrade (101, such as a WebSocket) and of CONNECT, in both
+       * directions. Default: false, because they are not a body.
        */
       readonly upgrades?: boolean | undefined;
       chunk?(bytes: Bytes, tx: Transaction<S, C>): void | Promise<void>;
       end?(tx: Transaction<S, C>): HandlerResult<"inspectEnd">;
     };
 
-/** A method's handlers: each returns the message, an effect, or nothing, which leaves the message. */
+/** The handlers of a method. Each returns the message, an effect, or nothing, which keeps the message. */
 interface GrpcMethodHandlers<I, O, S, C> {
   request?(message: I, tx: Transaction<S, C>): GrpcResult<I, "requestBody">;
   response?(message: O, tx: Transaction<S, C>): GrpcResult<O, "responseBody">;
@@ -110,9 +117,11 @@ type GrpcResult<M, P extends BodyPhase> =
   | Promise<M | Effect<P> | undefined>
   | Promise<void>;
 
-/** Handlers of gRPC messages, one by one, typed by method. Calls of other services and methods pass unseen. */
+/**
+ * Handlers of gRPC messages, one message at a time, typed by method. Calls of other services and methods pass unseen.
+ */
 export interface GrpcHandlers<G extends DescService, S, C = undefined> {
-  /** As generated by protobuf-es. */
+  /** The service, as protobuf-es generates it. */
   readonly service: G;
   readonly methods: {
     readonly [K in keyof G["method"]]?: GrpcMethodHandlers<
@@ -122,16 +131,16 @@ export interface GrpcHandlers<G extends DescService, S, C = undefined> {
       C
     >;
   };
-  /** Largest message, in bytes. Default: 4 MiB. */
+  /** The maximum size of a message, in bytes. Default: 4 MiB. */
   readonly maxBytes?: number | undefined;
-  /** As for body handlers. */
+  /** The same as for body handlers. */
   readonly required?: boolean | undefined;
 }
 
-/** A body handler whose types are gone. */
+/** A body handler without its types. */
 export type AnyBodyHandler = BodyHandler<BodyPhase, unknown, unknown>;
 
-/** The properties that every body handler may have, and the check of each. */
+/** The properties that every body handler may have, with the check of each. */
 const OPTIONS: Readonly<Record<string, (value: unknown) => string | undefined>> = {
   when: (value) => (typeof value === "function" ? undefined : "must be a function"),
   maxBytes: (value) =>
@@ -141,12 +150,12 @@ const OPTIONS: Readonly<Record<string, (value: unknown) => string | undefined>> 
   required: (value) => (typeof value === "boolean" ? undefined : "must be true or false"),
 };
 
-/** The properties that handlers of one kind may have besides. */
+/** The additional properties of one kind of handler. */
 const OPTIONS_OF: Readonly<Record<string, typeof OPTIONS>> = {
   inspect: { upgrades: (value) => (typeof value === "boolean" ? undefined : "must be true or false") },
 };
 
-/** The functions of each kind of handler, and which of them it must have. */
+/** The functions of each kind of handler, and whether they are required. */
 const FUNCTIONS: Readonly<Record<string, readonly { readonly name: string; readonly required: boolean }[]>> = {
   whole: [{ name: "handle", required: true }],
   text: [{ name: "handle", required: true }],
@@ -162,7 +171,7 @@ const FUNCTIONS: Readonly<Record<string, readonly { readonly name: string; reado
   ],
 };
 
-/** Says what is wrong with a body handler; undefined where it is fine. */
+/** Says what is wrong with a body handler; undefined if it is valid. */
 export function refuseBodyHandler(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return 'must be an object such as { read: "whole", handle() {} }';
   const handler = value as Readonly<Record<string, unknown>>;
@@ -179,19 +188,19 @@ export function refuseBodyHandler(value: unknown): string | undefined {
     }
     const check = Object.hasOwn(options, property) ? options[property] : undefined;
     const known = ["read", ...functions.map(({ name }) => name), ...Object.keys(options)].join(", ");
-    const problem = check ? check(given) : `is no property of a handler that reads "${read}", which has ${known}`;
+    const problem = check ? check(given) : `is not a property of a handler that reads "${read}", which has ${known}`;
     if (problem !== undefined) return `${property} ${problem}`;
   }
   const missing = functions.find(({ name, required }) => required && handler[name] === undefined);
   return missing && `a handler that reads "${read}" needs ${missing.name}()`;
 }
 
-/** Says what is wrong with the handlers of a gRPC service; undefined where they are fine. */
+/** Says what is wrong with the handlers of a gRPC service; undefined if they are valid. */
 export function refuseGrpcHandlers(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return "must be an object such as { service, methods }";
   const { service, methods, maxBytes, required, ...others } = value as Readonly<Record<string, unknown>>;
   const [unknown] = Object.keys(others);
-  if (unknown !== undefined) return `${unknown} is no property; there are service, methods, maxBytes, required`;
+  if (unknown !== undefined) return `${unknown} is not a property; properties are service, methods, maxBytes, required`;
   for (const [property, given] of Object.entries({ maxBytes, required })) {
     const problem = given === undefined ? undefined : OPTIONS[property]?.(given);
     if (problem !== undefined) return `${property} ${problem}`;
@@ -201,21 +210,21 @@ export function refuseGrpcHandlers(value: unknown): string | undefined {
   for (const [name, handlers] of Object.entries(methods as Readonly<Record<string, unknown>>)) {
     const problem = Object.hasOwn(service.method, name)
       ? refuseMethodHandlers(handlers)
-      : `is no method; there are ${Object.keys(service.method).join(", ")}`;
+      : `is not a method; methods are ${Object.keys(service.method).join(", ")}`;
     if (problem !== undefined) return `methods.${name} ${problem}`;
   }
   return undefined;
 }
 
-/** Says which body handler is one too many beside `grpc`; undefined where there is none. */
-export function refuseBeside(
+/** Says which body handler conflicts with `grpc`; undefined if none does. */
+export function refuseWithGrpc(
   { methods }: { readonly methods: object },
   bodies: { readonly requestBody?: unknown; readonly responseBody?: unknown },
 ): string | undefined {
   const handlers: readonly object[] = Object.values(methods);
   for (const direction of DIRECTIONS) {
     if (bodies[`${direction}Body`] !== undefined && handlers.some((method) => direction in method))
-      return `handles ${direction} messages, and ${direction}Body is there too: use one of them`;
+      return `handles ${direction} messages, and ${direction}Body does too: use one of them`;
   }
   return undefined;
 }

@@ -5,40 +5,40 @@ import {
   type BodyHandler,
   type GrpcHandlers,
   type HandlerResult,
-  refuseBeside,
   refuseBodyHandler,
   refuseGrpcHandlers,
+  refuseWithGrpc,
 } from "./body-handler.ts";
 import type { EditablePhase } from "./effect.ts";
 import { type StandardSchema, validateConfig } from "./standard-schema.ts";
 import type { Transaction, TransactionOutcome } from "./transaction.ts";
 
-/** A handler of one phase. A promise is awaited only where it is one, so synchronous handlers stay synchronous. */
+/** A handler of one phase. Only a promise is awaited, so synchronous handlers stay synchronous. */
 export type Handler<P extends Phase, S, C = undefined> = (
   message: PhaseMessages[P],
   tx: Transaction<S, C>,
 ) => HandlerResult<P>;
 
-/** A handler for each phase that can have one; none means: pass. */
+/** A handler for each phase that can have one. A phase without a handler passes. */
 export type Handlers<S, C = undefined> = { readonly [P in EditablePhase]?: Handler<P, S, C> | undefined };
 
 /**
- * What becomes of a transaction when the processor fails: the author's security decision.
+ * What happens to a transaction when the processor fails. This is the author's security decision.
  *
  * - `envoy`: the stream ends with a gRPC error, and Envoy's `failure_mode_allow` decides.
  * - `open`: the transaction passes unprocessed.
- * - `closed`: the client gets an error, whatever Envoy is configured to do.
+ * - `closed`: the client gets an error, whatever Envoy's configuration says.
  */
 export type FaultPolicy = "envoy" | "open" | "closed";
 
 /** Every fault policy. */
 export const FAULT_POLICIES: readonly FaultPolicy[] = ["envoy", "open", "closed"];
 
-/** A processor's `timeoutMs` where it names none: below the 200 ms after which Envoy gives up. */
+/** A processor's default `timeoutMs`. It is below the 200 ms after which Envoy gives up. */
 export const DEFAULT_TIMEOUT_MS = 150;
 
 /**
- * A processor, as an author writes it.
+ * The object from which an author makes a processor.
  *
  * @typeParam S Type of its state, inferred from `state`.
  * @typeParam C Type of its configuration, inferred from `config`.
@@ -47,67 +47,73 @@ export const DEFAULT_TIMEOUT_MS = 150;
 export interface ProcessorDefinition<S, C = undefined, G extends DescService = DescService> extends Handlers<S, C> {
   /** For logs, metrics and faults: lower-case letters, digits, `-`, `_` and `.`, at most 64 of them. */
   readonly name: string;
-  /** Makes the state of one HTTP transaction. Called once for each, before its first handler. Default: none. */
+  /**
+   * Makes the state of one HTTP transaction. Called once per transaction, before its first handler. Default: no state.
+   */
   readonly state?: (() => S) | undefined;
   /**
-   * Schema of `tx.config`, which a route gives as JSON in the gRPC initial metadata `x-ext-proc-config`: keyed by the name
-   * of the processor, `{"tenant": {"limit": 7}}`, which is always accepted, or plain, `{"limit": 7}`, while exactly one of
-   * the processors that are served has a `config`. An object with a key that names a served processor is always the keyed
-   * form: a property of that name must be written `{"tenant": {"tenant": 7}}`.
+   * Schema of `tx.config`, which a route gives as JSON in the gRPC initial metadata `x-ext-proc-config`. The JSON has
+   * one of two forms. The keyed form has the name of the processor as a key, `{"tenant": {"limit": 7}}`, and is always
+   * accepted. The plain form, `{"limit": 7}`, is accepted while exactly one of the served processors has a `config`. An
+   * object with a key that names a served processor always has the keyed form: write a property with such a name as
+   * `{"tenant": {"tenant": 7}}`.
    *
-   * The schema must take `undefined` too, for routes that give none, and must not be asynchronous. Default: none, and
-   * `tx.config` is undefined.
+   * The schema must accept `undefined` too, for routes without a configuration, and must not be asynchronous. Default:
+   * no schema, and `tx.config` is undefined.
    */
   readonly config?: StandardSchema<C> | undefined;
   /**
-   * How long a handler may take, in milliseconds, from a message's delivery to its answer; then it is fault
-   * `handler_timeout`. Default: 150. More than Envoy's own `message_timeout` needs the operator's declaration of
+   * How long a handler may take, in milliseconds, from the delivery of a message to its answer. After that it is a
+   * `handler_timeout` fault. Default: 150. A value above Envoy's `message_timeout` needs a declared
    * `maxMessageTimeoutMs`.
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * What becomes of a transaction in which this processor fails. A stricter one that it is composed with has the say while
-   * its handlers are at work, or may still be called. Default: `envoy`.
+   * What happens to a transaction in which this processor fails. If it is composed with a processor with a stricter
+   * policy, the stricter policy applies while handlers of that processor run or may still be called. Default: `envoy`.
    */
   readonly onFault?: FaultPolicy | undefined;
   /**
-   * Whether handlers of trailers and of responses may read `tx.request`. `false` declares that none of them does: then
-   * `ext-proc check` recommends `request_header_mode: SKIP` if nothing else needs the request headers, which saves Envoy a
-   * message for each request. Default: true.
+   * Whether handlers of trailers and of responses may read `tx.request`. `false` declares that none of them does. Then
+   * `ext-proc check` recommends `request_header_mode: SKIP` if nothing else needs the request headers, which saves
+   * Envoy one message per request. Default: true.
    */
   readonly readsRequest?: boolean | undefined;
-  /** Called once before the first transaction; until it is done the server is not ready. A rejection is retried. */
+  /**
+   * Called once before the first transaction. The server is not ready until it is done. If it fails, it is called
+   * again.
+   */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
-  /** Called once when a transaction is over in which a handler of this processor ran. What it throws is only logged. */
+  /** Called once at the end of a transaction in which a handler of this processor ran. An exception is only logged. */
   readonly done?: ((tx: Transaction<S, C>, outcome: TransactionOutcome) => void) | undefined;
-  /** Handles the body of a request. Default: it passes. */
+  /** Handles the body of a request. Default: the body passes. */
   readonly requestBody?: BodyHandler<"requestBody", S, C> | undefined;
-  /** Handles the body of a response. */
+  /** Handles the body of a response. Default: the body passes. */
   readonly responseBody?: BodyHandler<"responseBody", S, C> | undefined;
-  /** Handles the messages of a gRPC service, in place of a body handler of the same direction. */
+  /** Handles the messages of a gRPC service, instead of a body handler of the same direction. */
   readonly grpc?: GrpcHandlers<G, S, C> | undefined;
   /** Called once when the server has ended. */
   readonly close?: (() => void | Promise<void>) | undefined;
 }
 
-/** Marks a value as a processor, whichever copy of this library made it. */
+/** Marks a value as a processor of any copy of this library. */
 const PROCESSOR: unique symbol = Symbol.for("ext-proc.processor") as never;
 
-/** A definition whose types are gone. */
+/** A definition without its types. */
 export type AnyDefinition = ProcessorDefinition<unknown, unknown>;
 
-/** A processor ready for use. What is inside is the library's: make one with {@link defineProcessor}. */
+/** A processor that is ready for use. Its contents are internal: make one with {@link defineProcessor}. */
 export interface Processor {
   readonly [PROCESSOR]: readonly AnyDefinition[];
-  /** Its name; where it is composed, those of its parts with `+` between them. */
+  /** Its name. The name of a composed processor consists of the names of its parts with `+` between them. */
   readonly name: string;
 }
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
-/** The longest time-out that a timer of Node's takes. */
+/** The longest timeout that Node's timers accept. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Says what is wrong with a property's value; undefined where it is fine. */
+/** Says what is wrong with a property's value; undefined if it is valid. */
 type Check = (value: unknown) => string | undefined;
 
 const isFunction: Check = (value) =>
@@ -139,7 +145,7 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
 };
 
 /**
- * Defines a processor: pure functions over Envoy's messages, one for each phase it cares about.
+ * Defines a processor from pure functions over Envoy's messages, one for each phase that it handles.
  *
  * @example
  * ```ts
@@ -148,7 +154,7 @@ const CHECKS: Readonly<Record<Exclude<keyof AnyDefinition, "name">, Check>> = {
  *   requestHeaders: (headers) => setHeader("x-greeting", `hello ${header(headers, "x-user") ?? "stranger"}`),
  * });
  * ```
- * @throws {TypeError} Where the name is malformed, a property is unknown or has a value that it cannot have.
+ * @throws {TypeError} If the name is malformed, or a property is unknown or has an invalid value.
  */
 export function defineProcessor<S = undefined, C = undefined, G extends DescService = DescService>(
   definition: ProcessorDefinition<S, C, G>,
@@ -158,7 +164,7 @@ export function defineProcessor<S = undefined, C = undefined, G extends DescServ
   const { name } = definition;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw new TypeError(
-      `name: ${JSON.stringify(name)} is no processor name; use lower-case letters, digits, "-", "_" and "."`,
+      `name: ${JSON.stringify(name)} is not a processor name; use lower-case letters, digits, "-", "_" and "."`,
     );
   }
   for (const [property, value] of Object.entries(definition)) {
@@ -170,7 +176,7 @@ export function defineProcessor<S = undefined, C = undefined, G extends DescServ
     const problem = value === undefined ? undefined : CHECKS[property as keyof typeof CHECKS](value);
     if (problem !== undefined) throw new TypeError(`${name}.${property}: ${problem}`);
   }
-  const twice = definition.grpc && refuseBeside(definition.grpc, definition);
+  const twice = definition.grpc && refuseWithGrpc(definition.grpc, definition);
   if (twice !== undefined) throw new TypeError(`${name}.grpc: ${twice}`);
   if (definition.config) refuseConfig(name, definition.config);
   return processorOf([definition as unknown as AnyDefinition]);
@@ -181,22 +187,22 @@ export function isProcessor(value: unknown): value is Processor {
   return typeof value === "object" && value !== null && PROCESSOR in value;
 }
 
-/** What a processor is made of, in the order in which its parts see a request. */
+/** Returns the definitions of a processor, in the order in which they see a request. */
 export function definitionsOf(processor: Processor): readonly AnyDefinition[] {
   return processor[PROCESSOR];
 }
 
-/** A processor of several definitions. */
+/** Makes a processor of several definitions. */
 export function processorOf(definitions: readonly AnyDefinition[]): Processor {
   return { [PROCESSOR]: definitions, name: definitions.map(({ name }) => name).join("+") };
 }
 
-/** A route that gives no configuration must not fail each of its requests, so the schema has to take its absence. */
+/** A route without a configuration must not fail each of its requests, so the schema must accept `undefined`. */
 function refuseConfig(name: string, schema: StandardSchema): void {
   const result = validateConfig(schema, undefined);
   if (!("problem" in result)) return;
   throw new TypeError(
-    `${name}.config: must take undefined, for routes without a configuration, and does not (${result.problem}); give it a default`,
+    `${name}.config: must accept undefined, for routes without a configuration, and does not (${result.problem}); give it a default`,
     { cause: result.cause },
   );
 }
@@ -217,20 +223,20 @@ function shown(value: unknown): string {
 }
 
 /**
- * Makes one processor of several. Each phase runs through all of them: in order on the request, in reverse on
- * the response. Each has its own state; their effects are joined in the order in which they ran, and the first
- * `immediateResponse` ends the transaction, so that nothing behind it runs.
+ * Combines several processors into one. Each phase runs through all of them: in order on the request, in reverse on the
+ * response. Each has its own state. Their effects are joined in the order in which they ran. The first
+ * `immediateResponse` ends the transaction, so that no later handler runs.
  *
- * @throws {TypeError} Where an argument is no processor, there is none, or two of them have the same name.
+ * @throws {TypeError} If an argument is not a processor, there is none, or two of them have the same name.
  */
 export function compose(...processors: readonly Processor[]): Processor {
   const stranger = processors.findIndex((processor) => !isProcessor(processor));
   if (stranger >= 0)
-    throw new TypeError(`compose: argument ${stranger + 1} is no processor; make one with defineProcessor`);
+    throw new TypeError(`compose: argument ${stranger + 1} is not a processor; make one with defineProcessor`);
   if (processors.length === 0) throw new TypeError("compose: needs at least one processor");
   const definitions = processors.flatMap(definitionsOf);
   const names = definitions.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new TypeError(`compose: two processors are named "${twice}"; give one another name`);
+  if (twice !== undefined) throw new TypeError(`compose: two processors are named "${twice}"; rename one of them`);
   return processorOf(definitions);
 }

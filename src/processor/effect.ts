@@ -4,44 +4,46 @@ import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
 import type { ModeOverride } from "../protocol/mode-override.ts";
 import type { BodyPhase, HeaderPhase, Phase, TrailerPhase } from "../protocol/phase.ts";
 
-/** Marks a value as an effect, whichever copy of this library made it. */
+/** Marks a value as an effect of any copy of this library. */
 const EFFECT: unique symbol = Symbol.for("ext-proc.effect") as never;
 
-// Type-only: makes an effect for some phases assignable to a handler of each of them, and of no other.
+// Only a type: it makes an effect for some phases assignable to a handler of each of these phases, and of no other.
 declare const phases: unique symbol;
 
 /**
- * Where an effect may be returned: the phases, and two places within a body that is not held as a whole: its end, and
- * the end of one that is only looked at.
+ * Where an effect may be returned: the phases, and two places in a body that is not held as a whole: its end, and the
+ * end of a body that is only inspected.
  */
 export type EffectPlace = Phase | BodyEnd | "inspectEnd";
 
-/** The end of a body that goes through a handler in pieces. */
+/** The end of a body that passes a handler in pieces. */
 export type BodyEnd = `${BodyPhase}End`;
 
 /**
- * What a handler wants done, as a value. Effects come from the functions of this library only: a bare object of
- * the same shape does not compile, and is fault `invalid_effect` at run time.
+ * What a handler wants changed, as a value. Only functions of this library make effects: a bare object of the same
+ * shape does not compile, and is an `invalid_effect` fault at run time.
  *
- * @typeParam P The places in which it is honoured.
+ * @typeParam P The places in which the effect is allowed.
  */
 export interface Effect<P extends EffectPlace = EffectPlace> {
   readonly [phases]: (phase: P) => void;
   readonly [EFFECT]: true;
-  /** Name of the function that made it. */
+  /** Name of the function that made the effect. */
   readonly kind: EffectKind;
 }
 
-/** What an effect does; each has a function of the same name. */
+/** The names of all effects. Each effect has a function of the same name. */
 export type EffectKind = EffectData["kind"];
 
-/** The phases in which Envoy applies header changes; in trailer phases they edit the trailers. */
+/** The phases in which Envoy applies header changes. In trailer phases they change the trailers. */
 export type EditablePhase = HeaderPhase | TrailerPhase;
 
-/** Where header changes may be returned: a handler that has the whole body can still change the headers before it. */
+/**
+ * The places in which header changes may be returned. A handler that has the whole body can still change the headers.
+ */
 export type EditablePlace = EditablePhase | BodyPhase;
 
-/** An effect as it stands in memory. */
+/** An effect in memory. */
 export type EffectData =
   | HeaderEffectData
   | ImmediateResponseData
@@ -60,7 +62,7 @@ export type BodyEffectData =
   | { readonly kind: "clearBody" }
   | { readonly kind: "appendChunk" | "continueAndReplace"; readonly body: string | Uint8Array };
 
-/** An effect that gives a header a value. */
+/** An effect that sets the value of a header. */
 export interface HeaderValueData {
   readonly kind: "setHeader" | "appendHeader" | "addHeaderIfAbsent" | "overwriteHeaderIfExists";
   readonly name: string;
@@ -74,13 +76,13 @@ export type HeaderEffectData =
   | { readonly kind: "setPath" | "setAuthority" | "setMethod"; readonly value: string }
   | { readonly kind: "setStatus"; readonly status: number };
 
-/** An {@link immediateResponse} as it stands in memory. */
+/** An {@link immediateResponse} in memory. */
 export type ImmediateResponseData = {
   readonly kind: "immediateResponse";
   readonly status: number;
 } & ImmediateResponseOptions;
 
-/** A {@link streamedImmediateResponse} as it stands in memory. */
+/** A {@link streamedImmediateResponse} in memory. */
 export type StreamedImmediateResponseData = {
   readonly kind: "streamedImmediateResponse";
   readonly status: number;
@@ -90,30 +92,32 @@ export type StreamedImmediateResponseData = {
 export type ImmediateResponseOptions = ImmediateResponseDetails & ImmediateResponseBody;
 
 interface ImmediateResponseDetails {
-  /** Further response headers. An array sends a header once for each value. Subject to Envoy's `mutation_rules`. */
+  /** More response headers. An array sends a header once for each value. Envoy's `mutation_rules` apply. */
   readonly headers?: Readonly<Record<string, HeaderValues>> | undefined;
-  /** `grpc-status` for clients that speak gRPC. Default: Envoy derives it from the HTTP status. */
+  /** `grpc-status` for gRPC clients. Default: Envoy derives it from the HTTP status. */
   readonly grpcStatus?: number | undefined;
   /** Text for `%RESPONSE_CODE_DETAILS%` in Envoy's access log. Default: empty. */
   readonly details?: string | undefined;
 }
 
 type ImmediateResponseBody =
-  /** A value as JSON, `content-type: application/json`. */
+  /** A value as JSON, with `content-type: application/json`. */
   | { readonly json: unknown; readonly text?: undefined; readonly bytes?: undefined }
-  /** Text as UTF-8, `content-type: text/plain; charset=utf-8`. */
+  /** Text as UTF-8, with `content-type: text/plain; charset=utf-8`. */
   | { readonly json?: undefined; readonly text: string; readonly bytes?: undefined }
-  /** Bytes as they are; name their `content-type` under `headers`. */
+  /** Bytes without changes. Set their `content-type` in `headers`. */
   | { readonly json?: undefined; readonly text?: undefined; readonly bytes: Uint8Array }
   | { readonly json?: undefined; readonly text?: undefined; readonly bytes?: undefined };
 
-/** What a streamed immediate response is made of, besides its status. */
+/** The headers, body and trailers of a streamed immediate response. */
 export interface StreamedImmediateResponseOptions {
-  /** Response headers, one value each: of several, Envoy would send the last. Subject to its `mutation_rules`. */
+  /**
+   * Response headers, with one value each: of several values Envoy would send the last. Envoy's `mutation_rules` apply.
+   */
   readonly headers?: Readonly<Record<string, string | Uint8Array>> | undefined;
-  /** The body, piece by piece. Text is sent as UTF-8. Default: none. */
+  /** The body, in pieces. Text is sent as UTF-8. Default: no body. */
   readonly chunks?: readonly (string | Uint8Array)[] | undefined;
-  /** Trailers, one value each, behind the body. Default: none. */
+  /** Trailers, with one value each, after the body. Default: no trailers. */
   readonly trailers?: Readonly<Record<string, string | Uint8Array>> | undefined;
 }
 
@@ -131,7 +135,7 @@ const EDITABLE: readonly EffectPlace[] = [...HANDLER_PHASES, ...BODIES];
 const EVERYWHERE: readonly EffectPlace[] = [...EDITABLE, ...ENDS, "inspectEnd"];
 const REQUEST: readonly EffectPlace[] = ["requestHeaders", "requestBody"];
 
-/** The places in which each effect is honoured. The types of the effects' functions say the same. */
+/** The places in which each effect is allowed. The types of the effects' functions say the same. */
 export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly EffectPlace[]>> = {
   setHeader: EDITABLE,
   appendHeader: EDITABLE,
@@ -156,12 +160,12 @@ export const EFFECT_PHASES: Readonly<Record<EffectKind, readonly EffectPlace[]>>
   continueAndReplace: HEADERS,
 };
 
-/** Reads a value as an effect; undefined where it is none. */
+/** Returns the data of an effect; undefined if the value is not an effect. */
 export function effectData(value: unknown): EffectData | undefined {
   return typeof value === "object" && value !== null && EFFECT in value ? (value as unknown as EffectData) : undefined;
 }
 
-/** Makes an effect that gives a header a value. Nearly all are: these are not copied. */
+/** Makes an effect that sets the value of a header. Most effects are of this kind, so its data are not copied. */
 export function headerValueEffect<P extends EffectPlace>(
   kind: HeaderValueData["kind"],
   name: string,
@@ -172,18 +176,18 @@ export function headerValueEffect<P extends EffectPlace>(
   return made;
 }
 
-/** Makes an effect of its data. Each function that does so says for which phases. */
+/** Makes an effect from its data. Each calling function says for which phases. */
 export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
   const made = { [EFFECT]: true, ...data } as unknown as Effect<P>;
   if (effectWatch.current !== undefined) effectWatch.current.made(made);
   return made;
 }
 
-/** Hears of effects that are made and of what handlers return. For simulations and debugging only. */
+/** Receives effects that are made and values that handlers return. Only for simulations and debugging. */
 export interface EffectWatch {
   made(effect: object): void;
   returned(outcome: unknown): void;
 }
 
-/** The watch in force. Undefined unless a simulation runs: then each effect costs one look at this field. */
+/** The active watch; undefined unless a simulation runs. Each effect reads this field once. */
 export const effectWatch: { current: EffectWatch | undefined } = { current: undefined };

@@ -2,20 +2,20 @@ import { quoteName } from "../protocol/headers/header-rules.ts";
 import type { AnyDefinition } from "./definition.ts";
 import { type ConfigResult, validateConfig } from "./standard-schema.ts";
 
-/** The gRPC initial metadata in which a route gives the configuration of a processor, as JSON text. */
+/** The name of the gRPC initial metadata in which a route gives the configuration of a processor, as JSON text. */
 export const CONFIG_METADATA = "x-ext-proc-config";
 
-/** Distinct texts that are remembered for a processor. Routes have a handful; more come from a template gone wrong. */
+/** The maximum number of different texts in the cache. Routes have a few; more come from a faulty template. */
 const MAX_REMEMBERED = 256;
-/** Characters of all of them: who reaches the port can send long texts that differ each time. */
+/** The maximum number of characters in the cache: a client of the port can send long texts that differ each time. */
 const MAX_REMEMBERED_CHARACTERS = 1 << 20;
 
 /**
- * The configurations of one processor, by their text: each distinct text is parsed and validated once.
+ * Reads the configurations of one processor. Each different text is parsed and validated once.
  *
- * The text is keyed, an object with a configuration for each part by its name, or plain, the configuration itself. Keyed is
- * always accepted, plain only while exactly one part has a schema. Which of the two a text is depends on its keys alone: an
- * object with a key that names a part is keyed, and then each key must name a part with a schema.
+ * The keyed form is an object with a configuration for each part, by its name. The plain form is the configuration
+ * itself. The keyed form is always accepted, the plain form only while exactly one part has a schema. The keys of an
+ * object decide its form: if a key names a part, the form is keyed, and then each key must name a part with a schema.
  */
 export class RouteConfigs {
   readonly #definitions: readonly AnyDefinition[];
@@ -27,7 +27,7 @@ export class RouteConfigs {
     this.#definitions = definitions;
   }
 
-  /** What each part is configured with, in their order, where the metadata has these values. */
+  /** Returns the configuration of each part, in order, for these values of the metadata. */
   read(texts: readonly string[]): readonly ConfigResult[] {
     const [text] = texts;
     if (text === undefined) {
@@ -54,8 +54,8 @@ export class RouteConfigs {
     try {
       value = JSON.parse(text);
     } catch {
-      // The parser's own words quote the text.
-      return this.#refuse(`${CONFIG_METADATA} is no JSON`);
+      // The parser's own message quotes the text.
+      return this.#refuse(`${CONFIG_METADATA} is not JSON`);
     }
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
     const byName = new Map<string, unknown>(isObject ? Object.entries(value as object) : []);
@@ -82,19 +82,19 @@ export class RouteConfigs {
   }
 }
 
-/** What is wrong with a text that has to be keyed by the names of processors. */
+/** Says what is wrong with a text that must have the keyed form. */
 function keyProblem(configured: readonly string[], named: string | undefined, stranger: string | undefined): string {
   const keyed = `{${configured.map((name) => `${JSON.stringify(name)}: …`).join(", ")}}`;
   if (stranger === undefined)
     return `${CONFIG_METADATA} must be an object with a configuration for each processor, by its name: ${keyed}`;
   const problem = `${CONFIG_METADATA} has ${quoteName(stranger)}, which names no processor with a config`;
   if (named === undefined || named === stranger) return `${problem}; write ${keyed}`;
-  return `${problem}, beside ${quoteName(named)}, which names a processor; write ${keyed}, also if ${quoteName(named)} is a property of the configuration`;
+  return `${problem}, and ${quoteName(named)}, which names a processor; write ${keyed}, also if ${quoteName(named)} is a property of the configuration`;
 }
 
 const CONFIGS = new WeakMap<readonly AnyDefinition[], RouteConfigs>();
 
-/** The configurations of a processor made of these; undefined where none of them has a schema. */
+/** Returns the configurations of these definitions; undefined if none of them has a schema. */
 export function configsOf(definitions: readonly AnyDefinition[]): RouteConfigs | undefined {
   const known = CONFIGS.get(definitions);
   if (known) return known;

@@ -13,62 +13,62 @@ import {
 } from "./definition.ts";
 import { type TimeLimit, timeLimit } from "./time-limit.ts";
 
-/** What the operator says of how processors run. */
+/** How the operator wants processors to run. */
 export interface RunOptions {
-  /** Of Envoy's side. Default: Envoy's own defaults. */
+  /** What the operator declares about Envoy. Default: Envoy's own defaults. */
   readonly declaration?: DeclaredEnvoySettings | undefined;
-  /** The loosest fault policy that is allowed; a processor's own may be stricter. Default: `open`, which allows all. */
+  /** The loosest allowed fault policy. A processor's own may be stricter. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
-  /** Handlers run, but everything passes unchanged. Default: false. */
+  /** True: handlers run, but everything passes unchanged. Default: false. */
   readonly shadow?: boolean | undefined;
-  /** Of single processors, by their names. */
+  /** Settings of single processors, by name. */
   readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
 }
 
-/** What the operator says of one processor. */
+/** The operator's settings of one processor. */
 export interface ProcessorOverride {
-  /** As `onFault` of {@link RunOptions}, for this one. */
+  /** The loosest fault policy that is allowed for this processor. */
   readonly onFault?: FaultPolicy | undefined;
-  /** In place of the definition's `timeoutMs`. */
+  /** Replaces the definition's `timeoutMs`. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** One part of a composed processor, with what holds for it after the operator's word. */
+/** One part of a composed processor, with its settings after the operator's changes. */
 export interface RunRule {
   readonly definition: AnyDefinition;
   readonly onFault: FaultPolicy;
-  /** What the author, or the operator, asked for. */
+  /** The timeout that the author or the operator asked for. */
   readonly wantedTimeoutMs: number;
   readonly limit: TimeLimit;
 }
 
-/** What all transactions of a processor go by. */
+/** The rules of all transactions of a processor. */
 export interface RunRules {
   readonly declaration: EnvoyDeclaration;
   readonly shadow: boolean;
   readonly definitions: readonly AnyDefinition[];
-  /** In the order of the definitions. */
+  /** One rule for each definition, in the same order. */
   readonly rules: readonly RunRule[];
-  /** The longest that any of the definitions may take for a message. */
+  /** The longest time that a definition may take for a message. */
   readonly longestTimeoutMs: number;
-  /** For faults that no processor is to blame for: the strictest of all. */
+  /** The strictest policy of all, for faults that no processor caused. */
   readonly strictest: FaultPolicy;
-  /** A definition has a handler of the response, of any phase. */
+  /** True if a definition has a handler of any phase of the response. */
   readonly handlesResponse: boolean;
-  /** A definition wants to hear of the end of transactions. */
+  /** True if a definition has a `done` hook. */
   readonly hasDone: boolean;
   /** The directions whose bodies have handlers. */
   readonly claims: Readonly<Record<Direction, boolean>>;
-  /** The handlers of bodies, in the order in which they run; undefined where there are none. */
+  /** The body handlers, in the order in which they run; undefined if there are none. */
   readonly bodies: BodyClaims | undefined;
 }
 
-/** From the loosest to the strictest: under `envoy` Envoy's configuration decides, the others leave no choice. */
+/** From the loosest to the strictest. Under `envoy` Envoy's configuration decides; the others leave no choice. */
 const STRICTNESS: Readonly<Record<FaultPolicy, number>> = { open: 0, envoy: 1, closed: 2 };
 
 const RESPONSE_PHASES = PHASES.filter((phase) => directionOf(phase) === "response");
 
-/** Works out the rules of a processor, once. */
+/** Computes the rules of a processor, once. */
 export function runRules(processor: Processor, options: RunOptions = {}): RunRules {
   const { onFault, shadow = false, processors = {} } = options;
   const declaration = options.declaration ? declareEnvoy(options.declaration) : ENVOY_DEFAULTS;
@@ -106,7 +106,7 @@ export function runRules(processor: Processor, options: RunOptions = {}): RunRul
 
 const known = new WeakMap<Processor, RunRules>();
 
-/** The rules of a processor whose operator said nothing. */
+/** Returns the rules of a processor without the operator's options. */
 export function defaultRunRules(processor: Processor): RunRules {
   const rules = known.get(processor) ?? runRules(processor);
   known.set(processor, rules);
@@ -114,10 +114,11 @@ export function defaultRunRules(processor: Processor): RunRules {
 }
 
 /**
- * The policy for a fault: the strictest of the processor to blame and of those whose handlers a message that passes would
- * pass by, for one processor's failure must not open what another guards. Of all where none is to blame.
+ * Returns the policy for a fault: the strictest policy of the failed processor and of those whose handlers would be
+ * skipped if the message passed, because the failure of one processor must not disable another one's protection. If no
+ * processor failed, it is the strictest policy of all.
  *
- * @param mayRun Whether handlers of a phase are at work, or may still be called.
+ * @param mayRun Whether handlers of a phase run, or may still be called.
  */
 export function policyFor(
   runs: RunRules,
@@ -127,7 +128,7 @@ export function policyFor(
   const { rules, strictest } = runs;
   const isUnread = code === "message_too_large" || code === "message_memory_exceeded";
   if (isUnread && mustSee(runs, phase, mayRun)) return "closed";
-  // Its author chose `reject` over `pass`, and that is the policy.
+  // The author chose `reject` instead of `pass`, and that is the policy.
   if (code === "body_too_large" || code === "body_memory_exceeded") return "closed";
   // Under failure_mode_allow a gRPC error would let the body pass unseen.
   if (code === "body_stalled") return "closed";
@@ -139,8 +140,8 @@ export function policyFor(
 }
 
 /**
- * True if a handler must see a message that is not read. A message of which nothing is known is taken for a
- * body, or for the request headers if those did not come.
+ * True if a handler must see a message that is not read. An unknown message counts as a body, or as the request headers
+ * if those did not come.
  */
 function mustSee({ rules, claims }: RunRules, phase: Phase | undefined, mayRun: (phase: Phase) => boolean): boolean {
   if (phase !== undefined) return rules.some(({ definition }) => handles(definition, phase));
@@ -153,13 +154,13 @@ export function handles(definition: AnyDefinition, phase: Phase): boolean {
   return definition[phase] !== undefined || (definition.grpc !== undefined && isBodyPhase(phase));
 }
 
-/** The processors that have a handler of a phase, by their names. */
+/** Returns the names of the processors that have a handler of a phase. */
 export function namesOfHandlers({ definitions }: RunRules, phase: Phase): string {
   const handling = definitions.filter((definition) => handles(definition, phase));
   return handling.map(({ name }) => name).join("+");
 }
 
-/** What of the operator's and the authors' wishes cannot be had, in a line each. */
+/** Says which wishes of the operator and the authors cannot be met, one line each. */
 export function ruleWarnings(
   rulesOf: RunRules,
   processors: Readonly<Record<string, ProcessorOverride>> = {},
@@ -172,7 +173,7 @@ export function ruleWarnings(
       const { messageTimeoutMs, maxMessageTimeoutMs } = declaration;
       warnings.push(
         `processor "${name}": its timeoutMs of ${wantedTimeoutMs} is cut to ${limit.timeoutMs}: Envoy is declared to wait ` +
-          `messageTimeoutMs ${messageTimeoutMs}, maxMessageTimeoutMs ${maxMessageTimeoutMs}; declare more where it does`,
+          `messageTimeoutMs ${messageTimeoutMs}, maxMessageTimeoutMs ${maxMessageTimeoutMs}; declare more if it does`,
       );
     }
     const asked = Object.hasOwn(processors, name) ? processors[name]?.onFault : undefined;
@@ -185,7 +186,10 @@ export function ruleWarnings(
   return [...warnings, ...protectedLengths(rulesOf)];
 }
 
-/** The body handlers that declared `mutation_rules` keep from changing a body's length in BUFFERED, in a line each. */
+/**
+ * Says which body handlers cannot change the length of a body in BUFFERED, because of the declared `mutation_rules`,
+ * one line each.
+ */
 function protectedLengths({ bodies, definitions, declaration }: RunRules): string[] {
   const refusal = protectsLength(declaration.mutationRules);
   if (refusal === undefined || bodies === undefined) return [];
@@ -200,23 +204,25 @@ function protectedLengths({ bodies, definitions, declaration }: RunRules): strin
   );
 }
 
-/** What processors' policies cannot hold to under the declaration, in a line each. */
+/** Says which policies cannot be enforced under the declaration, one line each. */
 export function unenforceable({ rules, shadow, declaration }: RunRules): string[] {
   const { failureModeAllow, disableImmediateResponse } = declaration;
-  if (shadow) return ["shadow: nothing that processors want happens"];
+  if (shadow) return ["shadow: effects of processors are ignored"];
   return rules.flatMap(({ definition, onFault }) => {
     const policy = `processor "${definition.name}": onFault "${onFault}"`;
     if (onFault === "closed" && disableImmediateResponse) {
-      const outcome = failureModeAllow ? "and failureModeAllow lets the request pass" : "which Envoy makes a 500 of";
+      const outcome = failureModeAllow ? "and failureModeAllow lets the request pass" : "which Envoy turns into a 500";
       return [`${policy} can only be a gRPC error under disableImmediateResponse, ${outcome}`];
     }
     if (onFault === "closed" && failureModeAllow)
-      return [`${policy} holds until response headers are out; from then on failureModeAllow lets the response pass`];
+      return [
+        `${policy} applies until the response headers are sent; after that failureModeAllow lets the response pass`,
+      ];
     return [];
   });
 }
 
-/** The stricter of two policies. One that is undefined asks for nothing. */
+/** Returns the stricter of two policies. An undefined policy has no effect. */
 export function stricterPolicy(policy: FaultPolicy, other: FaultPolicy | undefined): FaultPolicy {
   return other !== undefined && STRICTNESS[other] > STRICTNESS[policy] ? other : policy;
 }

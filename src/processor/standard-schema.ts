@@ -4,10 +4,10 @@ import { isThenable } from "../text/value-kind.ts";
  * The part of the Standard Schema specification (version 1) that a processor's `config` needs. Schemas of zod, valibot,
  * arktype and others have it.
  *
- * @typeParam C What a valid value becomes.
+ * @typeParam C Type of a valid value after validation.
  */
 export interface StandardSchema<C = unknown> {
-  /** What the specification asks for (https://standardschema.dev). */
+  /** What the specification requires (https://standardschema.dev). */
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
@@ -16,7 +16,7 @@ export interface StandardSchema<C = unknown> {
   };
 }
 
-/** What a schema says of a value: what it became, or what is wrong with it. */
+/** The result of a schema: the validated value, or what is wrong with it. */
 export type SchemaResult<C> =
   | { readonly value: C; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
@@ -25,21 +25,21 @@ export type SchemaResult<C> =
 export interface SchemaIssue {
   /** What is wrong. */
   readonly message: string;
-  /** Where it is wrong. Default: the value itself. */
+  /** The place of the error. Default: the value itself. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** A configuration as a schema made it, or what is wrong with it. */
+/** A validated configuration, or what is wrong with it. */
 export type ConfigResult = { readonly value: unknown } | { readonly problem: string; readonly cause?: unknown };
 
 const MAX_ISSUES = 3;
 
-/** What a schema says of a value. It never throws. */
+/** Validates a value with a schema. It never throws. */
 export function validateConfig(schema: StandardSchema, value: unknown): ConfigResult {
   try {
     const result = schema["~standard"].validate(value);
     if (isThenable(result)) {
-      // Nobody waits for it, and its rejection must not end the process.
+      // Nothing awaits this promise, and its rejection must not end the process.
       Promise.resolve(result).catch(() => undefined);
       const problem = "the schema validates asynchronously, and a transaction cannot wait for it";
       return { problem, cause: new TypeError(problem) };

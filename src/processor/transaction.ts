@@ -7,12 +7,12 @@ import type { Modes } from "../protocol/mode-override.ts";
 import { type CallHeaders, type GrpcMetadata, NO_CALL_HEADERS, readGrpcMetadata } from "./grpc-metadata.ts";
 
 /**
- * Who asks: Envoy over gRPC (`envoy`) or over HTTP (`http_service`), a person through the debug service (`debug`), or
- * the simulated Envoy (`simulation`).
+ * Who opened a transaction: Envoy over gRPC (`envoy`) or over HTTP (`http_service`), a person through the debug service
+ * (`debug`), or the simulated Envoy (`simulation`).
  */
 export type Origin = "envoy" | "debug" | "simulation" | "http_service";
 
-/** Where the transaction's connection comes from: Envoy, not its client. */
+/** The other end of the transaction's connection: Envoy, not Envoy's client. */
 export interface Peer {
   /** `10.0.0.7:41522`, `[::1]:41522`, or the empty string for a Unix socket. */
   readonly address: string;
@@ -21,27 +21,27 @@ export interface Peer {
 /**
  * How a transaction ended.
  *
- * - `completed`: every message was answered. Envoy resets streams that it needs no more; that is no failure.
+ * - `completed`: every message was answered. Envoy resets streams that it no longer needs; that is not a failure.
  * - `immediate_response`: a processor answered the client itself.
- * - `fault`: something failed, and the fault policy decided what became of the transaction.
- * - `unanswered`: the stream ended while an answer was owed. Envoy stopped waiting for it, or its client went away.
- * - `canceled`: the stream ended in the middle of a body that a handler held back, and no answer was owed: the client
- *   went away.
+ * - `fault`: something failed, and the fault policy decided what happened to the transaction.
+ * - `unanswered`: the stream ended while a message waited for an answer. Envoy stopped waiting, or its client left.
+ * - `canceled`: the stream ended in the middle of a body that a handler held back, and no message waited for an answer:
+ *   the client left.
  */
 export type TransactionResult = "completed" | "immediate_response" | "fault" | "unanswered" | "canceled";
 
-/** What `done` is told. */
+/** The argument of `done`. */
 export interface TransactionOutcome {
   /** How it ended. */
   readonly result: TransactionResult;
-  /** There where `result` is `fault`. */
+  /** Set if `result` is `fault`. */
   readonly fault?: Fault | undefined;
   /** From the first message to the end, in milliseconds. */
   readonly durationMs: number;
 }
 
 /**
- * One HTTP transaction, as a handler sees it. Everything is read lazily: what is not looked at costs nothing.
+ * One HTTP transaction, as a handler sees it. Everything is read lazily, so unread properties cost nothing.
  *
  * @typeParam S Type of the processor's state.
  * @typeParam C Type of the processor's configuration.
@@ -49,52 +49,52 @@ export interface TransactionOutcome {
 export interface Transaction<S = unknown, C = unknown> {
   /** The processor's own value for this transaction. It may be changed, or replaced. */
   state: S;
-  /** The route's configuration, as the processor's schema made it; undefined without a schema. */
+  /** The route's configuration after validation by the processor's schema; undefined without a schema. */
   readonly config: C;
   /**
-   * The request headers with what processors changed so far, this one included. They are empty if Envoy did not send them
-   * (`request_header_mode: SKIP`); reading them then is counted and logged as `request_headers_not_sent`.
+   * The request headers with the changes that processors made so far, including this one. They are empty if Envoy did
+   * not send them (`request_header_mode: SKIP`). Reading them is then counted and logged as `request_headers_not_sent`.
    */
   readonly request: Head;
-  /** The response headers, likewise; undefined until Envoy sends them. */
+  /** The response headers with the changes that processors made so far; undefined until Envoy sends them. */
   readonly response: Head | undefined;
-  /** The body modes in force, an override of this transaction included. */
+  /** The body modes in force, including an override of this transaction. */
   readonly modes: Modes;
-  /** True where Envoy only watches (`observability_mode`): it ignores every effect. */
+  /** True if Envoy only sends copies (`observability_mode`) and ignores every effect. */
   readonly observability: boolean;
   /**
    * A CEL attribute, such as `source.address`, that the filter's `request_attributes` or `response_attributes` name.
-   * Numbers are doubles. Undefined where Envoy did not send it.
+   * Numbers are doubles. Undefined if Envoy did not send it.
    */
   attribute(name: string): JsonValue | undefined;
-  /** Dynamic metadata of a namespace that the filter forwards; undefined where there is none. */
+  /** Dynamic metadata of a namespace that the filter forwards; undefined if there is none. */
   metadata(namespace: string): JsonObject | undefined;
-  /** The same for typed metadata. Unpack it with `anyUnpack` of protobuf-es. */
+  /** Typed dynamic metadata of a namespace. Unpack it with `anyUnpack` of protobuf-es. */
   typedMetadata(namespace: string): Any | undefined;
-  /** What the gRPC call that brought the transaction says of itself; empty for debug calls. */
+  /** The metadata of the gRPC call that brought the transaction; empty for debug calls. */
   readonly grpcMetadata: GrpcMetadata;
-  /** Who asks: an Envoy, a debug call, or a simulation. */
+  /** Who opened the transaction. */
   readonly origin: Origin;
-  /** Who opened the connection; undefined where there is none, as in a simulation. */
+  /** Who opened the connection; undefined if there is none, as in a simulation. */
   readonly peer: Peer | undefined;
-  /** Aborted when the transaction is over or the peer is gone, so that work for nobody can stop. */
+  /** Aborted when the transaction is over or its stream is gone, so that unneeded work can stop. */
   readonly signal: AbortSignal;
 }
 
-/** What a transaction comes with, besides its messages. */
+/** The properties of a transaction besides its messages. */
 export interface ScopeOptions {
   readonly origin: Origin;
-  /** Headers of the gRPC call. Default: none. */
+  /** The headers of the gRPC call. Default: none. */
   readonly callHeaders?: CallHeaders | undefined;
   readonly peer?: Peer | undefined;
 }
 
-/** Is told that a handler read `tx.request` on a stream without request headers. A `SessionObserver` is one. */
+/** Receives a call if a handler read `tx.request` on a stream without request headers. A `SessionObserver` is one. */
 export interface UnseenHeadObserver {
   unenforced?(reason: "request_headers_not_sent", wanted: string, origin: Origin): void;
 }
 
-/** What the transactions of a composed processor share: one exchange, one set of heads, one signal. */
+/** What the parts of a composed processor share in one transaction: one exchange, its heads and one signal. */
 export class TransactionScope {
   exchange: Exchange;
   #options: ScopeOptions;
@@ -119,7 +119,7 @@ export class TransactionScope {
     return this.#options.peer;
   }
 
-  /** The values of a header of the gRPC call. */
+  /** Returns the values of a header of the gRPC call. */
   metadataValues(name: string): readonly string[] {
     return this.#options.callHeaders?.all(name) ?? [];
   }
@@ -134,7 +134,7 @@ export class TransactionScope {
     return this.#request;
   }
 
-  /** Called once in a transaction, and only if a handler looks at its request. */
+  /** Called once in a transaction, and only if a handler reads its request. */
   #requestHead(): Head {
     const isUnseen = this.exchange.headers("request") === undefined && this.exchange !== NOTHING_LEFT;
     if (isUnseen) this.#observer?.unenforced?.("request_headers_not_sent", "tx.request", this.origin);
@@ -153,7 +153,7 @@ export class TransactionScope {
     return this.#abort.signal;
   }
 
-  /** True once the transaction is over: nothing that a handler returns counts any more. */
+  /** True after the transaction is over: results of handlers are then ignored. */
   get over(): boolean {
     return this.#over;
   }
@@ -164,7 +164,7 @@ export class TransactionScope {
     this.#abort?.abort();
   }
 
-  /** Lets go of messages and metadata, once it is over: a handler that never settles would keep them. */
+  /** Drops messages and metadata after the end, because a handler that never settles would keep them in memory. */
   forget(): void {
     this.exchange = NOTHING_LEFT;
     this.#options = { origin: this.#options.origin, peer: this.#options.peer };
@@ -174,10 +174,10 @@ export class TransactionScope {
   }
 }
 
-/** What is left of every transaction that was forgotten. */
+/** Replaces the exchange of every transaction that was forgotten. */
 const NOTHING_LEFT = new Exchange();
 
-/** A transaction with a state of its own over what all parts of a composed processor share. */
+/** The transaction object of one part of a composed processor: its own state, and what all parts share. */
 export class ScopedTransaction<S, C = undefined> implements Transaction<S, C> {
   state: S;
   readonly config: C;

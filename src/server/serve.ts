@@ -142,7 +142,7 @@ const DEFAULT_DRAIN_GRACE_MS = 20_000;
  */
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
   if (!isProcessor(processor))
-    throw new TypeError("serve: its argument is no processor; make one with defineProcessor");
+    throw new TypeError("serve: its argument is not a processor; make one with defineProcessor");
   const {
     debug = "admin",
     httpService = debug === "on",

@@ -17,10 +17,10 @@ import type {
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { OPERATOR_OPTIONS, type OperatorOptions } from "./simulate-options.ts";
 
-/** Throws a TypeError that names `where` if the value is none that the setting can have. */
+/** Throws a TypeError that names `where` if the setting cannot have the value. */
 type Check = (where: string, value: unknown) => void;
 
-/** A check for each property of a type: the compiler sees to it that none is missing. */
+/** A check for each property of a type. The compiler requires all of them. */
 type ChecksOf<T> = { readonly [K in keyof Required<T>]: Check };
 
 const header = choice(HEADER_SEND_MODES);
@@ -104,19 +104,19 @@ const filter = settingsOf<SimulatedEnvoySettings>({
 });
 
 /**
- * Refuses settings of Envoy that are misspelled or of the wrong kind, which would leave it at its defaults.
+ * Rejects settings of Envoy that are misspelled or of the wrong kind. Otherwise Envoy would silently use its defaults.
  *
- * @param where What they are called, for messages.
- * @throws {TypeError} Naming the setting, and what there is.
+ * @param where The name of the settings, for messages.
+ * @throws {TypeError} Names the setting and the valid ones.
  */
 export function checkSettings(settings: SimulatedEnvoySettings, where = "options.envoy"): void {
   filter(where, settings);
 }
 
 /**
- * Refuses a value that is none of these; undefined is fine.
+ * Rejects a value that is not one of these; undefined is allowed.
  *
- * @throws {TypeError} Naming them.
+ * @throws {TypeError} Names the valid values.
  */
 export function oneOf(where: string, value: unknown, values: readonly string[]): void {
   if (value === undefined || values.some((candidate) => candidate === value)) return;
@@ -176,9 +176,9 @@ const DECLARATION: PropertiesOf<DeclaredEnvoySettings> = {
 };
 
 /**
- * Refuses what no operator can say of these processors.
+ * Rejects options of the operator that do not fit these processors.
  *
- * @throws {TypeError} Naming the property.
+ * @throws {TypeError} Names the property.
  */
 export function checkOperator(operator: OperatorOptions, definitions: readonly AnyDefinition[]): void {
   checkProperties("options.operator", operator, OPERATOR_OPTIONS);

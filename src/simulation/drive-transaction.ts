@@ -8,28 +8,28 @@ import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-env
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
 import { upstreamRequest } from "./simulated-transaction.ts";
 
-/** A peer that may answer later, in real time. For one transaction. */
+/** An ext_proc server for one transaction that may answer later, in real time. */
 export interface LivePeer extends ExtProcPeer {
-  /** It is at work on an answer. */
+  /** True while it works on an answer. */
   readonly busy: boolean;
-  /** Calls back once it has said something, or is busy no more. */
+  /** Calls back when it has sent something, or has stopped working. */
   onChange(callback: () => void): void;
 }
 
-/** One transaction, and how long to wait for its peer. */
+/** One transaction, and how long to wait for its server. */
 export interface DriveOptions {
   readonly settings: SimulatedEnvoySettings;
-  /** Without a response. */
+  /** The exchange, without a response. */
   readonly exchange: HttpExchange;
   readonly upstream: SimulatedUpstream;
-  /** Longest wait, in real milliseconds, before the simulated clock goes on. */
+  /** The longest wait, in real milliseconds, before the simulated clock continues. */
   readonly patienceMs: number;
 }
 
 /**
- * Plays a transaction against a peer that takes real time. The simulated clock stands while the peer is at work, so that a
- * slow machine changes nothing; when patience is over, it goes on, and the simulated Envoy stops waiting, or the peer's
- * own time-out ends it.
+ * Runs a transaction against a server that takes real time. The simulated clock stops while the server works, so a slow
+ * machine changes nothing. After `patienceMs` the clock continues. Then the simulated Envoy stops waiting, or the
+ * server's own timeout ends the wait.
  */
 export async function driveTransaction(peer: LivePeer, options: DriveOptions): Promise<HttpOutcome> {
   const { settings, patienceMs } = options;
@@ -46,13 +46,13 @@ export async function driveTransaction(peer: LivePeer, options: DriveOptions): P
       isPatient = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);
       transaction.settle();
     }
-    // Whoever is done with one thing may be waited for again at the next.
+    // A server that has finished one answer may be waited for again at the next.
     if (!peer.busy) isPatient = true;
   } while (transaction.advance());
   return transaction.outcome();
 }
 
-/** The exchange with its response, which a function makes once the upstream has the whole request. */
+/** Returns the exchange with its response, which a function makes when the upstream has the whole request. */
 function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpOutcome): HttpExchange {
   const { request: sent = {} } = exchange;
   if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream, sent) };
@@ -69,10 +69,10 @@ function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpOut
   };
 }
 
-// A test may put timers of its own in place of the global ones, which then would never go off.
+// A test may replace the global timers by fake ones, which would never fire.
 const { setTimeout, clearTimeout } = globalThis;
 
-/** Waits for a promise for so many milliseconds of real time. False where it takes longer. */
+/** Waits for a promise for this many milliseconds of real time. False if it takes longer. */
 export async function waitFor(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const tooLong = new Promise<false>((resolve) => {

@@ -1,14 +1,14 @@
 import type { HeaderValues } from "../protocol/answers/immediate-response.ts";
 import type { HeaderLine } from "../simulator/http/http-exchange.ts";
 
-/** Headers by name. An array sends the header once for each of its values; names are sent in lower case. */
+/** Headers by name. An array sends the header once for each value. Names are sent in lower case. */
 export type HeaderRecord = Readonly<Record<string, HeaderValues>>;
 
 /**
- * The lines of headers, in the order of the object and of each array.
+ * Returns the lines of headers, in the order of the object and of each array.
  *
- * @param where What the headers are, for messages: `headers`, `response.trailers`.
- * @throws {TypeError} Where a value is no text, bytes, or an array of them.
+ * @param where The name of the headers, for messages: `headers`, `response.trailers`.
+ * @throws {TypeError} If a value is not text, bytes, or an array of them.
  */
 export function headerLines(where: string, headers: HeaderRecord): HeaderLine[] {
   if (typeof headers !== "object" || headers === null || Array.isArray(headers)) {

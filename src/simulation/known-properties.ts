@@ -1,11 +1,11 @@
-/** The properties of a type, each named once: the compiler sees to it that none is missing. */
+/** The properties of a type, each named once. The compiler requires all of them. */
 export type PropertiesOf<T> = { readonly [K in keyof Required<T>]: true };
 
 /**
- * Refuses what is no object, and properties that nobody would read: a misspelled option of a test would make it pass for
- * the wrong reason.
+ * Rejects a value that is not an object, and unknown properties: a misspelled option of a test would make the test pass
+ * for the wrong reason.
  *
- * @throws {TypeError} Naming the property and those there are.
+ * @throws {TypeError} Names the property and the valid ones.
  */
 export function checkProperties(where: string, value: unknown, known: Readonly<Record<string, true>>): void {
   if (typeof value !== "object" || value === null) {

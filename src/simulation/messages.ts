@@ -12,62 +12,62 @@ import { textToBytes } from "../protocol/headers/header-text.ts";
 import type { BodyPhase, HeaderPhase, TrailerPhase } from "../protocol/phase.ts";
 import { type HeaderRecord, headerLines } from "./header-lines.ts";
 
-/** Everything of a ProcessingRequest besides its oneof: `attributes`, `metadataContext`, `protocolConfig`, … */
+/** All fields of a ProcessingRequest except its oneof: `attributes`, `metadataContext`, `protocolConfig`, … */
 export type MessageEnvelope = Omit<
   MessageInitShape<typeof ProcessingRequestSchema>,
   "request" | "$typeName" | "$unknown"
 >;
 
-/** What stands beside headers, or beside a piece of a body. */
+/** The other fields of a message with headers or with a piece of a body. */
 export interface EndOfStream extends MessageEnvelope {
-  /** Nothing of this direction follows. Default false. */
+  /** True if nothing of this direction follows. Default: false. */
   readonly endOfStream?: boolean | undefined;
 }
 
 /**
- * Headers as a handler gets them, to test a function that reads them.
+ * Makes headers as a handler gets them, to test a function that reads them.
  *
  * @example
  * ```ts
  * header(httpHeaders({ ":path": "/x", accept: ["text/html", "text/plain"] }), "accept"); // "text/html, text/plain"
  * ```
- * @throws {TypeError} Where a value is no text, bytes, or an array of them.
+ * @throws {TypeError} If a value is not text, bytes, or an array of them.
  */
 export function httpHeaders(headers: HeaderRecord = {}, endOfStream = false): HttpHeaders {
   return create(HttpHeadersSchema, { headers: { headers: headerValues(headers) }, endOfStream });
 }
 
-/** Trailers as a handler gets them. Names and values as for {@link httpHeaders}. */
+/** Makes trailers as a handler gets them. Names and values as for {@link httpHeaders}. */
 export function httpTrailers(trailers: HeaderRecord = {}): HttpTrailers {
   return create(HttpTrailersSchema, { trailers: { headers: headerValues(trailers) } });
 }
 
-/** The message with which Envoy sends request headers: `requestHeaders({ ":method": "GET", ":path": "/x" })`. */
+/** Makes the message with which Envoy sends request headers: `requestHeaders({ ":method": "GET", ":path": "/x" })`. */
 export function requestHeaders(headers: HeaderRecord = {}, more: EndOfStream = {}): ProcessingRequest {
   return headersMessage("requestHeaders", headers, more);
 }
 
-/** The message with which Envoy sends a request's body, or a piece of it. Text is sent as UTF-8. */
+/** Makes the message with which Envoy sends a request's body, or a piece of it. Text is sent as UTF-8. */
 export function requestBody(body: string | Uint8Array, more: EndOfStream = {}): ProcessingRequest {
   return bodyMessage("requestBody", body, more);
 }
 
-/** The message with which Envoy sends a request's trailers. */
+/** Makes the message with which Envoy sends a request's trailers. */
 export function requestTrailers(trailers: HeaderRecord = {}, more: MessageEnvelope = {}): ProcessingRequest {
   return trailersMessage("requestTrailers", trailers, more);
 }
 
-/** The message with which Envoy sends response headers: `responseHeaders({ ":status": "200" })`. */
+/** Makes the message with which Envoy sends response headers: `responseHeaders({ ":status": "200" })`. */
 export function responseHeaders(headers: HeaderRecord = {}, more: EndOfStream = {}): ProcessingRequest {
   return headersMessage("responseHeaders", headers, more);
 }
 
-/** The message with which Envoy sends a response's body, or a piece of it. Text is sent as UTF-8. */
+/** Makes the message with which Envoy sends a response's body, or a piece of it. Text is sent as UTF-8. */
 export function responseBody(body: string | Uint8Array, more: EndOfStream = {}): ProcessingRequest {
   return bodyMessage("responseBody", body, more);
 }
 
-/** The message with which Envoy sends a response's trailers. */
+/** Makes the message with which Envoy sends a response's trailers. */
 export function responseTrailers(trailers: HeaderRecord = {}, more: MessageEnvelope = {}): ProcessingRequest {
   return trailersMessage("responseTrailers", trailers, more);
 }
@@ -96,9 +96,9 @@ function headerValues(headers: HeaderRecord): HeaderValue[] {
 }
 
 /**
- * Text or bytes as bytes.
+ * Returns text or bytes as bytes.
  *
- * @throws {TypeError} Where it is neither.
+ * @throws {TypeError} If the value is neither.
  */
 export function toBytes(where: string, data: string | Uint8Array): Uint8Array {
   if (typeof data === "string") return textToBytes(data);

@@ -4,8 +4,8 @@ import { ProcessorSetup } from "../session/setup.ts";
 import { waitFor } from "./drive-transaction.ts";
 
 /**
- * `setup` and `close` of a processor in a simulation. A `setup` that was rejected is tried again at the next request, not
- * after a while.
+ * Runs `setup` and `close` of a processor in a simulation. A `setup` that failed is tried again at the next request,
+ * and not after a delay.
  */
 export class ProcessorLife {
   readonly setup: ProcessorSetup;

@@ -12,7 +12,7 @@ import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.
 import type { Warning } from "../simulator/outcome/outcome.ts";
 import type { LivePeer } from "./drive-transaction.ts";
 
-/** What the simulated Envoy cannot see: its own part of the exchange is all right. */
+/** A warning that the simulated Envoy cannot give, because its own part of the exchange is correct. */
 const REQUEST_UNSEEN: Warning = {
   code: "request_headers_not_sent",
   phase: undefined,
@@ -25,22 +25,24 @@ const REQUEST_UNSEEN: Warning = {
 export interface ProcessorPeerOptions {
   readonly rules: RunRules;
   readonly setup: Pick<ProcessorSetup, "unready">;
-  /** What handlers are told, and counters. Default `simulation`. */
+  /** The origin in handlers and counters. Default: `simulation`. */
   readonly origin?: Origin | undefined;
-  /** Hears of everything too. Default: nobody. */
+  /** Receives all events too. Default: none. */
   readonly observer?: SessionObserver | undefined;
-  /** As for a server's other sessions. */
+  /** The same as for a server's other sessions. */
   readonly sessions?: SharedSessionOptions["sessions"];
   readonly bodyBudget?: SharedSessionOptions["bodyBudget"];
 }
 
-/** A processor as the ext_proc server of one transaction: the same session that a server runs, without a server. */
+/**
+ * Runs a processor as the ext_proc server of one transaction: with the same session as a server, but without a server.
+ */
 export class ProcessorPeer implements LivePeer {
-  /** Every fault there was, failures of `done` included. */
+  /** All faults, including failures of `done`. */
   readonly faults: Fault[] = [];
-  /** What only the processor's side notices. */
+  /** Warnings that only the processor's side can give. */
   readonly warnings: Warning[] = [];
-  /** The handler that was at work when Envoy ended the stream; undefined if there was none. */
+  /** The handler that was running when Envoy ended the stream; undefined if there was none. */
   unanswered: HandlerPlace | undefined;
   readonly #processor: Processor;
   readonly #options: ProcessorPeerOptions;
@@ -103,18 +105,18 @@ export class ProcessorPeer implements LivePeer {
         session.receive(request);
       },
       halfClose: () => session.finish(),
-      // From 1.38 on Envoy says so by its reset that it needs no more of the stream.
+      // From 1.38 on, Envoy's reset says that it needs no more of the stream.
       reset: () => session.cancel(true),
     };
   }
 }
 
-/** A server counts and logs it; nobody would look for that in a test. */
+/** A server counts and logs this. A test would not look there, so it is a fault. */
 function doneFailed(processor: string, cause: unknown): Fault {
   return fault("handler_threw", `processor "${processor}": its done threw`, { processor, cause });
 }
 
-/** The simulated clock, as a session has it. It is read no more than its timers need. */
+/** Makes the session's timers from the simulated clock, which is read only as often as the timers need. */
 function simulatedTimers(stream: PeerStream): Timers {
   let nowMs = 0;
   return {

@@ -1,6 +1,6 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
-/** What Envoy sends, as it is sent. */
+/** The messages that Envoy sends, as an iterable for a client call. */
 export class RequestQueue implements AsyncIterable<ProcessingRequest> {
   readonly #waiting: ProcessingRequest[] = [];
   #ended = false;

@@ -1,4 +1,7 @@
-/** The URL of a server that is named `HOST:PORT`, for plain text, or by a URL with `http:` or `https:`; else undefined. */
+/**
+ * Returns the URL of a server from `HOST:PORT` (plain text), or from a URL with `http:` or `https:`; undefined for
+ * anything else.
+ */
 export function serverUrl(target: unknown): string | undefined {
   if (typeof target !== "string") return undefined;
   const url = /^[^/\s]+:\d{1,5}$/.test(target) ? `http://${target}` : target;

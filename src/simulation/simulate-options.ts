@@ -7,38 +7,40 @@ import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-env
 import type { PropertiesOf } from "./known-properties.ts";
 import type { SimulatedUpstream } from "./simulated-request.ts";
 
-/** How Envoy, its upstream, and the operator are. */
+/** The options of Envoy, its upstream, and the operator. */
 export interface SimulateOptions extends EnvoyOptions {
-  /** What the operator of the server says. Default: what is true of `envoy`, and nothing else. */
+  /**
+   * What the operator configures in the server. Default: a declaration of the settings in `envoy`, and nothing else.
+   */
   readonly operator?: OperatorOptions | undefined;
 }
 
-/** How Envoy and its upstream are. */
+/** The options of Envoy and its upstream. */
 export interface EnvoyOptions {
   /** Envoy's filter, and its release (`envoyVersion`). Default: Envoy 1.40 with its own defaults, which sends headers only. */
   readonly envoy?: SimulatedEnvoySettings | undefined;
-  /** What the upstream answers, or a function of the request. Default: 200 without a body. */
+  /** The upstream's response, or a function of the request. Default: 200 without a body. */
   readonly upstream?: SimulatedUpstream | undefined;
   /** The route's configuration, sent as `x-ext-proc-config`: plain, or keyed by the processor's name. Default: none. */
   readonly config?: JsonValue | undefined;
   /** Routes in order; the first that matches wins. Default: one, named `default`. */
   readonly routes?: readonly VirtualRoute[] | undefined;
   /**
-   * The simulated clock stands while a handler is at work, for so many milliseconds of real time; then it goes on, and the
-   * handler meets its time-out. Default 1000.
+   * The simulated clock stops while a handler runs, for at most this many milliseconds of real time. Then it continues,
+   * and the handler runs into its timeout. Default: 1000.
    */
   readonly patienceMs?: number | undefined;
 }
 
-/** What an operator may say, as in the configuration file. */
+/** What an operator can configure, as in the configuration file. */
 export interface OperatorOptions {
   /** The declaration of Envoy's side. What it leaves out is declared to be Envoy's default. */
   readonly envoy?: DeclaredEnvoySettings | undefined;
-  /** The loosest fault policy that is allowed. Default `open`, which allows all. */
+  /** The loosest fault policy that is allowed. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
-  /** Handlers run, and everything passes unchanged. Default false. */
+  /** True: handlers run, but everything passes unchanged. Default: false. */
   readonly shadow?: boolean | undefined;
-  /** Of single processors, by name. */
+  /** Settings of single processors, by name. */
   readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
 }
 
@@ -64,7 +66,7 @@ export const OPERATOR_OPTIONS: PropertiesOf<OperatorOptions> = {
 
 const DEFAULT_PATIENCE_MS = 1000;
 
-/** How long to wait for a handler, in real milliseconds. */
+/** Returns how long to wait for a handler, in real milliseconds. */
 export function patienceMsOf({ patienceMs = DEFAULT_PATIENCE_MS }: EnvoyOptions): number {
   if (typeof patienceMs === "number" && patienceMs >= 0) return patienceMs;
   throw new TypeError(`options.patienceMs: ${String(patienceMs)} must be a number of milliseconds, 0 or more`);

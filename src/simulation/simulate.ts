@@ -12,8 +12,9 @@ import { simulatedTransaction } from "./simulated-transaction.ts";
 import { watchEffects } from "./unreturned-effects.ts";
 
 /**
- * A simulated Envoy in front of a processor: no sockets, no gRPC, Envoy's own rules. The processor's `setup` runs once,
- * before the first request; while it is not done, or where it is rejected, requests get fault `not_ready`.
+ * Makes a simulated Envoy in front of a processor, with Envoy's own rules, but without sockets and gRPC. The
+ * processor's `setup` runs once, before the first request. If it is not done or failed, requests get a `not_ready`
+ * fault.
  *
  * @example
  * ```ts
@@ -22,11 +23,11 @@ import { watchEffects } from "./unreturned-effects.ts";
  * expect(response.status).toBe(200);
  * expect(warnings).toEqual([]);
  * ```
- * @throws {TypeError} Where it is no processor, or an option is unknown or has a value that it cannot have.
+ * @throws {TypeError} If it is not a processor, or an option is unknown or has an invalid value.
  */
 export function simulate(processor: Processor, options: SimulateOptions = {}): SimulatedEnvoy {
   if (!isProcessor(processor)) {
-    throw new TypeError("simulate: the first argument is no processor; make one with defineProcessor");
+    throw new TypeError("simulate: the first argument is not a processor; make one with defineProcessor");
   }
   checkProperties("options", options, SIMULATE_OPTIONS);
   const { operator = {}, envoy = {} } = options;

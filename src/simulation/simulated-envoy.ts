@@ -5,7 +5,7 @@ import { type EnvoyOptions, patienceMsOf } from "./simulate-options.ts";
 import { httpExchange, type SimulatedRequest, type SimulatedRequestLine } from "./simulated-request.ts";
 import type { SimulatedTransaction } from "./simulated-transaction.ts";
 
-/** Sends a request of a method to a path. Rejects with a TypeError where there is no such request. */
+/** Sends a request of a method to a path. Rejects with a TypeError if such a request is not possible. */
 export type SendRequest = (path: string, request?: SimulatedRequest) => Promise<SimulatedTransaction>;
 
 /** A simulated Envoy. Each request is one HTTP transaction; they may run at the same time. */
@@ -22,19 +22,19 @@ export interface SimulatedEnvoy {
   readonly patch: SendRequest;
   /** Sends a DELETE. */
   readonly delete: SendRequest;
-  /** Sends a request of any method. Rejects with a TypeError where there is no such request. */
+  /** Sends a request of any method. Rejects with a TypeError if such a request is not possible. */
   send(request?: SimulatedRequestLine): Promise<SimulatedTransaction>;
-  /** Ends what the first request began: the processor's `close` is called, a connection to a server ended. */
+  /** Ends what the first request started: calls the processor's `close`, or closes the connection to a server. */
   close(): Promise<void>;
 }
 
-/** What plays the transactions of a simulated Envoy. */
+/** Runs the transactions of a simulated Envoy. */
 export interface TransactionDriver {
   drive(transaction: DriveOptions): Promise<SimulatedTransaction>;
   close(): Promise<void>;
 }
 
-/** An Envoy that plays its transactions so. */
+/** Makes an Envoy that runs its transactions with this driver. */
 export function simulatedEnvoy(options: EnvoyOptions, driver: TransactionDriver): SimulatedEnvoy {
   const send = async (request: SimulatedRequestLine): Promise<SimulatedTransaction> => {
     const config = request.config === undefined ? options.config : request.config;

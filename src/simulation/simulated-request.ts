@@ -22,59 +22,65 @@ export interface SimulatedBody {
   readonly json?: unknown;
   /**
    * The body in pieces, as they arrive, without a `content-length`. If the request asks for a tunnel (CONNECT, or
-   * `connection: upgrade` with `upgrade`), the request's pieces are what the client sends through the tunnel once it is open,
-   * and the pieces of the response that opens it (101, or 2xx to CONNECT) are what the upstream sends. The upstream closes the
-   * tunnel when it has sent its pieces and received as many bytes as the client sends.
+   * `connection: upgrade` with `upgrade`), these are the bytes that the client sends through the open tunnel. The
+   * pieces of the response that opens it (101, or 2xx to CONNECT) are what the upstream sends. The upstream closes the
+   * tunnel after it has sent its pieces and received as many bytes as the client sends.
    */
   readonly chunks?: readonly (string | Uint8Array)[] | undefined;
-  /** Time before each piece, in milliseconds of the simulated clock. Default 0: all is there with the headers. */
+  /**
+   * The time before each piece, in milliseconds of the simulated clock. Default: 0, and all pieces come with the
+   * headers.
+   */
   readonly chunkIntervalMs?: number | undefined;
-  /** Besides those that the body brings. Default: none. */
+  /** Headers in addition to those of the body. Default: none. */
   readonly headers?: HeaderRecord | undefined;
-  /** What follows the body. Default: none. */
+  /** Trailers after the body. Default: none. */
   readonly trailers?: HeaderRecord | undefined;
 }
 
-/** What the upstream answers. */
+/** The response of the upstream. */
 export interface SimulatedResponse extends SimulatedBody {
-  /** 101, if the request asks for an upgrade, or 200 to 999. Default 200. Over HTTP/2 the client gets a 101 as 200. */
+  /**
+   * 101 if the request asks for an upgrade, otherwise 200 to 999. Default: 200. Over HTTP/2 the client gets a 101 as
+   * 200.
+   */
   readonly status?: number | undefined;
-  /** Time that it takes, in milliseconds of the simulated clock. Default 0. */
+  /** The time before the response, in milliseconds of the simulated clock. Default: 0. */
   readonly delayMs?: number | undefined;
-  /** When that time begins. Default `request_end`. */
+  /** When that time begins. Default: `request_end`. */
   readonly startsAfter?: "request_end" | "request_headers" | undefined;
 }
 
-/** The upstream's answer, or a function that makes it of the request as the upstream got it. */
+/** The upstream's response, or a function that makes it from the request that the upstream got. */
 export type SimulatedUpstream = SimulatedResponse | ((request: UpstreamRequest) => SimulatedResponse);
 
-/** What a test sends, besides method and path. */
+/** What a test sends, in addition to method and path. */
 export interface SimulatedRequest extends SimulatedBody {
-  /** Default `example.test`. */
+  /** Default: `example.test`. */
   readonly authority?: string | undefined;
-  /** Default `http`. */
+  /** Default: `http`. */
   readonly scheme?: string | undefined;
-  /** Of client and upstream. Default `http1`. */
+  /** The protocol of client and upstream. Default: `http1`. */
   readonly protocol?: "http1" | "http2" | undefined;
-  /** The client goes away so many milliseconds of the simulated clock after its headers. Default: never. */
+  /** The client leaves this many milliseconds of the simulated clock after its headers. Default: never. */
   readonly abortAfterMs?: number | undefined;
-  /** What the upstream answers to this request. Default: as in the options of `simulate`. */
+  /** The upstream's response to this request. Default: as in the options of `simulate`. */
   readonly response?: SimulatedUpstream | undefined;
   /** The route's configuration of the processor, sent as `x-ext-proc-config`. Default: as in the options of `simulate`. */
   readonly config?: JsonValue | undefined;
   /** Routes in order; the first that matches wins. Default: one, named `default`. */
   readonly routes?: readonly VirtualRoute[] | undefined;
-  /** Dynamic metadata that filters before this one have set, by namespace. */
+  /** Dynamic metadata that earlier filters have set, by namespace. */
   readonly metadata?: Readonly<Record<string, JsonObject>> | undefined;
   /** Values of attributes that do not follow from the request, such as `source.address`. */
   readonly attributes?: Readonly<Record<string, JsonValue>> | undefined;
 }
 
-/** What `send` sends. */
+/** The argument of `send`. */
 export interface SimulatedRequestLine extends SimulatedRequest {
-  /** Default GET, or POST where there is a body. */
+  /** Default: GET, or POST if there is a body. */
   readonly method?: string | undefined;
-  /** Path and query. Default `/`. */
+  /** Path and query. Default: `/`. */
   readonly path?: string | undefined;
 }
 
@@ -103,9 +109,9 @@ const REQUEST: PropertiesOf<SimulatedRequestLine> = {
 const RESPONSE: PropertiesOf<SimulatedResponse> = { status: true, ...BODY, delayMs: true, startsAfter: true };
 
 /**
- * The exchange that a test asks for, its response left out.
+ * Makes the exchange of a test's request, without its response.
  *
- * @throws {TypeError} Where the test says what cannot be sent.
+ * @throws {TypeError} If the request cannot be sent.
  */
 export function httpExchange(request: SimulatedRequestLine): HttpExchange {
   checkProperties("request", request, REQUEST);
@@ -125,9 +131,9 @@ export function httpExchange(request: SimulatedRequestLine): HttpExchange {
 }
 
 /**
- * The upstream's answer to a request.
+ * Makes the upstream's response to a request.
  *
- * @throws {TypeError} If it is none, or opens a tunnel that the request does not ask for.
+ * @throws {TypeError} If it is not a valid response, or opens a tunnel that the request does not ask for.
  */
 export function upstreamResponse(response: SimulatedResponse, request: ClientRequest): UpstreamResponse {
   checkProperties("response", response, RESPONSE);

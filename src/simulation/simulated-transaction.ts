@@ -19,13 +19,13 @@ export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]
 export interface ReceivedMessage {
   /** Without pseudo-headers. Text as `header()` reads it: a byte that is not UTF-8 is a lone surrogate. */
   readonly headers: ReceivedHeaders;
-  /** The body as text: UTF-8, or latin1 if the bytes are not UTF-8. Empty where there is none. */
+  /** The body as text: UTF-8, or latin1 if the bytes are not UTF-8. Empty if there is none. */
   readonly body: string;
   /** The body's exact bytes. */
   readonly bytes: Uint8Array;
-  /** The body parsed, where `content-type` says that it is JSON and it is; else undefined. */
+  /** The parsed body, if `content-type` says that it is JSON and the body is valid JSON; otherwise undefined. */
   readonly json: unknown;
-  /** Read like the headers. Empty where there are none. */
+  /** The trailers, read like the headers. Empty if there are none. */
   readonly trailers: ReceivedHeaders;
 }
 
@@ -39,40 +39,41 @@ export interface UpstreamRequest extends ReceivedMessage {
   readonly authority: string;
   /** `:path`, with its query. */
   readonly path: string;
-  /** Name of the route that was taken; `default` where the test gave none. */
+  /** The name of the selected route; `default` if the test gave no routes. */
   readonly route: string;
-  /** False where the upstream was still waiting for more when the transaction was over. */
+  /** False if the upstream still waited for more of the request when the transaction was over. */
   readonly complete: boolean;
 }
 
 /** The response, as the client got it. */
 export interface ClientResponse extends ReceivedMessage {
-  /** Undefined where the client was cut off before it got one. */
+  /** Undefined if the client was cut off before it got a status. */
   readonly status: number | undefined;
   /**
-   * `complete`; `reset` where Envoy cut the client off; `aborted` where the client went away itself; `stalled` where the
-   * client waits for more that will not come.
+   * `complete`: the client got everything. `reset`: Envoy cut the client off. `aborted`: the client left. `stalled`:
+   * the client waits for more that will not come.
    */
   readonly end: ClientOutcome["end"];
 }
 
 /** One HTTP transaction through the simulated Envoy, as plain values. */
 export interface SimulatedTransaction {
-  /** Undefined where the upstream was not asked. */
+  /** Undefined if the upstream got no request. */
   readonly request: UpstreamRequest | undefined;
   /** What the client got. */
   readonly response: ClientResponse;
   /**
-   * What Envoy dropped, or would be harmed by, effects that no handler returned (`effect_not_returned`), and answers that
-   * Envoy did not wait for (`answer_not_awaited`), with the rule and the way out. Empty for a sound processor.
+   * Changes that Envoy dropped or would break on, effects that no handler returned (`effect_not_returned`), and answers
+   * that Envoy did not wait for (`answer_not_awaited`), each with the rule and a solution. Empty for a correct
+   * processor.
    */
   readonly warnings: readonly Warning[];
   /**
-   * Why processors failed, in their `done` too; what became of that is their fault policy's. Empty for a server reached
-   * over gRPC.
+   * Why processors failed, including their `done` hooks. The fault policy decided what happened then. Empty for a
+   * server that is reached over gRPC.
    */
   readonly faults: readonly Fault[];
-  /** Counters of Envoy's filter, without those at zero: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
+  /** Counters of Envoy's filter, without those that are 0: `{ streams_started: 1, stream_msgs_sent: 2, … }`. */
   readonly counters: Partial<Counters>;
   /** Dynamic metadata at the end, by namespace. */
   readonly metadata: Readonly<Record<string, JsonObject>>;
@@ -80,11 +81,11 @@ export interface SimulatedTransaction {
   readonly details: string;
   /** From the client's headers to the end, in milliseconds of the simulated clock. */
   readonly durationMs: number;
-  /** All that the simulator knows: each message both ways, exact bytes of each header, typed metadata. */
+  /** All that the simulator knows: each message in both directions, the exact bytes of each header, typed metadata. */
   readonly outcome: HttpOutcome;
 }
 
-/** What only the processor's side knows of a transaction. */
+/** What only the processor's side knows about a transaction. */
 interface PeerReport {
   readonly faults: readonly Fault[];
   readonly warnings?: readonly Warning[];
@@ -92,9 +93,10 @@ interface PeerReport {
 }
 
 /**
- * What the simulator says, as plain values.
+ * Converts the simulator's outcome to plain values.
  *
- * @param unreturned Warnings about effects that no handler returned. A fault stops what is behind it, and says so itself.
+ * @param unreturned Warnings about effects that no handler returned. If there is a fault they are left out, because the
+ * fault explains them.
  */
 export function simulatedTransaction(
   outcome: HttpOutcome,
@@ -120,7 +122,10 @@ export function simulatedTransaction(
   };
 }
 
-/** Envoy went on without an answer: the client neither left, nor did it get a reply of Envoy's own. */
+/**
+ * Returns a warning if Envoy went on without an answer, although the client did not leave and did not get a reply of
+ * Envoy itself.
+ */
 function notAwaited(outcome: HttpOutcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
   const wentOn = outcome.responseCodeDetails === "via_upstream" && outcome.client.end !== "aborted";
   if (unanswered === undefined || !wentOn) return [];
@@ -129,7 +134,7 @@ function notAwaited(outcome: HttpOutcome, unanswered: HandlerPlace | undefined):
   return [{ code: "answer_not_awaited", phase, header: undefined, rule, wayOut: setting }];
 }
 
-/** What the upstream got, as plain values. */
+/** Converts what the upstream got to plain values. */
 export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
   const pseudo = new Map(upstream.headers.filter(isPseudo).map(([name, value]) => [name, bytesToText(value)]));
   return {

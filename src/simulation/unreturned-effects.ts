@@ -2,18 +2,21 @@ import type { AsyncLocalStorage } from "node:async_hooks";
 import { type EffectWatch, effectData, effectWatch } from "../processor/effect.ts";
 import type { Warning } from "../simulator/outcome/outcome.ts";
 
-/** Effects of one transaction that no handler has returned, with the place in the code where each was made. */
+/** Effects of one transaction that no handler has returned, with the place in the code that made each one. */
 type Unreturned = Map<object, Place>;
 
-/** A stack that is written when it is read, which takes long and is seldom needed. */
+/** An error whose stack is created when it is read. That takes long and is seldom needed. */
 interface Place {
   readonly stack?: string;
 }
 
-/** The functions of this package that make an effect, and the line that calls them. V8 takes longer for each more. */
+/**
+ * The number of stack frames: the functions of this package that make an effect, and the line that calls them. V8 takes
+ * longer for each additional frame.
+ */
 const PLACE_FRAMES = 4;
 
-/** Made for the first transaction: the module is loaded by nothing else. */
+/** Created for the first transaction, so that the module is loaded only if it is needed. */
 let storage: AsyncLocalStorage<Unreturned> | undefined;
 let watched = 0;
 let stopsSoon = false;
@@ -27,9 +30,9 @@ const WATCH: EffectWatch = {
 };
 
 /**
- * Plays a transaction and watches for effects that its handlers made and none of them returned: they do nothing. An effect
- * that is kept in the state and returned by a later handler counts as returned, and one that was made before the
- * transaction, such as a constant of the module, is not watched.
+ * Runs a transaction and finds effects that its handlers made but none of them returned: such effects do nothing. An
+ * effect that is kept in the state and returned by a later handler counts as returned. An effect that was made before
+ * the transaction, such as a constant of the module, is not watched.
  *
  * @returns What `play` resolves to, and a warning for each such effect.
  */
@@ -55,8 +58,9 @@ export async function watchEffects<T>(
 }
 
 /**
- * On Node 20 and 22 a storage that was used has a hook on each promise of the process. To set and remove it takes longer than
- * a transaction, so that it stays while one transaction follows another, and leaves the server that was debugged.
+ * Releases the storage. On Node 20 and 22 a storage that was used has a hook on each promise of the process. Setting
+ * and removing the hook takes longer than a transaction. So the hook stays while transactions follow each other, and is
+ * removed from a server after debugging.
  */
 function stopStorage(): void {
   stopsSoon = false;
@@ -83,11 +87,11 @@ function notReturned(effect: object, place: string): Warning {
     phase: undefined,
     header: undefined,
     rule: `an effect counts only if a handler returns it: the result of ${effectData(effect)?.kind}() was not returned${place}`,
-    wayOut: "return it, or make it only where it is returned",
+    wayOut: "return it, or make it only when it is returned",
   };
 }
 
-/** The first place outside this package's own folder; empty if the stack does not name one. */
+/** Returns the first place outside this package's folder; empty if the stack does not name one. */
 function placeOf(stack = ""): string {
   const frames = stack.split("\n").slice(1);
   const own = frames.findIndex((frame) => !/[\\/]processor[\\/]effects?\.[jt]s|unreturned-effects\.[jt]s/.test(frame));

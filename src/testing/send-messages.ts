@@ -41,7 +41,7 @@ export async function sendMessages(
   messages: readonly ProcessingRequest[],
   options: SendMessagesOptions = {},
 ): Promise<MessageAnswers> {
-  if (!isProcessor(processor)) throw new TypeError("sendMessages: the first argument is no processor");
+  if (!isProcessor(processor)) throw new TypeError("sendMessages: the first argument is not a processor");
   checkProperties("options", options, { operator: true, patienceMs: true });
   const { operator = {} } = options;
   checkOperator(operator, definitionsOf(processor));

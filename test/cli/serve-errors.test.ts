@@ -60,7 +60,7 @@ describe("ext-proc serve with wrong arguments", () => {
     [["helo"], /^helo: no such processor; built in are hello and header-modifier, and a file is named by its path/],
     [["constructor"], /^constructor: no such processor; /],
     [["./no-such-file.js"], /^\.\/no-such-file\.js: no such file; built in are hello and header-modifier$/],
-    [["hello", "hello"], /two processors are named "hello"; give one another name$/],
+    [["hello", "hello"], /two processors are named "hello"; rename one of them$/],
   ])("serve rejects the arguments %j with exit code 2 and one line", async (args, line) => {
     const free = args.includes("--listen") || args.includes("--port") ? [] : FREE.slice(0, 2);
     const [code, said] = await refusal([...free, ...args]);

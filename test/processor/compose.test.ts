@@ -213,7 +213,7 @@ describe("nested compositions", () => {
 
 describe("compose()", () => {
   test("compose() refuses two processors of one name, at any depth", () => {
-    const message = 'compose: two processors are named "a"; give one another name';
+    const message = 'compose: two processors are named "a"; rename one of them';
     expect(() => compose(stamp("a"), stamp("b"), stamp("a"))).toThrow(new TypeError(message));
     expect(() => compose(stamp("a"), compose(stamp("b"), stamp("a")))).toThrow(new TypeError(message));
   });
@@ -229,7 +229,7 @@ describe("compose()", () => {
     [stamp("a")],
   ])("compose() refuses a value that is not a processor: %s", (stranger) => {
     expect(() => compose(stamp("a"), stranger as unknown as Processor)).toThrow(
-      new TypeError("compose: argument 2 is no processor; make one with defineProcessor"),
+      new TypeError("compose: argument 2 is not a processor; make one with defineProcessor"),
     );
   });
 

@@ -37,7 +37,7 @@ describe("defineProcessor", () => {
     "defineProcessor refuses the name %j",
     (name) => {
       expect(define({ name })).toThrow(TypeError);
-      expect(define({ name })).toThrow(/is no processor name/);
+      expect(define({ name })).toThrow(/is not a processor name/);
     },
   );
 

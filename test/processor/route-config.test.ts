@@ -109,7 +109,7 @@ describe("the configuration of composed processors", () => {
     ['{"limit":7}', 'has "limit", which names no processor with a config; write {"a": …, "b": …}'],
     ['{"plain":{}}', 'has "plain", which names no processor with a config; write {"a": …, "b": …}'],
     ['{"__proto__":{}}', 'has "__proto__", which names no processor with a config'],
-    ['{"a":{},"limit":7}', 'has "limit", which names no processor with a config, beside "a", which names a processor'],
+    ['{"a":{},"limit":7}', 'has "limit", which names no processor with a config, and "a", which names a processor'],
     ['{"a":{"limit":"x"}}', 'for "a": limit: '],
   ])("a configuration that is %s is fault config_invalid if several processors have a schema", (text, message) => {
     const chain = compose(teller("a"), plain, teller("b"));
@@ -141,7 +141,7 @@ describe("the configuration of the only processor with a schema", () => {
     expect(on(own, '{"a":{"a":"x"}}')).toEqual(['x-a = {"a":"x"}']);
     expect(on(own, '{"a":"x"}')).toMatch(/^config_invalid: processor "a": x-ext-proc-config for "a": /);
     expect(on(own, '{"a":"x","b":"y"}')).toBe(
-      'config_invalid: processor "a": x-ext-proc-config has "b", which names no processor with a config, beside "a", which names a processor; write {"a": …}, also if "a" is a property of the configuration',
+      'config_invalid: processor "a": x-ext-proc-config has "b", which names no processor with a config, and "a", which names a processor; write {"a": …}, also if "a" is a property of the configuration',
     );
   });
 
@@ -173,7 +173,7 @@ describe("the configuration of the only processor with a schema", () => {
 
 describe("fault config_invalid", () => {
   test("fault config_invalid comes before the handler runs, and does not contain the text", () => {
-    expect(on(teller("a"), '{"limit":s3cr3t')).toBe('config_invalid: processor "a": x-ext-proc-config is no JSON');
+    expect(on(teller("a"), '{"limit":s3cr3t')).toBe('config_invalid: processor "a": x-ext-proc-config is not JSON');
     expect(on(teller("a"), "{}", "{}")).toBe('config_invalid: processor "a": x-ext-proc-config came more than once');
   });
 
@@ -202,7 +202,7 @@ describe("fault config_invalid", () => {
 describe("the schema of defineProcessor", () => {
   test("defineProcessor refuses a schema that does not take undefined, for routes without a configuration", () => {
     expect(() => teller("a", z.object({ limit: z.number() }))).toThrow(
-      /^a\.config: must take undefined, for routes without a configuration, and does not \(.+\); give it a default$/,
+      /^a\.config: must accept undefined, for routes without a configuration, and does not \(.+\); give it a default$/,
     );
   });
 

@@ -7,7 +7,7 @@ const processor = defineProcessor({ name: "nothing" });
 
 describe("simulate", () => {
   test("simulate rejects a value that is not a processor", () => {
-    const message = "simulate: the first argument is no processor; make one with defineProcessor";
+    const message = "simulate: the first argument is not a processor; make one with defineProcessor";
     expect(() => simulate({ name: "bare" } as never)).toThrow(new TypeError(message));
   });
 

@@ -60,7 +60,7 @@ describe("sendMessages", () => {
   });
 
   test("sendMessages rejects a value that is not a processor, and unknown options", async () => {
-    await expect(sendMessages({} as never, [])).rejects.toThrow("sendMessages: the first argument is no processor");
+    await expect(sendMessages({} as never, [])).rejects.toThrow("sendMessages: the first argument is not a processor");
     const processor = defineProcessor({ name: "nothing" });
     await expect(sendMessages(processor, [], { envoy: {} } as never)).rejects.toThrow(/^options\.envoy: no such/);
   });

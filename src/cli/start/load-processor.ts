@@ -68,7 +68,7 @@ async function loadModule(name: string): Promise<Processor> {
     throw new CliError(`${name}: ${explainImportFailure(error, name)}`, EXIT.bad);
   }
   if (isProcessor(module.default)) return module.default;
-  const found = module.default === undefined ? "has no default export" : "has a default export that is no processor";
+  const found = module.default === undefined ? "has no default export" : "has a default export that is not a processor";
   throw new CliError(`${name}: ${found}; write: export default defineProcessor({ … })`, EXIT.bad);
 }
 

@@ -10,9 +10,9 @@ import type { RunRule } from "../run-rules.ts";
 export interface BodyHandlerDescription {
   readonly phase: BodyPhase;
   readonly read: AnyBodyHandler["read"];
-  /** It looks at some bodies only. */
+  /** True if it reads only some bodies. */
   readonly hasWhen: boolean;
-  /** Undefined: any. */
+  /** Undefined: no limit. */
   readonly maxBytes: number | undefined;
   readonly overLimit: OverLimit;
   readonly encoding: "decoded" | "raw";
@@ -21,9 +21,9 @@ export interface BodyHandlerDescription {
 
 /** The gRPC handlers as plain data. */
 export interface GrpcDescription {
-  /** Name of the service, with its package. */
+  /** The name of the service, with its package. */
   readonly service: string;
-  /** Names of the methods that have handlers. */
+  /** The names of the methods that have handlers. */
   readonly methods: readonly string[];
   readonly maxBytes: number;
   readonly required: boolean;
@@ -36,23 +36,23 @@ export interface PartDescription {
   readonly phases: readonly Phase[];
   readonly bodies: readonly BodyHandlerDescription[];
   readonly grpc: GrpcDescription | undefined;
-  /** After the operator's word. */
+  /** The policy after the operator's changes. */
   readonly onFault: FaultPolicy;
-  /** The operator made it stricter. */
+  /** True if the operator made the policy stricter. */
   readonly isTightened: boolean;
-  /** After what Envoy, as declared, waits for. */
+  /** The timeout after it was limited to what Envoy, as declared, waits for. */
   readonly timeoutMs: number;
-  /** When Envoy is asked for more time; undefined: never. */
+  /** When the server asks Envoy for more time; undefined: never. */
   readonly extendsAfterMs: number | undefined;
   readonly lifeCycle: readonly ("setup" | "done" | "close")[];
-  /** Routes may configure it. */
+  /** True if routes may configure it. */
   readonly hasConfig: boolean;
 }
 
 const HOOKS = ["setup", "done", "close"] as const;
 const BODY_PHASES = ["requestBody", "responseBody"] as const;
 
-/** One part of a processor as plain data. */
+/** Describes one part of a processor as plain data. */
 export function describePart({ definition, onFault, limit }: RunRule): PartDescription {
   return {
     name: definition.name,

@@ -20,41 +20,41 @@ export type ModeField =
   | "request_trailer_mode"
   | "response_trailer_mode";
 
-/** What a field of `processing_mode` has to be for a processor. */
+/** The value that a field of `processing_mode` must have for a processor. */
 export interface ModeNeed {
   readonly field: ModeField;
-  /** By Envoy's name, such as `SEND` or `BUFFERED`. */
+  /** Envoy's name of the mode, such as `SEND` or `BUFFERED`. */
   readonly mode: string;
   /** Which handlers need it, a line each. */
   readonly why: readonly string[];
-  /** Other modes that serve too, each with what has to hold. */
+  /** Other modes that work too, each with its condition. */
   readonly alternatives: readonly { readonly mode: string; readonly where: string }[];
 }
 
 /** Two body handlers of a direction that cannot share a mode. */
 export interface ModeConflict {
   readonly direction: Direction;
-  /** Names of the processors. */
+  /** The names of the processors. */
   readonly processors: readonly [string, string];
   readonly why: string;
 }
 
-/** A processor as plain data: what it handles, what Envoy has to be set to for it, and what it cannot have. */
+/** A processor as plain data: what it handles, which settings of Envoy it needs, and which needs cannot be met. */
 export interface ProcessorDescription {
-  /** Where it is composed, the names of its parts with `+` between them. */
+  /** Its name. The name of a composed processor consists of the names of its parts with `+` between them. */
   readonly name: string;
-  /** In the order in which they see a request. */
+  /** Its parts, in the order in which they see a request. */
   readonly parts: readonly PartDescription[];
-  /** The modes that serve all parts, in the order of Envoy's fields. */
+  /** The modes that work for all parts, in the order of Envoy's fields. */
   readonly processingMode: readonly ModeNeed[];
-  /** What else Envoy's filter, and its listener, have to be set to. */
+  /** The other settings that Envoy's filter and listener need. */
   readonly filterSettings: readonly FilterSettingNeed[];
   readonly conflicts: readonly ModeConflict[];
-  /** What cannot be held to, in a line each. */
+  /** What cannot be enforced, one line each. */
   readonly unenforceable: readonly string[];
 }
 
-/** Says what a processor needs of Envoy, and why; nothing of it runs. */
+/** Describes which settings of Envoy a processor needs, and why. No code of the processor runs. */
 export function describeProcessor(rules: RunRules): ProcessorDescription {
   const bodies = {
     request: needOf(rules, "request"),
@@ -83,7 +83,7 @@ function nameIn({ definitions }: RunRules, direction: Direction): (claim: BodyCl
 function needOf(rules: RunRules, direction: Direction): BodyModeNeed {
   const need = bodyModeNeed(claimsOf(rules, direction), rules.declaration, nameIn(rules, direction));
   if (need.mode !== "FULL_DUPLEX_STREAMED" || !rules.declaration.allowModeOverride) return need;
-  // Envoy ignores overrides beside a configured FULL_DUPLEX_STREAMED, and gets there from STREAMED by one.
+  // Envoy ignores overrides if FULL_DUPLEX_STREAMED is configured. From STREAMED an override can ask for it.
   const where = "allow_mode_override is neither set nor declared";
   return {
     mode: "STREAMED",
@@ -106,14 +106,16 @@ function processingMode(rules: RunRules, bodies: BodyNeedOf): readonly ModeNeed[
 function sendNeed(field: ModeField, why: readonly string[]): ModeNeed {
   if (why.length > 0) return { field, mode: "SEND", why, alternatives: [] };
   const others = field.endsWith("header_mode") ? [{ mode: "SEND", where: "a handler reads these headers in tx" }] : [];
-  return { field, mode: "SKIP", why: ["nobody handles them"], alternatives: others };
+  return { field, mode: "SKIP", why: ["no handler needs them"], alternatives: others };
 }
 
 function handlersOf({ definitions }: RunRules, phase: Phase): string[] {
   return definitions.filter((definition) => definition[phase] !== undefined).map(({ name }) => `${name}.${phase}`);
 }
 
-/** Handlers that can read these headers in `tx`, of processors that have no handler for the headers themselves. */
+/**
+ * Returns the handlers that can read these headers in `tx`, of processors without a handler for the headers themselves.
+ */
 function headReaders({ definitions }: RunRules, direction: Direction, phases: readonly Phase[]): string[] {
   return definitions
     .filter((definition) => definition[`${direction}Headers`] === undefined)
@@ -129,12 +131,12 @@ function requestHeaderReasons(rules: RunRules): string[] {
   const request = claimsOf(rules, "request").map(nameIn(rules, "request"));
   const response = claimsOf(rules, "response").map(
     (claim) =>
-      `${nameIn(rules, "response")(claim)}: ${claim.handler.read === "grpc" ? "its method stands there" : "whether it answers HEAD stands there"}`,
+      `${nameIn(rules, "response")(claim)}: ${claim.handler.read === "grpc" ? "they have its method" : "they say whether the response is to HEAD"}`,
   );
   return [
     ...handlersOf(rules, "requestHeaders"),
     ...headReaders(rules, "request", ["requestTrailers", "responseHeaders", "responseTrailers"]),
-    ...request.map((name) => `${name}: its length and coding stand there`),
+    ...request.map((name) => `${name}: they have its length and coding`),
     ...response,
   ];
 }
@@ -144,7 +146,7 @@ function responseHeaderReasons(rules: RunRules): string[] {
   return [
     ...handlersOf(rules, "responseHeaders"),
     ...headReaders(rules, "response", ["responseTrailers"]),
-    ...claims.map((name) => `${name}: its length, coding and status stand there`),
+    ...claims.map((name) => `${name}: they have its length, coding and status`),
   ];
 }
 
@@ -162,7 +164,10 @@ function trailerReasons(rules: RunRules, direction: Direction, bodies: BodyNeedO
   ];
 }
 
-/** In GRPC mode a piece is a message, and the call may never end. Envoy ignores changes in it, other data planes do not. */
+/**
+ * In GRPC mode a piece is a message, and the call may never end. Envoy ignores changes in this mode; other data planes
+ * do not.
+ */
 function conflictsOf(rules: RunRules, direction: Direction): readonly ModeConflict[] {
   const claims = claimsOf(rules, direction);
   const grpc = claims.find(({ handler }) => handler.read === "grpc");
@@ -175,7 +180,7 @@ function conflictsOf(rules: RunRules, direction: Direction): readonly ModeConfli
     {
       direction,
       processors: [nameOf(grpc), nameOf(other)],
-      why: `${names(grpc)} is made for GRPC mode, in which ${names(other)} is fault handler_unsupported_in_mode${ends}`,
+      why: `${names(grpc)} is for GRPC mode, in which ${names(other)} is a handler_unsupported_in_mode fault${ends}`,
     },
   ];
 }
@@ -197,6 +202,6 @@ function lateFaults({ rules }: RunRules, { mode }: BodyModeNeed): string[] {
     .filter(({ definition, onFault }) => onFault === "closed" && definition.responseBody !== undefined)
     .map(
       ({ definition: { name } }) =>
-        `${name}.responseBody: its faults come when the response headers are out, so closed is a reset of the client`,
+        `${name}.responseBody: its faults come after the response headers were sent, so closed resets the client`,
     );
 }

@@ -7,18 +7,18 @@ import { CONFIG_METADATA } from "../route-config.ts";
 import type { RunRules } from "../run-rules.ts";
 import { MARGIN_MS } from "../time-limit.ts";
 
-/** A setting of Envoy's that matters to a processor. */
+/** A setting of Envoy that a processor needs. */
 export interface FilterSettingNeed {
-  /** By Envoy's name, such as `allow_mode_override`. */
+  /** Envoy's name of the setting, such as `allow_mode_override`. */
   readonly setting: string;
-  /** What it has to be, as Envoy writes it; where it is a number, at least. */
+  /** The value, in Envoy's form. A number is a minimum. */
   readonly value: string | number | boolean;
-  /** False: it works without, but for what `why` says. */
+  /** False: the processor works without it, except as `why` says. */
   readonly required: boolean;
   readonly why: string;
 }
 
-/** What Envoy's filter and listener have to be set to, besides the processing mode. */
+/** Returns the settings that Envoy's filter and listener need, besides the processing mode. */
 export function filterSettings(
   rules: RunRules,
   bodies: Readonly<Record<Direction, BodyModeNeed>>,
@@ -36,11 +36,11 @@ function timeouts({ rules }: RunRules): readonly FilterSettingNeed[] {
   const slowest = rules.reduce((most, rule) => (rule.wantedTimeoutMs > most.wantedTimeoutMs ? rule : most));
   const neededMs = slowest.wantedTimeoutMs + MARGIN_MS;
   if (neededMs <= ENVOY_DEFAULTS.messageTimeoutMs) return [];
-  const why = `${slowest.definition.name}: timeoutMs is ${slowest.wantedTimeoutMs}; or max_message_timeout of as much`;
+  const why = `${slowest.definition.name}: timeoutMs is ${slowest.wantedTimeoutMs}; or set max_message_timeout to as much`;
   return [{ setting: "message_timeout", value: `${neededMs / 1000}s`, required: true, why }];
 }
 
-/** Envoy ignores overrides beside a configured FULL_DUPLEX_STREAMED, so the setting is of no use there. */
+/** Envoy ignores overrides if FULL_DUPLEX_STREAMED is configured, so the setting has no use then. */
 function overrides(
   { bodies, definitions, declaration }: RunRules,
   needs: Readonly<Record<Direction, BodyModeNeed>>,
@@ -73,7 +73,7 @@ function buffers(
   if (holding.length === 0) return [];
   const largest = holding.reduce((most, other) => ((other.maxBytes ?? 0) > (most.maxBytes ?? 0) ? other : most));
   const value = largest.maxBytes ?? declaration.bufferLimitBytes ?? ENVOY_BUFFER_LIMIT_BYTES;
-  const why = `${largest.name} waits for bodies so large; Envoy itself answers 413 or 500 above it`;
+  const why = `${largest.name} waits for bodies of this size; Envoy itself answers 413 or 500 above it`;
   return [{ setting: "per_connection_buffer_limit_bytes", value, required: largest.maxBytes !== undefined, why }];
 }
 
@@ -93,15 +93,15 @@ function configs({ definitions }: RunRules): readonly FilterSettingNeed[] {
   return [{ setting: "grpc_initial_metadata", value: CONFIG_METADATA, required: false, why }];
 }
 
-/** The body mode that serves every handler of a direction, and why. */
+/** The body mode that works for every handler of a direction, and why. */
 export interface BodyModeNeed {
   readonly mode: Exclude<BodyMode, "GRPC">;
   readonly why: readonly string[];
-  /** Other modes that do, each with what has to hold. */
+  /** Other modes that work, each with its condition. */
   readonly alternatives: readonly { readonly mode: Exclude<BodyMode, "GRPC">; readonly where: string }[];
 }
 
-/** What names a handler of a body, for people: `tagger.requestBody (json)`. */
+/** Names a handler of a body in messages: `tagger.requestBody (json)`. */
 export function claimName({ handler }: BodyClaim, processor: string, direction: Direction): string {
   return handler.read === "grpc"
     ? `${processor}.grpc (${direction})`
@@ -114,9 +114,9 @@ export function bodyModeNeed(
   declaration: EnvoyDeclaration,
   nameOf: (claim: BodyClaim) => string,
 ): BodyModeNeed {
-  if (claims.length === 0) return { mode: "NONE", why: ["nobody handles it"], alternatives: [] };
+  if (claims.length === 0) return { mode: "NONE", why: ["no handler needs it"], alternatives: [] };
   const need = contentModeNeed(claims, declaration, nameOf);
-  // With overrides the server itself asks for NONE where a tunnel comes.
+  // With overrides the server itself asks for NONE if the message is a tunnel.
   if (declaration.allowModeOverride) return need;
   const where = need.mode === "BUFFERED" ? CLOSED_TUNNELS : HELD_TUNNELS;
   return { ...need, alternatives: [...need.alternatives, { mode: "NONE", where }] };
@@ -161,14 +161,17 @@ function contentModeNeed(
   if (needs.tail)
     return {
       mode: "FULL_DUPLEX_STREAMED",
-      why: because("may add something behind the last chunk", hasTail),
+      why: because("may add bytes after the last chunk", hasTail),
       alternatives: [{ mode: "STREAMED", where: LATE_TAIL }, ...others],
     };
   return {
     mode: "STREAMED",
-    why: because("takes it piece by piece", () => true),
+    why: because("takes it in pieces", () => true),
     alternatives: [
-      { mode: "FULL_DUPLEX_STREAMED", where: "Envoy is to wait for no answer to a piece, and to have no time-out" },
+      {
+        mode: "FULL_DUPLEX_STREAMED",
+        where: "Envoy must not wait for the answers to pieces, and must not have a timeout",
+      },
       ...others,
     ],
   };
@@ -179,7 +182,7 @@ export function isWhole({ handler }: BodyClaim): boolean {
   return readsWhole(handler);
 }
 
-/** The most that a handler holds, in bytes. */
+/** The maximum number of bytes that a handler holds. */
 function maxBytesOf({ handler }: BodyClaim): number {
   return handler.maxBytes ?? DEFAULT_MAX_BYTES;
 }
@@ -198,7 +201,10 @@ const CLOSED_TUNNELS =
 const HELD_TUNNELS =
   "the route has tunnels (WebSocket, CONNECT), which are not bodies, and Envoy is 1.39, which does not open them in this mode";
 
-/** An author who names no `maxBytes` takes what Envoy buffers; one who lets pass what is larger has to get it. */
+/**
+ * True if Envoy's buffer limit fits the handlers. Without `maxBytes` a handler takes what Envoy buffers. A handler that
+ * lets larger bodies pass must get them.
+ */
 function fitsBuffer(claims: readonly BodyClaim[], bufferLimitBytes: number): boolean {
   return claims
     .filter(isWhole)

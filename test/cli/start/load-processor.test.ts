@@ -124,9 +124,9 @@ describe("ext-proc serve FILE", () => {
     [
       "exports no processor",
       "export default { name: 'x' }",
-      /^\.\/a\.mjs: has a default export that is no processor; write/,
+      /^\.\/a\.mjs: has a default export that is not a processor; write/,
     ],
-    ["exports null", "export default null", /^\.\/a\.mjs: has a default export that is no processor; write/],
+    ["exports null", "export default null", /^\.\/a\.mjs: has a default export that is not a processor; write/],
   ])("serve ends with exit code 1 and one line if the file %s", async (_name, text, line) => {
     const [code, said] = await refusal(folderWith({ "a.mjs": text }), "./a.mjs");
     expect(said).toMatch(line);

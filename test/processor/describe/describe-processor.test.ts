@@ -198,7 +198,7 @@ describe("limits of enforcement", () => {
     const chunks = one("p", { onFault: "closed", responseBody: { read: "chunks", chunk: () => undefined } });
     expect(described(chunks).unenforceable).toEqual([
       expect.stringContaining("p.responseBody (chunks): without required"),
-      expect.stringContaining("p.responseBody: its faults come when the response headers are out"),
+      expect.stringContaining("p.responseBody: its faults come after the response headers were sent"),
     ]);
     const required = one("p", { requestBody: { read: "json", required: true, handle: () => undefined } });
     expect(described(required).unenforceable).toEqual([]);

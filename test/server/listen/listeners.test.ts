@@ -61,7 +61,7 @@ const hasIpv6 = await new Promise<boolean>((resolve) => {
 test("a value that is not a processor is rejected before any listener opens", async () => {
   const definition = { name: "bare", requestHeaders: () => undefined };
   await expect(serve(definition as never, FREE)).rejects.toThrow(
-    new TypeError("serve: its argument is no processor; make one with defineProcessor"),
+    new TypeError("serve: its argument is not a processor; make one with defineProcessor"),
   );
 });
 
