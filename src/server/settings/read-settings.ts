@@ -49,7 +49,7 @@ export function readSettings(flags: FlagValues, environment: Environment, file: 
     const wanted = text ?? spec.fallback;
     if (wanted === undefined) continue;
     const read = readSettingText(spec.kind, wanted);
-    if (typeof read === "string") problems.push(`${source}: ${read}`);
+    if ("problem" in read) problems.push(`${source}: ${read.problem}`);
     else placeIn(settings, place, read.value);
   }
   return { settings: settings as unknown as Settings, problems, warnings: unknownVariables(environment) };

@@ -50,31 +50,34 @@ export function mustBe(kind: SettingKind): string {
   }
 }
 
-/** The value of a flag's or variable's text, or what is wrong with it. */
-export function readSettingText(kind: SettingKind, text: string): { readonly value: unknown } | string {
+/** The value of a text, or what is wrong with the text. */
+export type ReadText = { readonly value: unknown } | { readonly problem: string };
+
+/** Reads the text of a flag or of a variable. */
+export function readSettingText(kind: SettingKind, text: string): ReadText {
   switch (kind.kind) {
     case "address":
       return readAddress(text);
     case "file":
-      return text === "" ? "needs the path of a file" : { value: text };
+      return text === "" ? { problem: "needs the path of a file" } : { value: text };
     case "choice":
       return kind.choices.includes(text)
         ? { value: text }
-        : `${JSON.stringify(text)} is none of ${kind.choices.join(", ")}`;
+        : { problem: `${JSON.stringify(text)} is none of ${kind.choices.join(", ")}` };
     case "integer":
       return readInteger(text, kind);
     case "share":
       return /^(?:0|1|0?\.\d+|[01]\.0*)$/.test(text)
         ? { value: Number(text) }
-        : `${JSON.stringify(text)} is no number from 0 to 1`;
+        : { problem: `${JSON.stringify(text)} is no number from 0 to 1` };
     case "switch":
       return text === "true" || text === "false"
         ? { value: text === "true" }
-        : `${JSON.stringify(text)} is neither true nor false`;
+        : { problem: `${JSON.stringify(text)} is neither true nor false` };
     case "names":
       return readNames(text, kind.names);
     case "expression":
-      return refuseNameExpression(text) ?? { value: text };
+      return readExpression(text);
     case "origins":
       return readOrigins(text);
     case "modes":
@@ -82,51 +85,55 @@ export function readSettingText(kind: SettingKind, text: string): { readonly val
   }
 }
 
-function readAddress(text: string): { readonly value: string } | string {
+function readAddress(text: string): ReadText {
   const address = parseListenAddress(text);
-  return typeof address === "string" ? address : { value: text };
+  return typeof address === "string" ? { problem: address } : { value: text };
 }
 
-function readInteger(
-  text: string,
-  { least, most }: { readonly least: number; readonly most: number },
-): { readonly value: number } | string {
+function readExpression(text: string): ReadText {
+  const problem = refuseNameExpression(text);
+  return problem === undefined ? { value: text } : { problem };
+}
+
+function readInteger(text: string, { least, most }: { readonly least: number; readonly most: number }): ReadText {
   const value = Number(text);
   const fits = /^\d+$/.test(text) && value >= least && value <= most;
-  return fits ? { value } : `${JSON.stringify(text)} is no whole number from ${least} to ${most}`;
+  return fits ? { value } : { problem: `${JSON.stringify(text)} is no whole number from ${least} to ${most}` };
 }
 
 function listItems(text: string): readonly string[] {
   return text.split(",").map((item) => item.trim());
 }
 
-function readNames(text: string, known: readonly string[] | undefined): { readonly value: readonly string[] } | string {
+function readNames(text: string, known: readonly string[] | undefined): ReadText {
   const names = listItems(text);
-  if (names.includes("")) return `${JSON.stringify(text)} has an empty name; separate names by commas`;
+  if (names.includes("")) return { problem: `${JSON.stringify(text)} has an empty name; separate names by commas` };
   const unknown = known && names.find((name) => !known.includes(name));
-  return unknown === undefined ? { value: names } : `${JSON.stringify(unknown)} is none of ${known?.join(", ")}`;
+  return unknown === undefined
+    ? { value: names }
+    : { problem: `${JSON.stringify(unknown)} is none of ${known?.join(", ")}` };
 }
 
-function readOrigins(text: string): { readonly value: readonly string[] } | string {
+function readOrigins(text: string): ReadText {
   const origins = listItems(text);
   const bad = origins.find((origin) => !isOrigin(origin));
   return bad === undefined
     ? { value: origins }
-    : `${JSON.stringify(bad)} is no origin; write scheme and host, as in https://console.example`;
+    : { problem: `${JSON.stringify(bad)} is no origin; write scheme and host, as in https://console.example` };
 }
 
-function readModes(text: string): { readonly value: readonly object[] } | string {
+function readModes(text: string): ReadText {
   const example = 'write JSON such as [{"requestBodyMode":"STREAMED"}]';
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return `${JSON.stringify(text)} is not JSON; ${example}`;
+    return { problem: `${JSON.stringify(text)} is not JSON; ${example}` };
   }
-  if (!Array.isArray(value)) return `${JSON.stringify(text)} is not a list; ${example}`;
+  if (!Array.isArray(value)) return { problem: `${JSON.stringify(text)} is not a list; ${example}` };
   for (const mode of value) {
     const problem = refuseMode(mode);
-    if (problem !== undefined) return `${JSON.stringify(mode)} ${problem}`;
+    if (problem !== undefined) return { problem: `${JSON.stringify(mode)} ${problem}` };
   }
   return { value };
 }
