@@ -164,7 +164,7 @@ describe.skipIf(envoyBinary === undefined)("a message without content behind a r
   const faultsOf = (scene: Scene<ServedScene>) =>
     scene.server.logLines().filter(({ level }) => level !== "info" && level !== "debug");
 
-  test("that is interim (100 and 103) is not shown to a server in any mode", async () => {
+  test("an interim response (100 and 103) is not shown to a server in any mode", async () => {
     for (const mode of ["NONE", "STREAMED", "FULL_DUPLEX_STREAMED"]) {
       for (const [index, path] of ["/hints", "/continue"].entries()) {
         const scene = scenes.scenes.get(`interim-${mode}`) as Scene<ScriptedServer>;
@@ -185,7 +185,7 @@ describe.skipIf(envoyBinary === undefined)("a message without content behind a r
 
   for (const mode of MODES) {
     test.each(Object.keys(FRAMINGS))(
-      `passes in ${mode} if it is framed by %s, whatever handlers it has`,
+      `a message without content passes in ${mode} if it is framed by %s, whatever handlers it has`,
       async (framing) => {
         for (const kind of Object.keys(PROCESSORS)) {
           const scene = sceneOf(`${kind}-${mode}`);
@@ -202,7 +202,7 @@ describe.skipIf(envoyBinary === undefined)("a message without content behind a r
       },
     );
 
-    test(`has no validators in ${mode} of a body that handlers would change: HEAD and 304`, async () => {
+    test(`a message without content has no validators in ${mode} of a body that handlers would change: HEAD and 304`, async () => {
       for (const kind of Object.keys(PROCESSORS)) {
         const { port, ...scene } = sceneOf(`${kind}-${mode}`);
         const get = await overHttp1(port, "GET /validated", "\r\n");

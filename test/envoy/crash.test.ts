@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(envoyBinary === undefined)("an answer that ends Envoy", () => {
-  test("is one to a BUFFERED_PARTIAL body that clears the route cache for a path without a route", async () => {
+  test("an answer to a BUFFERED_PARTIAL body that clears the route cache for a path without a route ends Envoy", async () => {
     const headerMutation = { setHeaders: [{ header: { key: ":path", rawValue: "no route" } }] };
     const answer = { requestBody: { response: { headerMutation, clearRouteCache: true } } };
     const server = await startScriptedServer({ rules: [{ on: "requestBody", do: [{ send: answer }] }] });

@@ -77,7 +77,7 @@ describe.skipIf(envoyBinary === undefined)(
       ["SIGTERM", "health checks", { cluster: HEALTH_CHECKED }],
       ["SIGINT", "retries", { grpcService: RETRIED, cluster: MANY_RETRIES }],
     ] as const) {
-      test(`loses no request after ${signal}, behind an Envoy with ${told}`, async () => {
+      test(`a server under load loses no request after ${signal}, behind an Envoy with ${told}`, async () => {
         const [leaving, staying] = [await startServed("hello"), await startServed("hello")];
         const envoy = await startEnvoyFor([leaving, staying], options);
         await sendLoad({ port: envoy.port, requests: 500 });
@@ -109,7 +109,7 @@ describe.skipIf(envoyBinary === undefined)("a server that is told to stop while 
     return { served, answered };
   }
 
-  test("fails its transaction at the deadline instead of letting it pass", async () => {
+  test("a server whose handler hangs fails the transaction at the drain's deadline instead of letting it pass", async () => {
     const { served, answered } = await startHung({ flags: ["--drain-delay-ms", "0", "--drain-grace-ms", "500"] });
     served.kill("SIGTERM");
     expect(await answered).toEqual({ 500: 3 });
@@ -118,7 +118,7 @@ describe.skipIf(envoyBinary === undefined)("a server that is told to stop while 
     expect(stdout).toContain('"fault":"server_draining"');
   });
 
-  test("fails its transaction at once after a second signal", async () => {
+  test("a server whose handler hangs fails the transaction at once after a second signal", async () => {
     const { served, answered } = await startHung({});
     served.kill("SIGTERM");
     await served.logged("Stopping");

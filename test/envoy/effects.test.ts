@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(envoyBinary === undefined)("effects behind a real Envoy", () => {
-  test("of composed processors come to what they mean one after the other", async () => {
+  test("the effects of composed processors equal the effects of one processor after the other", async () => {
     const first = defineProcessor({
       name: "first",
       requestHeaders: () => [

@@ -95,7 +95,7 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
   }
 
   test.each(["wholeRequest", "tailedRequest", "skippedResponse"])(
-    "reaches the upstream if it is a request (%s), without a call of the handler",
+    "an empty request that an override finds (%s) reaches the upstream without a call of the handler",
     async (name) => {
       seen.length = 0;
       expect((await chunked(name)).status).toBe(200);
@@ -105,7 +105,7 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
   );
 
   test.each(["wholeRequest", "tailedRequest", "skippedResponse"])(
-    "reaches the upstream if it is a request that has nothing but trailers (%s)",
+    "a request that has only trailers when an override comes (%s) reaches the upstream",
     async (name) => {
       const { status } = await sceneOf(name).send({ method: "POST", body: "", trailers: { "x-t": "1" } });
       expect(status).toBe(200);
@@ -114,7 +114,7 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
   );
 
   test.each(["wholeRequest", "skippedResponse"])(
-    "is not confused with a request whose body comes late (%s): the handler sees that one",
+    "a request whose body comes late (%s) does not count as empty: its handler sees the body",
     async (name) => {
       seen.length = 0;
       const request = sceneOf(name).open({ method: "POST", headers: { "transfer-encoding": "chunked" } });
@@ -130,7 +130,7 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
   );
 
   test.each(["wholeResponse", "tailedResponse", "lookedAtResponse"])(
-    "reaches the client at once if it is a response (%s)",
+    "an empty response that an override finds (%s) reaches the client at once",
     async (name) => {
       const started = performance.now();
       const { status, body, complete, headers } = await sceneOf(name).send();
@@ -144,13 +144,13 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
     },
   );
 
-  test("is not confused with a response whose body comes late: the handler sees that one", async () => {
+  test("a response whose body comes late does not count as empty: its handler sees the body", async () => {
     seen.length = 0;
     expect(await sceneOf("lateResponse").send()).toMatchObject({ status: 200, body: "late", complete: true });
     expect(seen).toEqual(["late"]);
   });
 
-  test("is not confused with an override that Envoy ignores: a response that takes long is whole", async () => {
+  test("a slow response after an override that Envoy ignores is complete", async () => {
     expect(await chunked("ignoredOverride", "body")).toMatchObject({
       status: 200,
       body: "begun, ended",
@@ -158,12 +158,12 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
     });
   });
 
-  test("is 504 and fault body_stalled if it is a response that announced trailers, and has nothing else", async () => {
+  test("a response that announced trailers and has nothing else is 504 and fault body_stalled", async () => {
     expect((await sceneOf("trailedResponse").send()).status).toBe(504);
     expect(await countedBy(sceneOf("trailedResponse"))).toContain("body_stalled immediate_response: 1");
   });
 
-  test("costs a second for a request, and nothing from Envoy 1.40 on if it is an empty frame", async () => {
+  test("an empty request waits for a second, and an empty frame does not wait from Envoy 1.40 on", async () => {
     const started = performance.now();
     await chunked("wholeRequest");
     const tookMs = performance.now() - started;
@@ -171,7 +171,7 @@ describe.skipIf(envoyBinary === undefined)("an empty message that an override fo
     else expect(tookMs).toBeGreaterThanOrEqual(EMPTY_REQUEST_AFTER_MS);
   });
 
-  test("leaves no fault behind in any of these", async () => {
+  test("no empty message that an override finds causes a fault", async () => {
     for (const name of Object.keys(INITS).filter((name) => name !== "trailedResponse"))
       expect(await countedBy(sceneOf(name)), name).toEqual([expect.stringMatching(/^completed: \d+$/)]);
   });

@@ -35,7 +35,7 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     return envoyBootstrap({ ...PORTS, filter });
   }
 
-  test("gives the real ports, the release and the filter's counters", async () => {
+  test("startEnvoy returns the real ports, the release and the filter's counters", async () => {
     const envoy = await start();
     expect(envoy.version).toMatch(/^1\.\d+\.\d+$/);
     // No ext_proc service: fail closed is 500.
@@ -47,13 +47,13 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     expect(envoy.log()).toContain("Received gRPC error on stream: 14");
   });
 
-  test("runs several side by side", async () => {
+  test("startEnvoy runs several Envoys at once", async () => {
     const [first, second] = await Promise.all([start(), start({ concurrency: 2 })]);
     expect(first?.port).not.toBe(second?.port);
     expect(await second?.stats("server.concurrency")).toEqual({ "": 2 });
   });
 
-  test("stop ends the process, removes its folder, and may be called twice", async () => {
+  test("stop() ends the Envoy process, removes its folder, and may be called twice", async () => {
     const envoy = await start();
     expect(readdirSync(temporary)).toHaveLength(1);
     await envoy.stop();
@@ -63,7 +63,7 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     await expect(fetch(`http://127.0.0.1:${envoy.adminPort}/ready`)).rejects.toThrow();
   });
 
-  test("says how Envoy ended if it was not stopped", async () => {
+  test("startEnvoy reports how Envoy ended if it was not stopped", async () => {
     const envoy = await start();
     await fetch(`http://127.0.0.1:${envoy.adminPort}/quitquitquit`, { method: "POST" });
     expect(await envoy.ended).toBe("Envoy ended with exit code 0");
@@ -73,14 +73,14 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     ["an unknown field", { no_such_field: 1 }, /no such field: 'no_such_field'/],
     ["a value of the wrong type", { processing_mode: { request_body_mode: "SOME" } }, /SOME/],
     ["a missing service", { grpc_service: null }, /One and only one of grpc_service or http_service/],
-  ])("refuses %s in one line with Envoy's own words, and leaves nothing behind", async ([, filter, words]) => {
+  ])("startEnvoy rejects %s in one line with Envoy's own words, and leaves no files", async ([, filter, words]) => {
     const failure = await start({ bootstrap: bootstrapWith(filter) }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ name: "EnvoyStartError", message: expect.stringMatching(words) });
     expect((failure as Error).message).toMatch(/^Envoy ended with exit code 1: [^\n]+$/);
     expect(readdirSync(temporary)).toEqual([]);
   });
 
-  test("names a port that another program has", async () => {
+  test("startEnvoy names a port that another program uses", async () => {
     const other = createServer();
     const port = await new Promise<number>((resolve) =>
       other.listen(0, "127.0.0.1", () => resolve((other.address() as { port: number }).port)),
@@ -91,12 +91,12 @@ describe.skipIf(binary === "")("startEnvoy", () => {
     other.close();
   });
 
-  test("names a program that cannot be run, and one that is not an Envoy", async () => {
+  test("startEnvoy names a program that cannot be run, and one that is not an Envoy", async () => {
     await expect(start({ binary: join(temporary, "none") })).rejects.toThrow(/^Envoy cannot be run: .*ENOENT/);
     await expect(start({ binary: process.execPath })).rejects.toThrow(/^Envoy ended with exit code \d+: [^\n]+$/);
   });
 
-  test("gives up at the time limit, and when it is interrupted", async () => {
+  test("startEnvoy stops waiting at the time limit, and when it is interrupted", async () => {
     await expect(start({ readyTimeoutMs: 1 })).rejects.toThrow(/was not ready in 1 ms/);
     await expect(start({ signal: AbortSignal.abort() })).rejects.toThrow("starting Envoy was interrupted");
     expect(existsSync(temporary) && readdirSync(temporary)).toEqual([]);

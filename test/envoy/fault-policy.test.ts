@@ -45,7 +45,7 @@ describe.skipIf(envoyBinary === undefined).each(["envoy", "open", "closed"] as c
     afterAll(() => rig?.stop());
 
     test.each(Object.keys(CODES) as (keyof typeof CODES)[])(
-      "a handler that goes wrong (%s) in either header phase",
+      "a handler that fails (%s) in either header phase has the outcome of the policy",
       async (how) => {
         for (const phase of ["request", "response"]) {
           const before = rig.logLines.length;
@@ -61,7 +61,7 @@ describe.skipIf(envoyBinary === undefined).each(["envoy", "open", "closed"] as c
       },
     );
 
-    test("Envoy had nothing to complain of, but for the errors it was sent", async () => {
+    test("Envoy counts no failures except the errors that the server sent", async () => {
       const counters = await rig.counters();
       expect(counters).toMatchObject({ spurious_msgs_received: 0, rejected_header_mutations: 0, message_timeouts: 0 });
       expect(counters.streams_failed).toBe(onFault === "envoy" ? 8 : 0);
@@ -70,7 +70,7 @@ describe.skipIf(envoyBinary === undefined).each(["envoy", "open", "closed"] as c
 );
 
 describe.skipIf(envoyBinary === undefined)("a gRPC error under failure_mode_allow", () => {
-  test("lets the request pass under the policy envoy, and not under closed", async () => {
+  test("a gRPC error under failure_mode_allow lets the request pass under the policy envoy, and not under closed", async () => {
     for (const [onFault, expected] of [
       ["envoy", 200],
       ["closed", 500],
@@ -95,7 +95,7 @@ describe.skipIf(envoyBinary === undefined)("a handler that takes longer than Env
     },
   });
 
-  test("is waited for where max_message_timeout allows it and is declared, and no longer than its own timeout", async () => {
+  test("Envoy waits for a slow handler if max_message_timeout allows it and is declared, and no longer than the handler's timeout", async () => {
     const filter = { message_timeout: "0.3s", max_message_timeout: "3s" };
     const envoy = { messageTimeoutMs: 300, maxMessageTimeoutMs: 3000 };
     const rig = await startEnvoyRig(slow, filter, "admin", { envoy });
@@ -115,7 +115,7 @@ describe.skipIf(envoyBinary === undefined)("a handler that takes longer than Env
     }
   }, 30_000);
 
-  test("is cut to what Envoy waits if nothing is declared, which is said at the start", async () => {
+  test("the timeout of a handler is reduced to Envoy's message timeout if no maximum is declared, which the log says at the start", async () => {
     const rig = await startEnvoyRig(slow, { message_timeout: "0.2s" });
     try {
       expect(rig.logLines[0]).toMatchObject({
@@ -137,7 +137,7 @@ describe.skipIf(envoyBinary === undefined)("a server that has to go while a hand
     ["open", 200],
     ["envoy", 500],
   ] as const)(
-    "gives its client, under the policy %s, %d",
+    "a server that stops while a handler hangs gives its client, under the policy %s, %d",
     async (onFault, expected) => {
       let entered: () => void = () => undefined;
       const inHandler = new Promise<void>((resolve) => {

@@ -74,7 +74,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
   }
 
   test.each(["requestHeaders", "responseHeaders"] as const)(
-    "passes on those of VALUE_BYTES in values of %s",
+    "Envoy forwards the bytes of VALUE_BYTES in values of %s",
     async (phase) => {
       for (const batch of batches(bytesOf(VALUE_BYTES))) {
         const {
@@ -94,12 +94,15 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
     },
   );
 
-  test.each(["requestHeaders", "responseHeaders"] as const)("fails on all others in a value of %s", async (phase) => {
-    for (const byte of bytesOf(VALUE_BYTES, false))
-      expect([byte, (await set([["x-a", raw("<", byte, ">")]], phase)).status]).toEqual([byte, 500]);
-  });
+  test.each(["requestHeaders", "responseHeaders"] as const)(
+    "Envoy fails on all other bytes in a value of %s",
+    async (phase) => {
+      for (const byte of bytesOf(VALUE_BYTES, false))
+        expect([byte, (await set([["x-a", raw("<", byte, ">")]], phase)).status]).toEqual([byte, 500]);
+    },
+  );
 
-  test("takes those of NAME_BYTES in names, and fails on all others but capital letters", async () => {
+  test("Envoy accepts the bytes of NAME_BYTES in names, and fails on all others except capital letters", async () => {
     const {
       status,
       head,
@@ -116,7 +119,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
   }, 60_000);
 
   test.each([":authority", "host"])(
-    "takes those of AUTHORITY_BYTES in %s, and drops all others that a value may have",
+    "Envoy accepts the bytes of AUTHORITY_BYTES in %s, and drops all others that a value may have",
     async (name) => {
       for (const batch of batches(bytesOf(AUTHORITY_BYTES)))
         expect(await set(batch.map((byte) => [name, raw("a", byte, "b")]))).toMatchObject({ status: 200, rejected: 0 });
@@ -128,7 +131,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
     },
   );
 
-  test.each([":path", ":method"])("sends on every byte of VALUE_BYTES in %s", async (name) => {
+  test.each([":path", ":method"])("Envoy forwards every byte of VALUE_BYTES in %s", async (name) => {
     for (const batch of batches(bytesOf(VALUE_BYTES)))
       expect(await set(batch.map((byte) => [name, raw("/a", byte, "b")]))).toMatchObject({ status: 200, rejected: 0 });
     const [forbidden = 0] = both(name === ":path" ? PATH_BYTES : METHOD_BYTES, VALUE_BYTES).slice(-1);
@@ -136,7 +139,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
     expect(head).toContain(`/a${String.fromCharCode(forbidden)}b`);
   });
 
-  test("takes those of PATH_BYTES in the path of a client's request, and answers no other one with 200", async () => {
+  test("Envoy accepts exactly the bytes of PATH_BYTES in the path of a client's request", async () => {
     scene.server.play({});
     for (const batch of batches([...PATH_BYTES.keys()])) {
       const lines = await Promise.all(batch.map((byte) => statusLine(scene.port, `/a${String.fromCharCode(byte)}b`)));
@@ -145,12 +148,12 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes a real Envoy", () =
     }
   }, 60_000);
 
-  test("takes http and https in :scheme, in any case, and drops everything else", async () => {
+  test("Envoy accepts http and https in :scheme, in any case, and drops all other values", async () => {
     expect(await set(["http", "https", "HTTP"].map((value) => [":scheme", value]))).toMatchObject({ rejected: 0 });
     expect(await set(["", "ftp", "http:", "é"].map((value) => [":scheme", value]))).toMatchObject({ rejected: 4 });
   });
 
-  test("leaves out of an immediate response's headers what a value may not have", async () => {
+  test("Envoy omits headers of an immediate response with bytes that a value may not have", async () => {
     const reply = async (bytes: readonly number[]) => {
       const setHeaders = bytes.map((byte) => ({ header: { key: `x-${hex(byte)}`, rawValue: raw("<", byte, ">") } }));
       const send = { immediateResponse: { status: { code: 403 }, headers: { setHeaders } } };

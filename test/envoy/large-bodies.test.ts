@@ -83,7 +83,7 @@ describe.skipIf(envoyBinary === undefined)("bodies of 20 MiB behind a real Envoy
     ["clients that read", undefined],
     ["clients that read slowly", 8 * MIB],
   ] as const) {
-    test(`pass unchanged both ways at once in FULL_DUPLEX_STREAMED, memory flat, to ${told}`, async () => {
+    test(`bodies of 20 MiB pass unchanged both ways at once in FULL_DUPLEX_STREAMED, with constant memory, to ${told}`, async () => {
       const { envoy, served } = await startRig({ processing_mode: FULL_DUPLEX });
       await Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port)));
       const echoes = Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port, bytesPerSecond)));
@@ -97,7 +97,7 @@ describe.skipIf(envoyBinary === undefined)("bodies of 20 MiB behind a real Envoy
     }, 60_000);
   }
 
-  test("pass by a server that only watches, which reads every chunk and keeps none", async () => {
+  test("bodies of 20 MiB pass a server that only watches, which reads every chunk and keeps none", async () => {
     const filter = { observability_mode: true, deferred_close_timeout: "0.5s", processing_mode: STREAMED };
     const { envoy, served } = await startRig(filter);
     await Promise.all(Array.from({ length: AT_ONCE }, () => echo(envoy.port)));

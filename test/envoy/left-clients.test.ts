@@ -94,7 +94,7 @@ describe.skipIf(envoyBinary === undefined)("streams that end early", () => {
   afterAll(() => running?.stop());
 
   test.each(Object.keys(inits) as (keyof typeof inits)[])(
-    "pass no handler over if clients leave at any moment, over HTTP/1 and HTTP/2: %s",
+    "no handler is passed over if clients leave at any moment, over HTTP/1 and HTTP/2: %s",
     async (name) => {
       const scene = running.scenes.get(name) as Scene<ServedScene>;
       const next = numbers(14);
@@ -129,7 +129,7 @@ describe.skipIf(envoyBinary === undefined)("streams that end early", () => {
     60_000,
   );
 
-  test.each(Object.keys(REPLIES))("pass no handler over where Envoy itself answers for %s", async (name) => {
+  test.each(Object.keys(REPLIES))("no handler is passed over if Envoy itself answers for %s", async (name) => {
     const scene = running.scenes.get(name) as Scene<ServedScene>;
     for (const [index] of Array.from({ length: 5 }).entries()) {
       await scene.send();

@@ -68,7 +68,7 @@ describe.skipIf(envoyBinary === undefined)("mutation_rules that are declared", (
   afterAll(() => scenes?.stop());
 
   test.each(Object.entries(RULES))(
-    "refuse the same headers as a real Envoy with these rules, and as the simulator: %s",
+    "declared mutation_rules reject the same headers as a real Envoy and the simulator: %s",
     async (sceneName, rules) => {
       const scene = scenes.scenes.get(sceneName);
       const server = scene?.server as ScriptedServer;

@@ -50,7 +50,7 @@ describe.skipIf(envoyBinary === undefined)("processors behind a real Envoy", () 
     expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
   });
 
-  test("a client cannot pass by a processor with bytes that are not UTF-8", async () => {
+  test("a client cannot bypass a processor with bytes that are not UTF-8", async () => {
     const guard = defineProcessor({ name: "guard", requestHeaders: () => immediateResponse(403) });
     rig = await startEnvoyRig(guard, { failure_mode_allow: true, request_attributes: ["request.useragent"] });
     const response = await rig.send({ headers: { "user-agent": "a\u00ff\u00feb" } });

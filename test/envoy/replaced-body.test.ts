@@ -10,7 +10,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(envoyBinary === undefined)("a body that replaces another behind a real Envoy", () => {
-  test("goes with another path, and with an override for the other direction", async () => {
+  test("a replaced body can come with another path, and with an override for the other direction", async () => {
     const seen: unknown[] = [];
     const processor = defineProcessor({
       name: "p",
@@ -32,7 +32,7 @@ describe.skipIf(envoyBinary === undefined)("a body that replaces another behind 
     expect(misbehaviour(await rig.counters())).toEqual(NO_MISBEHAVIOUR);
   });
 
-  test("has Envoy send a response body, and its trailers, that it did not before", async () => {
+  test("the override next to a replaced body makes Envoy send the response body and its trailers", async () => {
     const processor = defineProcessor({
       name: "p",
       requestHeaders: () => continueAndReplace("new request"),

@@ -81,7 +81,7 @@ describe.skipIf(envoyBinary === undefined)("the framing of a request that passes
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
   });
 
-  test("can be broken by a server that sets content-length, so that the tests below can fail", async () => {
+  test("the framing of a request can be broken by a server that sets content-length, so the tests below can fail", async () => {
     const upstream = upstreams.get("smuggling");
     await scenes.scenes.get("smuggling")?.send({ path: "/first", method: "POST", body: BODY });
     await expect.poll(() => upstream?.requests.length).toBe(2);
@@ -93,7 +93,7 @@ describe.skipIf(envoyBinary === undefined)("the framing of a request that passes
 
   describe.each(MODES)("in %s", (mode) => {
     test.each(Object.entries(REQUESTS))(
-      "is that of the client, whatever a processor tries: %s",
+      "the framing of a request stays that of the client, whatever a processor tries: %s",
       async (_name, request) => {
         const phases = request.trailers ? ["headers", "trailers"] : ["headers"];
         const work = phases.flatMap((phase) => FRAMING_ATTEMPTS.map((_attempt, index) => `${phase} ${index}`));

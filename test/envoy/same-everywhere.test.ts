@@ -191,7 +191,7 @@ describe("the same exchange", () => {
     await server?.server.close();
   });
 
-  test("is taken from many scenarios of the table", () => {
+  test("the exchanges are taken from many scenarios of the table", () => {
     expect(scenarios.length).toBeGreaterThan(25);
   });
 

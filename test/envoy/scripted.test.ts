@@ -23,7 +23,7 @@ async function startRig(script: Script, filter = {}): Promise<[EnvoyProcess, Scr
 }
 
 describe.skipIf(envoyBinary === undefined)("the scripted server behind a real Envoy", () => {
-  test("runs a script and keeps what Envoy sent", async () => {
+  test("the scripted server runs a script and keeps what Envoy sent", async () => {
     const setHeaders = [{ header: { key: "x-new", rawValue: "1" } }];
     const script: Script = {
       rules: [
@@ -44,7 +44,7 @@ describe.skipIf(envoyBinary === undefined)("the scripted server behind a real En
     expect(call.resetCode).toBe(envoy.version.startsWith("1.36.") ? 0 : 2);
   });
 
-  test("echoes bodies as FULL_DUPLEX_STREAMED demands", async () => {
+  test("the scripted server echoes bodies as FULL_DUPLEX_STREAMED demands", async () => {
     const [envoy, server, upstream] = await startRig(
       {},
       {
@@ -70,7 +70,7 @@ describe.skipIf(envoyBinary === undefined)("the scripted server behind a real En
     ["an end without a status", { halfClose: true }, 500],
     ["bytes that are not a message", { sendBytes: { hex: "ffffff" } }, 500],
     ["a lost connection", { disconnect: true }, 500],
-  ] as const)("%s reaches Envoy", async (_name, action, status) => {
+  ] as const)("an end of the stream by %s reaches Envoy", async (_name, action, status) => {
     const [envoy, server] = await startRig({ rules: [{ on: "requestHeaders", do: [action] }] });
     const answer = await fetch(`http://127.0.0.1:${envoy.port}/`);
     await answer.text();

@@ -55,7 +55,7 @@ describe.skipIf(envoyBinary === undefined)("a header that comes twice", () => {
     for (const stop of stops.reverse()) await stop();
   });
 
-  test.each(names)("%s is one line or two, as in the simulator", async (name) => {
+  test.each(names)("the header %s that comes twice is one line or two, as in the simulator", async (name) => {
     await sendTwice(envoy.port, name);
     expect(seen).toEqual({ request: simulated("request", name), response: simulated("response", name) });
   });

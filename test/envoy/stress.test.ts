@@ -93,14 +93,14 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy", () => {
     }, 120_000);
   }
 
-  test("a burst that meets no open connection is refused nothing", async () => {
+  test("no request of a burst without an open connection is rejected", async () => {
     const { patientPort, served } = await startRig();
     const burst = { port: patientPort, path: "/deny", requests: 3_000, inFlight: 3_000 };
     expect(await sendLoad(burst)).toEqual({ 403: 3_000 });
     expect(await served.metric("ext_proc_http2_streams_refused_total")).toBe(0);
   }, 30_000);
 
-  test("a process that stood still for two seconds keeps its connection, and answers again", async () => {
+  test("a process that stopped for two seconds keeps its connection, and answers again", async () => {
     const rig = await startRig();
     const { port } = rig.envoy;
     await sendLoad({ port: rig.patientPort, requests: 200 });

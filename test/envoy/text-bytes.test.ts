@@ -76,7 +76,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     return await send();
   }
 
-  test("takes digits in :status, and drops everything else that a value may have", async () => {
+  test("Envoy accepts digits in :status, and drops all other bytes that a value may have", async () => {
     for (const batch of batches(bytesOf(VALUE_BYTES))) {
       const setHeaders = batch.map((byte) => ({ header: { key: ":status", rawValue: raw("2", byte, "0") } }));
       scene.server.play({ rules: [on("responseHeaders", mutate("responseHeaders", { setHeaders }))] });
@@ -87,7 +87,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     }
   });
 
-  test("passes on those of VALUE_BYTES in trailers", async () => {
+  test("Envoy forwards the bytes of VALUE_BYTES in trailers", async () => {
     for (const batch of batches(bytesOf(VALUE_BYTES))) {
       const setHeaders = batch.map((byte) => ({ header: { key: `x-${hex(byte)}`, rawValue: raw("<", byte, ">") } }));
       scene.server.play({ rules: [on("responseTrailers", mutate("responseTrailers", { setHeaders }))] });
@@ -98,7 +98,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     }
   });
 
-  test("fails on all others in trailers", async () => {
+  test("Envoy fails on all other bytes in trailers", async () => {
     for (const byte of bytesOf(VALUE_BYTES, false)) {
       const setHeaders = [{ header: { key: "x-a", rawValue: raw("<", byte, ">") } }];
       scene.server.play({ rules: [on("responseTrailers", mutate("responseTrailers", { setHeaders }))] });
@@ -109,14 +109,14 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     }
   });
 
-  test("keeps every character in keys and values of dynamic metadata", async () => {
+  test("Envoy keeps every character in keys and values of dynamic metadata", async () => {
     const meta = Object.fromEntries(CHARACTERS.map((text) => [`<${text}>`, `(${text})`]));
     const { outcome, line } = await answer({ requestHeaders: {}, dynamicMetadata: { n: meta } } as JsonObject);
     expect(outcome.status).toBe(200);
     expect(line?.meta).toEqual(meta);
   });
 
-  test("sends every byte of an immediate response's body", async () => {
+  test("Envoy sends every byte of an immediate response's body", async () => {
     const body = Buffer.from(ALL);
     const { outcome } = await answer({
       immediateResponse: { status: { code: 403 }, body: { hex: body.toString("hex") } },
@@ -124,7 +124,7 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     expect([outcome.status, Buffer.from(outcome.body, "latin1")]).toEqual([403, body]);
   });
 
-  test("keeps every character in details but white space, for which it writes an underscore", async () => {
+  test("Envoy keeps every character in details except white space, which becomes an underscore", async () => {
     for (const text of CHARACTERS) {
       const details = `<${text}>`;
       const { outcome, line } = await answer({ immediateResponse: { status: { code: 403 }, details } });
@@ -138,29 +138,32 @@ describe.skipIf(envoyBinary === undefined)("of the 256 bytes and characters a re
     }
   });
 
-  test.each(["details", "key", "value", "namespace"])("fails on bytes that are not UTF-8 in %s", async (place) => {
-    const text = "PLACE";
-    const meta = { [place === "key" ? text : "k"]: place === "value" ? text : "v" };
-    const message =
-      place === "details"
-        ? create(ProcessingResponseSchema, {
-            response: { case: "immediateResponse", value: { status: { code: 403 }, details: text } },
-          })
-        : create(ProcessingResponseSchema, {
-            response: { case: "requestHeaders", value: {} },
-            dynamicMetadata: { [place === "namespace" ? text : "n"]: meta },
-          });
-    const bytes = Buffer.from(toBinary(ProcessingResponseSchema, message));
-    bytes[bytes.indexOf(text)] = 0xe9;
-    const framed = Buffer.alloc(5 + bytes.length);
-    framed.writeUInt32BE(bytes.length, 1);
-    bytes.copy(framed, 5);
-    scene.server.play({ rules: [on("requestHeaders", { sendRaw: { hex: framed.toString("hex") } } as never)] });
-    const { outcome, line } = await send();
-    expect([outcome.status, line?.details, line?.meta]).toEqual([
-      500,
-      expect.stringMatching(/^ext_proc_error_gRPC_error_13/),
-      null,
-    ]);
-  });
+  test.each(["details", "key", "value", "namespace"])(
+    "Envoy fails on bytes that are not UTF-8 in %s",
+    async (place) => {
+      const text = "PLACE";
+      const meta = { [place === "key" ? text : "k"]: place === "value" ? text : "v" };
+      const message =
+        place === "details"
+          ? create(ProcessingResponseSchema, {
+              response: { case: "immediateResponse", value: { status: { code: 403 }, details: text } },
+            })
+          : create(ProcessingResponseSchema, {
+              response: { case: "requestHeaders", value: {} },
+              dynamicMetadata: { [place === "namespace" ? text : "n"]: meta },
+            });
+      const bytes = Buffer.from(toBinary(ProcessingResponseSchema, message));
+      bytes[bytes.indexOf(text)] = 0xe9;
+      const framed = Buffer.alloc(5 + bytes.length);
+      framed.writeUInt32BE(bytes.length, 1);
+      bytes.copy(framed, 5);
+      scene.server.play({ rules: [on("requestHeaders", { sendRaw: { hex: framed.toString("hex") } } as never)] });
+      const { outcome, line } = await send();
+      expect([outcome.status, line?.details, line?.meta]).toEqual([
+        500,
+        expect.stringMatching(/^ext_proc_error_gRPC_error_13/),
+        null,
+      ]);
+    },
+  );
 });

@@ -53,7 +53,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy, an HTTP/2 body 
   };
 
   test.each(POLICIES)(
-    "is 413 to a request under onFault %s with failure_mode_allow, and not seen upstream",
+    "a body that is too large is 413 in a request under onFault %s with failure_mode_allow, and does not reach the upstream",
     async (onFault) => {
       const scene = sceneOf(`gate-${onFault}`);
       expect(await sendHttp2(scene.port, { bytes: LARGE_BYTES })).toMatchObject({ status: 413 });
@@ -61,12 +61,15 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy, an HTTP/2 body 
     },
   );
 
-  test.each(POLICIES)("is 500 in a response under onFault %s with failure_mode_allow", async (onFault) => {
-    expect(await sendHttp2(sceneOf(`gate-${onFault}`).port, { path: "/large" })).toEqual({ status: 500, bytes: 0 });
-  });
+  test.each(POLICIES)(
+    "a body that is too large is 500 in a response under onFault %s with failure_mode_allow",
+    async (onFault) => {
+      expect(await sendHttp2(sceneOf(`gate-${onFault}`).port, { path: "/large" })).toEqual({ status: 500, bytes: 0 });
+    },
+  );
 
   test.each(["unread", "passing", "roomy"])(
-    "passes byte for byte if no handler has to see it, or the limit is higher: %s",
+    "a large body passes byte for byte if no handler must see it, or the limit is higher: %s",
     async (name) => {
       const scene = sceneOf(name);
       expect(await sendHttp2(scene.port, { bytes: LARGE_BYTES })).toMatchObject({ status: 200 });
@@ -75,7 +78,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy, an HTTP/2 body 
     },
   );
 
-  test("is a message for BUFFERED up to the stream window of 16 MiB, and 413 by Envoy itself above", async () => {
+  test("a large body is one message in BUFFERED up to the stream window of 16 MiB, and 413 of Envoy itself above it", async () => {
     const { port, upstream } = sceneOf("roomy");
     expect(await sendHttp2(port, { bytes: 15 << 20 })).toMatchObject({ status: 200 });
     const before = upstream.length;
@@ -83,7 +86,7 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy, an HTTP/2 body 
     expect(upstream.length).toBe(before);
   });
 
-  test("is 413 over HTTP/1 by Envoy itself, above 1 MiB, before the server sees it", async () => {
+  test("a body above 1 MiB over HTTP/1 is 413 of Envoy itself, before the server sees it", async () => {
     const { send } = sceneOf("roomy");
     expect(await send({ method: "POST", body: "x".repeat(2 << 20) })).toMatchObject({ status: 413 });
     expect(await send({ path: "/large" })).toMatchObject({ status: 500 });

@@ -104,7 +104,7 @@ describe.skipIf(envoyBinary === undefined)("bodies at their ends", () => {
     expect(kinds.filter((kind) => kind.startsWith("request"))).toEqual(["requestHeaders"]);
   });
 
-  test("an empty frame that an override to full duplex finds there is sent by 1.40 alone", async () => {
+  test("an empty frame that an override to full duplex finds there is sent only by 1.40", async () => {
     const request = scene("emptyFrame").open({ method: "POST", headers: { "transfer-encoding": "chunked" } });
     request.end();
     const { status } = await request.outcome;

@@ -23,7 +23,7 @@ describe.skipIf(envoyBinary === undefined)("a real Envoy with a route to the ser
       "/envoy.service.ext_proc.v3.ExternalProcessor/NoSuchMethod",
       { status: 200, headers: { "grpc-status": "12" } },
     ],
-  ])("gets UNIMPLEMENTED for %s while the request is open", async (_what, path, expected) => {
+  ])("Envoy gets UNIMPLEMENTED for %s while the request is open", async (_what, path, expected) => {
     const open = scenes.scenes
       .get("route")
       ?.open({ method: "POST", path, headers: { "content-type": "application/grpc" } });
@@ -32,7 +32,7 @@ describe.skipIf(envoyBinary === undefined)("a real Envoy with a route to the ser
     open?.abort();
   });
 
-  test("gets 404 for an unknown path that is not gRPC while the request is open", async () => {
+  test("Envoy gets 404 for an unknown path that is not gRPC while the request is open", async () => {
     const open = scenes.scenes.get("route")?.open({ method: "POST", path: "/no/such/path" });
     open?.write("piece");
     expect((await open?.outcome)?.status).toBe(404);

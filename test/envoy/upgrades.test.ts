@@ -245,7 +245,7 @@ describe.skipIf(envoyBinary === undefined)("a tunnel behind a real Envoy", () =>
 
   for (const setting of Object.keys(SETTINGS)) {
     for (const kind of Object.keys(PROCESSORS)) {
-      const title = `is opened, and no byte of it is changed: ${setting}, a handler ${kind}`;
+      const title = `a tunnel is opened, and no byte of it is changed: ${setting}, a handler ${kind}`;
       test.skipIf(isHeld(setting, kind))(title, async () => {
         const scene = sceneOf(`${kind}-${setting}`);
         for (const [name, open] of Object.entries(TUNNELS)) {
@@ -268,18 +268,21 @@ describe.skipIf(envoyBinary === undefined)("a tunnel behind a real Envoy", () =>
     }
   }
 
-  test.skipIf(HOLDS_HEADERS)("is seen by an inspect handler that has upgrades, and by no other", async () => {
-    const { received } = await overHttp1(
-      sceneOf("upgrades-FULL_DUPLEX_STREAMED").port,
-      `GET /ws HTTP/1.1\r\n${UPGRADE}\r\n`,
-    );
-    expect(received).toBe(`hi${ECHO}`);
-    expect(seen["upgrades.request"]).toMatch(/ping$/);
-    expect(seen["upgrades.response"]).toMatch(/echo:ping$/);
-    expect([seen["inspect.request"], seen["inspect.response"]]).toEqual([undefined, undefined]);
-  });
+  test.skipIf(HOLDS_HEADERS)(
+    "a tunnel is seen by an inspect handler that has upgrades, and by no other handler",
+    async () => {
+      const { received } = await overHttp1(
+        sceneOf("upgrades-FULL_DUPLEX_STREAMED").port,
+        `GET /ws HTTP/1.1\r\n${UPGRADE}\r\n`,
+      );
+      expect(received).toBe(`hi${ECHO}`);
+      expect(seen["upgrades.request"]).toMatch(/ping$/);
+      expect(seen["upgrades.response"]).toMatch(/echo:ping$/);
+      expect([seen["inspect.request"], seen["inspect.response"]]).toEqual([undefined, undefined]);
+    },
+  );
 
-  test("is not opened by Envoy itself in BUFFERED and BUFFERED_PARTIAL, whatever the server answers", async () => {
+  test("a tunnel is not opened by Envoy in BUFFERED and BUFFERED_PARTIAL, whatever the server answers", async () => {
     for (const mode of ["BUFFERED", "BUFFERED_PARTIAL"]) {
       const { status } = await overHttp1(sceneOf(`neutral-${mode}`).port, `GET /ws HTTP/1.1\r\n${UPGRADE}\r\n`);
       expect(status, mode).toBeUndefined();
@@ -288,7 +291,7 @@ describe.skipIf(envoyBinary === undefined)("a tunnel behind a real Envoy", () =>
     }
   });
 
-  test("that the upstream refuses is an ordinary response, with a body for its handler", async () => {
+  test("a tunnel that the upstream rejects is an ordinary response, with a body for its handler", async () => {
     const { status, received } = await overHttp1(
       sceneOf("json-FULL_DUPLEX_STREAMED").port,
       `GET /refuse HTTP/1.1\r\n${CUSTOM}\r\n`,
@@ -297,7 +300,7 @@ describe.skipIf(envoyBinary === undefined)("a tunnel behind a real Envoy", () =>
     expect(received).toContain('{"made": true}');
   });
 
-  test("is not opened by a request that has a body before it, which no handler could see", async () => {
+  test("a tunnel is not opened by a request with a body before it, which no handler could see", async () => {
     for (const setting of ["STREAMED", "FULL_DUPLEX_STREAMED", "NONE"]) {
       const already = requests.length;
       const head = `POST /refuse HTTP/1.1\r\n${CUSTOM}content-length: 5\r\n\r\nhello`;

@@ -28,7 +28,7 @@ describe.skipIf(envoyBinary === undefined)("a body that passes a real Envoy and 
 
   describe.each(Object.keys(SETTINGS) as SettingName[])("in %s", (setting) => {
     test.each(Object.keys(READERS) as ReaderName[])(
-      "has the changes of its handler: %s",
+      "a body has the changes of its handler: %s",
       async (reader) => {
         const own = CASES.filter((each) => each.reader === reader && each.setting === setting);
         const startedMs = performance.now();
@@ -53,7 +53,7 @@ describe.skipIf(envoyBinary === undefined)("a body that passes a real Envoy and 
     );
   });
 
-  test("is never read as anything else: no rest of a body begins a request", () => {
+  test("no rest of a body is read as a request", () => {
     expect(rig.upstream.problems).toEqual([]);
   });
 

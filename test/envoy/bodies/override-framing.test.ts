@@ -129,43 +129,49 @@ describe.skipIf(envoyBinary === undefined)("the framing of a body whose mode is 
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
   });
 
-  test.each(PAIRS)("is right at an upstream that reads bytes: $configured to $mode, $way", async (pair) => {
-    const upstream = upstreams.get(pair.name);
-    if (upstream === undefined) throw new Error("there is no upstream");
-    for (const path of PATHS) {
-      const runs = seesBody(pair, path);
-      const already = upstream.requests.length;
-      const outcome = await sceneOf("request", pair).send({ ...REQUESTS[path], path });
-      // On the connection of the one before.
-      const next = await sceneOf("request", pair).send({ path: "/next" });
-      expect([outcome.status, next.status], `${path}: ${outcome.body}`).toEqual([runs === "faults" ? 500 : 200, 200]);
-      const requests = upstream.requests.slice(already).map(({ requestLine, body }) => [requestLine, body]);
-      const own = [`POST ${path} HTTP/1.1`, runs === "made" ? MADE[pair.way](bodyOf(path)) : bodyOf(path)];
-      expect(requests, path).toEqual([...(runs === "faults" ? [] : [own]), ["GET /next HTTP/1.1", ""]]);
-    }
-    expect(upstream.problems).toEqual([]);
-  });
+  test.each(PAIRS)(
+    "the framing of an overridden body is right at an upstream that reads bytes: $configured to $mode, $way",
+    async (pair) => {
+      const upstream = upstreams.get(pair.name);
+      if (upstream === undefined) throw new Error("there is no upstream");
+      for (const path of PATHS) {
+        const runs = seesBody(pair, path);
+        const already = upstream.requests.length;
+        const outcome = await sceneOf("request", pair).send({ ...REQUESTS[path], path });
+        // On the connection of the one before.
+        const next = await sceneOf("request", pair).send({ path: "/next" });
+        expect([outcome.status, next.status], `${path}: ${outcome.body}`).toEqual([runs === "faults" ? 500 : 200, 200]);
+        const requests = upstream.requests.slice(already).map(({ requestLine, body }) => [requestLine, body]);
+        const own = [`POST ${path} HTTP/1.1`, runs === "made" ? MADE[pair.way](bodyOf(path)) : bodyOf(path)];
+        expect(requests, path).toEqual([...(runs === "faults" ? [] : [own]), ["GET /next HTTP/1.1", ""]]);
+      }
+      expect(upstream.problems).toEqual([]);
+    },
+  );
 
-  test.each(PAIRS)("is right for a client that reads bytes: $configured to $mode, $way", async (pair) => {
-    for (const path of PATHS) {
-      const runs = seesBody(pair, path);
-      const { port } = sceneOf("response", pair);
-      const sent = `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\nGET /empty HTTP/1.1\r\nhost: x\r\n\r\n`;
-      const responses = await readResponses(port, sent, 2);
-      const status = runs === "faults" ? "500" : "200";
-      expect(responses.map(statusOf), path).toEqual([status, "200"]);
-      const [first, second] = responses.map(({ chunks }) => latin1(Buffer.concat(chunks)));
-      if (runs !== "faults") expect(first, path).toBe(runs === "made" ? MADE[pair.way](bodyOf(path)) : bodyOf(path));
-      expect(second, path).toBe("");
-      expect(
-        responses.map(({ end, surplus }) => [end, surplus]),
-        path,
-      ).toEqual([
-        ["complete", []],
-        ["complete", []],
-      ]);
-    }
-  });
+  test.each(PAIRS)(
+    "the framing of an overridden body is right for a client that reads bytes: $configured to $mode, $way",
+    async (pair) => {
+      for (const path of PATHS) {
+        const runs = seesBody(pair, path);
+        const { port } = sceneOf("response", pair);
+        const sent = `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\nGET /empty HTTP/1.1\r\nhost: x\r\n\r\n`;
+        const responses = await readResponses(port, sent, 2);
+        const status = runs === "faults" ? "500" : "200";
+        expect(responses.map(statusOf), path).toEqual([status, "200"]);
+        const [first, second] = responses.map(({ chunks }) => latin1(Buffer.concat(chunks)));
+        if (runs !== "faults") expect(first, path).toBe(runs === "made" ? MADE[pair.way](bodyOf(path)) : bodyOf(path));
+        expect(second, path).toBe("");
+        expect(
+          responses.map(({ end, surplus }) => [end, surplus]),
+          path,
+        ).toEqual([
+          ["complete", []],
+          ["complete", []],
+        ]);
+      }
+    },
+  );
 
   function sceneOf(direction: "request" | "response", { name }: Pair): Scene {
     const scene = scenes.scenes.get(`${direction}-${name}`);

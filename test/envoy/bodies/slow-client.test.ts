@@ -71,7 +71,7 @@ function invertedDigest(mebibytes: number): string {
 
 describe.skipIf(envoyBinary === undefined)("a response of 100 MiB that its client reads slowly", () => {
   test.each(["STREAMED", "FULL_DUPLEX_STREAMED"])(
-    "goes through a stream handler in %s, memory flat",
+    "a response of 100 MiB passes a stream handler in %s with constant memory while the client reads slowly",
     async (mode) => {
       const served = await startServed(fixture("streaming.js"), { nodeArgs: COLLECTING });
       const upstreamPort = await startUpstream();

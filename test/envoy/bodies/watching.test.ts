@@ -155,7 +155,7 @@ describe.skipIf(envoyBinary === undefined)("a body that is only watched, behind 
   afterAll(() => scenes?.stop());
 
   describe.each(Object.keys(FILTERS))("in %s", (name) => {
-    test.each(READS)("is the same on both sides, and its handler sees all of it: %s", async (read) => {
+    test.each(READS)("a watched body is the same on both sides, and its handler sees all of it: %s", async (read) => {
       const scene = scenes.scenes.get(nameOf(name, read));
       if (scene === undefined) throw new Error("there is no scene");
       for (const [framing, request] of Object.entries(REQUESTS)) {

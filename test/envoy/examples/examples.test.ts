@@ -267,36 +267,39 @@ describe.skipIf(envoyBinary === undefined)("behind a real Envoy as behind the si
   const cases = Object.entries(EXCHANGES).flatMap(([name, exchanges]) =>
     exchanges.map((exchange) => [name, exchange] as const),
   );
-  test.each(cases)("%s: %j", async (name, { method = "GET", path = "/", headers = [], body = "", response = {} }) => {
-    const config = readExampleConfig(name);
-    const lines = headers.map(([key, value]) => [key, words.get(value) ?? value] as const);
-    const length = body === "" ? [] : [["content-length", String(body.length)] as const];
-    const sent = { method, path, authority: "example.test", headers: [...lines, ...length], body };
+  test.each(cases)(
+    "the example %s gives the same result behind a real Envoy and behind the simulated one: %j",
+    async (name, { method = "GET", path = "/", headers = [], body = "", response = {} }) => {
+      const config = readExampleConfig(name);
+      const lines = headers.map(([key, value]) => [key, words.get(value) ?? value] as const);
+      const length = body === "" ? [] : [["content-length", String(body.length)] as const];
+      const sent = { method, path, authority: "example.test", headers: [...lines, ...length], body };
 
-    upstream.answer(response);
-    const received = await envoy.send(name, sent);
-    const real = comparableReal(upstream.seen, received);
+      upstream.answer(response);
+      const received = await envoy.send(name, sent);
+      const real = comparableReal(upstream.seen, received);
 
-    const processor = processors[name];
-    if (processor === undefined) throw new Error(`${name} has no processor`);
-    const routeConfig = routeConfigOf(config, path);
-    const simulated = await simulate(processor, {
-      envoy: { ...filterSettings(config), messageTimeoutMs: 5000 },
-      routes: virtualRoutes(config),
-      config: routeConfig === undefined ? undefined : JSON.parse(routeConfig),
-    }).send({
-      ...sent,
-      headers: grouped(lines),
-      body: body === "" ? undefined : body,
-      response: {
-        status: response.status,
-        headers: grouped(response.headers ?? []),
-        body: response.body ?? "",
-      },
-    });
-    expect(comparableSimulated(simulated)).toEqual(real);
-    expect(simulated.warnings).toEqual([]);
-  });
+      const processor = processors[name];
+      if (processor === undefined) throw new Error(`${name} has no processor`);
+      const routeConfig = routeConfigOf(config, path);
+      const simulated = await simulate(processor, {
+        envoy: { ...filterSettings(config), messageTimeoutMs: 5000 },
+        routes: virtualRoutes(config),
+        config: routeConfig === undefined ? undefined : JSON.parse(routeConfig),
+      }).send({
+        ...sent,
+        headers: grouped(lines),
+        body: body === "" ? undefined : body,
+        response: {
+          status: response.status,
+          headers: grouped(response.headers ?? []),
+          body: response.body ?? "",
+        },
+      });
+      expect(comparableSimulated(simulated)).toEqual(real);
+      expect(simulated.warnings).toEqual([]);
+    },
+  );
 });
 
 /** Header lines as `simulate` takes them. */

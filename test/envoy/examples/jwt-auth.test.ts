@@ -18,7 +18,7 @@ afterEach(async () => {
 
 describe.skipIf(envoyBinary === undefined)("jwt-auth behind a real Envoy with failure_mode_allow", () => {
   test.each(["failing", "talking", "silent"] as const)(
-    "rejects all clients without keys: the issuer is %s",
+    "jwt-auth without keys rejects all clients: the issuer is %s",
     async (how) => {
       const issuer = await startIssuer();
       const upstream = await startExampleUpstream();

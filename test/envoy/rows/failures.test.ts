@@ -67,7 +67,7 @@ envoyRows("a server that fails", (row) => {
   );
 
   row(
-    "row 3: the same under failure_mode_allow passes the transaction unprocessed",
+    "row 3: a server that ends with INTERNAL under failure_mode_allow lets the transaction pass unprocessed",
     {
       scenes: {
         only: {
@@ -201,7 +201,7 @@ envoyRows("a server that fails", (row) => {
   );
 
   row(
-    "row 16: the same under failure_mode_allow passes the transaction unprocessed",
+    "row 16: a server that is late at the request headers under failure_mode_allow lets the transaction pass unprocessed",
     {
       scenes: {
         only: {
@@ -228,7 +228,7 @@ envoyRows("a server that fails", (row) => {
   );
 
   row(
-    "row 18: the same under failure_mode_allow leaves the response as it is",
+    "row 18: a server that is late at the response headers under failure_mode_allow leaves the response as it is",
     {
       scenes: {
         only: {

@@ -70,7 +70,7 @@ envoyRows("full-duplex bodies", (row) => {
   );
 
   row(
-    "row 80: pieces that go back are as many as the handler likes",
+    "row 80: a handler sends back as many pieces as it likes",
     {
       scenes: {
         more: {

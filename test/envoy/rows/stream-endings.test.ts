@@ -105,7 +105,7 @@ envoyRows("the end of a stream", (row) => {
   );
 
   row(
-    "row 13b: the same in FULL_DUPLEX_STREAMED loses what the server has, and the client gets 200",
+    "row 13b: a server that ends with OK in FULL_DUPLEX_STREAMED loses the chunks that it has, and the client gets 200",
     {
       scenes: {
         only: {

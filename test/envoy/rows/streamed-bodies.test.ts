@@ -216,7 +216,7 @@ envoyRows("bodies that are streamed", (row) => {
   );
 
   row(
-    "row 75: a response of 100 MiB goes through a stream, and leaves nothing with us",
+    "row 75: a response of 100 MiB passes a stream handler, and nothing of it stays in memory",
     {
       scenes: {
         large: {

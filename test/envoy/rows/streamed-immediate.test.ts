@@ -32,7 +32,7 @@ function at(...actions: readonly Action[]) {
 
 envoyRows("streamed immediate responses", (row) => {
   row(
-    "row 106: headers alone, with a body, and with trailers reach the client, and a full-duplex body comes back",
+    "row 106: streamed headers alone, with a body, and with trailers reach the client, and a full-duplex body is echoed",
     {
       since: SINCE,
       scenes: {
@@ -73,7 +73,7 @@ envoyRows("streamed immediate responses", (row) => {
 
   const SPURIOUS = { spurious_msgs_received: 1 };
   row(
-    "row 107: a body in front of the headers is spurious, and the client gets 500",
+    "row 107: a streamed body before the headers is spurious, and the client gets 500",
     {
       since: SINCE,
       scenes: {
@@ -94,7 +94,7 @@ envoyRows("streamed immediate responses", (row) => {
   );
 
   row(
-    "row 108: an ordinary answer behind the headers is spurious, and resets a client that has its status",
+    "row 108: an ordinary answer after the streamed headers is spurious, and resets a client that has its status",
     {
       since: SINCE,
       scenes: {
@@ -109,7 +109,7 @@ envoyRows("streamed immediate responses", (row) => {
   );
 
   row(
-    "row 109: without an end the client waits for the stream's idle timeout, which resets it",
+    "row 109: a client of a streamed response without an end waits for the stream's idle timeout, which resets it",
     {
       since: SINCE,
       scenes: { only: { ...at(headers(false), chunk("one", false)), manager: { stream_idle_timeout: "1s" } } },
