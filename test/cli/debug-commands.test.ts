@@ -200,7 +200,7 @@ describe("ext-proc call", () => {
       /^ext-proc: 127\.0\.0\.1:1: cannot be reached: .*ECONNREFUSED/,
     ],
     [
-      "a name with two addresses where no server is",
+      "a name with two addresses without a server",
       () => ["localhost:1", messages],
       1,
       /^ext-proc: localhost:1: cannot be reached: connect ECONNREFUSED /,
@@ -246,7 +246,7 @@ describe("ext-proc call", () => {
 describe("control characters", () => {
   const HOSTILE = "\u001b]0;evil\u0007\u009b31m\u202e\r";
 
-  /** An ext_proc server that says hostile things. */
+  /** An ext_proc server whose answers have control characters. */
   async function hostileServer(): Promise<number> {
     const answer = create(ProcessingResponseSchema, {
       response: { case: "immediateResponse", value: { body: new TextEncoder().encode(HOSTILE), details: HOSTILE } },

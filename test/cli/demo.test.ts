@@ -108,7 +108,7 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
   });
 
   test("demo takes a free port, and says so, if the default port is used", async () => {
-    // Where another program of this machine has 10000, this test only has less to do.
+    // If another program of this machine uses port 10000, this test only has less to do.
     const occupant = createServer();
     servers.push(occupant);
     occupant.on("error", () => undefined).listen(10000, "127.0.0.1");

@@ -15,7 +15,7 @@ test.each(FAULT_CODES)("ext-proc explain %s prints what the fault means and what
   expect(text).toContain(faultKind(code).fix);
 });
 
-test("ext-proc explain prints who caused the fault and what becomes of the transaction", async () => {
+test("ext-proc explain prints who caused the fault and what happens to the transaction", async () => {
   expect(await explain("body_undecodable")).toMatch(
     /Caused by: +Envoy's side.*\nUnder onFault envoy: +gRPC error INVALID_ARGUMENT\nUnder onFault closed: 400 for a request, 500 for a response\nUnder onFault open: +passes if nothing/,
   );

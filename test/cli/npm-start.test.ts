@@ -8,13 +8,13 @@ import { requestHeaders, responseHeaders } from "../wire/messages.ts";
 
 interface NpmStart {
   readonly npm: ChildProcess;
-  /** Of everything that npm started. */
+  /** The process group of npm and everything that npm started. */
   readonly group: number;
   logged(text: string): Promise<Readonly<Record<string, unknown>>>;
   readonly ended: Promise<readonly unknown[]>;
 }
 
-/** `npm start` in a process group of its own, as a shell or a supervisor starts it. */
+/** `npm start` in its own process group, as a shell or a supervisor starts it. */
 function npmStart(): NpmStart {
   const flags = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off", "--drain-delay-ms", "0"];
   const npm = spawn("npm", ["start", "--", ...flags, "--drain-grace-ms", "3600000"], {
@@ -40,11 +40,11 @@ function killGroup(group: number): void {
   try {
     process.kill(-group, "SIGKILL");
   } catch {
-    // All of it has ended, as it should.
+    // All processes of the group have ended, as expected.
   }
 }
 
-/** Whether a process of the group lives; none does once npm's pid is gone and nothing is orphaned. */
+/** Whether a process of the group lives. None lives after npm ended, unless npm left an orphan. */
 function groupLives(group: number): boolean {
   try {
     return process.kill(-group, 0);
@@ -56,7 +56,7 @@ function groupLives(group: number): boolean {
 test.each<[string, (start: NpmStart) => void, string]>([
   ["SIGTERM to npm", ({ npm }) => npm.kill("SIGTERM"), "SIGTERM"],
   ["SIGINT to npm", ({ npm }) => npm.kill("SIGINT"), "SIGINT"],
-  // The server gets it from the terminal, and once more from npm.
+  // The server gets the signal from the terminal, and again from npm.
   ["Ctrl-C, which goes to every process", ({ group }) => process.kill(-group, "SIGINT"), "SIGINT"],
 ])(
   "npm start drains on %s, and leaves no process behind",

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { runBinary } from "../server/spawn-binary.ts";
 
-/** Flags that let a server start beside others. */
+/** Flags with which a server can start next to other servers. */
 const FREE = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
 
 /** Runs `serve` that must not start, and gives back its exit code and its only line. */

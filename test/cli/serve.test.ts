@@ -100,7 +100,7 @@ describe("ext-proc serve", () => {
     const binary = spawnBinary(["serve", ...MAIN_ONLY, fixture("thrower.js")]);
     const port = await binary.port();
     binary.child.stdout?.destroy();
-    // Every one of these is logged.
+    // Each of these requests is logged.
     for (let index = 0; index < 5; index++) expect((await processAll(port, [requestHeaders()])).status.code).toBe(13);
     expect((await processAll(port, [responseHeaders()])).status.code).toBe(0);
     binary.kill("SIGTERM");
@@ -143,7 +143,7 @@ describe.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s", (signal) => {
     const binary = spawnBinary(["serve", ...FREE]);
     const port = await binary.port();
     const { status, admin } = await binary.otherPorts();
-    // Connections that wait, and a scrape, keep nobody.
+    // Idle connections and a scrape do not delay the end.
     const call = openRawCall(http2Session(port));
     call.send(requestHeaders());
     await call.next();
@@ -208,7 +208,7 @@ describe("the end of a server", () => {
     const startMs = performance.now();
     binary.kill("SIGINT");
     expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
-    // Such a close is waited for 5 s after one signal.
+    // After one signal the server waits 5 s for such a close.
     expect(performance.now() - startMs).toBeLessThan(3_000);
     expect(await binary.logged("Stopped")).toMatchObject({ hurried: true });
   });

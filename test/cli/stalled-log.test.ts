@@ -123,7 +123,7 @@ async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** The end for writing of a pipe that is open for reading and never read. */
+/** The write end of a pipe whose read end is open and never read. */
 function unreadPipe(folder: string): number {
   const path = join(folder, "log");
   expect(spawnSync("mkfifo", [path]).status).toBe(0);

@@ -21,7 +21,7 @@ async function json(path: string, init: RequestInit = {}): Promise<Record<string
   return (await response.json()) as Record<string, unknown>;
 }
 
-/** What comes back for bytes written as they are, on a connection of its own. */
+/** The answer to these raw lines, on a separate connection. */
 async function raw(lines: readonly string[]): Promise<string> {
   const socket = connect(upstream.port, "127.0.0.1");
   socket.end(Buffer.from(`${lines.join("\r\n")}`, "latin1"));

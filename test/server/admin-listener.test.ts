@@ -21,14 +21,14 @@ function call1(port: number, headers: Record<string, string>): Promise<number | 
   });
 }
 
-/** The same over HTTP/2. */
+/** Status of a debug call over HTTP/2 with these headers. */
 async function call2(port: number, headers: Record<string, string>): Promise<number | undefined> {
   const session = connect(`http://127.0.0.1:${port}`);
   onTestFinished(() => session.destroy());
   const stream = session.request({ ":method": "POST", ":path": PATH, "content-type": "application/json", ...headers });
   const status = new Promise<number | undefined>((resolve) => {
     stream.on("response", (received) => resolve(received[":status"]));
-    // Newer versions of Node reset a stream whose authority they refuse.
+    // Newer versions of Node reset a stream whose authority they reject.
     stream.on("error", () => resolve(undefined));
   });
   stream.end("{}");

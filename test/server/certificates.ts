@@ -7,7 +7,7 @@ const missing = spawnSync("openssl", ["version"]).status !== 0;
 if (missing && process.env.CI === "true") throw new Error("these tests need openssl");
 if (missing) process.stderr.write("Tests with TLS are skipped: there is no openssl on PATH\n");
 
-/** False where this machine has no openssl; tests that need it skip then, which CI does not allow. */
+/** Whether this machine has openssl. Without it, tests that need it are skipped, which CI does not allow. */
 export const hasOpenssl = !missing;
 
 /** A certificate and its key, as files and as PEM. */
@@ -20,7 +20,7 @@ export interface Certificate {
 
 /** A folder of certificates, made by openssl for one run of the tests. */
 export interface CertificateFolder {
-  /** Where a file of this name stands, or may be put. */
+  /** The path of a file of this name. */
   path(name: string): string;
   /** Makes a certificate for localhost, signed by `issuer`, or by itself. */
   make(name: string, issuer?: Certificate): Certificate;

@@ -8,7 +8,7 @@ import { sayAndListen, tcp, untilClosed } from "../wire/tcp.ts";
 import { type Certificate, type CertificateFolder, certificateFolder, hasOpenssl } from "./certificates.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";
 
-/** Failures of a listener so far, by reason, without those that did not happen. */
+/** Failures of a listener so far, by reason, without reasons whose count is 0. */
 async function failuresOf({ metric }: StartedServer, listener: string): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const reason of CONNECTION_FAILURES) {

@@ -18,7 +18,7 @@ const HTTP1_REQUEST = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 async function silentSockets(port: number, count: number): Promise<Socket[]> {
   const sockets: Socket[] = [];
-  // One after the other, so that it is known which is the oldest.
+  // The connections open one after the other, so that the test knows which is the oldest.
   for (let index = 0; index < count; index++) sockets.push(await tcp(port));
   return sockets;
 }
@@ -32,7 +32,7 @@ async function busySession(port: number) {
   return session;
 }
 
-/** The server may reset what it closes. */
+/** The server may reset a connection that it closes. */
 function untilGone(connection: EventEmitter): Promise<void> {
   return new Promise((resolve) => connection.once("close", resolve));
 }

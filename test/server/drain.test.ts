@@ -10,7 +10,7 @@ import { tcp, untilClosed } from "../wire/tcp.ts";
 import { heldProcessor } from "./held-processor.ts";
 import { serverForTest } from "./start-server.ts";
 
-/** Longer than any of these tests may take: whoever waits for it fails. */
+/** Longer than any of these tests may take: a test that waits for it fails. */
 const NEVER_MS = 3_600_000;
 
 describe("drain", () => {

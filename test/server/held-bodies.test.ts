@@ -58,7 +58,7 @@ test("/metrics has the bytes that late handlers and large headers hold until the
   for (const messages of transactions) openProcess(port).send(...messages);
   await expect.poll(() => held("bodies")).toBe(20_000);
   await expect.poll(() => held("headers")).toBeGreaterThan(50_000);
-  // Their time is over.
+  // Their handlers have timed out.
   await expect.poll(() => metric("ext_proc_streams_active")).toBe(0);
   expect(await held("bodies")).toBe(20_000);
   expect(await held("headers")).toBeGreaterThan(50_000);

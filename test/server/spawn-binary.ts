@@ -6,11 +6,11 @@ import type { LogLine } from "./start-server.ts";
 
 /** The program as it is shipped; `npm test` builds it first. */
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-/** As `npm start` and the image have it. */
+/** The environment that `npm start` and the image set. */
 const NODE_FLAGS: readonly string[] = ["--single-threaded-gc"];
 
 export interface BinaryOptions {
-  /** Beside PATH and HOME. */
+  /** Variables in addition to PATH and HOME. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   /** The program's main file. Default: the one that this package ships. */
@@ -29,7 +29,7 @@ export interface BinaryEnd {
   readonly stderr: string;
 }
 
-/** The program while it runs; it is killed when the test is over. */
+/** The running program. It is killed when the test is over. */
 export interface RunningBinary {
   readonly child: ChildProcess;
   /** The first log line, written already or yet to come, whose message contains the text. */

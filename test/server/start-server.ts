@@ -6,13 +6,13 @@ import { type ServeOptions, type Server, serve } from "../../src/server/serve.ts
 /** A server in this process, on free ports of the loopback. */
 export interface StartedServer {
   readonly server: Server;
-  /** Ports of the three listeners; 0 where one is off or listens on a socket file. */
+  /** Ports of the three listeners; 0 if a listener is off or listens on a socket file. */
   readonly port: number;
   readonly statusPort: number;
   readonly adminPort: number;
   /** Everything that was logged, as it was written. */
   logText(): string;
-  /** The same, one object a line. */
+  /** The log lines as objects. */
   logLines(): readonly LogLine[];
   /** The value of a sample in /metrics, written as `name{label="value",…}`. */
   metric(sample: string): Promise<number>;
@@ -22,7 +22,7 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly level: stri
 
 const FREE_PORTS = { listen: "127.0.0.1:0", statusListen: "127.0.0.1:0", adminListen: "127.0.0.1:0" };
 
-/** Starts a server; whoever calls it closes it. */
+/** Starts a server. The caller closes it. */
 export async function startServer(processor: Processor, options: ServeOptions = {}): Promise<StartedServer> {
   let written = "";
   const log = createLogger("debug", {

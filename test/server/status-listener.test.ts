@@ -81,7 +81,7 @@ describe("the status listener", () => {
     const counts = new Map<string, number>();
     for (const answer of await Promise.all(answers)) counts.set(answer, (counts.get(answer) ?? 0) + 1);
     expect([...counts.keys()].sort()).toEqual(["200 ", "503 1"]);
-    // Most of them come together; 4 of a connection may wait for each scrape.
+    // Most requests come at the same time; 4 of a connection may wait for each scrape.
     expect(counts.get("503 1")).toBeGreaterThan(200);
     expect(await started.metric("ext_proc_scrapes_refused_total")).toBe(counts.get("503 1"));
   });

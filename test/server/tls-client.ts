@@ -48,7 +48,7 @@ export async function processOverTls(
   return (await call.toArray()) as ProcessingResponse[];
 }
 
-/** A handshake; rejects where it fails. The connection is destroyed when the test is over. */
+/** A handshake; rejects if the handshake fails. The connection is destroyed when the test is over. */
 export async function handshake(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
   const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ...options });
   onTestFinished(() => {

@@ -57,10 +57,10 @@ describe.skipIf(!hasOpenssl)("TLS with a certificate and its key", () => {
   });
 
   test.each<[string, string[] | undefined, string | false]>([
-    ["h2 where the client offers both", ["h2", "http/1.1"], "h2"],
-    ["h2 whatever the order", ["http/1.1", "h2"], "h2"],
-    ["http/1.1 where that is all", ["http/1.1"], "http/1.1"],
-    ["nothing where nothing is offered", undefined, false],
+    ["h2 if the client offers both", ["h2", "http/1.1"], "h2"],
+    ["h2 in any order", ["http/1.1", "h2"], "h2"],
+    ["http/1.1 if the client offers only that", ["http/1.1"], "http/1.1"],
+    ["no protocol if the client offers none", undefined, false],
   ])("a TLS listener agrees on %s", async (_name, offered, agreed) => {
     const { port } = await secure();
     const socket = await handshake(port, offered && { ALPNProtocols: offered });
@@ -116,7 +116,7 @@ describe.skipIf(!hasOpenssl)("TLS with a certificate and its key", () => {
 
   test("a TLS listener speaks TLS 1.2 and 1.3, and no older version", async () => {
     const { port } = await secure();
-    // OpenSSL's own default would refuse the older ones on the client's side already.
+    // By default OpenSSL would reject older versions already on the client's side.
     const ciphers = "DEFAULT:@SECLEVEL=0";
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
       const socket = await handshake(port, { minVersion: version, maxVersion: version, ciphers });
@@ -147,7 +147,7 @@ describe.skipIf(!hasOpenssl)("TLS with a certificate and its key", () => {
     const { port, logLines, metric } = await secure();
     for (const bytes of [PREFACE, HTTP1_REQUEST, "\0\x01garbage", "\x16\x03\x01\0\x05hello"]) {
       const answer = await sayAndListen(port, bytes);
-      // A TLS alert at most.
+      // The client gets a TLS alert or nothing.
       expect(answer.length).toBeLessThanOrEqual(7);
     }
     const lines = logLines().filter(({ level }) => level === "warn");

@@ -40,7 +40,7 @@ if (grpcurl === undefined) {
   process.stderr.write(`The grpcurl test is skipped, grpcurl is missing: ${how}\n`);
 }
 
-/** Limits are not what these tests are about. */
+/** Limits that these tests do not reach. */
 const debugLimits = { maxCallsPerSecond: 1000 };
 
 describe.each<[string, typeof ServerReflection | typeof ServerReflectionAlpha]>([

@@ -47,7 +47,7 @@ describe("simulate", () => {
     simulate({ name: "bare" });
   });
 
-  test("refuses requests that are none", () => {
+  test("simulate rejects malformed requests", () => {
     const envoy = simulate(processor);
     // @ts-expect-error
     void envoy.get("/", { body: 1 });

@@ -19,7 +19,7 @@ const MAIN_ONLY = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin
 const silent = createLogger("silent");
 const major = Number(process.versions.node.split(".")[0]);
 
-/** A folder with these files, gone when the test is over. */
+/** A folder with these files, which is removed when the test is over. */
 function folderWith(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), "ext-proc-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -27,7 +27,7 @@ function folderWith(files: Readonly<Record<string, string>>): string {
   return folder;
 }
 
-/** Why modules do not load, by the program itself, since a test runner loads modules its own way. */
+/** Why a module does not load. The program itself loads it, since a test runner loads modules differently. */
 async function refusal(folder: string, ...args: readonly string[]): Promise<[number | null, string]> {
   const { code, stdout, stderr } = await runBinary(["serve", ...MAIN_ONLY, ...args], { cwd: folder });
   expect(stdout).toBe("");
@@ -66,7 +66,7 @@ describe("loadProcessor", () => {
       const recorded = recordSession(modifier);
       recorded.receive(headersOf("requestHeaders", [["request-header-modifier", "no JSON"]]));
     }
-    // A hundred milliseconds reach into two seconds at most.
+    // 100 ms are in at most two different seconds.
     expect(lines.length).toBeGreaterThan(10);
     expect(lines.length).toBeLessThanOrEqual(21);
   });
@@ -107,7 +107,7 @@ describe("ext-proc serve FILE", () => {
     ],
     ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: does not load: TypeError: later$/],
     [
-      "is no JavaScript",
+      "is not JavaScript",
       "export default {\n  name: ;\n}",
       /^\.\/a\.mjs: does not load: SyntaxError: Unexpected token ';'; to see where: node --check \.\/a\.mjs$/,
     ],
@@ -164,7 +164,7 @@ describe("ext-proc serve FILE", () => {
           line,
         ) ?? [];
       expect(install).toBe("npm install --no-save tsx");
-      // What npm install does is not tested: the folder gets the copy that is here.
+      // This test does not run npm install: the folder gets a link to the installed copy.
       mkdirSync(join(folder, "node_modules"));
       symlinkSync(
         fileURLToPath(new URL("../../../node_modules/tsx", import.meta.url)),

@@ -12,7 +12,7 @@ const IMPORTS = Object.keys(packageJson.exports)
   .filter((path) => path !== "./package.json")
   .map((path) => `ext-proc${path.slice(1)}`);
 
-/** A processor that is its own text only: no project around it, and no node_modules above it. */
+/** A processor that is a single file, without a project and without a node_modules folder above it. */
 const MINE = `
 import { setHeader } from "ext-proc";
 import { defineProcessor } from "./lib/define.mjs";
@@ -20,7 +20,7 @@ export default defineProcessor({ name: "mine", requestHeaders: () => setHeader("
 `;
 const DEFINE = 'export { defineProcessor } from "ext-proc";';
 
-/** A folder outside of this project with these files, gone when the test is over. */
+/** A folder outside of this project with these files, which is removed when the test is over. */
 function folderWith(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), "ext-proc-own-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -53,7 +53,7 @@ function serve(health: Partial<ServiceImpl<typeof Health>>, maxBytes = 1 << 20) 
 
 const CHECK = grpcFrame(toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service: "a" })));
 
-/** What the server lets each stream send at first. */
+/** The first flow-control window of each stream. */
 const FIRST_WINDOW_BYTES = 256 * 1024;
 
 /** What it has let a stream send since the last time; what the client has received is forgotten, except headers. */
@@ -70,7 +70,7 @@ function varint(value: number): Buffer {
   return value < 128 ? Buffer.of(value) : Buffer.of((value & 127) | 128, value >> 7);
 }
 
-/** Waits until something has come true, turn by turn. */
+/** Waits until a condition is true, and checks it in each turn of the event loop. */
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await nextTurn();
 }
@@ -79,7 +79,7 @@ describe("a unary call", () => {
   test("a unary call is answered when its request is complete, and not before", async () => {
     const { server } = serve({ check: () => ({ status: 1 }) });
     const client = await server.client();
-    // The second is refused on its headers alone: Connect reads nothing of it.
+    // Connect rejects the second call by its headers, and reads nothing of its body.
     client.send(headers(1, callOf("Check")), headers(3, callOf("Check", [["content-type", "text/html"]])));
     client.send(data(1, CHECK), data(3, "junk"));
     for (let n = 0; n < 20; n++) await nextTurn();
@@ -124,7 +124,7 @@ describe("a unary call", () => {
         mayBeSent += takeCredit(client, 1);
       }
       client.send(piece);
-      // The test's own record of it.
+      // This record of the received bytes belongs to the test, not to the server.
       server.seen(1).body.length = 0;
       if (sent % (4 << 20) < 16_384) most = Math.max(most, usedBytes() - before);
     }
@@ -141,7 +141,7 @@ describe("a unary call", () => {
   ])("a unary call of %d bytes with a limit of 1,000 ends with status %s", async (length, status) => {
     const { server } = serve({ check: () => ({}) }, 1000);
     const client = await server.client();
-    // Field 15, which nobody knows: a tag, two bytes of length, and the rest.
+    // The unknown field 15: a tag, two bytes of length, and the rest.
     const message = Buffer.concat([Buffer.of(0x7a), varint(length - 3), Buffer.alloc(length - 3)]);
     client.send(headers(1, callOf("Check")), data(1, grpcFrame(message), END_STREAM));
     await client.ended(1);

@@ -11,7 +11,7 @@ test("connections that end for one reason suppress no line about another reason 
     end("invalid_preface");
     log.onConnectionFailure({ listener: "main", maxConnections: 9, reason: "plaintext_on_tls_port" });
   }
-  // The thousand may reach into a second second.
+  // The 1,000 lines may be in two different seconds.
   expect(lines.length).toBeLessThanOrEqual(40);
   lines.length = 0;
   end("internal_error");

@@ -34,7 +34,7 @@ describe("Http1Server", () => {
     const { port, failures } = await serving(ok, SHORT);
     const socket = await tcp(port);
     socket.write(start);
-    // Not what it says in the end, but that it ends at all.
+    // The test checks that the call ends, not its result.
     expect(await untilClosed(socket)).toMatch(/^(?:HTTP\/1\.1 408 |$)/);
     expect(failures).toEqual(["http1_request_timeout"]);
   });
@@ -57,7 +57,7 @@ describe("Http1Server", () => {
     const [patient, given] = [await tcp(port), await tcp(port)];
     patient.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     const said = untilClosed(patient);
-    // By the time that this one is given up on, the other is long over the same limits.
+    // When this connection times out, the other one has long been open for longer than the same limits.
     given.write("GET / HTTP/1.1\r\n");
     await untilClosed(given);
     answer();

@@ -29,7 +29,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
   });
   afterAll(() => folder.remove());
 
-  /** What is said of these files, in place of the good ones; their names stand for their paths. */
+  /** The error for these files instead of the good ones, with their names instead of their paths. */
   function refusal(bad: Partial<TlsFiles>): string {
     const paths = Object.fromEntries(Object.entries(bad).map(([option, name]) => [option, folder.path(String(name))]));
     try {

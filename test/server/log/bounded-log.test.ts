@@ -3,7 +3,7 @@ import { boundedLog } from "../../../src/server/log/bounded-log.ts";
 import { createLogger } from "../../../src/server/log/log.ts";
 import { bounded, fc } from "../../property/seed.ts";
 
-/** Eight KiB, and what level and time take. */
+/** 8 KiB, and the length of level and time. */
 const MAX_LINE_BYTES = 3 * 8_192 + 200;
 
 function lineOf(fields: object, message = "Something happened"): string {

@@ -10,7 +10,7 @@ interface Line {
   readonly message: string;
 }
 
-/** A fault log with a clock that the test turns. */
+/** A fault log with a clock that the test sets. */
 function logged() {
   const lines: Line[] = [];
   const clock = { ms: 0 };
@@ -87,7 +87,7 @@ describe("FaultLog", () => {
   });
 
   test.each<[string, () => unknown]>([
-    ["a stack that is no text", () => Object.assign(new Error("x"), { stack: [1, 2] })],
+    ["a stack that is not text", () => Object.assign(new Error("x"), { stack: [1, 2] })],
     ["no stack", () => Object.assign(new Error("x"), { stack: undefined })],
     ["no class", () => Object.assign(new Error("x"), { constructor: undefined })],
     [

@@ -128,7 +128,7 @@ describe("LogOutput", () => {
     const output = new LogOutput({ fd: writer });
     fill();
     read();
-    // The pipe takes only a part of it.
+    // The pipe accepts only a part of the line.
     output.write(`${"a".repeat(100_000)}\n`);
     expect(output.waitingBytes).toBeGreaterThan(0);
     stopReading();

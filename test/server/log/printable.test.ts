@@ -3,7 +3,7 @@ import { printable, printableLine } from "../../../src/server/log/printable.ts";
 
 const CODE_UNITS = Array.from({ length: 0x1_0000 }, (_, code) => String.fromCharCode(code));
 
-/** What a terminal obeys: C0, DEL, C1; marks, embeddings, overrides and isolates of bidirectional text; line breaks. */
+/** The characters that a terminal obeys: C0, DEL, C1; marks, embeddings, overrides and isolates of bidirectional text; line breaks. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what this is about
 const OBEYED = /^(?:[\0-\u001f\u007f-\u009f]|[\u061c\u200e\u200f]|[\u202a-\u202e]|[\u2066-\u2069]|[\u2028\u2029])$/;
 

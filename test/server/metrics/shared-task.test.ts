@@ -65,7 +65,7 @@ test("a task that takes 100 ms runs at most a tenth of the time, however often c
     endsMs.push(performance.now());
   }
   const gapMs = (from: number, to: number) => (endsMs[to] ?? 0) - (endsMs[from] ?? 0);
-  // Of the first four runs the last one takes what was not saved up.
+  // The fourth run takes time that was not saved up.
   expect(gapMs(0, 3)).toBeLessThan(gapMs(3, 5));
   // The time of the fifth run is saved up before the sixth one. A timer may fire a millisecond early.
   expect(gapMs(4, 5)).toBeGreaterThan(10 * busyMs - 1);

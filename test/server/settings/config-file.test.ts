@@ -57,7 +57,7 @@ processors:
   test("a configuration file has every setting except the one that names the file", () => {
     for (const [name, { path, flag }] of Object.entries(SETTINGS)) {
       if (path === undefined) expect(name).toBe("config");
-      // The flag is the place in other letters.
+      // The flag differs from the place only in its spelling.
       else expect(path.join("-").replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)).toBe(flag);
     }
   });

@@ -30,7 +30,7 @@ async function* streamOf(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Arra
   yield* chunks;
 }
 
-/** Gives some bytes, and then nothing for ever. */
+/** Yields some bytes, and then never anything. */
 async function* stalledBehind(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
   await new Promise(() => undefined);
@@ -128,7 +128,7 @@ describe("wholeMessages", () => {
 });
 
 describe("hasMoreElements", () => {
-  /** As it is defined: containers, items and names. */
+  /** The number of elements by its definition: containers, items and names. */
   function elementsOf(value: unknown): number {
     if (typeof value !== "object" || value === null) return 0;
     const items = Object.values(value);

@@ -1,6 +1,6 @@
 import type { ProcessingRequest } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
-/** A peer's side of a stream: messages are handed over one by one, and only when they are asked for. */
+/** A client's side of a stream. It passes on one message at a time, and only on request. */
 export class MessageQueue implements AsyncIterable<ProcessingRequest> {
   /** How many messages were taken. */
   taken = 0;
@@ -20,7 +20,7 @@ export class MessageQueue implements AsyncIterable<ProcessingRequest> {
     this.#wake?.();
   }
 
-  /** What Connect does where a message cannot be read, or the peer is gone. */
+  /** Fails reading, as Connect does if a message cannot be read or the client is gone. */
   fail(error: unknown): void {
     this.#failure = { error };
     this.#wake?.();

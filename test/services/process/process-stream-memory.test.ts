@@ -6,10 +6,10 @@ import { bodyModes, bodyOf, type Envelope, headersOf } from "../../protocol/mess
 import { deferred, nextTurn } from "../../session/deferred.ts";
 
 const MESSAGES = 10_000;
-/** Above the limit of 16, and far below what is offered. */
+/** Above the limit of 16, and far below the number of messages that the client offers. */
 const FEW = 32;
 
-/** A peer that would send on and on. */
+/** A client that would send without end. */
 function flood(first: ProcessingRequest, chunk: ProcessingRequest) {
   const sent = { count: 0 };
   async function* messages(): AsyncGenerator<ProcessingRequest> {
