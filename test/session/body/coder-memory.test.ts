@@ -7,6 +7,7 @@ import { defineProcessor, type Processor } from "../../../src/index.ts";
 import type { BodyBudget, OverLimit } from "../../../src/memory/body-budget.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { nextTurn } from "../deferred.ts";
+import { ManualTimers } from "../manual-timers.ts";
 import { recordSession } from "../recorded-session.ts";
 import { budgetOf } from "./budget-of.ts";
 
@@ -52,7 +53,8 @@ function largest(coding: Coding): Uint8Array {
 const WINDOWS: Readonly<Record<Coding, number>> = { br: 16 * MIB, zstd: 8 * MIB, gzip: 32 << 10, deflate: 32 << 10 };
 
 function stall(processor: Processor, codings: readonly Coding[], bytes: Uint8Array, bodyBudget: BodyBudget) {
-  const recorded = recordSession(processor, { bodyBudget });
+  // A handler that waits for a busy machine must not time out.
+  const recorded = recordSession(processor, { bodyBudget, timers: new ManualTimers() });
   const coding = ["content-encoding", codings.join(", ")] as const;
   recorded.receive(headersOf("requestHeaders", [coding], bodyModes("FULL_DUPLEX_STREAMED")));
   recorded.receive(bodyOf("requestBody", Uint8Array.from(bytes)));
