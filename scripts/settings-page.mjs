@@ -4,12 +4,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PROCESSOR_KINDS } from "../dist/server/settings/config-schema.js";
 import { variableOf } from "../dist/server/settings/read-settings.js";
-import { mustBe } from "../dist/server/settings/setting-kind.js";
+import { describeKind } from "../dist/server/settings/setting-kind.js";
 import { SETTINGS } from "../dist/server/settings/settings.js";
 import { settingsPage } from "./settings/settings-page.mjs";
 
 const page = fileURLToPath(new URL("../docs/settings.md", import.meta.url));
-const text = settingsPage({ settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, mustBe });
+const text = settingsPage({ settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, describeKind });
 if (!process.argv.includes("--check")) {
   writeFileSync(page, text);
 } else if (readFileSync(page, "utf8") !== text) {

@@ -11,7 +11,7 @@ import { markdownTable } from "../markdown-table.mjs";
  * @property {Readonly<Record<string, Setting>>} settings
  * @property {Readonly<Record<string, K>>} processorKinds The settings of one processor in the configuration file.
  * @property {(flag: string) => string} variableOf The environment variable of a flag.
- * @property {(kind: K) => string} mustBe What a value has to be.
+ * @property {(kind: K) => string} describeKind What a value has to be.
  */
 
 /** @type {readonly { readonly title: string, readonly text: string, readonly names: readonly string[] }[]} */
@@ -140,7 +140,7 @@ export function settingRow({ flag, value, fallback, help }) {
  * @param {SettingSources<K>} sources
  * @returns {string}
  */
-export function settingsPage({ settings, processorKinds, variableOf, mustBe }) {
+export function settingsPage({ settings, processorKinds, variableOf, describeKind }) {
   const grouped = new Set(GROUPS.flatMap(({ names }) => names));
   const missing = Object.keys(settings).find((name) => !grouped.has(name));
   if (missing !== undefined) throw new Error(`${missing} is in no group of scripts/settings/settings-page.mjs`);
@@ -167,7 +167,7 @@ export function settingsPage({ settings, processorKinds, variableOf, mustBe }) {
   const ofProcessors = Object.entries(processorKinds).map(([name, kind]) => [
     `\`processors.NAME.${name}\``,
     PROCESSOR_HELP[name] ?? refuse(`a setting of processors is not described: ${name}`),
-    mustBe(kind),
+    describeKind(kind),
   ]);
   return `# Settings
 

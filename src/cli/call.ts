@@ -28,10 +28,10 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
   }
   const [target, file, ...more] = positionals;
   if (target === undefined || file === undefined || more.length > 0) {
-    throw new CliError("call takes a server and a file, as in: ext-proc call localhost:9002 messages.json");
+    throw new CliError("call needs a server and a file. Example: ext-proc call localhost:9002 messages.json");
   }
   const url = serverUrl(target);
-  if (url === undefined) throw new CliError(`${target}: is no server; write HOST:PORT, or a URL for TLS`);
+  if (url === undefined) throw new CliError(`${target}: is not a server; write HOST:PORT, or a URL for TLS`);
   const timeoutMs = timeoutOf(values["timeout-ms"]);
   const messages = parsed(file, parseMessages, await readData("messages", file));
   const wanted =
@@ -53,7 +53,7 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
     problem = error;
   }
   if (values.save !== undefined) save(values.save, answers);
-  // The server wrote a part of it.
+  // A part of the message comes from the server.
   if (problem) throw new CliError(`${target}: ${printableLine(problem.message)}`, EXIT.bad);
   return wanted === undefined ? EXIT.good : compare(wanted, answers, { terminal, file: values.expect ?? "" });
 }
@@ -90,7 +90,7 @@ function compare(
   const found = answers.map(({ readable }) => readable);
   if (isDeepStrictEqual(wanted, found)) return EXIT.good;
   const linesOf = (value: unknown) => JSON.stringify(value, null, 2).split("\n");
-  terminal.error(`ext-proc: the answers are not those of ${file} (- expected, + came)`);
+  terminal.error(`ext-proc: the answers differ from those of ${file} (- expected, + received)`);
   for (const line of lineDiff(linesOf(wanted), linesOf(found))) terminal.error(line);
   return EXIT.bad;
 }
@@ -98,13 +98,14 @@ function compare(
 function timeoutOf(text: string | undefined): number {
   if (text === undefined) return DEFAULT_TIMEOUT_MS;
   if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
-  throw new CliError(`--timeout-ms: ${JSON.stringify(text)} is no whole number from 1 to 9999999`);
+  throw new CliError(`--timeout-ms: ${JSON.stringify(text)} is not a whole number from 1 to 9999999`);
 }
 
 function headersOf(lines: readonly string[]): Readonly<Record<string, string>> {
   const headers = lines.map((line) => {
     const [, name, value = ""] = /^([\w-]+):(.*)$/.exec(line) ?? [];
-    if (name === undefined) throw new CliError(`--header: ${JSON.stringify(line)} is no header; write 'name: value'`);
+    if (name === undefined)
+      throw new CliError(`--header: ${JSON.stringify(line)} is not a header; write 'name: value'`);
     return [name.toLowerCase(), value.trimStart()] as const;
   });
   return Object.fromEntries(headers);
@@ -115,9 +116,9 @@ const DEFAULT_TIMEOUT_MS = 5_000;
 const HELP = [
   "Usage: ext-proc call HOST:PORT FILE [flags]",
   "",
-  "Sends the ProcessingRequests of a file to an ext_proc server, whoever wrote it, as one gRPC stream, and prints its",
-  "answers as they come, a line each, with header values and bodies as text. A message is sent once the one before is",
-  "answered. FILE has a list of messages in JSON or YAML, or an object with it as requests; - is standard input.",
+  "Sends the ProcessingRequests of a file to any ext_proc server, as one gRPC stream, and prints each answer when it comes,",
+  "as one line, with header values and bodies as text. A message is sent after the message before it was answered. FILE has",
+  "a list of messages in JSON or YAML, or an object whose property requests is such a list. - is standard input.",
   "",
   "Examples:",
   "  ext-proc call localhost:9002 messages.json",
@@ -125,20 +126,20 @@ const HELP = [
   "  ext-proc call localhost:9002 messages.json --expect answers.json",
   "",
   "  -H, --header 'NAME: VALUE'",
-  "      metadata of the call, such as x-ext-proc-config; may be repeated",
+  "      metadata of the call, such as x-ext-proc-config; can be repeated",
   "  --json",
-  "      print answers as protobuf's JSON has them, bytes in base64",
+  "      print answers in protobuf's JSON format, with bytes in base64",
   "  --raw",
-  "      do not escape control characters that JSON may hold as they are, such as U+009B",
+  "      do not escape control characters that JSON allows, such as U+009B",
   `  --timeout-ms N`,
-  `      longest wait for an answer; default ${DEFAULT_TIMEOUT_MS}`,
+  `      timeout for each answer; default ${DEFAULT_TIMEOUT_MS}`,
   "  --no-wait",
   "      send all messages at once",
   "  --save FILE",
   "      write the answers to a file",
   "  --expect FILE",
-  "      compare the answers with those of a file, and print what differs",
+  "      compare the answers with those of a file, and print the differences",
   "  -h, --help",
   "",
-  "Exit codes: 0 good, 1 the server cannot be reached, fails, takes too long, or answers otherwise, 2 wrong usage, 70 a bug.",
+  "Exit codes: 0 success, 1 the server is unreachable, fails, is too slow or differs, 2 wrong usage, 70 a bug.",
 ].join("\n");

@@ -26,8 +26,8 @@ import { EXIT } from "./terminal/usage-error.ts";
 import { type TriedExchange, triedText, tryHandlers } from "./try-handlers.ts";
 
 /**
- * `ext-proc check [processor…]`: says whether `serve` with the same arguments would start, and how its processors would
- * run. Returns the exit code.
+ * `ext-proc check [processor…]`: prints whether `serve` with the same arguments would start, and how its processors
+ * would run. Returns the exit code.
  */
 export async function checkCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const options = {
@@ -57,7 +57,7 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
   return tried.some(({ faults, warnings }) => faults.length + warnings.length > 0) ? EXIT.bad : EXIT.good;
 }
 
-/** Ports are not tried: the server that this is about may well be running. */
+/** Checks addresses and files. It does not try the ports, because the server may be running. */
 function refuseStart(read: CommandSettings): void {
   const options = startOptions(read);
   try {
@@ -68,7 +68,7 @@ function refuseStart(read: CommandSettings): void {
   }
 }
 
-/** Prints how the processors would run. Returns what became of the sample exchanges; none unless they are asked for. */
+/** Prints how the processors would run. Returns the results of the sample exchanges; an empty list without `--try`. */
 async function describeRun(
   read: CommandSettings,
   processor: Processor,
@@ -85,10 +85,10 @@ async function describeRun(
     terminal.out(JSON.stringify(result, undefined, 2));
     return tried;
   }
-  if (settings.config !== undefined) terminal.out(`${settings.config}: good`);
+  if (settings.config !== undefined) terminal.out(`${settings.config}: no problems`);
   for (const line of descriptionText(description)) terminal.out(line);
   for (const warning of warnings) terminal.out(`warning: ${warning}`);
-  // What a handler throws may have anything in it.
+  // An error that a handler throws can contain any characters.
   for (const line of triedText(tried)) terminal.out(printableLine(line));
   return tried;
 }
@@ -96,7 +96,7 @@ async function describeRun(
 interface Report {
   readonly terminal: Terminal;
   readonly json: boolean;
-  /** Plays the sample exchanges. */
+  /** Runs the sample exchanges. */
   readonly tries: boolean;
 }
 
@@ -112,7 +112,7 @@ function warningsOf({ rules, description, read }: Described): string[] {
   return [...warnings, ...ruleWarnings(rules, processors), ...limits, ...description.unenforceable];
 }
 
-/** What a handler would take, and the server would not. */
+/** Warns of sizes that a handler would accept and the server would not. */
 function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings: Settings): string[] {
   const { maxHeldBodyBytesPerStream: most, maxMessageBytes, envoy } = settings;
   const { bufferLimitBytes = 0 } = envoy;
@@ -125,15 +125,15 @@ function sizeWarnings({ parts, processingMode }: ProcessorDescription, settings:
       ),
   );
   const buffers = processingMode.some(({ mode }) => mode === "BUFFERED");
-  // A message has more in it than its body.
+  // A message is larger than its body.
   if (!buffers || bufferLimitBytes < maxMessageBytes) return held;
   return [
     ...held,
-    `--max-message-bytes ${maxMessageBytes} does not exceed --envoy-buffer-limit-bytes ${bufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,
+    `--max-message-bytes ${maxMessageBytes} must be larger than --envoy-buffer-limit-bytes ${bufferLimitBytes}: the largest bodies that Envoy buffers are fault message_too_large`,
   ];
 }
 
-/** A schema has to take `undefined`, for routes that give no configuration. */
+/** A schema must accept `undefined`, for routes without a configuration. */
 function schemaProblems(processor: Processor): string[] {
   return definitionsOf(processor).flatMap(({ name, config }) => {
     const result = config && validateConfig(config, undefined);
@@ -145,21 +145,21 @@ function checkHelp(): string {
   return [
     "Usage: ext-proc check [processor…] [flags]",
     "",
-    "Says whether `ext-proc serve` with the same processors, flags, environment and configuration file would start: reads",
-    "the files, loads the processors, and tells of each its phases, its fault policy after the operator's word and its",
-    "time-out; which processing mode and settings Envoy's filter needs for all of them, and why; and what Envoy, as",
-    "declared, will not do. It does not try whether ports are free, and it calls no handler unless --try is given.",
-    `Built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
+    "Checks whether `ext-proc serve` with the same processors, flags, environment and configuration file would start. It",
+    "reads the files, loads the processors, and prints for each processor its phases, its fault policy with the operator's",
+    "settings applied, and its timeout. It also prints which processing mode and settings Envoy's filter needs and why, and",
+    "what Envoy, as declared, will not do. It does not check whether the ports are free. It calls handlers only with --try.",
+    `Built-in processors: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
     "",
     "  --json",
-    "      the same as JSON",
+    "      print the result as JSON",
     "  --try",
-    "      also plays three plain exchanges through the processors behind a simulated Envoy: a GET, a POST of JSON, and a",
-    "      POST of JSON with trailers. Tells faults and warnings, such as effect_not_returned (a handler made an effect and",
-    "      did not return it). Calls setup, close and the handlers, with all that they do, such as requests to other services",
+    "      also run three simple exchanges through the processors and a simulated Envoy: a GET, a POST of JSON, and a POST",
+    "      of JSON with trailers; print faults and warnings, such as effect_not_returned (a handler made an effect and did",
+    "      not return it); this calls setup, close and the handlers, with all their side effects",
     ...settingsHelp(),
     "  -h, --help",
     "",
-    "Exit codes: 0 it would start, 1 a file or a processor is bad, or --try tells something, 2 wrong usage, 70 a bug.",
+    "Exit codes: 0 it would start, 1 a file or processor is bad or --try found a problem, 2 wrong usage, 70 a bug.",
   ].join("\n");
 }

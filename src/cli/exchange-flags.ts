@@ -17,27 +17,27 @@ export const EXCHANGE_FLAGS = {
   "upstream-data": { type: "string" },
 } as const;
 
-/** The same in lines of `--help`. */
+/** The flags of an exchange, as lines of `--help`. */
 export const EXCHANGE_HELP: readonly string[] = [
   "  -X, --request METHOD",
-  "      GET, or POST where there is a body",
+  "      default: GET, or POST if there is a body",
   "  -H, --header 'NAME: VALUE'",
-  "      a header of the request; may be repeated",
+  "      a header of the request; can be repeated",
   "  -d, --data TEXT|@FILE",
   "      the request's body; @- is standard input",
   "  --chunk TEXT",
-  "      a piece of the request's body, in place of --data; may be repeated",
+  "      a chunk of the request's body, instead of --data; can be repeated",
   "  --authority HOST, --http2",
-  "      of the request; example.test and HTTP/1.1 by default",
+  "      host and protocol of the request; default: example.test and HTTP/1.1",
   "  --mode WHAT=MODE",
-  "      processing_mode of Envoy's filter: request-headers, response-headers, request-trailers or response-trailers is send",
-  "      or skip; request-body or response-body is none, streamed, buffered, buffered-partial or full-duplex-streamed",
+  "      processing_mode of Envoy's filter. For request-headers, response-headers, request-trailers and response-trailers:",
+  "      send or skip. For request-body and response-body: none, streamed, buffered, buffered-partial or full-duplex-streamed",
   "  --envoy-version 1.36|1.38|1.39|1.40",
-  "      the release that is simulated; 1.40 by default",
+  "      the simulated release; default: 1.40",
   "  --route-config JSON",
-  "      what the route gives processors as x-ext-proc-config",
+  "      the route configuration, x-ext-proc-config",
   "  --upstream-status N, --upstream-header 'NAME: VALUE', --upstream-data TEXT|@FILE",
-  "      what the upstream answers; 200 without a body by default",
+  "      the upstream's response; default: 200 without a body",
 ];
 
 /** Values of these flags, as parseArgs gives them. */
@@ -50,9 +50,9 @@ const HEADER_MODES = ["request-headers", "response-headers", "request-trailers",
 const BODY_MODES = ["request-body", "response-body"];
 
 /**
- * The exchange in the JSON of `DebugService.Simulate`: that of a file, with what flags say in its place.
+ * The exchange in the JSON format of `DebugService.Simulate`: the exchange of a file, with the flags applied.
  *
- * @throws {CliError} Where a flag says nothing that can be.
+ * @throws {CliError} If a flag has an invalid value.
  */
 export function exchangeOfFlags(flags: ExchangeFlags, path: string | undefined, base: unknown): unknown {
   if (base !== undefined && (typeof base !== "object" || base === null || Array.isArray(base))) return base;
@@ -100,7 +100,7 @@ function headersOf(flag: string, lines: readonly string[]): Json | undefined {
   const headers = new Map<string, string[]>();
   for (const line of lines) {
     const [, name, value = ""] = /^\s*([^:\s]+)\s*:\s*(.*)$/s.exec(line) ?? [];
-    if (name === undefined) throw new CliError(`${flag}: ${JSON.stringify(line)} is no header; write 'name: value'`);
+    if (name === undefined) throw new CliError(`${flag}: ${JSON.stringify(line)} is not a header; write 'name: value'`);
     const key = name.toLowerCase();
     headers.set(key, [...(headers.get(key) ?? []), value.trimEnd()]);
   }
@@ -118,21 +118,21 @@ function dataOf(flag: string, value: ExchangeFlags[string]): Json {
 function statusOf(value: ExchangeFlags[string]): number | undefined {
   if (value === undefined) return undefined;
   if (/^[2-9]\d\d$/.test(String(value))) return Number(value);
-  throw new CliError(`--upstream-status: ${JSON.stringify(value)} is no status from 200 to 999`);
+  throw new CliError(`--upstream-status: ${JSON.stringify(value)} is not a status from 200 to 999`);
 }
 
 function modeOf(text: string): readonly [name: string, mode: string] {
   const [what = "", mode = ""] = text.split("=", 2);
   const isBody = BODY_MODES.includes(what);
   if (!isBody && !HEADER_MODES.includes(what)) {
-    throw new CliError(`--mode: ${JSON.stringify(what)} is none of ${[...HEADER_MODES, ...BODY_MODES].join(", ")}`);
+    throw new CliError(`--mode: ${JSON.stringify(what)} is not one of ${[...HEADER_MODES, ...BODY_MODES].join(", ")}`);
   }
   const modes = isBody
     ? ["none", "streamed", "buffered", "buffered-partial", "full-duplex-streamed"]
     : ["send", "skip"];
   const wanted = mode.toLowerCase().replaceAll("_", "-");
   if (!modes.includes(wanted)) {
-    throw new CliError(`--mode: ${what}=${mode}: ${JSON.stringify(mode)} is none of ${modes.join(", ")}`);
+    throw new CliError(`--mode: ${what}=${mode}: ${JSON.stringify(mode)} is not one of ${modes.join(", ")}`);
   }
   const name = what.replace(/s$/, "").replace(/-./, (dash) => dash.slice(1).toUpperCase());
   return [`${name}Mode`, wanted.toUpperCase().replaceAll("-", "_")];
@@ -142,6 +142,6 @@ function jsonOf(flag: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new CliError(`${flag}: ${JSON.stringify(text.slice(0, 80))} is no JSON`);
+    throw new CliError(`${flag}: ${JSON.stringify(text.slice(0, 80))} is not JSON`);
   }
 }

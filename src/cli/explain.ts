@@ -6,16 +6,16 @@ import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 const USAGE = `Usage: ext-proc explain [CODE]
 
-Says what a fault means and what to do about it. CODE is the code in the log line, in the label of
+Prints what a fault means and what to do about it. CODE is the code in the log line, in the label of
 ext_proc_faults_total, or in Envoy's access log (ext_proc_fault_CODE). Without CODE it lists all codes.
 
-Exit code 0: explained; 2: there is no such code.
+Exit codes: 0 success, 2 there is no such code.
 
 Examples:
   ext-proc explain body_undecodable
   ext-proc explain ext_proc_fault_handler_timeout`;
 
-/** What Envoy's access log has before the code. */
+/** The text before the code in Envoy's access log. */
 const DETAILS_PREFIX = "ext_proc_fault_";
 
 const CAUSES: Readonly<Record<FaultSource, string>> = {
@@ -37,7 +37,7 @@ export async function explainCommand(args: readonly string[], terminal: Terminal
     return EXIT.good;
   }
   const [written, surplus] = positionals;
-  if (surplus !== undefined) throw new CliError(`explain: one code at a time, not also ${surplus}`);
+  if (surplus !== undefined) throw new CliError(`explain: takes one code; unexpected: ${surplus}`);
   terminal.out(written === undefined ? allCodes() : explanation(codeOf(written)));
   return EXIT.good;
 }
@@ -47,11 +47,11 @@ function codeOf(written: string): FaultCode {
   const code = FAULT_CODES.find((each) => each === name);
   if (code !== undefined) return code;
   const near = nearestCodes(name);
-  const hint = near.length === 0 ? "ext-proc explain lists all codes" : `near: ${near.join(", ")}`;
+  const hint = near.length === 0 ? "ext-proc explain lists all codes" : `similar codes: ${near.join(", ")}`;
   throw new CliError(`explain: there is no fault ${JSON.stringify(written)}; ${hint}`);
 }
 
-/** The code that was most likely meant, and those that share a word with what was written. */
+/** The code that was most likely meant, and the codes that have a word in common with the given name. */
 function nearestCodes(name: string): readonly string[] {
   const words = name
     .toLowerCase()

@@ -7,15 +7,15 @@ import { CliError, EXIT } from "./terminal/usage-error.ts";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 
-/** Loaded when called: nobody should wait for the demo's code to see the server listen. */
+/** The commands. Each is loaded when it is called, so that the server does not wait for the code of the demo. */
 const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: () => Promise<Command> }>> = {
   serve: { help: "serve processors to Envoy", load: async () => (await import("./serve.ts")).serveCommand },
   check: {
-    help: "say whether serve would start, and how processors would run",
+    help: "check whether serve would start, and print how processors would run",
     load: async () => (await import("./check.ts")).checkCommand,
   },
   simulate: {
-    help: "play one HTTP exchange through processors",
+    help: "run one HTTP exchange through processors and a simulated Envoy",
     load: async () => (await import("./simulate.ts")).simulateCommand,
   },
   call: {
@@ -23,32 +23,33 @@ const COMMANDS: Readonly<Record<string, { readonly help: string; readonly load: 
     load: async () => (await import("./call.ts")).callCommand,
   },
   explain: {
-    help: "say what a fault means and what to do about it",
+    help: "print what a fault means and what to do about it",
     load: async () => (await import("./explain.ts")).explainCommand,
   },
   demo: {
-    help: "the service, an upstream and a real Envoy, ready for curl",
+    help: "start the server, an upstream and a real Envoy, ready for curl",
     load: async () => (await import("./demo.ts")).demo,
   },
   "envoy-install": {
-    help: "fetch a real Envoy for the demo and the tests",
+    help: "download a real Envoy for the demo and the tests",
     load: async () => (await import("./envoy-install.ts")).envoyInstall,
   },
 };
 
-// Whoever reads along may stop reading, as `head` does; that is no reason to stop working.
+// The reader of the output may stop reading, as `head` does. The command must not fail because of that.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 const terminal = processTerminal;
 
-/** Longest that a service waits for readers of what processors printed. */
+/** The longest time that the server waits at its end until the output of processors has been read. */
 const LAST_WORDS_MS = 250;
 
 process.exitCode = await run(process.argv.slice(2));
 const printed = Promise.all([process.stdout, process.stderr].map(written));
-// A person reads what a command printed, however slowly. A service must end even if its output is not read.
+// The output of a command must be written whole, even if it is read slowly. The server must end even if its output is
+// not read.
 await (process.argv[2] === "serve" ? Promise.race([printed, delay(LAST_WORDS_MS)]) : printed);
-// Timers and connections of a processor would keep a service alive that is done.
+// Timers and connections of a processor would keep the process alive.
 process.exit();
 
 function written(stream: NodeJS.WriteStream): Promise<void> {
@@ -70,7 +71,9 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    terminal.error(`ext-proc: no command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(", ")}`);
+    terminal.error(
+      `ext-proc: unknown command ${JSON.stringify(name)}; commands are ${Object.keys(COMMANDS).join(", ")}`,
+    );
     return EXIT.usage;
   }
   try {
@@ -86,7 +89,7 @@ function explain(error: unknown, command: string): number {
     return error.exitCode;
   }
   if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_")) {
-    // Node's advice on a stray argument goes on for several sentences; the first says what is wrong.
+    // For an unexpected argument Node's message has several sentences. The first one says what is wrong.
     terminal.error(`ext-proc: ${error.message.split(/\.?(?:\n|$)|\. /, 1)[0]}; see: ext-proc ${command} --help`);
     return EXIT.usage;
   }
@@ -101,8 +104,8 @@ function help(): string {
     "",
     ...commands,
     "",
-    "  --help, -h     this text; after a command, that command's flags",
-    "  --version, -v  the version of ext-proc",
+    "  --help, -h     print this text; after a command, print the flags of that command",
+    "  --version, -v  print the version of ext-proc",
   ].join("\n");
 }
 

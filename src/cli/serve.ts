@@ -18,7 +18,7 @@ import { strayFailures, watchExit } from "./start/stray-failures.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
-/** `ext-proc serve [processor…]`: serves until it is told to stop. Returns the exit code. */
+/** `ext-proc serve [processor…]`: serves until a signal stops it. Returns the exit code. */
 export async function serveCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: FLAGS });
   if (values.help === true) {
@@ -54,31 +54,34 @@ async function serveUntilStopped(
     });
   });
   const early = Promise.race([stopped.first, broken]);
-  // A processor may take its time to load, or never end; whoever wants to stop should not have to wait for it.
+  // A processor can load slowly, or never finish loading. A signal must stop the process anyway.
   const server = await Promise.race([starting, early]);
   if (typeof server === "string") return server === BROKEN ? EXIT.bug : EXIT.good;
   const reason = await early;
-  // Kubernetes sends SIGTERM before every peer has heard of it; a person who types Ctrl-C does not want to wait.
+  // Kubernetes sends SIGTERM before every Envoy knows that this server stops. After Ctrl-C a person does not want to
+  // wait.
   const isAutomatic = reason === "SIGTERM" || reason === "SIGHUP";
   const { drainDelayMs: delayMs = isAutomatic ? SIGTERM_DRAIN_DELAY_MS : 0 } = read.settings;
-  log.info({ reason, delayMs }, "Stopping: transactions under way may finish");
+  log.info({ reason, delayMs }, "Stopping: running transactions can finish");
   await drainUnlessHurried(server.drain({ delayMs }), { server, hurry: stopped.second, log });
   return reason === BROKEN ? EXIT.bug : EXIT.good;
 }
 
-/** How long the server serves on after SIGTERM or SIGHUP by default: what endpoints take to reach every Envoy. */
+/**
+ * Default time for which the server keeps serving after SIGTERM or SIGHUP, until every Envoy knows the new endpoints.
+ */
 export const SIGTERM_DRAIN_DELAY_MS = 5_000;
 
-/** Longest that the end takes after a second signal. */
+/** The longest time that stopping takes after a second signal. */
 const HURRIED_CLOSE_MS = 500;
 
-/** Stands for the reason to stop that is no signal. */
+/** The reason to stop that is not a signal. */
 const BROKEN = "uncaught exception";
 
 function listenOnPort(port: string, listen: string | undefined): string {
-  if (listen !== undefined) throw new CliError("--port and --listen say the same; give one");
+  if (listen !== undefined) throw new CliError("--port and --listen set the same address; use only one of them");
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
-    throw new CliError(`--port: ${JSON.stringify(port)} is no port; write a number from 0 to 65535`);
+    throw new CliError(`--port: ${JSON.stringify(port)} is not a port; write a number from 0 to 65535`);
   }
   return `:${port}`;
 }
@@ -88,7 +91,7 @@ async function drainUnlessHurried(
   { server, hurry, log }: { readonly server: Server; readonly hurry: Promise<string>; readonly log: Logger },
 ): Promise<void> {
   const hurried = await Promise.race([drained.then(() => false), hurry.then(() => true)]);
-  // Streams are still told how they end. A `close` of a processor that hangs is not waited for.
+  // Each open stream still gets its end. A `close` of a processor that hangs is not awaited.
   if (hurried) await Promise.race([server.close(), delay(HURRIED_CLOSE_MS)]);
   log.info({ hurried }, "Stopped");
 }
@@ -103,15 +106,15 @@ function serveHelp(): string {
   return [
     "Usage: ext-proc serve [processor…] [flags]",
     "",
-    "Serves processors to Envoy over gRPC. A processor is the path of a module whose default export is one, or",
-    `built in: ${BUILT_IN_NAMES.join(", ")}. Several run in the order given. Default: hello.`,
+    "Serves processors to Envoy over gRPC. A processor is the path of a module whose default export is a processor, or the",
+    `name of a built-in one: ${BUILT_IN_NAMES.join(", ")}. Several run in the given order. Default: hello.`,
     "",
     ...settingsHelp(),
     "  --port N",
     "      short for --listen :N",
     "  -h, --help",
     "",
-    "SIGTERM, SIGHUP and SIGINT let transactions under way finish; a second one ends at once.",
-    "Exit codes: 0 stopped as told, 1 an address in use or a processor that does not load, 2 wrong usage, 70 a bug.",
+    "After SIGTERM, SIGHUP or SIGINT running transactions can finish. A second signal ends the server at once.",
+    "Exit codes: 0 stopped by a signal, 1 an address is in use or a file or processor is bad, 2 wrong usage, 70 a bug.",
   ].join("\n");
 }

@@ -17,12 +17,12 @@ import { exchangeText, type PlayedExchange } from "./terminal/exchange-text.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
-/** Settings that concern how processors run, and Envoy's side: the others are a server's. */
+/** The settings that affect how processors run, and those that declare Envoy. The other settings are for a server. */
 const RUN_FLAGS = Object.fromEntries(
   Object.entries(SETTING_FLAGS).filter(([flag]) => /^(?:config$|on-fault$|shadow$|envoy-)/.test(flag)),
 );
 
-/** `ext-proc simulate [processor…] [PATH]`: plays one HTTP exchange through processors. Returns the exit code. */
+/** `ext-proc simulate [processor…] [PATH]`: runs one HTTP exchange through processors. Returns the exit code. */
 export async function simulateCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const own = {
     help: { type: "boolean", short: "h" },
@@ -56,18 +56,18 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
   if (values.json === true) terminal.out(JSON.stringify(result, null, 2), { isRaw });
   else {
     const played = { asked: exchange, result } as PlayedExchange;
-    // Each is one line, whatever a header or a fault has in it.
+    // Each text stays on one line, whatever characters a header or a fault has.
     for (const { text, style } of exchangeText(played))
       terminal.out(isRaw ? text : printableLine(text), { style, isRaw });
   }
   return response.faults.length > 0 ? EXIT.bad : EXIT.good;
 }
 
-/** A path begins with a slash, as an absolute name of a module may; a module is there. */
+/** A path begins with a slash. So can the absolute name of a module, but then the file exists. */
 function pathAndNames(positionals: readonly string[]): { readonly path?: string; readonly names: readonly string[] } {
   const paths = positionals.filter((text) => text.startsWith("/") && !isFile(text));
   const [path, second] = paths;
-  if (second !== undefined) throw new CliError(`${path} and ${second} are both paths; an exchange has one`);
+  if (second !== undefined) throw new CliError(`${path} and ${second} are both paths; give only one`);
   const names = positionals.filter((text) => text !== path);
   return path === undefined ? { names } : { path, names };
 }
@@ -79,8 +79,9 @@ function isFile(path: string): boolean {
 const HELP = [
   "Usage: ext-proc simulate [processor…] [PATH] [flags]",
   "",
-  "Plays one HTTP exchange through processors behind a simulated Envoy, and shows what upstream and client get: lines with",
-  `+ and - are changes. A processor is the path of a module, or built in: ${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
+  "Runs one HTTP exchange through processors and a simulated Envoy, and shows what the upstream and the client get. Lines",
+  "with + and - are changes. A processor is the path of a module, or the name of a built-in one:",
+  `${BUILT_IN_NAMES.join(", ")}. Default: hello.`,
   "",
   "Examples:",
   "  ext-proc simulate hello /headers",
@@ -90,14 +91,14 @@ const HELP = [
   "",
   ...EXCHANGE_HELP,
   "  --file FILE",
-  "      the exchange in JSON or YAML, as DebugService.Simulate takes it; flags win over it",
+  "      the exchange in JSON or YAML, in the format of DebugService.Simulate; flags override it",
   "  --json",
-  "      print what DebugService.Simulate answers",
+  "      print the answer of DebugService.Simulate",
   "  --raw",
-  "      print control characters of headers and bodies as they are; without it they are escaped, as in \\u001b",
+  "      do not escape control characters of headers and bodies, such as \\u001b",
   "  --config, --on-fault, --shadow, --envoy-…",
-  "      as for ext-proc serve; what is declared of Envoy is what the simulated one is like",
+  "      as for ext-proc serve; the simulated Envoy has the declared settings",
   "  -h, --help",
   "",
-  "Exit codes: 0 it was played, 1 a processor failed or a file is bad, 2 wrong usage, 70 a bug.",
+  "Exit codes: 0 success, 1 a processor failed or a file is bad, 2 wrong usage, 70 a bug.",
 ].join("\n");

@@ -5,9 +5,9 @@ import type { EnvoyOptions } from "../simulation/simulate-options.ts";
 import type { SimulatedRequestLine } from "../simulation/simulated-request.ts";
 import { failureText } from "../text/failure-text.ts";
 
-/** What became of one sample exchange. */
+/** The result of one sample exchange. */
 export interface TriedExchange {
-  /** Such as `GET /`. */
+  /** The name of the exchange, such as `GET /`. */
   readonly exchange: string;
   /** What the client got; undefined if it got no response. */
   readonly status: number | undefined;
@@ -15,10 +15,10 @@ export interface TriedExchange {
   readonly warnings: readonly { readonly code: string; readonly rule: string; readonly wayOut: string }[];
 }
 
-/** What {@link tryHandlers} plays by. */
+/** Options of {@link tryHandlers}. */
 export interface TryOptions {
   readonly run: RunOptions;
-  /** The processing mode of the simulated Envoy is the one that the description asks for. */
+  /** The simulated Envoy gets the processing mode that this description recommends. */
   readonly description: ProcessorDescription;
 }
 
@@ -28,7 +28,7 @@ const PATIENCE_MS = 5_000;
 const JSON_MESSAGE = { headers: { "content-type": "application/json" }, body: "{}" };
 const TRAILERS = { "x-sample": "1" };
 
-/** All bodies are JSON, which is text too. A handler whose `when` wants something else is not called. */
+/** All bodies are JSON, which is also text. A handler whose `when` accepts only other types is not called. */
 const SAMPLES: Readonly<Record<string, SimulatedRequestLine>> = {
   "GET /": { response: JSON_MESSAGE },
   "POST / with JSON": { method: "POST", ...JSON_MESSAGE, response: JSON_MESSAGE },
@@ -42,14 +42,14 @@ const SAMPLES: Readonly<Record<string, SimulatedRequestLine>> = {
 };
 
 /**
- * Plays a few plain exchanges through a processor behind a simulated Envoy. It calls the processor's handlers, `setup` and
+ * Runs a few simple exchanges through a processor and a simulated Envoy. It calls the processor's handlers, `setup` and
  * `close`, with all their side effects.
  */
 export async function tryHandlers(
   processor: Processor,
   { run, description }: TryOptions,
 ): Promise<readonly TriedExchange[]> {
-  // What only a simulation needs is not loaded for a server.
+  // The simulator is loaded only when it is needed, so a server does not load it.
   const { simulate } = await import("../simulation/simulate.ts");
   const { declaration, onFault, shadow, processors } = run;
   const { overriddenBodyTimeoutMs: _, ...declared } = declaration ?? {};
@@ -73,7 +73,7 @@ export async function tryHandlers(
   return tried;
 }
 
-/** What was tried, as lines: one for each exchange, and one for each fault and warning. */
+/** The results as lines: one for each exchange, and one for each fault and warning. */
 export function triedText(tried: readonly TriedExchange[]): string[] {
   return tried.flatMap(({ exchange, status, faults, warnings }) => [
     `tried ${exchange}: ${status === undefined ? "no response" : `status ${status}`}`,
@@ -82,7 +82,7 @@ export function triedText(tried: readonly TriedExchange[]): string[] {
   ]);
 }
 
-/** A sample has no secrets, so what a handler threw can be shown. */
+/** Adds the error that a handler threw. A sample exchange has no secrets, so the error can be shown. */
 function explained(message: string, cause: unknown): string {
   const why = failureText(cause);
   return why === "" ? message : `${message}: ${why}`;

@@ -22,7 +22,7 @@ describe("ext-proc check", () => {
       code: 0,
       stderr: "",
       stdout: [
-        `${config}: good`,
+        `${config}: no problems`,
         "processor hello",
         "  phases: requestHeaders, responseHeaders",
         "  onFault: envoy",
@@ -30,7 +30,7 @@ describe("ext-proc check", () => {
         "processor gatekeeper",
         "  phases: requestHeaders",
         "  onFault: closed",
-        "  timeoutMs: 1000, asking Envoy for more after 250 ms",
+        "  timeoutMs: 1000, asks Envoy for more time after 250 ms",
         "  life cycle: setup",
         "Envoy's filter needs",
         "  processing_mode:",
@@ -74,7 +74,7 @@ describe("ext-proc check", () => {
     const { code, stdout, stderr } = await runBinary(["check", "hello", "--config", config]);
     expect(code).toBe(1);
     expect(stdout + stderr).toContain(
-      'envoy.mutationRules.allowExpression: is the text "(", must be an RE2 expression as text',
+      'envoy.mutationRules.allowExpression: expected an RE2 expression, such as "x-internal-.*", got the text "("',
     );
   });
 
@@ -83,13 +83,13 @@ describe("ext-proc check", () => {
     const { code, stdout } = await runBinary(["check", fixture("body-reader.js"), ...flags]);
     expect(code).toBe(0);
     for (const line of [
-      "  requestBody: json, where when says so, at most 2097152 bytes, more is rejected",
+      "  requestBody: json, only if when returns true, at most 2097152 bytes, a larger body is rejected",
       "    request_body_mode: BUFFERED  # body-reader.requestBody (json) waits for the whole body",
       "    response_body_mode: STREAMED  # body-reader.responseBody (inspect) takes it in pieces",
       expect.stringMatching(/^ {2}allow_mode_override: true {2}# optional; body-reader\.requestBody/),
       expect.stringMatching(/^ {2}per_connection_buffer_limit_bytes: 2097152 /),
       "warning: body-reader.requestBody: maxBytes 2097152 is above --max-held-body-bytes-per-stream 1024",
-      expect.stringMatching(/^warning: --max-message-bytes 4194304 does not exceed --envoy-buffer-limit-bytes/),
+      expect.stringMatching(/^warning: --max-message-bytes 4194304 must be larger than --envoy-buffer-limit-bytes/),
     ])
       expect(stdout.split("\n")).toContainEqual(line);
   });
@@ -132,14 +132,14 @@ describe("ext-proc check", () => {
       1,
       /none\.yaml: cannot be read \(ENOENT\)/,
     ],
-    ["a processor that does not load", () => [fixture("misdefined.js")], 1, /does not load/],
+    ["a processor that does not load", () => [fixture("misdefined.js")], 1, /cannot be loaded/],
     [
       "a processor that is not served",
       () => ["--config", file("p.yaml", "processors: { helo: { timeoutMs: 5 } }")],
       1,
-      /processors\.helo: no processor of this name is served; did you mean hello\?/,
+      /processors\.helo: no processor with this name is served; did you mean hello\?/,
     ],
-    ["a bad flag", () => ["--on-fault", "never"], 2, /--on-fault: "never" is none of/],
+    ["a bad flag", () => ["--on-fault", "never"], 2, /--on-fault: expected one of envoy, open, closed, got "never"/],
     ["an unknown flag", () => ["--nothing"], 2, /--nothing/],
     ["an unknown processor", () => ["nothing"], 2, /nothing: no such processor/],
     ["a server that listens nowhere", () => ["--listen", "off"], 2, /--listen: the main listener cannot be "off"/],
@@ -185,7 +185,7 @@ describe("ext-proc serve --config", () => {
     const config = file("bad-serve.yaml", "listen: 9002\n");
     const { code, stdout, stderr } = await runBinary(["serve", "--config", config]);
     expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toMatch(/^ext-proc: .*bad-serve\.yaml:1:9: listen: is the number 9002, must be an address/);
+    expect(stderr).toMatch(/^ext-proc: .*bad-serve\.yaml:1:9: listen: expected an address, .*, got the number 9002/);
   });
 });
 

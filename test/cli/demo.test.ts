@@ -87,7 +87,7 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
     "demo runs until %s, then ends all its programs and exits with 0",
     async (signal) => {
       const run = runDemo(FREE_PORTS);
-      await run.line(/Ctrl-C ends the demo/);
+      await run.line(/Press Ctrl-C to end the demo/);
       const url = /http:\/\/localhost:\d+$/.exec(await run.line(/^Envoy /))?.[0];
       const response = await fetch(`${url}/anything`, { method: "POST", body: "hello" });
       expect(await response.json()).toMatchObject({ data: "hello", method: "POST" });
@@ -102,9 +102,7 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
     const port = await occupiedPort();
     const run = runDemo(["--once", ...FREE_PORTS, "--envoy-port", String(port)]);
     expect(await run.exit).toBe(1);
-    expect(run.error).toEqual([
-      `ext-proc: --envoy-port: port ${port} is in use by another process; 0 takes any free one`,
-    ]);
+    expect(run.error).toEqual([`ext-proc: --envoy-port: port ${port} is in use by another process; 0 = any free port`]);
   });
 
   test("demo takes a free port, and says so, if the default port is used", async () => {
@@ -115,7 +113,9 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
     await Promise.race([once(occupant, "listening"), once(occupant, "error")]);
     const run = runDemo(["--once", ...FREE_PORTS.slice(2)]);
     expect(await run.exit).toBe(0);
-    expect(run.error[0]).toBe("ext-proc: port 10000 is in use, so another is taken; --envoy-port names one");
+    expect(run.error[0]).toBe(
+      "ext-proc: port 10000 is in use, so the demo uses another one; set one with --envoy-port",
+    );
     expect(run.out[0]).toMatch(/^Envoy 1\.\d+\.\d+ .*: http:\/\/localhost:\d+$/);
     expect(run.out[0]).not.toContain(":10000");
   });
@@ -123,8 +123,8 @@ describe.skipIf(envoyBinary === "")("ext-proc demo", () => {
 
 describe("arguments of ext-proc demo", () => {
   test.for([
-    [["--port", "http"], /^ext-proc: --port: "http" is no port from 0 to 65535$/],
-    [["--envoy-port", "65536"], /^ext-proc: --envoy-port: "65536" is no port/],
+    [["--port", "http"], /^ext-proc: --port: "http" is not a port; write a number from 0 to 65535$/],
+    [["--envoy-port", "65536"], /^ext-proc: --envoy-port: "65536" is not a port/],
     [["--nope"], /^ext-proc: Unknown option '--nope'; see: ext-proc demo --help$/],
     [["hello"], /^ext-proc: Unexpected argument 'hello'; see: ext-proc demo --help$/],
   ] as const)("demo rejects %j with exit code 2 and one line", async ([args, line]) => {
@@ -137,7 +137,7 @@ describe("arguments of ext-proc demo", () => {
     const run = runDemo(["--once", ...FREE_PORTS], { ENVOY_BIN: "/nowhere/envoy" });
     expect(await run.exit).toBe(1);
     expect(run.error).toEqual([
-      "ext-proc: ENVOY_BIN: /nowhere/envoy is no executable file; set it to an Envoy binary, or unset it",
+      "ext-proc: ENVOY_BIN: /nowhere/envoy is not an executable file; set it to an Envoy binary, or unset it",
     ]);
   });
 

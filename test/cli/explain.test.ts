@@ -30,8 +30,8 @@ test("ext-proc explain without a code lists every code with its meaning", async 
 });
 
 test.each([
-  ["body_undecodabel", 'explain: there is no fault "body_undecodabel"; near: body_undecodable, '],
-  ["draining", 'explain: there is no fault "draining"; near: server_draining'],
+  ["body_undecodabel", 'explain: there is no fault "body_undecodabel"; similar codes: body_undecodable, '],
+  ["draining", 'explain: there is no fault "draining"; similar codes: server_draining'],
   ["constructor", 'explain: there is no fault "constructor"; ext-proc explain lists all codes'],
 ])("ext-proc explain %s names the nearest codes", async (written, problem) => {
   await expect(explain(written)).rejects.toThrow(problem);

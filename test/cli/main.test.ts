@@ -29,7 +29,7 @@ describe("ext-proc", () => {
       expect(await runBinary([command])).toMatchObject({
         code: 2,
         stdout: "",
-        stderr: `ext-proc: no command ${JSON.stringify(command)}; commands are serve, check, simulate, call, explain, demo, envoy-install\n`,
+        stderr: `ext-proc: unknown command ${JSON.stringify(command)}; commands are serve, check, simulate, call, explain, demo, envoy-install\n`,
       });
     },
   );
@@ -50,18 +50,18 @@ describe.each(["serve", "check"])("ext-proc %s --help", (command) => {
     expect([code, stderr]).toEqual([0, ""]);
     for (const text of [
       "--listen ADDRESS",
-      "default :9002; or EXT_PROC_LISTEN",
+      "default: :9002; env: EXT_PROC_LISTEN",
       "--status-listen ADDRESS",
-      "default :9003; or EXT_PROC_STATUS_LISTEN",
+      "default: :9003; env: EXT_PROC_STATUS_LISTEN",
       "--admin-listen ADDRESS",
-      "default 127.0.0.1:9004; or EXT_PROC_ADMIN_LISTEN",
+      "default: 127.0.0.1:9004; env: EXT_PROC_ADMIN_LISTEN",
       "--debug on|admin|off",
       "--max-message-bytes N",
-      "default 4194304; or EXT_PROC_MAX_MESSAGE_BYTES",
+      "default: 4194304; env: EXT_PROC_MAX_MESSAGE_BYTES",
       "--drain-grace-ms N",
       "--shadow\n",
       "--config FILE",
-      "EXT_PROC_ENVOY_MESSAGE_TIMEOUT_MS; or envoy.messageTimeoutMs in FILE",
+      "EXT_PROC_ENVOY_MESSAGE_TIMEOUT_MS; file: envoy.messageTimeoutMs",
       ...(command === "serve" ? ["--port N"] : []),
       "hello, header-modifier",
     ]) {

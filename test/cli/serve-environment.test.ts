@@ -58,7 +58,7 @@ describe("the environment", () => {
     const line = await binary.logged("EXT_PROC_LISTNE");
     expect(line).toMatchObject({ level: "warn" });
     expect(line.msg).toMatch(
-      /^EXT_PROC_LISTNE is no setting of ext-proc and is ignored; did you mean EXT_PROC_LISTEN\?$/,
+      /^EXT_PROC_LISTNE is not a setting of ext-proc and is ignored; did you mean EXT_PROC_LISTEN\?$/,
     );
     await binary.logged("Starting gRPC server");
   });
@@ -97,7 +97,7 @@ describe("readSettings", () => {
   test.each(["EXT_PROC_NOTHING", "EXT_PROC_", "EXT_PROC_LISTEN_", "EXT_PROC_listen"])(
     "readSettings warns of %s",
     (name) => {
-      expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is no setting`)]);
+      expect(readSettings({}, { [name]: "x" }).warnings).toEqual([expect.stringContaining(`${name} is not a setting`)]);
     },
   );
 
@@ -152,7 +152,7 @@ describe("readSettings", () => {
   ])("readSettings rejects --%s %j", (flag, text) => {
     expect(readSettings({ [flag]: text }, {}).problems).toEqual([expect.stringMatching(new RegExp(`^--${flag}: `))]);
     expect(readSettings({}, { EXT_PROC_SHADOW: "yes" }).problems).toEqual([
-      expect.stringContaining("neither true nor false"),
+      expect.stringContaining('expected true or false, got "yes"'),
     ]);
   });
 
@@ -160,8 +160,8 @@ describe("readSettings", () => {
     const { problems } = readSettings({ debug: "x" }, { EXT_PROC_DRAIN_GRACE_MS: "soon", EXT_PROC_LISTEN: "" });
     expect(problems).toEqual([
       expect.stringMatching(/^EXT_PROC_LISTEN: "" is no address/),
-      expect.stringMatching(/^--debug: "x"/),
-      expect.stringMatching(/^EXT_PROC_DRAIN_GRACE_MS: "soon"/),
+      expect.stringMatching(/^--debug: expected .* got "x"/),
+      expect.stringMatching(/^EXT_PROC_DRAIN_GRACE_MS: expected .* got "soon"/),
     ]);
   });
 });

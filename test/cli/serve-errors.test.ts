@@ -42,24 +42,33 @@ describe("ext-proc serve with wrong arguments", () => {
     ],
     [["--status-listen", ":99999"], /^--status-listen: ":99999" is no address; /],
     [["--admin-listen="], /^--admin-listen: "" is no address; /],
-    [["--port", "http"], /^--port: "http" is no port; write a number from 0 to 65535$/],
-    [["--port", "65536"], /^--port: "65536" is no port; /],
-    [["--port", "1:1"], /^--port: "1:1" is no port; /],
-    [["--port", "1", "--listen", ":1"], /^--port and --listen say the same; give one$/],
-    [["--debug", "maybe"], /^--debug: "maybe" is none of on, admin, off$/],
-    [["--max-message-bytes", "4M"], /^--max-message-bytes: "4M" is no whole number from 1024 to 1073741824$/],
-    [["--max-message-bytes", "1023"], /^--max-message-bytes: "1023" is no whole number/],
-    [["--drain-grace-ms", "-1"], /^(?:--drain-grace-ms: "-1" is no whole|Option '--drain-grace-ms' argument is ambig)/],
-    [["--drain-grace-ms", "1.5"], /^--drain-grace-ms: "1.5" is no whole number from 0 to 3600000$/],
-    [["--log-level", "loud"], /^--log-level: "loud" is none of debug, info, warn, error, silent$/],
-    [["--admin-token-file", ""], /^--admin-token-file: needs the path of a file$/],
+    [["--port", "http"], /^--port: "http" is not a port; write a number from 0 to 65535$/],
+    [["--port", "65536"], /^--port: "65536" is not a port; /],
+    [["--port", "1:1"], /^--port: "1:1" is not a port; /],
+    [["--port", "1", "--listen", ":1"], /^--port and --listen set the same address; use only one of them$/],
+    [["--debug", "maybe"], /^--debug: expected one of on, admin, off, got "maybe"$/],
+    [["--max-message-bytes", "4M"], /^--max-message-bytes: expected a whole number from 1024 to 1073741824, got "4M"$/],
+    [
+      ["--max-message-bytes", "1023"],
+      /^--max-message-bytes: expected a whole number from 1024 to 1073741824, got "1023"/,
+    ],
+    [
+      ["--drain-grace-ms", "-1"],
+      /^(?:--drain-grace-ms: expected a whole number from 0 to 3600000, got "-1"|Option '--drain-grace-ms' argument is ambig)/,
+    ],
+    [["--drain-grace-ms", "1.5"], /^--drain-grace-ms: expected a whole number from 0 to 3600000, got "1.5"$/],
+    [["--log-level", "loud"], /^--log-level: expected one of debug, info, warn, error, silent, got "loud"$/],
+    [["--admin-token-file", ""], /^--admin-token-file: expected the path of a file, got ""$/],
     [
       ["--admin-listen", "0.0.0.0:0"],
       /^--admin-listen: 0\.0\.0\.0:0 is reachable from other machines, so it needs --admin-token-file; or listen on /,
     ],
-    [["helo"], /^helo: no such processor; built in are hello and header-modifier, and a file is named by its path/],
+    [
+      ["helo"],
+      /^helo: no such processor; built-in processors are hello and header-modifier; for a file write its path/,
+    ],
     [["constructor"], /^constructor: no such processor; /],
-    [["./no-such-file.js"], /^\.\/no-such-file\.js: no such file; built in are hello and header-modifier$/],
+    [["./no-such-file.js"], /^\.\/no-such-file\.js: no such file; built-in processors are hello and header-modifier$/],
     [["hello", "hello"], /two processors are named "hello"; rename one of them$/],
   ])("serve rejects the arguments %j with exit code 2 and one line", async (args, line) => {
     const free = args.includes("--listen") || args.includes("--port") ? [] : FREE.slice(0, 2);
@@ -75,8 +84,8 @@ describe("ext-proc serve with wrong arguments", () => {
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr.split("\n")).toEqual([
       expect.stringMatching(/^ext-proc: --listen: "x" is no address/),
-      expect.stringMatching(/^ext-proc: --debug: "y" is none of/),
-      expect.stringMatching(/^ext-proc: EXT_PROC_LOG_LEVEL: "z" is none of/),
+      expect.stringMatching(/^ext-proc: --debug: expected one of on, admin, off, got "y"/),
+      expect.stringMatching(/^ext-proc: EXT_PROC_LOG_LEVEL: expected one of debug, info, warn, error, silent, got "z"/),
       "",
     ]);
   });
@@ -98,9 +107,9 @@ describe("ext-proc serve that cannot start", () => {
   );
 
   test.each([
-    ["a short token", "0123456789abcde\n", /must hold one token of at least 16 characters without blanks$/],
-    ["two tokens", "0123456789abcdef 0123456789abcdef", /must hold one token/],
-    ["nothing", "", /must hold one token/],
+    ["a short token", "0123456789abcde\n", /must contain one token of at least 16 characters without white space$/],
+    ["two tokens", "0123456789abcdef 0123456789abcdef", /must contain one token/],
+    ["nothing", "", /must contain one token/],
   ])("serve rejects a token file with %s", async (_name, text, problem) => {
     const path = fileForTest("token", text);
     const [code, line] = await refusal([...FREE, "--admin-token-file", path]);

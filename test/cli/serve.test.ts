@@ -91,7 +91,7 @@ describe("ext-proc serve", () => {
     const { answers } = await processAll(port, control('{"x-a":"1"}'));
     expect(answers.map(headersSet)).toEqual([{ "x-ext-proc-header": "hello-to-asm", "x-a": "1" }]);
     expect((await processAll(port, control("s3cret{"))).status.code).toBe(0);
-    expect(await binary.logged("Ignored a bad")).toMatchObject({ level: "warn", problem: "not_json" });
+    expect(await binary.logged("Ignored an invalid")).toMatchObject({ level: "warn", problem: "not_json" });
     binary.kill("SIGTERM");
     expect((await binary.ended).stdout).not.toContain("s3cret");
   });
@@ -112,7 +112,7 @@ test("SIGUSR1 opens no inspector and is logged", async () => {
   const binary = spawnBinary(["serve", ...MAIN_ONLY]);
   await binary.port();
   binary.kill("SIGUSR1");
-  expect(await binary.logged("SIGUSR1 is ignored")).toMatchObject({ level: "warn" });
+  expect(await binary.logged("Ignored SIGUSR1")).toMatchObject({ level: "warn" });
   binary.kill("SIGTERM");
   expect(await binary.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
 });
@@ -263,7 +263,7 @@ describe("a failure outside of transactions", () => {
     const port = await binary.port();
     for (let round = 0; round < 2; round++) {
       expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
-      expect(await binary.logged("nobody handled it")).toMatchObject({ level: "error", error: "RangeError" });
+      expect(await binary.logged("was not handled")).toMatchObject({ level: "error", error: "RangeError" });
     }
     binary.kill("SIGTERM");
     const { code, stdout } = await binary.ended;

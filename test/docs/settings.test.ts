@@ -3,12 +3,12 @@ import { settingsPage } from "../../scripts/settings/settings-page.mjs";
 import { parseConfig } from "../../src/server/settings/config-file.ts";
 import { PROCESSOR_KINDS } from "../../src/server/settings/config-schema.ts";
 import { variableOf } from "../../src/server/settings/read-settings.ts";
-import { mustBe } from "../../src/server/settings/setting-kind.ts";
+import { describeKind } from "../../src/server/settings/setting-kind.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/settings.md");
-const sources = { settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, mustBe };
+const sources = { settings: SETTINGS, processorKinds: PROCESSOR_KINDS, variableOf, describeKind };
 
 describe("docs/settings.md", () => {
   test("the page is what npm run docs:settings writes", () => {

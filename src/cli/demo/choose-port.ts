@@ -6,10 +6,10 @@ export type PortChoice =
   | { readonly kind: "used" };
 
 /**
- * Settles which port to use: the one that was asked for, or the usual one, or, where another program has the usual
- * one, 0 for any free one (`instead`). One that was asked for is never replaced.
+ * Chooses the port to use: the port that was asked for, or the default port. If another program uses the default port,
+ * it is 0 for any free port (`instead`). A port that was asked for is never replaced.
  *
- * Asked here and not left to Envoy, which shares a used port with another Envoy (SO_REUSEPORT) without a word: each
+ * This check is not left to Envoy, because Envoy silently shares a port with another Envoy (SO_REUSEPORT). Each of them
  * would then get half of the connections.
  */
 export async function choosePort(asked: number | undefined, usual: number): Promise<PortChoice> {

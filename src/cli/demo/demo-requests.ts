@@ -2,32 +2,32 @@ import type { Terminal } from "../terminal/terminal.ts";
 import { CliError, EXIT } from "../terminal/usage-error.ts";
 import { curlCommand, type TryRequest, type TryResponse, tryRequest } from "./try-request.ts";
 
-/** A request of the demo, and what its answer has to show. */
+/** A request of the demo, with a check of its response. */
 export interface DemoRequest {
   readonly title: string;
   readonly request: TryRequest;
-  /** What the answer lacks, or undefined. */
+  /** What is missing in the response; undefined if nothing is. */
   readonly lacks: (response: TryResponse) => string | undefined;
 }
 
-/** The requests that the demo makes, through Envoy on one port and straight to the service on the other. */
+/** The requests of the demo: through Envoy on one port, and directly to the server on the other port. */
 export function demoRequests(envoyPort: number, servicePort: number): readonly DemoRequest[] {
   const url = `http://localhost:${envoyPort}/headers`;
   return [
     {
-      title: "Both directions: the response has its header, and the JSON shows the request's, as the upstream got it",
+      title: "Both directions: the response has a new header, and the JSON shows the new header that the upstream got",
       request: { url },
       lacks: (response) =>
         lackingUpstream(response, "X-Ext-Proc-Header", "hello-to-asm") ??
         lacking("x-ext-proc-header: hello-from-asm", response.headers["x-ext-proc-header"] === "hello-from-asm"),
     },
     {
-      title: "header-modifier sets on the request what the client asks for",
+      title: "header-modifier sets the request headers that the client names",
       request: { url, headers: { "request-header-modifier": '{"x-demo": "set by the client"}' } },
       lacks: (response) => lackingUpstream(response, "X-Demo", "set by the client"),
     },
     {
-      title: "The same processors without Envoy, in JSON; rawValue is bytes, hence base64",
+      title: "The same processors without Envoy, in JSON; rawValue is bytes, so it is base64",
       request: {
         url: `http://localhost:${servicePort}/extproc.debug.v1.DebugService/Process`,
         headers: { "content-type": "application/json" },
@@ -39,9 +39,9 @@ export function demoRequests(envoyPort: number, servicePort: number): readonly D
 }
 
 /**
- * Shows the curl command and what it gets.
+ * Prints the curl command and the response.
  *
- * @throws {CliError} Where the answer lacks what it has to show.
+ * @throws {CliError} If something is missing in the response.
  */
 export async function show({ title, request, lacks }: DemoRequest, terminal: Terminal): Promise<void> {
   terminal.out(`# ${title}`);
@@ -50,7 +50,7 @@ export async function show({ title, request, lacks }: DemoRequest, terminal: Ter
   for (const line of response.lines) terminal.out(line);
   terminal.out("");
   const problem = lacks(response);
-  if (problem !== undefined) throw new CliError(`the answer to ${curlCommand(request)} lacks ${problem}`, EXIT.bad);
+  if (problem !== undefined) throw new CliError(`the response to ${curlCommand(request)} has no ${problem}`, EXIT.bad);
 }
 
 function lackingUpstream({ body }: TryResponse, name: string, value: string): string | undefined {

@@ -1,37 +1,37 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 
-/** A value as it stands in Envoy's configuration, which is a proto message in JSON. */
+/** A value in Envoy's configuration, which is a proto message in JSON. */
 type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 
-/** A message in Envoy's configuration, by its fields' proto names. */
+/** A message in Envoy's configuration, with the proto names of its fields. */
 export interface JsonObject {
   readonly [name: string]: Json;
 }
 
-/** What is changed in `deploy/envoy.yaml`. */
+/** The changes to make in `deploy/envoy.yaml`. */
 export interface EnvoyBootstrapOptions {
   /** Port of the ext_proc service on 127.0.0.1. */
   readonly extProcPort: number;
   /** Port of the upstream on 127.0.0.1. */
   readonly upstreamPort: number;
-  /** Port Envoy listens on, on 127.0.0.1. Default 0: any free one. */
+  /** The port of Envoy's listener on 127.0.0.1. Default 0: any free port. */
   readonly listenerPort?: number | undefined;
-  /** Port of Envoy's admin interface, on 127.0.0.1. Default 0: any free one. */
+  /** The port of Envoy's admin interface on 127.0.0.1. Default 0: any free port. */
   readonly adminPort?: number | undefined;
   /**
-   * Merged into the ext_proc filter's configuration
-   * (`envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor`): messages field by field, anything else
-   * replaced, `null` removes a field. Example: `{ processing_mode: { request_body_mode: "BUFFERED" } }`.
+   * Merged into the ext_proc filter's configuration (`envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor`).
+   * Messages are merged field by field, other values are replaced, and `null` removes a field. Example:
+   * `{ processing_mode: { request_body_mode: "BUFFERED" } }`.
    */
   readonly filter?: JsonObject | undefined;
-  /** Whether HTTP/1.1 trailers pass, in both directions and on both sides; Envoy drops them otherwise. Default false. */
+  /** True: HTTP/1.1 trailers pass, in both directions and on both sides. False, the default: Envoy drops them. */
   readonly http1Trailers?: boolean | undefined;
 }
 
 type Path = readonly (string | number)[];
 
-// Where things stand in deploy/envoy.yaml.
+// Places in deploy/envoy.yaml.
 const LISTENER: Path = ["static_resources", "listeners", 0];
 const CONNECTION_MANAGER: Path = [...LISTENER, "filter_chains", 0, "filters", 0, "typed_config"];
 const EXT_PROC_FILTER: Path = [...CONNECTION_MANAGER, "http_filters", 0, "typed_config"];
@@ -41,8 +41,8 @@ const ADDRESS_PORT: Path = ["address", "socket_address", "port_value"];
 const ENDPOINT_PORT: Path = ["load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", ...ADDRESS_PORT];
 
 /**
- * The bootstrap of `deploy/envoy.yaml`, with other ports and, on demand, another filter configuration. The demo and
- * the tests run it, so that the file people copy is one that is known to work.
+ * The bootstrap of `deploy/envoy.yaml`, with other ports and optionally another filter configuration. The demo and the
+ * tests run it, so the file that users copy is known to work.
  */
 export function envoyBootstrap(options: EnvoyBootstrapOptions): JsonObject {
   const patches: [Path, Json][] = [
@@ -53,7 +53,7 @@ export function envoyBootstrap(options: EnvoyBootstrapOptions): JsonObject {
     [EXT_PROC_FILTER, options.filter ?? {}],
     ...(options.http1Trailers ? HTTP1_TRAILER_PATCHES : []),
   ];
-  // Three folders up from src/cli/demo as from dist/cli/demo.
+  // Three folders up, both from src/cli/demo and from dist/cli/demo.
   const text = readFileSync(new URL("../../../deploy/envoy.yaml", import.meta.url), "utf8");
   const bootstrap: JsonObject = parse(text);
   for (const [path, patch] of patches) patchAt(bootstrap, path, patch);
@@ -83,7 +83,7 @@ function patchAt(root: JsonObject, path: Path, patch: Json): void {
   Reflect.set(parent, name, merged(Reflect.get(parent, name), patch));
 }
 
-/** JSON Merge Patch (RFC 7396): messages field by field, `null` removes, anything else replaces. */
+/** JSON Merge Patch (RFC 7396): merges messages field by field; `null` removes a field, any other value replaces it. */
 function merged(target: Json | undefined, patch: Json): Json {
   if (!isMessage(patch)) return patch;
   const fields: Record<string, Json> = isMessage(target) ? { ...target } : {};

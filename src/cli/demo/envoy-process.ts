@@ -6,46 +6,46 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { JsonObject } from "./envoy-bootstrap.ts";
 
-/** How `startEnvoy` runs Envoy. */
+/** Options of `startEnvoy`. */
 export interface EnvoyProcessOptions {
-  /** The Envoy program, as `findEnvoy` found it. */
+  /** The path of the Envoy binary, from `findEnvoy`. */
   readonly binary: string;
-  /** Its whole configuration, from `envoyBootstrap`. Listeners and admin may ask for port 0. */
+  /** The whole configuration, from `envoyBootstrap`. Listeners and the admin interface can have port 0. */
   readonly bootstrap: JsonObject;
   /** Worker threads, each with its own connections to the service. Default 1. */
   readonly concurrency?: number | undefined;
-  /** `trace` to `critical`; what Envoy logs is kept for `log()`. Default `warning`. */
+  /** The log level, `trace` to `critical`. `log()` returns the log. Default `warning`. */
   readonly logLevel?: string | undefined;
   /** Further arguments, such as `--file-flush-interval-msec 50`. Default: none. */
   readonly args?: readonly string[] | undefined;
-  /** How long Envoy may take until it is ready. Default 30,000: CI machines are slow at times. */
+  /** Timeout until Envoy is ready, in milliseconds. Default 30,000, because CI machines can be slow. */
   readonly readyTimeoutMs?: number | undefined;
-  /** Ends Envoy, also while it is still starting. */
+  /** Ends Envoy, also while it starts. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A running Envoy. */
 export interface EnvoyProcess {
-  /** The port its first listener really has. */
+  /** The actual port of its first listener. */
   readonly port: number;
   /** The port of its admin interface. */
   readonly adminPort: number;
   /** Its release, such as `1.40.0`. */
   readonly version: string;
-  /** Settles when the process has ended, for whatever reason; the text says how, in one line. */
+  /** Resolves when the process has ended. The text says how it ended, in one line. */
   readonly ended: Promise<string>;
   /**
-   * The counters and gauges whose names begin with `prefix`, as they are now, by the rest of their names:
+   * The current counters and gauges whose names begin with `prefix`, by the rest of their names:
    * `stats("http.ingress_http.ext_proc.")` gives `{ streams_started: 1, ... }`.
    */
   stats(prefix: string): Promise<Record<string, number>>;
-  /** The last 64 KiB of what Envoy has logged. */
+  /** The last 64 KiB of Envoy's log. */
   log(): string;
-  /** Ends the process by SIGTERM (SIGKILL after 5 s) and removes its temporary folder. */
+  /** Ends the process with SIGTERM (SIGKILL after 5 s) and removes its temporary folder. */
   stop(): Promise<void>;
 }
 
-/** Envoy did not start; the message is one line with Envoy's own words in it. */
+/** Thrown if Envoy does not start. The message is one line and includes Envoy's own message. */
 export class EnvoyStartError extends Error {
   override readonly name = "EnvoyStartError";
 }
@@ -54,11 +54,12 @@ const DEFAULT_READY_TIMEOUT_MS = 30_000;
 const MAX_LOG_CHARS = 64 * 1024;
 
 /**
- * Starts Envoy as a direct child of this process and waits until it serves. It has to be a direct child: the builds
- * that `installEnvoy` fetches get SIGTERM as soon as their parent is gone. Any number can run side by side, since hot
- * restart, and with it the shared base id, is off.
+ * Starts Envoy as a direct child of this process and waits until it serves. It must be a direct child, because the
+ * builds that `installEnvoy` downloads get SIGTERM when their parent ends. Any number of Envoys can run at the same
+ * time, because hot restart, and with it the shared base id, is off.
  *
- * Rejects with `EnvoyStartError` when the configuration is refused, a port is used or the program does not run.
+ * Rejects with `EnvoyStartError` if Envoy rejects the configuration, if a port is in use, or if the binary does not
+ * run.
  */
 export async function startEnvoy(options: EnvoyProcessOptions): Promise<EnvoyProcess> {
   const folder = await mkdtemp(join(tmpdir(), "ext-proc-envoy-"));
@@ -84,7 +85,7 @@ export async function startEnvoy(options: EnvoyProcessOptions): Promise<EnvoyPro
   }
 }
 
-/** Keeps the end of the log, for error messages and for whoever debugs a test. */
+/** Keeps the end of the log, for error messages and for debugging tests. */
 function keepLog(child: ChildProcess): () => string {
   let kept = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -94,7 +95,7 @@ function keepLog(child: ChildProcess): () => string {
 }
 
 function untilEnded(child: ChildProcess, folder: string): Promise<string> {
-  // Should this process end without having called `stop`; not every Envoy build ends with its parent.
+  // For the case that this process ends without a call of `stop`: not every Envoy build ends with its parent.
   const endWithUs = () => {
     child.kill("SIGTERM");
     rmSync(folder, { recursive: true, force: true });
@@ -104,7 +105,7 @@ function untilEnded(child: ChildProcess, folder: string): Promise<string> {
     child.once("error", (cause) => resolve(`Envoy cannot be run: ${cause.message}`));
     child.once("close", (exitCode, signal) => {
       process.off("exit", endWithUs);
-      resolve(signal ? `Envoy was ended by ${signal}` : `Envoy ended with exit code ${exitCode}`);
+      resolve(signal ? `Envoy was ended by signal ${signal}` : `Envoy ended with exit code ${exitCode}`);
     });
   });
 }
@@ -122,7 +123,7 @@ interface Readiness {
   readonly version: string;
 }
 
-/** Asks the admin interface until Envoy serves. Its address is in a file, which appears once it listens. */
+/** Polls the admin interface until Envoy serves. Envoy writes the address into a file when it listens. */
 async function untilReady(start: {
   readonly ended: Promise<string>;
   readonly adminAddressFile: string;
@@ -138,7 +139,7 @@ async function untilReady(start: {
     await untilDefined(() => isLive(adminPort, signal), signal);
     const { version } = await adminJson<{ version: string }>(adminPort, "/server_info", signal);
     const port = await readListenerPort(adminPort, signal);
-    // The version reads revision/1.40.0/Clean/RELEASE/BoringSSL.
+    // The version has the form revision/1.40.0/Clean/RELEASE/BoringSSL.
     return { port, adminPort, version: version.split("/")[1] ?? version };
   } catch (cause) {
     throw signal.aborted ? signal.reason : cause;
@@ -161,8 +162,8 @@ async function readAdminPort(file: string): Promise<number | undefined> {
 }
 
 async function isLive(adminPort: number, signal: AbortSignal): Promise<true | undefined> {
-  // Envoy opens its admin interface before it has read the rest of its configuration, and may end in between: that
-  // is seen by its end, not here.
+  // Envoy opens its admin interface before it has read the rest of its configuration, and can end in between. `ended`
+  // shows that, not this function.
   const response = await fetch(`http://127.0.0.1:${adminPort}/ready`, { signal }).catch(() => undefined);
   await response?.text();
   return response?.ok ? true : undefined;
@@ -186,7 +187,7 @@ async function readStats(adminPort: number, prefix: string): Promise<Record<stri
 
 async function adminJson<T>(adminPort: number, path: string, signal?: AbortSignal): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${adminPort}${path}`, signal ? { signal } : {});
-  if (!response.ok) throw new Error(`Envoy's admin interface answered ${path} with ${response.status}`);
+  if (!response.ok) throw new Error(`Envoy's admin interface answered ${path} with status ${response.status}`);
   return (await response.json()) as T;
 }
 
@@ -200,14 +201,18 @@ function startProblem(cause: unknown, options: EnvoyProcessOptions, log: string)
   return `${how}${words && `: ${words}`} (${options.binary})`;
 }
 
-/** What Envoy logged worst, without time and place: `[2026-01-01 00:00:00.000][1][critical][main] [x.cc:1] text`. */
+/**
+ * The last message of the most severe level in Envoy's log, without time and place. A log line is
+ * `[2026-01-01 00:00:00.000][1][critical][main] [x.cc:1] text`.
+ */
 function lastWords(log: string): string {
   const entries = log
     .split(/^(?=\[\d{4}-)/m)
     .map((entry) => /^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] (.*)$/s.exec(entry));
   const worst = ["critical", "error", "warning"].map((level) => entries.findLast((entry) => entry?.[1] === level));
   const text = worst.find((entry) => entry)?.[2] ?? log;
-  // A refused configuration is told twice: "error `reason` initializing config 'file'", then the reason.
+  // If Envoy rejects a configuration, it logs the reason twice: "error `reason` initializing config 'file'", then the
+  // reason.
   const [, reason = text] = /^error `(.*)` initializing config /s.exec(text) ?? [];
   return reason.trim().replaceAll(/\s+/g, " ").slice(0, 600);
 }

@@ -1,31 +1,31 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 
-/** An HTTP request that the demo shows as a curl command and makes itself. */
+/** An HTTP request that the demo prints as a curl command and sends itself. */
 export interface TryRequest {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Sent by POST; a GET without it. */
+  /** The body of a POST. Without it the request is a GET. */
   readonly body?: string | undefined;
 }
 
-/** What came back. */
+/** The response to a request of the demo. */
 export interface TryResponse {
   readonly status: number;
-  /** By their lower-case names; several values joined by `, `. */
+  /** By lower-case name; several values are joined with `, `. */
   readonly headers: IncomingMessage["headers"];
   readonly body: string;
-  /** The whole of it as `curl -i` prints it, line by line. */
+  /** The whole response as `curl -i` prints it, line by line. */
   readonly lines: readonly string[];
 }
 
-/** The command that makes this request, to be pasted into a shell. */
+/** The curl command for this request, ready for a shell. */
 export function curlCommand({ url, headers = {}, body }: TryRequest): string {
   const flags = Object.entries(headers).map(([name, value]) => ` -H ${quoted(`${name}: ${value}`)}`);
   return `curl -i ${url}${flags.join("")}${body === undefined ? "" : ` -d ${quoted(body)}`}`;
 }
 
-/** Makes the request, on a connection of its own that is kept alive as curl's is. Rejects where no answer comes. */
+/** Sends the request, on its own connection that is kept alive as curl's is. Rejects if no response comes. */
 export async function tryRequest({ url, headers = {}, body }: TryRequest): Promise<TryResponse> {
   const agent = new Agent({ keepAlive: true });
   try {

@@ -1,17 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** How `startUpstream` listens. */
+/** Options of `startUpstream`. */
 export interface UpstreamOptions {
-  /** TCP port on 127.0.0.1. Default 0: any free one. */
+  /** TCP port on 127.0.0.1. Default 0: any free port. */
   readonly port?: number | undefined;
-  /** Largest request body; a larger one gets 413. Default 32 MiB, since the whole body is held to be repeated. */
+  /** Largest request body; a larger one gets 413. Default 32 MiB, because the whole body is held and sent back. */
   readonly maxBodyBytes?: number | undefined;
 }
 
 /** A running upstream. */
 export interface Upstream {
-  /** The port it really listens on. */
+  /** The actual port. */
   readonly port: number;
   /** Stops listening and closes every connection. */
   close(): Promise<void>;
@@ -26,27 +26,26 @@ interface Answer {
 const PATHS = ["/headers", "/anything", "/anything/...", "/post", "/status/N"];
 
 /**
- * Starts the service that stands behind Envoy in the demo and in tests: HTTP/1.1 on 127.0.0.1, answering like
- * httpbin with what arrived, so that one sees what Envoy really forwarded.
+ * Starts the upstream for the demo and for tests: HTTP/1.1 on 127.0.0.1. Like httpbin it answers with the request that
+ * arrived, which shows what Envoy really forwarded.
  *
- * - `/headers`: `{headers}`; `/anything`, `/anything/...` and `POST /post`: `{args, data, headers, method, origin,
- *   url}`; `/status/N`: an empty answer with that status.
- * - Names of headers are written `X-Like-This` and sorted; values that came several times are joined by commas.
- * - `data` is the body as text, or, where it is not UTF-8, a `data:application/octet-stream;base64,` URL. Forms are
- *   not taken apart.
- * - Unlike httpbin, a request that ends with trailers has them repeated in `trailers`, and in the trailers of the
- *   answer.
+ * - `/headers`: `{headers}`; `/anything`, `/anything/...` and `POST /post`:
+ *   `{args, data, headers, method, origin, url}`; `/status/N`: an empty response with that status.
+ * - Names of headers are written `X-Like-This` and sorted. Several values of one header are joined with commas.
+ * - `data` is the body as text, or a `data:application/octet-stream;base64,` URL if the body is not UTF-8. Forms are
+ *   not parsed.
+ * - Unlike httpbin, the trailers of a request are repeated in `trailers`, and in the trailers of the response.
  */
 export async function startUpstream(options: UpstreamOptions = {}): Promise<Upstream> {
   const maxBodyBytes = options.maxBodyBytes ?? 32 * 1024 * 1024;
   const server = createServer((request, response) => {
     void answerRequest(request, maxBodyBytes).then(
       (answer) => send({ request, response, answer }),
-      // Only a client that breaks off in the middle of its body gets here; nobody is left to answer.
+      // Only a client that disconnects in the middle of its body gets here. It cannot receive a response.
       () => response.destroy(),
     );
   });
-  // Envoy pools connections for an hour; one that we close first costs it a request now and then.
+  // Envoy pools connections for an hour. If the upstream closes one first, Envoy sometimes loses a request.
   server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -65,7 +64,7 @@ export async function startUpstream(options: UpstreamOptions = {}): Promise<Upst
 async function answerRequest(request: IncomingMessage, maxBodyBytes: number): Promise<Answer> {
   const [path = "/", query = ""] = splitOnce(request.url ?? "/", "?");
   const body = await readBody(request, maxBodyBytes);
-  if (body === undefined) return { status: 413, json: { error: `body over ${maxBodyBytes} bytes` } };
+  if (body === undefined) return { status: 413, json: { error: `the body has more than ${maxBodyBytes} bytes` } };
   if (path === "/headers") return { status: 200, json: { headers: headerObject(request.rawHeaders) } };
   if (path === "/anything" || path.startsWith("/anything/")) return echo(request, query, body);
   if (path === "/post") {
@@ -110,7 +109,7 @@ function send(exchange: {
   const trailers = answer.status === 200 ? pairs(exchange.request.rawTrailers) : [];
   if (answer.json !== undefined) response.setHeader("content-type", "application/json");
   if (trailers.length > 0) {
-    // node:http writes trailers after a chunked body only, so this answer names no length.
+    // node:http writes trailers only after a chunked body, so this response has no content-length.
     response.setHeader("trailer", trailers.map(([name]) => name).join(", "));
     response.addTrailers(trailers);
   } else if (answer.status !== 204 && answer.status !== 304) {
@@ -119,7 +118,7 @@ function send(exchange: {
   response.writeHead(answer.status, answer.headers).end(text);
 }
 
-/** The whole body, or undefined as soon as it is larger than allowed; the rest is then read and dropped. */
+/** Resolves to the whole body, or to undefined as soon as the body is too large. The rest is then read and dropped. */
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     let chunks: Uint8Array[] = [];
@@ -160,7 +159,7 @@ function pairs(raw: readonly string[]): [string, string][] {
   return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] ?? "", raw[2 * i + 1] ?? ""]);
 }
 
-/** node:http hands header values out as latin1; most senders mean UTF-8. */
+/** A header value as text. node:http decodes values as latin1, but most senders use UTF-8. */
 function readable(value: string): string {
   return utf8Text(Buffer.from(value, "latin1")) ?? value;
 }

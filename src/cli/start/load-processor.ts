@@ -11,10 +11,10 @@ import { nameKind } from "../../text/value-kind.ts";
 import { CliError, EXIT } from "../terminal/usage-error.ts";
 import { offerOwnPackage } from "./own-package.ts";
 
-/** A processor that ships with this package. */
+/** A processor that is part of this package. */
 interface BuiltIn {
   readonly make: (log: Logger) => Processor;
-  /** Said in the log when it starts. */
+  /** Logged when the processor starts. */
   readonly warning?: string;
 }
 
@@ -22,25 +22,26 @@ const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
   hello: { make: () => hello },
   "header-modifier": {
     make: (log) => {
-      // Any client can send bad ones, as fast as it likes.
+      // Any client can send bad headers, at any rate.
       const limiter = new LineLimiter();
       return createHeaderModifier((problem) => {
         const line = limiter.next();
-        if (line) log.warn({ processor: "header-modifier", problem, ...line }, "Ignored a bad request-header-modifier");
+        if (line)
+          log.warn({ processor: "header-modifier", problem, ...line }, "Ignored an invalid request-header-modifier");
       });
     },
-    warning: "header-modifier lets any client set request headers: for demonstrations only, never in production",
+    warning: "header-modifier lets any client set request headers: use it for demonstrations only, never in production",
   },
 };
 
-/** The names that `serve` knows without a file. */
+/** The names of the built-in processors. */
 export const BUILT_IN_NAMES: readonly string[] = Object.keys(BUILT_IN);
 
 /**
- * Loads what was named on the command line, built-in names and paths of modules whose default export is a
- * processor, and composes it in this order.
+ * Loads the processors of a command line and composes them in this order. Each is a built-in name, or the path of a
+ * module whose default export is a processor.
  *
- * @throws {CliError} Where a name is unknown (wrong usage), or a module does not load or exports no processor.
+ * @throws {CliError} If a name is unknown (wrong usage), or if a module does not load or exports no processor.
  */
 export async function loadProcessor(names: readonly string[], log: Logger): Promise<Processor> {
   const processors: Processor[] = [];
@@ -59,7 +60,7 @@ export async function loadProcessor(names: readonly string[], log: Logger): Prom
 async function loadModule(name: string): Promise<Processor> {
   const path = resolve(name);
   if (!/[\\/]|\.[cm]?[jt]s$/.test(name) || !existsSync(path)) throw new CliError(unknownProcessor(name));
-  if (statSync(path).isDirectory()) throw new CliError(`${name}: is a folder; name a file in it`, EXIT.bad);
+  if (statSync(path).isDirectory()) throw new CliError(`${name}: is a folder; give the path of a file`, EXIT.bad);
   let module: { readonly default?: unknown };
   offerOwnPackage();
   try {
@@ -72,10 +73,10 @@ async function loadModule(name: string): Promise<Processor> {
   throw new CliError(`${name}: ${found}; write: export default defineProcessor({ … })`, EXIT.bad);
 }
 
-/** Imports a module, and rejects where it awaits what nothing can settle any more; Node would end without a word. */
+/** Imports a module. Rejects if the module awaits a promise that can never settle: Node would end silently. */
 function importSettled(url: string): Promise<{ readonly default?: unknown }> {
   return new Promise((resolve, reject) => {
-    const stuck = () => reject("it awaits something that never settles");
+    const stuck = () => reject("it awaits a promise that never settles");
     process.once("beforeExit", stuck);
     const settled = () => process.off("beforeExit", stuck);
     import(url).then(resolve, reject).then(settled, settled);
@@ -83,10 +84,10 @@ function importSettled(url: string): Promise<{ readonly default?: unknown }> {
 }
 
 function unknownProcessor(name: string): string {
-  const known = `built in are ${BUILT_IN_NAMES.join(" and ")}`;
+  const known = `built-in processors are ${BUILT_IN_NAMES.join(" and ")}`;
   return /[\\/]|\.[cm]?[jt]s$/.test(name)
     ? `${name}: no such file; ${known}`
-    : `${name}: no such processor; ${known}, and a file is named by its path, as in ./${name}.js`;
+    : `${name}: no such processor; ${known}; for a file write its path, such as ./${name}.js`;
 }
 
 function explainImportFailure(error: unknown, name: string): string {
@@ -101,12 +102,12 @@ function explainImportFailure(error: unknown, name: string): string {
     if (missing === undefined) return message;
     return `${message}; to install it: ${shellCommand(["cd", dirname(resolve(name))])} && npm install ${missing}`;
   }
-  // Node tells the place of a syntax error to nobody but its own printer.
+  // Only Node itself prints the place of a syntax error.
   const wayOut = error instanceof SyntaxError ? `; to see where: ${shellCommand(["node", "--check", name])}` : "";
-  return `does not load: ${message}${wayOut}`;
+  return `cannot be loaded: ${message}${wayOut}`;
 }
 
-/** A command to be pasted into a shell. */
+/** A command for a shell, with quotes around words that need them. */
 function shellCommand(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 }
@@ -114,6 +115,6 @@ function shellCommand(words: readonly string[]): string {
 function messageOf(error: unknown): string {
   const text = failureText(error);
   if (error instanceof Error) return `${failureName(error) ?? "Error"}: ${text}`;
-  // Anything can be thrown, even what has no text.
+  // Any value can be thrown, also one that has no text.
   return text === "" ? `it threw ${nameKind(error)}` : text;
 }

@@ -2,26 +2,26 @@ import module, { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 /**
- * The packages that a processor may import wherever its file is: this one, and those whose types its handlers get. They
- * come from the program that runs, unless the processor's own folder has a copy.
+ * The packages that a processor can import from any folder: this package, and those whose types its handlers get. They
+ * come from the running program, unless the processor's own folder has a copy.
  */
 export const OFFERED_PACKAGES: readonly string[] = ["ext-proc", "@bufbuild/protobuf", "@connectrpc/connect"];
 
 type Context = module.ResolveHookContext;
 type NextResolve<Result> = (specifier: string, context?: Context) => Result;
 
-/** From here the packages are found: this one by its own name, the others as its dependencies. */
+/** The module from which the packages are resolved: this package by its own name, the others as its dependencies. */
 const HERE = import.meta.url;
 const require = createRequire(HERE);
 
 /**
- * From now on lets modules import {@link OFFERED_PACKAGES} from anywhere on the disk, such as a folder that is mounted
- * into a container. A copy that Node finds by itself wins.
+ * From now on, modules can import {@link OFFERED_PACKAGES} from any folder, such as one that is mounted into a
+ * container. If Node itself finds a copy, that copy is used.
  */
 export function offerOwnPackage(): void {
   if (isOffering) return;
   isOffering = true;
-  // Node 22.15 and later. The hooks of older releases run in a thread of their own, and for `import` only.
+  // Node 22.15 and later. In older releases hooks run in a separate thread, and only for `import`.
   const { registerHooks } = module as unknown as SyncHooks;
   if (registerHooks !== undefined) {
     registerHooks({ resolve: resolveSync });
@@ -33,13 +33,13 @@ export function offerOwnPackage(): void {
 
 let isOffering = false;
 
-/** What the type declarations of Node 20 lack. */
+/** A function that is missing in the type declarations of Node 20. */
 interface SyncHooks {
   readonly registerHooks?: (hooks: { readonly resolve: typeof resolveSync }) => unknown;
 }
 
 /**
- * The hook of module.register, which loads this very module into its thread.
+ * The hook of module.register, which loads this module into its thread.
  *
  * @public Node calls it by its name.
  */
@@ -65,14 +65,14 @@ function resolveSync(
     return nextResolve(specifier, context);
   } catch (error) {
     if (!isMissing(specifier, error)) throw error;
-    // For `require` Node goes by the module that calls it, whatever the context says.
+    // For `require` Node uses the module that calls it, and ignores the context.
     if ((error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND")
       return { url: pathToFileURL(require.resolve(specifier)).href, shortCircuit: true };
     return nextResolve(specifier, { ...context, parentURL: HERE });
   }
 }
 
-/** What Node's CommonJS loader resolves names by; the type declarations lack it. */
+/** The function with which Node's CommonJS loader resolves names. It is missing in the type declarations. */
 interface CommonJsLoader {
   _resolveFilename(specifier: string, ...others: readonly unknown[]): string;
 }
@@ -90,7 +90,7 @@ function offerToRequire(): void {
   };
 }
 
-/** Whether Node found no such package at all. A copy that is there and broken is an error, not a reason to use ours. */
+/** True if Node found no such package at all. A broken copy is an error, and is not replaced by this package. */
 function isMissing(specifier: string, error: unknown): boolean {
   if (!OFFERED_PACKAGES.some((name) => specifier === name || specifier.startsWith(`${name}/`))) return false;
   const { code, message = "" } = error as NodeJS.ErrnoException;

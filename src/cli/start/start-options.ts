@@ -7,16 +7,16 @@ import { CliError, EXIT } from "../terminal/usage-error.ts";
 import { type CommandSettings, serveOptions } from "./command-settings.ts";
 
 /**
- * What a command was told, as options of `serve()`, those that stand for files included.
+ * The settings of a command as options of `serve()`, including those that name files.
  *
- * @throws {CliError} Where the token's file cannot be used, or files for TLS do not go together.
+ * @throws {CliError} If the file of the token cannot be used, or if a file for TLS is missing.
  */
 export function startOptions(read: CommandSettings): ServeOptions {
   const { settings } = read;
   return { ...serveOptions(read), adminToken: adminToken(settings), tls: tlsFiles(settings) };
 }
 
-/** A failure of `serve()` for the person who called the command; anything else as it is. */
+/** Turns a known failure of `serve()` into a message for the user of the command. Returns other errors unchanged. */
 export function explainStart(error: unknown): unknown {
   if (error instanceof ListenError) return new CliError(error.message, error.malformed ? EXIT.usage : EXIT.bad);
   if (error instanceof TlsFileError) return new CliError(error.message, EXIT.bad);
@@ -45,7 +45,7 @@ function adminToken({ adminTokenFile }: Settings): string | undefined {
   }
   if (!/^\S{16,}$/.test(token)) {
     throw new CliError(
-      `--admin-token-file: ${adminTokenFile} must hold one token of at least 16 characters without blanks`,
+      `--admin-token-file: ${adminTokenFile} must contain one token of at least 16 characters without white space`,
       EXIT.bad,
     );
   }

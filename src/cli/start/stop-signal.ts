@@ -1,20 +1,20 @@
 import { LineLimiter } from "../../server/log/line-limiter.ts";
 import type { Logger } from "../../server/log/logger.ts";
 
-/** The signals that ask this process to stop. From this call on they no longer end it by themselves. */
+/** The signals that stop this process. After `stopSignal` they no longer end the process themselves. */
 export interface StopSignal {
-  /** Resolves with the name of the first one. */
+  /** Resolves to the name of the first signal. */
   readonly first: Promise<string>;
-  /** Resolves with the name of the second: somebody is in a hurry. */
+  /** Resolves to the name of the second signal, which means: stop at once. */
   readonly second: Promise<string>;
 }
 
-/** Kubernetes and `docker stop` send SIGTERM, Ctrl-C is SIGINT, and a terminal that closes sends SIGHUP. */
+/** Kubernetes and `docker stop` send SIGTERM, Ctrl-C sends SIGINT, and a terminal that closes sends SIGHUP. */
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
- * How soon the same signal may come again without being a second request to stop: Ctrl-C reaches every process of the
- * terminal, and npm forwards what it gets, so that under `npm start` one key press arrives twice.
+ * A signal that comes again within this time is not a second request to stop. Ctrl-C reaches every process of the
+ * terminal, and npm forwards the signals that it gets, so under `npm start` one key press arrives twice.
  */
 const ECHO_MS = 250;
 
@@ -36,13 +36,14 @@ export function stopSignal(): StopSignal {
 }
 
 /**
- * Ignores SIGUSR1, on which Node would open its inspector: a local process that may send signals could then run code in
- * this one. `node --inspect` still works. The image also starts Node with `--disable-sigusr1`, which Node 20 does not have.
+ * Ignores SIGUSR1. Node would open its inspector, and a local process that can send signals could then run code in this
+ * process. `node --inspect` still works. The image also starts Node with `--disable-sigusr1`, which Node 20 does not
+ * have.
  */
 export function ignoreInspectorSignal(log: Logger): void {
   const limiter = new LineLimiter();
   process.on("SIGUSR1", () => {
     const line = limiter.next();
-    if (line) log.warn(line, "SIGUSR1 is ignored and opens no inspector; to debug, start with node --inspect");
+    if (line) log.warn(line, "Ignored SIGUSR1, which would open Node's inspector; to debug, start with node --inspect");
   });
 }

@@ -5,10 +5,10 @@ import { CliError, EXIT } from "./usage-error.ts";
 const MAX_FILE_BYTES = 8 << 20;
 
 /**
- * The bytes of a file; `-` is standard input.
+ * Reads a file; `-` is standard input.
  *
- * @param where What names the file, for messages: `--data`.
- * @throws {CliError} Where it cannot be read, or is too large.
+ * @param where The flag that names the file, for messages, such as `--data`.
+ * @throws {CliError} If it cannot be read, or is too large.
  */
 export function readBytes(where: string, path: string): Uint8Array {
   let bytes: Uint8Array;
@@ -24,9 +24,9 @@ export function readBytes(where: string, path: string): Uint8Array {
 }
 
 /**
- * The value of a file in JSON or, where its name says so, YAML.
+ * Reads the value of a JSON file, or of a YAML file if its name has such an extension.
  *
- * @throws {CliError} Where there is none.
+ * @throws {CliError} If the file has no such value.
  */
 export async function readData(where: string, path: string): Promise<unknown> {
   const text = new TextDecoder().decode(readBytes(where, path));
@@ -36,10 +36,10 @@ export async function readData(where: string, path: string): Promise<unknown> {
   } catch (error) {
     const kind = /\.ya?ml$/i.test(path) ? "YAML" : "JSON";
     const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n", 1);
-    throw new CliError(`${path}: is no ${kind}: ${reason.replace(/:$/, "")}`, EXIT.bad);
+    throw new CliError(`${path}: is not ${kind}: ${reason.replace(/:$/, "")}`, EXIT.bad);
   }
 }
 
 function tooLarge(where: string, path: string): CliError {
-  return new CliError(`${where}: ${path} is larger than ${MAX_FILE_BYTES} bytes, which is the limit`, EXIT.bad);
+  return new CliError(`${where}: ${path} is larger than the limit of ${MAX_FILE_BYTES} bytes`, EXIT.bad);
 }

@@ -1,7 +1,7 @@
 import type { BodyHandlerDescription, PartDescription } from "../../processor/describe/describe-part.ts";
 import type { ModeNeed, ProcessorDescription } from "../../processor/describe/describe-processor.ts";
 
-/** A processor's description as lines for people; the settings as they stand in Envoy's configuration. */
+/** A processor's description as lines of text. The settings are written as in Envoy's configuration. */
 export function descriptionText(description: ProcessorDescription): string[] {
   const { parts, processingMode, filterSettings, conflicts } = description;
   return [
@@ -27,19 +27,19 @@ function partText(part: PartDescription): string[] {
     ...bodies.map((body) => `  ${body.phase}: ${bodyText(body)}`),
     ...(grpc ? [`  grpc: ${grpc.methods.join(", ")} of ${grpc.service}${grpc.required ? ", required" : ""}`] : []),
     `  onFault: ${part.onFault}${part.isTightened ? " (tightened)" : ""}`,
-    `  timeoutMs: ${part.timeoutMs}${extendsAfterMs === undefined ? "" : `, asking Envoy for more after ${extendsAfterMs} ms`}`,
+    `  timeoutMs: ${part.timeoutMs}${extendsAfterMs === undefined ? "" : `, asks Envoy for more time after ${extendsAfterMs} ms`}`,
     ...(lifeCycle.length > 0 ? [`  life cycle: ${lifeCycle.join(", ")}`] : []),
-    ...(part.hasConfig ? ["  config: takes routes without one"] : []),
+    ...(part.hasConfig ? ["  config: optional"] : []),
   ];
 }
 
 function bodyText({ read, hasWhen, maxBytes, overLimit, encoding, required }: BodyHandlerDescription): string {
   return [
     read,
-    ...(hasWhen ? ["where when says so"] : []),
+    ...(hasWhen ? ["only if when returns true"] : []),
     ...(maxBytes === undefined
       ? []
-      : [`at most ${maxBytes} bytes, more is ${overLimit === "pass" ? "passed" : "rejected"}`]),
+      : [`at most ${maxBytes} bytes, a larger body ${overLimit === "pass" ? "passes unseen" : "is rejected"}`]),
     ...(encoding === "raw" ? ["raw"] : []),
     ...(required ? ["required"] : []),
   ].join(", ");
@@ -48,6 +48,6 @@ function bodyText({ read, hasWhen, maxBytes, overLimit, encoding, required }: Bo
 function modeText({ field, mode, why, alternatives }: ModeNeed): string[] {
   return [
     `    ${field}: ${mode}  # ${why.join("; ")}`,
-    ...alternatives.map((other) => `    # or ${other.mode}, where ${other.where}`),
+    ...alternatives.map((other) => `    # or ${other.mode}, if ${other.where}`),
   ];
 }

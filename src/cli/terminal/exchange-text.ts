@@ -1,6 +1,6 @@
 import type { LineStyle } from "./terminal.ts";
 
-/** An exchange and what became of it, as the JSON of `DebugService.Simulate` has them. */
+/** An exchange and its result, in the JSON format of `DebugService.Simulate`. */
 export interface PlayedExchange {
   readonly asked: { readonly request?: Message | undefined; readonly upstream?: Message | undefined };
   readonly result: {
@@ -17,13 +17,13 @@ export interface PlayedExchange {
 
 type Message = Readonly<Record<string, unknown>>;
 
-/** One line, and how it looks. */
+/** One line with its style. */
 export interface StyledLine {
   readonly text: string;
   readonly style?: LineStyle | undefined;
 }
 
-/** An exchange for a person to read: what upstream and client got, with what had been sent as a difference. */
+/** An exchange as lines of text: what the upstream and the client got, as differences from what had been sent. */
 export function exchangeText({ asked, result }: PlayedExchange): StyledLine[] {
   const { upstreamRequest, clientResponse = {}, warnings = [], faults = [], metadata = {} } = result;
   const { messages = [], handlers = [], details = "" } = result;

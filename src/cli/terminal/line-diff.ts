@@ -1,7 +1,7 @@
-/** Longest texts that are compared line by line; beyond that the cost grows too large. */
+/** Longest texts that are compared line by line, because the cost grows with the square of their length. */
 const MAX_LINES = 2_000;
 
-/** What differs between two texts, as lines that begin with `-` (only wanted), `+` (only found) or a blank. */
+/** The differences of two texts, as lines that begin with `-` (only wanted), `+` (only found) or a blank. */
 export function lineDiff(wanted: readonly string[], found: readonly string[]): string[] {
   if (wanted.length > MAX_LINES || found.length > MAX_LINES) {
     return [...wanted.map((line) => `- ${line}`), ...found.map((line) => `+ ${line}`)];
@@ -21,7 +21,7 @@ export function lineDiff(wanted: readonly string[], found: readonly string[]): s
   return lines;
 }
 
-/** Length of the longest common sequence from each pair of places on. */
+/** The length of the longest common subsequence after each pair of places. */
 function commonLengths(one: readonly string[], two: readonly string[]): number[][] {
   const lengths = Array.from({ length: one.length + 1 }, () => new Array<number>(two.length + 1).fill(0));
   for (let at = one.length - 1; at >= 0; at--) {

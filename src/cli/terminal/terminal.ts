@@ -1,30 +1,30 @@
 import { styleText } from "node:util";
 import { printable } from "../../server/log/printable.ts";
 
-/** How a line looks to a person. */
+/** The style of a line on a terminal. */
 export type LineStyle = "bold" | "green" | "red" | "yellow";
 
-/** How a line is printed. */
+/** Options of a printed line. */
 export interface Printing {
-  /** Ignored unless a person reads along. Default: plain. */
+  /** Used only if the output is a terminal. Default: plain. */
   readonly style?: LineStyle | undefined;
-  /** Prints characters that a terminal obeys as they are. Default: they are escaped. */
+  /** Prints control characters unchanged. Default: they are escaped. */
   readonly isRaw?: boolean | undefined;
 }
 
-/** Where a sub-command speaks to its user; the only way of `src/` to do so. */
+/** The output of a sub-command. No other code of `src/` prints. */
 export type Terminal = {
-  /** Prints one line of what was asked for, to standard output. */
+  /** Prints one line of the result, to standard output. */
   out(line: string, printing?: Printing): void;
-  /** Prints one line about what goes on or went wrong, to standard error. */
+  /** Prints one line about progress or an error, to standard error. */
   error(line: string): void;
-  /** Whether a person reads along. Default: no. */
+  /** True if the output is a terminal. Default: false. */
   readonly isTTY?: boolean | undefined;
 };
 
 /**
- * The terminal of this process. Lines may quote data of a server, a client, a file or another program, so that characters
- * which a terminal would obey are printed as `\uXXXX`.
+ * The terminal of this process. Lines can quote data of a server, a client, a file or another program, so control
+ * characters are printed as `\uXXXX`.
  */
 export const processTerminal: Terminal = {
   out(line, { style, isRaw = false } = {}) {

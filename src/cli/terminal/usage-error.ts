@@ -1,16 +1,16 @@
 /** Exit codes of every sub-command. */
 export const EXIT = {
-  /** It did what was asked. */
+  /** The command succeeded. */
   good: 0,
-  /** The thing asked about is bad: a processor that does not load, a port in use. */
+  /** Something that the command needs is bad, such as a processor that does not load, or a port in use. */
   bad: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** A defect of this program. */
+  /** This program has a defect. */
   bug: 70,
 } as const;
 
-/** Ends a sub-command with one line for the person who called it. */
+/** Ends a sub-command with one line for its user. */
 export class CliError extends Error {
   readonly exitCode: number;
 

@@ -6,15 +6,18 @@ import { givenIn, placeIn } from "./place-in.ts";
 import { placeOf, SETTINGS, type Settings } from "./settings.ts";
 import { firstProblems, parseYaml, type YamlSource } from "./yaml-source.ts";
 
-/** What a configuration file says; what is missing is left to the environment's and the flags' defaults. */
+/**
+ * The values of a configuration file. Settings that it does not have come from flags, environment variables or
+ * defaults.
+ */
 export interface ConfigFile {
   readonly settings: Partial<Settings>;
   readonly processors: Readonly<Record<string, ProcessorSettings>>;
 }
 
-/** Larger files are none that a person wrote. */
+/** Largest file. No configuration that a person wrote is longer. */
 const MAX_CONFIG_CHARACTERS = 256 * 1024;
-/** Reads and checks a configuration file. Problems are lines for a person, each with its place: `FILE:LINE:COLUMN`. */
+/** Reads and checks a configuration file. Each problem is one line with its place: `FILE:LINE:COLUMN`. */
 export async function readConfigFile(path: string): Promise<ConfigFile | { readonly problems: readonly string[] }> {
   let text: string;
   try {
@@ -25,10 +28,10 @@ export async function readConfigFile(path: string): Promise<ConfigFile | { reado
   return parseConfig(text, path);
 }
 
-/** The same for a text; `name` is what problems call it. */
+/** Checks the text of a configuration file. Problems begin with `name`. */
 export function parseConfig(text: string, name: string): ConfigFile | { readonly problems: readonly string[] } {
   if (text.length > MAX_CONFIG_CHARACTERS) {
-    return { problems: [`${name}: has ${text.length} characters, at most ${MAX_CONFIG_CHARACTERS} are allowed`] };
+    return { problems: [`${name}: expected at most ${MAX_CONFIG_CHARACTERS} characters, got ${text.length}`] };
   }
   const source = parseYaml(text, name);
   if ("problems" in source) return source;
@@ -39,15 +42,15 @@ export function parseConfig(text: string, name: string): ConfigFile | { readonly
     const { processors = {}, ...values } = data;
     return { settings: settingsOf(values), processors: processors as ConfigFile["processors"] };
   }
-  // A value may break several rules of one line.
+  // One value can break several rules with the same message.
   const explained = (error?.issues ?? []).flatMap((issue) => explainIssue(issue, source));
   const problems = [...new Set(unusable === undefined ? explained : [unusable, ...explained])];
-  // In the order of the file: each begins with its line and column.
+  // Sorted by line and column, with which each problem begins.
   problems.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   return { problems: firstProblems(problems, name) };
 }
 
-/** The schema of a record drops this one name without a word. */
+/** Reports `__proto__`, the only name that the schema of a record drops silently. */
 function unusableName(source: YamlSource): string | undefined {
   const path = ["processors", "__proto__"];
   const names = source.at(["processors"]);
@@ -75,7 +78,7 @@ function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
   const expected = expectedAt(path);
   const rule = typeof expected === "string" ? expected : sectionRule(path, expected);
   const where = path.length === 0 ? "the file" : path.join(".");
-  return [`${source.place(path, "value")}: ${where}: is ${describe(source.at(path))}, must be ${rule}`];
+  return [`${source.place(path, "value")}: ${where}: expected ${rule}, got ${describe(source.at(path))}`];
 }
 
 function sectionRule(path: readonly PropertyKey[], names: readonly string[]): string {
@@ -86,11 +89,11 @@ function sectionRule(path: readonly PropertyKey[], names: readonly string[]): st
 function wayOut(key: string, known: string | readonly string[]): string {
   const names = typeof known === "string" ? [] : known;
   const nearest = nearestName(key, names);
-  return nearest === undefined ? `; there are ${names.join(", ")}` : `; did you mean ${nearest}?`;
+  return nearest === undefined ? `; known names are ${names.join(", ")}` : `; did you mean ${nearest}?`;
 }
 
 function describe(value: unknown): string {
-  if (value === undefined || value === null) return "empty";
+  if (value === undefined || value === null) return "an empty value";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";
   if (typeof value === "string")

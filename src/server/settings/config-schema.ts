@@ -3,39 +3,39 @@ import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts"
 import { PROCESSING_MODES } from "../../protocol/envoy-settings.ts";
 import { refuseNameExpression } from "../../text/name-expression.ts";
 import { parseListenAddress } from "../listen/listen-address.ts";
-import { isOrigin, mustBe, type SettingKind } from "./setting-kind.ts";
+import { describeKind, isOrigin, type SettingKind } from "./setting-kind.ts";
 import type { SettingSpec } from "./setting-spec.ts";
 import { SETTINGS } from "./settings.ts";
 
-/** What the operator says of one processor, by its name under `processors`. */
+/** The operator's settings for one processor, under `processors` and its name. */
 export interface ProcessorSettings {
-  /** At least so strict; the processor's own `onFault` may be stricter. */
+  /** The minimum policy; the processor's own `onFault` can be stricter. */
   readonly onFault?: FaultPolicy | undefined;
-  /** In place of the processor's own `timeoutMs`. */
+  /** Replaces the processor's own `timeoutMs`. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** The settings of one processor, by their names. */
+/** The settings of one processor, by name. */
 export const PROCESSOR_KINDS: Readonly<Record<keyof ProcessorSettings, SettingKind>> = {
   onFault: { kind: "choice", choices: FAULT_POLICIES },
   timeoutMs: { kind: "integer", least: 1, most: 3_600_000 },
 };
 
-/** A place in the file that holds names and not a value. */
+/** A place in the file that has names instead of a value. */
 export interface Section {
   readonly [name: string]: SettingKind | Section;
 }
 
-/** Every name that the file may have, but for those of processors. */
+/** Every name that the file can have, except under `processors`. */
 export const SECTIONS: Section = sections(Object.values(SETTINGS));
 
-/** The schema of a configuration file: the settings that can stand in one, and `processors`. */
+/** The schema of a configuration file: the settings that it can have, and `processors`. */
 export const configSchema = z.strictObject({
   ...shapeOf(SECTIONS),
   processors: z.record(z.string(), z.strictObject(shapeOf(PROCESSOR_KINDS))).optional(),
 });
 
-/** What stands at this place in the file: what a value has to be, or the names that a section may have. */
+/** What is expected at a place in the file: the description of a value, or the names of a section. */
 export function expectedAt(path: readonly PropertyKey[]): string | readonly string[] {
   let at: SettingKind | Section = { ...SECTIONS, processors: {} };
   for (const [depth, name] of path.entries()) {
@@ -43,12 +43,12 @@ export function expectedAt(path: readonly PropertyKey[]): string | readonly stri
     const inProcessors = path[0] === "processors" && depth === 1;
     at = inProcessors ? { ...PROCESSOR_KINDS } : ((at[String(name)] ?? {}) as SettingKind | Section);
   }
-  return isKind(at) ? mustBe(at) : Object.keys(at);
+  return isKind(at) ? describeKind(at) : Object.keys(at);
 }
 
-/** What stands in an entry of a setting that is a list. */
+/** What is expected in an entry of a setting that is a list. */
 function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): string | readonly string[] {
-  if (kind.kind !== "modes") return mustBe(kind);
+  if (kind.kind !== "modes") return describeKind(kind);
   if (name === undefined) return Object.keys(PROCESSING_MODES);
   return `one of ${PROCESSING_MODES[name as keyof typeof PROCESSING_MODES].join(", ")}`;
 }

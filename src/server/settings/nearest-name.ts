@@ -1,7 +1,7 @@
-/** Changes of one letter that still count as a slip of the pen. */
+/** Most changes of one letter that still count as a typing error. */
 const MAX_SLIPS = 2;
 
-/** The name that somebody who wrote `name` most likely meant: `message_timeout_ms` is `messageTimeoutMs`. */
+/** The known name that was most likely meant by `name`: `messageTimeoutMs` for `message_timeout_ms`. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   const written = letters(name);
   if (written.length <= MAX_SLIPS) return undefined;
@@ -23,7 +23,7 @@ function letters(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** Letters to change, add or take away to make one text of the other (Levenshtein). */
+/** How many letters to change, add or remove to get from one text to the other (Levenshtein distance). */
 function distanceBetween(from: string, to: string): number {
   if (Math.abs(from.length - to.length) > MAX_SLIPS) return Number.POSITIVE_INFINITY;
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);

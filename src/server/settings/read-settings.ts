@@ -7,8 +7,8 @@ import { placeOf, SETTINGS, type Settings } from "./settings.ts";
 const PREFIX = "EXT_PROC_";
 
 /**
- * Variables that Kubernetes puts into every pod for a Service named `ext-proc` or `ext-proc-…`, such as
- * `EXT_PROC_PORT=tcp://10.0.0.1:9002`. They are not meant for us, which is why no setting ends like them.
+ * Variables that Kubernetes sets in every pod for a Service named `ext-proc` or `ext-proc-…`, such as
+ * `EXT_PROC_PORT=tcp://10.0.0.1:9002`. They are not settings, so no setting has a name with such an ending.
  */
 const SERVICE_LINK =
   /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]{1,64})?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
@@ -18,13 +18,13 @@ export function variableOf(flag: string): string {
   return PREFIX + flag.toUpperCase().replaceAll("-", "_");
 }
 
-/** Values of flags by their names, as parseArgs gives them. */
+/** The values of flags by name, from parseArgs. */
 export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
 
 /** Environment variables. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Settings, with what is wrong in them (nothing may start then) and what is merely odd. */
+/** Settings with problems, which must prevent the start, and warnings. */
 export interface ReadSettings {
   readonly settings: Settings;
   readonly problems: readonly string[];
@@ -32,8 +32,8 @@ export interface ReadSettings {
 }
 
 /**
- * Merges flags over environment over the configuration file over defaults, and checks every text; the file's values have
- * been checked where they were read. All problems are told, not just the first.
+ * Merges flags, environment variables, configuration file and defaults, in this order of priority. Checks every text;
+ * the values of the file have been checked before. Returns all problems, not only the first.
  */
 export function readSettings(flags: FlagValues, environment: Environment, file: Partial<Settings> = {}): ReadSettings {
   const problems: string[] = [];
@@ -55,7 +55,7 @@ export function readSettings(flags: FlagValues, environment: Environment, file: 
   return { settings: settings as unknown as Settings, problems, warnings: unknownVariables(environment) };
 }
 
-/** The text of one setting alone, as where a file is named that has the others. */
+/** The text of one setting and where it comes from. */
 export function givenText(
   { flag }: Pick<SettingSpec, "flag">,
   flags: FlagValues,
@@ -73,7 +73,7 @@ function unknownVariables(environment: Environment): string[] {
     .filter((name) => name.startsWith(PREFIX) && !known.includes(name) && !SERVICE_LINK.test(name))
     .map((name) => {
       const nearest = nearestName(name, known);
-      const wayOut = nearest === undefined ? "--help names those there are" : `did you mean ${nearest}?`;
-      return `${name} is no setting of ext-proc and is ignored; ${wayOut}`;
+      const wayOut = nearest === undefined ? "--help lists all" : `did you mean ${nearest}?`;
+      return `${name} is not a setting of ext-proc and is ignored; ${wayOut}`;
     });
 }

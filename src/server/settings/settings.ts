@@ -68,9 +68,9 @@ export interface Settings {
 export type SettingName = Exclude<keyof Settings, "envoy"> | EnvoySettingName;
 
 /**
- * The settings of `serve`, by their place in {@link Settings}, written as one name. Flags, environment variables, the schema of the configuration
- * file, `--help` and docs/settings.md all come from this table. The name of a flag is its place in the file, written
- * with dashes: `envoy.messageTimeoutMs` is `--envoy-message-timeout-ms`.
+ * The settings of `serve`, by their place in {@link Settings}, written as one name. Flags, environment variables, the
+ * schema of the configuration file, `--help` and docs/settings.md all come from this table. The name of a flag is its
+ * place in the file, written with dashes: `envoy.messageTimeoutMs` is `--envoy-message-timeout-ms`.
  */
 export const SETTINGS: Readonly<Record<SettingName, SettingSpec>> = {
   config: {

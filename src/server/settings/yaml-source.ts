@@ -13,31 +13,44 @@ import {
   visit,
 } from "yaml";
 
-/** A YAML text that was read, and knows where each of its values stands. */
+/** A parsed YAML text with the place of each value. */
 export interface YamlSource {
   readonly value: unknown;
-  /** The value at a path; undefined where there is none. */
+  /** The value at a path; undefined if there is none. */
   at(path: readonly PropertyKey[]): unknown;
-  /** `FILE:LINE:COLUMN` of the key or the value at a path, or of the nearest map around it. */
+  /**
+   * The place of the key or the value at a path, as `FILE:LINE:COLUMN`. If there is none, the place of the nearest map
+   * around it.
+   */
   place(path: readonly PropertyKey[], of: "key" | "value"): string;
 }
 
-/** Nodes that aliases may stand for in all: a few lines of them can otherwise make billions. */
+/** Most nodes that all aliases together can expand to. Without this limit a few lines can expand to billions. */
 const MAX_ALIASED_NODES = 100;
-/** Nesting that no configuration needs; the reader recurses, and a few thousand end the process. */
+/**
+ * Deepest nesting. No configuration needs more. The parser recurses, and a few thousand levels would crash the process.
+ */
 const MAX_DEPTH = 32;
 
-/** Anchors and aliases that no configuration needs: each alias looks for its anchor from the start of the text. */
+/**
+ * Most anchors and aliases. No configuration needs more. The parser searches the whole text for the anchor of each
+ * alias.
+ */
 const MAX_ANCHORS = 100;
-/** Entries of maps and lists that no configuration needs: each name is compared with every other one of its map. */
+/**
+ * Most entries of maps and lists. No configuration needs more. The parser compares each name with every other name of
+ * its map.
+ */
 const MAX_ENTRIES = 2_000;
-/** Problems that are listed. A person who has more has one reason for all of them. */
+/** Most problems that are listed. More problems usually have one common cause. */
 const MAX_PROBLEMS = 20;
 
-/** Plain values only, also behind a `%YAML 1.1`: a set, an ordered map or a date is an object without a setting in it. */
+/**
+ * Allows plain values only, also with `%YAML 1.1`. A set, an ordered map or a date would be an object without settings.
+ */
 const OPTIONS = { schema: "core", resolveKnownTags: false, prettyErrors: false, logLevel: "silent" } as const;
 
-/** Reads one YAML 1.2 document; a problem is a line that begins with its place. */
+/** Parses one YAML 1.2 document. Each problem is one line that begins with its place. */
 export function parseYaml(text: string, name: string): YamlSource | { readonly problems: readonly string[] } {
   const lines = new LineCounter();
   const placeAt = (offset: number) => {
@@ -52,21 +65,26 @@ export function parseYaml(text: string, name: string): YamlSource | { readonly p
     if (document === undefined) return sourceOf(undefined, null, () => `${name}:1:1`);
     const failures = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]);
     const problems = failures.map(({ pos, message }) => `${placeAt(pos[0])}: ${oneLine(message)}`);
-    if (second !== undefined) problems.push(`${placeAt(second.range[0])}: holds several documents, must hold one`);
+    if (second !== undefined) problems.push(`${placeAt(second.range[0])}: expected one document, got several`);
     for (const alias of document.errors.length === 0 ? strayAliases(document) : [])
-      problems.push(`${placeAt(alias.range?.[0] ?? 0)}: *${alias.source} refers to no &${alias.source} before it`);
+      problems.push(
+        `${placeAt(alias.range?.[0] ?? 0)}: there is no anchor &${alias.source} before the alias *${alias.source}`,
+      );
     if (problems.length > 0) return { problems: firstProblems(problems, name) };
     return sourceOf(document, document.toJS({ maxAliasCount: MAX_ALIASED_NODES }), placeAt);
   } catch (error) {
-    // Too many aliases.
+    // The parser throws if there are too many aliases.
     return { problems: [`${name}:1:1: ${oneLine(error instanceof Error ? error.message : String(error))}`] };
   }
 }
 
-/** What a text has too much of to be parsed in reasonable time and memory. One pass, whose work grows with the text alone. */
+/**
+ * Finds a reason not to parse a text, because that would take too much time or memory. Its own work is linear in the
+ * text.
+ */
 function excessOf(text: string): string | undefined {
   let brackets = 0;
-  // Marks of lists and keys that may stand behind each other in one line.
+  // Marks of lists and keys, of which several can follow each other in one line.
   let marks = 0;
   let anchors = 0;
   let entries = 0;
@@ -84,7 +102,7 @@ function excessOf(text: string): string | undefined {
   return undefined;
 }
 
-/** The first problems of a text, and how many more there are. */
+/** The first problems of a text, and a line with the number of the others. */
 export function firstProblems(problems: readonly string[], name: string): readonly string[] {
   if (problems.length <= MAX_PROBLEMS) return problems;
   return [...problems.slice(0, MAX_PROBLEMS), `${name}: and ${problems.length - MAX_PROBLEMS} more`];

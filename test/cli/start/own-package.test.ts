@@ -73,14 +73,14 @@ describe("a processor whose folder has no copy of ext-proc", () => {
     "a processor without its own copy can import %s",
     async (name) => {
       const text = `import * as all from ${JSON.stringify(name)}; throw new Error(\`\${Object.keys(all).length > 0}\`);`;
-      expect(await simulated(folderWith({ "mine.mjs": text }), "mine.mjs")).toMatch(/does not load: Error: true\n$/);
+      expect(await simulated(folderWith({ "mine.mjs": text }), "mine.mjs")).toMatch(/cannot be loaded: Error: true\n$/);
     },
   );
 
   test("a processor cannot import internal files of the package, nor a package with a similar name", async () => {
     const inside = await simulated(folderWith({ "mine.mjs": 'import "ext-proc/dist/cli/main.js";' }), "mine.mjs");
     expect(inside).toMatch(
-      /does not load: Error: Package subpath '\.\/dist\/cli\/main\.js' is not defined by "exports"/,
+      /cannot be loaded: Error: Package subpath '\.\/dist\/cli\/main\.js' is not defined by "exports"/,
     );
     for (const name of ["ext-procs", "pino", "@bufbuild/protobuf-x"])
       expect(await simulated(folderWith({ "mine.mjs": `import "${name}";` }), "mine.mjs")).toContain(
@@ -100,7 +100,7 @@ describe("a processor whose folder has a copy of ext-proc", () => {
     ["mine.cjs", 'require("ext-proc");'],
   ])("a processor whose folder has a copy of ext-proc gets that copy: %s", async (file, text) => {
     expect(await simulated(folderWith({ ...copy, [file]: text }), file)).toContain(
-      "does not load: Error: this is the copy",
+      "cannot be loaded: Error: this is the copy",
     );
   });
 
