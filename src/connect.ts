@@ -1,5 +1,5 @@
 /**
- * `ext-proc/connect`: a processor as a service for a Connect server of one's own.
+ * `ext-proc/connect`: a processor as a service for your own Connect server.
  *
  * @packageDocumentation
  */

@@ -11,15 +11,15 @@ test.each<[string, unknown, string]>([
   ["one in a list", { routes: [{ name: "a" }, { nme: "b" }] }, "routes[1].nme: no such field; there are name, "],
   ["a wrong type", { request: { method: 5 } }, "request.method: expected string, got 5"],
   ["a wrong type in a list", { request: { chunks: ["a", 5] } }, "request.chunks[1]: expected string, got 5"],
-  ["a list that is none", { request: { chunks: "a" } }, "request.chunks: "],
+  ["a value that is not a list", { request: { chunks: "a" } }, "request.chunks: "],
   ["a wrong type in a map", { metadata: { auth: 5 } }, "metadata.auth: 5"],
-  ["a map that is none", { envoy: { grpcInitialMetadata: ["a"] } }, "envoy.grpcInitialMetadata: "],
+  ["a value that is not a map", { envoy: { grpcInitialMetadata: ["a"] } }, "envoy.grpcInitialMetadata: "],
   [
     "an unknown mode",
     { envoy: { processingMode: { requestBodyMode: "SOME" } } },
     'envoy.processingMode.requestBodyMode: "SOME" is none of NONE, STREAMED, BUFFERED, ',
   ],
-  ["base64 that is none", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
+  ["invalid base64", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
   ["a number that does not fit", { upstream: { status: -1 } }, "upstream.status: "],
   ["a null in a list", { routes: [null] }, "routes[0]: is null, must be an object"],
 ])("jsonProblem names %s with its path", (_name, value, start) => {

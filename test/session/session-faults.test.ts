@@ -272,7 +272,7 @@ describe("a fault", () => {
     expect(recorded.ends[0]?.fault?.message).toContain("requestHeaders");
   });
 
-  test("a fault in a phase that waited behind an asynchronous handler ends the session all the same", async () => {
+  test("a fault in a phase that waited behind an asynchronous handler still ends the session", async () => {
     for (const trailers of [
       () => thrown(new Error(SECRET)),
       () => immediateResponse(200, { headers: null } as never),
