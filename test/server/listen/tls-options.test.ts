@@ -95,7 +95,7 @@ describe.skipIf(!hasOpenssl)("files for TLS", () => {
       [["--tls-cert", cert], "--tls-cert needs --tls-key"],
       [["--tls-key", key], "--tls-key needs --tls-cert"],
       [["--tls-client-ca", cert], "--tls-client-ca needs --tls-cert and --tls-key"],
-      [["--tls-cert", "", "--tls-key", key], "--tls-cert: needs the path of a file"],
+      [["--tls-cert", "", "--tls-key", key], `--tls-cert: expected the path of a file, got ""`],
     ] as const) {
       expect(await runBinary(["serve", ...args])).toMatchObject({ code: 2, stdout: "", stderr: `ext-proc: ${line}\n` });
     }
