@@ -20,6 +20,7 @@ import { PROCESS_ATTACKS } from "./process-attacks.mjs";
  * @property {RegExp} [counted] A metric that has to rise.
  * @property {number} [holdsMs] How long what it left behind may be held: the time that its handlers hang. Default 0.
  * @property {number} [p99Ms] Highest latency of honest requests. Default: verdict.mjs has the limits.
+ * @property {number} [slowShare] Share of honest requests that may be too slow for Envoy's timeout, from 0 to 1. Default: 0.
  * @property {number} [peakMiB] Most resident memory. Default: 400 for attacks by clients, 512 for all others.
  * @property {(played: import("./play.mjs").Played) => string | undefined} [check] Gives what is wrong, if anything is.
  */

@@ -28,6 +28,7 @@ export const MIXTURE = {
   peakMiB: 512,
   // Nine attacks at once use all the CPU that there is: others have to be served, not as fast as ever.
   p99Ms: 1000,
+  slowShare: 0.05,
   run: async (battle) => {
     await Promise.all(parts.map(({ run }) => run(battle)));
   },

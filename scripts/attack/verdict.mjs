@@ -60,11 +60,15 @@ export function findings(played) {
 const SLOW = /^(?:504|timeout|RST_STREAM REFUSED_STREAM)$/;
 
 /** @param {Played} played */
-function honestFinding({ attacked, afterwards, othersShare }) {
+function honestFinding({ attack, attacked, afterwards, othersShare }) {
   const failed = failures(attacked.failed, afterwards.failed);
   if (failed === "") return finding("honest requests", true, `${attacked.sent} passed`);
   const reasons = [attacked, afterwards].flatMap((honest) => Object.keys(honest.failed));
-  const isExcused = isBusy(othersShare) && reasons.every((reason) => SLOW.test(reason));
+  const areSlow = reasons.every((reason) => SLOW.test(reason));
+  const share = Object.values(attacked.failed).reduce((sum, count) => sum + count, 0) / attacked.sent;
+  if (areSlow && Object.keys(afterwards.failed).length === 0 && share <= (attack.slowShare ?? 0))
+    return finding("honest requests", true, `${failed}: ${(share * 100).toFixed(1)} % were too slow`);
+  const isExcused = isBusy(othersShare) && areSlow;
   return finding("honest requests", isExcused, isExcused ? `${failed}; not judged: ${busyText(othersShare)}` : failed);
 }
 

@@ -83,3 +83,12 @@ test("attacks by clients may make honest requests three times as slow as in the 
   expect(bad({ attack, calm, attacked: { ...CALM, p99Ms: 31 } })).toEqual(["honest p99"]);
   expect(bad({ attack, peakMiB: 401 })).toEqual(["memory peak"]);
 });
+
+test("an attack that takes all the CPU time may make a declared share of honest requests too slow, and none fail", () => {
+  const attack = { ...WITHSTOOD.attack, slowShare: 0.05 };
+  const attacked = (failed: Record<string, number>) => ({ attack, attacked: { ...CALM, failed } });
+  expect(bad(attacked({ "504": 50 }))).toEqual([]);
+  expect(bad(attacked({ "504": 51 }))).toEqual(["honest requests"]);
+  expect(bad(attacked({ "500": 1 }))).toEqual(["honest requests"]);
+  expect(bad({ ...attacked({}), afterwards: { ...CALM, failed: { "504": 1 } } })).toEqual(["honest requests"]);
+});

@@ -18,6 +18,24 @@ async function metrics(statusPort: number): Promise<string> {
   return (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
 }
 
+/** Does something again and again until the other thing has happened. */
+async function pressedUntil(happened: Promise<unknown>, press: () => Promise<void>): Promise<void> {
+  let hasHappened = false;
+  happened.then(
+    () => (hasHappened = true),
+    () => undefined,
+  );
+  await expect
+    .poll(
+      async () => {
+        await press();
+        return hasHappened;
+      },
+      { timeout: 12_000, interval: 200 },
+    )
+    .toBe(true);
+}
+
 describe.skipIf(process.platform === "win32")("a server that may open few files", () => {
   test("a server that may open few files serves Envoy and its status port next to 200 silent connections to each port", async () => {
     const server = spawnBinary(["serve", ...PORTS], { openFiles: 128 });
@@ -50,13 +68,16 @@ describe.skipIf(process.platform === "win32")("a server that may open few files"
 
   test.skipIf(!hasPrlimit)(
     "a server closes silent connections if the limit of open files is lowered while it runs",
+    // What the server loads at the same time takes and gives back descriptors too.
+    { retry: 2 },
     async () => {
       const server = spawnBinary(["serve", ...PORTS]);
       const [port, others] = [await server.port(), await server.otherPorts()];
       await metrics(others.status);
       execFileSync(PRLIMIT, ["--pid", String(server.child.pid), "--nofile=64:64"]);
       const sockets = await Promise.all(Array.from({ length: 200 }, () => tcp(port)));
-      await server.logged("no free file descriptor");
+      // A part of the server that loads meanwhile gives a descriptor back when it is there.
+      await pressedUntil(server.logged("no free file descriptor"), async () => void sockets.push(await tcp(port)));
       await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
       expect((await fetch(`http://127.0.0.1:${others.status}/healthz`)).status).toBe(200);
       expect((await processAll(port, [requestHeaders()])).status.code).toBe(0);
@@ -72,8 +93,9 @@ describe.skipIf(process.platform === "win32")("a server that may open few files"
       call.send(requestHeaders([["x-files", files]]));
       await call.next();
     };
-    await ask("take");
-    expect(await server.logged("no free file descriptor")).toMatchObject({ level: "error", code: "EMFILE" });
+    const shortage = server.logged("no free file descriptor");
+    await pressedUntil(shortage, () => ask("take"));
+    expect(await shortage).toMatchObject({ level: "error", code: "EMFILE" });
     const refused = await tcp(others.status);
     expect(await untilClosed(refused)).toBe("");
     await ask("give");

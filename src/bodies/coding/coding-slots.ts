@@ -26,12 +26,15 @@ export async function inSlot<T>(work: () => Promise<T>): Promise<T> {
  * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a timeout.
  */
 const LONGEST_WAIT_MS = 100;
+/** The same for a decoder with a large window, which needs 35 ms more before its handler sees a byte. */
+const LONGEST_LARGE_WAIT_MS = 60;
 
 /** A step of a brotli decoder that waits for its turn. */
 interface WaitingStep {
   readonly begin: () => void;
   readonly refuse: () => void;
-  readonly sinceMs: number;
+  /** Later than this it is rejected. */
+  readonly latestMs: number;
 }
 
 /** A longer rest between two steps would not help: a step takes about 35 ms. */
@@ -44,11 +47,11 @@ let stepBeganMs = 0;
 /**
  * Begins a step of a brotli decoder when no other decoder still produces its first output. Brotli fills its whole window
  * before it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
- * Calls `refuse` instead if the step had to wait for over 100 ms.
+ * Calls `refuse` instead if the step had to wait for over 100 ms, or for over 60 ms with a large window.
  */
-export function inTurn(begin: () => void, refuse: () => void): void {
+export function inTurn(begin: () => void, refuse: () => void, isLarge = false): void {
   if (isStepping) {
-    steps.push({ begin, refuse, sinceMs: performance.now() });
+    steps.push({ begin, refuse, latestMs: performance.now() + (isLarge ? LONGEST_LARGE_WAIT_MS : LONGEST_WAIT_MS) });
     return;
   }
   beginStep(begin);
@@ -66,9 +69,9 @@ export function endTurn(rests = false): void {
 }
 
 function nextStep(): void {
-  const earliestMs = performance.now() - LONGEST_WAIT_MS;
+  const nowMs = performance.now();
   for (let next = steps.shift(); next !== undefined; next = steps.shift()) {
-    if (next.sinceMs >= earliestMs) {
+    if (nowMs <= next.latestMs) {
       beginStep(next.begin);
       return;
     }

@@ -66,6 +66,7 @@ export class CodingStage {
         inTurn(
           () => this.#writeInTurn(chunk),
           () => this.fail(codingFailure("busy", "br")),
+          this.#options.restsAfterStep,
         );
     });
   }
@@ -103,7 +104,7 @@ export class CodingStage {
   /** Ends it early. */
   fail(failure: CodingFailure): void {
     // No event comes when a step ends whose engine is closed.
-    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS, this.#options.restsAfterStep);
+    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;
     this.#engine.destroy();

@@ -9,7 +9,7 @@ import { ByteLimit, emitTail, tailEmit } from "./chunk-stage.ts";
 import type { StageContext } from "./stage-context.ts";
 
 /** An iterator that waits for nothing gives the event loop a turn after this number of steps. */
-const STEPS_PER_TURN = 1_000;
+const STEPS_PER_TURN = 250;
 
 type StreamHandler = Extract<AnyBodyHandler, { read: "stream" }>;
 
