@@ -1,5 +1,5 @@
 /**
- * `ext-proc`: what processors are written with.
+ * `ext-proc`: the functions and types for processors.
  *
  * @packageDocumentation
  */

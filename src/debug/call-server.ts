@@ -12,26 +12,26 @@ import { failureText } from "../text/failure-text.ts";
 import { jsonProblem } from "./json-problem.ts";
 import { readableJson, readableMessage } from "./readable-message.ts";
 
-/** Most answers that are read: a server that never stops would fill the memory. */
+/** Most answers that are read, because a server that never stops would fill the memory. */
 const MAX_ANSWERS = 10_000;
 
-/** How a call goes. */
+/** Options of a call. */
 export interface CallOptions {
-  /** Longest wait for an answer, in milliseconds. */
+  /** Timeout for each answer, in milliseconds. */
   readonly timeoutMs: number;
-  /** False: all messages are sent at once. */
+  /** True: each message waits for the answer to the message before it. False: all messages are sent at once. */
   readonly waits: boolean;
   /** Metadata of the call. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Why a call went wrong, in one line. */
+/** Thrown if a call fails. The message is one line. */
 export class CallProblem extends Error {}
 
 /**
- * The messages of a file: a list of ProcessingRequests in JSON, or an object with `requests`.
+ * Parses the messages of a file: a list of ProcessingRequests in JSON, or an object with `requests`.
  *
- * @throws {CallProblem} With the path to the fault.
+ * @throws {CallProblem} If there is no such list. The message has the path to the problem.
  */
 export function parseMessages(json: unknown): ProcessingRequest[] {
   const isList = Array.isArray(json);
@@ -42,14 +42,14 @@ export function parseMessages(json: unknown): ProcessingRequest[] {
   });
 }
 
-/** A list, by itself or under a name. */
+/** A list, either the value itself or its property of this name. */
 function listIn(json: unknown, name: string, items: string): readonly unknown[] {
   const list = Array.isArray(json) ? json : (json as Readonly<Record<string, unknown>> | null)?.[name];
-  if (!Array.isArray(list)) throw new CallProblem(`must be a list of ${items}, or {"${name}": […]}`);
+  if (!Array.isArray(list)) throw new CallProblem(`expected a list of ${items}, or {"${name}": […]}`);
   return list;
 }
 
-/** Answers of a file, to compare with those that came. */
+/** The answers of a file, to compare them with received answers. */
 export function parseAnswers(json: unknown): JsonValue[] {
   return listIn(json, "responses", "ProcessingResponses")
     .map((item: unknown, index) => {
@@ -61,16 +61,17 @@ export function parseAnswers(json: unknown): JsonValue[] {
     .map(readableJson);
 }
 
-/** An answer as JSON: exactly, and for people. */
+/** An answer as JSON, in two forms: exact and readable. */
 export interface ServerAnswer {
   readonly exact: JsonValue;
   readonly readable: JsonValue;
 }
 
 /**
- * Sends messages to an ext_proc server, each once the one before is answered, and gives its answers as they come.
+ * Sends messages to an ext_proc server, each after the answer to the message before it, and yields its answers when
+ * they come.
  *
- * @throws {CallProblem} Where the server cannot be reached, does not answer in time, or ends with an error.
+ * @throws {CallProblem} If the server cannot be reached, does not answer in time, or ends with an error.
  */
 export async function* callServer(
   baseUrl: string,
@@ -113,7 +114,7 @@ export async function* callServer(
     }
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
-    // A server that has answered everything need not end the stream.
+    // A server that has answered all messages does not have to end the stream.
     if (isLate && plan.isDone) return;
     if (isLate) throw new CallProblem(`no answer to ${plan.awaited} within ${options.timeoutMs} ms`);
     if (sessionManager.state() === "error") throw new CallProblem(`cannot be reached: ${reasonOf(error)}`);
@@ -130,17 +131,17 @@ function exactJson(answer: Parameters<typeof readableMessage>[0]): JsonValue {
   try {
     return toJson(ProcessingResponseSchema, answer as never);
   } catch {
-    // Typed metadata of types that are not known here.
+    // The answer has typed metadata of unknown types.
     return readableMessage(answer);
   }
 }
 
 function reasonOf(error: Error): string {
-  // A connection that was refused for both addresses of localhost has its message in the first of these errors.
+  // If both addresses of localhost refused the connection, the first of these errors has the message.
   return failureText(error.cause ?? error);
 }
 
-/** Which messages may be sent. */
+/** Decides which messages can be sent. */
 class SendPlan {
   readonly #messages: readonly ProcessingRequest[];
   readonly #waits: boolean;
@@ -153,7 +154,7 @@ class SendPlan {
     this.#waits = waits;
   }
 
-  /** Every message has been sent. */
+  /** True if every message has been sent. */
   get isSent(): boolean {
     return this.#sent === this.#messages.length;
   }
@@ -162,7 +163,7 @@ class SendPlan {
     return this.isSent && this.#owed <= 0;
   }
 
-  /** The message that is waited for. */
+  /** The message whose answer is awaited. */
   get awaited(): string {
     return this.#awaited;
   }
@@ -171,7 +172,7 @@ class SendPlan {
     this.#owed--;
   }
 
-  /** The messages that may be sent now. */
+  /** The messages that can be sent now. */
   next(): readonly ProcessingRequest[] {
     const from = this.#sent;
     while (!this.isSent && (!this.#waits || this.#owed <= 0)) this.#take();
@@ -188,7 +189,7 @@ class SendPlan {
     this.#sent++;
   }
 
-  /** In FULL_DUPLEX_STREAMED a server answers when it likes. */
+  /** True in FULL_DUPLEX_STREAMED, in which a server can answer at any time. */
   #isDuplex(phase: Phase): boolean {
     const mode = configuredBodyMode(this.#messages[0]?.protocolConfig, directionOf(phase));
     return mode === "FULL_DUPLEX_STREAMED" && (isBodyPhase(phase) || phase.endsWith("Headers"));

@@ -6,7 +6,7 @@ import { describeProcessor } from "../processor/describe/describe-processor.ts";
 import type { RunOptions } from "../processor/run-rules.ts";
 import { ruleWarnings, runRules } from "../processor/run-rules.ts";
 
-/** What `ext-proc check` says of processors, as a message. */
+/** The description of processors that `ext-proc check` prints, as a message. */
 export function describeProcessors(processor: Processor, run: RunOptions = {}): DescribeResponse {
   const rules = runRules(processor, run);
   const { name, parts, processingMode, filterSettings, conflicts, unenforceable } = describeProcessor(rules);

@@ -1,12 +1,12 @@
 import { type DescField, type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { nameKind } from "../text/value-kind.ts";
 
-/** How deep a value may be nested; protobuf-es goes no deeper either. */
+/** Deepest nesting of a value, the same as in protobuf-es. */
 const MAX_DEPTH = 100;
 
 /**
- * What is wrong with a value that should be this message in JSON, as one line that begins with the path to the fault:
- * `request.headers: …`. Undefined where it can be read. protobuf-es decides; this finds the place.
+ * The problem of a value that should be this message in JSON, as one line that begins with the path to the problem:
+ * `request.headers: …`. Undefined if the value is such a message. protobuf-es decides; this function finds the place.
  */
 export function jsonProblem(schema: DescMessage, value: unknown): string | undefined {
   const problem = errorOf(schema, value as JsonValue);
@@ -17,16 +17,16 @@ function locate(schema: DescMessage, value: unknown, path: string, depth = 0): s
   const problem = errorOf(schema, value as JsonValue);
   if (problem === undefined) return undefined;
   if (depth > MAX_DEPTH) return `${at(path)}is nested too deeply`;
-  // Well-known types have a form of their own in JSON.
+  // Well-known types have a special form in JSON.
   if (schema.file.proto.package === "google.protobuf") return `${at(path)}${problem}`;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return `${path === "" ? "it " : at(path)}is ${nameKind(value)}, must be an object`;
+    return `${at(path)}expected an object, got ${nameKind(value)}`;
   }
   for (const [key, item] of Object.entries(value)) {
     const field = schema.fields.find(({ name, jsonName }) => name === key || jsonName === key);
     const place = path === "" ? key : `${path}.${key}`;
     if (field === undefined) {
-      return `${place}: no such field; there are ${schema.fields.map(({ jsonName }) => jsonName).join(", ")}`;
+      return `${place}: no such field; known fields are ${schema.fields.map(({ jsonName }) => jsonName).join(", ")}`;
     }
     const found = locateInField(schema, field, { key, item, place, depth });
     if (found !== undefined) return found;
@@ -62,7 +62,10 @@ function locateInField(schema: DescMessage, field: DescField, { key, item, place
 }
 
 function enumProblem({ enum: type }: DescField, item: unknown): string | undefined {
-  return type && `${JSON.stringify(item)?.slice(0, 80)} is none of ${type.values.map(({ name }) => name).join(", ")}`;
+  return (
+    type &&
+    `expected one of ${type.values.map(({ name }) => name).join(", ")}, got ${JSON.stringify(item)?.slice(0, 80)}`
+  );
 }
 
 function locateInElement(
@@ -75,7 +78,7 @@ function locateInElement(
   return problem === undefined ? undefined : `${place}: ${problem}`;
 }
 
-/** What protobuf-es says of it, less the names of its own types that a person did not write. */
+/** The error of protobuf-es, without the names of its own types. */
 function errorOf(schema: DescMessage, value: JsonValue): string | undefined {
   try {
     fromJson(schema, value);

@@ -9,9 +9,9 @@ import { jsonProblem } from "./json-problem.ts";
 import { ExchangeProblem } from "./read-exchange.ts";
 
 /**
- * An exchange of its JSON, as a person writes it.
+ * Parses an exchange in JSON.
  *
- * @throws {ExchangeProblem} Where it is none, with the path to the fault.
+ * @throws {ExchangeProblem} If it is not an exchange. The message has the path to the problem.
  */
 export function parseExchange(json: unknown): SimulateRequest {
   const problem = jsonProblem(SimulateRequestSchema, json);
@@ -19,7 +19,7 @@ export function parseExchange(json: unknown): SimulateRequest {
   return fromJson(SimulateRequestSchema, json as JsonValue);
 }
 
-/** What became of an exchange, as JSON. */
+/** The result of an exchange, as JSON. */
 export function exchangeJson(response: SimulateResponse): JsonValue {
   return toJson(SimulateResponseSchema, response);
 }

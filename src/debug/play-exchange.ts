@@ -6,13 +6,14 @@ import { failureText } from "../text/failure-text.ts";
 import { parseExchange } from "./parse-exchange.ts";
 import { simulateExchange } from "./simulate-exchange.ts";
 
-/** Longest wait for `setup` of processors, in milliseconds. */
+/** Timeout for `setup` of processors, in milliseconds. */
 const SETUP_MS = 30_000;
 
 /**
- * Plays one exchange, in the JSON of `DebugService.Simulate`, with the processor's `setup` before and its `close` behind.
+ * Runs one exchange, in the JSON format of `DebugService.Simulate`. Calls the processor's `setup` before it and `close`
+ * after it.
  *
- * @throws {ExchangeProblem} Rejects with it where there is no such exchange.
+ * @throws {ExchangeProblem} Rejects with it if the JSON is not an exchange.
  */
 export async function playExchange(processor: Processor, json: unknown, run: RunOptions): Promise<SimulateResponse> {
   const exchange = parseExchange(json);
@@ -27,7 +28,7 @@ export async function playExchange(processor: Processor, json: unknown, run: Run
   }
 }
 
-/** Says why `setup` failed. A server does not tell this to a client: the message may name hosts behind the server. */
+/** Adds why `setup` failed. A server does not send this to a client, because the message can name internal hosts. */
 function explainSetup({ faults }: SimulateResponse, reason: string): void {
   if (reason === "") return;
   for (const fault of faults) if (fault.code === "not_ready") fault.message += `: ${reason}`;

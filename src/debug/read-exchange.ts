@@ -22,10 +22,10 @@ import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 
-/** Most pieces of a body: each is a message to the processor. */
+/** Most chunks of a body, because each is a message to the processor. */
 export const MAX_CHUNKS = 64;
 
-/** An exchange as `ext-proc/testing` takes it. */
+/** An exchange as arguments of `ext-proc/testing`. */
 export interface ReadExchange {
   readonly options: EnvoyOptions & {
     readonly envoy: SimulatedEnvoySettings;
@@ -34,7 +34,10 @@ export interface ReadExchange {
   readonly request: SimulatedRequestLine;
 }
 
-/** An exchange that cannot be played: one line that begins with the path to the fault, such as `request.headers: …`. */
+/**
+ * Thrown for an exchange that cannot run. The message is one line that begins with the path to the problem, such as
+ * `request.headers: …`.
+ */
 export class ExchangeProblem extends Error {
   constructor(message: string) {
     super(message);
@@ -42,23 +45,23 @@ export class ExchangeProblem extends Error {
   }
 }
 
-/** How an exchange is read. */
+/** Options of {@link readExchange}. */
 export interface ReadOptions {
-  /** Envoy's settings where the exchange names none. */
+  /** Envoy's settings for those that the exchange does not have. */
   readonly defaults: SimulatedEnvoySettings;
-  /** Whether regular expressions are taken: one can keep a process busy for as long as it lives. */
+  /** True: regular expressions are allowed. A bad expression can block a process forever. */
   readonly allowPatterns: boolean;
 }
 
 /**
- * What a person wrote as the arguments of `ext-proc/testing`, in whatever form it came.
+ * Turns an exchange, in any of its forms, into arguments of `ext-proc/testing`.
  *
- * @throws {ExchangeProblem} Where there is no such exchange.
+ * @throws {ExchangeProblem} If it is not a valid exchange.
  */
 export function readExchange(exchange: SimulateRequest, options: ReadOptions): ReadExchange {
   try {
     const read = readParts(exchange, options);
-    // Both are read again when they are played; then what they throw is a bug.
+    // Both are checked again when the exchange runs. An error there is a bug.
     const { request = {} } = httpExchange(read.request);
     upstreamResponse(read.options.upstream ?? {}, request);
     filterConfig(read.options.envoy);
@@ -99,7 +102,7 @@ function refusePatterns({ mutationRules = {}, forwardRules = {} }: SimulatedEnvo
     : Object.keys(mutationRules).some((name) => name.endsWith("Expression"))
       ? "envoy.mutationRules: a regular expression"
       : undefined;
-  if (where) throw new TypeError(`${where} is taken by the command ext-proc simulate only`);
+  if (where) throw new TypeError(`${where} is allowed only in the command ext-proc simulate`);
 }
 
 function readRequest(request: HttpRequest): SimulatedRequestLine {
@@ -129,10 +132,10 @@ function readBody(where: string, message: HttpRequest | HttpResponse): Simulated
     chunksBase64: chunksBase64.length > 0,
   };
   const given = Object.entries(forms).flatMap(([name, isGiven]) => (isGiven ? [name] : []));
-  if (given.length > 1) throw new TypeError(`${where}: has ${given.join(" and ")}, but one message has one body`);
+  if (given.length > 1) throw new TypeError(`${where}: has ${given.join(" and ")}; give only one of them`);
   const pieces = chunks.length > 0 ? chunks : chunksBase64;
   if (pieces.length > MAX_CHUNKS) {
-    throw new TypeError(`${where}.${given[0]}: has ${pieces.length} pieces, at most ${MAX_CHUNKS} are allowed`);
+    throw new TypeError(`${where}.${given[0]}: expected at most ${MAX_CHUNKS} chunks, got ${pieces.length}`);
   }
   return {
     headers: headers && readHeaders(`${where}.headers`, headers),
@@ -162,14 +165,14 @@ function headerValue(where: string, value: JsonValue): string | Uint8Array {
     const { base64, ...others } = value;
     if (typeof base64 === "string" && Object.keys(others).length === 0) return bytesOf(where, base64);
   }
-  throw new TypeError(`${where}: ${JSON.stringify(value)?.slice(0, 80)} must be a text, or {"base64": "…"}`);
+  throw new TypeError(`${where}: expected a text or {"base64": "…"}, got ${JSON.stringify(value)?.slice(0, 80)}`);
 }
 
 function bytesOf(where: string, base64: string): Uint8Array {
   try {
     return base64Decode(base64);
   } catch {
-    throw new TypeError(`${where}.base64: is no base64`);
+    throw new TypeError(`${where}.base64: is not base64`);
   }
 }
 

@@ -10,15 +10,15 @@ import {
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Fields whose values are data of their own, in which `body` is a name like any other. */
+/** Fields with free data, in which `body` is an ordinary name. */
 const DATA = new Set(["attributes", "metadataContext", "dynamicMetadata", "typedDynamicMetadata"]);
 
-/** A message as JSON for people: header values and bodies as text where they are UTF-8, else under `…Base64`. */
+/** A message as readable JSON: header values and bodies are text if they are UTF-8, and under `…Base64` if not. */
 export function readableMessage(message: ProcessingRequest | ProcessingResponse): JsonObject {
   return readableJson(messageJson(message)) as JsonObject;
 }
 
-/** The same of a message, or of several, in JSON already. What is readable stays as it is. */
+/** Like {@link readableMessage}, for messages that are JSON already. Readable values stay the same. */
 export function readableJson(json: JsonValue): JsonValue {
   if (Array.isArray(json)) return json.map(readableJson);
   if (typeof json !== "object" || json === null) return json;
@@ -28,7 +28,7 @@ export function readableJson(json: JsonValue): JsonValue {
     if (name === "rawValue") return readableBytes("value", value);
     return name === "body" ? readableBytes("body", value) : [name, value];
   });
-  // An empty raw_value is not written, and an empty header should not look like one without a value.
+  // An empty raw_value is not written in JSON, but an empty header should not look like a header without a value.
   const isHeader = Object.hasOwn(json, "key") && !entries.some(([name]) => name.startsWith("value"));
   return Object.fromEntries(isHeader ? [...entries, ["value", ""]] : entries);
 }
@@ -42,7 +42,7 @@ function readableBytes(name: string, base64: string): readonly [string, string] 
 }
 
 function messageJson(message: ProcessingRequest | ProcessingResponse): JsonObject {
-  // An Any needs its type to be written as JSON, and types of others are not known here.
+  // An Any can be written as JSON only if its type is known, and foreign types are not known here.
   if (message.$typeName === "envoy.service.ext_proc.v3.ProcessingRequest") {
     const { metadataContext } = message;
     const typed = metadataContext?.typedFilterMetadata ?? {};

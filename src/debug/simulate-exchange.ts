@@ -11,19 +11,19 @@ import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
 
-/** How processors run in an exchange: as in the server, or the command, that plays it. */
+/** Options of {@link simulateExchange}. Processors run as in the server or the command that runs the exchange. */
 export interface SimulateExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
-  /** What the operator says. Its declaration is what the simulated Envoy is like, unless the exchange says otherwise. */
+  /** The operator's settings. The simulated Envoy has the declared settings, unless the exchange has others. */
   readonly run?: RunOptions | undefined;
-  /** Patterns are taken too, which can keep a process busy for as long as it lives. Default: false. */
+  /** True: regular expressions are allowed, although a bad expression can block a process forever. Default: false. */
   readonly allowPatterns?: boolean | undefined;
 }
 
 /**
- * Plays an HTTP exchange through a simulated Envoy in front of a processor. The exchange's settings of Envoy count as
- * declared, as in `ext-proc/testing`.
+ * Runs an HTTP exchange through a simulated Envoy and a processor. The exchange's settings of Envoy count as declared,
+ * as in `ext-proc/testing`.
  *
- * @throws {ExchangeProblem} Rejects with it where there is no such exchange.
+ * @throws {ExchangeProblem} Rejects with it if the exchange is not valid.
  */
 export async function simulateExchange(
   processor: Processor,

@@ -3,30 +3,30 @@ import { type AnyDefinition, definitionsOf, type Processor, processorOf } from "
 import { iteratorResult } from "../session/body/stream-stage.ts";
 import { isThenable } from "../text/value-kind.ts";
 
-/** How long a handler took, all its calls together. */
+/** The time of a handler, for all its calls together. */
 export interface HandlerTime {
   readonly processor: string;
   /** `requestHeaders`, `responseBody.chunk`, `grpc.say.request`, … */
   readonly handler: string;
   readonly calls: number;
-  /** In real milliseconds, from call to settlement; a handler that waits for others' chunks counts that wait too. */
+  /** Milliseconds on the real clock, from call to settlement. The time includes waits for chunks of other handlers. */
   readonly durationMs: number;
 }
 
-/** A processor whose handlers are timed, and what was found. For one transaction. */
+/** A processor whose handlers are timed, for one transaction. */
 export interface TimedProcessor {
   readonly processor: Processor;
-  /** In the order of their first calls. */
+  /** The times, in the order of the first calls. */
   times(): HandlerTime[];
 }
 
 const DIRECT_PHASES = ["requestHeaders", "requestTrailers", "responseHeaders", "responseTrailers"] as const;
 
 type AnyFunction = (this: unknown, ...args: never[]) => unknown;
-/** Gives the function that stands for a handler of this name. */
+/** Returns the function that replaces a handler of this name. */
 type Wrap = (handler: string, original: AnyFunction, owner: object) => AnyFunction;
 
-/** The same processor, with a clock around every call of a handler. */
+/** A copy of a processor that times every call of a handler. */
 export function timedProcessor(processor: Processor): TimedProcessor {
   const clocks = new Map<string, { processor: string; handler: string; calls: number; durationMs: number }>();
   const definitions = definitionsOf(processor).map((definition) => {
@@ -55,7 +55,7 @@ function timed(call: () => unknown, count: (durationMs: number, calls: number) =
     count(performance.now() - start, 0);
   }
   const returned = performance.now();
-  // A generator has not run yet.
+  // The generator has not started yet.
   if (isAsyncIterable(result)) return timedIteration(result, (durationMs) => count(durationMs, 0));
   if (!isThenable(result)) return result;
   return Promise.resolve(result).finally(() => count(performance.now() - returned, 0));
@@ -83,7 +83,7 @@ async function* timedIteration(
   }
 }
 
-/** An author's `next()` may return its result as it is, or throw. */
+/** Calls `next()`, which an author can write so that it returns its result without a promise, or throws. */
 async function awaited(iterator: AsyncIterator<unknown>): Promise<unknown> {
   return iterator.next();
 }

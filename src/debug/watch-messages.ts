@@ -3,10 +3,9 @@ import { watchEffects } from "../simulation/unreturned-effects.ts";
 import { writeWarning } from "./write-transaction.ts";
 
 /**
- * Runs a transaction whose messages were written by hand, and watches for effects that its handlers made and did not
- * return.
+ * Runs a transaction with given messages, and detects effects that its handlers made and did not return.
  *
- * @returns What `run` resolves to, and a warning for each such effect.
+ * @returns The result of `run`, and a warning for each such effect.
  */
 export async function watchMessages<T>(
   run: () => Promise<T>,

@@ -12,7 +12,7 @@ import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
 import type { HandlerTime } from "./timed-processor.ts";
 
-/** What became of an exchange, for people. */
+/** The result of an exchange, in readable form. */
 export function writeTransaction(transaction: SimulatedTransaction, times: readonly HandlerTime[]): SimulateResponse {
   const { request, response, warnings, faults, counters, metadata, details, durationMs, outcome } = transaction;
   const { upstream, client, messages } = outcome;
@@ -50,13 +50,13 @@ export function writeWarning({ code, phase, header, rule, wayOut }: Warning): Wa
   return create(WarningSchema, { code, phase: phase ?? "", header: header ?? "", rule, wayOut });
 }
 
-/** What a handler threw is told here: the data that it may quote is the caller's own. */
+/** Adds the error that a handler threw: it can only quote the caller's own data. */
 function explained(code: Fault["code"], message: string, cause: unknown): string {
   if (code !== "handler_threw" || !(cause instanceof Error)) return message;
   try {
     return `${message}: ${cause}`.replace(/\s+/g, " ");
   } catch {
-    // An Error may have a toString of its own.
+    // An Error can have its own toString.
     return message;
   }
 }

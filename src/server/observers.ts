@@ -1,7 +1,7 @@
 import type { SessionObserver } from "../session/session-observer.ts";
 import type { SetupObserver } from "../session/setup.ts";
 
-/** Passes everything on to two observers, in this order. */
+/** An observer that calls two observers, in this order. */
 export function observeWith(first: SessionObserver, second: SessionObserver): SessionObserver {
   return {
     message(phase, origin) {
@@ -31,7 +31,7 @@ export function observeWith(first: SessionObserver, second: SessionObserver): Se
   };
 }
 
-/** The same for what becomes of `setup` and `close`. */
+/** An observer of `setup` and `close` that calls two observers, in this order. */
 export function observeSetup(first: SetupObserver, second: SetupObserver): SetupObserver {
   return {
     ready(processor) {

@@ -33,35 +33,50 @@ import { StreamCounters } from "./metrics/stream-counters.ts";
 import { observeSetup, observeWith } from "./observers.ts";
 
 /**
- * Where the debug service runs processors for whoever can call it: on the main port too, on the admin listener
- * alone, or nowhere.
+ * Which listeners have the debug service: `on`: the main and the admin listener; `admin`: the admin listener only;
+ * `off`: none.
  */
 export type DebugExposure = "on" | "admin" | "off";
 
-/** How a processor is served. Addresses: `:PORT`, `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `off`; port 0 is any free one. */
+/**
+ * Options of {@link serve}. An address is `:PORT`, `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `off`; port 0 is any free
+ * port.
+ */
 export interface ServeOptions {
-  /** For Envoy, and for Connect and gRPC-Web clients. Default `:9002`; it cannot be `off`. */
+  /** Address for Envoy, and for Connect and gRPC-Web clients. Default `:9002`; it cannot be `off`. */
   readonly listen?: string | undefined;
-  /** For kubelet and Prometheus: `/healthz`, `/readyz`, `/metrics`. Default `:9003`. */
+  /** Address for kubelet and Prometheus: `/healthz`, `/readyz`, `/metrics`. Default `:9003`. */
   readonly statusListen?: string | undefined;
-  /** For the person who debugs. Default `127.0.0.1:9004`; an address that others can reach needs `adminToken`. */
+  /** Address for debugging. Default `127.0.0.1:9004`; an address that other machines can reach needs `adminToken`. */
   readonly adminListen?: string | undefined;
-  /** Bearer token that the admin listener asks for. Default: none. */
+  /** Bearer token that clients of the admin listener must send. Default: none. */
   readonly adminToken?: string | undefined;
-  /** Default `admin`: whoever reaches the main port can send messages anyway, but should not read explained errors. */
+  /**
+   * Which listeners have the debug service. Default `admin`, because clients of the main port should not get explained
+   * errors.
+   */
   readonly debug?: DebugExposure | undefined;
-  /** Serves Envoy's `http_service` variant, `POST /http-service`, on the main listener. Default: where `debug` is `on`. */
+  /**
+   * Serves Envoy's `http_service` variant, `POST /http-service`, on the main listener. Default: true if `debug` is
+   * `on`.
+   */
   readonly httpService?: boolean | undefined;
-  /** Origins whose pages may debug, such as `https://console.example`. Default: none; pages of the admin listener may. */
+  /**
+   * Web origins that can call the debug service, such as `https://console.example`. The admin listener's own origin
+   * always can. Default: none.
+   */
   readonly debugAllowOrigins?: readonly string[] | undefined;
-  /** How much debugging is let through, on all listeners together. Default: 4 calls at a time, 10 a second, of 256 KiB at most. */
+  /**
+   * Limits of debug calls, for all listeners together. Default: 4 calls at a time, 10 calls a second, 256 KiB for each
+   * call.
+   */
   readonly debugLimits?: DebugLimits | undefined;
   /**
-   * Most connections to the main listener at a time. A limit that the process's limit of open files has no room for is lowered, with
-   * a warning. Default 1,024, or less where the process may open few files.
+   * Most open connections to the main listener. If the process cannot open enough files for this number, the server
+   * lowers it, with a warning. Default 1,024, or less if the process can open few files.
    */
   readonly maxConnections?: number | undefined;
-  /** Largest message, in bytes. Default 4 MiB; it has to exceed the largest body that Envoy buffers. */
+  /** Largest message, in bytes. Default 4 MiB; it must be larger than the largest body that Envoy buffers. */
   readonly maxMessageBytes?: number | undefined;
   /** Most bytes of bodies that all transactions hold at the same time. Default 128 MiB. */
   readonly maxHeldBodyBytes?: number | undefined;
@@ -75,28 +90,31 @@ export interface ServeOptions {
   readonly maxHeldAnswerBytes?: number | undefined;
   /** Most bytes of debug requests, and of other Connect and JSON requests. Default 16 MiB. */
   readonly maxHeldDebugBytes?: number | undefined;
-  /** Certificate and key for the main listener, which then speaks TLS 1.2 or later. Default: none, plain text. */
+  /** Certificate and key for the main listener, which then uses TLS 1.2 or later. Default: no TLS. */
   readonly tls?: TlsFiles | undefined;
   /**
-   * How long {@link Server.drain} goes on serving, in milliseconds, while health and readiness already say no, so that
-   * peers can learn to go elsewhere. Default 0; the command line has 5000 for SIGTERM.
+   * How long {@link Server.drain} keeps serving, in milliseconds, while health and readiness checks already fail, so
+   * that clients can change to another server. Default 0; the command line has 5000 for SIGTERM.
    */
   readonly drainDelayMs?: number | undefined;
-  /** Longest that {@link Server.drain} waits for transactions under way, in milliseconds. Default 20,000. */
+  /** How long {@link Server.drain} waits for running transactions, in milliseconds. Default 20,000. */
   readonly drainGraceMs?: number | undefined;
-  /** What Envoy's side is set to, since it does not say so itself. Default: Envoy's own defaults. */
+  /** The settings of Envoy's filter, because Envoy does not send them. Default: Envoy's own defaults. */
   readonly envoy?: DeclaredEnvoySettings | undefined;
-  /** What a fault costs at least; a processor's own `onFault` may be stricter, never looser. Default: `open`. */
+  /** Minimum policy for faults; a processor's own `onFault` can be stricter, never looser. Default: `open`. */
   readonly onFault?: FaultPolicy | undefined;
-  /** Handlers run, everything passes unchanged, and what would have happened is logged and counted. Default: false. */
+  /**
+   * True: handlers run, every message passes unchanged, and the server logs and counts what would have happened.
+   * Default: false.
+   */
   readonly shadow?: boolean | undefined;
-  /** What holds for single processors, by their names. */
+  /** Settings of single processors, by name. */
   readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
-  /** One log line for each transaction of a sample, with what was decided. Default: none. */
+  /** One log line for each transaction of a sample, with its decisions. Default: none. */
   readonly decisionLog?: DecisionLogOptions | undefined;
   /** Limits of the main listener's HTTP/2 connections. */
   readonly http2?: Http2Settings | undefined;
-  /** Default: JSON lines on standard output. */
+  /** The logger. Default: JSON lines on standard output. */
   readonly log?: Logger | undefined;
 }
 
@@ -115,16 +133,16 @@ export type Http2Settings = Pick<
 
 /** A running server. */
 export interface Server {
-  /** Where the main listener listens, with its real port. */
+  /** The address of the main listener, with its actual port. */
   readonly address: string;
-  /** The same of the status listener; `off` where there is none. */
+  /** The address of the status listener; `off` if there is none. */
   readonly statusAddress: string;
-  /** The same of the admin listener. */
+  /** The address of the admin listener; `off` if there is none. */
   readonly adminAddress: string;
   /**
-   * Says no to health checks, after `drainDelayMs` takes nothing new, and ends when transactions under way are done, or
-   * `drainGraceMs` later: those that are owed an answer then fail with UNAVAILABLE, since Envoy takes a plain end for
-   * "let it pass".
+   * Lets health checks fail, accepts nothing new after `drainDelayMs`, and ends when running transactions are done, but
+   * at most `drainGraceMs` later. Transactions that then still wait for an answer fail with UNAVAILABLE, because Envoy
+   * would let a request pass if its stream simply ended.
    */
   drain(options?: { readonly delayMs?: number | undefined }): Promise<void>;
   /** Ends at once. */
@@ -134,11 +152,11 @@ export interface Server {
 const DEFAULT_DRAIN_GRACE_MS = 20_000;
 
 /**
- * Serves a processor to Envoy, with health, metrics and debugging beside it. Resolves when every listener listens.
+ * Serves a processor to Envoy, with health, metrics and debugging. Resolves when every listener listens.
  *
- * @throws {ListenError} Where an address is malformed or cannot be had.
- * @throws {TlsFileError} Where a file for TLS cannot be read.
- * @throws {TypeError} Where the processor is none.
+ * @throws {ListenError} If an address is malformed or cannot be used.
+ * @throws {TlsFileError} If a file for TLS cannot be read.
+ * @throws {TypeError} If the first argument is not a processor.
  */
 export async function serve(processor: Processor, options: ServeOptions = {}): Promise<Server> {
   if (!isProcessor(processor))
@@ -191,7 +209,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     listeners.makeRoom();
   });
   try {
-    // The main listener last: whoever sees it listen may rely on the others.
+    // The main listener comes last, so that the others listen when it does.
     const metrics = createMetrics({
       ...shared.metrics,
       serving,
@@ -224,7 +242,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
     );
     log.info({ status: statusAddress, admin: adminAddress }, "Status and admin listeners are open");
     nowListening();
-    // What fails here is tried again by the first request.
+    // If this fails, the first request tries again.
     connect.load().catch(() => undefined);
     setup.start(() => serving.begin());
     return {
@@ -241,7 +259,7 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
   }
 }
 
-/** What all transactions of a server share, with what watches them. */
+/** The parts that all transactions of a server share, and their observers. */
 function runningParts(processor: Processor, options: ServeOptions, log: Logger) {
   const { envoy, onFault, shadow, processors, decisionLog } = options;
   const run = { declaration: envoy, onFault, shadow, processors };
@@ -279,11 +297,11 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
 /** The memory account, with the caps that the options name. */
 function memoryAccount(options: ServeOptions, log: Logger): MemoryAccount {
   const { maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, maxHeldMessageBytes = DEFAULT_MEMORY_CAPS.messages } = options;
-  // One connection holds half of it at most.
+  // One connection can hold half of the cap at most.
   if (maxHeldMessageBytes < 2 * maxMessageBytes)
     log.warn(
       { maxHeldMessageBytes, maxMessageBytes },
-      "A message of --max-message-bytes may find no room: --max-held-message-bytes should be twice as much at least",
+      "--max-held-message-bytes should be at least twice --max-message-bytes, so that a message of that size fits",
     );
   return new MemoryAccount({
     bodies: options.maxHeldBodyBytes,
@@ -301,7 +319,7 @@ interface Running {
   readonly threadWatch: ThreadWatch;
   readonly descriptorWatch: DescriptorWatch;
   readonly listeners: Listeners;
-  /** May be loading. */
+  /** The part with Connect, which may still be loading. */
   readonly connect: Pick<LazyPart<unknown>, "settled">;
 }
 
@@ -314,14 +332,14 @@ function endings(
     threadWatch.stop();
     descriptorWatch.stop();
     await setup.close();
-    // Whoever waits for the end may take the ground from under a module that still loads.
+    // The caller may remove files when this resolves, so a module must not be loading then.
     await connect.settled();
   };
   return {
     async drain({ delayMs = options.drainDelayMs ?? 0 } = {}) {
       serving.end();
       setup.abort();
-      // Without a hold on the process: a hurried close() meanwhile is the end.
+      // The timer must not keep the process alive, because close() can end the server during the delay.
       if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
       await end(options.drainGraceMs ?? DEFAULT_DRAIN_GRACE_MS);
     },
@@ -332,13 +350,16 @@ function endings(
   };
 }
 
-/** As {@link connectionCaps}, with a warning if the setting does not fit. */
+/** The result of {@link connectionCaps}, with a warning if the setting is too large. */
 function connectionCapsOf(wanted: number | undefined, log: Logger): ConnectionCaps {
   const openFiles = descriptorLimit();
   const caps = connectionCaps(wanted, openFiles);
   if (wanted !== undefined && caps.main < wanted) {
-    const what = `--max-connections ${wanted} is more than the process's limit of open files, ${openFiles}, has room for`;
-    log.warn({ maxConnections: caps.main, openFiles }, `${what}: it is ${caps.main}. Raise the limit (ulimit -n)`);
+    const what = `--max-connections ${wanted} is too large for the process's limit of ${openFiles} open files`;
+    log.warn(
+      { maxConnections: caps.main, openFiles },
+      `${what}; using ${caps.main}. Raise the limit of open files (ulimit -n)`,
+    );
   }
   return caps;
 }

@@ -3,19 +3,19 @@ import { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_
 import { type Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import type { ServingState } from "./serving-state.ts";
 
-/** The service names that a check may ask about; "" stands for the server as a whole. */
+/** The service names that a check can name; "" means the whole server. */
 const SERVICES: readonly string[] = ["", ExternalProcessor.typeName];
 
 /**
- * `grpc.health.v1.Health`: what kubelet, Envoy's active health checks and load balancers ask. A service nobody
- * knows is NOT_FOUND to `Check`, and SERVICE_UNKNOWN to `Watch`, which stays open as the protocol wants it.
+ * `grpc.health.v1.Health`, for kubelet, Envoy's active health checks and load balancers. An unknown service is
+ * NOT_FOUND for `Check`, and SERVICE_UNKNOWN for `Watch`, which stays open as the protocol requires.
  */
 export function healthService(state: ServingState): ServiceImpl<typeof Health> {
   return {
     check({ service }) {
       const status = statusOf(service, state);
       if (status === ServingStatus.SERVICE_UNKNOWN) {
-        throw new ConnectError(`no service ${JSON.stringify(service.slice(0, 128))}`, Code.NotFound);
+        throw new ConnectError(`unknown service ${JSON.stringify(service.slice(0, 128))}`, Code.NotFound);
       }
       return { status };
     },
@@ -26,7 +26,7 @@ export function healthService(state: ServingState): ServiceImpl<typeof Health> {
       let told: ServingStatus | undefined;
       while (!signal.aborted) {
         const status = statusOf(service, state);
-        // While a slow peer reads, the state may change again: look once more before waiting.
+        // The state can change again while a slow client reads, so it is checked before waiting.
         if (status !== told) yield { status };
         else if (state.ended) return;
         else await state.changed(signal);

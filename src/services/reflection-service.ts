@@ -8,16 +8,17 @@ import type {
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import type { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 
-/** An answer, or why there is none. */
+/** An answer, or an error. */
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]>;
 
-/** What is asked before an answer is made: resolves once there is room for another. */
+/** Called before each answer. Resolves when another answer is allowed. */
 type Admit = (signal: AbortSignal) => Promise<void>;
 
 /**
- * `grpc.reflection.v1.ServerReflection` over these services, and with other types `v1alpha`, whose messages are the same.
+ * `grpc.reflection.v1.ServerReflection` for these services. With other types it is `v1alpha`, whose messages are the
+ * same.
  *
- * @param admit Waited for before each answer. Default: nothing.
+ * @param admit Awaited before each answer. Default: no waiting.
  */
 export function reflectionService(
   services: readonly DescService[],
@@ -64,7 +65,7 @@ function answer(
     case "fileContainingExtension":
       return notFound(`extension of ${question.value.containingType}`);
     case undefined:
-      return failure(Code.InvalidArgument, "the request asks nothing");
+      return failure(Code.InvalidArgument, "the request has no question");
   }
 }
 
@@ -76,7 +77,7 @@ function fileAnswer(file: DescFile | undefined, asked: string): Answer {
 
 const DESCRIPTORS = new WeakMap<DescFile, Uint8Array>();
 
-/** The descriptor of a file, written once: that costs far more than the question about it. */
+/** The descriptor of a file. It is serialized once, because that costs far more than a request for it. */
 function descriptorBytes(file: DescFile): Uint8Array {
   const known = DESCRIPTORS.get(file);
   if (known !== undefined) return known;
@@ -93,12 +94,12 @@ function failure(errorCode: Code, errorMessage: string): Answer {
   return { case: "errorResponse", value: { errorCode, errorMessage } };
 }
 
-/** Every file that services need, those that they import included. */
+/** Every file that services need, including imported files. */
 function filesOf(services: readonly DescService[]): readonly DescFile[] {
   return withImports(services.map(({ file }) => file));
 }
 
-/** Files and what they import, each once. */
+/** Files and the files that they import, each once. */
 function withImports(files: readonly DescFile[]): readonly DescFile[] {
   const found = new Map<string, DescFile>();
   const add = (file: DescFile) => {
@@ -110,7 +111,7 @@ function withImports(files: readonly DescFile[]): readonly DescFile[] {
   return [...found.values()];
 }
 
-/** Whether a file defines what has this full name: a type, or a field, value or method of one. */
+/** True if a file defines this full name: a type, or a field, value or method of a type. */
 function defines(file: DescFile, name: string): boolean {
   const types = [...file.messages, ...file.enums, ...file.services].flatMap(withNested);
   return types.some(

@@ -17,37 +17,37 @@ import { type ExternalProcessorOptions, externalProcessorService } from "./proce
 import { reflectionService } from "./reflection-service.ts";
 import { ServingState } from "./serving-state.ts";
 
-/** What is served beside a processor. */
+/** Options of {@link extProcRoutes}. */
 export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
-  /** What the operator says of how processors run, where there are no `rules`. Default: nothing. */
+  /** The operator's settings for processors, if there are no `rules`. Default: none. */
   readonly run?: RunOptions | undefined;
   /**
-   * Told what becomes of the processors' `setup` and `close`, where `setup` is left to these routes. Default: each failure
-   * is a warning of the process, on standard error.
+   * Gets the results of the processors' `setup` and `close`, if these routes call them. Default: each failure is a
+   * warning of the process, on standard error.
    */
   readonly setupObserver?: SetupObserver | undefined;
-  /** Ends the processors' `setup` and calls their `close`, where `setup` is left to these routes. Default: never. */
+  /** Ends the processors' `setup` and calls their `close`, if these routes call them. Default: never. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Serves `extproc.debug.v1.DebugService` too, which runs the processor for whoever can call, and reflection. Nothing
-   * bounds the calls here, as `serve()` does. Default: false.
+   * True: also serves `extproc.debug.v1.DebugService`, which runs the processor for any caller, and reflection. Unlike
+   * with `serve()`, the calls have no limits. Default: false.
    */
   readonly debug?: boolean | undefined;
   /** Limits reflection. Default: unlimited. */
   readonly gate?: Pick<DebugGate, "room"> | undefined;
-  /** What health checks report; its `end()` ends health watches. Default: always serving. */
+  /** The state that health checks report; its `end()` ends health watches. Default: always serving. */
   readonly serving?: ServingState | undefined;
-  /** Largest message, in bytes. Default 4 MiB, which is also what gRPC servers take. */
+  /** Largest message, in bytes. Default 4 MiB, as in other gRPC servers. */
   readonly maxMessageBytes?: number | undefined;
 }
 
 /**
- * Routes for any Connect adapter: `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1.Health`, over
- * gRPC, gRPC-Web and Connect.
+ * Routes for any Connect adapter: `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1.Health`, over gRPC,
+ * gRPC-Web and Connect.
  *
- * Envoy resets every stream when it is done with it. An adapter on `node:http2` counts these resets as an attack
- * and closes the connection after about a thousand, which fails requests; `serve()` of `ext-proc/server` is what
- * Envoy should talk to. Give your adapter `acceptCompression: []`, since Envoy takes no compressed message.
+ * Envoy resets every stream that it does not need any more. An adapter on `node:http2` counts these resets as an attack
+ * and closes the connection after about 1,000 resets, and then requests fail. For Envoy use `serve()` of
+ * `ext-proc/server` instead. Give your adapter `acceptCompression: []`, because Envoy accepts no compressed messages.
  *
  * @example
  * ```ts
@@ -72,7 +72,7 @@ export function extProcRoutes(
 const WARN_OF_SETUP: SetupObserver = {
   ready: () => undefined,
   failed: (processor, cause, retryMs) =>
-    warn(`the setup of processor "${processor}" failed and is tried again in ${retryMs} ms: ${failureText(cause)}`),
+    warn(`the setup of processor "${processor}" failed; the next attempt is in ${retryMs} ms: ${failureText(cause)}`),
   closeFailed: (processor, cause) =>
     warn(
       `the close of processor "${processor}" ${cause === undefined ? "took too long" : `failed: ${failureText(cause)}`}`,
@@ -83,7 +83,7 @@ function warn(text: string): void {
   process.emitWarning(text, "ExtProcWarning");
 }
 
-/** For routes whose caller does not do it: nobody else would set the processors up. */
+/** Sets up the processors, for routes whose caller does not. */
 function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRoutesOptions {
   const rules = options.rules ?? runRules(processor, options.run);
   const setup = new ProcessorSetup(rules, options.setupObserver ?? WARN_OF_SETUP);
@@ -95,17 +95,17 @@ function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRout
   return { ...options, rules, setup, serving };
 }
 
-/** What is served to people. */
+/** Options of {@link debugRoutes}. */
 export interface DebugRoutesOptions extends DebugServiceOptions {
   /** Limits reflection. Default: unlimited. */
   readonly gate?: Pick<DebugGate, "room"> | undefined;
-  /** The other services of the same listener, which reflection tells too. Default: none. */
+  /** The other services of the same listener, which reflection lists too. Default: none. */
   readonly beside?: readonly DescService[] | undefined;
 }
 
 /**
- * The routes for debugging: `extproc.debug.v1.DebugService`, and reflection, v1 and v1alpha, of everything on the same
- * listener. A misspelt field is an error here, not a silent nothing.
+ * The routes for debugging: `extproc.debug.v1.DebugService`, and reflection (v1 and v1alpha) of all services on the
+ * same listener. Unknown JSON fields are errors.
  */
 export function debugRoutes(processor: Processor, options: DebugRoutesOptions = {}): (router: ConnectRouter) => void {
   const { gate, beside = [], ...serviceOptions } = options;
@@ -119,8 +119,8 @@ export function debugRoutes(processor: Processor, options: DebugRoutesOptions = 
   };
 }
 
-/** The services of reflection, which answer alike. */
+/** The services of reflection, which give the same answers. */
 export const REFLECTION_SERVICES = [ServerReflection, ServerReflectionAlpha] as const;
 
-/** Largest question about a service: a name. */
+/** Largest request to the health service and to reflection, which is a name. */
 export const MAX_QUESTION_BYTES = 16 << 10;

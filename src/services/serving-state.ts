@@ -1,15 +1,15 @@
-/** Whether the server wants new transactions. The one place that health, readiness and shutdown share. */
+/** Whether the server accepts new transactions. Health, readiness and shutdown share it. */
 export class ServingState {
   #serving: boolean;
   #ended = false;
   readonly #watchers = new Set<() => void>();
 
-  /** @param serving False where it has to be set up first. Default: true. */
+  /** @param serving False if the server must be set up first. Default: true. */
   constructor(serving = true) {
     this.#serving = serving;
   }
 
-  /** True while new transactions are wanted. Whoever watches is told of a change. */
+  /** True while new transactions are accepted. Watchers get each change. */
   get serving(): boolean {
     return this.#serving;
   }
@@ -19,17 +19,17 @@ export class ServingState {
     for (const changed of this.#watchers) changed();
   }
 
-  /** True once the server goes for good. */
+  /** True when the server has begun to shut down. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** The server is set up: it serves, unless it goes already. */
+  /** Called when the server is set up: it serves, unless it shuts down. */
   begin(): void {
     if (!this.#ended) this.serving = true;
   }
 
-  /** The server goes: it serves no more, and whoever watches is told so and let go. */
+  /** Called at shutdown: the server no longer serves, and watchers get that change and end. */
   end(): void {
     this.#ended = true;
     this.serving = false;

@@ -4,13 +4,13 @@ import type { LivePeer } from "../simulation/drive-transaction.ts";
 import { RequestQueue } from "../simulation/request-queue.ts";
 import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.ts";
 
-/** gRPC's UNKNOWN, for what is no status. */
+/** gRPC's UNKNOWN, for errors that have no status. */
 const UNKNOWN = 2;
 
-/** Reads what a call ended with; undefined where that is no status. */
+/** Reads the status of a call's error; undefined if the error has no status. */
 type ReadStatus = (error: unknown) => { readonly code: number; readonly message: string } | undefined;
 
-/** Where a server should be, and nobody is. */
+/** A server that cannot be reached. */
 export const NOBODY: LivePeer = {
   busy: false,
   onChange: () => undefined,
@@ -20,7 +20,7 @@ export const NOBODY: LivePeer = {
   },
 };
 
-/** An ext_proc server somewhere, for one transaction: its stream is a gRPC call. */
+/** A remote ext_proc server, for one transaction: its stream is a gRPC call. */
 export class RemotePeer implements LivePeer {
   readonly #client: Client<typeof ExternalProcessor>;
   readonly #readStatus: ReadStatus;
@@ -32,7 +32,7 @@ export class RemotePeer implements LivePeer {
     this.#readStatus = readStatus;
   }
 
-  /** More was asked than has been answered. Nobody can tell whether it will be. */
+  /** True if messages have no answer yet. They may never get one. */
   get busy(): boolean {
     return this.#owed > 0;
   }
@@ -52,7 +52,7 @@ export class RemotePeer implements LivePeer {
     this.#read(call, stream).catch(() => undefined);
     return {
       message: (request) => {
-        // Whoever is only shown a transaction owes nothing.
+        // In observability mode no answer is expected.
         if (!request.observabilityMode) this.#owed++;
         requests.push(request);
       },
@@ -67,7 +67,7 @@ export class RemotePeer implements LivePeer {
   async #read(call: ReturnType<Client<typeof ExternalProcessor>["process"]>, stream: PeerStream): Promise<void> {
     try {
       for await (const response of call) {
-        // In FULL_DUPLEX_STREAMED there may be more answers than questions.
+        // In FULL_DUPLEX_STREAMED there can be more answers than messages.
         this.#owed = Math.max(0, this.#owed - 1);
         stream.message(response);
         this.#changed();

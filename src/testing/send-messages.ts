@@ -13,28 +13,28 @@ import { ProcessorPeer } from "../simulation/processor-peer.ts";
 import { patienceMsOf, type SimulateOptions } from "../simulation/simulate-options.ts";
 import { VirtualClock } from "../simulator/outcome/virtual-clock.ts";
 
-/** What {@link sendMessages} may be told, as in {@link SimulateOptions}. */
+/** Options of {@link sendMessages}, as in {@link SimulateOptions}. */
 export type SendMessagesOptions = Pick<SimulateOptions, "operator" | "patienceMs">;
 
 /** A processor's answers to messages. */
 export interface MessageAnswers {
-  /** In the order in which they were sent. */
+  /** The answers, in the order in which they were sent. */
   readonly responses: readonly ProcessingResponse[];
   /** The gRPC status of the stream's end; 0 is OK. */
   readonly code: number;
-  /** Why the processor failed. Empty where it did not. */
+  /** Why the processor failed. Empty if it did not fail. */
   readonly faults: readonly Fault[];
 }
 
 /**
- * Sends messages to a processor, one transaction's, without an Envoy in between: for what Envoy itself would never send,
- * and other hosts may. Each waits until the one before is answered.
+ * Sends the messages of one transaction to a processor, without a simulated Envoy. Use it for messages that Envoy would
+ * never send, and other hosts can send. Each message waits until the message before it is answered.
  *
  * @example
  * ```ts
  * const { faults } = await sendMessages(auth, [requestHeaders({ authorization: ["Bearer a", "Bearer b"] })]);
  * ```
- * @throws {TypeError} Rejects with it where it is no processor, or an option has a value that it cannot have.
+ * @throws {TypeError} Rejects with it if the first argument is not a processor, or if an option has an invalid value.
  */
 export async function sendMessages(
   processor: Processor,
@@ -78,7 +78,7 @@ export async function sendMessages(
   return { responses, code: ended ?? 0, faults: peer.faults };
 }
 
-/** Waits for handlers; when patience is over, for their time-out. */
+/** Waits for handlers. When the patience is over, waits for their timeout. */
 async function untilIdle(peer: ProcessorPeer, clock: VirtualClock, patienceMs: number): Promise<void> {
   while (peer.busy) {
     const isChanged = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);

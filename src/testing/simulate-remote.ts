@@ -9,17 +9,17 @@ import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { NOBODY, RemotePeer } from "./remote-peer.ts";
 
 /**
- * A simulated Envoy in front of an ext_proc server, whoever wrote it, over gRPC. It connects at the first request; `close`
- * ends the connection. A message that the server does not answer is waited for `patienceMs` of real time.
+ * A simulated Envoy that calls any ext_proc server over gRPC. It connects at the first request; `close` ends the
+ * connection. It waits for each answer of the server `patienceMs` of real time at most.
  *
- * @param target `HOST:PORT` for plain text, or a URL with `http:` or `https:`.
+ * @param target `HOST:PORT` without TLS, or a URL with `http:` or `https:`.
  * @example
  * ```ts
  * const envoy = simulateRemote("127.0.0.1:9002");
  * const { request } = await envoy.get("/");
  * await envoy.close();
  * ```
- * @throws {TypeError} Where the target is none, or an option is unknown or has a value that it cannot have.
+ * @throws {TypeError} If the target is not a server, or if an option is unknown or has an invalid value.
  */
 export function simulateRemote(target: string, options: EnvoyOptions = {}): SimulatedEnvoy {
   const baseUrl = targetUrl(target);
@@ -44,10 +44,10 @@ export function simulateRemote(target: string, options: EnvoyOptions = {}): Simu
 function targetUrl(target: string): string {
   const url = serverUrl(target);
   if (url !== undefined) return url;
-  throw new TypeError(`simulateRemote: ${JSON.stringify(target)} is no server; write "127.0.0.1:9002" or a URL`);
+  throw new TypeError(`simulateRemote: ${JSON.stringify(target)} is not a server; write "127.0.0.1:9002" or a URL`);
 }
 
-/** Loads what it needs now: nobody else who tests has to wait for it. */
+/** Connects to the server. Loads the code for it now, so that other tests do not have to load it. */
 async function connect(baseUrl: string) {
   const [{ ConnectError, createClient }, { createGrpcTransport, Http2SessionManager }] = await Promise.all([
     import("@connectrpc/connect"),

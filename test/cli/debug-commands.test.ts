@@ -137,7 +137,7 @@ describe("ext-proc simulate", () => {
     ],
     ["no JSON", () => ["--file", file("no.json", "{nope")], 1, /no\.json: is not JSON: /],
     ["no YAML", () => ["--file", file("no.yaml", "a: [")], 1, /no\.yaml: is not YAML: /],
-    ["a list", () => ["--file", file("list.json", "[]")], 1, /list\.json: it is an array, must be an object/],
+    ["a list", () => ["--file", file("list.json", "[]")], 1, /list\.json: expected an object, got an array/],
     ["10 MiB", () => ["--file", big()], 1, /big\.json is larger than the limit of 8388608 bytes/],
     ["deep nesting", () => ["--file", deep()], 1, /deep\.json: config: .*depth/],
   ])("simulate says in one line what is wrong with %s", async (_name, args, exitCode, message) => {
@@ -205,7 +205,12 @@ describe("ext-proc call", () => {
       1,
       /^ext-proc: localhost:1: cannot be reached: connect ECONNREFUSED /,
     ],
-    ["what is no server", () => ["nowhere", messages], 2, /^ext-proc: nowhere: is not a server; write HOST:PORT/],
+    [
+      "a target that is not a server",
+      () => ["nowhere", messages],
+      2,
+      /^ext-proc: nowhere: is not a server; write HOST:PORT/,
+    ],
     ["no file", () => ["127.0.0.1:1"], 2, /^ext-proc: call needs a server and a file/],
     [
       "a missing file",
@@ -217,7 +222,7 @@ describe("ext-proc call", () => {
       "no list",
       () => ["127.0.0.1:1", file("object.json", "{}")],
       1,
-      /object\.json: must be a list of ProcessingRequests/,
+      /object\.json: expected a list of ProcessingRequests/,
     ],
     [
       "a bad message",

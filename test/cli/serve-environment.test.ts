@@ -159,7 +159,7 @@ describe("readSettings", () => {
   test("readSettings reports every problem with its flag or variable", () => {
     const { problems } = readSettings({ debug: "x" }, { EXT_PROC_DRAIN_GRACE_MS: "soon", EXT_PROC_LISTEN: "" });
     expect(problems).toEqual([
-      expect.stringMatching(/^EXT_PROC_LISTEN: "" is no address/),
+      expect.stringMatching(/^EXT_PROC_LISTEN: "" is not an address/),
       expect.stringMatching(/^--debug: expected .* got "x"/),
       expect.stringMatching(/^EXT_PROC_DRAIN_GRACE_MS: expected .* got "soon"/),
     ]);

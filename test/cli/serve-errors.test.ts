@@ -34,14 +34,14 @@ describe("ext-proc serve with wrong arguments", () => {
     [["--listen"], /^Option '--listen <value>' argument missing; see: /],
     [["--listen", "--debug"], /^Option '--listen' argument is ambiguous; see: /],
     [["--help=yes"], /^Option '-h, --help' does not take an argument; see: /],
-    [["--listen", "9002"], /^--listen: "9002" is no address; write ":9002", /],
+    [["--listen", "9002"], /^--listen: "9002" is not an address; write ":9002", /],
     [["--listen", "off"], /^--listen: the main listener cannot be "off"/],
     [
       ["--listen", `unix:/tmp/${"é".repeat(60)}`],
-      /^--listen: "unix:.*" has a path of 125 bytes, and a socket takes \d+ at most; /,
+      /^--listen: "unix:.*" has a path of 125 bytes; the path of a socket can have at most \d+ bytes; /,
     ],
-    [["--status-listen", ":99999"], /^--status-listen: ":99999" is no address; /],
-    [["--admin-listen="], /^--admin-listen: "" is no address; /],
+    [["--status-listen", ":99999"], /^--status-listen: ":99999" is not an address; /],
+    [["--admin-listen="], /^--admin-listen: "" is not an address; /],
     [["--port", "http"], /^--port: "http" is not a port; write a number from 0 to 65535$/],
     [["--port", "65536"], /^--port: "65536" is not a port; /],
     [["--port", "1:1"], /^--port: "1:1" is not a port; /],
@@ -83,7 +83,7 @@ describe("ext-proc serve with wrong arguments", () => {
     });
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr.split("\n")).toEqual([
-      expect.stringMatching(/^ext-proc: --listen: "x" is no address/),
+      expect.stringMatching(/^ext-proc: --listen: "x" is not an address/),
       expect.stringMatching(/^ext-proc: --debug: expected one of on, admin, off, got "y"/),
       expect.stringMatching(/^ext-proc: EXT_PROC_LOG_LEVEL: expected one of debug, info, warn, error, silent, got "z"/),
       "",
@@ -101,7 +101,7 @@ describe("ext-proc serve that cannot start", () => {
       });
       await once(busy, "listening");
       const address = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
-      const line = `${flag}: ${address} is in use by another process; stop that or name another address`;
+      const line = `${flag}: ${address} is in use by another process; stop that process, or set another address`;
       expect(await refusal([...FREE, flag, address])).toEqual([1, line]);
     },
   );

@@ -4,11 +4,11 @@ import { SimulateRequestSchema } from "../../gen/extproc/debug/v1/simulate_pb.js
 import { jsonProblem } from "../../src/debug/json-problem.ts";
 
 test.each<[string, unknown, string]>([
-  ["an array", [], "it is an array, must be an object"],
-  ["a text", "x", "it is a string, must be an object"],
-  ["an unknown field", { reqest: {} }, "reqest: no such field; there are request, upstream, envoy, "],
-  ["one further in", { request: { paht: "/" } }, "request.paht: no such field; there are method, path, "],
-  ["one in a list", { routes: [{ name: "a" }, { nme: "b" }] }, "routes[1].nme: no such field; there are name, "],
+  ["an array", [], "expected an object, got an array"],
+  ["a text", "x", "expected an object, got a string"],
+  ["an unknown field", { reqest: {} }, "reqest: no such field; known fields are request, upstream, envoy, "],
+  ["one further in", { request: { paht: "/" } }, "request.paht: no such field; known fields are method, path, "],
+  ["one in a list", { routes: [{ name: "a" }, { nme: "b" }] }, "routes[1].nme: no such field; known fields are name, "],
   ["a wrong type", { request: { method: 5 } }, "request.method: expected string, got 5"],
   ["a wrong type in a list", { request: { chunks: ["a", 5] } }, "request.chunks[1]: expected string, got 5"],
   ["a value that is not a list", { request: { chunks: "a" } }, "request.chunks: "],
@@ -17,11 +17,11 @@ test.each<[string, unknown, string]>([
   [
     "an unknown mode",
     { envoy: { processingMode: { requestBodyMode: "SOME" } } },
-    'envoy.processingMode.requestBodyMode: "SOME" is none of NONE, STREAMED, BUFFERED, ',
+    "envoy.processingMode.requestBodyMode: expected one of NONE, STREAMED, BUFFERED, ",
   ],
   ["invalid base64", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
   ["a number that does not fit", { upstream: { status: -1 } }, "upstream.status: "],
-  ["a null in a list", { routes: [null] }, "routes[0]: is null, must be an object"],
+  ["a null in a list", { routes: [null] }, "routes[0]: expected an object, got null"],
 ])("jsonProblem names %s with its path", (_name, value, start) => {
   const problem = jsonProblem(SimulateRequestSchema, value);
   expect(problem?.slice(0, start.length)).toBe(start);
@@ -31,7 +31,7 @@ test.each<[string, unknown, string]>([
 test("jsonProblem also checks messages of Envoy", () => {
   const headers = { headers: { headers: [{ key: "a", value: "b" }, { kye: "c" }] } };
   expect(jsonProblem(ProcessRequestSchema, { requests: [{}, { requestHeaders: headers }] })).toBe(
-    "requests[1].requestHeaders.headers.headers[1].kye: no such field; there are key, value, rawValue",
+    "requests[1].requestHeaders.headers.headers[1].kye: no such field; known fields are key, value, rawValue",
   );
 });
 

@@ -46,7 +46,7 @@ describe("setup by the routes", () => {
     const warned = once(process, "warning");
     extProcRoutes(processor, { signal: stop.signal });
     expect(String((await warned)[0])).toBe(
-      'ExtProcWarning: the setup of processor "keys" failed and is tried again in 1000 ms: no keys',
+      'ExtProcWarning: the setup of processor "keys" failed; the next attempt is in 1000 ms: no keys',
     );
     const told: unknown[] = [];
     const setupObserver = {

@@ -108,7 +108,7 @@ describe("simulateRemote", () => {
     "ftp://127.0.0.1:9002",
     "a b:1",
   ])("simulateRemote rejects %j as a server", (target) => {
-    expect(() => simulateRemote(target as never)).toThrow(/ is no server; write "127\.0\.0\.1:9002" or a URL$/);
+    expect(() => simulateRemote(target as never)).toThrow(/ is not a server; write "127\.0\.0\.1:9002" or a URL$/);
   });
 
   test("simulateRemote rejects the option operator, which belongs to the server", () => {

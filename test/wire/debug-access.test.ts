@@ -127,7 +127,7 @@ describe("limits of debug calls", () => {
       };
       expect(await refused()).toMatchObject({
         code: Code.ResourceExhausted,
-        rawMessage: "1 debug calls are under way, which is the limit; wait for one of them",
+        rawMessage: "1 debug calls are running, which is the limit; wait for one of them",
       });
     }
     held.resolve(undefined);
@@ -163,7 +163,7 @@ describe("limits of debug calls", () => {
     };
     expect(await simulate(`{"request":{"body":"${"x".repeat(10 << 20)}"}}`)).toMatchObject({
       status: 429,
-      message: "the message is larger than 262144 bytes, which is the limit",
+      message: "the message is larger than the limit of 262144 bytes",
     });
     const depth = 900;
     const deep = `{"config":${"[".repeat(depth)}${"]".repeat(depth)}}`;
@@ -171,11 +171,11 @@ describe("limits of debug calls", () => {
     expect(await simulate('{"envoy":{"forwardRules":{"allowedHeaders":[{"safeRegex":"(a+)+$"}]}}}')).toEqual({
       status: 400,
       code: "invalid_argument",
-      message: "envoy.forwardRules: safeRegex is taken by the command ext-proc simulate only",
+      message: "envoy.forwardRules: safeRegex is allowed only in the command ext-proc simulate",
     });
     expect(await simulate(JSON.stringify({ request: { chunks: Array(65).fill("x") } }))).toMatchObject({
       status: 400,
-      message: "request.chunks: has 65 pieces, at most 64 are allowed",
+      message: "request.chunks: expected at most 64 chunks, got 65",
     });
   });
 });

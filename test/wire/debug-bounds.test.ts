@@ -115,7 +115,7 @@ describe("a debug call with too much in it", () => {
         .catch((cause: unknown) => ConnectError.from(cause));
       expect(error).toMatchObject({
         code: Code.ResourceExhausted,
-        rawMessage: expect.stringMatching(/ message .*more than 2000 (?:fields|elements)/),
+        rawMessage: expect.stringMatching(/ message .*more than (?:2000 fields|the limit of 2000 JSON elements)/),
       });
     }
   });
@@ -130,7 +130,7 @@ describe("a debug call with too much in it", () => {
     });
     expect([answer.status, ((await answer.json()) as { message: string }).message]).toEqual([
       429,
-      "the message has more than 2000 elements of JSON, which is the limit",
+      "the message has more than the limit of 2000 JSON elements",
     ]);
   });
 
@@ -151,7 +151,7 @@ describe("the memory of requests", () => {
     const session = http2Session(started.port);
     const waiting = half2(session, DESCRIBE, JSON_TYPE, " ".repeat(4000));
     await expect.poll(held).toBe(4000);
-    const refusal = { code: "resource_exhausted", message: "the request finds no room: --max-held-debug-bytes" };
+    const refusal = { code: "resource_exhausted", message: "the request exceeds the memory of --max-held-debug-bytes" };
     const refused = await answerOf(half2(session, DESCRIBE, JSON_TYPE, " ".repeat(3000)));
     expect([refused.headers[":status"], JSON.parse(refused.body)]).toEqual([429, refusal]);
     const overHttp1 = await sayAndListen(started.port, half1(DESCRIBE, JSON_TYPE, " ".repeat(3000)));

@@ -116,7 +116,7 @@ describe.skipIf(!hasCurl).each(VERSIONS)("DebugService, asked by curl over HTTP/
     expect([answer.status, answer.json.responses.length]).toEqual([200, 64]);
     expect(await post(port, bodyOf([...chunks, requestBody("x")]), flag)).toMatchObject({
       status: 429,
-      json: { code: "resource_exhausted", message: "requests: has 65 messages, at most 64 are allowed" },
+      json: { code: "resource_exhausted", message: "requests: expected at most 64 messages, got 65" },
     });
   });
 

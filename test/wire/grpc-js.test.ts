@@ -141,7 +141,10 @@ describe("Health, called by grpc-js", () => {
   test("Health does not find an unknown service", async () => {
     const { port } = await serverForTest(hello);
     const answer = grpcJsClient(Health, port).unary("check", check("no.such.Service"));
-    await expect(answer).rejects.toMatchObject({ code: status.NOT_FOUND, details: 'no service "no.such.Service"' });
+    await expect(answer).rejects.toMatchObject({
+      code: status.NOT_FOUND,
+      details: 'unknown service "no.such.Service"',
+    });
   });
 
   test("Health lists its services", async () => {

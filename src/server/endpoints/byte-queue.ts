@@ -3,27 +3,27 @@ import { GrowingBytes } from "../../services/connect/growing-bytes.ts";
 /** Bytes of a request that can wait for its handler before the server stops reading from the client. */
 export const MAX_WAITING_BYTES: number = 64 * 1024;
 
-/** What a {@link ByteQueue} needs of the stream that fills it. */
+/** Options of {@link ByteQueue}. */
 export interface ByteQueueOptions {
   readonly maxWaitingBytes: number;
-  /** Called when more waits than that: stop sending. */
+  /** Called when more than {@link MAX_WAITING_BYTES} wait: the stream must pause. */
   readonly full: () => void;
-  /** Called when there is room again. */
+  /** Called when the stream can continue. */
   readonly room: () => void;
-  /** Called for all bytes that the iteration hands over. */
+  /** Called with the number of bytes that the iteration has handed over. */
   readonly handedOver?: (bytes: number) => void;
 }
 
-/** Bytes that are pushed in on one side and iterated over on the other, once. */
+/** A queue of bytes: one side pushes, the other side iterates once. */
 export class ByteQueue implements AsyncIterable<Uint8Array> {
   readonly #options: ByteQueueOptions;
   readonly #waiting = new GrowingBytes();
   #isFull = false;
   #ended = false;
   #error: Error | undefined;
-  /** The error is ours, and the end is still to come. */
+  /** True: this server rejected the request, and its end has not come yet. */
   #isRefused = false;
-  /** What is pushed is dropped. */
+  /** True: pushed bytes are dropped. */
   isDiscarded = false;
   readonly #overListeners: (() => void)[] = [];
   #wake: (() => void) | undefined;
@@ -32,12 +32,12 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     this.#options = options;
   }
 
-  /** True once nothing follows. */
+  /** True when no more bytes follow. */
   get isOver(): boolean {
     return this.#ended || (this.#error !== undefined && !this.#isRefused);
   }
 
-  /** Adds bytes, of which it makes a copy. */
+  /** Adds a copy of bytes. */
   push(bytes: Uint8Array): void {
     if (this.isDiscarded) return;
     this.#waiting.push(bytes);
@@ -48,14 +48,14 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     this.#wake?.();
   }
 
-  /** Nothing follows. */
+  /** Ends the queue: no more bytes follow. */
   end(): void {
     this.#ended = true;
     this.#changed();
   }
 
   /**
-   * Drops what is left, and what is still to come.
+   * Drops the bytes that wait, and those that still come.
    *
    * @param maxWaitMs Longest wait for the end. Default: as long as it takes.
    * @returns Resolves at the end, or when the wait is over.
@@ -73,14 +73,14 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     });
   }
 
-  /** What is left is void: the iteration fails. */
+  /** Makes the iteration fail. Bytes that wait are dropped. */
   fail(error: Error): void {
     this.#isRefused = false;
     this.#error = error;
     this.#changed();
   }
 
-  /** The same, while more is still pushed: discard() waits for its end. */
+  /** Makes the iteration fail while more bytes are still pushed. discard() waits for their end. */
   refuse(error: Error): void {
     this.#isRefused = true;
     this.#error = error;
@@ -110,7 +110,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     for (const listener of this.#overListeners.splice(0)) listener();
   }
 
-  /** Everything that waits, in one piece. */
+  /** All bytes that wait, in one piece. */
   #take(): Uint8Array {
     const bytes = this.#waiting.take();
     if (this.#isFull) {

@@ -23,19 +23,22 @@ import { connectOverHttp2 } from "./connect-over-http2.ts";
 import { NOT_LOADED } from "./deferred-endpoint.ts";
 import { type Endpoint, pagesEndpoint, pathOf } from "./endpoint.ts";
 
-/** What is served beside the processor, and to whom. */
+/** Options of the endpoints: what is served in addition to the processor, and to which clients. */
 export interface EndpointOptions extends ExtProcRoutesOptions {
-  /** Who may debug. */
+  /** The clients that can debug. */
   readonly debugAccess: Omit<DebugAccess, "trustOwnOrigin">;
-  /** Envoy's variant over HTTP. */
+  /** True: serves Envoy's variant over HTTP. */
   readonly httpService: boolean;
   readonly maxMessageBytes: number;
   /** Counts parts that could not be loaded. */
   readonly loadFailures: LoadFailures;
   readonly memory: {
-    /** Counts what calls of Envoy's service keep of their requests over HTTP/1.1; over HTTP/2 they count with their stream. */
+    /**
+     * Counts the request bytes that calls of Envoy's service keep over HTTP/1.1. Over HTTP/2 they count with their
+     * stream.
+     */
     readonly messages: MemoryShare;
-    /** Counts what all other calls keep of their requests. */
+    /** Counts the request bytes that all other calls keep. */
     readonly debug: MemoryShare;
   };
 }
@@ -46,15 +49,15 @@ interface ServiceAccess {
   readonly loadFailures: LoadFailures;
   readonly memory: EndpointOptions["memory"];
   readonly maxMessageBytes: number;
-  /** What is no service of Connect's, by its path. */
+  /** Handlers that are not services of Connect, by path. */
   readonly pages?: readonly (readonly [string, HttpHandler])[];
 }
 
 const REFLECTION_NAMES: readonly string[] = REFLECTION_SERVICES.map(({ typeName }) => typeName);
 
-/** How long a request of the HTTP service may take to arrive: as long as any over HTTP/1.1. */
+/** Timeout for the arrival of a request to the HTTP service: the same as for any request over HTTP/1.1. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Most fields of a question about a service, which has one. */
+/** Most fields in a request to the health service or to reflection, which has one field. */
 const MAX_QUESTION_FIELDS = 100;
 
 const PURPOSE =
@@ -62,7 +65,7 @@ const PURPOSE =
 
 const NOT_FOUND = pagesEndpoint(() => ({ status: 404, text: PURPOSE }));
 
-/** The main listener's services, over every protocol that Connect speaks. */
+/** The endpoint of the main listener, with all protocols of Connect. */
 export function mainEndpoint(processor: Processor, options: EndpointOptions, log: Logger): Endpoint {
   const access = { ...options.debugAccess, trustOwnOrigin: false };
   const routes = extProcRoutes(processor, { ...options, gate: access.gate });
@@ -72,7 +75,7 @@ export function mainEndpoint(processor: Processor, options: EndpointOptions, log
   return connectEndpoint(routes, { ...options, access, log, pages });
 }
 
-/** The admin listener's: debugging, unless it is off. */
+/** The endpoint of the admin listener: the debug service, unless it is off. */
 export function adminEndpoint(
   processor: Processor,
   options: EndpointOptions & { readonly isOff: boolean },
@@ -85,7 +88,7 @@ export function adminEndpoint(
 
 type Limits = Pick<EndpointOptions, "maxMessageBytes" | "memory">;
 
-/** What a message of ext_proc may bring. */
+/** The bounds of an ext_proc message. */
 function messageBounds({ maxMessageBytes }: Limits): CallBounds {
   const elements = { maxFields: MAX_FIELDS, maxJsonElements: 2 * MAX_FIELDS };
   return { ...elements, maxBytes: maxMessageBytes, timeoutMs: REQUEST_TIMEOUT_MS };
@@ -100,7 +103,7 @@ function debugRoom(maxBytes: number, { memory }: Limits): RequestRoom {
   return { maxBytes, memory: memory.debug, flag: "--max-held-debug-bytes" };
 }
 
-/** A handler of Connect's with the limits of its service in front of it. */
+/** A Connect handler with the limits of its service. */
 function boundedHandler(handler: ConnectHandler, access: DebugAccess, limits: Limits): ConnectHandler {
   const { typeName } = handler.service;
   const { gate } = access;
@@ -109,7 +112,7 @@ function boundedHandler(handler: ConnectHandler, access: DebugAccess, limits: Li
     ...{ timeoutMs: gate.bodyTimeoutMs, requestRoom: debugRoom(maxBytes, limits) },
   });
   const question = bounds(MAX_QUESTION_BYTES, MAX_QUESTION_FIELDS);
-  // A stream has the time limits of its messages, and so counts with them.
+  // A stream has the timeouts of its messages, so it counts with them.
   const streamed = { ...question, requestRoom: { maxBytes: MAX_QUESTION_BYTES } };
   if (typeName === DebugService.typeName)
     return debugHandler(handler, access, bounds(gate.maxCallBytes, gate.maxCallElements));
@@ -118,15 +121,15 @@ function boundedHandler(handler: ConnectHandler, access: DebugAccess, limits: Li
 }
 
 /**
- * Serves Connect's routes: gRPC, gRPC-Web and Connect, over both versions of HTTP. Other paths get a 404 that says
- * what this server is, and gRPC calls of them UNIMPLEMENTED. No message is compressed, since Envoy takes none, and a
- * small one can be a bomb.
+ * Serves Connect's routes: gRPC, gRPC-Web and Connect, over both versions of HTTP. Other paths get a 404 that describes
+ * this server, and gRPC calls to other paths get UNIMPLEMENTED. Messages are not compressed, because Envoy accepts no
+ * compressed messages, and a small message can be a compression bomb.
  */
 function connectEndpoint(
   routes: (router: ConnectRouter) => void,
   { access, log, loadFailures, memory, maxMessageBytes, pages = [] }: ServiceAccess,
 ): Endpoint {
-  // A client can make its calls fail as often as it likes.
+  // A client can cause any number of failing calls, so their log lines are limited.
   const calls = { log: limitLines(log), maxMessageBytes };
   const router = createConnectRouter({ acceptCompression: [] });
   routes(router);
@@ -134,7 +137,7 @@ function connectEndpoint(
     return [handler.requestPath, boundedHandler(handler, access, { memory, maxMessageBytes })];
   });
   const handlers = new Map([...services, ...pages]);
-  // Loaded by the first call that needs it: Envoy's never does.
+  // Loaded by the first call that needs it. Envoy's calls never need it.
   const overHttp1 = new LazyPart("connect_http1", () => import("./connect-over-http1.ts"), loadFailures);
   return {
     http1(request, response) {

@@ -11,11 +11,11 @@ import { noRoomError, RequestBytes, roomIn } from "./request-bytes.ts";
 /** The client has not sent its request in time. */
 const REQUEST_TIMEOUT = 408;
 
-/** What the calls of a server share. */
+/** The parts that all calls of a server share. */
 export interface Http1CallOptions {
   readonly log: Logger;
   readonly maxMessageBytes: number;
-  /** Counts what calls keep of their requests. */
+  /** Counts the request bytes that calls keep. */
   readonly messages: MemoryShare;
 }
 
@@ -25,12 +25,12 @@ export function connectOverHttp1(handler: HttpHandler, options: Http1CallOptions
     const bytes = requestBytes(request, handler, options);
     nameUsableAuthority(request);
     const call = universalRequestFromNodeRequest(request, response as never, undefined, undefined);
-    // What Connect makes of an answer never settles, so the end of the response has to do.
+    // The promise of Connect may never settle, so the end of the response releases the bytes.
     response.once("close", () => bytes.release());
-    // Connect reserves as much memory as the length promises, and Node makes sure that it is true.
+    // Connect would allocate memory for the announced length. Node checks that the length is right.
     call.header.delete("content-length");
     const closed = untilClosed(response);
-    // Connect's own iteration destroys a request that it does not read to its end, and with it the answer.
+    // Connect's own iteration destroys a request that it does not read to the end, and the answer with it.
     const body = received(request, bytes, handler.requestRoom?.flag);
     handler({ ...call, body })
       .then(async (answer) => {
@@ -38,24 +38,24 @@ export function connectOverHttp1(handler: HttpHandler, options: Http1CallOptions
           bytes.release();
           await body.discard(LINGER_MS);
         }
-        // The rest would be waited for in front of the next request.
+        // The next request would have to wait for the rest of this one.
         if (answer.status === REQUEST_TIMEOUT) response.setHeader("connection", "close");
         response.once("finish", () => void body.discard());
-        // Connect waits for ever for a response that was closed before it begins to write.
+        // Connect waits forever for a response that was closed before the first write.
         await Promise.race([closed, universalResponseToNodeResponse(answer, response as never)]);
       })
       .catch((cause: unknown) => {
-        // Once the peer is gone every write fails, with a code that depends on Node's version.
+        // When the client has gone, every write fails, with a code that depends on the version of Node.
         const isGone = response.socket?.destroyed ?? true;
         const { code } = ConnectError.from(cause);
         const fields = { path: pathOf(request.url ?? ""), code: Code[code] };
-        if (!isGone) options.log.error(fields, "a call failed in the transport");
+        if (!isGone) options.log.error(fields, "A call failed in the transport");
         response.destroy();
       });
   };
 }
 
-/** Resolves when the answer is sent, or the client has gone. */
+/** Resolves when the answer is sent, or when the client has gone. */
 function untilClosed(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     if (response.closed) resolve();
@@ -69,7 +69,7 @@ function requestBytes(
   { maxMessageBytes, messages }: Http1CallOptions,
 ): RequestBytes {
   return new RequestBytes({
-    // A connection has one request at a time, so the share of the call is that of the connection.
+    // A connection has one request at a time, so the call gets the whole share of the connection.
     room: roomIn(requestRoom?.memory ?? messages),
     method,
     contentType: headers["content-type"] ?? "",
@@ -77,7 +77,7 @@ function requestBytes(
   });
 }
 
-/** The body of a request, as far as it makes whole messages. */
+/** The body of a request, in whole messages. */
 function received(request: Parameters<Http1Handler>[0], bytes: RequestBytes, flag: string | undefined): ByteQueue {
   const body = new ByteQueue({
     maxWaitingBytes: MAX_WAITING_BYTES,
@@ -105,12 +105,15 @@ function received(request: Parameters<Http1Handler>[0], bytes: RequestBytes, fla
     body.end();
   });
   request.once("close", () => {
-    if (!request.complete) body.fail(new ConnectError("the client went away", Code.Canceled));
+    if (!request.complete) body.fail(new ConnectError("the client disconnected", Code.Canceled));
   });
   return body;
 }
 
-/** A host is data of the peer and may be missing. Connect makes a URL of it, and throws where that fails. */
+/**
+ * Replaces an unusable host. The host comes from the client and can be missing; Connect puts it into a URL and throws
+ * if that fails.
+ */
 function nameUsableAuthority({ headers }: Parameters<Http1Handler>[0]): void {
   if (headers.host === undefined || !URL.canParse(`http://${headers.host}`)) headers.host = "localhost";
 }

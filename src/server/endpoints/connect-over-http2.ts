@@ -10,26 +10,26 @@ import { ByteQueue, MAX_WAITING_BYTES } from "./byte-queue.ts";
 import { LINGER_MS, pathOf } from "./endpoint.ts";
 import { noRoomError, RequestBytes, roomIn } from "./request-bytes.ts";
 
-/** How long the rest of a request may stand still behind the answer. */
+/** How long the rest of a request can make no progress after the answer. */
 const REST_TIMEOUT_MS = 10_000;
 
 /** The client has not sent its request in time. */
 const REQUEST_TIMEOUT = 408;
 
-/** What a peer's reset means to a handler, by HTTP/2's error code; anything else is ABORTED. */
+/** The Connect code for a client's reset, by HTTP/2 error code. Other codes are ABORTED. */
 const RESET_CODES: ReadonlyMap<number, Code> = new Map([
   [REFUSED_STREAM, Code.Unavailable],
   [CANCEL, Code.Canceled],
   [ENHANCE_YOUR_CALM, Code.ResourceExhausted],
 ]);
 
-/** What the calls of a server share. */
+/** The parts that all calls of a server share. */
 export interface Http2CallOptions {
   readonly log: Logger;
   readonly maxMessageBytes: number;
 }
 
-/** Serves one call of Connect over our HTTP/2: unary and streaming; gRPC, gRPC-Web and Connect. */
+/** Serves one Connect call over this server's HTTP/2: unary and streaming; gRPC, gRPC-Web and Connect. */
 export function connectOverHttp2(handler: HttpHandler, options: Http2CallOptions): AcceptStream {
   return (stream, headers) => new ConnectCall(stream, headers, { handler, ...options });
 }
@@ -38,22 +38,22 @@ interface ServedCall extends Http2CallOptions {
   readonly handler: HttpHandler;
 }
 
-/** One call of a handler of Connect's. */
+/** One call of a Connect handler. */
 class ConnectCall implements StreamHandler {
   readonly #stream: Http2Stream;
   readonly #abort = new AbortController();
   readonly #body: ByteQueue;
   readonly #bytes: RequestBytes;
-  /** The setting that limits the memory of its request, if not the usual one. */
+  /** The setting that limits the memory of its request, if it is not the default one. */
   readonly #flag: string | undefined;
-  /** Ends a stream whose answer has left, and whose request stands still. */
+  /** Ends a stream whose answer was sent and whose request makes no progress. */
   #restTimer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
   #release: (() => void) | undefined;
   #isReset = false;
-  /** There was no room for the request. */
+  /** True: the request did not fit into memory. */
   #isRefused = false;
-  /** The handler has answered, and needs no more of the request. */
+  /** True: the handler has answered, and does not need the rest of the request. */
   #isDiscarding = false;
   #isSettled = false;
 
@@ -74,20 +74,21 @@ class ConnectCall implements StreamHandler {
       room: () => stream.resume(),
       handedOver: (count) => bytes.handedOver(count),
     });
-    // The handler runs, and still a reset before its answer is charged: only Envoy's own calls end so every day.
+    // A reset before the answer counts as an early reset, although the handler runs: only Envoy's own calls normally
+    // end in this way.
     void this.#run(headers, call);
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
     this.#restTimer?.refresh();
     if (this.#isRefused || this.#isDiscarding) return;
-    // Everything that is kept is a copy: the socket's buffer lives only as long as this call.
+    // Kept bytes must be copies, because the socket's buffer is reused after this call.
     const whole = this.#bytes.receive(bytes.subarray(start, end));
     if (whole !== undefined) {
       for (const chunk of whole) this.#body.push(chunk);
       return;
     }
-    // Unlike a reset this can be answered, and the rest of the request may still come.
+    // Unlike after a reset, an answer is possible, and the rest of the request can still come.
     this.#isRefused = true;
     this.#body.refuse(noRoomError(this.#flag));
     this.#bytes.release();
@@ -104,11 +105,11 @@ class ConnectCall implements StreamHandler {
 
   onReset(code: number): void {
     this.#isReset = true;
-    const reason = new ConnectError("the peer reset the stream", RESET_CODES.get(code) ?? Code.Aborted);
+    const reason = new ConnectError("the client reset the stream", RESET_CODES.get(code) ?? Code.Aborted);
     this.#body.fail(reason);
     this.#abort.abort(reason);
     this.onWritable();
-    // A handler that ignores its signal still costs; held, it counts against the concurrent streams.
+    // A handler that ignores its signal still uses resources, so its stream keeps counting as a concurrent stream.
     if (!this.#isSettled) this.#release = this.#stream.hold();
   }
 
@@ -133,7 +134,7 @@ class ConnectCall implements StreamHandler {
       if (!this.#isReset) {
         if (!this.#isRefused) {
           const status = Code[ConnectError.from(cause).code];
-          log.error({ path: pathOf(headers.path), status, ...describeThrown(cause) }, "a call failed in the transport");
+          log.error({ path: pathOf(headers.path), status, ...describeThrown(cause) }, "A call failed in the transport");
         }
         this.#stream.reset(this.#isRefused ? ENHANCE_YOUR_CALM : INTERNAL_ERROR);
       }
@@ -145,8 +146,8 @@ class ConnectCall implements StreamHandler {
   }
 
   /**
-   * An answer before the end of the request makes clients break off, and curl lose the answer. A request that does not end soon
-   * is received and dropped behind the answer, while it goes on. Behind 408 its stream is reset.
+   * Receives and drops the rest of a request after the answer, while the rest makes progress. An answer before the end
+   * of a request makes clients stop sending, and curl lose the answer. After 408 the stream is reset.
    */
   async #discardRest(status: number): Promise<void> {
     this.#isDiscarding = true;
@@ -161,7 +162,7 @@ class ConnectCall implements StreamHandler {
   async #answer({ status, header, body, trailer }: ConnectAnswer): Promise<void> {
     const chunks = body?.[Symbol.asyncIterator]();
     try {
-      // A handler may set headers until its first message is there, so that is waited for.
+      // A handler can set headers until its first message, so the headers wait for that message.
       let next = await chunks?.next();
       if (this.#isReset) return;
       this.#stream.respond([[":status", String(status)], ...(header ?? [])]);
@@ -172,7 +173,7 @@ class ConnectCall implements StreamHandler {
     } finally {
       await chunks?.return?.();
     }
-    // Trailers are made while the body is read, so they are complete only now.
+    // Trailers are created while the body is read, so they are complete only now.
     const trailers = [...(trailer ?? [])];
     if (trailers.length > 0) this.#stream.end(trailers);
     else this.#stream.end();
@@ -186,7 +187,10 @@ class ConnectCall implements StreamHandler {
   }
 }
 
-/** An authority is data of the peer, such as Istio's `outbound|9002||ext-proc`; Connect makes a URL of it. */
+/**
+ * The URL of a request for Connect. The authority comes from the client and can be unusable, such as Istio's
+ * `outbound|9002||ext-proc`.
+ */
 function urlOf({ authority, path }: HeaderList): string {
   const url = `http://${authority}${path}`;
   return URL.canParse(url) ? url : `http://localhost${path}`;
@@ -194,7 +198,7 @@ function urlOf({ authority, path }: HeaderList): string {
 
 function webHeaders(list: HeaderList): Headers {
   const headers = new Headers();
-  // Connect reserves as much memory as the length promises, and HTTP/2 has made sure that it is true.
+  // Connect would allocate memory for the announced length. HTTP/2 has checked that the length is right.
   for (const { name, value } of list.fields)
     if (!name.startsWith(":") && name !== "content-length") headers.append(name, value);
   return headers;

@@ -4,15 +4,15 @@ import type { Http2Stream, StreamHandler } from "../../http2/http2-stream.ts";
 import type { LazyPart } from "../log/lazy-part.ts";
 import { type Endpoint, pagesEndpoint } from "./endpoint.ts";
 
-/** Answers while a part cannot be loaded. gRPC clients take status 503 for UNAVAILABLE. */
+/** The answer if a part cannot be loaded. gRPC clients read status 503 as UNAVAILABLE. */
 export const NOT_LOADED: Endpoint = pagesEndpoint(() => ({
   status: 503,
   text: "This part of the server could not be loaded. The next request tries again.\n",
 }));
 
 /**
- * One endpoint of a part that is loaded at its first request, or before. A request waits for the load, within the flow
- * control of its own stream, and gets 503 if the load fails. Once the part is loaded there is no difference.
+ * An endpoint of a part that is loaded at its first request, or before. A request waits for the load, with the flow
+ * control of its stream, and gets 503 if the load fails. After the load, requests go directly to the part.
  */
 export function deferredEndpoint<Name extends string>(
   part: LazyPart<Readonly<Record<Name, Endpoint>>>,
@@ -42,7 +42,7 @@ export function deferredEndpoint<Name extends string>(
   };
 }
 
-/** Keeps what a stream receives, one window of it at most, until its handler is there. */
+/** Keeps the bytes that a stream receives until its handler is loaded, at most one window. */
 class WaitingStream implements StreamHandler {
   readonly #stream: Http2Stream;
   readonly #events: ((handler: StreamHandler) => void)[] = [];
@@ -55,7 +55,7 @@ class WaitingStream implements StreamHandler {
     stream.pause();
     void accepting.then((accept) => {
       if (this.#isReset) return;
-      // In front of the handler, which may have reasons of its own to pause.
+      // Before the handler, because the handler may pause the stream itself.
       stream.resume();
       const handler = accept();
       this.#handler = handler;
@@ -76,7 +76,7 @@ class WaitingStream implements StreamHandler {
       return;
     }
     this.#keptBytes += end - start;
-    // Copied: the socket's buffer lives only as long as this call.
+    // A copy, because the socket's buffer is reused after this call.
     const copy = Buffer.from(bytes.subarray(start, end));
     this.#events.push((handler) => handler.onData(copy, 0, copy.length));
   }

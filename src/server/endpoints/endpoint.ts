@@ -7,37 +7,37 @@ import type { AcceptStream, Http2Stream, StreamHandler } from "../../http2/http2
 /** Answers one HTTP/1.1 request. */
 export type Http1Handler = (request: IncomingMessage, response: ServerResponse<IncomingMessage>) => void;
 
-/** What a listener serves, over either version of HTTP. */
+/** The handlers of a listener, for both versions of HTTP. */
 export interface Endpoint {
   readonly http1: Http1Handler;
   readonly http2: AcceptStream;
 }
 
-/** The part of a request that pages and guards look at. */
+/** The part of a request that pages and guards use. */
 export interface RequestHead {
   readonly method: string;
-  /** Without the query. */
+  /** The path without the query. */
   readonly path: string;
-  /** `Host`, or `:authority`; "" where there is none. */
+  /** `Host`, or `:authority`; "" if there is none. */
   readonly authority: string;
   readonly authorization: string | undefined;
-  /** `content-type`; "" where there is none. */
+  /** `content-type`; "" if there is none. */
   readonly contentType: string;
-  /** Stands for the client's connection: the same object for all of its requests. */
+  /** Identifies the client's connection: the same object for all of its requests. */
   readonly connection: object;
 }
 
 /** A short answer in text. */
 export interface Page {
   readonly status: number;
-  /** As bytes if it is sent to several clients. */
+  /** Bytes if the page is sent to several clients. */
   readonly text: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * An endpoint of pages. They are sent at once, also while the request is still open. A gRPC call gets UNIMPLEMENTED in
- * place of a page: no page is a method of gRPC.
+ * An endpoint of pages. Pages are sent at once, also before the end of the request. A gRPC call gets UNIMPLEMENTED
+ * instead of a page, because no page is a method of gRPC.
  */
 export function pagesEndpoint(pageFor: (head: RequestHead) => Page | Promise<Page>): Endpoint {
   const answerTo = (head: RequestHead) => unimplemented(head) ?? pageFor(head);
@@ -59,7 +59,7 @@ function unimplemented({ method, path, contentType }: RequestHead): Page | undef
   return { status: 200, text: "", headers: { "content-type": type, ...status, "grpc-message": message } };
 }
 
-/** An endpoint behind a guard, which gives the page that refuses a request, or nothing where it may pass. */
+/** An endpoint with a guard. The guard returns a page to reject a request, or undefined to let it pass. */
 export function guarded(endpoint: Endpoint, refusal: (head: RequestHead) => Page | undefined): Endpoint {
   return {
     http1(request, response) {
@@ -76,7 +76,9 @@ export function guarded(endpoint: Endpoint, refusal: (head: RequestHead) => Page
   };
 }
 
-/** Reads on to the end of a request, since an answer before it makes peers break off, and curl lose the answer. */
+/**
+ * Reads a request to its end, because an answer before the end makes clients stop sending, and curl lose the answer.
+ */
 function discardRest(request: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     if (request.readableEnded || request.destroyed) resolve();
@@ -90,7 +92,7 @@ async function sendPage(
   response: ServerResponse<IncomingMessage>,
   page: Page | Promise<Page>,
 ): Promise<void> {
-  // A connection that closes behind the answer would take it along, if bytes of the request were still unread.
+  // If bytes of the request are unread when the connection closes, the answer can be lost.
   if (!response.shouldKeepAlive)
     await Promise.race([discardRest(request), delay(LINGER_MS, undefined, { ref: false })]);
   const { status, text, headers } = await page;
@@ -98,7 +100,7 @@ async function sendPage(
   response.end(text);
 }
 
-/** Answers a stream with a page: also while its request is still open. */
+/** Answers a stream with a page, also before the end of the request. */
 class PageHandler implements StreamHandler {
   readonly #stream: Http2Stream;
   readonly #withoutBody: boolean;
@@ -108,16 +110,16 @@ class PageHandler implements StreamHandler {
     this.#stream = stream;
     this.#withoutBody = withoutBody;
     this.#page = page;
-    // Not before the stream has its handler.
+    // Not before the stream has its handler set.
     process.nextTick(() => this.#answer());
   }
 
   onData(): void {
-    // What a request to a page carries is of no use.
+    // The body of a request to a page is ignored.
   }
 
   onEnd(): void {
-    // Answered in any case.
+    // The request is answered in any case.
   }
 
   onReset(): void {
@@ -145,7 +147,7 @@ class PageHandler implements StreamHandler {
 }
 
 const TEXT = "text/plain; charset=utf-8";
-/** Longest that an answer waits for the rest of a request: a client may not read an answer that comes before. */
+/** How long an answer waits for the rest of a request, because a client may not read an answer that comes before. */
 export const LINGER_MS = 250;
 
 function http1Head({ method = "", url = "", headers, socket }: IncomingMessage): RequestHead {

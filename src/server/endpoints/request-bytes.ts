@@ -10,45 +10,48 @@ import type { HttpHandler } from "../../services/process/http-service.ts";
 const ENVELOPED = /^application\/(?:grpc|connect\+)/;
 const NOTHING: readonly Uint8Array[] = [];
 
-/** What a call gets whose request finds no room in the memory that this setting limits. */
+/** The error of a call whose request does not fit into the memory that this setting limits. */
 export function noRoomError(flag = "--max-held-message-bytes"): ConnectError {
-  return new ConnectError(`the request finds no room: ${flag}`, Code.ResourceExhausted);
+  return new ConnectError(`the request exceeds the memory of ${flag}`, Code.ResourceExhausted);
 }
 
-/** What is known of a request when it begins. */
+/** Options of {@link RequestBytes}. */
 export interface RequestBytesOptions {
-  /** Counts what is kept. */
+  /** Counts the kept bytes. */
   readonly room: ReceivedBytes;
   readonly method: HttpHandler["method"];
   readonly contentType: string;
-  /** A longer message is handed over as it comes, for Connect to refuse it. */
+  /** A longer message is handed over as it comes, so that Connect rejects it. */
   readonly maxMessageBytes: number;
 }
 
-/** Counts what a call keeps in a share of the memory account. Each call has as much of it as is still free at most. */
+/**
+ * Counts the bytes that a call keeps in a share of the memory account. A call can use only the part that is still free.
+ */
 export function roomIn(memory: MemoryShare): ReceivedBytes {
   const share = new FairShare(memory);
   return { holdReceived: (bytes) => share.take(bytes), releaseReceived: (bytes) => share.give(bytes) };
 }
 
 /**
- * Keeps the bytes of a request until they are whole messages, and counts what it and the handler keep. Connect itself
- * reserves the memory for a message as soon as its length is promised.
+ * Keeps the bytes of a request until they are whole messages, and counts the bytes that it and the handler keep.
+ * Connect itself would allocate the memory for a message as soon as its length is announced.
  *
- * gRPC, gRPC-Web and Connect cut a stream of messages alike, by a flag and four bytes of length (gRPC over HTTP/2,
- * "Length-Prefixed-Message"). A message of a stream counts until it is handed over, a single one until the call is over.
+ * gRPC, gRPC-Web and Connect frame messages in the same way, with a flag and four bytes of length (gRPC over HTTP/2,
+ * "Length-Prefixed-Message"). A message of a stream counts until it is handed over, a single message until the call is
+ * over.
  */
 export class RequestBytes {
   readonly #options: RequestBytesOptions;
   readonly #isStream: boolean;
   readonly #isEnveloped: boolean;
   #heldBytes = 0;
-  /** What has come of the current message, with its prefix if it has one. */
+  /** The received part of the current message, with its prefix if it has one. */
   readonly #envelopes = new EnvelopeJoiner();
   readonly #body = new GrowingBytes();
-  /** A message is too long: Connect refuses it and keeps nothing. */
+  /** True: a message is too long. Connect rejects it and keeps nothing. */
   #isTooLong = false;
-  /** Nothing is kept any more. */
+  /** True: no more bytes are kept. */
   #isOver = false;
 
   constructor(options: RequestBytesOptions) {
@@ -58,12 +61,15 @@ export class RequestBytes {
     this.#isEnveloped = ENVELOPED.test(options.contentType);
   }
 
-  /** The client has sent half a message. Always true for a single message: the end of the request is its end. */
+  /** True if the client has sent a part of a message. Always true for a single message, which ends with the request. */
   get isMidMessage(): boolean {
     return !this.#isStream || this.#pendingBytes > 0;
   }
 
-  /** Takes a chunk and gives what can be handed over: whole messages. Undefined: there is no room for the chunk. */
+  /**
+   * Takes a chunk and returns the whole messages that can be handed over. Undefined: the chunk does not fit into
+   * memory.
+   */
   receive(chunk: Uint8Array): readonly Uint8Array[] | undefined {
     if (this.#isTooLong || this.#isOver) return [chunk];
     if (!this.#options.room.holdReceived(chunk.length)) return undefined;
@@ -78,18 +84,18 @@ export class RequestBytes {
     return all;
   }
 
-  /** The request is complete: gives what is left of it. */
+  /** Called at the end of the request. Returns the rest of its bytes. */
   end(): readonly Uint8Array[] {
     if (this.#pendingBytes === 0) return NOTHING;
     return [this.#isEnveloped ? this.#envelopes.rest() : this.#body.take()];
   }
 
-  /** Connect has taken so many bytes. */
+  /** Called when Connect has taken bytes. */
   handedOver(bytes: number): void {
     if (this.#isStream) this.#give(Math.min(bytes, this.#heldBytes));
   }
 
-  /** The call is over, or needs no more of its request. */
+  /** Called when the call is over, or when it does not need the rest of its request. */
   release(): void {
     this.#isOver = true;
     this.end();
@@ -107,7 +113,7 @@ export class RequestBytes {
   }
 }
 
-/** A chunk can have thousands of empty messages, and each piece costs more than its bytes. */
+/** Joins pieces, because a chunk can have thousands of empty messages, and each piece costs more than its bytes. */
 function joined(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
   return pieces.length > 1 ? [Buffer.concat(pieces)] : pieces;
 }

@@ -6,7 +6,7 @@ import { LineLimiters } from "../log/line-limiter.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ConnectionFailure, ConnectionFailureDetails, ListenerName } from "./listener-connections.ts";
 
-/** Ends of a connection that happen every day and tell nothing. */
+/** Normal reasons for the end of a connection, which are not logged. */
 const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>([
   "closed_by_peer",
   "closed_by_application",
@@ -16,21 +16,21 @@ const ORDINARY: ReadonlySet<EndReason> = new Set<EndReason>([
 
 const HEADER_LIST_FLAG = "--http2-max-header-list-bytes";
 
-/** The status that a gRPC client reads in the answer 431, with the setting to change. */
+/** The gRPC status in the answer 431, with the setting to change. */
 export function headersTooLargeStatus(maxBytes: number): readonly (readonly [string, string])[] {
-  const message = `headers of the stream exceed ${HEADER_LIST_FLAG} (${maxBytes})`;
+  const message = `the headers of the stream exceed ${HEADER_LIST_FLAG} (${maxBytes})`;
   return [
     ["grpc-status", String(GrpcStatus.RESOURCE_EXHAUSTED)],
     ["grpc-message", message],
   ];
 }
 
-/** What connections tell the log. */
+/** The events of connections that are logged. */
 export interface ConnectionLog {
   onConnectionEnd(end: ConnectionEnd): void;
-  /** A stream was refused: its headers have `sizeBytes`, and `maxBytes` are allowed. */
+  /** A stream was rejected: its headers have `sizeBytes`, and `maxBytes` are allowed. */
   onHeadersTooLarge(sizeBytes: number, maxBytes: number): void;
-  /** A stream was refused: its headers break a rule of HTTP/2. */
+  /** A stream was rejected: its headers break a rule of HTTP/2. */
   onMalformedRequest(fault: string): void;
   /** A stream was reset to free memory. */
   onStreamShed(reason: ShedReason): void;
@@ -47,34 +47,34 @@ export interface LoggedFailure extends ConnectionFailureDetails {
   readonly reason: ConnectionFailure;
 }
 
-/** What the log says of each reason. */
+/** The log text for each reason. */
 const SHED_TEXTS: Readonly<Record<ShedReason, string>> = {
-  answer_memory: "its answers wait, and --max-held-answer-bytes has no room for another one",
-  answer_stalled: "its answers wait, and the client took none of them for --http2-answer-stall-timeout-ms",
-  message_stalled: "the client sent half a message, and nothing more for --http2-message-stall-timeout-ms",
+  answer_memory: "its answers wait to be sent, and another answer would exceed --max-held-answer-bytes",
+  answer_stalled: "its answers wait to be sent, and the client read none of them for --http2-answer-stall-timeout-ms",
+  message_stalled: "the client sent a part of a message, and nothing more for --http2-message-stall-timeout-ms",
 };
 
 const CONNECTIONS_FLAG = "--max-connections";
 
-/** What the log says of each failure. */
+/** The log text for each failure. */
 const FAILURE_TEXTS: Readonly<Record<ConnectionFailure, string>> = {
   too_many_connections: "A new connection was closed: every connection of this listener is in use",
   closed_to_make_room: "A silent or idle connection was closed to make room for another",
   accept_failed: "A connection could not be accepted",
-  first_bytes_timeout: "A connection was closed: it did not say in time what it speaks",
-  tls_on_plaintext_port: "A connection was closed: it began with TLS, and this listener speaks plaintext",
+  first_bytes_timeout: "A connection was closed: it did not show its protocol in time",
+  tls_on_plaintext_port: "A connection was closed: it began with TLS, and this listener does not use TLS",
   unknown_protocol: "A connection was closed: it began with neither HTTP/2 nor HTTP/1.1",
-  plaintext_on_tls_port: "A connection was closed: it did not begin with TLS, and this listener speaks TLS",
-  tls_handshake_timeout: "TLS handshake took too long",
-  tls_handshake_failed: "TLS handshake failed",
-  headers_too_large: "An HTTP/1.1 request was refused with 431: its headers are too large",
-  http1_malformed: "An HTTP/1.1 request was refused: it is malformed",
-  http1_request_timeout: "An HTTP/1.1 request was refused with 408: it took too long to arrive",
+  plaintext_on_tls_port: "A connection was closed: it did not begin with TLS, and this listener uses TLS",
+  tls_handshake_timeout: "A connection was closed: its TLS handshake took too long",
+  tls_handshake_failed: "A connection was closed: its TLS handshake failed",
+  headers_too_large: "An HTTP/1.1 request was rejected with 431: its headers are too large",
+  http1_malformed: "An HTTP/1.1 request was rejected: it is malformed",
+  http1_request_timeout: "An HTTP/1.1 request was rejected with 408: it took too long to arrive",
 };
 
 /**
- * Logs connections that ended because their peer was slow, flooded us or broke the protocol, and streams that were refused:
- * at most ten lines a second of each reason.
+ * Logs connections that ended because their client was slow, flooded the server or broke the protocol, and streams that
+ * were rejected: at most 10 lines a second for each reason.
  */
 export function connectionLog(log: Logger): ConnectionLog {
   const limiters = new LineLimiters();
@@ -85,13 +85,13 @@ export function connectionLog(log: Logger): ConnectionLog {
     },
     onHeadersTooLarge(sizeBytes, maxBytes) {
       const line = limiters.next("headers too large");
-      const what = `A stream was refused: its headers have ${sizeBytes} bytes, and ${HEADER_LIST_FLAG} allows ${maxBytes}`;
+      const what = `A stream was rejected: its headers have ${sizeBytes} bytes, and ${HEADER_LIST_FLAG} allows ${maxBytes}`;
       if (line) log.warn({ sizeBytes, maxBytes, ...line }, `${what}. Raise it, or send less in initial_metadata`);
     },
     onMalformedRequest(fault) {
       const line = limiters.next("malformed headers");
-      // A fault may name a field, and its length is up to the peer.
-      if (line) log.warn({ ...line }, `A stream was refused: its headers are malformed: ${fault.slice(0, 200)}`);
+      // The text can name a header, and the client decides how long that name is.
+      if (line) log.warn({ ...line }, `A stream was rejected: its headers are malformed: ${fault.slice(0, 200)}`);
     },
     onStreamShed(reason) {
       const line = limiters.next(reason);

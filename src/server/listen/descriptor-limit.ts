@@ -9,26 +9,32 @@ export interface ConnectionCaps {
 }
 
 /**
- * Connections to the main listener unless the setting says otherwise. Each Envoy has one for each of its worker threads;
- * 1,024 are 64 Envoys of 16 threads.
+ * Default limit of connections to the main listener. Each Envoy has one connection for each of its worker threads, so
+ * 1,024 is enough for 64 Envoys with 16 threads.
  */
 export const DEFAULT_MAX_CONNECTIONS = 1_024;
-/** kubelet and Prometheus open a few. */
+/** kubelet and Prometheus open a few connections. */
 const MAX_STATUS_CONNECTIONS = 64;
-/** A person and a browser open a few. */
+/** A person and a browser open a few connections. */
 const MAX_ADMIN_CONNECTIONS = 32;
 
-/** File descriptors of Node itself (about 20), of the three listeners, the log, and files that are loaded while the server runs. */
+/**
+ * File descriptors of Node itself (about 20), of the three listeners, the log, and files that are loaded while the
+ * server runs.
+ */
 const RESERVED_DESCRIPTORS = 36;
-/** Share of the other descriptors that connections to the main listener may use by default. The rest is for processors. */
+/**
+ * The share of the other descriptors that connections to the main listener can use by default. The rest is for
+ * processors.
+ */
 const DEFAULT_SHARE = 1 / 2;
 
 /**
- * Works out how many connections each listener may have, so that all of them together leave file descriptors over for the
- * process: one listener cannot take those of another.
+ * Calculates how many connections each listener can have. All of them together leave file descriptors for the process,
+ * and no listener can use those of another.
  *
- * @param wanted What the setting says for the main listener; undefined for the default.
- * @param descriptors How many files the process may open; undefined if that is not known.
+ * @param wanted The setting for the main listener; undefined for the default.
+ * @param descriptors How many files the process can open; undefined if that is not known.
  */
 export function connectionCaps(wanted: number | undefined, descriptors: number | undefined): ConnectionCaps {
   const free = Math.max(0, (descriptors ?? Number.POSITIVE_INFINITY) - RESERVED_DESCRIPTORS);
@@ -42,9 +48,9 @@ function atLeastOne(count: number): number {
   return Math.max(1, Math.floor(count));
 }
 
-/** How many files this process may open at a time; undefined if the system does not say. */
+/** How many files this process can open at a time; undefined if the system does not tell it. */
 export function descriptorLimit(): number | undefined {
-  // Linux. Node has raised the soft limit to the hard one when it started.
+  // On Linux. Node raises the soft limit to the hard limit when it starts.
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
     return soft === undefined ? undefined : Number(soft);
@@ -53,7 +59,7 @@ export function descriptorLimit(): number | undefined {
   }
 }
 
-/** What Node's diagnostic report says, which takes some milliseconds. Not on Windows. */
+/** The limit in Node's diagnostic report, which takes some milliseconds. Windows has none. */
 function reportedLimit(): number | undefined {
   const report = process.report.getReport() as unknown as {
     readonly userLimits?: { readonly open_files?: { readonly soft?: unknown } };
@@ -62,19 +68,19 @@ function reportedLimit(): number | undefined {
   return typeof soft === "number" ? soft : undefined;
 }
 
-/** How often {@link DescriptorWatch} looks. */
+/** How often {@link DescriptorWatch} checks. */
 const WATCH_INTERVAL_MS = 1_000;
 
 /**
- * Notices when the process has no free file descriptor. Node does not tell it: libuv accepts a connection by a descriptor kept for
- * that purpose and closes it at once, without an event. This asks for a descriptor once a second.
+ * Detects that the process has no free file descriptor, by opening a file once a second. Node does not report it: libuv
+ * accepts a connection with a reserved descriptor and closes it at once, without an event.
  */
 export class DescriptorWatch {
-  /** How often there was none. */
+  /** How often there was no free descriptor. */
   shortages = 0;
   readonly #timer: NodeJS.Timeout;
 
-  /** @param onShortage Called each time that there is no free descriptor, with the system's code. */
+  /** @param onShortage Called each time that there is no free descriptor, with the system's error code. */
   constructor(onShortage: (code: string) => void, intervalMs = WATCH_INTERVAL_MS) {
     this.#timer = setInterval(() => {
       try {

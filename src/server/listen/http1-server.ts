@@ -7,55 +7,55 @@ import type { Http1Handler } from "../endpoints/endpoint.ts";
 import type { ConnectionFailure } from "./listener-connections.ts";
 import { PacedSocket, RequestTurns } from "./paced-socket.ts";
 
-/** Longest silence on a connection while a request is under way. */
+/** Longest silence on a connection during a request. */
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** How long a peer may take, however busy it is meanwhile, until it is answered 408. */
+/** How long a client can take to send a request, even if it keeps sending. After that it gets 408. */
 export interface Http1Timeouts {
   /** From the start of a request to the end of its headers. */
   readonly headersMs: number;
-  /** The same, to the end of its body. */
+  /** From the start of a request to the end of its body. */
   readonly requestMs: number;
-  /** How often both are looked at. */
+  /** How often both are checked. */
   readonly checkIntervalMs: number;
 }
 
 const DEFAULT_TIMEOUTS: Http1Timeouts = { headersMs: 20_000, requestMs: 60_000, checkIntervalMs: 5_000 };
 
-/** One for all servers: they share the thread. */
+/** One object for all servers, because they share the thread. */
 const turns = new RequestTurns();
 
-/** What the HTTP/1.1 connections of one server have done so far. */
+/** Totals of the HTTP/1.1 connections of one server. */
 export interface Http1Totals {
-  /** Requests that arrived while another request of their connection was under way, and waited for its response. */
+  /** Requests that arrived during another request of their connection, and waited for its response. */
   requestsDelayed: number;
 }
 
-/** Where the memory counts that clients make a server hold. Each connection has a fair part of both. */
+/** The shares that count the memory that clients make a server hold. Each connection has a fair part of both. */
 export interface Http1Memory {
   readonly messages: MemoryShare;
   readonly answers: MemoryShare;
 }
 
-/** How a server of HTTP/1.1 differs from the default. */
+/** Options of {@link Http1Server}. */
 export interface Http1Options {
   readonly timeouts?: Http1Timeouts | undefined;
-  /** Counts answers that wait for their client, and received bytes that wait. Default: shares of its own. */
+  /** Counts answers that wait to be sent, and received bytes that wait. Default: separate shares. */
   readonly memory?: Http1Memory | undefined;
-  /** Called for each request that Node refuses because it cannot be read or takes too long. */
+  /** Called for each request that Node rejects because it cannot be parsed or takes too long. */
   readonly onFailure?: ((reason: ConnectionFailure) => void) | undefined;
 }
 
 /**
- * HTTP/1.1 on node:http over connections that a listener accepts. Each connection has one request under way at a time:
- * pipelined requests wait, and the connection is not read meanwhile.
+ * HTTP/1.1 with node:http on connections that a listener accepts. Each connection handles one request at a time.
+ * Pipelined requests wait, and the connection is not read meanwhile.
  */
 export class Http1Server {
   readonly totals: Http1Totals = { requestsDelayed: 0 };
   readonly #server: Server;
   readonly #handler: Http1Handler;
   readonly #memory: Http1Memory;
-  /** Connections, and whether a request is under way on each. */
+  /** The connections; true if a request is running. */
   readonly #active = new Map<PacedSocket, boolean>();
   #draining = false;
 
@@ -71,7 +71,7 @@ export class Http1Server {
     this.#server = createServer(limits, (request, response) => this.#serve(request, response));
     this.#server.timeout = IDLE_TIMEOUT_MS;
     tellClientErrors(this.#server, onFailure);
-    // Node looks at these two only once a server listens, which this one never does by itself.
+    // Node uses these two timeouts only after a server listens, and this server never listens itself.
     this.#server.emit("listening");
   }
 
@@ -88,16 +88,16 @@ export class Http1Server {
     this.#server.emit("connection", paced);
   }
 
-  /** The oldest connection on which no request is under way. */
+  /** The oldest connection without a running request. */
   findIdle(): Socket | undefined {
     for (const [socket, isActive] of this.#active) if (!isActive) return socket.connection;
     return undefined;
   }
 
-  /** Ends connections as their last answer leaves. */
+  /** Ends each connection after its last response. */
   drain(): void {
     this.#draining = true;
-    // Stops the timer; what is still under way goes on.
+    // Stops the timer. Running requests continue.
     this.#server.close();
     for (const [socket, isActive] of this.#active) if (!isActive) socket.destroy();
   }
@@ -108,7 +108,7 @@ export class Http1Server {
     socket.begin(request);
     this.#active.set(socket, true);
     if (this.#draining) response.setHeader("connection", "close");
-    // A connection that breaks raises an error on both; the handler learns of it by `close`.
+    // A broken connection emits an error on both. The handler gets `close`.
     request.on("error", () => undefined);
     response.on("error", () => undefined);
     response.once("close", () => {
@@ -120,13 +120,13 @@ export class Http1Server {
   }
 }
 
-/** Tells of requests that cannot be read. Node still answers them: it knows if an answer is under way already. */
+/** Reports requests that cannot be parsed. Node still answers them, because it knows if a response has begun. */
 function tellClientErrors(server: Server, onFailure: Http1Options["onFailure"]): void {
   const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
   server.emit = (event: string, ...args: unknown[]) => {
     const reason = event === "clientError" ? failureOf(args[0]) : undefined;
     if (reason !== undefined) onFailure?.(reason);
-    // False without a listener, which is how Node learns that it has to answer.
+    // Returns false because there is no listener. Then Node answers.
     return emit(event, ...args);
   };
 }

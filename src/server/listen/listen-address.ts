@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { dirname } from "node:path";
 
-/** Where a listener listens. */
+/** The address of a listener. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string | undefined; readonly port: number }
   | { readonly kind: "unix"; readonly path: string }
@@ -9,39 +9,42 @@ export type ListenAddress =
 
 const FORMS = 'write ":9002", "127.0.0.1:9002", "[::1]:9002", "unix:/run/ext-proc.sock" or "off"';
 
-/** `sockaddr_un.sun_path` less its end mark. Node cuts a longer path off without a word, and listens elsewhere. */
+/**
+ * The size of `sockaddr_un.sun_path` without its end mark. Node silently truncates a longer path, and listens at
+ * another one.
+ */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 
-/** Bytes of the name under which a socket is bound in its folder, before it gets its path. */
+/** The length of the temporary name of a socket in its folder, in bytes. */
 export const PRIVATE_NAME_BYTES = 9;
 
 /**
- * Reads an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any
- * free one. A string says what is wrong with it.
+ * Parses an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any free
+ * port. A string as the result is the problem.
  */
 export function parseListenAddress(text: string): ListenAddress | string {
   if (text === "off") return { kind: "off" };
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
-    if (path === "" || path.includes("\0")) return `${JSON.stringify(text)} names no path; ${FORMS}`;
+    if (path === "" || path.includes("\0")) return `${JSON.stringify(text)} has no path; ${FORMS}`;
     const bytes = Buffer.byteLength(path);
     if (bytes > MAX_SOCKET_PATH_BYTES)
-      return `${JSON.stringify(text)} has a path of ${bytes} bytes, and a socket takes ${MAX_SOCKET_PATH_BYTES} at most; ${FORMS}`;
+      return `${JSON.stringify(text)} has a path of ${bytes} bytes; the path of a socket can have at most ${MAX_SOCKET_PATH_BYTES} bytes; ${FORMS}`;
     const folderBytes = Buffer.byteLength(dirname(path));
     const mostFolderBytes = MAX_SOCKET_PATH_BYTES - 1 - PRIVATE_NAME_BYTES;
     return folderBytes > mostFolderBytes
-      ? `${JSON.stringify(text)} has a folder with a path of ${folderBytes} bytes, and the folder of a socket takes ${mostFolderBytes} at most; ${FORMS}`
+      ? `${JSON.stringify(text)} has a folder with a path of ${folderBytes} bytes; the folder of a socket can have at most ${mostFolderBytes} bytes; ${FORMS}`
       : { kind: "unix", path };
   }
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);
   const { v6, name, digits } = match?.groups ?? {};
   const port = Number(digits);
   if (!match || port > 65_535 || (v6 !== undefined && !isIPv6(v6)))
-    return `${JSON.stringify(text)} is no address; ${FORMS}`;
+    return `${JSON.stringify(text)} is not an address; ${FORMS}`;
   return { kind: "tcp", host: v6 || name || undefined, port };
 }
 
-/** Writes an address the way {@link parseListenAddress} reads it. */
+/** Writes an address in the form that {@link parseListenAddress} parses. */
 export function formatListenAddress(address: ListenAddress): string {
   if (address.kind === "off") return "off";
   if (address.kind === "unix") return `unix:${address.path}`;
@@ -49,7 +52,7 @@ export function formatListenAddress(address: ListenAddress): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** True where only processes of the same machine can connect. */
+/** True if only processes of the same machine can connect. */
 export function isLoopback(address: ListenAddress): boolean {
   if (address.kind !== "tcp") return true;
   const { host = "" } = address;

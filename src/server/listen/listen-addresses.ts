@@ -2,15 +2,15 @@ import { refuseAdminAddress } from "./admin-access.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import { ListenError, type ListenOption, listenAddressOf } from "./listen-error.ts";
 
-/** Where a server is to listen, as `serve()` takes it. */
+/** The addresses of a server, as options of `serve()`. */
 export type ListenTexts = { readonly [O in ListenOption]?: string | undefined } & {
   readonly adminToken?: string | undefined;
 };
 
 /**
- * Reads the addresses of all listeners, without trying them.
+ * Parses the addresses of all listeners. It does not check whether the ports are free.
  *
- * @throws {ListenError} Where one is malformed, or may not be used as it is.
+ * @throws {ListenError} If an address is malformed, or needs a token that is not set.
  */
 export function listenAddresses(texts: ListenTexts): Readonly<Record<ListenOption, ListenAddress>> {
   const { listen = ":9002", statusListen = ":9003", adminListen = "127.0.0.1:9004", adminToken } = texts;

@@ -5,11 +5,11 @@ export type ListenOption = keyof typeof FLAGS;
 
 const FLAGS = { listen: "--listen", statusListen: "--status-listen", adminListen: "--admin-listen" } as const;
 
-/** A listener that cannot be had. `message` is one line that names the option, the address and what to do. */
+/** Thrown if a listener cannot be opened. `message` is one line that names the option, the address and what to do. */
 export class ListenError extends Error {
-  /** The option whose address it is. */
+  /** The option with the address. */
   readonly option: ListenOption;
-  /** True where the address itself is wrong, false where the machine refuses it. */
+  /** True if the address itself is wrong, false if the machine rejects it. */
   readonly malformed: boolean;
 
   constructor(option: ListenOption, problem: string, malformed: boolean) {
@@ -21,9 +21,9 @@ export class ListenError extends Error {
 }
 
 /**
- * Reads the address of an option.
+ * Parses the address of an option.
  *
- * @throws {ListenError} Where it is malformed.
+ * @throws {ListenError} If it is malformed.
  */
 export function listenAddressOf(option: ListenOption, text: string): ListenAddress {
   const parsed = parseListenAddress(text);
@@ -31,18 +31,18 @@ export function listenAddressOf(option: ListenOption, text: string): ListenAddre
   return parsed;
 }
 
-/** What it means that an address could not be listened on. */
+/** Explains why a listener could not be opened. */
 export function listenFailure(option: ListenOption, wanted: ListenAddress, cause: unknown): ListenError {
   return new ListenError(option, explain(formatListenAddress(wanted), cause as NodeJS.ErrnoException), false);
 }
 
 function explain(where: string, { code, message }: NodeJS.ErrnoException): string {
-  if (code === "EADDRINUSE") return `${where} is in use by another process; stop that or name another address`;
+  if (code === "EADDRINUSE") return `${where} is in use by another process; stop that process, or set another address`;
   if (code === "EACCES") {
-    const wayOut = where.startsWith("unix:") ? "a path in a folder that it may write to" : "a port above 1023";
-    return `${where} may not be used by this user; name ${wayOut}`;
+    const wayOut = where.startsWith("unix:") ? "a path in a folder that the user can write to" : "a port above 1023";
+    return `${where} is not allowed for this user; set ${wayOut}`;
   }
   const isStrange = code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN";
-  if (isStrange) return `${where} is no address of this machine`;
-  return `${where} cannot be listened on: ${message}`;
+  if (isStrange) return `${where} is not an address of this machine`;
+  return `cannot listen on ${where}: ${message}`;
 }

@@ -4,20 +4,20 @@ import type { Protocol } from "./protocol-sniffer.ts";
 /** Short names of the listeners, for metrics and logs. */
 export type ListenerName = "main" | "status" | "admin";
 
-/** Why a connection was closed, or a request of it refused, before any handler saw it. Stable names. */
+/** Why a connection was closed, or a request rejected, before any handler saw it. The names are stable. */
 export const CONNECTION_FAILURES = [
-  // There is no room for it.
+  // There are too many connections or too few file descriptors.
   "too_many_connections",
   "closed_to_make_room",
   "accept_failed",
-  // It does not say what it speaks, or it speaks something else.
+  // The protocol is not known, or not served.
   "first_bytes_timeout",
   "tls_on_plaintext_port",
   "unknown_protocol",
   "plaintext_on_tls_port",
   "tls_handshake_timeout",
   "tls_handshake_failed",
-  // A request that cannot be read.
+  // A request that cannot be parsed.
   "headers_too_large",
   "http1_malformed",
   "http1_request_timeout",
@@ -26,33 +26,33 @@ export const CONNECTION_FAILURES = [
 /** One of {@link CONNECTION_FAILURES}. */
 export type ConnectionFailure = (typeof CONNECTION_FAILURES)[number];
 
-/** What a connection speaks; `unknown` before it has said so, or if it never did. */
+/** The protocols of connections; `unknown` if a connection has not shown its protocol. */
 export const CONNECTION_PROTOCOLS = ["unknown", "http1", "http2"] as const;
 
 type ConnectionProtocol = (typeof CONNECTION_PROTOCOLS)[number];
 
-/** What the connections of one listener have done so far, as plain numbers. */
+/** Totals of the connections of one listener, as plain numbers. */
 export interface ConnectionCounts {
   /** Most connections at a time. */
   readonly max: number;
-  /** Now open. */
+  /** Connections that are open now. */
   readonly open: Readonly<Record<ConnectionProtocol, number>>;
-  /** Connections that said what they speak, and, as `unknown`, connections that ended before. */
+  /** Connections by protocol; those that ended before they showed it are `unknown`. */
   readonly total: Readonly<Record<ConnectionProtocol, number>>;
   readonly failures: Readonly<Record<ConnectionFailure, number>>;
 }
 
-/** What is told of a failure, besides its reason. */
+/** Details of a failure. */
 export interface ConnectionFailureDetails {
   /** The code of the system's or of OpenSSL's error. */
   readonly code?: string | undefined;
 }
 
-/** What {@link ListenerConnections} needs of its listener. */
+/** Options of {@link ListenerConnections}. */
 export interface ListenerConnectionsOptions {
   /** Most connections at a time. */
   readonly max: number;
-  /** The connection that can be closed with the least harm although it has said what it speaks; undefined if there is none. */
+  /** An idle connection that can be closed without harm, although its protocol is known; undefined if there is none. */
   readonly findIdle: () => OpenConnection | undefined;
   /** Called after each failure. */
   readonly onFailure?: ((reason: ConnectionFailure, details: ConnectionFailureDetails) => void) | undefined;
@@ -76,9 +76,9 @@ export class OpenConnection {
 /**
  * The connections of one listener: bounded and counted.
  *
- * At the limit a connection that is not in use is closed for a new one: the oldest one that has not said what it speaks, or
- * else an idle one. Sockets that cost nothing to open must not lock Envoy out. If every connection is in use, the new one is
- * closed.
+ * At the limit, an unused connection is closed for a new one: the oldest one without a known protocol, or else an idle
+ * one. An attacker that opens many sockets must not be able to lock Envoy out. If every connection is in use, the new
+ * connection is closed.
  */
 export class ListenerConnections implements ConnectionCounts {
   readonly open = zeros(CONNECTION_PROTOCOLS);
@@ -86,7 +86,7 @@ export class ListenerConnections implements ConnectionCounts {
   readonly failures = zeros(CONNECTION_FAILURES);
   readonly #options: ListenerConnectionsOptions;
   readonly #bySocket = new Map<Socket, OpenConnection>();
-  /** Connections that have not said what they speak, the oldest first. */
+  /** Connections without a known protocol, the oldest first. */
   readonly #unknown = new Set<OpenConnection>();
   #admitted = 0;
 
@@ -98,7 +98,7 @@ export class ListenerConnections implements ConnectionCounts {
     return this.#options.max;
   }
 
-  /** Takes in a new connection, or closes it and gives undefined. */
+  /** Accepts a new connection, or closes it and returns undefined. */
   admit(socket: Socket): OpenConnection | undefined {
     if (this.#bySocket.size >= this.max && !this.#makeRoom()) {
       socket.destroy();
@@ -113,7 +113,7 @@ export class ListenerConnections implements ConnectionCounts {
     return connection;
   }
 
-  /** The connection has said what it speaks. */
+  /** The protocol of the connection is now known. */
   began(connection: OpenConnection, protocol: Protocol): void {
     if (connection.isOver) return;
     connection.protocol = protocol;
@@ -123,28 +123,28 @@ export class ListenerConnections implements ConnectionCounts {
     this.total[protocol]++;
   }
 
-  /** The connection is not closed for another one, although it has not said what it speaks. */
+  /** Protects a connection without a known protocol: it is not closed for another one. */
   keep(connection: OpenConnection): void {
     this.#unknown.delete(connection);
   }
 
-  /** Counts a failure that is told elsewhere. */
+  /** Counts a failure that is logged elsewhere. */
   count(reason: ConnectionFailure): void {
     this.failures[reason]++;
   }
 
-  /** Counts and tells a failure. */
+  /** Counts a failure and reports it. */
   failed(reason: ConnectionFailure, details: ConnectionFailureDetails = {}): void {
     this.count(reason);
     this.#options.onFailure?.(reason, details);
   }
 
-  /** Closes the connections that have not said what they speak. */
+  /** Closes the connections without a known protocol. */
   closeUnknown(): void {
     for (const { socket } of this.#unknown) socket.destroy();
   }
 
-  /** The same, because the process needs the file descriptors. */
+  /** Closes the connections without a known protocol, because the process needs the file descriptors. */
   makeAllRoom(): void {
     for (const connection of [...this.#unknown]) this.#closeToMakeRoom(connection);
   }
@@ -164,7 +164,7 @@ export class ListenerConnections implements ConnectionCounts {
 
   #closeToMakeRoom(connection: OpenConnection): void {
     connection.socket.destroy();
-    // Not when "close" is emitted: the file descriptor is free now.
+    // This does not wait for "close", because the file descriptor is free now.
     this.#leave(connection);
     this.failed("closed_to_make_room");
   }

@@ -25,11 +25,11 @@ export interface ListenerOptions
   > {
   readonly address: Exclude<ListenAddress, { readonly kind: "off" }>;
   readonly endpoint: Endpoint;
-  /** Certificate and key, where the listener speaks TLS. */
+  /** Certificate and key, if the listener uses TLS. */
   readonly tls?: TlsOptions | undefined;
-  /** Where limits of its connections differ from the defaults. */
+  /** Limits of its connections that differ from the defaults. */
   readonly limits?: Http2LimitsInit | undefined;
-  /** Called for each stream that was refused because its headers are too large. */
+  /** Called for each stream that was rejected because its headers are too large. */
   readonly onHeadersTooLarge?: ((sizeBytes: number, maxBytes: number) => void) | undefined;
   /** Most connections at a time. */
   readonly maxConnections: number;
@@ -37,15 +37,15 @@ export interface ListenerOptions
   readonly onConnectionFailure?: ((reason: ConnectionFailure, details: ConnectionFailureDetails) => void) | undefined;
 }
 
-/** Longest that a TLS handshake may take. */
+/** Timeout of a TLS handshake. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** What a handler that hangs keeps in memory: its transaction, with headers of ordinary size. Measured: 5.5 KiB. */
+/** The memory that a handler that hangs keeps: its transaction with headers of ordinary size. Measured: 5.5 KiB. */
 const HELD_STREAM_BYTES = 6 * 1024;
-/** Share of the heap that such handlers may have before they cost other streams their place. */
+/** The share of the heap that such handlers can use before their streams count as concurrent streams. */
 const HELD_HEAP_SHARE = 1 / 4;
 
-/** What OpenSSL says of first bytes that are not TLS. */
+/** OpenSSL's error codes for first bytes that are not TLS. */
 const NOT_TLS: ReadonlySet<string | undefined> = new Set([
   "ERR_SSL_HTTP_REQUEST",
   "ERR_SSL_HTTPS_PROXY_REQUEST",
@@ -53,23 +53,23 @@ const NOT_TLS: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * One address that speaks HTTP/2, with prior knowledge or agreed on by TLS, and HTTP/1.1, told apart by the first
- * bytes of a connection. The only place that knows listening sockets.
+ * Listens on one address. It serves HTTP/2 (with prior knowledge, or negotiated by TLS) and HTTP/1.1, and recognizes
+ * the protocol from the first bytes of a connection. No other code uses listening sockets.
  */
 export class Listener {
   /** Its HTTP/2 connections, with their totals. */
   readonly http2: Http2Connections;
-  /** Its HTTP/1.1 connections, with theirs. */
+  /** Its HTTP/1.1 connections, with their totals. */
   readonly http1: Http1Server;
   readonly #options: ListenerOptions;
   readonly #tcp: TcpServer;
-  /** Makes TLS connections of accepted ones. It does not listen itself. */
+  /** Turns accepted connections into TLS connections. It does not listen itself. */
   readonly #tls: TlsServer | undefined;
   readonly #connections: ListenerConnections;
   #socketFile: SocketFile | undefined;
-  /** Connections whose TLS handshake is not over, by the address of the client. */
+  /** Connections in their TLS handshake, by the address of the client. */
   readonly #handshakes = new Map<string, OpenConnection>();
-  /** The connections that have said what they speak, by the socket that it is spoken on. */
+  /** The connections with a known protocol, by the socket with that protocol. */
   readonly #served = new WeakMap<Duplex, OpenConnection>();
 
   constructor(options: ListenerOptions) {
@@ -101,8 +101,8 @@ export class Listener {
       onConnectionEnd,
       onHandlerError,
     });
-    // Half-open: a client may end its side behind the request and wait for the answer. Not from the start with TLS: a client
-    // that ends its side in the middle of the handshake waits for nothing.
+    // Half-open, because a client can end its side after the request and wait for the answer. With TLS not from the
+    // start, because a client that ends its side in the middle of the handshake waits for nothing.
     this.#tcp = createTcpServer({ allowHalfOpen: tls === undefined }, (socket) => this.#accept(socket));
     this.#tls = tls && this.#tlsServer(tls);
   }
@@ -112,15 +112,15 @@ export class Listener {
     return this.#connections;
   }
 
-  /** Closes the connections that have not said what they speak, because the process needs the file descriptors. */
+  /** Closes the connections without a known protocol, because the process needs the file descriptors. */
   makeRoom(): void {
     this.#connections.makeAllRoom();
   }
 
   /**
-   * Starts to listen and tells where, with the real port.
+   * Starts to listen. Resolves to the address with the actual port.
    *
-   * @throws An error with `code`, such as `EADDRINUSE`, where the address cannot be had.
+   * @throws An error with `code`, such as `EADDRINUSE`, if the address cannot be used.
    */
   async listen(): Promise<ListenAddress> {
     const { address } = this.#options;
@@ -129,7 +129,7 @@ export class Listener {
     } else {
       await this.#bind({ port: address.port, ...(address.host && { host: address.host }) });
     }
-    // What fails later concerns one connection. Too few file descriptors are not told here: see DescriptorWatch.
+    // A later failure is about one connection. Too few file descriptors do not appear here: see DescriptorWatch.
     this.#tcp.on("error", ({ code }: NodeJS.ErrnoException) => this.#connections.failed("accept_failed", { code }));
     if (address.kind === "unix") return address;
     return { kind: "tcp", host: address.host, port: (this.#tcp.address() as AddressInfo).port };
@@ -145,7 +145,7 @@ export class Listener {
     });
   }
 
-  /** Takes no new connections and no new streams, and resolves when what was under way is done. */
+  /** Accepts no new connections and streams. Resolves when the running ones are done. */
   async drain(): Promise<void> {
     this.#socketFile?.remove();
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
@@ -168,7 +168,7 @@ export class Listener {
     const server = createTlsServer(options, (socket) => this.#acceptTls(socket));
     server.on("tlsClientError", ({ code }: NodeJS.ErrnoException, socket: TLSSocket) => {
       socket.destroy();
-      // A client that goes away without a word, as every TCP health check does.
+      // A client that disconnects without sending anything, as every TCP health check does.
       if (code !== "ECONNRESET") this.#connections.failed(tlsFailure(code), { code });
     });
     return server;
@@ -182,10 +182,13 @@ export class Listener {
     else this.#beginHandshake(socket, connection, this.#tls);
   }
 
-  /** Node does not say which socket a TLS socket is made of, but both name the same client. */
+  /**
+   * Starts a TLS handshake. Node does not tell which socket a TLS socket belongs to, but both have the same client
+   * address.
+   */
   #beginHandshake(socket: Socket, connection: OpenConnection, tls: TlsServer): void {
     const client = clientOf(socket);
-    // Clients of a Unix socket have no names. Any of them is as good to count by, and none is closed for another.
+    // Clients of a Unix socket have no address. Each is counted as a separate client, and none is closed for another.
     if (client === undefined) this.#connections.keep(connection);
     const key = client ?? `unix ${connection.id}`;
     this.#handshakes.set(key, connection);
@@ -201,7 +204,7 @@ export class Listener {
     const connection = this.#handshakes.get(key);
     this.#handshakes.delete(key);
     endOnError(socket);
-    // It has been closed meanwhile.
+    // The connection was closed meanwhile.
     if (connection === undefined || connection.isOver) {
       socket.destroy();
       return;
@@ -215,7 +218,7 @@ export class Listener {
     sniffProtocol(socket, {
       found: (protocol) => this.#serve(socket, connection, protocol),
       failed: (reason) => {
-        // TLS within TLS is only unknown.
+        // TLS inside TLS is an unknown protocol.
         const isPlain = this.#tls === undefined;
         this.#connections.failed(reason === "tls_on_plaintext_port" && !isPlain ? "unknown_protocol" : reason);
       },
@@ -225,7 +228,7 @@ export class Listener {
   #serve(socket: Socket, connection: OpenConnection, protocol: Protocol): void {
     this.#connections.began(connection, protocol);
     this.#served.set(socket, connection);
-    // A client certificate was asked for and found good: an Envoy of ours.
+    // The client sent a valid certificate, so it is an Envoy of this operator.
     const isTrusted = "authorized" in socket && socket.authorized === true;
     if (protocol === "http2") this.http2.adopt(socket, { isTrusted });
     else this.http1.serve(socket);
@@ -246,7 +249,7 @@ function tlsFailure(code: string | undefined): ConnectionFailure {
   return NOT_TLS.has(code) ? "plaintext_on_tls_port" : "tls_handshake_failed";
 }
 
-/** A name of the client that a socket and the TLS socket made of it share; undefined for a client of a Unix socket. */
+/** The client's address, which is the same for a socket and its TLS socket; undefined for a client of a Unix socket. */
 function clientOf({ remoteAddress, remotePort }: Socket): string | undefined {
   return remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;
 }

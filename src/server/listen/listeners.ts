@@ -8,7 +8,7 @@ import { type ListenOption, listenFailure } from "./listen-error.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import type { ConnectionCounts, ListenerName } from "./listener-connections.ts";
 
-/** What streams get, once told to end, to say so to their peers. */
+/** The time in which streams that must end can still tell their clients. */
 const LAST_WORDS_MS = 250;
 
 const NAMES = {
@@ -31,9 +31,9 @@ export class Listeners {
   }
 
   /**
-   * Opens a listener and gives its real address; nothing where it is `off`.
+   * Opens a listener and returns its actual address; undefined if it is `off`.
    *
-   * @throws {ListenError} Where the address cannot be had.
+   * @throws {ListenError} If the address cannot be used.
    */
   async open(
     option: ListenOption,
@@ -60,31 +60,31 @@ export class Listeners {
     }
   }
 
-  /** What the HTTP/2 connections of a listener have done so far. */
+  /** Totals of the HTTP/2 connections of a listener. */
   http2Totals(option: ListenOption): Http2Totals | undefined {
     return this.#open.get(option)?.http2.totals;
   }
 
-  /** What the HTTP/1.1 connections of a listener have done so far. */
+  /** Totals of the HTTP/1.1 connections of a listener. */
   http1Totals(option: ListenOption): Http1Totals | undefined {
     return this.#open.get(option)?.http1.totals;
   }
 
-  /** The connections of each listener that is open, counted. */
+  /** The connection counts of each open listener. */
   *connections(): Iterable<readonly [ListenerName, ConnectionCounts]> {
     for (const [option, { connections }] of this.#open) yield [NAMES[option], connections];
   }
 
-  /** Closes the connections that have not said what they speak, because the process needs the file descriptors. */
+  /** Closes the connections without a known protocol, because the process needs the file descriptors. */
   makeRoom(): void {
     for (const listener of this.#open.values()) listener.makeRoom();
   }
 
-  /** Waits for what is under way; at the deadline streams are told, and then cut. */
+  /** Waits for running streams. At the deadline `atDeadline` ends them, and then connections are closed. */
   async drain(graceMs: number, atDeadline: () => void): Promise<void> {
     const { statusListen, ...others } = Object.fromEntries(this.#open);
     await drainListeners(Object.values(others), graceMs, atDeadline);
-    // Last, so that kubelet can ask meanwhile and hear that the server is not ready.
+    // The status listener ends last, so that kubelet can see that the server is not ready.
     if (statusListen) await drainListeners([statusListen], LAST_WORDS_MS);
   }
 

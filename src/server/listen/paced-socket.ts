@@ -5,39 +5,44 @@ import type { FairShare } from "../../memory/fair-share.ts";
 
 const NOTHING = Buffer.alloc(0);
 
-/** What a {@link PacedSocket} needs. */
+/** Options of {@link PacedSocket}. */
 export interface PacedSocketOptions {
   readonly turns: RequestTurns;
-  /** Counts answers that wait for the kernel. A connection whose answers find no room is closed. */
+  /** Counts answers that wait for the kernel. A connection whose answers do not fit is closed. */
   readonly answers: FairShare;
-  /** Counts received bytes that wait for the response to the request before them, in the same way. */
+  /**
+   * Counts received bytes that wait for the response to an earlier request. A connection whose bytes do not fit is
+   * closed.
+   */
   readonly messages: FairShare;
-  /** Called for each request that arrived while another request of its connection was under way. */
+  /** Called for each request that arrived during another request of its connection. */
   readonly onDelayed: () => void;
 }
 
 /**
- * A connection as node:http sees it: the bytes of one request at a time. The bytes of the next request are passed on once
- * the response is complete, and the connection is not read meanwhile. node:http itself parses everything that one read
- * brings, and calls the handler for each request in it: thousands of small ones.
+ * A connection for node:http that passes on the bytes of one request at a time. The bytes of the next request follow
+ * when the response is complete, and the connection is not read meanwhile. Without this, node:http parses all bytes of
+ * one read at once and calls the handler for each request in them, which can be thousands.
  */
 export class PacedSocket extends Duplex {
   readonly #socket: Socket;
   readonly #options: PacedSocketOptions;
-  /** Received, and not passed on yet. */
+  /** Received bytes that were not passed on yet. */
   #rest: Buffer = NOTHING;
-  /** What it keeps in memory, which is all of the reads that it is a part of, and how much of that is counted. */
+  /**
+   * The memory that `#rest` keeps, which includes the whole reads that it is a part of, and how much of it is counted.
+   */
   #restBytes = 0;
   #countedBytes = 0;
-  /** The request under way. */
+  /** The current request. */
   #request: IncomingMessage | undefined;
-  /** Bytes of its body still to come, if it has a `content-length`. */
+  /** Bytes of its body that have not come yet, if it has a `content-length`. */
   #bodyLeft = 0;
   #isAnswered = false;
   #isDelayCounted = false;
-  /** node:http wants bytes. */
+  /** True: node:http waits for bytes. */
   #isWanted = false;
-  /** A turn has been asked for. */
+  /** True: this connection waits for a turn. */
   #isInLine = false;
   #hasEnded = false;
 
@@ -45,7 +50,7 @@ export class PacedSocket extends Duplex {
     super({ allowHalfOpen: true, decodeStrings: false, readableHighWaterMark: 1 });
     this.#socket = socket;
     this.#options = options;
-    // node:http learns of a broken connection by `close`.
+    // node:http gets `close` if the connection breaks.
     this.on("error", () => undefined);
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("end", () => {
@@ -56,12 +61,12 @@ export class PacedSocket extends Duplex {
     socket.on("close", () => this.destroy());
   }
 
-  /** The connection itself. */
+  /** The underlying connection. */
   get connection(): Socket {
     return this.#socket;
   }
 
-  /** For the authority of a URL: TLS or not. */
+  /** True if the connection uses TLS; node:http needs it for the scheme of a URL. */
   get encrypted(): boolean {
     return "encrypted" in this.#socket;
   }
@@ -74,7 +79,7 @@ export class PacedSocket extends Duplex {
     return this.#socket.remotePort;
   }
 
-  /** node:http has parsed the head of a request out of the bytes that were passed on last. */
+  /** Called when node:http has parsed the head of a request from the bytes that were passed on last. */
   begin(request: IncomingMessage): void {
     const { "content-length": length, "transfer-encoding": coding } = request.headers;
     this.#request = request;
@@ -83,20 +88,20 @@ export class PacedSocket extends Duplex {
     this.#isDelayCounted = false;
   }
 
-  /** The response to the request under way is complete. */
+  /** Called when the response to the current request is complete. */
   answered(): void {
     this.#isAnswered = true;
     this.#advance();
   }
 
-  /** As a net.Socket's; node:http sets its time-outs with it. */
+  /** As in net.Socket; node:http sets its timeouts with this method. */
   setTimeout(timeoutMs: number, onTimeout?: () => void): this {
     this.#socket.setTimeout(timeoutMs);
     if (onTimeout) this.once("timeout", onTimeout);
     return this;
   }
 
-  /** As a net.Socket's: sends what has been written, then closes. */
+  /** As in net.Socket: sends what has been written, then closes. */
   destroySoon(): void {
     if (this.writable) this.end();
     if (this.writableFinished) this.destroy();
@@ -105,14 +110,14 @@ export class PacedSocket extends Duplex {
 
   override resume(): this {
     super.resume();
-    // Not from within: a caller of resume() does not expect bytes before it returns.
+    // Not in this call, because a caller of resume() does not expect bytes before it returns.
     process.nextTick(() => this.#advance());
     return this;
   }
 
   override _read(): void {
     this.#isWanted = true;
-    // Bytes that are pushed within _read() are kept for later, and the next ones would be cut too early.
+    // Bytes that are pushed in _read() are kept for later, and the next bytes would be cut too early.
     process.nextTick(() => this.#advance());
   }
 
@@ -146,10 +151,12 @@ export class PacedSocket extends Duplex {
     callback(error);
   }
 
-  /** Counts bytes until the kernel has taken them; undefined: there is no room, and the connection is over. */
+  /**
+   * Counts bytes until the kernel has taken them. Returns undefined if they do not fit: then the connection is closed.
+   */
   #count(bytes: number, callback: (error?: Error | null) => void): ((error?: Error | null) => void) | undefined {
     if (!this.#options.answers.take(bytes)) {
-      callback(new Error("the answer finds no room"));
+      callback(new Error("the answer exceeds the memory for answers"));
       return undefined;
     }
     return (error) => {
@@ -162,11 +169,11 @@ export class PacedSocket extends Duplex {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#restBytes += chunk.length;
     this.#advance();
-    // What is not passed on at once stays below one read's size.
+    // The rest that is not passed on at once stays below the size of one read.
     if (this.#rest.length > 0) this.#socket.pause();
   }
 
-  /** Counts what waits for a response. Without room for it the connection is over. */
+  /** Counts the bytes that wait for a response. If they do not fit, the connection is closed. */
   #countRest(): void {
     const bytes = this.#restBytes - this.#countedBytes;
     if (bytes === 0) return;
@@ -181,7 +188,7 @@ export class PacedSocket extends Duplex {
     this.#countedBytes = 0;
   }
 
-  /** Passes on what may be passed on, unless it has to wait for something that will call this again. */
+  /** Passes on all bytes that can be passed on now. If it has to wait, the awaited event calls this again. */
   #advance(): void {
     if (this.destroyed || this.#isInLine) return;
     if (this.#rest.length === 0) {
@@ -201,12 +208,12 @@ export class PacedSocket extends Duplex {
     this.#isInLine = true;
     this.#options.turns.wait(() => {
       this.#isInLine = false;
-      // It may have been paused meanwhile.
+      // The socket may have been paused meanwhile.
       if (!this.destroyed && this.#isWanted && this.readableFlowing === true) this.#pass();
     });
   }
 
-  /** The next byte belongs to another request, and the one under way has no response yet. */
+  /** True if the next byte belongs to another request, and the current one has no response yet. */
   #isHeld(): boolean {
     if (this.#request === undefined || !this.#request.complete) return false;
     if (this.#isAnswered) {
@@ -218,7 +225,7 @@ export class PacedSocket extends Duplex {
     return true;
   }
 
-  /** Passes on bytes of one request at most, and node:http parses them at once. */
+  /** Passes on bytes of at most one request. node:http parses them at once. */
   #pass(): void {
     const length = this.#bodyLeft > 0 ? Math.min(this.#bodyLeft, this.#rest.length) : headBytes(this.#rest);
     const bytes = this.#rest.subarray(0, length);
@@ -231,7 +238,7 @@ export class PacedSocket extends Duplex {
 }
 
 /**
- * How many bytes can be passed on without more than one end of a head, or of a chunked body, among them: both end with an
+ * How many bytes can be passed on so that they include at most one end of a head or of a chunked body. Both end with an
  * empty line (RFC 9112 sections 2.1 and 7.1), and node:http accepts no line that ends without CR.
  */
 function headBytes(bytes: Buffer): number {
@@ -241,16 +248,16 @@ function headBytes(bytes: Buffer): number {
 
 /**
  * Lets one request of all HTTP/1.1 connections begin in each iteration of the event loop. Node reads the other
- * connections between two iterations, so a stream of Envoy's waits for one such request, however many have arrived.
+ * connections between two iterations, so a stream of Envoy waits for only one such request, however many have arrived.
  *
  * One object serves all listeners of the process, because they share the thread.
  */
 export class RequestTurns {
   readonly #waiting: (() => void)[] = [];
-  /** The turn of this iteration is taken. */
+  /** True: the turn of this iteration is taken. */
   #isTaken = false;
 
-  /** Takes the turn of this iteration. False: it is taken, or others wait for one. */
+  /** Takes the turn of this iteration. Returns false if it is taken, or if others wait for a turn. */
   take(): boolean {
     if (this.#isTaken) return false;
     this.#isTaken = true;
@@ -258,7 +265,10 @@ export class RequestTurns {
     return true;
   }
 
-  /** Calls `turn` in a later iteration, after the callers that wait already. Only after take() has returned false. */
+  /**
+   * Calls `turn` in a later iteration, after the callers that already wait. Call this only after take() has returned
+   * false.
+   */
   wait(turn: () => void): void {
     this.#waiting.push(turn);
   }

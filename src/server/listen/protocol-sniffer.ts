@@ -1,24 +1,24 @@
 import type { Socket } from "node:net";
 import { PREFACE } from "../../http2/frames.ts";
 
-/** What a connection speaks. */
+/** The protocol of a connection. */
 export type Protocol = "http1" | "http2";
 
-/** Why it is not known what a connection speaks. */
+/** Why the protocol of a connection is not known. */
 export type SniffFailure = "first_bytes_timeout" | "tls_on_plaintext_port" | "unknown_protocol";
 
-/** No HTTP/1.1 method is called PRI, so these bytes of the preface tell it from a request. */
+/** The bytes of HTTP/2's preface that distinguish it from a request: no HTTP/1.1 method is called PRI. */
 const PREFACE_METHOD_BYTES = "PRI ".length;
 
 /** The first line of an HTTP/1.1 request (RFC 9112 3). */
 const REQUEST_LINE = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n/;
 
-/** Longest request line that is waited for. Node's limit for a whole head; it answers 431 beyond. */
+/** Longest request line. It is Node's limit for a whole head; above it Node answers 431. */
 const MAX_REQUEST_LINE_BYTES = 16 * 1024;
 
 /**
- * How long a client may take to say what it speaks. Envoy sends HTTP/2's preface with its connection; 10 s allow for an
- * Envoy short of CPU. A TLS handshake may take as long.
+ * Timeout for the first bytes of a connection. Envoy sends HTTP/2's preface when it connects; 10 s is enough for an
+ * Envoy with little CPU time. A TLS handshake has the same timeout.
  */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
@@ -33,20 +33,20 @@ const [A, Z, SPACE, NEWLINE] = [..."AZ \n"].map((character) => character.charCod
   number,
 ];
 
-/** Recognizes what a connection speaks by its first bytes. Looks at each byte once. */
+/** Recognizes the protocol of a connection from its first bytes. Reads each byte once. */
 export class ProtocolRecognizer {
   readonly #chunks: Buffer[] = [];
   #length = 0;
-  /** Bytes of HTTP/2's preface so far; undefined once the connection has begun in another way. */
+  /** The number of bytes of HTTP/2's preface so far; undefined if the connection began differently. */
   #prefaceBytes: number | undefined = 0;
   #hasMethod = false;
 
-  /** All bytes so far. */
+  /** All received bytes. */
   get bytes(): Buffer {
     return Buffer.concat(this.#chunks, this.#length);
   }
 
-  /** Takes the next bytes of the connection. Undefined while the connection can still speak either protocol. */
+  /** Takes the next bytes of the connection. Returns undefined while both protocols are still possible. */
   push(chunk: Buffer): Protocol | Exclude<SniffFailure, "first_bytes_timeout"> | undefined {
     const isFirst = this.#length === 0;
     this.#chunks.push(chunk);
@@ -80,7 +80,7 @@ export class ProtocolRecognizer {
   }
 }
 
-/** What {@link sniffProtocol} tells. */
+/** Callbacks of {@link sniffProtocol}. */
 export interface SniffEvents {
   found(protocol: Protocol): void;
   /** Called before the connection is closed. */
@@ -88,9 +88,9 @@ export interface SniffEvents {
 }
 
 /**
- * Tells HTTP/2 with prior knowledge from HTTP/1.1 by the preface or the request line, which it leaves in the socket.
- * A connection that begins with neither is closed without a byte, because a client that speaks another protocol would
- * misread an HTTP error. A connection that stays silent is closed too.
+ * Distinguishes HTTP/2 with prior knowledge from HTTP/1.1 by the preface or the request line, which stays in the
+ * socket. A connection that begins with neither is closed without an answer, because a client of another protocol would
+ * misread an HTTP error. A silent connection is closed too.
  */
 export function sniffProtocol(
   socket: Socket,
@@ -100,9 +100,9 @@ export function sniffProtocol(
   const recognizer = new ProtocolRecognizer();
   let isDone = false;
   const giveUp = () => socket.destroy();
-  // Not the socket's own timeout, which every byte would put off.
+  // This is not the socket's own timeout, because every byte would restart that.
   const deadline = setTimeout(() => {
-    // If the process itself stood still, the bytes may wait in the socket: they are read before this is called.
+    // If the process itself was blocked, the bytes may wait in the socket. They are read before this runs.
     setImmediate(() => {
       if (isDone || socket.destroyed) return;
       failed?.("first_bytes_timeout");

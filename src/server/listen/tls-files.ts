@@ -1,14 +1,14 @@
-/** Files in PEM with which the main listener speaks TLS. */
+/** PEM files for TLS on the main listener. */
 export interface TlsFiles {
-  /** Certificate, with the intermediates behind it. */
+  /** The certificate, then its intermediates. */
   readonly certFile: string;
-  /** Private key of that certificate. */
+  /** The private key of that certificate. */
   readonly keyFile: string;
-  /** Certificates that clients must be signed by; undefined: clients need none. */
+  /** The CA certificates that client certificates are checked against; undefined: clients need no certificate. */
   readonly clientCaFile?: string | undefined;
 }
 
-/** A file that is of no use for TLS. `message` is one line that names the flag, the file and the reason. */
+/** Thrown if a file cannot be used for TLS. `message` is one line that names the flag, the file and the reason. */
 export class TlsFileError extends Error {
   constructor(flag: string, file: string, reason: string) {
     super(`${flag}: ${file} ${reason}`);

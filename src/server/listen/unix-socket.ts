@@ -7,32 +7,32 @@ import { isMainThread } from "node:worker_threads";
 import { PRIVATE_NAME_BYTES } from "./listen-address.ts";
 
 /**
- * Owner and group may connect, others may not, whatever the umask says: Envoy may run as another user of the same group.
+ * Owner and group can connect, others cannot, whatever the umask is. Envoy may run as another user of the same group.
  */
 const SOCKET_MODE = 0o660;
-/** Attempts to take a path that others take or leave at the same time. */
+/** Most attempts to take a path that other servers take or leave at the same time. */
 const MAX_ATTEMPTS = 20;
 
-/** A socket file that a listener of this process has at its path. */
+/** The socket file of a listener of this process. */
 export interface SocketFile {
-  /** Removes the file, unless another server has put its own in its place. Must be called before the listener closes. */
+  /** Removes the file, unless another server has replaced it. Must be called before the listener closes. */
   remove(): void;
 }
 
 /**
- * Listens on a socket file. The socket is bound under a private name with its final mode, and gets its path in one step, which
- * fails if there is a file already: of several servers that start at once, one gets the path. A socket that a killed server
- * left behind is removed.
+ * Listens on a socket file. The socket is bound under a private name with its final mode, and then gets its path in one
+ * step. That step fails if there is a file already, so only one of several servers that start at the same time gets the
+ * path. A socket of a killed server is removed.
  *
  * @param bind Binds the listener. It must create the file before it returns.
- * @throws An error with code `EADDRINUSE` if another process listens there, and an error that says why if the path cannot be
- *   had for another reason.
+ * @throws An error with code `EADDRINUSE` if another process listens there, and an error with the reason if the path
+ *   cannot be used.
  */
 export async function listenOnSocketFile(path: string, bind: (path: string) => Promise<void>): Promise<SocketFile> {
   await access(dirname(path)).catch(() => {
     throw new Error("its folder does not exist");
   });
-  // Before anything is bound: an ordinary refusal should leave no trace.
+  // This check comes before the bind, so that an ordinary failure leaves no file.
   await removeStaleSocket(path);
   const privatePath = privateNameBeside(path);
   await bindWithMode(privatePath, bind);
@@ -45,12 +45,12 @@ export async function listenOnSocketFile(path: string, bind: (path: string) => P
   return { remove: () => removeIfSame(path, own) };
 }
 
-/** As short as most names, since the path of a socket has few bytes. */
+/** A private name in the same folder. It is short, because the path of a socket can have few bytes. */
 function privateNameBeside(path: string): string {
   return join(dirname(path), `.${randomBytes((PRIVATE_NAME_BYTES - 1) / 2).toString("hex")}`);
 }
 
-/** What tells one file from another. */
+/** Identifies a file. */
 interface FileIdentity {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -64,13 +64,13 @@ function removeIfSame(path: string, own: FileIdentity): void {
   try {
     if (isSame(lstatSync(path, { bigint: true }), own)) unlinkSync(path);
   } catch {
-    // It is gone already, or its folder is.
+    // The file or its folder no longer exists.
   }
 }
 
-/** The mode is right from the bind on, so that no other user can connect before a chmod. */
+/** Binds a socket with its final mode, so that no other user can connect before a chmod. */
 async function bindWithMode(path: string, bind: (path: string) => Promise<void>): Promise<void> {
-  // Only the main thread may change the umask. In a worker, the chmod alone has to do.
+  // Only the main thread can change the umask. In a worker thread, only the chmod sets the mode.
   const before = isMainThread ? process.umask(0o777 & ~SOCKET_MODE) : undefined;
   let bound: Promise<void>;
   try {
@@ -82,7 +82,7 @@ async function bindWithMode(path: string, bind: (path: string) => Promise<void>)
   await chmod(path, SOCKET_MODE);
 }
 
-/** Gives a bound socket its path. A link, and not a rename: it fails where a file is. */
+/** Gives a bound socket its path. It uses a link and not a rename, because a link fails if there is a file. */
 async function takePath(privatePath: string, path: string): Promise<void> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     try {
@@ -97,28 +97,27 @@ async function takePath(privatePath: string, path: string): Promise<void> {
 }
 
 /**
- * Removes a socket file that nothing listens on.
+ * Removes a socket file on which no process listens.
  *
- * @throws If something listens on it, if it is a file of another kind, or if this user may not remove it.
+ * @throws If a process listens on it, if it is not a socket, or if this user is not allowed to remove it.
  */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path, { bigint: true }).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw new Error("there is a file that is not a socket");
+  if (!found.isSocket()) throw new Error("the path exists and is not a socket");
   const answer = await probe(path);
   if (answer === "gone") return;
   if (answer === "listening") throw inUse();
   if (answer === "denied") {
-    throw new Error(
-      `there is a socket of user ${found.uid}, which this user may not connect to; remove it as that user`,
-    );
+    throw new Error(`there is a socket of user ${found.uid} to which this user cannot connect; remove it as that user`);
   }
   removeStale(path, found);
 }
 
 /**
- * Removes a file if it is still the one that was looked at. It gets a private name first: if another server has put its own
- * socket there meanwhile, that gets its path back. All in one turn, so that little time passes between the steps.
+ * Removes a file if it is still the file that was checked. The file gets a private name first: if another server has
+ * replaced it meanwhile, that server's socket gets its path back. All steps are in one turn, so little time passes
+ * between them.
  */
 function removeStale(path: string, found: FileIdentity & { readonly uid: bigint }): void {
   const aside = privateNameBeside(path);
@@ -129,7 +128,7 @@ function removeStale(path: string, found: FileIdentity & { readonly uid: bigint 
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return;
     throw new Error(
-      `there is a socket of user ${found.uid} that nothing listens on, and this user may not remove it (${code}); remove it as that user`,
+      `there is an unused socket of user ${found.uid}, and this user cannot remove it (${code}); remove it as that user`,
     );
   }
   if (!isSame(lstatSync(aside, { bigint: true }), found)) linkSync(aside, path);
@@ -140,7 +139,7 @@ function inUse(): Error {
   return Object.assign(new Error("another process listens there"), { code: "EADDRINUSE" });
 }
 
-/** Only a refusal proves that nothing listens; a full backlog does not. */
+/** Checks whether a process listens. Only a refused connection proves that none does; a full backlog does not. */
 function probe(path: string): Promise<"listening" | "stale" | "denied" | "gone"> {
   return new Promise((resolve) => {
     const socket = connect(path);

@@ -1,33 +1,33 @@
 import type { Logger } from "./logger.ts";
 
-/** Longest text in a line. A fault's message and a path on disk are shorter. */
+/** Longest text in a line. The message of a fault and a path on disk are shorter. */
 const MAX_TEXT_CHARACTERS = 1_024;
-/** Longest line, as JSON, without level and time. A line of the decision log with all its lists is shorter. */
+/** Longest line, as JSON, without level and time. A line of the decision log with all lists is shorter. */
 const MAX_LINE_CHARACTERS = 8_192;
 const MAX_DEPTH = 4;
 const CUT = "…";
 
 /**
- * The same logger for lines of bounded length, whatever a client, a peer or an author puts into a field: each text is cut
- * at 1,024 characters, and what makes a line longer than 8 KiB is left out.
+ * A logger that limits the length of lines, whatever a client or an author puts into a field. Each text is cut at 1,024
+ * characters, and fields that would make a line longer than 8 KiB are left out.
  */
 export function boundedLog(log: Logger): Logger {
   const write = (level: keyof Logger) => (fields: object, message: string) => {
     const room = new LineRoom();
-    // The message comes last in a line, and says what the line is about.
+    // The message is the last field of a line, and must not be left out.
     const text = room.text(message);
     log[level](room.fields(fields, 0), text);
   };
   return { info: write("info"), warn: write("warn"), error: write("error") };
 }
 
-/** What a line still has room for. */
+/** The room that is left in a line. */
 class LineRoom {
   #left = MAX_LINE_CHARACTERS;
 
   text(text: string): string {
     const short = shortened(text, MAX_TEXT_CHARACTERS);
-    // Control characters and lone surrogates take six characters each.
+    // In JSON, control characters and lone surrogates have six characters each.
     const size = JSON.stringify(short).length + 1;
     if (size <= this.#left) {
       this.#left -= size;
@@ -69,7 +69,7 @@ class LineRoom {
   }
 }
 
-/** The beginning of a text, without half a character at its end. */
+/** The beginning of a text. It does not end in the middle of a character. */
 export function shortened(text: string, maxCharacters: number): string {
   if (text.length <= maxCharacters) return text;
   return text.slice(0, maxCharacters).replace(/[\ud800-\udbff]$/, "") + CUT;

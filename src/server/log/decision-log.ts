@@ -5,28 +5,28 @@ import { shortened } from "./bounded-log.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 
-/** Which transactions leave a line that says what was decided, and what it may hold. */
+/** Options of the decision log: which transactions get a line, and which values it includes. */
 export interface DecisionLogOptions {
   /** Share of transactions, from 0 to 1. */
   readonly sample: number;
-  /** Attributes of Envoy's whose values may be logged. Default: none. */
+  /** Envoy attributes whose values are logged. Default: none. */
   readonly attributes?: readonly string[] | undefined;
   /** Most lines a second. Default: 100. */
   readonly maxPerSecond?: number | undefined;
 }
 
 const DEFAULT_MAX_PER_SECOND = 100;
-/** Share of these lines that is kept for transactions in which a handler or the server failed. */
+/** The share of these lines that is reserved for transactions in which a handler or the server failed. */
 const KEPT_SHARE = 1 / 5;
-/** Longer texts out of traffic are cut off. */
+/** Longest text from a request or a response. Longer texts are cut. */
 const MAX_CHARACTERS = 256;
 
 /**
- * Writes one line for each transaction of the sample: names of what was changed, never a value; the path without its
- * query; and values of those attributes alone that the operator named.
+ * Writes one line for each transaction of the sample: names of what was changed, never values; the path without its
+ * query; and the values of the attributes that the operator named.
  *
- * Whether a transaction belongs to the sample follows from its `x-request-id`, so that every server and every filter
- * chooses the same ones; without one it is chance.
+ * The `x-request-id` decides whether a transaction belongs to the sample, so every server and every filter chooses the
+ * same transactions. Without that header the choice is random.
  */
 export class SampledDecisionLog implements DecisionLog {
   readonly #log: Logger;
@@ -48,7 +48,7 @@ export class SampledDecisionLog implements DecisionLog {
     return (id === undefined ? Math.random() : shareOf(id)) < this.#options.sample;
   }
 
-  /** Lines that were not written, since there were too many in their second. */
+  /** Lines that were not written, because there were too many in that second. */
   get leftOut(): number {
     return this.#leftOut;
   }
@@ -97,7 +97,10 @@ function shortHeader(headers: HttpHeaders, name: string): string | undefined {
   return value === undefined ? undefined : shortened(value, MAX_CHARACTERS);
 }
 
-/** Where an id falls between 0 and 1, the same everywhere (FNV-1a, and its bits mixed so that similar ids part). */
+/**
+ * A number from 0 to 1 for an id, the same on every server (FNV-1a with mixed bits, so that similar ids have different
+ * numbers).
+ */
 function shareOf(id: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193);

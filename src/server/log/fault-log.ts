@@ -8,31 +8,32 @@ import { LineLimiters } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 import { describeFailure, describeThrown } from "./thrown.ts";
 
-/** Why a processor's wish came to nothing, for the one line that warns of it. */
+/** Why something that a processor wanted did not happen, for the line that warns once. */
 const UNENFORCED: Readonly<Record<UnenforcedReason, string>> = {
-  observability_mode: "Envoy only watches (observability_mode), so that nothing of what processors want happens",
-  shadow: "shadow mode: handlers run, and nothing of what they want happens",
-  immediate_response_disabled: "a processor answered itself, and Envoy takes no immediate response",
-  immediate_response_too_late: "a processor answered itself when response headers had left: Envoy resets the client",
-  body_not_sent: "Envoy does not send a body that a body handler wants, so that it passes unseen",
+  observability_mode: "Envoy only sends copies (observability_mode), so nothing that processors want happens",
+  shadow: "shadow mode: handlers run, and nothing that they want happens",
+  immediate_response_disabled: "a processor returned an immediate response, and Envoy does not accept it",
+  immediate_response_too_late:
+    "a processor returned an immediate response after the response headers were sent: Envoy resets the client's stream",
+  body_not_sent: "Envoy does not send a body that a body handler wants, so the body passes unseen",
   request_headers_not_sent:
     "a handler read tx.request, which is empty: Envoy does not send request headers; set request_header_mode: SEND",
-  phase_not_sent: "Envoy does not send headers that a handler wants, so that they pass unseen",
-  answer_too_late: "an answer left after Envoy had stopped to wait for it, so that it does not count",
+  phase_not_sent: "Envoy does not send headers that a handler wants, so the headers pass unseen",
+  answer_too_late: "an answer was sent after Envoy had stopped waiting for it, so it has no effect",
   override_ignored:
-    "Envoy seems to ignore mode overrides: set allow_mode_override in its filter, and add the modes to allowed_override_modes, or declare envoy.allowModeOverride as the filter has it",
+    "Envoy seems to ignore mode overrides: set allow_mode_override in its filter, and add the modes to allowed_override_modes, or declare envoy.allowModeOverride to match the filter",
 };
 
 /**
- * Logs faults, those of the peer as warnings: their code, source, processor and what became of the transaction, and the
- * class, name, code and place of what a handler threw, but not its message, which may quote a header. The message of a
- * failed `setup` or `close` is logged: these see no transaction. Above ten lines a second faults are only counted, and the
- * next line says how many were left out.
+ * Logs faults, those caused by Envoy or a client as warnings. A line has the code, the source, the processor and the
+ * outcome, and the class, name, code and place of an error that a handler threw. It does not have the error's message,
+ * which can quote a header. The message of a failed `setup` or `close` is logged, because these see no transaction.
+ * Above 10 lines a second, faults are only counted, and the next line says how many were left out.
  */
 export class FaultLog implements SessionObserver, SetupObserver {
   readonly #log: Logger;
   readonly #limiters: LineLimiters;
-  /** Reasons with the handler that they were about, each of which is warned of once. */
+  /** The reasons, each with its handler, for which a warning was logged. */
   readonly #warned = new Set<string>();
 
   constructor(log: Logger, limiters = new LineLimiters()) {
@@ -52,7 +53,7 @@ export class FaultLog implements SessionObserver, SetupObserver {
     this.#warned.add(kind);
     this.#log.info(
       { result: "unanswered", processor, phase, origin },
-      `processor "${processor}", ${phase}: the stream ended before the answer, because the client left or Envoy stopped waiting; if no client left, ${setting}; this is said once, and counted`,
+      `processor "${processor}", ${phase}: the stream ended before the answer, because the client left or Envoy stopped waiting; if no client left, ${setting}; this is logged once, and counted`,
     );
   }
 
@@ -60,7 +61,8 @@ export class FaultLog implements SessionObserver, SetupObserver {
     const line = this.#limiters.next(code);
     if (line === undefined) return;
     const fields = { fault: code, source, processor, outcome, origin, ...line };
-    // A processor's schema that threw is the author's to mend; what else the peer causes has no place in any code.
+    // An error of a processor's schema has a place in the author's code. Other faults that Envoy or a client causes
+    // have none.
     const thrown = source !== "envoy" || processor !== undefined ? describeThrown(cause) : {};
     if (source === "envoy") this.#log.warn({ ...fields, ...thrown }, message);
     else this.#log.error({ ...fields, ...thrown }, message);
@@ -75,7 +77,7 @@ export class FaultLog implements SessionObserver, SetupObserver {
       const hint = setting ? `; ${setting}` : "";
       this.#log.warn(
         { reason, processor, phase, origin },
-        `${where}${UNENFORCED[reason]}${hint}; this is said once, and counted`,
+        `${where}${UNENFORCED[reason]}${hint}; this is logged once, and counted`,
       );
     }
     const line = reason === "shadow" ? this.#limiters.next("shadow") : undefined;
@@ -87,19 +89,20 @@ export class FaultLog implements SessionObserver, SetupObserver {
     if (line === undefined) return;
     const who = processor === undefined ? "Something" : `A handler of processor "${processor}", ${phase},`;
     const unnamed = isTimedNext
-      ? "handlers are timed for a minute now, so that the next one is named"
-      : "no handler held it in the minute behind an earlier hold: does the process get too little CPU time?";
+      ? "for a minute, handlers are now timed, so that the next line can name the handler"
+      : "in the minute after an earlier hold no handler held it; the process may get too little CPU time";
     const hint = processor === undefined ? unnamed : "make it asynchronous, or move the work into a worker thread";
-    // Without a handler's name the cause may be another one, such as a machine without time for us.
+    // Without the name of a handler the cause can be another one, such as a busy machine.
     this.#log[processor === undefined ? "info" : "warn"](
       { heldMs: Math.round(heldMs), processor, phase, ...line },
-      `${who} held the thread for ${Math.round(heldMs)} ms, and no answer left meanwhile; ${hint}`,
+      `${who} held the thread for ${Math.round(heldMs)} ms, and no answer was sent meanwhile; ${hint}`,
     );
   }
 
   doneFailed(processor: string, cause: unknown, origin: Origin): void {
     const line = this.#limiters.next("done failed");
-    if (line) this.#log.error({ processor, origin, ...describeThrown(cause), ...line }, "A done of a processor failed");
+    if (line)
+      this.#log.error({ processor, origin, ...describeThrown(cause), ...line }, "The done of a processor failed");
   }
 
   ready(processor: string): void {
@@ -109,7 +112,7 @@ export class FaultLog implements SessionObserver, SetupObserver {
   failed(processor: string, cause: unknown, retryMs: number): void {
     this.#log.error(
       { processor, retryMs, ...describeFailure(cause) },
-      "The setup of a processor failed; it is tried again",
+      "The setup of a processor failed; the server will try again",
     );
   }
 

@@ -8,10 +8,10 @@ export const LAZY_PARTS = ["connect", "connect_http1", "metrics"] as const;
 /** One of {@link LAZY_PARTS}. */
 export type LazyPartName = (typeof LAZY_PARTS)[number];
 
-/** A part that could not be loaded this time. The message names no file. */
+/** Thrown if a part could not be loaded this time. The message names no file. */
 export class PartNotLoaded extends Error {
   constructor(part: LazyPartName) {
-    super(`the part ${part} of the server cannot be loaded at the moment`);
+    super(`the part ${part} of the server could not be loaded`);
     this.name = "PartNotLoaded";
   }
 }
@@ -27,7 +27,7 @@ export class LoadFailures {
     this.#log = log;
   }
 
-  /** Notes one failure. What was thrown names a file, so that only its code is logged. */
+  /** Counts and logs a failure. The error names a file, so only its code is logged. */
   add(part: LazyPartName, cause: unknown): void {
     (this.counts as Record<LazyPartName, number>)[part]++;
     const line = this.#limiter.next();
@@ -39,8 +39,8 @@ export class LoadFailures {
 }
 
 /**
- * A part of the server that is loaded at its first use. A load that fails is forgotten, and the next use tries again: the
- * reason may be temporary, such as too few file descriptors or files that are being replaced.
+ * A part of the server that is loaded at its first use. A load that fails is forgotten, and the next use tries again:
+ * the reason may be temporary, such as too few file descriptors or files that are being replaced.
  *
  * Node 20 itself remembers some failures: a file that was found and could not be read is not read again.
  */
@@ -57,13 +57,13 @@ export class LazyPart<T> {
     this.#failures = failures;
   }
 
-  /** The part, if it is loaded already. */
+  /** The part, if it is loaded. */
   get loaded(): T | undefined {
     return this.#loaded?.value;
   }
 
   /**
-   * Loads the part. Uses that come while it loads share one load.
+   * Loads the part. Calls during a load share that load.
    *
    * @throws {PartNotLoaded} If it cannot be loaded.
    */
@@ -72,7 +72,7 @@ export class LazyPart<T> {
     return this.#loading;
   }
 
-  /** Waits for a load under way, whatever comes of it. */
+  /** Waits until a running load has ended or failed. */
   async settled(): Promise<void> {
     await Promise.allSettled([this.#loading]);
   }

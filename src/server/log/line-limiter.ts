@@ -1,9 +1,9 @@
 import type { Logger } from "./logger.ts";
 
-/** Lines a second of one kind, unless told otherwise. What fails on every request must not fill the disk. */
+/** Default number of lines a second of one kind. A failure in every request must not fill the disk. */
 const MAX_LINES_PER_SECOND = 10;
 
-/** Says which log lines may be written, and how many were left out before them. */
+/** Decides which log lines are written, and counts those that are left out. */
 export class LineLimiter {
   readonly #now: () => number;
   readonly #maxPerSecond: number;
@@ -17,9 +17,10 @@ export class LineLimiter {
   }
 
   /**
-   * Fields for a line that may be written, `leftOut` if lines are missing before it; undefined if it may not be written.
+   * Fields for a line that can be written: `leftOut` if lines are missing before it. Undefined if the line must not be
+   * written.
    *
-   * @param kept How many lines of this second are kept for other lines. Default: 0.
+   * @param kept How many lines of this second are reserved for other lines. Default: 0.
    */
   next(kept = 0): { readonly leftOut?: number } | undefined {
     const second = Math.floor(this.#now() / 1000);
@@ -39,8 +40,8 @@ export class LineLimiter {
 }
 
 /**
- * One {@link LineLimiter} for each kind of line, so that many lines of one kind do not suppress another kind. Kinds come
- * from a fixed set, such as fault codes, and never from data of a peer: there is one limiter for each.
+ * One {@link LineLimiter} for each kind of line, so that many lines of one kind do not suppress another kind. Kinds
+ * come from a fixed set, such as fault codes, and never from data of a client, because each kind has a limiter.
  */
 export class LineLimiters {
   readonly #now: (() => number) | undefined;
@@ -50,7 +51,7 @@ export class LineLimiters {
     this.#now = now;
   }
 
-  /** As {@link LineLimiter.next}, for a line of this kind. */
+  /** Like {@link LineLimiter.next}, for a line of this kind. */
   next(kind: string): { readonly leftOut?: number } | undefined {
     let limiter = this.#byKind.get(kind);
     if (limiter === undefined) {
@@ -61,7 +62,7 @@ export class LineLimiters {
   }
 }
 
-/** The same log, with at most ten warnings and errors of each message a second. Messages must come from a fixed set. */
+/** A logger with at most 10 warnings and errors a second for each message. Messages must come from a fixed set. */
 export function limitLines(log: Logger): Logger {
   const limiters = new LineLimiters();
   return {

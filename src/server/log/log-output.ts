@@ -3,15 +3,15 @@ import { printable } from "./printable.ts";
 
 /** Most bytes of lines that wait for a reader: about 4,000 lines. */
 export const MAX_WAITING_BYTES = 1 << 20;
-/** How often a write is tried again while the reader takes nothing. */
+/** How often a write is tried again while the reader reads nothing. */
 const RETRY_MS = 25;
-/** Longest that the end of the process waits for the reader. */
+/** How long the end of the process waits for the reader. */
 const LAST_FLUSH_MS = 500;
 
 /** Why a line was lost: too many lines waited for the reader, or a write failed, for example on a full disk. */
 export type LogLoss = "buffer_full" | "write_failed";
 
-/** Where a {@link LogOutput} writes. */
+/** Options of {@link LogOutput}. */
 export interface LogOutputOptions {
   readonly fd: number;
   /** Called before each run of writes. It makes the descriptor non-blocking. Default: nothing. */
@@ -20,23 +20,23 @@ export interface LogOutputOptions {
   readonly maxWaitingBytes?: number;
 }
 
-/** A line that was not written yet, or not to its end. */
+/** A line that was not written yet, or not completely. */
 interface WaitingLine {
   bytes: Buffer;
   isBegun: boolean;
-  /** How many lost lines it tells of. */
+  /** How many lost lines it reports. */
   readonly tells: number;
 }
 
 /**
- * Writes log lines to a file descriptor and never waits for a reader.
+ * Writes log lines to a file descriptor, and never waits for a reader.
  *
- * A line is written at once if the descriptor takes it. If not, it waits in a buffer of bounded size. A full buffer loses
- * lines, and so does a write that fails (ENOSPC, EPIPE). Lost lines are counted, and the next line that is written follows
- * a line that says how many were lost.
+ * A line is written at once if the descriptor accepts it. If not, it waits in a buffer of limited size. Lines are lost
+ * if the buffer is full, or if a write fails (ENOSPC, EPIPE). Lost lines are counted, and a line before the next one
+ * says how many were lost.
  *
- * It does not write in Node's thread pool: `process.exit()` waits for the threads of the pool, and so for a write that
- * blocks in one of them.
+ * It does not write in Node's thread pool, because `process.exit()` waits for the threads of the pool, and so for a
+ * write that blocks.
  */
 export class LogOutput {
   /** Lines lost since the start. */
@@ -47,9 +47,9 @@ export class LogOutput {
   #waiting: WaitingLine[] = [];
   #waitingBytes = 0;
   #isDropping = false;
-  /** The last write failed in the middle of a line. */
+  /** True: the last write failed in the middle of a line. */
   #hasBrokenLine = false;
-  /** Lost lines that no line tells of yet. */
+  /** Lost lines that no line has reported yet. */
   #untold = 0;
   #retry: NodeJS.Timeout | undefined;
 
@@ -64,9 +64,10 @@ export class LogOutput {
     return this.#waitingBytes;
   }
 
-  /** Takes one line of JSON, with its line break. Characters that a terminal would obey are escaped. */
+  /** Writes one line of JSON, with its line break. Control characters are escaped. */
   write(text: string): void {
-    // The buffer must be half empty before it takes lines again, or a slow reader would get a gap behind every line.
+    // The buffer must be half empty before it accepts lines again. Without this rule a slow reader would get a gap
+    // after every line.
     if (this.#isDropping && this.#waitingBytes > this.#maxWaitingBytes / 2) {
       this.#lose("buffer_full", 1);
       return;
@@ -82,11 +83,11 @@ export class LogOutput {
     this.#untold = 0;
     this.#waiting.push({ bytes, isBegun: false, tells });
     this.#waitingBytes += bytes.length;
-    // While a retry is due the descriptor is full: an attempt for each line would be wasted.
+    // While a retry is planned, the descriptor is full, so an attempt for each line would be useless.
     if (this.#retry === undefined) this.#writeWaiting();
   }
 
-  /** Writes what waits, in the calling thread, but waits no longer than `withinMs` for the reader. */
+  /** Writes the lines that wait, in the calling thread. Waits at most `withinMs` for the reader. */
   flush(withinMs: number = LAST_FLUSH_MS): void {
     const deadlineMs = performance.now() + withinMs;
     while (!this.#writeWaiting() && performance.now() < deadlineMs) {
@@ -94,7 +95,7 @@ export class LogOutput {
     }
   }
 
-  /** Returns whether everything is written. */
+  /** Returns true if everything is written. */
   #writeWaiting(): boolean {
     this.#unblock();
     let done = 0;
@@ -115,10 +116,10 @@ export class LogOutput {
     return false;
   }
 
-  /** Returns whether the line is done with: it is written, or lost. */
+  /** Returns true if the line is written or lost. */
   #writeLine(line: WaitingLine): boolean {
     try {
-      // The next line must stand by itself.
+      // The next line must begin on a new line.
       if (this.#hasBrokenLine && writeSync(this.#fd, "\n") === 1) this.#hasBrokenLine = false;
       while (line.bytes.length > 0) {
         const written = writeSync(this.#fd, line.bytes);
@@ -151,7 +152,7 @@ function lossLine(lost: number): string {
 
 let standardOutput: LogOutput | undefined;
 
-/** The log output of this process: one for all loggers, or two of them would write into each other's lines. */
+/** The log output of this process. All loggers share it, because two outputs would mix their lines. */
 export function standardLogOutput(): LogOutput {
   if (standardOutput === undefined) {
     const output = new LogOutput({ fd: 1, unblock: unblockStandardOutput });
@@ -166,8 +167,8 @@ export function standardLogOutput(): LogOutput {
  * process that inherits standard output makes it blocking again, for this process too.
  */
 function unblockStandardOutput(): void {
-  // On Windows, Node itself makes pipes blocking and relies on it.
+  // On Windows, Node itself makes pipes blocking and depends on it.
   if (process.platform === "win32") return;
-  // Node has no public name for this. A file or a device has no such handle, and no reader that could stall.
+  // Node has no public function for this. A file or a device has no such handle, and no reader that could be slow.
   (process.stdout as { _handle?: { setBlocking?(isBlocking: boolean): unknown } })._handle?.setBlocking?.(false);
 }

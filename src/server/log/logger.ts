@@ -1,9 +1,9 @@
-/** The part of a logger that the server uses; pino's loggers have it, and so do many others. */
+/** The part of a logger that the server uses. pino's loggers have it, and many others. */
 export interface Logger {
-  /** What is worth knowing, such as a start. */
+  /** Logs a normal event, such as the start. */
   info(fields: object, message: string): void;
-  /** What somebody should look at. */
+  /** Logs an event that the operator should check. */
   warn(fields: object, message: string): void;
-  /** What cost somebody something. */
+  /** Logs a failure. */
   error(fields: object, message: string): void;
 }

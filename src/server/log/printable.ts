@@ -1,12 +1,12 @@
 /**
- * Characters that a terminal obeys and does not show: control characters (Cc: C0, DEL and C1, whose U+009B begins an escape
- * sequence), those that change the direction of text, and Unicode's own line breaks.
+ * Characters that control a terminal: control characters (Cc: C0, DEL and C1, whose U+009B begins an escape sequence),
+ * characters that change the direction of text, and Unicode's line breaks.
  */
 const OBEYED = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu;
 
 /**
- * A text with every character that a terminal would obey written as `\uXXXX`, except line feed and tab. JSON stays the same
- * JSON, since such characters stand in its strings only.
+ * A text with every such character written as `\uXXXX`, except line feed and tab. JSON keeps its meaning, because it
+ * has such characters only in strings.
  */
 export function printable(text: string): string {
   return text.replace(OBEYED, (character) =>
@@ -14,7 +14,7 @@ export function printable(text: string): string {
   );
 }
 
-/** The same for a text that must stay one line: line feeds are escaped too. */
+/** Like {@link printable}, for a text that must stay on one line: line feeds are escaped too. */
 export function printableLine(text: string): string {
   return text.replace(OBEYED, (character) => (character === "\t" ? character : escaped(character)));
 }

@@ -1,11 +1,11 @@
 import type { Registry } from "prom-client";
 import { CONNECTION_FAILURES, type ConnectionCounts, type ListenerName } from "../listen/listener-connections.ts";
 
-/** What is exposed about connections. */
+/** The sources of the metrics about connections. */
 export interface ConnectionMetricSources {
   /** The connections of each open listener. */
   readonly connections: () => Iterable<readonly [ListenerName, ConnectionCounts]>;
-  /** How often the process had no free file descriptor when it looked. */
+  /** How many checks found no free file descriptor. */
   readonly descriptorShortages: () => number;
 }
 
@@ -17,7 +17,7 @@ export function registerConnections(
 ): void {
   new Gauge({
     name: "ext_proc_connections_open",
-    help: "Open connections, by listener and protocol; unknown until a connection has said what it speaks",
+    help: "Open connections, by listener and protocol; unknown until a connection has shown its protocol",
     labelNames: ["listener", "protocol"],
     registers: [registry],
     collect() {
@@ -27,7 +27,7 @@ export function registerConnections(
   });
   new Gauge({
     name: "ext_proc_connections_max",
-    help: "How many connections a listener takes at a time",
+    help: "Most open connections of a listener",
     labelNames: ["listener"],
     registers: [registry],
     collect() {
@@ -36,7 +36,7 @@ export function registerConnections(
   });
   new Counter({
     name: "ext_proc_connections_total",
-    help: "Connections, by listener and protocol; unknown if a connection ended before it said what it speaks",
+    help: "Connections, by listener and protocol; unknown if a connection ended before it showed its protocol",
     labelNames: ["listener", "protocol"],
     registers: [registry],
     collect() {

@@ -21,26 +21,27 @@ export interface Metrics {
   /** The `content-type` of that format. */
   readonly contentType: string;
   /**
-   * Everything as it stands. Scrapes that come together share one; undefined if too many wait, see {@link SharedTask}.
+   * The current values of all metrics. Scrapes at the same time share one result. Undefined if too many wait, see
+   * {@link SharedTask}.
    *
-   * @param connection Stands for the connection of the client that asks.
+   * @param connection Identifies the connection of the client.
    * @throws {PartNotLoaded} If prom-client cannot be loaded.
    */
   scrape(connection: object): Promise<Buffer | undefined>;
 }
 
-/** What is exposed; every number is read at the moment of a scrape. */
+/** The sources of the metrics. Each number is read during a scrape. */
 export interface MetricSources extends ConnectionMetricSources {
   readonly counters: StreamCounters;
   readonly sessions: SessionSet;
   readonly serving: ServingState;
   readonly shadow: boolean;
   readonly memory: MemoryAccount;
-  /** Counts bodies that were too large, and caps what one transaction holds. */
+  /** Counts bodies that were too large, and has the cap of one transaction. */
   readonly bodyBudget: BodyBudget;
-  /** Lines of the decision log that were left out; undefined where there is no such log. */
+  /** Lines of the decision log that were left out; undefined if there is no such log. */
   readonly decisionsLeftOut: (() => number) | undefined;
-  /** Where the process's log goes. */
+  /** The log output of the process. */
   readonly logOutput: Pick<LogOutput, "lost" | "waitingBytes">;
   readonly loadFailures: LoadFailures;
   /** Totals of the main listener's HTTP/2 connections; undefined until it listens. */
@@ -88,7 +89,7 @@ async function register(sources: MetricSources, scrapesRefused: () => number): P
   registerLoadFailures(prometheus, registry, sources.loadFailures);
   new prometheus.Counter({
     name: "ext_proc_scrapes_refused_total",
-    help: "Requests for the metrics that got 503, since too many waited",
+    help: "Requests for the metrics that got 503, because too many waited",
     registers: [registry],
     collect() {
       this.reset();
@@ -137,7 +138,7 @@ function registerTransactions(
   registerFaults({ Counter }, registry, counters);
   new Counter({
     name: "ext_proc_thread_holds_total",
-    help: "How often something held the thread for longer than Envoy waits for an answer",
+    help: "How often the thread was held for longer than Envoy waits for an answer",
     registers: [registry],
     collect() {
       this.reset();
@@ -146,7 +147,7 @@ function registerTransactions(
   });
   new Gauge({
     name: "ext_proc_streams_active",
-    help: "Transactions under way",
+    help: "Running transactions",
     registers: [registry],
     collect() {
       this.set(sessions.size);
@@ -157,7 +158,7 @@ function registerTransactions(
 function registerFaults({ Counter }: Pick<Prometheus, "Counter">, registry: Registry, counters: StreamCounters): void {
   new Counter({
     name: "ext_proc_fault_outcomes_total",
-    help: `Faults, by code, source, processor and what became of the transaction: ${FAULT_OUTCOMES.join(", ")}`,
+    help: `Faults, by code, source, processor and outcome: ${FAULT_OUTCOMES.join(", ")}`,
     labelNames: ["code", "source", "processor", "outcome", "origin"],
     registers: [registry],
     collect() {
@@ -190,10 +191,10 @@ function registerMemory({ Counter, Gauge }: Prometheus, registry: Registry, memo
     });
   gauge("ext_proc_memory_held_bytes", "Bytes that clients make the server hold", ({ heldBytes }) => heldBytes);
   gauge("ext_proc_memory_held_bytes_peak", "The most held bytes since the start", ({ peakBytes }) => peakBytes);
-  gauge("ext_proc_memory_max_bytes", "Most bytes that may be held", ({ maxBytes }) => maxBytes);
+  gauge("ext_proc_memory_max_bytes", "The cap of held bytes", ({ maxBytes }) => maxBytes);
   new Counter({
     name: "ext_proc_memory_refusals_total",
-    help: "How often something was refused because its bytes did not fit",
+    help: "Requests and answers that were rejected because their bytes did not fit",
     labelNames: ["kind"],
     registers: [registry],
     collect() {
@@ -206,7 +207,7 @@ function registerMemory({ Counter, Gauge }: Prometheus, registry: Registry, memo
 function registerBodies({ Counter, Gauge }: Prometheus, registry: Registry, bodies: BodyBudget): void {
   new Gauge({
     name: "ext_proc_memory_max_bytes_per_stream",
-    help: "Most bytes of bodies that one transaction may hold",
+    help: "Most bytes of bodies that one transaction can hold",
     registers: [registry],
     collect() {
       this.set(bodies.maxStreamBytes);
@@ -228,7 +229,7 @@ function registerBodies({ Counter, Gauge }: Prometheus, registry: Registry, bodi
 function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sources: MetricSources): void {
   new Gauge({
     name: "ext_proc_ready",
-    help: "1 while the server wants transactions, as /readyz says it",
+    help: "1 while the server accepts transactions, as in /readyz",
     registers: [registry],
     collect() {
       this.set(sources.serving.serving ? 1 : 0);
@@ -236,7 +237,7 @@ function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sou
   });
   new Gauge({
     name: "ext_proc_shadow",
-    help: "1 where handlers run and nothing of what they want happens",
+    help: "1 in shadow mode: handlers run, and nothing that they want happens",
     registers: [registry],
     collect() {
       this.set(sources.shadow ? 1 : 0);
@@ -246,7 +247,7 @@ function registerRunning({ Counter, Gauge }: Prometheus, registry: Registry, sou
   if (decisionsLeftOut === undefined) return;
   new Counter({
     name: "ext_proc_decisions_left_out_total",
-    help: "Lines of the decision log that were not written, since there were too many in their second",
+    help: "Lines of the decision log that were not written, because there were too many in that second",
     registers: [registry],
     collect() {
       this.reset();
@@ -271,7 +272,7 @@ function registerLoadFailures({ Counter }: Prometheus, registry: Registry, { cou
 function registerLog({ Counter, Gauge }: Prometheus, registry: Registry, output: MetricSources["logOutput"]): void {
   new Counter({
     name: "ext_proc_log_lines_lost_total",
-    help: "Log lines that were not written, by reason: buffer_full (nothing reads the log), write_failed",
+    help: "Log lines that were not written, by reason: buffer_full (no process reads the log), write_failed",
     labelNames: ["reason"],
     registers: [registry],
     collect() {
@@ -310,7 +311,7 @@ function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, total
   );
   count(
     "ext_proc_http2_stream_errors_total",
-    "Streams whose peer broke a rule of HTTP/2",
+    "Streams whose client broke a rule of HTTP/2",
     ({ streamErrors }) => streamErrors,
   );
   count(
@@ -320,7 +321,7 @@ function registerHttp2({ Counter, Gauge }: Prometheus, registry: Registry, total
   );
   count(
     "ext_proc_http2_early_resets_total",
-    "Streams reset by the peer before they were worked on",
+    "Streams that the client reset before their handler ran",
     ({ resetsBeforeWork }) => resetsBeforeWork,
   );
   new Counter({

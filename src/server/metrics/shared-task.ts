@@ -1,37 +1,37 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Share of the thread's time that the task may take in the long run. */
+/** The share of the thread's time that the task can use on average. */
 const MAX_SHARE = 1 / 10;
-/** How much time of the task may be saved up while nobody asks. */
+/** How much time the task can save while it is not needed. */
 const MAX_SAVED_MS = 100;
 /** Longest pause between two runs. */
 const MAX_PAUSE_MS = 1_000;
 
-/** How many may wait for a {@link SharedTask}. */
+/** How many callers can wait for a {@link SharedTask}. */
 export interface SharedTaskLimits {
-  /** Of all connections. Default 64: as many connections as the status listener takes. */
+  /** On all connections. Default 64, the limit of connections of the status listener. */
   readonly maxWaiting?: number | undefined;
-  /** Of one connection, so that one client cannot keep the others out. Default 4. */
+  /** On one connection, so that one client cannot block the others. Default 4. */
   readonly maxWaitingOfConnection?: number | undefined;
 }
 
 /**
- * A task that costs more than the request that asks for it, such as reading all metrics. All who wait share one run, which begins
- * after they have asked: its result is never older than the question. However often it is asked for, it takes a tenth of the
- * thread's time: after 100 ms of runs that follow each other there are pauses, of 1 s at most.
+ * A task that costs more than the request for it, such as reading all metrics. All callers that wait share one run,
+ * which begins after their calls, so its result is never older than a call. However often it is called, it uses at most
+ * a tenth of the thread's time: after 100 ms of consecutive runs there are pauses, of 1 s at most.
  */
 export class SharedTask<T> {
   readonly #run: () => Promise<T>;
   readonly #maxWaiting: number;
   readonly #maxWaitingOfConnection: number;
-  /** Time that runs may take now; below 0 after a run that took longer. */
+  /** The time that runs can use now; below 0 after a run that took longer. */
   #savedMs = MAX_SAVED_MS;
   #savedAtMs = performance.now();
   #waiting = 0;
   #waitingByConnection = new WeakMap<object, number>();
-  /** The run that will begin, for all who ask until then. */
+  /** The next run, for all callers before its start. */
   #next: Promise<T> | undefined;
-  /** The run under way. */
+  /** The current run. */
   #current: Promise<unknown> = Promise.resolve();
 
   constructor(run: () => Promise<T>, { maxWaiting = 64, maxWaitingOfConnection = 4 }: SharedTaskLimits = {}) {
@@ -43,7 +43,7 @@ export class SharedTask<T> {
   /**
    * The result of a run that begins now or later; undefined if too many wait for it.
    *
-   * @param connection Stands for the connection of the client that asks.
+   * @param connection Identifies the connection of the client.
    */
   ask(connection: object): Promise<T> | undefined {
     const ofConnection = this.#waitingByConnection.get(connection) ?? 0;
@@ -57,9 +57,9 @@ export class SharedTask<T> {
   async #begin(): Promise<T> {
     await this.#current;
     this.#save();
-    // The process need not live for it.
+    // The timer must not keep the process alive.
     if (this.#savedMs < 0) await delay(Math.min(MAX_PAUSE_MS, -this.#savedMs / MAX_SHARE), undefined, { ref: false });
-    // Who asks from here on waits for another run.
+    // Later callers wait for another run.
     this.#next = undefined;
     this.#waiting = 0;
     this.#waitingByConnection = new WeakMap();

@@ -5,13 +5,14 @@ import { PartNotLoaded } from "../log/lazy-part.ts";
 import type { Metrics } from "./metrics.ts";
 
 /**
- * The status listener's pages: `/healthz` (the process works), `/readyz` (it wants transactions: 200, else 503) and
- * `/metrics`. Nothing that asks or tells about traffic itself, since kubelet and Prometheus have to reach it.
+ * The pages of the status listener: `/healthz` (the process works), `/readyz` (200 if it accepts transactions, 503 if
+ * not) and `/metrics`. They have no data of transactions, because kubelet and Prometheus must be able to reach them
+ * without authentication.
  */
 export function statusPages(serving: ServingState, setup: Pick<ProcessorSetup, "unready">, metrics: Metrics): Endpoint {
   return pagesEndpoint(({ method, path, connection }) => {
     if (method !== "GET" && method !== "HEAD")
-      return { status: 405, text: "Only GET.\n", headers: { allow: "GET, HEAD" } };
+      return { status: 405, text: "Use GET.\n", headers: { allow: "GET, HEAD" } };
     switch (path) {
       case "/healthz":
         return { status: 200, text: "ok\n" };
@@ -20,7 +21,7 @@ export function statusPages(serving: ServingState, setup: Pick<ProcessorSetup, "
       case "/metrics":
         return metricsPage(metrics, connection);
       default:
-        return { status: 404, text: "There are /healthz, /readyz and /metrics.\n" };
+        return { status: 404, text: "Not found. The pages are /healthz, /readyz and /metrics.\n" };
     }
   });
 }
@@ -37,15 +38,15 @@ async function metricsPage(metrics: Metrics, connection: object): Promise<Page> 
       ? TOO_MANY_SCRAPES
       : { status: 200, text, headers: { "content-type": metrics.contentType } };
   } catch (cause) {
-    // What was thrown may name a file of this machine.
+    // The error can name a file of this machine, so its message is not sent.
     return cause instanceof PartNotLoaded
       ? { status: 503, text: `${cause.message}; the log says why\n` }
-      : { status: 500, text: "the metrics cannot be read\n" };
+      : { status: 500, text: "the metrics could not be read\n" };
   }
 }
 
 const TOO_MANY_SCRAPES: Page = {
   status: 503,
-  text: "Too many requests wait for the metrics.\n",
+  text: "Too many requests are waiting for the metrics.\n",
   headers: { "retry-after": "1" },
 };

@@ -13,7 +13,7 @@ import {
 } from "../../session/session-observer.ts";
 import type { SetupObserver } from "../../session/setup.ts";
 
-/** What is counted for one origin: plain integers, since they change with every message. */
+/** The counts of one origin. They are plain integers, because they change with every message. */
 export interface OriginCounts {
   readonly messages: Record<Phase, number>;
   readonly streams: Record<SessionResult, number>;
@@ -25,20 +25,20 @@ export interface OriginCounts {
 export interface FaultCount {
   readonly code: FaultCode;
   readonly source: string;
-  /** Empty where no processor is to blame. */
+  /** Empty if no processor is to blame. */
   readonly processor: string;
   readonly outcome: FaultOutcome;
   readonly origin: Origin;
   count: number;
 }
 
-/** What failed of a processor's life cycle. */
+/** The functions of a processor's life cycle whose failures are counted. */
 export type HookName = "setup" | "done" | "close";
 
-/** Everyone who may open a transaction; debug calls must not be mistaken for traffic. */
+/** All origins of transactions. Debug calls are counted separately from traffic. */
 export const ORIGINS: readonly Origin[] = ["envoy", "http_service", "debug"];
 
-/** Counts transactions, and what becomes of processors. */
+/** Counts transactions, messages, faults and failures of processors' life cycles. */
 export class StreamCounters implements SessionObserver, SetupObserver {
   readonly #counts: Readonly<Record<Origin, OriginCounts>> = {
     envoy: zeros(),
@@ -46,7 +46,7 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     simulation: zeros(),
     http_service: zeros(),
   };
-  /** How often something held the thread for long. */
+  /** How often the thread was held for too long. */
   threadHolds = 0;
   readonly #faults = new Map<string, FaultCount>();
   readonly #hooks = new Map<string, number>();
@@ -93,7 +93,7 @@ export class StreamCounters implements SessionObserver, SetupObserver {
   }
 
   ready(): void {
-    // /readyz says it.
+    // /readyz shows it.
   }
 
   failed(processor: string): void {
@@ -104,17 +104,17 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     this.#hookFailed("close", processor);
   }
 
-  /** The counts of an origin as they stand. */
+  /** The current counts of an origin. */
   of(origin: Origin): OriginCounts {
     return origin === "envoy" ? this.#counts.envoy : this.#counts[origin];
   }
 
-  /** The faults there were, each kind with each outcome. */
+  /** All faults so far, by kind and outcome. */
   faults(): Iterable<FaultCount> {
     return this.#faults.values();
   }
 
-  /** The failures of processors' life cycle there were. */
+  /** All failures of processors' life cycles so far. */
   *hookFailures(): Iterable<{ readonly hook: string; readonly processor: string; readonly count: number }> {
     for (const [key, count] of this.#hooks) {
       const [hook = "", processor = ""] = key.split(" ");

@@ -9,7 +9,10 @@ import { choice, expression, flagOf, HOUR_MS, integer, type SettingSpec, toggle 
 
 type Named<Prefix extends string, T> = `${Prefix}${Capitalize<keyof T & string>}`;
 
-/** The settings that declare Envoy: each field of the declaration, with the fields that are groups taken apart. */
+/**
+ * The names of the settings that declare Envoy: one for each field of the declaration, and for each field of its
+ * groups.
+ */
 export type EnvoySettingName =
   | Named<"envoy", Omit<DeclaredEnvoySettings, "processingMode" | "mutationRules">>
   | Named<"envoyProcessingMode", ProcessingModeSettings>

@@ -5,14 +5,16 @@ import { type CallBounds, elementCheck, messagesIn, readBody, wholeMessages } fr
 import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import { isRefusalCode, refusal } from "./refusal.ts";
 
-/** A call whose request has arrived, as far as it has to before a handler may see it. */
+/** A call whose request has arrived, as far as a handler needs it. */
 export interface ArrivedCall {
   readonly request: ConnectRequest;
-  /** The whole body of a unary call. Undefined if the handler refuses the call without reading a body, and for streams. */
+  /**
+   * The whole body of a unary call. Undefined for streams, and if the handler rejects the call without reading a body.
+   */
   readonly bytes: Uint8Array | undefined;
 }
 
-/** The same handler, called with requests within these bounds; others are refused in the protocol of the call. */
+/** A handler that gets only requests within these bounds. Others are rejected in the protocol of the call. */
 export function boundedCall(handler: ConnectHandler, bounds: CallBounds): ConnectHandler {
   const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
     const arrived = await arrival(handler, request, bounds);
@@ -22,8 +24,8 @@ export function boundedCall(handler: ConnectHandler, bounds: CallBounds): Connec
 }
 
 /**
- * Waits for the body of a unary call and looks at it before anything parses it; gives the answer that refuses the call if it
- * exceeds the bounds. Messages of a stream are looked at as they come.
+ * Waits for the body of a unary call and checks it before it is parsed. Returns the answer that rejects the call if the
+ * body exceeds the bounds. Messages of a stream are checked when they come.
  */
 export async function arrival(
   handler: ConnectHandler,
@@ -52,7 +54,10 @@ export async function arrival(
   }
 }
 
-/** Connect answers these by their headers alone; without a content type it takes the call for the only protocol that fits. */
+/**
+ * True for calls that Connect answers from their headers only. Without a content type it assumes the only protocol that
+ * fits.
+ */
 function isRefusedUnread(handler: ConnectHandler, { header }: ConnectRequest, contentType: string): boolean {
   const isCompressed = (header.get("content-encoding") ?? "identity") !== "identity";
   return isCompressed || (contentType !== "" && !handler.supportedContentType(contentType));

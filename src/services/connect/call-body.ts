@@ -7,7 +7,7 @@ import type { RequestRoom } from "./connect-handler.ts";
 import { EnvelopeJoiner } from "./envelope-joiner.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
-/** What one call may bring. */
+/** The bounds of one call. */
 export interface CallBounds {
   /** Largest message, in bytes. */
   readonly maxBytes: number;
@@ -15,17 +15,17 @@ export interface CallBounds {
   readonly maxFields: number;
   /** Most elements of a message in JSON, see {@link hasMoreElements}. A header has 5, and 3 fields. */
   readonly maxJsonElements: number;
-  /** How long the body of a unary call may take to arrive, in milliseconds. */
+  /** Timeout for the arrival of the body of a unary call, in milliseconds. */
   readonly timeoutMs: number;
-  /** How much of its requests is kept while they arrive. Default: messages of 4 MiB, or as the server is set. */
+  /** How much of its requests is kept while they arrive. Default: messages of 4 MiB, or the server's setting. */
   readonly requestRoom?: RequestRoom | undefined;
 }
 
 /**
  * Reads a body to its end.
  *
- * @throws {ConnectError} If it is too large (RESOURCE_EXHAUSTED) or comes too slowly (DEADLINE_EXCEEDED), and what the body
- *   itself throws.
+ * @throws {ConnectError} If it is too large (RESOURCE_EXHAUSTED) or comes too slowly (DEADLINE_EXCEEDED). Errors of the
+ *   body itself are thrown too.
  */
 export async function readBody(
   body: AsyncIterable<Uint8Array>,
@@ -42,16 +42,18 @@ export async function readBody(
       received.push(next.value);
     }
   } finally {
-    // A body that is too slow may not end for long: nothing waits for it.
+    // A slow body may not end for a long time, so this does not wait for it.
     void iterator.return?.();
   }
 }
 
 /**
- * The messages of a stream, each in one piece with its envelope, and looked at before Connect parses it. Connect allocates the
- * announced length of a message before its bytes arrive, and takes time for each of its pieces that grows with their number.
+ * The messages of a stream, each in one piece with its envelope. `check` sees each message before Connect parses it.
+ * Connect itself would allocate the announced length of a message before its bytes arrive, and its time would grow
+ * faster than the number of pieces.
  *
- * @throws {ConnectError} RESOURCE_EXHAUSTED if a message announces more than `maxBytes`, and what `check` throws.
+ * @throws {ConnectError} RESOURCE_EXHAUSTED if a message announces more than `maxBytes`. Errors of `check` are thrown
+ *   too.
  */
 export async function* wholeMessages(
   body: AsyncIterable<Uint8Array>,
@@ -66,14 +68,14 @@ export async function* wholeMessages(
     }
     if ((joiner.announcedBytes ?? 0) > maxBytes) throw new TooLargeError(maxBytes);
   }
-  // Connect says what is wrong with a message that has no end.
+  // Connect reports a message without an end.
   if (joiner.heldBytes > 0) yield joiner.rest();
 }
 
 /**
- * What looks at a message of a method before it is parsed.
+ * Returns a function that checks a message of a method before it is parsed.
  *
- * @throws {TooManyParts} The function that is returned, if a message has more elements than allowed.
+ * @throws {TooManyParts} The returned function throws it, if a message has more elements than allowed.
  */
 export function elementCheck(
   { input }: DescMethod,
@@ -83,7 +85,7 @@ export function elementCheck(
   if (/[/+]json\b/i.test(contentType)) {
     return (message) => {
       if (hasMoreElements(message, max))
-        throw new TooManyParts(`the message has more than ${max} elements of JSON, which is the limit`);
+        throw new TooManyParts(`the message has more than the limit of ${max} JSON elements`);
     };
   }
   return (message) => {
@@ -91,33 +93,36 @@ export function elementCheck(
       checkFieldCount(input, message, maxFields);
     } catch (cause) {
       if (cause instanceof TooManyParts) throw cause;
-      // Connect says what is wrong with bytes that are not a message.
+      // Connect reports bytes that are not a message.
     }
   };
 }
 
-/** The messages in the body of a unary call. Only those of Connect stand there without an envelope. */
+/** The messages in the body of a unary call. Only Connect's messages have no envelope. */
 export function* messagesIn(body: Uint8Array, contentType: string): Iterable<Uint8Array> {
   if (!/^application\/grpc/i.test(contentType)) yield body;
   else for (const envelope of new EnvelopeJoiner().push(body)) yield envelope.subarray(GRPC_PREFIX_BYTES);
 }
 
-/** A message has more bytes than allowed. */
+/** Thrown if a message has more bytes than allowed. */
 class TooLargeError extends ConnectError {
   readonly maxBytes: number;
 
   constructor(maxBytes: number) {
-    super(`the message is larger than ${maxBytes} bytes, which is the limit`, Code.ResourceExhausted);
+    super(`the message is larger than the limit of ${maxBytes} bytes`, Code.ResourceExhausted);
     this.maxBytes = maxBytes;
   }
 }
 
-/** True for what {@link readBody} throws if a body is too large. Connect takes all of its errors for one class. */
+/**
+ * True for the error that {@link readBody} throws if a body is too large. `instanceof ConnectError` does not
+ * distinguish it from other errors of Connect.
+ */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof ConnectError && "maxBytes" in error;
 }
 
-/** The next piece, unless the time is over. */
+/** The next piece; rejects after the timeout. */
 function nextBefore(
   iterator: AsyncIterator<Uint8Array>,
   deadline: number,

@@ -8,21 +8,21 @@ export type ConnectHandler = ConnectRouter["handlers"][number] & {
 
 /** How much of the requests of a handler is kept while they arrive. */
 export interface RequestRoom {
-  /** A longer message is refused as soon as that is known. */
+  /** A longer message is rejected as soon as its length is known. */
   readonly maxBytes: number;
-  /** Counts them, until the call is over, if they do not count as messages of their stream. */
+  /** Counts the bytes of requests until the call is over, if they do not count as messages of their stream. */
   readonly memory?: MemoryShare | undefined;
   /** The flag that limits this memory. */
   readonly flag?: string | undefined;
 }
 
-/** A request as such a handler takes it, whichever version of HTTP brought it. */
+/** A request for a Connect handler, over any version of HTTP. */
 export type ConnectRequest = Parameters<ConnectHandler>[0];
 
-/** What it answers. */
+/** The answer of a Connect handler. */
 export type ConnectAnswer = Awaited<ReturnType<ConnectHandler>>;
 
-/** The bytes of a body that is all there. */
+/** A body whose chunks are all there. */
 export async function* bodyOf(...chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* chunks;
 }

@@ -2,24 +2,24 @@ import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
 /**
- * Puts the envelopes of gRPC, gRPC-Web and streams of Connect together: a flag, four bytes of length, and a message. Work and
- * memory grow with the bytes that arrive, not with the length that an envelope announces.
+ * Joins bytes to envelopes of gRPC, gRPC-Web and Connect streams: a flag, four bytes of length, and a message. Work and
+ * memory depend on the bytes that arrive, not on the length that an envelope announces.
  */
 export class EnvelopeJoiner {
-  /** The beginning of an envelope that is not complete. */
+  /** The bytes of the incomplete envelope. */
   readonly #held = new GrowingBytes();
 
-  /** Bytes of an envelope that is not complete. */
+  /** The number of bytes of the incomplete envelope. */
   get heldBytes(): number {
     return this.#held.length;
   }
 
-  /** The length that such an envelope announces for its message, once it is known. */
+  /** The length that the incomplete envelope announces for its message; undefined until it is known. */
   get announcedBytes(): number | undefined {
     return this.heldBytes < GRPC_PREFIX_BYTES ? undefined : announcedIn(this.#held.head, 0);
   }
 
-  /** Takes bytes, and gives the envelopes that they complete. */
+  /** Takes bytes, and yields the envelopes that they complete. */
   *push(bytes: Uint8Array): Iterable<Uint8Array> {
     let at = 0;
     while (at < bytes.length) {
@@ -32,7 +32,7 @@ export class EnvelopeJoiner {
         }
         at = start;
       }
-      // The head first, which says how much belongs to the envelope.
+      // The head comes first, because it has the length of the message.
       const announced = this.announcedBytes;
       const wanted = announced === undefined ? GRPC_PREFIX_BYTES : GRPC_PREFIX_BYTES + announced;
       at = Math.min(bytes.length, start + wanted - this.heldBytes);
@@ -41,7 +41,7 @@ export class EnvelopeJoiner {
     }
   }
 
-  /** Takes what there is of an envelope that is not complete. */
+  /** Removes and returns the bytes of the incomplete envelope. */
   rest(): Uint8Array {
     return this.#held.take();
   }

@@ -1,15 +1,15 @@
-/** Longer pieces are kept as they are; shorter ones are put into blocks, since a small array costs more than its bytes. */
+/** Pieces of up to this size are copied into blocks, because a small array costs more memory than its bytes. */
 const MAX_SMALL_BYTES = 512;
 const BLOCK_BYTES = 2_048;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Bytes that are put together from pieces of any size. It takes about as much memory as the bytes, and time in proportion to
- * them: a list of pieces of one byte would take a hundred times as much.
+ * Joins pieces of any size. It needs about as much memory as the bytes, and time in proportion to them. A list of
+ * one-byte pieces would need 100 times as much.
  */
 export class GrowingBytes {
   #blocks: Uint8Array[] = [];
-  /** The last block, if it has room for more small pieces, and how much of it is used. */
+  /** The last block, if it has room for more small pieces. */
   #open: Uint8Array | undefined;
   #openLength = 0;
   #length = 0;
@@ -18,14 +18,14 @@ export class GrowingBytes {
     return this.#length;
   }
 
-  /** The first bytes: all, or as many as the first block has. That is enough for the head of an envelope. */
+  /** The first bytes: all, or those of the first block. That is enough for the head of an envelope. */
   get head(): Uint8Array {
     const first = this.#blocks[0];
     if (first === undefined) return NOTHING;
     return first === this.#open ? first.subarray(0, this.#openLength) : first;
   }
 
-  /** Adds bytes, of which it makes a copy. */
+  /** Adds a copy of bytes. */
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#length += bytes.length;
@@ -45,7 +45,7 @@ export class GrowingBytes {
     this.#blocks.push(this.#open);
   }
 
-  /** Gives the bytes away, in one piece, and begins again without any. */
+  /** Removes and returns all bytes, in one piece. */
   take(): Uint8Array {
     this.#close();
     const blocks = this.#blocks;

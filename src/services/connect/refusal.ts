@@ -1,11 +1,11 @@
 import { Code } from "@connectrpc/connect";
 import { bodyOf, type ConnectAnswer, type ConnectRequest } from "./connect-handler.ts";
 
-/** The codes of refusals: their names in Connect's JSON, and their HTTP statuses. */
+/** The codes with which calls are rejected: their names in Connect's JSON, and their HTTP statuses. */
 const REFUSALS = {
   [Code.InvalidArgument]: { name: "invalid_argument", status: 400 },
   [Code.PermissionDenied]: { name: "permission_denied", status: 403 },
-  // The client was too slow, so that 504, Connect's status of this code, would be wrong.
+  // The client was too slow, so 504, Connect's status for this code, would be wrong.
   [Code.DeadlineExceeded]: { name: "deadline_exceeded", status: 408 },
   [Code.ResourceExhausted]: { name: "resource_exhausted", status: 429 },
   [Code.Unavailable]: { name: "unavailable", status: 503 },
@@ -13,17 +13,17 @@ const REFUSALS = {
 
 type RefusalCode = keyof typeof REFUSALS;
 
-/** True if {@link refusal} takes this code. */
+/** True if {@link refusal} accepts this code. */
 export function isRefusalCode(code: Code): code is RefusalCode {
   return code in REFUSALS;
 }
 
-/** A call's end with an error, in the protocol that it speaks, before a handler sees it. */
+/** An answer that rejects a call with an error, in the protocol of the call, before a handler sees it. */
 export function refusal({ header }: ConnectRequest, code: RefusalCode, message: string): ConnectAnswer {
   const contentType = header.get("content-type") ?? "";
   const { name, status } = REFUSALS[code];
   if (/^application\/grpc/i.test(contentType)) {
-    // gRPC's "trailers only": its status stands among the headers.
+    // gRPC's "trailers only" form has the status in the headers.
     const trailers = { "grpc-status": String(code), "grpc-message": encodeURIComponent(message) };
     return { status: 200, header: new Headers({ "content-type": contentType, ...trailers }) };
   }

@@ -1,29 +1,34 @@
-/** How much debugging a server takes on. */
+/** Limits of debug calls. */
 export interface DebugLimits {
-  /** Calls under way at the same time. Default 4. */
+  /** Most calls at the same time. Default 4. */
   readonly maxConcurrentCalls?: number | undefined;
-  /** Calls a second, of all callers together. Default 10; after a pause twice as many may come at once. */
+  /** Most calls a second, for all callers together. Default 10; after a pause twice as many can come at once. */
   readonly maxCallsPerSecond?: number | undefined;
-  /** How long a refusal is held back, in milliseconds, so that callers in a loop cost little. Default 2000. */
+  /**
+   * How long the server waits before it rejects a call, in milliseconds, so that callers in a loop cost little. Default
+   * 2000.
+   */
   readonly refusalDelayMs?: number | undefined;
   /** Largest call, in bytes. Default 262,144. */
   readonly maxCallBytes?: number | undefined;
   /**
-   * Most elements of a call: items and names of its JSON, or fields of its messages, nested ones included. Default 2,000; such a
-   * call holds the thread for less than 50 ms.
+   * Most elements of a call: items and names of its JSON, or fields of its messages, nested ones included. Default
+   * 2,000; such a call holds the thread for less than 50 ms.
    */
   readonly maxCallElements?: number | undefined;
-  /** How long the body of a call may take to arrive, in milliseconds. Default 10,000. */
+  /** Timeout for the arrival of the body of a call, in milliseconds. Default 10,000. */
   readonly bodyTimeoutMs?: number | undefined;
 }
 
-/** Most refusals that are held back at a time. Further ones are sent at once. */
+/** Most rejections that wait at the same time. Further ones are sent at once. */
 const MAX_HELD_BACK = 64;
 
-/** How many seconds' calls may come at once after a pause: a page asks several things when it opens. */
+/**
+ * After a pause, the calls of this many seconds can come at once, because a web page makes several calls when it opens.
+ */
 const BURST_SECONDS = 2;
 
-/** Lets so many debug calls through that serving does not suffer. Everybody who debugs a server shares one. */
+/** Limits debug calls so that they do not slow down Envoy's requests. All callers of a server share one gate. */
 export class DebugGate {
   readonly maxCallBytes: number;
   readonly maxCallElements: number;
@@ -34,11 +39,11 @@ export class DebugGate {
   readonly #now: () => number;
   #running = 0;
   #heldBack = 0;
-  /** Calls that may begin now, in part where not enough time has passed for a whole one. */
+  /** How many calls can begin now. It can be a fraction. */
   #allowance: number;
   #countedAtMs: number;
 
-  /** @param now Milliseconds on a clock that only goes forwards. Default: this process's. */
+  /** @param now The time in milliseconds, on a clock that never goes back. Default: `performance.now()`. */
   constructor(limits: DebugLimits = {}, now: () => number = () => performance.now()) {
     const { maxConcurrentCalls = 4, maxCallsPerSecond = 10, refusalDelayMs = 2000 } = limits;
     this.#maxConcurrentCalls = maxConcurrentCalls;
@@ -52,16 +57,18 @@ export class DebugGate {
     this.#countedAtMs = now();
   }
 
-  /** Why a call may not begin now, before anything of it is read; undefined if it may. */
+  /** Why a call cannot begin now, before it is read; undefined if it can. */
   get refusal(): string | undefined {
     this.#earn();
     return this.#allowance < 1 ? this.#tooMany : undefined;
   }
 
-  /** Begins a call, whose request is all there; gives what ends it, or, if it may not begin, why not. */
+  /**
+   * Begins a call whose request has arrived. Returns a function that ends the call, or the reason if it cannot begin.
+   */
   enter(): (() => void) | string {
     if (this.#running >= this.#maxConcurrentCalls) {
-      return `${this.#maxConcurrentCalls} debug calls are under way, which is the limit; wait for one of them`;
+      return `${this.#maxConcurrentCalls} debug calls are running, which is the limit; wait for one of them`;
     }
     if (!this.take()) return this.#tooMany;
     this.#running++;
@@ -72,7 +79,7 @@ export class DebugGate {
     };
   }
 
-  /** Uses up one call of this second; false if none is left. */
+  /** Counts one call of this second. Returns false if no call is left. */
   take(): boolean {
     this.#earn();
     if (this.#allowance < 1) return false;
@@ -80,7 +87,10 @@ export class DebugGate {
     return true;
   }
 
-  /** Waits before a refusal is sent, so that callers in a loop cost little. Does not wait if many refusals are held back. */
+  /**
+   * Waits before a call is rejected, so that callers in a loop cost little. Does not wait if many rejections wait
+   * already.
+   */
   async holdBack(signal: AbortSignal): Promise<void> {
     if (this.#heldBack >= MAX_HELD_BACK) return;
     this.#heldBack++;
@@ -99,13 +109,13 @@ export class DebugGate {
     this.#countedAtMs = nowMs;
   }
 
-  /** Resolves once a call of this second is left, and uses it up, or when the signal aborts. */
+  /** Waits until a call is allowed in the current second, and counts it. Also resolves when the signal aborts. */
   async room(signal: AbortSignal): Promise<void> {
     while (!signal.aborted && !this.take()) await pause(1000 / this.#maxCallsPerSecond, signal);
   }
 }
 
-/** Waits so many milliseconds, or until the signal aborts. */
+/** Waits for a time, or until the signal aborts. */
 export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, delayMs);

@@ -6,18 +6,18 @@ import { refusal } from "../connect/refusal.ts";
 import type { DebugGate } from "./debug-gate.ts";
 import { explained } from "./explained-json.ts";
 
-/** Who may debug. */
+/** Which clients can debug, and how much. */
 export interface DebugAccess {
   readonly gate: DebugGate;
-  /** Origins whose pages may call, such as `https://console.example`. */
+  /** Web origins that can call, such as `https://console.example`. */
   readonly allowOrigins: readonly string[];
-  /** A page that the listener itself serves may call it. Only where its authority has been checked. */
+  /** True: pages of the listener's own origin can call. Only valid if the listener checks the authority of requests. */
   readonly trustOwnOrigin: boolean;
 }
 
 /**
- * A handler for debugging with everything in front of it: pages of other origins are refused, calls beyond the limits
- * too, and JSON that is not a message is answered with the path to the fault.
+ * A handler for debugging with all checks: it rejects pages of other origins and calls above the limits. For JSON that
+ * is not a message, the answer has the path to the error.
  */
 export function debugHandler(handler: ConnectHandler, access: DebugAccess, bounds: CallBounds): ConnectHandler {
   const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
@@ -25,7 +25,11 @@ export function debugHandler(handler: ConnectHandler, access: DebugAccess, bound
     if (origin === null) return await bounded(handler, request, access.gate, bounds);
     const isOwn = access.trustOwnOrigin && origin === new URL(request.url).origin;
     if (!isOwn && !access.allowOrigins.includes(origin)) {
-      return refusal(request, Code.PermissionDenied, `pages of ${origin} may not debug; see --debug-allow-origin`);
+      return refusal(
+        request,
+        Code.PermissionDenied,
+        `pages of ${origin} are not allowed to debug; see --debug-allow-origin`,
+      );
     }
     const answer =
       request.method === "OPTIONS" ? preflight(request) : await bounded(handler, request, access.gate, bounds);
@@ -34,7 +38,7 @@ export function debugHandler(handler: ConnectHandler, access: DebugAccess, bound
   return Object.assign(call, handler, { requestRoom: bounds.requestRoom });
 }
 
-/** The browser's question whether it may call. */
+/** The answer to the browser's preflight request. */
 function preflight(request: ConnectRequest): ConnectAnswer {
   const header = new Headers({
     "access-control-allow-methods": "POST",
@@ -63,12 +67,12 @@ async function bounded(
 ): Promise<ConnectAnswer> {
   const early = gate.refusal;
   if (early !== undefined) return await refuse(early, request, gate);
-  // A place is taken once the body is there: one that never comes must not keep others out.
+  // The call counts only when its body is there, because a body that never comes must not block other calls.
   const arrived = await arrival(handler, request, bounds);
   if ("status" in arrived) return arrived;
   const entered = gate.enter();
   if (typeof entered === "string") return await refuse(entered, request, gate);
-  // A stream may stay open; what is asked on it is counted there.
+  // A stream can stay open; its requests are counted separately.
   if (handler.method.methodKind !== "unary") entered();
   try {
     return await explained(handler, arrived);

@@ -8,23 +8,23 @@ import type { ExternalProcessorOptions } from "../process/external-processor.ts"
 import { explainedFaultError } from "../process/fault-error.ts";
 import { replay } from "../process/replay.ts";
 
-/** Most messages of one debug call: a transaction by hand has six, and a few chunks. */
+/** Most messages of one debug call. A transaction has six messages, and a few more for its bodies. */
 export const MAX_DEBUG_MESSAGES = 64;
 
-/** Largest debug call, unless the server that serves it has a smaller limit. */
+/** Largest debug call, unless the server has a smaller limit. */
 export const MAX_DEBUG_BYTES = 1 << 20;
 
-/** What debug calls run with. */
+/** Options of {@link debugService}. */
 export interface DebugServiceOptions extends ExternalProcessorOptions {
-  /** What the operator says of how processors run, for exchanges that set Envoy otherwise. Default: nothing. */
+  /** The operator's settings, for exchanges that simulate other settings of Envoy. Default: none. */
   readonly run?: RunOptions | undefined;
 }
 
 const READY = { unready: undefined };
 
 /**
- * `extproc.debug.v1.DebugService`: one transaction, all its messages in one call, through the same exchange and
- * handlers as Envoy's. Handlers see `tx.origin === "debug"`.
+ * `extproc.debug.v1.DebugService`. `Process` takes all messages of one transaction in one call, and runs them through
+ * the same code and handlers as Envoy's messages. Handlers see `tx.origin === "debug"`.
  */
 export function debugService(
   processor: Processor,
@@ -49,21 +49,21 @@ export function debugService(
     },
     async process({ requests }, { signal, responseHeader }) {
       if (requests.length > MAX_DEBUG_MESSAGES) {
-        const message = `requests: has ${requests.length} messages, at most ${MAX_DEBUG_MESSAGES} are allowed`;
+        const message = `requests: expected at most ${MAX_DEBUG_MESSAGES} messages, got ${requests.length}`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
       const { watchMessages } = await loaded(() => import("../../debug/watch-messages.ts"));
       const watched = await watchMessages(() => replay(processor, requests, { signal, ...shared, origin: "debug" }));
       const { responses, end } = watched.result;
       const { result, error, fault, observed } = end;
-      // Envoy hears nothing of a fault while it only watches; a person who debugs wants to.
+      // If Envoy only sends copies, it gets no fault, but the caller of a debug call needs it.
       const told = error ?? (observed ? fault : undefined);
       if (told) throw explainedFaultError(told);
-      if (isCutOff(result) && signal.aborted) throw new ConnectError("the caller went away", Code.Canceled);
+      if (isCutOff(result) && signal.aborted) throw new ConnectError("the caller disconnected", Code.Canceled);
       if (isCutOff(result)) throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
-      // The answers alone do not tell an author's 500 from that of a fault.
+      // The answers do not distinguish a 500 of the author from the 500 of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
-      // A fault stops what is behind it, and says so itself.
+      // After a fault the remaining handlers did not run, so there are no warnings about them.
       return { responses, warnings: fault ? [] : watched.warnings };
     },
   };
@@ -72,7 +72,7 @@ export function debugService(
 /**
  * Loads a part of the debug service that few servers need. The next call tries a failed load again.
  *
- * @throws {ConnectError} If it cannot be loaded. What was thrown names a file of the server, so that it is not passed on.
+ * @throws {ConnectError} If it cannot be loaded. The original error names a file of the server, so it is not passed on.
  */
 async function loaded<T>(load: () => Promise<T>): Promise<T> {
   try {

@@ -5,8 +5,8 @@ import type { ConnectAnswer, ConnectHandler } from "../connect/connect-handler.t
 import { refusal } from "../connect/refusal.ts";
 
 /**
- * Calls a handler. JSON that is not a message of its method is answered with the path to the fault, which Connect would not
- * name.
+ * Calls a handler. If JSON is not a message of its method, the answer has the path to the error, which Connect would
+ * not name.
  */
 export async function explained(handler: ConnectHandler, { request, bytes }: ArrivedCall): Promise<ConnectAnswer> {
   const isJson = /^application\/json\s*(?:;|$)/i.test(request.header.get("content-type") ?? "");
@@ -16,10 +16,10 @@ export async function explained(handler: ConnectHandler, { request, bytes }: Arr
 
 function textProblem(handler: ConnectHandler, bytes: Uint8Array): string | undefined {
   const text = new TextDecoder().decode(bytes);
-  if (text.trim() === "") return "the body is empty; {} asks with every default";
+  if (text.trim() === "") return "the body is empty; use {} for all defaults";
   try {
     return jsonProblem(handler.method.input, JSON.parse(text));
   } catch (error) {
-    return `the body is no JSON: ${error instanceof Error ? error.message.replace(/\s+/g, " ") : ""}`;
+    return `the body is not JSON: ${error instanceof Error ? error.message.replace(/\s+/g, " ") : ""}`;
   }
 }

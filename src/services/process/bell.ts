@@ -1,9 +1,9 @@
-/** Wakes everyone who waits. A ring that nobody waits for is lost, so look before waiting. */
+/** Wakes all callers that wait. A ring without a waiting caller is lost, so check the condition before waiting. */
 export class Bell {
   #waiting: Promise<void> | undefined;
   #wake: (() => void) | undefined;
 
-  /** Wakes whoever waits now. */
+  /** Wakes all callers that wait now. */
   ring(): void {
     this.#wake?.();
     this.#waiting = undefined;

@@ -4,10 +4,10 @@ import type { Processor } from "../../processor/definition.ts";
 import type { SharedSessionOptions } from "../../session/session-options.ts";
 import { processStream } from "./process-stream.ts";
 
-/** How transactions of a service are run. */
+/** Options of the service. */
 export type ExternalProcessorOptions = SharedSessionOptions;
 
-/** `envoy.service.ext_proc.v3.ExternalProcessor` for every protocol that Connect speaks. */
+/** `envoy.service.ext_proc.v3.ExternalProcessor`, for every protocol of Connect. */
 export function externalProcessorService(
   processor: Processor,
   options: ExternalProcessorOptions = {},
@@ -20,7 +20,7 @@ export function externalProcessorService(
   };
 }
 
-/** Headers joins what came several times, so that there is one value at most. */
+/** The values of a header. `Headers` joins several values, so there is at most one. */
 function valuesOf(headers: Headers, name: string): readonly string[] {
   const value = headers.get(name);
   return value === null ? [] : [value];

@@ -4,16 +4,16 @@ import { grpcStatusOf } from "../../protocol/faults.ts";
 import { TooManyParts } from "../../protocol/message-limits.ts";
 
 /**
- * The error that ends a stream with this fault. Its text goes to Envoy's access log, so it is that of the fault,
- * without what a handler threw.
+ * The error that ends a stream with this fault. Its text appears in Envoy's access log, so it does not include the
+ * error that a handler threw.
  */
 export function faultError(fault: Fault): ConnectError {
   return errorOf(fault, `${fault.code}: ${fault.message}`);
 }
 
 /**
- * The same for a person who debugs: what the handler threw is told as well, since the data it may quote is the
- * caller's own.
+ * Like {@link faultError}, for debug calls: the text includes the error that a handler threw, because that can only
+ * quote the caller's own data.
  */
 export function explainedFaultError(fault: Fault): ConnectError {
   const { cause } = fault;
@@ -30,17 +30,17 @@ function explainCause(cause: unknown): string {
   try {
     return String(cause);
   } catch {
-    // An Error may have a toString of its own, or a message that is a getter.
-    return "an Error that cannot be told";
+    // An Error can have its own toString, or a message that is a getter.
+    return "an Error without a readable message";
   }
 }
 
-/** Codes with which Connect says that it cannot read bytes; INTERNAL stands for those in the binary format. */
+/** Connect's codes for bytes that it cannot parse. INTERNAL is for bytes in the binary format. */
 const UNREADABLE: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.Internal, Code.Unimplemented]);
 
 /**
- * What the error means with which Connect's iteration of requests ended while the peer was there: it sent what
- * cannot be read, or, undefined, something else went wrong.
+ * The fault for an error that ended Connect's iteration of requests while the client was connected: the client sent
+ * bytes that cannot be parsed. Undefined for any other error.
  */
 export function readFault(error: unknown): Fault | undefined {
   if (!(error instanceof ConnectError)) return undefined;
@@ -49,5 +49,5 @@ export function readFault(error: unknown): Fault | undefined {
   if (!UNREADABLE.has(code)) return undefined;
   if (error.cause instanceof TooManyParts) return fault("malformed_message", error.cause.message, { cause: error });
   // Connect's own text quotes malformed JSON.
-  return fault("malformed_message", "the peer sent bytes that are no ProcessingRequest", { cause: error });
+  return fault("malformed_message", "the client sent bytes that are not a ProcessingRequest", { cause: error });
 }

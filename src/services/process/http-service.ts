@@ -21,30 +21,30 @@ import type { ExternalProcessorOptions } from "./external-processor.ts";
 import { faultError } from "./fault-error.ts";
 import { replay } from "./replay.ts";
 
-/** Where Envoy's `http_service` finds it. */
+/** The path for Envoy's `http_service`. */
 export const HTTP_SERVICE_PATH = "/http-service";
 
-/** What answers a request over HTTP; only its kind of method is looked at besides. */
+/** A handler of requests over HTTP. */
 export type HttpHandler = ((request: ConnectRequest) => Promise<ConnectAnswer>) & {
   readonly method: { readonly methodKind: ConnectHandler["method"]["methodKind"] };
   readonly requestRoom?: RequestRoom | undefined;
 };
 
-/** How it is served. */
+/** Options of {@link httpServiceHandler}. */
 export interface HttpServiceOptions extends ExternalProcessorOptions {
   readonly bounds: Omit<CallBounds, "maxFields">;
 }
 
 /**
- * The variant of ext_proc that Envoy speaks with `http_service`: one ProcessingRequest in JSON, one ProcessingResponse. No
- * stream joins the calls of a transaction, so each has a transaction, and a state, of its own. What is no answer is no
- * status 200, which Envoy takes for a failure of the service.
+ * The variant of ext_proc that Envoy uses with `http_service`: one ProcessingRequest in JSON, one ProcessingResponse.
+ * No stream connects the calls of a transaction, so each call has its own transaction and its own state. Errors have a
+ * status other than 200, which Envoy treats as a failure of the service.
  */
 export function httpServiceHandler(processor: Processor, options: HttpServiceOptions): HttpHandler {
   const call = async (request: ConnectRequest): Promise<ConnectAnswer> => {
-    // Browsers name the page that calls; no page has business here.
-    if (request.header.has("origin")) return text(403, "pages may not call this");
-    if (request.method !== "POST") return text(405, "POST a ProcessingRequest in JSON", { allow: "POST" });
+    // Browsers send the origin of the page. No page is allowed to call this.
+    if (request.header.has("origin")) return text(403, "web pages are not allowed to call this");
+    if (request.method !== "POST") return text(405, "send a POST with a ProcessingRequest in JSON", { allow: "POST" });
     const { bounds, ...running } = options;
     let body: Uint8Array;
     try {
@@ -54,14 +54,17 @@ export function httpServiceHandler(processor: Processor, options: HttpServiceOpt
       return text(isTooLarge(cause) ? 413 : (STATUS_OF[code] ?? 500), rawMessage);
     }
     if (hasMoreElements(body, bounds.maxJsonElements))
-      return text(400, `the request has more than ${bounds.maxJsonElements} elements of JSON, which is the limit`);
+      return text(400, `the request has more than the limit of ${bounds.maxJsonElements} JSON elements`);
     return await answer(processor, decoder.decode(body), { ...running, request });
   };
   const { requestRoom } = options.bounds;
   return Object.assign(call, { method: { methodKind: "unary" } as const, requestRoom });
 }
 
-/** The HTTP status of a body that could not be read, by the code that readBody throws; 499 is nginx's of a client that left. */
+/**
+ * The HTTP status for a body that could not be read, by the code that readBody throws. 499 is nginx's status for a
+ * client that disconnected.
+ */
 const STATUS_OF: { readonly [code in Code]?: number } = {
   [Code.DeadlineExceeded]: 408,
   [Code.ResourceExhausted]: 503,
@@ -93,10 +96,10 @@ async function answer(
   }
   if (isCutOff(end.result))
     return request.signal.aborted
-      ? text(499, "the caller went away")
-      : text(500, `over HTTP no body comes: ${CUT_OFF}`);
+      ? text(499, "the caller disconnected")
+      : text(500, `there are no bodies over HTTP: ${CUT_OFF}`);
   const answers = responses.filter(({ response }) => response.case !== undefined);
-  if (answers.length > 1) return text(500, "the answer takes several messages, and over HTTP there is one");
+  if (answers.length > 1) return text(500, "the answer needs several messages, and over HTTP only one is possible");
   return json(answers[0]);
 }
 
@@ -105,13 +108,13 @@ function read(body: string) {
   try {
     value = JSON.parse(body);
   } catch {
-    return "the body is no JSON";
+    return "the body is not JSON";
   }
-  // Envoy's next release may have fields that are not known here.
+  // Newer releases of Envoy can have fields that are not known here.
   try {
     return fromJson(ProcessingRequestSchema, value as never, { ignoreUnknownFields: true });
   } catch {
-    return `the body is no ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}`;
+    return `the body is not a ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}`;
   }
 }
 

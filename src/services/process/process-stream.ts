@@ -11,17 +11,17 @@ import { Bell } from "./bell.ts";
 import { faultError, readFault } from "./fault-error.ts";
 import { receive } from "./receive.ts";
 
-/** What a Process call is made of, besides its messages. */
+/** Options of {@link processStream}. */
 export interface ProcessStreamOptions extends Omit<SessionOptions, "outlet"> {
-  /** Aborted when the peer is gone. */
+  /** Aborted when the client has disconnected. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs one Process call of Connect through a {@link Session}. Messages are read while answers are written, so a
- * slow handler of one direction holds up nothing of the other; reading pauses while too much waits.
+ * Runs one Process call of Connect through a {@link Session}. Messages are read while answers are written, so a slow
+ * handler of one direction does not delay the other direction. Reading pauses while too many messages wait.
  *
- * @throws {ConnectError} Where the session ends with a fault.
+ * @throws {ConnectError} If the session ends with a fault.
  */
 export async function* processStream(
   processor: Processor,
@@ -64,7 +64,7 @@ export async function* processStream(
   let readError: unknown;
   reading.catch((error: unknown) => {
     if (end === undefined) readError = error;
-    // Envoy resets every stream that it needs no more, which is no fault.
+    // Envoy resets every stream that it does not need any more, which is not a fault.
     session.fail(signal.aborted ? undefined : readFault(error));
   });
   try {
@@ -77,11 +77,12 @@ export async function* processStream(
       await changed.wait();
     }
     if (end.error !== undefined) throw faultError(end.error);
-    // Envoy takes a plain end for "let it pass". It may be there still: a deadline of its own leaves an answer owed.
+    // Envoy would let the request pass if the stream simply ended. Envoy may still be connected: its own deadline can
+    // leave a message without an answer.
     if (isCutOff(end.result) || readError !== undefined)
       throw ConnectError.from(readError ?? (signal.aborted ? signal.reason : CUT_OFF), Code.Canceled);
   } finally {
-    // Reached too where Connect gives up on the generator, as when the peer reset the stream.
+    // This also runs if Connect abandons the generator, for example after a reset by the client.
     session.cancel();
     signal.removeEventListener("abort", cancel);
   }

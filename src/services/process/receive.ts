@@ -3,7 +3,10 @@ import { fault } from "../../protocol/fault.ts";
 import { headerCount, MAX_MESSAGE_HEADERS } from "../../protocol/message-limits.ts";
 import type { Session } from "../../session/session.ts";
 
-/** Hands a message that protobuf-es has read to a session, unless it has more headers than the gRPC transport would take. */
+/**
+ * Passes a message that protobuf-es has parsed to a session, unless it has more headers than the gRPC transport would
+ * accept.
+ */
 export function receive(session: Session, request: ProcessingRequest): void {
   if (headerCount(request) <= MAX_MESSAGE_HEADERS) session.receive(request);
   else session.fail(fault("malformed_message", `a message has more than ${MAX_MESSAGE_HEADERS} headers`));

@@ -10,8 +10,8 @@ import { Bell } from "./bell.ts";
 import { receive } from "./receive.ts";
 
 /**
- * One message after the other, as Envoy does it: response headers come only once the request's are answered, so
- * handlers see what an asynchronous handler before them left in the state.
+ * Passes messages to a session one after the other, as Envoy does. Response headers come only after the request headers
+ * are answered, so handlers see the state that an earlier asynchronous handler left.
  */
 export async function replay(
   processor: Processor,

@@ -136,7 +136,7 @@ describe("half a request of a Connect call", () => {
     client.send(headers(1, post()));
     for (let n = 0; n < 10; n++) client.send(data(1, " ".repeat(10_000), n === 9 ? END_STREAM : 0));
     await client.ended(1);
-    expect(client.body(1).toString()).toContain("the request finds no room: --max-held-debug-bytes");
+    expect(client.body(1).toString()).toContain("the request exceeds the memory of --max-held-debug-bytes");
     expect(await started.metric(REFUSALS)).toBe(1);
     await holds(started, 0);
     client.socket.destroy();
@@ -151,7 +151,7 @@ describe("half a request of a Connect call", () => {
     const large = await tcp(started.port);
     const said = untilClosed(large);
     large.write(`${head}connection: close\r\ncontent-length: 90000\r\n\r\n${" ".repeat(90_000)}`);
-    expect(await said).toMatch(/^HTTP\/1\.1 503 .*finds no room: --max-held-debug-bytes/s);
+    expect(await said).toMatch(/^HTTP\/1\.1 503 .*exceeds the memory of --max-held-debug-bytes/s);
     await holds(started, 20_000);
     half.destroy();
     await holds(started, 0);

@@ -91,7 +91,7 @@ describe("an address", () => {
       const error = await serve(hello, { ...FREE, [option]: "9002" }).catch((cause: unknown) => cause);
       expect(error).toBeInstanceOf(ListenError);
       expect(error).toMatchObject({ option, malformed: true });
-      expect((error as Error).message).toMatch(new RegExp(`^${flag}: "9002" is no address; write `));
+      expect((error as Error).message).toMatch(new RegExp(`^${flag}: "9002" is not an address; write `));
     },
   );
 
@@ -118,15 +118,15 @@ describe("an address", () => {
       await expect(serve(hello, addresses)).rejects.toMatchObject({
         option,
         malformed: false,
-        message: `${flag}: 127.0.0.1:${port} is in use by another process; stop that or name another address`,
+        message: `${flag}: 127.0.0.1:${port} is in use by another process; stop that process, or set another address`,
       });
       expect(await Promise.all(others.map(refuses))).toEqual([true, true]);
     },
   );
 
   test.each([
-    ["192.0.2.1:0", "is no address of this machine"],
-    ["no-such-host.invalid:0", "is no address of this machine"],
+    ["192.0.2.1:0", "is not an address of this machine"],
+    ["no-such-host.invalid:0", "is not an address of this machine"],
   ])("an address of another machine is rejected: %s", async (listen, problem) => {
     await expect(serve(hello, { ...OFF, listen })).rejects.toMatchObject({
       message: expect.stringMatching(new RegExp(`^--listen: ${listen.replaceAll(".", "\\.")} ${problem}`)),
@@ -163,7 +163,7 @@ describe("a socket file", () => {
     const path = join(folderForTest(), "live.sock");
     await serverForTest(hello, { ...OFF, listen: `unix:${path}` });
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
-      message: `--listen: unix:${path} is in use by another process; stop that or name another address`,
+      message: `--listen: unix:${path} is in use by another process; stop that process, or set another address`,
     });
     expect((await processAll(`unix:${path}`, [requestHeaders()])).status.code).toBe(0);
   });
@@ -220,11 +220,8 @@ describe("a socket file", () => {
   });
 
   test.skipIf(process.getuid?.() !== 0).each([
-    [0o660, /there is a socket of user 0, which this user may not connect to; remove it as that user$/],
-    [
-      0o666,
-      /a socket of user 0 that nothing listens on, and this user may not remove it \(E(?:PERM|ACCES)\); remove it/,
-    ],
+    [0o660, /there is a socket of user 0 to which this user cannot connect; remove it as that user$/],
+    [0o666, /an unused socket of user 0, and this user cannot remove it \(E(?:PERM|ACCES)\); remove it/],
   ])(
     "a socket file of another user that this user may not use is rejected with the id of its owner: mode %i",
     async (mode, problem) => {
@@ -255,7 +252,7 @@ describe("a socket file", () => {
     const path = join(folderForTest(), "notes.txt");
     writeFileSync(path, "precious");
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
-      message: `--listen: unix:${path} cannot be listened on: there is a file that is not a socket`,
+      message: `--listen: cannot listen on unix:${path}: the path exists and is not a socket`,
     });
     expect(readFileSync(path, "utf8")).toBe("precious");
   });
@@ -263,7 +260,7 @@ describe("a socket file", () => {
   test("a socket file in a folder that does not exist is rejected", async () => {
     const path = join(folderForTest(), "missing", "a.sock");
     await expect(serve(hello, { ...OFF, listen: `unix:${path}` })).rejects.toMatchObject({
-      message: `--listen: unix:${path} cannot be listened on: its folder does not exist`,
+      message: `--listen: cannot listen on unix:${path}: its folder does not exist`,
     });
   });
 

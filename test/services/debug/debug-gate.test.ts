@@ -36,7 +36,7 @@ test("a debug call that ends makes room for one other call, also if it ends twic
   const first = gate.enter();
   leave(gate.enter());
   gate.enter();
-  expect(gate.enter()).toBe("2 debug calls are under way, which is the limit; wait for one of them");
+  expect(gate.enter()).toBe("2 debug calls are running, which is the limit; wait for one of them");
   leave(first);
   leave(first);
   expect(gate.enter()).toBeTypeOf("function");

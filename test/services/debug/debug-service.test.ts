@@ -221,7 +221,7 @@ describe("limits of a debug call", () => {
     expect(await replay(hello, chunks(64))).toHaveLength(64);
     const error = await errorOf(replay(hello, chunks(65)));
     expect(error.code).toBe(Code.ResourceExhausted);
-    expect(error.rawMessage).toBe("requests: has 65 messages, at most 64 are allowed");
+    expect(error.rawMessage).toBe("requests: expected at most 64 messages, got 65");
   });
 
   test("a debug call of a megabyte is rejected", async () => {

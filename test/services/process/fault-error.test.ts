@@ -49,7 +49,7 @@ describe("readFault", () => {
       expect(readFault(new ConnectError(SECRET, code))).toMatchObject({
         code: "malformed_message",
         source: "envoy",
-        message: "the peer sent bytes that are no ProcessingRequest",
+        message: "the client sent bytes that are not a ProcessingRequest",
       });
     }
   });

@@ -24,7 +24,7 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
     const { port } = await serverForTest(upperProcessor("whole"), { httpService: true });
     const { status, body } = await post(port, '{"requestHeaders":{},"protocolConfig":{"requestBodyMode":4}}');
     expect(status).toBe(500);
-    expect(body).toMatch(/^over HTTP no body comes: /);
+    expect(body).toMatch(/^there are no bodies over HTTP: /);
   });
 
   test("/http-service is 404 unless it is switched on", async () => {
@@ -57,18 +57,18 @@ describe.skipIf(!hasCurl).each(["--http1.1", "--http2-prior-knowledge"])("POST /
   });
 
   test.each([
-    ["no JSON", "{nope", 400, "the body is no JSON\n"],
+    ["no JSON", "{nope", 400, "the body is not JSON\n"],
     [
       "no message",
       '{"requestHeaders":5}',
       400,
-      "the body is no ProcessingRequest: requestHeaders: is a number, must be an object\n",
+      "the body is not a ProcessingRequest: requestHeaders: expected an object, got a number\n",
     ],
     [
       "deep nesting",
       `{"attributes":{"a":{"b":${"[".repeat(5000)}${"]".repeat(5000)}}}}`,
       400,
-      /^the body is no ProcessingRequest: .*depth[^\n]*\n$/,
+      /^the body is not a ProcessingRequest: .*depth[^\n]*\n$/,
     ],
   ])("/http-service answers %s with one line and a status other than 200", async (_name, body, status, message) => {
     const { port } = await serverForTest(hello, { httpService: true });
