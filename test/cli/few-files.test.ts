@@ -62,7 +62,7 @@ describe.skipIf(process.platform === "win32")("a server that may open few files"
       level: "warn",
       maxConnections: 58,
       openFiles: 128,
-      msg: expect.stringContaining("the process's limit of open files, 128"),
+      msg: expect.stringContaining("the process's limit of 128 open files"),
     });
   });
 
