@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export type { OperatorOptions } from "./processor/run-rules.ts";
 export type {
   BodySendMode,
   DeclaredEnvoySettings,
@@ -26,7 +27,7 @@ export {
   responseTrailers,
 } from "./simulation/messages.ts";
 export { simulate } from "./simulation/simulate.ts";
-export type { EnvoyOptions, OperatorOptions, SimulateOptions } from "./simulation/simulate-options.ts";
+export type { EnvoyOptions, SimulateOptions } from "./simulation/simulate-options.ts";
 export type { SendRequest, SimulatedEnvoy } from "./simulation/simulated-envoy.ts";
 export type {
   SimulatedBody,

@@ -12,8 +12,8 @@ import type { Settings } from "../server/settings/settings.ts";
 import {
   type CommandSettings,
   commandSettings,
+  operatorOptions,
   refuseUnknownProcessors,
-  runOptions,
   SETTING_FLAGS,
   settingsHelp,
   tellProblems,
@@ -75,11 +75,11 @@ async function describeRun(
   { terminal, json, tries }: Report,
 ): Promise<readonly TriedExchange[]> {
   const { settings } = read;
-  const run = runOptions(read);
-  const rules = runRules(processor, run);
+  const operator = operatorOptions(read);
+  const rules = runRules(processor, operator);
   const description = describeProcessor(rules);
   const warnings = warningsOf({ rules, description, read });
-  const tried = tries ? await tryHandlers(processor, { run, description }) : [];
+  const tried = tries ? await tryHandlers(processor, { operator, description }) : [];
   if (json) {
     const result = { config: settings.config, ...description, warnings, ...(tries && { tried }) };
     terminal.out(JSON.stringify(result, undefined, 2));

@@ -6,8 +6,8 @@ import { printableLine } from "../server/log/printable.ts";
 import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
 import {
   commandSettings,
+  operatorOptions,
   refuseUnknownProcessors,
-  runOptions,
   SETTING_FLAGS,
   tellProblems,
 } from "./start/command-settings.ts";
@@ -47,7 +47,7 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     import("../debug/play-exchange.ts"),
     import("../debug/parse-exchange.ts"),
   ]);
-  const response = await playExchange(processor, exchange, runOptions(read)).catch((error: unknown) => {
+  const response = await playExchange(processor, exchange, operatorOptions(read)).catch((error: unknown) => {
     if (!(error instanceof ExchangeProblem)) throw error;
     throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
   });

@@ -1,6 +1,6 @@
 import type { Processor } from "../processor/definition.ts";
 import type { ProcessorDescription } from "../processor/describe/describe-processor.ts";
-import type { RunOptions } from "../processor/run-rules.ts";
+import type { OperatorOptions } from "../processor/run-rules.ts";
 import type { EnvoyOptions } from "../simulation/simulate-options.ts";
 import type { SimulatedRequestLine } from "../simulation/simulated-request.ts";
 import { failureText } from "../text/failure-text.ts";
@@ -17,7 +17,7 @@ export interface TriedExchange {
 
 /** Options of {@link tryHandlers}. */
 export interface TryOptions {
-  readonly run: RunOptions;
+  readonly operator: OperatorOptions;
   /** The simulated Envoy gets the processing mode that this description recommends. */
   readonly description: ProcessorDescription;
 }
@@ -47,14 +47,12 @@ const SAMPLES: Readonly<Record<string, SimulatedRequestLine>> = {
  */
 export async function tryHandlers(
   processor: Processor,
-  { run, description }: TryOptions,
+  { operator, description }: TryOptions,
 ): Promise<readonly TriedExchange[]> {
   // The simulator is loaded only when it is needed, so a server does not load it.
   const { simulate } = await import("../simulation/simulate.ts");
-  const { declaration, onFault, shadow, processors } = run;
-  const { overriddenBodyTimeoutMs: _, ...declared } = declaration ?? {};
+  const { overriddenBodyTimeoutMs: _, ...declared } = operator.envoy ?? {};
   const settings: EnvoyOptions["envoy"] = { ...declared, processingMode: neededMode(description) };
-  const operator = { envoy: declaration, onFault, shadow, processors };
   const simulated = simulate(processor, { envoy: settings, operator, patienceMs: PATIENCE_MS });
   const tried: TriedExchange[] = [];
   try {

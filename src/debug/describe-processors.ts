@@ -3,12 +3,11 @@ import { type DescribeResponse, DescribeResponseSchema } from "../../gen/extproc
 import type { Processor } from "../processor/definition.ts";
 import type { PartDescription } from "../processor/describe/describe-part.ts";
 import { describeProcessor } from "../processor/describe/describe-processor.ts";
-import type { RunOptions } from "../processor/run-rules.ts";
-import { ruleWarnings, runRules } from "../processor/run-rules.ts";
+import { type OperatorOptions, ruleWarnings, runRules } from "../processor/run-rules.ts";
 
 /** The description of processors that `ext-proc check` prints, as a message. */
-export function describeProcessors(processor: Processor, run: RunOptions = {}): DescribeResponse {
-  const rules = runRules(processor, run);
+export function describeProcessors(processor: Processor, operator: OperatorOptions = {}): DescribeResponse {
+  const rules = runRules(processor, operator);
   const { name, parts, processingMode, filterSettings, conflicts, unenforceable } = describeProcessor(rules);
   return create(DescribeResponseSchema, {
     name,
@@ -20,7 +19,7 @@ export function describeProcessors(processor: Processor, run: RunOptions = {}): 
     })),
     filterSettings: filterSettings.map((need) => ({ ...need, value: String(need.value) })),
     conflicts: conflicts.map((conflict) => ({ ...conflict, processors: [...conflict.processors] })),
-    unenforceable: [...ruleWarnings(rules, run.processors), ...unenforceable],
+    unenforceable: [...ruleWarnings(rules, operator.processors), ...unenforceable],
   });
 }
 

@@ -1,6 +1,6 @@
 import type { SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
 import { ProcessorLife } from "../simulation/processor-life.ts";
 import { failureText } from "../text/failure-text.ts";
 import { parseExchange } from "./parse-exchange.ts";
@@ -15,12 +15,16 @@ const SETUP_MS = 30_000;
  *
  * @throws {ExchangeProblem} Rejects with it if the JSON is not an exchange.
  */
-export async function playExchange(processor: Processor, json: unknown, run: RunOptions): Promise<SimulateResponse> {
+export async function playExchange(
+  processor: Processor,
+  json: unknown,
+  operator: OperatorOptions,
+): Promise<SimulateResponse> {
   const exchange = parseExchange(json);
-  const life = new ProcessorLife(runRules(processor, run), SETUP_MS);
+  const life = new ProcessorLife(runRules(processor, operator), SETUP_MS);
   await life.begin();
   try {
-    const response = await simulateExchange(processor, exchange, { run, setup: life.setup, allowPatterns: true });
+    const response = await simulateExchange(processor, exchange, { operator, setup: life.setup, allowPatterns: true });
     explainSetup(response, failureText(life.setup.unready?.cause));
     return response;
   } finally {

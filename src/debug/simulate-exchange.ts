@@ -1,12 +1,12 @@
 import type { SimulateRequest, SimulateResponse } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { type RunOptions, runRules } from "../processor/run-rules.ts";
-import { declaredSettings } from "../simulation/declared-settings.ts";
+import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
 import { driveTransaction } from "../simulation/drive-transaction.ts";
 import { ProcessorPeer, type ProcessorPeerOptions } from "../simulation/processor-peer.ts";
 import { simulatedEnvoy } from "../simulation/simulated-envoy.ts";
 import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { watchEffects } from "../simulation/unreturned-effects.ts";
+import { settingsOnRoute } from "../simulator/settings/simulated-envoy-settings.ts";
 import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
@@ -14,7 +14,7 @@ import { writeTransaction } from "./write-transaction.ts";
 /** Options of {@link simulateExchange}. Processors run as in the server or the command that runs the exchange. */
 export interface SimulateExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
   /** The operator's settings. The simulated Envoy has the declared settings, unless the exchange has others. */
-  readonly run?: RunOptions | undefined;
+  readonly operator?: OperatorOptions | undefined;
   /** True: regular expressions are allowed, although a bad expression can block a process forever. Default: false. */
   readonly allowPatterns?: boolean | undefined;
 }
@@ -30,12 +30,11 @@ export async function simulateExchange(
   exchange: SimulateRequest,
   options: SimulateExchangeOptions,
 ): Promise<SimulateResponse> {
-  const { run = {}, allowPatterns = false, ...peerOptions } = options;
-  const { overriddenBodyTimeoutMs: _, ...defaults } = run.declaration ?? {};
+  const { operator = {}, allowPatterns = false, ...peerOptions } = options;
+  const { overriddenBodyTimeoutMs: _, ...defaults } = operator.envoy ?? {};
   const read = readExchange(exchange, { defaults, allowPatterns });
   const timed = timedProcessor(processor);
-  const declaration = declaredSettings(read.options.envoy);
-  const rules = runRules(timed.processor, { ...run, declaration });
+  const rules = runRules(timed.processor, { ...operator, envoy: settingsOnRoute(read.options.envoy) });
   const envoy = simulatedEnvoy(read.options, {
     async drive(transaction) {
       const peer = new ProcessorPeer(timed.processor, { ...peerOptions, rules });

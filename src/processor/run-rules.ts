@@ -13,11 +13,11 @@ import {
 } from "./definition.ts";
 import { type TimeLimit, timeLimit } from "./time-limit.ts";
 
-/** How the operator wants processors to run. */
-export interface RunOptions {
-  /** What the operator declares about Envoy. Default: Envoy's own defaults. */
-  readonly declaration?: DeclaredEnvoySettings | undefined;
-  /** The loosest allowed fault policy. A processor's own may be stricter. Default: `open`, which allows all. */
+/** What an operator can configure for processors, as in the configuration file. */
+export interface OperatorOptions {
+  /** The declaration of Envoy's settings. What it leaves out is declared to be Envoy's default. */
+  readonly envoy?: DeclaredEnvoySettings | undefined;
+  /** The loosest fault policy that is allowed. A processor's own policy can be stricter. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
   /** True: handlers run, but everything passes unchanged. Default: false. */
   readonly shadow?: boolean | undefined;
@@ -69,9 +69,9 @@ const STRICTNESS: Readonly<Record<FaultPolicy, number>> = { open: 0, envoy: 1, c
 const RESPONSE_PHASES = PHASES.filter((phase) => directionOf(phase) === "response");
 
 /** Computes the rules of a processor, once. */
-export function runRules(processor: Processor, options: RunOptions = {}): RunRules {
-  const { onFault, shadow = false, processors = {} } = options;
-  const declaration = options.declaration ? declareEnvoy(options.declaration) : ENVOY_DEFAULTS;
+export function runRules(processor: Processor, operator: OperatorOptions = {}): RunRules {
+  const { envoy, onFault, shadow = false, processors = {} } = operator;
+  const declaration = envoy ? declareEnvoy(envoy) : ENVOY_DEFAULTS;
   const definitions = definitionsOf(processor);
   const rules = definitions.map((definition): RunRule => {
     const override = Object.hasOwn(processors, definition.name) ? processors[definition.name] : undefined;

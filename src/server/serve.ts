@@ -262,8 +262,8 @@ export async function serve(processor: Processor, options: ServeOptions = {}): P
 /** The parts that all transactions of a server share, and their observers. */
 function runningParts(processor: Processor, options: ServeOptions, log: Logger) {
   const { envoy, onFault, shadow, processors, decisionLog } = options;
-  const run = { declaration: envoy, onFault, shadow, processors };
-  const rules = runRules(processor, run);
+  const operator = { envoy, onFault, shadow, processors };
+  const rules = runRules(processor, operator);
   for (const warning of [...ruleWarnings(rules, processors), ...unenforceable(rules)]) log.warn({}, warning);
   const counters = new StreamCounters();
   const faults = new FaultLog(log);
@@ -274,7 +274,7 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const observer = observeWith(counters, faults);
   const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadHeld?.(hold));
   return {
-    run,
+    operator,
     rules,
     threadWatch,
     setup,

@@ -6,7 +6,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { type RunOptions, runRules } from "../processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../protocol/message-limits.ts";
 import { ProcessorSetup, type SetupObserver } from "../session/setup.ts";
 import { failureText } from "../text/failure-text.ts";
@@ -20,7 +20,7 @@ import { ServingState } from "./serving-state.ts";
 /** Options of {@link extProcRoutes}. */
 export interface ExtProcRoutesOptions extends ExternalProcessorOptions {
   /** The operator's settings for processors, if there are no `rules`. Default: none. */
-  readonly run?: RunOptions | undefined;
+  readonly operator?: OperatorOptions | undefined;
   /**
    * Gets the results of the processors' `setup` and `close`, if these routes call them. Default: each failure is a
    * warning of the process, on standard error.
@@ -85,7 +85,7 @@ function warn(text: string): void {
 
 /** Sets up the processors, for routes whose caller does not. */
 function setUp(processor: Processor, options: ExtProcRoutesOptions): ExtProcRoutesOptions {
-  const rules = options.rules ?? runRules(processor, options.run);
+  const rules = options.rules ?? runRules(processor, options.operator);
   const setup = new ProcessorSetup(rules, options.setupObserver ?? WARN_OF_SETUP);
   options.signal?.addEventListener("abort", () => void setup.close(), { once: true });
   if (setup.unready === undefined) return { ...options, rules, setup };

@@ -1,4 +1,5 @@
 import { type AnyDefinition, FAULT_POLICIES } from "../processor/definition.ts";
+import type { OperatorOptions } from "../processor/run-rules.ts";
 import {
   BODY_SEND_MODES,
   type DeclaredEnvoySettings,
@@ -15,7 +16,7 @@ import type {
   StringMatcher,
 } from "../simulator/settings/simulated-envoy-settings.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
-import { OPERATOR_OPTIONS, type OperatorOptions } from "./simulate-options.ts";
+import { OPERATOR_OPTIONS } from "./simulate-options.ts";
 
 /** Throws a TypeError that names `where` if the setting cannot have the value. */
 type Check = (where: string, value: unknown) => void;

@@ -1,7 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { FaultPolicy } from "../processor/definition.ts";
-import type { ProcessorOverride } from "../processor/run-rules.ts";
-import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
+import type { OperatorOptions } from "../processor/run-rules.ts";
 import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
 import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import type { PropertiesOf } from "./known-properties.ts";
@@ -30,18 +28,6 @@ export interface EnvoyOptions {
    * and the handler runs into its timeout. Default: 1000.
    */
   readonly patienceMs?: number | undefined;
-}
-
-/** What an operator can configure, as in the configuration file. */
-export interface OperatorOptions {
-  /** The declaration of Envoy's side. What it leaves out is declared to be Envoy's default. */
-  readonly envoy?: DeclaredEnvoySettings | undefined;
-  /** The loosest fault policy that is allowed. Default: `open`, which allows all. */
-  readonly onFault?: FaultPolicy | undefined;
-  /** True: handlers run, but everything passes unchanged. Default: false. */
-  readonly shadow?: boolean | undefined;
-  /** Settings of single processors, by name. */
-  readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
 }
 
 /** Every property of {@link EnvoyOptions}. */

@@ -1,7 +1,7 @@
 import { definitionsOf, isProcessor, type Processor } from "../processor/definition.ts";
 import { runRules } from "../processor/run-rules.ts";
+import { settingsOnRoute } from "../simulator/settings/simulated-envoy-settings.ts";
 import { checkOperator, checkSettings } from "./check-settings.ts";
-import { declaredSettings } from "./declared-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
 import { checkProperties } from "./known-properties.ts";
 import { ProcessorLife } from "./processor-life.ts";
@@ -33,8 +33,7 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
   const { operator = {}, envoy = {} } = options;
   checkSettings(envoy);
   checkOperator(operator, definitionsOf(processor));
-  const { envoy: declared, ...run } = operator;
-  const rules = runRules(processor, { ...run, declaration: declared ?? declaredSettings(envoy) });
+  const rules = runRules(processor, { ...operator, envoy: operator.envoy ?? settingsOnRoute(envoy) });
   const life = new ProcessorLife(rules, patienceMsOf(options));
   return simulatedEnvoy(options, {
     async drive(transaction) {

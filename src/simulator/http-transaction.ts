@@ -1,7 +1,7 @@
 import { textToBytes } from "../protocol/headers/header-text.ts";
 import { readAttribute } from "./attributes.ts";
 import type { FilterHost, LocalReply } from "./filter/filter-state.ts";
-import { DEFAULT_BUFFER_LIMIT_BYTES, STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";
+import { STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";
 import { ClientSide } from "./http/client-side.ts";
 import { requestHeadersOf, responseHeadersOf } from "./http/exchange-headers.ts";
 import { FilterPath, type PathEnd, type PathFilter } from "./http/filter-path.ts";
@@ -167,15 +167,11 @@ export class HttpTransaction implements FilterHost {
 
   /** The limit depends on the client's protocol, for responses too: over HTTP/2 it is the stream window. */
   get bufferLimitBytes(): number {
-    return this.#protocol === "http2" ? STREAM_WINDOW_BYTES : this.#connectionLimitBytes;
-  }
-
-  get #connectionLimitBytes(): number {
-    return this.#config.settings.bufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES;
+    return this.#protocol === "http2" ? STREAM_WINDOW_BYTES : this.#config.bufferLimitBytes;
   }
 
   get #codec(): { protocol: "http1" | "http2"; sliceBytes: number } {
-    return { protocol: this.#protocol, sliceBytes: this.#connectionLimitBytes };
+    return { protocol: this.#protocol, sliceBytes: this.#config.bufferLimitBytes };
   }
 
   #respondIf(moment: UpstreamResponse["startsAfter"]): void {

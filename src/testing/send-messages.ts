@@ -46,8 +46,7 @@ export async function sendMessages(
   const { operator = {} } = options;
   checkOperator(operator, definitionsOf(processor));
   const patienceMs = patienceMsOf(options);
-  const { envoy, ...run } = operator;
-  const rules = runRules(processor, { ...run, declaration: envoy });
+  const rules = runRules(processor, operator);
   const life = new ProcessorLife(rules, patienceMs);
   await life.begin();
   const peer = new ProcessorPeer(processor, { rules, setup: life.setup });

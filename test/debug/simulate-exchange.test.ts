@@ -103,9 +103,9 @@ describe("an exchange", () => {
       requestHeaders: () => new Promise<undefined>(() => undefined),
       responseHeaders: () => immediateResponse(418),
     });
-    const run = { declaration: { messageTimeoutMs: 700 } };
-    const declared = await play(slow, {}, run);
-    const given = await play(slow, { envoy: { messageTimeoutMs: 300 } }, run);
+    const operator = { envoy: { messageTimeoutMs: 700 } };
+    const declared = await play(slow, {}, operator);
+    const given = await play(slow, { envoy: { messageTimeoutMs: 300 } }, operator);
     expect([declared.durationMs, given.durationMs]).toEqual([650, 250]);
     expect(declared.faults).toMatchObject([{ code: "handler_timeout", source: "handler" }]);
   });

@@ -273,7 +273,13 @@ describe("the exports", () => {
     },
     "ext-proc/connect": {
       values: ["ServingState", "SessionSet", "extProcRoutes"],
-      types: ["ExtProcRoutesOptions", "ExternalProcessorOptions", "ProcessorOverride", "RunOptions", "SetupObserver"],
+      types: [
+        "ExtProcRoutesOptions",
+        "ExternalProcessorOptions",
+        "OperatorOptions",
+        "ProcessorOverride",
+        "SetupObserver",
+      ],
     },
   };
 

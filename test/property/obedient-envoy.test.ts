@@ -92,7 +92,7 @@ describe("an Envoy that sends every phase and waits for every answer", () => {
         const settings = settingsOf(init);
         const processor = processorOf(init);
         const rules = runRules(processor, {
-          declaration: declareEnvoy({ allowModeOverride: init.overrides, bufferLimitBytes: 1 << 20 }),
+          envoy: declareEnvoy({ allowModeOverride: init.overrides, bufferLimitBytes: 1 << 20 }),
         });
         const peer = new ProcessorPeer(processor, {
           rules,

@@ -132,7 +132,7 @@ async function countedOf(exchange: Exchange): Promise<string[]> {
   const { processor, settle } = processorOf(exchange);
   const counted: string[] = [];
   const { session, receive, ends } = recordSession(processor, {
-    rules: runRules(processor, { declaration: { messageTimeoutMs: 3_600_000 } }),
+    rules: runRules(processor, { envoy: { messageTimeoutMs: 3_600_000 } }),
     observer: {
       message: () => undefined,
       ended: ({ result }) => void (result === "unanswered" && counted.push(result)),

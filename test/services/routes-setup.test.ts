@@ -83,7 +83,7 @@ describe("setup by the routes", () => {
         throw new Error("no");
       },
     });
-    const routes = extProcRoutes(processor, { run: { onFault: "closed" }, debug: true });
+    const routes = extProcRoutes(processor, { operator: { onFault: "closed" }, debug: true });
     let code: string | null = null;
     const { responses } = await createClient(DebugService, createRouterTransport(routes)).process(
       { requests: [headersOf("requestHeaders")] },

@@ -12,5 +12,5 @@ export function patience(processor: Processor) {
 /** The rules of sessions for these options. */
 export function patientRules(processor: Processor): RunRules {
   const { envoy, processors } = patience(processor);
-  return runRules(processor, { declaration: envoy, processors });
+  return runRules(processor, { envoy, processors });
 }

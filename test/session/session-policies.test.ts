@@ -7,13 +7,13 @@ import {
   type ProcessorDefinition,
 } from "../../src/processor/definition.ts";
 import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
-import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../../src/processor/run-rules.ts";
 import { fault } from "../../src/protocol/fault.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";
 import { recordSession } from "./recorded-session.ts";
 
-function run(processor: Processor, options: RunOptions = {}) {
+function run(processor: Processor, options: OperatorOptions = {}) {
   const told: string[] = [];
   const recorded = recordSession(processor, {
     rules: runRules(processor, options),
@@ -88,7 +88,7 @@ describe("the policy closed", () => {
     ],
     [
       "Envoy takes no immediate response",
-      { declaration: { disableImmediateResponse: true } },
+      { envoy: { disableImmediateResponse: true } },
       {},
       [headersOf("requestHeaders")],
     ],
@@ -337,7 +337,7 @@ test("an immediate response after response headers left is sent, and counted as 
 
 test("an immediate response is a fault if Envoy takes none, and is counted as not enforced", () => {
   const processor = defineProcessor({ name: "guard", onFault: "closed", requestHeaders: () => immediateResponse(403) });
-  const { receive, log, told } = run(processor, { declaration: { disableImmediateResponse: true } });
+  const { receive, log, told } = run(processor, { envoy: { disableImmediateResponse: true } });
   receive(headersOf("requestHeaders"));
   expect(log).toEqual(["ended: immediate_response_disabled"]);
   expect(told).toEqual([

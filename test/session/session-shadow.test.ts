@@ -7,12 +7,12 @@ import {
   setDynamicMetadata,
   setHeader,
 } from "../../src/processor/effects.ts";
-import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../../src/processor/run-rules.ts";
 import type { Decision } from "../../src/session/decision.ts";
 import { bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { recordSession } from "./recorded-session.ts";
 
-function run(processor: Processor, options: RunOptions = { shadow: true }) {
+function run(processor: Processor, options: OperatorOptions = { shadow: true }) {
   const told: string[] = [];
   const decisions: Decision[] = [];
   const recorded = recordSession(processor, {

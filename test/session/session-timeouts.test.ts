@@ -1,14 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effects.ts";
-import { type RunOptions, runRules } from "../../src/processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../../src/processor/run-rules.ts";
 import { bodyModes, bodyOf, headersOf, trailersOf } from "../protocol/messages.ts";
 import { deferred, nextTurn } from "./deferred.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { type RecordedSession, recordSession } from "./recorded-session.ts";
 
 /** A session on a clock that the test moves. */
-function timed(processor: Processor, options: RunOptions = {}): RecordedSession & { readonly timers: ManualTimers } {
+function timed(
+  processor: Processor,
+  options: OperatorOptions = {},
+): RecordedSession & { readonly timers: ManualTimers } {
   const timers = new ManualTimers();
   return { ...recordSession(processor, { timers, rules: runRules(processor, options) }), timers };
 }
@@ -180,11 +183,11 @@ describe("the timer of an answer", () => {
 });
 
 describe("a timeout above Envoy's own", () => {
-  const declaration = { messageTimeoutMs: 200, maxMessageTimeoutMs: 2000 };
+  const envoy = { messageTimeoutMs: 200, maxMessageTimeoutMs: 2000 };
 
   test("more time is requested once for each message, early enough, in a separate message", async () => {
     const { processor, request, response } = slow("patient", 1000);
-    const { receive, timers, answers, log } = timed(processor, { declaration });
+    const { receive, timers, answers, log } = timed(processor, { envoy });
     receive(headersOf("requestHeaders"));
     timers.advance(149);
     expect(answers).toEqual([]);
@@ -206,7 +209,7 @@ describe("a timeout above Envoy's own", () => {
   });
 
   test("more time is requested with the time that the other direction needs too, which Envoy extends as well, and only once", () => {
-    const { receive, timers, answers, log } = timed(slow("patient", 1000).processor, { declaration });
+    const { receive, timers, answers, log } = timed(slow("patient", 1000).processor, { envoy });
     receive(headersOf("requestHeaders"));
     timers.advance(140);
     receive(headersOf("responseHeaders"));
@@ -220,7 +223,7 @@ describe("a timeout above Envoy's own", () => {
 
   test("more time is requested with the time that a slower processor behind needs, which cannot request it again", async () => {
     const [first, second] = [slow("first", 500), slow("second", 1000)];
-    const { receive, timers, answers, log } = timed(compose(first.processor, second.processor), { declaration });
+    const { receive, timers, answers, log } = timed(compose(first.processor, second.processor), { envoy });
     receive(headersOf("requestHeaders"));
     timers.advance(400);
     first.request.resolve();
@@ -232,7 +235,7 @@ describe("a timeout above Envoy's own", () => {
   });
 
   test("a handler times out when its extended time is over", () => {
-    const { receive, timers, log } = timed(slow("patient", 1000).processor, { declaration });
+    const { receive, timers, log } = timed(slow("patient", 1000).processor, { envoy });
     receive(headersOf("requestHeaders"));
     timers.advance(999);
     expect(log).toEqual(["empty"]);
@@ -242,7 +245,7 @@ describe("a timeout above Envoy's own", () => {
 
   test("more time is not requested if the answer comes before", async () => {
     const { processor, request } = slow("patient", 1000);
-    const { receive, timers, log } = timed(processor, { declaration });
+    const { receive, timers, log } = timed(processor, { envoy });
     receive(headersOf("requestHeaders"));
     timers.advance(100);
     request.resolve();
@@ -255,7 +258,7 @@ describe("a timeout above Envoy's own", () => {
     ["if Envoy only watches", { observabilityMode: true }],
     ["in FULL_DUPLEX_STREAMED, in which Envoy has no timer", bodyModes("FULL_DUPLEX_STREAMED")],
   ] as const)("more time is not requested %s", (_where, envelope) => {
-    const { receive, timers, answers } = timed(slow("patient", 1000).processor, { declaration });
+    const { receive, timers, answers } = timed(slow("patient", 1000).processor, { envoy });
     receive(headersOf("requestHeaders", [], envelope));
     timers.advance(999);
     expect(answers).toEqual([]);

@@ -1,6 +1,6 @@
 import type { parseArgs } from "node:util";
 import { definitionsOf, type Processor } from "../../processor/definition.ts";
-import type { RunOptions } from "../../processor/run-rules.ts";
+import type { OperatorOptions } from "../../processor/run-rules.ts";
 import type { ServeOptions } from "../../server/serve.ts";
 import type { ProcessorSettings } from "../../server/settings/config-schema.ts";
 import { nearestName } from "../../server/settings/nearest-name.ts";
@@ -48,10 +48,10 @@ export function tellProblems({ problems, inFile }: CommandProblems, terminal: Te
   return inFile ? EXIT.bad : EXIT.usage;
 }
 
-/** The settings that affect how processors run. */
-export function runOptions({ settings, processors }: CommandSettings): RunOptions {
+/** The settings that an operator can configure for processors. */
+export function operatorOptions({ settings, processors }: CommandSettings): OperatorOptions {
   const { envoy, onFault, shadow } = settings;
-  return { declaration: envoy, onFault, shadow, processors };
+  return { envoy, onFault, shadow, processors };
 }
 
 /** The settings as options of `serve()`, except those that name files. */

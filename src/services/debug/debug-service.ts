@@ -1,7 +1,7 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { DebugService } from "../../../gen/extproc/debug/v1/debug_pb.js";
 import type { Processor } from "../../processor/definition.ts";
-import type { RunOptions } from "../../processor/run-rules.ts";
+import type { OperatorOptions } from "../../processor/run-rules.ts";
 import { FAULT_METADATA } from "../../protocol/fault.ts";
 import { CUT_OFF, isCutOff } from "../../session/session-observer.ts";
 import type { ExternalProcessorOptions } from "../process/external-processor.ts";
@@ -17,7 +17,7 @@ export const MAX_DEBUG_BYTES = 1 << 20;
 /** Options of {@link debugService}. */
 export interface DebugServiceOptions extends ExternalProcessorOptions {
   /** The operator's settings, for exchanges that simulate other settings of Envoy. Default: none. */
-  readonly run?: RunOptions | undefined;
+  readonly operator?: OperatorOptions | undefined;
 }
 
 const READY = { unready: undefined };
@@ -30,17 +30,17 @@ export function debugService(
   processor: Processor,
   options: DebugServiceOptions = {},
 ): ServiceImpl<typeof DebugService> {
-  const { run, ...shared } = options;
+  const { operator, ...shared } = options;
   return {
     async describe() {
       const { describeProcessors } = await loaded(() => import("../../debug/describe-processors.ts"));
-      return describeProcessors(processor, run);
+      return describeProcessors(processor, operator);
     },
     async simulate(exchange) {
       const { ExchangeProblem, simulateExchange } = await loaded(() => import("../../debug/simulate-exchange.ts"));
       const { setup = READY, observer, sessions, bodyBudget } = shared;
       try {
-        const how = { run, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
+        const how = { operator, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
         return await simulateExchange(processor, exchange, how);
       } catch (error) {
         if (error instanceof ExchangeProblem) throw new ConnectError(error.message, Code.InvalidArgument);

@@ -74,8 +74,5 @@ export function isBelowLowLimit(filter: FilterState, { queue }: FilterDirection)
   return queue.byteLength < filter.host.bufferLimitBytes / 2;
 }
 
-/** Envoy's default `per_connection_buffer_limit_bytes`. */
-export const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
-
 /** Envoy's default `initial_stream_window_size`, which limits what it buffers for an HTTP/2 client. */
 export const STREAM_WINDOW_BYTES = 16 * 1024 * 1024;

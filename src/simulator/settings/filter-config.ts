@@ -2,7 +2,12 @@ import { MutationRuleChecker } from "./mutation-rules.ts";
 import { type NamePredicate, namePredicate } from "./name-pattern.ts";
 import { type CompleteProcessingMode, completeMode, NOTHING_SENT } from "./processing-mode.ts";
 import { type Release, releaseOf } from "./release.ts";
-import type { ForwardRules, MetadataNamespaces, SimulatedEnvoySettings } from "./simulated-envoy-settings.ts";
+import {
+  type ForwardRules,
+  type MetadataNamespaces,
+  type SimulatedEnvoySettings,
+  settingsOnRoute,
+} from "./simulated-envoy-settings.ts";
 
 /** Namespaces of dynamic metadata, every list there. */
 export interface NamespaceLists {
@@ -18,6 +23,8 @@ export interface FilterConfig {
   readonly configuredMode: CompleteProcessingMode;
   /** What holds for this transaction at its beginning. */
   readonly mode: CompleteProcessingMode;
+  /** The buffer limit of connections, for HTTP/1 clients. */
+  readonly bufferLimitBytes: number;
   readonly failureModeAllow: boolean;
   readonly messageTimeoutMs: number;
   readonly maxMessageTimeoutMs: number;
@@ -39,18 +46,15 @@ export interface FilterConfig {
  * @throws SyntaxError if a pattern is not valid.
  */
 export function filterConfig(settings: SimulatedEnvoySettings): FilterConfig {
-  const { perRoute = {} } = settings;
   const release = releaseOf(settings.envoyVersion ?? "1.40");
-  const configuredMode = completeMode(settings.processingMode);
-  const routeMode = perRoute.disabled ? NOTHING_SENT : perRoute.processingMode;
-  const forwarding = perRoute.metadataOptions?.forwardingNamespaces ?? settings.metadataOptions?.forwardingNamespaces;
-  const receiving = perRoute.metadataOptions?.receivingNamespaces ?? settings.metadataOptions?.receivingNamespaces;
+  const onRoute = settingsOnRoute(settings);
   return {
     settings,
     release,
-    configuredMode,
-    mode: routeMode ? completeMode(routeMode) : configuredMode,
-    failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow ?? false,
+    configuredMode: completeMode(settings.processingMode),
+    mode: completeMode(settings.perRoute?.disabled ? NOTHING_SENT : onRoute.processingMode),
+    bufferLimitBytes: onRoute.bufferLimitBytes,
+    failureModeAllow: onRoute.failureModeAllow ?? false,
     messageTimeoutMs: settings.messageTimeoutMs ?? 200,
     maxMessageTimeoutMs: settings.maxMessageTimeoutMs ?? 0,
     statusOnError: settings.statusOnError ?? 500,
@@ -60,9 +64,9 @@ export function filterConfig(settings: SimulatedEnvoySettings): FilterConfig {
     routeCacheAction: settings.disableClearRouteCache ? "RETAIN" : (settings.routeCacheAction ?? "DEFAULT"),
     checker: new MutationRuleChecker(settings.mutationRules),
     forwards: forwardPredicate(settings.forwardRules),
-    forwardingNamespaces: namespaceLists(forwarding),
-    receivingNamespaces: namespaceLists(receiving),
-    grpcInitialMetadata: lowerCaseNames({ ...settings.grpcInitialMetadata, ...perRoute.grpcInitialMetadata }),
+    forwardingNamespaces: namespaceLists(onRoute.metadataOptions?.forwardingNamespaces),
+    receivingNamespaces: namespaceLists(onRoute.metadataOptions?.receivingNamespaces),
+    grpcInitialMetadata: lowerCaseNames(onRoute.grpcInitialMetadata ?? {}),
   };
 }
 

@@ -1,3 +1,4 @@
+import { ENVOY_BUFFER_LIMIT_BYTES } from "../../protocol/envoy-declaration.ts";
 import type { EnvoySettings, ProcessingModeSettings } from "../../protocol/envoy-settings.ts";
 
 /** A release line of Envoy whose behaviour the simulator knows from runs on the real one. */
@@ -83,4 +84,23 @@ export interface SimulatedEnvoySettings extends EnvoySettings {
   readonly streamIdleTimeoutMs?: number | undefined;
   /** `timeout` of the route, in milliseconds, from the end of the request to the end of the response. Default 15000; 0: none. */
   readonly routeTimeoutMs?: number | undefined;
+}
+
+/** The settings that apply on a transaction's route: its `perRoute` is merged in, and the buffer limit is set. */
+export function settingsOnRoute(
+  settings: SimulatedEnvoySettings,
+): SimulatedEnvoySettings & { readonly bufferLimitBytes: number } {
+  const { perRoute = {}, metadataOptions, bufferLimitBytes = ENVOY_BUFFER_LIMIT_BYTES } = settings;
+  const { forwardingNamespaces, receivingNamespaces } = perRoute.metadataOptions ?? {};
+  return {
+    ...settings,
+    bufferLimitBytes,
+    processingMode: perRoute.processingMode ?? settings.processingMode,
+    failureModeAllow: perRoute.failureModeAllow ?? settings.failureModeAllow,
+    grpcInitialMetadata: { ...settings.grpcInitialMetadata, ...perRoute.grpcInitialMetadata },
+    metadataOptions: {
+      forwardingNamespaces: forwardingNamespaces ?? metadataOptions?.forwardingNamespaces,
+      receivingNamespaces: receivingNamespaces ?? metadataOptions?.receivingNamespaces,
+    },
+  };
 }

@@ -4,14 +4,15 @@ import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
 import { hello } from "../../../src/builtin/hello.ts";
 import { appendChunk, compose, defineProcessor, type Processor } from "../../../src/index.ts";
 import { describeProcessor, type ModeField } from "../../../src/processor/describe/describe-processor.ts";
-import { type RunOptions, runRules } from "../../../src/processor/run-rules.ts";
+import { type OperatorOptions, runRules } from "../../../src/processor/run-rules.ts";
 import { declareEnvoy } from "../../../src/protocol/envoy-declaration.ts";
 import { simulate } from "../../../src/simulation/simulate.ts";
 import { UPPER, type UpperKind, upperProcessor } from "../../session/body/upper.ts";
 
-const described = (processor: Processor, options: RunOptions = {}) => describeProcessor(runRules(processor, options));
+const described = (processor: Processor, options: OperatorOptions = {}) =>
+  describeProcessor(runRules(processor, options));
 
-function modesOf(processor: Processor, options: RunOptions = {}): Record<ModeField, string> {
+function modesOf(processor: Processor, options: OperatorOptions = {}): Record<ModeField, string> {
   const entries = described(processor, options).processingMode.map(({ field, mode }) => [field, mode]);
   return Object.fromEntries(entries) as Record<ModeField, string>;
 }
@@ -79,8 +80,8 @@ describe("the processing mode", () => {
 
   test("the processing mode depends on what Envoy is declared to buffer", () => {
     const processor = one("p", { responseBody: { read: "text", maxBytes: 2 << 20, handle: () => undefined } });
-    const declaration = { bufferLimitBytes: 4 << 20 };
-    expect(modesOf(processor, { declaration })).toMatchObject({ response_body_mode: "BUFFERED" });
+    const envoy = { bufferLimitBytes: 4 << 20 };
+    expect(modesOf(processor, { envoy })).toMatchObject({ response_body_mode: "BUFFERED" });
   });
 
   test("the processing mode streams to handlers of pieces, in full duplex if one may add a tail", () => {
@@ -167,13 +168,13 @@ describe("settings of Envoy's filter", () => {
 });
 
 describe("a declared allowModeOverride", () => {
-  const declaration = { allowModeOverride: true };
-  const settings = (processor: Processor, options: RunOptions) =>
+  const envoy = { allowModeOverride: true };
+  const settings = (processor: Processor, options: OperatorOptions) =>
     described(processor, options).filterSettings.filter(({ setting }) => setting === "allow_mode_override");
 
   test("a declared allowModeOverride is printed as a setting that Envoy must have", () => {
     const processor = one("p", { requestHeaders: () => undefined });
-    expect(settings(processor, { declaration })).toMatchObject([{ value: true, required: true }]);
+    expect(settings(processor, { envoy })).toMatchObject([{ value: true, required: true }]);
     expect(settings(processor, {})).toEqual([]);
   });
 
@@ -184,9 +185,9 @@ describe("a declared allowModeOverride", () => {
       one("p", { responseBody: large }),
       one("p", { responseBody: { read: "chunks", chunk: () => undefined, end: () => appendChunk("!") } }),
     ]) {
-      const declared = described(processor, { declaration });
+      const declared = described(processor, { envoy });
       expect(declared.processingMode.map(({ mode }) => mode)).not.toContain("FULL_DUPLEX_STREAMED");
-      expect(settings(processor, { declaration })).toMatchObject([{ value: true }]);
+      expect(settings(processor, { envoy })).toMatchObject([{ value: true }]);
       expect(described(processor).processingMode.map(({ mode }) => mode)).toContain("FULL_DUPLEX_STREAMED");
       expect(settings(processor, {})).toEqual([]);
     }
@@ -202,8 +203,8 @@ describe("limits of enforcement", () => {
     ]);
     const required = one("p", { requestBody: { read: "json", required: true, handle: () => undefined } });
     expect(described(required).unenforceable).toEqual([]);
-    const declaration = { disableImmediateResponse: true };
-    expect(described(one("p", { onFault: "closed" }), { declaration }).unenforceable).toHaveLength(1);
+    const envoy = { disableImmediateResponse: true };
+    expect(described(one("p", { onFault: "closed" }), { envoy }).unenforceable).toHaveLength(1);
   });
 });
 
@@ -219,7 +220,7 @@ test("a description is plain data", () => {
 
 describe("tunnels in the description of a body mode", () => {
   const where = (processor: Processor, init: Parameters<typeof declareEnvoy>[0] = {}) => {
-    const { processingMode } = describeProcessor(runRules(processor, { declaration: declareEnvoy(init) }));
+    const { processingMode } = describeProcessor(runRules(processor, { envoy: declareEnvoy(init) }));
     const alternatives = processingMode.flatMap((need) => need.alternatives);
     return alternatives.filter(({ where }) => where.includes("tunnels")).map(({ mode, where }) => [mode, where]);
   };

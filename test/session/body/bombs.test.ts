@@ -31,7 +31,7 @@ const KINDS = {
 } as const;
 const bombs = new Map<string, Uint8Array>();
 /** No handler may time out here. */
-const declaration = { messageTimeoutMs: 60_000 };
+const envoy = { messageTimeoutMs: 60_000 };
 
 async function bombOf(codings: readonly Coding[]): Promise<Uint8Array> {
   const zeros = Array.from({ length: 200 }, () => new Uint8Array(MIB));
@@ -41,7 +41,7 @@ async function bombOf(codings: readonly Coding[]): Promise<Uint8Array> {
 }
 
 function begin(processor: Processor, codings: readonly Coding[], { bodyBudget }: { readonly bodyBudget: BodyBudget }) {
-  const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { declaration }) });
+  const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { envoy }) });
   const coding = ["content-encoding", codings.join(", ")] as const;
   recorded.receive(headersOf("requestHeaders", [coding], bodyModes("BUFFERED")));
   return recorded;
@@ -105,7 +105,7 @@ test("hundreds of small bombs together hold no more than the total limit", async
 test("a chunk that decodes to very many bytes is stopped at the limit of its transaction", async () => {
   const bodyBudget = budgetOf(256 * MIB, 8 * MIB);
   const processor = defineProcessor({ name: "p", timeoutMs: 50_000, responseBody: KINDS.chunks });
-  const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { declaration }) });
+  const recorded = recordSession(processor, { bodyBudget, rules: runRules(processor, { envoy }) });
   // Without a length the body leaves decoded: one answer is the only output of one piece.
   recorded.receive(headersOf("responseHeaders", [["content-encoding", "gzip"]], bodyModes("STREAMED", "STREAMED")));
   const lines = Buffer.from(Array.from({ length: 20_000 }, (_, at) => `${(at * 7919) % 9973} `).join(""));

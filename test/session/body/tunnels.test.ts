@@ -48,7 +48,7 @@ function play(
   [request, status]: readonly [HeaderPairs, string],
   declared = false,
 ) {
-  const rules = runRules(processor, { declaration: { allowModeOverride: declared } });
+  const rules = runRules(processor, { envoy: { allowModeOverride: declared } });
   const { answers, ends, receive } = recordSession(processor, { rules });
   receive(headersOf("requestHeaders", request, bodyModes(mode)));
   receive(headersOf("responseHeaders", [[":status", status]]));
