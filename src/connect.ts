@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { ProcessorOverride, OperatorOptions } from "./processor/run-rules.ts";
+export type { OperatorOptions, ProcessorOverride } from "./processor/run-rules.ts";
 export type { ExternalProcessorOptions } from "./services/process/external-processor.ts";
 export { type ExtProcRoutesOptions, extProcRoutes } from "./services/routes.ts";
 export { ServingState } from "./services/serving-state.ts";

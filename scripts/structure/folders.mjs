@@ -24,7 +24,7 @@ export const FOLDERS = {
     imports: [],
   },
   bodies: {
-    holds: "Bytes of bodies that are copied out of a socket's buffer.",
+    holds: "Bytes that are copied out of a socket's buffer, and joined.",
     imports: [],
   },
   "bodies/coding": {
@@ -58,7 +58,7 @@ export const FOLDERS = {
   },
   "protocol/answers": {
     holds: "Answers to Envoy: neutral ones, changes, bodies, immediate responses.",
-    imports: ["protocol", "protocol/headers", "text"],
+    imports: ["bodies", "protocol", "protocol/headers", "text"],
     packages: [PROTOBUF, WKT, "gen"],
   },
   "protocol/exchange": {
@@ -163,7 +163,7 @@ export const FOLDERS = {
   },
   "simulator/http": {
     holds: "As much of Envoy's HTTP layer as decides what upstream and client get.",
-    imports: ["protocol", "protocol/headers", "simulator/outcome"],
+    imports: ["bodies", "protocol", "protocol/headers", "simulator/outcome"],
     packages: [PROTOBUF],
   },
   "simulator/filter": {

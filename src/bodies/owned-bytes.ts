@@ -12,8 +12,8 @@ export function compactBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : plainBytes(bytes);
 }
 
-/** Joins parts; a single part is returned as it is. */
-export function joinBytes(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+/** Joins parts in new memory. A single part is returned as it is. */
+export function joinBytes<Bytes extends Uint8Array>(parts: readonly Bytes[]): Bytes | Uint8Array<ArrayBuffer> {
   const [first] = parts;
   if (first !== undefined && parts.length === 1) return first;
   let length = 0;

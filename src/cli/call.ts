@@ -4,6 +4,7 @@ import { CallProblem, callServer, parseAnswers, parseMessages, type ServerAnswer
 import { printableLine } from "../server/log/printable.ts";
 import { serverUrl } from "../simulation/server-url.ts";
 import { readData } from "./terminal/data-file.ts";
+import { headerOf } from "./terminal/header-flag.ts";
 import { lineDiff } from "./terminal/line-diff.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
@@ -102,13 +103,7 @@ function timeoutOf(text: string | undefined): number {
 }
 
 function headersOf(lines: readonly string[]): Readonly<Record<string, string>> {
-  const headers = lines.map((line) => {
-    const [, name, value = ""] = /^([\w-]+):(.*)$/.exec(line) ?? [];
-    if (name === undefined)
-      throw new CliError(`--header: ${JSON.stringify(line)} is not a header; write 'name: value'`);
-    return [name.toLowerCase(), value.trimStart()] as const;
-  });
-  return Object.fromEntries(headers);
+  return Object.fromEntries(lines.map((line) => headerOf("--header", line)));
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;

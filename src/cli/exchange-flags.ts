@@ -1,4 +1,5 @@
 import { readBytes } from "./terminal/data-file.ts";
+import { headerOf } from "./terminal/header-flag.ts";
 import { CliError } from "./terminal/usage-error.ts";
 
 /** The flags of an exchange, for parseArgs. */
@@ -99,10 +100,8 @@ function textsOf(value: ExchangeFlags[string]): readonly string[] {
 function headersOf(flag: string, lines: readonly string[]): Json | undefined {
   const headers = new Map<string, string[]>();
   for (const line of lines) {
-    const [, name, value = ""] = /^\s*([^:\s]+)\s*:\s*(.*)$/s.exec(line) ?? [];
-    if (name === undefined) throw new CliError(`${flag}: ${JSON.stringify(line)} is not a header; write 'name: value'`);
-    const key = name.toLowerCase();
-    headers.set(key, [...(headers.get(key) ?? []), value.trimEnd()]);
+    const [name, value] = headerOf(flag, line);
+    headers.set(name, [...(headers.get(name) ?? []), value]);
   }
   if (headers.size === 0) return undefined;
   return Object.fromEntries([...headers].map(([name, values]) => [name, values.length === 1 ? values[0] : values]));

@@ -1,3 +1,4 @@
+import { readUint32 } from "../http2/frames.ts";
 import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
 import { messageMemory, recycleMessage, unfinishedMemory } from "./message-memory.ts";
 import { OversizedMessage } from "./oversized-message.ts";
@@ -230,9 +231,4 @@ function countedBytes(size: number): number {
 /** Faster than subarray() of a Buffer, which creates a Buffer. */
 function part(source: Uint8Array, at: number, length: number): Uint8Array {
   return new Uint8Array(source.buffer, source.byteOffset + at, length);
-}
-
-function readUint32(source: Uint8Array, at: number): number {
-  const high = ((source[at] ?? 0) << 8) | (source[at + 1] ?? 0);
-  return high * 0x1_0000 + (((source[at + 2] ?? 0) << 8) | (source[at + 3] ?? 0));
 }

@@ -1,3 +1,5 @@
+import { slotOf } from "./stream-index.ts";
+
 const SLOTS = 1024;
 
 /** What is known of a stream identifier that is not open: never used, closed by both sides, reset by us, or forgotten. */
@@ -23,7 +25,7 @@ export class ClosedStreams {
 
   /** `id` must be no higher than the highest identifier the peer has used, and not open. */
   stateOf(id: number): ClosedState {
-    const found = this.#slots[slotOf(id)] ?? 0;
+    const found = this.#slots[slotOf(id, SLOTS - 1)] ?? 0;
     if (found === -id) return "reset";
     if (found === id) return "ended";
     return Math.abs(found) > id ? "forgotten" : "idle";
@@ -31,11 +33,7 @@ export class ClosedStreams {
 
   // A long-lived stream must not push out a newer one, whose late frames are the likelier.
   #add(id: number, value: number): void {
-    const slot = slotOf(id);
+    const slot = slotOf(id, SLOTS - 1);
     if (Math.abs(this.#slots[slot] ?? 0) <= id) this.#slots[slot] = value;
   }
-}
-
-function slotOf(id: number): number {
-  return (id >>> 1) & (SLOTS - 1);
 }

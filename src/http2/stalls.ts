@@ -1,6 +1,7 @@
 import type { ConnectionContext } from "./connection-context.ts";
 import { shedStream } from "./peer-faults.ts";
 import type { ServerStream } from "./server-stream.ts";
+import { isOver } from "./timeouts.ts";
 
 /** Since when a stream has made no progress in each direction; undefined while its client need not do anything. */
 interface Waiting {
@@ -42,16 +43,12 @@ export class Stalls {
     else if (stream.hasSent || waiting.answerSinceMs === undefined) waiting.answerSinceMs = nowMs;
     stream.hasReceived = false;
     stream.hasSent = false;
-    if (isOver(waiting.messageSinceMs, nowMs, limits.messageStallTimeoutMs)) {
+    if (isOver(nowMs - (waiting.messageSinceMs ?? nowMs), limits.messageStallTimeoutMs)) {
       shedStream(this.#context, stream, "message_stalled");
-    } else if (isOver(waiting.answerSinceMs, nowMs, limits.answerStallTimeoutMs)) {
+    } else if (isOver(nowMs - (waiting.answerSinceMs ?? nowMs), limits.answerStallTimeoutMs)) {
       shedStream(this.#context, stream, "answer_stalled");
     } else {
       this.#waiting.set(stream, waiting);
     }
   }
-}
-
-function isOver(sinceMs: number | undefined, nowMs: number, timeoutMs: number): boolean {
-  return sinceMs !== undefined && timeoutMs > 0 && nowMs - sinceMs >= timeoutMs;
 }

@@ -70,7 +70,7 @@ export class StreamIndex {
   }
 }
 
-/** Identifiers of a client are odd, and rise by two. */
-function slotOf(id: number, mask: number): number {
+/** The slot of a stream in a table whose size is a power of 2. Identifiers of a client are odd, and rise by two. */
+export function slotOf(id: number, mask: number): number {
   return (id >>> 1) & mask;
 }

@@ -161,7 +161,8 @@ function partialMark({ headerBlocks, position, framesRead, receivedBytes }: Conn
   return position === "inside DATA" ? `DATA ${receivedBytes}` : "";
 }
 
-function isOver(elapsedMs: number, timeoutMs: number): boolean {
+/** True if a timeout is over. A timeout of 0 is never over. */
+export function isOver(elapsedMs: number, timeoutMs: number): boolean {
   return timeoutMs > 0 && elapsedMs >= timeoutMs;
 }
 

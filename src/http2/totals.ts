@@ -52,6 +52,7 @@ export function createTotals(): Http2Totals {
   };
 }
 
-function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
+/** A count of 0 for each name. */
+export function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }

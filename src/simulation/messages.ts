@@ -8,7 +8,7 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { textToBytes } from "../protocol/headers/header-text.ts";
+import { toBytes } from "../protocol/headers/header-text.ts";
 import type { BodyPhase, HeaderPhase, TrailerPhase } from "../protocol/phase.ts";
 import { type HeaderRecord, headerLines } from "./header-lines.ts";
 
@@ -80,7 +80,7 @@ function headersMessage(phase: HeaderPhase, headers: HeaderRecord, more: EndOfSt
 
 function bodyMessage(phase: BodyPhase, body: string | Uint8Array, more: EndOfStream): ProcessingRequest {
   const { endOfStream = false, ...envelope } = more;
-  const request = { case: phase, value: { body: toBytes("body", body), endOfStream } };
+  const request = { case: phase, value: { body: bodyBytes("body", body), endOfStream } };
   return create(ProcessingRequestSchema, { ...envelope, request });
 }
 
@@ -91,17 +91,16 @@ function trailersMessage(phase: TrailerPhase, trailers: HeaderRecord, more: Mess
 /** Values go into `raw_value`, as Envoy sends them. */
 function headerValues(headers: HeaderRecord): HeaderValue[] {
   return headerLines("headers", headers).map(([key, value]) =>
-    create(HeaderValueSchema, { key, rawValue: typeof value === "string" ? textToBytes(value) : value }),
+    create(HeaderValueSchema, { key, rawValue: toBytes(value) }),
   );
 }
 
 /**
- * Returns text or bytes as bytes.
+ * Returns the bytes of a body.
  *
  * @throws {TypeError} If the value is neither.
  */
-export function toBytes(where: string, data: string | Uint8Array): Uint8Array {
-  if (typeof data === "string") return textToBytes(data);
-  if (data instanceof Uint8Array) return data;
+export function bodyBytes(where: string, data: string | Uint8Array): Uint8Array {
+  if (typeof data === "string" || data instanceof Uint8Array) return toBytes(data);
   throw new TypeError(`${where}: must be a string or a Uint8Array; a value goes under json`);
 }

@@ -11,7 +11,7 @@ import type {
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
 import { type HeaderRecord, headerLines } from "./header-lines.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
-import { toBytes } from "./messages.ts";
+import { bodyBytes } from "./messages.ts";
 import type { UpstreamRequest } from "./simulated-transaction.ts";
 
 /** The body of a simulated message: at most one of `body`, `json` and `chunks`. */
@@ -182,7 +182,7 @@ function bodyInit(where: string, init: SimulatedBody): HttpBodyInit & { readonly
 }
 
 function wholeBody(where: string, { body, json }: SimulatedBody): Uint8Array | undefined {
-  if (json === undefined) return body === undefined ? undefined : toBytes(`${where}.body`, body);
+  if (json === undefined) return body === undefined ? undefined : bodyBytes(`${where}.body`, body);
   const text: string | undefined = JSON.stringify(json);
   if (text === undefined) throw new TypeError(`${where}.json: is ${typeof json}, which JSON does not have`);
   return textToBytes(text);

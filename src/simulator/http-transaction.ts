@@ -1,4 +1,4 @@
-import { textToBytes } from "../protocol/headers/header-text.ts";
+import { textToBytes, toBytes } from "../protocol/headers/header-text.ts";
 import { readAttribute } from "./attributes.ts";
 import type { FilterHost, LocalReply } from "./filter/filter-state.ts";
 import { STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";
@@ -7,7 +7,7 @@ import { requestHeadersOf, responseHeadersOf } from "./http/exchange-headers.ts"
 import { FilterPath, type PathEnd, type PathFilter } from "./http/filter-path.ts";
 import type { HeaderMap } from "./http/header-map.ts";
 import type { HttpExchange, UpstreamResponse } from "./http/http-exchange.ts";
-import { MessageSource, toBytes } from "./http/message-source.ts";
+import { MessageSource } from "./http/message-source.ts";
 import { asksForTunnel, opensTunnel } from "./http/tunnel.ts";
 import { UpstreamSide } from "./http/upstream-side.ts";
 import { prepareLocalReply } from "./local-reply.ts";

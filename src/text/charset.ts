@@ -41,6 +41,11 @@ const MARKS = [
   { mark: UTF16BE_MARK, name: "utf-16be" },
 ] as const;
 
+/** Returns the length of the UTF-8 byte order mark at an offset; 0 if there is none. */
+export function utf8MarkLength(bytes: Uint8Array, at: number): number {
+  return UTF8_MARK.every((byte, index) => bytes[at + index] === byte) ? UTF8_MARK.length : 0;
+}
+
 /**
  * A parameter of a `content-type` (RFC 9110 section 5.6.6): the part before its value, and the value, quoted or not.
  */

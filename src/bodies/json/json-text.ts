@@ -38,7 +38,7 @@ export function readJsonText(text: string): JsonTextTree {
         continue;
       }
       done = JsonNode.leaf(KIND.string, value, start, at);
-    } else if (unit === COMMA || unit === COLON || isBlank(unit)) {
+    } else if (unit === COMMA || unit === COLON || isJsonBlank(unit)) {
       at++;
       continue;
     } else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
@@ -115,13 +115,13 @@ function literalEnd(text: string, start: number): number {
   let at = start;
   while (at < text.length) {
     const unit = text.charCodeAt(at);
-    if (unit === COMMA || unit === CLOSE_BRACKET || unit === CLOSE_BRACE || isBlank(unit)) break;
+    if (unit === COMMA || unit === CLOSE_BRACKET || unit === CLOSE_BRACE || isJsonBlank(unit)) break;
     at++;
   }
   return at;
 }
 
-/** White space of JSON, RFC 8259 section 2. */
-function isBlank(unit: number): boolean {
+/** True for white space of JSON, RFC 8259 section 2. */
+export function isJsonBlank(unit: number): boolean {
   return unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09;
 }

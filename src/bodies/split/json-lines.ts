@@ -1,4 +1,6 @@
+import { utf8MarkLength } from "../../text/charset.ts";
 import { writeJson } from "../json/json-merge.ts";
+import { isJsonBlank } from "../json/json-text.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { joinBytes } from "../owned-bytes.ts";
 import { createLineSplitter, type Line } from "./lines.ts";
@@ -34,9 +36,6 @@ export interface JsonLineOptions {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
-const EMPTY = new Uint8Array(0);
-/** Length of the byte order mark, which the first line may have. */
-const MARK_BYTES = 3;
 
 /**
  * Reads NDJSON: a JSON value on each line, in UTF-8, chunk by chunk. A line that is longer than allowed is a `SplitError`,
@@ -80,7 +79,7 @@ export function formatJsonLine(value: unknown): Uint8Array<ArrayBuffer> {
 }
 
 function parseLine({ raw, bytes }: Line): JsonLine {
-  if (bytes.every(isBlank)) return { kind: "blank", raw };
+  if (bytes.every(isJsonBlank)) return { kind: "blank", raw };
   const text = decoded(bytes);
   const parsed = text === undefined ? undefined : parseJson(text);
   if (parsed === undefined || "problem" in parsed) return { kind: "invalid", raw };
@@ -109,23 +108,15 @@ class ValueLine {
 
   withValue(value: unknown): Uint8Array<ArrayBuffer> {
     const { raw } = this;
-    const mark = hasMark(raw) ? raw.subarray(0, MARK_BYTES) : EMPTY;
+    // The first line can begin with a byte order mark.
+    const mark = raw.subarray(0, utf8MarkLength(raw, 0));
     const text = textOf(value, decoder.decode(raw.subarray(0, this.#length)));
     return joinBytes([mark, encoder.encode(text), raw.subarray(this.#length)]);
   }
-}
-
-function hasMark([first, second, third]: Uint8Array): boolean {
-  return first === 0xef && second === 0xbb && third === 0xbf;
 }
 
 function textOf(value: unknown, source: string | undefined): string {
   const written = writeJson(value, source);
   if ("problem" in written) throw new TypeError(written.problem);
   return written.text;
-}
-
-/** White space of JSON, RFC 8259 section 2. */
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === 0x0a;
 }

@@ -1,10 +1,9 @@
+import { utf8MarkLength } from "../../text/charset.ts";
 import { checkedBytes, escapedText } from "../../text/escaped-text.ts";
 import { writeJson } from "../json/json-merge.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { joinBytes } from "../owned-bytes.ts";
 
-/** Length of the byte order mark, which only the first event may have. */
-const MARK_BYTES = 3;
 const LINE_END = /\r\n|\n|\r/;
 
 interface Fields {
@@ -75,7 +74,7 @@ export class ServerSentEvent {
     const { type, id, retry, comments } = this.#read();
     const comment = comments.length === 0 ? undefined : comments.join("\n");
     const event = formatSseEvent({ type, data, id, retryMs: retry, comment });
-    return this.#hasMark ? joinBytes([this.raw.slice(0, MARK_BYTES), event]) : event;
+    return this.#markLength > 0 ? joinBytes([this.raw.slice(0, this.#markLength), event]) : event;
   }
 
   /**
@@ -91,8 +90,8 @@ export class ServerSentEvent {
     return this.withData(written.text);
   }
 
-  get #hasMark(): boolean {
-    return this.#first && this.raw[0] === 0xef && this.raw[1] === 0xbb && this.raw[2] === 0xbf;
+  get #markLength(): number {
+    return this.#first ? utf8MarkLength(this.raw, 0) : 0;
   }
 
   #read(): Fields {

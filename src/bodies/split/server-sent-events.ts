@@ -1,3 +1,4 @@
+import { utf8MarkLength } from "../../text/charset.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { LineEnds } from "./line-ends.ts";
 import { ServerSentEvent } from "./server-sent-event.ts";
@@ -110,9 +111,7 @@ class SseSplitter implements Splitter<ServerSentEvent> {
   /** The offset at which a line begins, after the byte order mark that the first line may have. */
   #contentStart(bytes: Uint8Array, lineStart: number, blockStart: number): number {
     const isFirst = !this.#began && lineStart === blockStart;
-    const hasMark =
-      isFirst && bytes[lineStart] === 0xef && bytes[lineStart + 1] === 0xbb && bytes[lineStart + 2] === 0xbf;
-    return hasMark ? lineStart + 3 : lineStart;
+    return isFirst ? lineStart + utf8MarkLength(bytes, lineStart) : lineStart;
   }
 
   #fail(

@@ -5,11 +5,11 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { joinBytes } from "../../bodies/owned-bytes.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
 import { textToBytes } from "../headers/header-text.ts";
 import { type HeaderFields, hasHeader } from "../headers/headers.ts";
-import { joinBytes } from "../join-bytes.ts";
 import type { BodyPhase } from "../phase.ts";
 import type { ContinueAnswer } from "./answer.ts";
 import { MAX_STREAMED_CHUNK_BYTES, neutralBodyAnswers, streamedBody } from "./neutral-answer.ts";

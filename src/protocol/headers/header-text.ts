@@ -41,6 +41,11 @@ export function textToBytes(text: string): Uint8Array {
   return bytes;
 }
 
+/** Returns bytes as they are, and text as {@link textToBytes} encodes it. */
+export function toBytes(value: string | Uint8Array): Uint8Array {
+  return typeof value === "string" ? textToBytes(value) : value;
+}
+
 /**
  * Says why header text cannot be written: it has a lone surrogate that does not stand for a byte. Undefined if it can
  * be written.

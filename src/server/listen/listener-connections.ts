@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { zeroFor } from "../../http2/totals.ts";
 import type { Protocol } from "./protocol-sniffer.ts";
 
 /** Short names of the listeners, for metrics and logs. */
@@ -81,9 +82,9 @@ export class OpenConnection {
  * connection is closed.
  */
 export class ListenerConnections implements ConnectionCounts {
-  readonly open = zeros(CONNECTION_PROTOCOLS);
-  readonly total = zeros(CONNECTION_PROTOCOLS);
-  readonly failures = zeros(CONNECTION_FAILURES);
+  readonly open = zeroFor(CONNECTION_PROTOCOLS);
+  readonly total = zeroFor(CONNECTION_PROTOCOLS);
+  readonly failures = zeroFor(CONNECTION_FAILURES);
   readonly #options: ListenerConnectionsOptions;
   readonly #bySocket = new Map<Socket, OpenConnection>();
   /** Connections without a known protocol, the oldest first. */
@@ -177,8 +178,4 @@ export class ListenerConnections implements ConnectionCounts {
     this.open[connection.protocol]--;
     if (connection.protocol === "unknown") this.total.unknown++;
   }
-}
-
-function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
-  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

@@ -1,3 +1,4 @@
+import { zeroFor } from "../../http2/totals.ts";
 import type { Origin } from "../../processor/transaction.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { FAULT_CODES, type FaultCode } from "../../protocol/faults.ts";
@@ -135,8 +136,4 @@ function zeros(): OriginCounts {
     faults: zeroFor(FAULT_CODES),
     unenforced: zeroFor(UNENFORCED_REASONS),
   };
-}
-
-function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
-  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }

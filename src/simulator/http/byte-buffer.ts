@@ -1,4 +1,4 @@
-import { joinBytes } from "../../protocol/join-bytes.ts";
+import { joinBytes } from "../../bodies/owned-bytes.ts";
 
 /** No bytes. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);

@@ -1,4 +1,4 @@
-import { bytesToText, textToBytes } from "../../protocol/headers/header-text.ts";
+import { bytesToText, toBytes } from "../../protocol/headers/header-text.ts";
 import { SINGLE_SLOT } from "./single-slot.ts";
 
 /** What a header map belongs to: the rules for names and the limits depend on it. */
@@ -17,7 +17,7 @@ export class HeaderMap {
 
   constructor(kind: HeaderMapKind, entries: Iterable<readonly [name: string, value: string | Uint8Array]> = []) {
     this.kind = kind;
-    for (const [name, value] of entries) this.add(name, typeof value === "string" ? textToBytes(value) : value);
+    for (const [name, value] of entries) this.add(name, toBytes(value));
   }
 
   /** Every line in order. */

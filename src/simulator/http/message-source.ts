@@ -1,10 +1,10 @@
-import { textToBytes } from "../../protocol/headers/header-text.ts";
-import { joinBytes } from "../../protocol/join-bytes.ts";
+import { joinBytes } from "../../bodies/owned-bytes.ts";
+import { toBytes } from "../../protocol/headers/header-text.ts";
 import type { VirtualClock } from "../outcome/virtual-clock.ts";
 import { NO_BYTES } from "./byte-buffer.ts";
 import type { FilterPath } from "./filter-path.ts";
 import { HeaderMap } from "./header-map.ts";
-import type { HttpBodyInit, TextOrBytes } from "./http-exchange.ts";
+import type { HttpBodyInit } from "./http-exchange.ts";
 
 type Frame =
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }
@@ -134,9 +134,4 @@ function slices(bytes: Uint8Array, sliceBytes: number): readonly Uint8Array[] {
   const parts: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += sliceBytes) parts.push(bytes.subarray(at, at + sliceBytes));
   return parts;
-}
-
-/** Bytes of an exchange; text is UTF-8. */
-export function toBytes(bytes: TextOrBytes): Uint8Array {
-  return typeof bytes === "string" ? textToBytes(bytes) : bytes;
 }
