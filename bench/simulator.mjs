@@ -6,7 +6,7 @@ import { defineProcessor, setHeader } from "../dist/index.js";
 import { Session } from "../dist/session/session.js";
 import { simulateWith } from "../dist/simulator/simulate-with.js";
 
-/** @typedef {import("../dist/simulator/filter/ext-proc-peer.js").ExtProcPeer} ExtProcPeer */
+/** @typedef {import("../dist/simulator/filter/ext-proc-server.js").ExtProcServer} ExtProcServer */
 
 const MAX_US = 1000;
 /** Until code is compiled that has run often. */
@@ -18,8 +18,8 @@ const processor = defineProcessor({
   responseHeaders: () => setHeader("x-response", "1"),
 });
 
-/** @type {ExtProcPeer} */
-const peer = {
+/** @type {ExtProcServer} */
+const server = {
   open(stream) {
     const session = new Session(processor, {
       origin: "simulation",
@@ -82,7 +82,7 @@ function readSeconds() {
  */
 function measure([name, settings, exchange], forSeconds) {
   const run = () => {
-    const { client } = simulateWith(peer, settings, exchange);
+    const { client } = simulateWith(server, settings, exchange);
     if (client.status !== 200) throw new Error(`${name}: the client got ${client.status}`);
   };
   for (let index = 0; index < WARM_UP; index++) run();

@@ -146,7 +146,7 @@ class SendPlan {
   readonly #messages: readonly ProcessingRequest[];
   readonly #waits: boolean;
   #sent = 0;
-  #owed = 0;
+  #unanswered = 0;
   #awaited = "";
 
   constructor(messages: readonly ProcessingRequest[], waits: boolean) {
@@ -160,7 +160,7 @@ class SendPlan {
   }
 
   get isDone(): boolean {
-    return this.isSent && this.#owed <= 0;
+    return this.isSent && this.#unanswered <= 0;
   }
 
   /** The message whose answer is awaited. */
@@ -169,13 +169,13 @@ class SendPlan {
   }
 
   answered(): void {
-    this.#owed--;
+    this.#unanswered--;
   }
 
   /** The messages that can be sent now. */
   next(): readonly ProcessingRequest[] {
     const from = this.#sent;
-    while (!this.isSent && (!this.#waits || this.#owed <= 0)) this.#take();
+    while (!this.isSent && (!this.#waits || this.#unanswered <= 0)) this.#take();
     return this.#messages.slice(from, this.#sent);
   }
 
@@ -183,7 +183,7 @@ class SendPlan {
     const message = this.#messages[this.#sent];
     const phase = message?.request.case;
     if (message && phase !== undefined && !message.observabilityMode && !this.#isDuplex(phase)) {
-      this.#owed++;
+      this.#unanswered++;
       this.#awaited = `message ${this.#sent + 1} (${phase})`;
     }
     this.#sent++;

@@ -2,7 +2,7 @@ import type { SimulateRequest, SimulateResponse } from "../../gen/extproc/debug/
 import type { Processor } from "../processor/definition.ts";
 import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
 import { driveTransaction } from "../simulation/drive-transaction.ts";
-import { ProcessorPeer, type ProcessorPeerOptions } from "../simulation/processor-peer.ts";
+import { ProcessorServer, type ProcessorServerOptions } from "../simulation/processor-server.ts";
 import { simulatedEnvoy } from "../simulation/simulated-envoy.ts";
 import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { watchEffects } from "../simulation/unreturned-effects.ts";
@@ -12,7 +12,7 @@ import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
 
 /** Options of {@link simulateExchange}. Processors run as in the server or the command that runs the exchange. */
-export interface SimulateExchangeOptions extends Omit<ProcessorPeerOptions, "rules"> {
+export interface SimulateExchangeOptions extends Omit<ProcessorServerOptions, "rules"> {
   /** The operator's settings. The simulated Envoy has the declared settings, unless the exchange has others. */
   readonly operator?: OperatorOptions | undefined;
   /** True: regular expressions are allowed, although a bad expression can block a process forever. Default: false. */
@@ -30,16 +30,16 @@ export async function simulateExchange(
   exchange: SimulateRequest,
   options: SimulateExchangeOptions,
 ): Promise<SimulateResponse> {
-  const { operator = {}, allowPatterns = false, ...peerOptions } = options;
+  const { operator = {}, allowPatterns = false, ...serverOptions } = options;
   const { overriddenBodyTimeoutMs: _, ...defaults } = operator.envoy ?? {};
   const read = readExchange(exchange, { defaults, allowPatterns });
   const timed = timedProcessor(processor);
   const rules = runRules(timed.processor, { ...operator, envoy: settingsOnRoute(read.options.envoy) });
   const envoy = simulatedEnvoy(read.options, {
     async drive(transaction) {
-      const peer = new ProcessorPeer(timed.processor, { ...peerOptions, rules });
-      const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
-      return simulatedTransaction(result, peer, warnings);
+      const server = new ProcessorServer(timed.processor, { ...serverOptions, rules });
+      const { result, warnings } = await watchEffects(() => driveTransaction(server, transaction));
+      return simulatedTransaction(result, server, warnings);
     },
     close: async () => undefined,
   });

@@ -93,7 +93,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#blamePeer(unread(cause));
+      this.#blameClient(unread(cause));
       return false;
     }
     if (bytes.length >= LARGE_HEADERS_BYTES && !this.#holdHeadersOf(request, bytes.length)) return false;
@@ -107,7 +107,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     try {
       request = readRequest(bytes);
     } catch (cause) {
-      this.#blamePeer(unread(cause));
+      this.#blameClient(unread(cause));
       return;
     }
     const { case: phase, value } = request.request;
@@ -121,12 +121,12 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     const failure = unreadable(problem, this.#maxMessageBytes, this.#headers);
     // Other clients may have used up the room.
     if (problem.kind === "no_room") this.#session.fail(failure);
-    else this.#blamePeer(failure);
+    else this.#blameClient(failure);
   }
 
   onEnd(): void {
     if (this.#reader.idle) this.#session.finish();
-    else this.#blamePeer(fault("malformed_message", "the request ends inside a message"));
+    else this.#blameClient(fault("malformed_message", "the request ends inside a message"));
   }
 
   onReset(code: number): void {
@@ -246,7 +246,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   #setDeadline(timeoutMs: number | undefined): void {
     if (timeoutMs === undefined) return;
     if (Number.isNaN(timeoutMs)) {
-      this.#blamePeer(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
+      this.#blameClient(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
       return;
     }
     this.#deadline = setTimeout(() => {
@@ -258,7 +258,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   /** The stream ends, and its handlers may continue. A client that repeats this must not start handlers without limit. */
-  #blamePeer(failure: Fault): void {
+  #blameClient(failure: Fault): void {
     this.#session.fail(failure);
     this.#stream.chargeReset();
   }

@@ -1,15 +1,15 @@
 import type { FairShare } from "../memory/fair-share.ts";
-import type { TokenBucket } from "./budget.ts";
 import type { ConnectionError, ShedReason } from "./end-reason.ts";
 import type { FieldSection } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { Sender } from "./sender.ts";
 import type { StreamTable } from "./stream-table.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 import type { Http2Totals } from "./totals.ts";
 
-/** What is left of a connection's budgets, see Http2Limits. */
-export interface ConnectionBudgets {
+/** The rate limits of one connection; see Http2Limits. */
+export interface ConnectionBuckets {
   readonly controlFrames: TokenBucket;
   readonly emptyFrames: TokenBucket;
   readonly resetsBeforeWork: TokenBucket;
@@ -22,25 +22,25 @@ export interface ConnectionContext {
   readonly totals: Http2Totals;
   readonly sender: Sender;
   readonly streams: StreamTable;
-  readonly budgets: ConnectionBudgets;
+  readonly buckets: ConnectionBuckets;
   /** Received bytes that handlers hold. */
   readonly messages: FairShare;
   /** Answers that wait to be sent. */
   readonly answers: FairShare;
-  /** Its resets cost no budget. */
+  /** True if the client is trusted: its resets are not counted. */
   readonly isTrusted: boolean;
   readonly peer: Http2Peer;
   readonly accept: AcceptStream;
-  /** More fields of the answer 431. */
+  /** Additional fields of the answer 431. */
   readonly tooLargeFields?: FieldSection | undefined;
-  /** A stream was refused because its header list is larger than maxHeaderListBytes. */
+  /** Called for each stream that was refused because its header list is larger than maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
   /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
   readonly onMalformedRequest?: ((fault: string) => void) | undefined;
   /** Called for each stream that was reset to free memory. */
   readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
-  /** Ends the connection for a reason that came up outside of the frame reader. */
+  /** Ends the connection for a reason that the frame reader did not find. */
   readonly endConnection: (error: ConnectionError) => void;
-  /** Reports an exception out of application code. */
+  /** Reports an exception that application code threw. */
   readonly reportHandlerError: (error: unknown) => void;
 }

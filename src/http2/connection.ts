@@ -2,8 +2,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FairShare } from "../memory/fair-share.ts";
 import type { MemoryShare } from "../memory/memory-share.ts";
-import { TokenBucket } from "./budget.ts";
-import type { ConnectionBudgets } from "./connection-context.ts";
+import type { ConnectionBuckets } from "./connection-context.ts";
 import { ConnectionError, type EndReason, type ShedReason } from "./end-reason.ts";
 import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow } from "./flow-control.ts";
@@ -18,6 +17,7 @@ import { readThroughSharedBuffer } from "./shared-read-buffer.ts";
 import { Stalls } from "./stalls.ts";
 import { StreamTable } from "./stream-table.ts";
 import { type ConnectionProgress, Timeouts } from "./timeouts.ts";
+import { TokenBucket } from "./token-bucket.ts";
 import type { Http2Totals } from "./totals.ts";
 
 const DRAIN_PING = Buffer.from("draining", "latin1");
@@ -26,10 +26,10 @@ const KEEP_ALIVE_PING = Buffer.from("keepaliv", "latin1");
 /** Ends at which the client is gone, or has its GOAWAY already. */
 const NEEDS_NO_GOAWAY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "socket_error", "drained"]);
 
-/** How a connection came to its end. */
+/** How a connection ended. */
 export interface ConnectionEnd {
   readonly reason: EndReason;
-  /** Error code of RFC 9113 section 7, as in the GOAWAY that was sent if one was. */
+  /** Error code of RFC 9113 section 7, as in the GOAWAY if one was sent. */
   readonly code: number;
   /** What happened, for logs. */
   readonly message: string;
@@ -51,17 +51,19 @@ export interface Http2ConnectionOptions {
   readonly limits: Http2Limits;
   /** Shared by the connections of a server; from createTotals. */
   readonly totals: Http2Totals;
-  /** The clock that tick() continues, in milliseconds: read at the start, and when the last GOAWAY is sent. */
+  /** The clock that tick() continues, in milliseconds. It is read at the start, and when the last GOAWAY is sent. */
   readonly now: () => number;
-  /** Asks for a tick() in so many milliseconds, for a timeout that must not wait for the next regular tick. */
+  /** Asks for a tick() after this many milliseconds, for a timeout that must not wait for the next regular tick. */
   readonly tickIn?: ((delayMs: number) => void) | undefined;
-  /** Bytes that were read from the socket already, the preface first. */
+  /** Bytes that were already read from the socket, the preface first. */
   readonly head?: Buffer | undefined;
   /** True for a client that is trusted, for example by its certificate: resetsBeforeWork is not counted. Default false. */
   readonly isTrusted?: boolean | undefined;
   /** Position in the range of ±10 % around maxConnectionAgeMs, 0 to 1. Default 0.5. */
   readonly ageJitter?: number | undefined;
-  /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
+  /**
+   * Additional fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status.
+   */
   readonly tooLargeFields?: FieldSection | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
@@ -71,7 +73,7 @@ export interface Http2ConnectionOptions {
   readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called once, after the socket has closed and all handlers were notified. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
-  /** An exception out of application code, which has reset its stream. */
+  /** Called for each exception that application code threw. Its stream was reset. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined;
 }
 
@@ -84,7 +86,7 @@ export class Http2Connection {
   readonly #options: Http2ConnectionOptions;
   readonly #sender: Sender;
   readonly #streams: StreamTable;
-  readonly #budgets: ConnectionBudgets;
+  readonly #buckets: ConnectionBuckets;
   readonly #dispatch: FrameDispatch;
   readonly #reader: FrameReader;
   readonly #timeouts: Timeouts;
@@ -92,7 +94,7 @@ export class Http2Connection {
   #receivedBytes = 0;
   #isSettingsAcked = false;
   #lastTickMs: number;
-  /** First GOAWAY sent; last one sent; over. */
+  /** The states after "open": the first GOAWAY was sent; the last GOAWAY was sent; the connection is over. */
   #state: "open" | "draining" | "last streams" | "ended" = "open";
   #drainingSinceMs = 0;
   #end: ConnectionEnd | undefined;
@@ -118,10 +120,10 @@ export class Http2Connection {
     const sender = new Sender(socket, limits, answers);
     this.#sender = sender;
     this.#streams = new StreamTable({ limits, totals, sender, receiveWindow, reportHandlerError, onStreamClosed });
-    this.#budgets = createBudgets(limits);
+    this.#buckets = createBuckets(limits);
     const isTrusted = options.isTrusted ?? false;
     const peer = peerOf(socket);
-    const shared = { limits, totals, sender, streams: this.#streams, budgets: this.#budgets, isTrusted, peer, accept };
+    const shared = { limits, totals, sender, streams: this.#streams, buckets: this.#buckets, isTrusted, peer, accept };
     const { tooLargeFields, onHeadersTooLarge, onMalformedRequest, onStreamShed } = options;
     const endConnection = (error: ConnectionError) => this.#endWith(error);
     const context = {
@@ -149,19 +151,20 @@ export class Http2Connection {
     this.#attach(options.head);
   }
 
-  /** Streams now open. */
+  /** The number of open streams. */
   get openStreams(): number {
     return this.#streams.size;
   }
 
-  /** True until its first stream. Envoy opens a connection for a stream, so that its connections soon have one. */
+  /** True before the first stream. Envoy opens a connection for a stream, so connections of Envoy soon have one. */
   get isUnused(): boolean {
     return this.#streams.lastId === 0;
   }
 
   /**
-   * Takes no new streams, and closes when the open ones are done (RFC 9113 section 6.8): GOAWAY with the highest
-   * identifier and a PING, so that streams under way still count, then GOAWAY with the real one.
+   * Accepts no new streams, and closes the connection when the open ones are done (RFC 9113 section 6.8). It sends a
+   * GOAWAY with the highest identifier and a PING, so that streams on their way still count, then a GOAWAY with the
+   * real identifier.
    */
   drain(): void {
     if (this.#state !== "open") return;
@@ -171,7 +174,7 @@ export class Http2Connection {
     this.#ping(DRAIN_PING);
   }
 
-  /** Ends the connection now: open streams are cut off, but what has been written is still sent. */
+  /** Ends the connection now. Open streams are cut off, but what was already written is still sent. */
   close(): void {
     this.#endWith({ reason: "closed_by_application", code: NO_ERROR, message: "closed by the application" });
   }
@@ -182,7 +185,7 @@ export class Http2Connection {
     this.socket.destroy();
   }
 
-  /** Checks the timeouts and refills budgets. `nowMs` never goes backwards. */
+  /** Checks the timeouts and refills buckets. `nowMs` never goes backwards. */
   tick(nowMs: number): void {
     const elapsedMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;
@@ -190,7 +193,7 @@ export class Http2Connection {
       this.#checkEnded(nowMs);
       return;
     }
-    const { controlFrames, emptyFrames, resetsBeforeWork, streamErrors } = this.#budgets;
+    const { controlFrames, emptyFrames, resetsBeforeWork, streamErrors } = this.#buckets;
     for (const bucket of [controlFrames, emptyFrames, resetsBeforeWork, streamErrors]) bucket.refill(elapsedMs);
     const { drainPingTimeoutMs } = this.#options.limits;
     if (this.#state === "draining" && nowMs - this.#drainingSinceMs >= drainPingTimeoutMs) this.#announceLastStream();
@@ -203,7 +206,7 @@ export class Http2Connection {
     this.#tickAtGrace(nowMs);
   }
 
-  /** The grace may be shorter than the time between two ticks. */
+  /** Asks for a tick when the grace period ends. The grace period can be shorter than the time between two ticks. */
   #tickAtGrace(nowMs: number): void {
     if (this.#state !== "last streams") return;
     const leftMs = this.#timeouts.graceEndMs - nowMs;
@@ -218,7 +221,7 @@ export class Http2Connection {
     if (head !== undefined) this.#onChunk(head);
     const onChunk = (chunk: Buffer) => this.#onChunk(chunk);
     if (socket instanceof Socket) readThroughSharedBuffer(socket, onChunk);
-    // What the socket has read already. If the socket cannot use the shared buffer, everything comes here.
+    // Data that the socket has already read. If the socket cannot use the shared buffer, all data comes here.
     socket.on("data", onChunk);
     socket.on("drain", () => this.#sender.onDrain());
     socket.on("error", (error) => this.#onSocketError(error));
@@ -245,7 +248,9 @@ export class Http2Connection {
     else this.#endWith({ reason: "internal_error", code: INTERNAL_ERROR, message: String(error) });
   }
 
-  /** The last GOAWAY, then the end. The peer gets closeTimeoutMs to read it; what it still sends is ignored. */
+  /**
+   * Sends the last GOAWAY, then ends. The client has closeTimeoutMs to read it; what the client still sends is ignored.
+   */
   #endWith(end: ConnectionEnd): void {
     if (this.#state === "ended") return;
     if (!NEEDS_NO_GOAWAY.has(end.reason)) {
@@ -288,7 +293,7 @@ export class Http2Connection {
   }
 
   #onSocketEnd(): void {
-    this.#endWith({ reason: "closed_by_peer", code: NO_ERROR, message: "closed by the peer" });
+    this.#endWith({ reason: "closed_by_peer", code: NO_ERROR, message: "closed by the client" });
     this.socket.end();
   }
 
@@ -316,7 +321,7 @@ export class Http2Connection {
     if (!isFlushing || isStalled) this.#flushedSinceMs ??= nowMs;
     if (this.#flushedSinceMs === undefined || nowMs - this.#flushedSinceMs < closeTimeoutMs) return;
     this.socket.destroy();
-    // Not every Duplex says when it has closed.
+    // Some Duplex streams do not report that they have closed.
     this.#onSocketClose();
   }
 
@@ -337,7 +342,7 @@ export class Http2Connection {
   }
 }
 
-function createBudgets(limits: Http2Limits): ConnectionBudgets {
+function createBuckets(limits: Http2Limits): ConnectionBuckets {
   return {
     controlFrames: new TokenBucket(limits.controlFrames),
     emptyFrames: new TokenBucket(limits.emptyFrames),

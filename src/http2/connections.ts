@@ -13,9 +13,11 @@ export interface Http2ConnectionsOptions {
   readonly accept: AcceptStream;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
-  /** Where waiting received bytes and waiting answers count. Default: separate shares, as large as a server's defaults. */
+  /** Counts waiting received bytes and waiting answers. Default: separate shares, as large as a server's defaults. */
   readonly memory?: Http2Memory | undefined;
-  /** More fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status. */
+  /**
+   * Additional fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status.
+   */
   readonly tooLargeFields?: FieldSection | undefined;
   /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
   readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
@@ -25,9 +27,9 @@ export interface Http2ConnectionsOptions {
   readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called when a connection has closed. */
   readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
-  /** An exception out of application code, which has reset its stream. */
+  /** Called for each exception that application code threw. Its stream was reset. */
   readonly onHandlerError?: ((error: unknown) => void) | undefined;
-  /** Milliseconds from any start, never backwards. Default performance.now. */
+  /** Milliseconds since any start; they never go backwards. Default performance.now. */
   readonly now?: (() => number) | undefined;
   /** 0 to 1, for the jitter of maxConnectionAgeMs. Default Math.random. */
   readonly random?: (() => number) | undefined;
@@ -35,15 +37,15 @@ export interface Http2ConnectionsOptions {
 
 /** What is known of one socket. */
 export interface AdoptOptions {
-  /** Bytes that were read from it already, the preface first. */
+  /** Bytes that were already read from the socket, the preface first. */
   readonly head?: Buffer | undefined;
   /** See Http2ConnectionOptions.isTrusted. */
   readonly isTrusted?: boolean | undefined;
 }
 
 /**
- * The HTTP/2 connections of one server: one timer for all their timeouts, running only while there are any and never
- * keeping the process alive.
+ * The HTTP/2 connections of one server. One timer serves all their timeouts. It runs only while there are connections,
+ * and it never keeps the process alive.
  */
 export class Http2Connections {
   readonly totals: Http2Totals = createTotals();
@@ -112,7 +114,7 @@ export class Http2Connections {
     return undefined;
   }
 
-  /** Drains all connections, those adopted later too; resolves when the last one has closed. */
+  /** Drains all connections, also those that are adopted later. Resolves when the last one has closed. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     for (const connection of this.#open) connection.drain();

@@ -1,6 +1,6 @@
 /**
- * Why a connection ended, as stable names for counters and logs. The error code of the GOAWAY frame is less
- * precise: every flood is ENHANCE_YOUR_CALM.
+ * Why a connection ended, as stable names for counters and logs. The error code of the GOAWAY frame is less precise:
+ * every flood is ENHANCE_YOUR_CALM.
  */
 export const END_REASONS = [
   // Not an error.
@@ -41,8 +41,8 @@ export type EndReason = (typeof END_REASONS)[number];
  * Why this server reset a stream to free memory.
  *
  * - `answer_memory`: its answers wait, and there is no room for another one (ENHANCE_YOUR_CALM).
- * - `answer_stalled`: its answers wait, and the peer let none out for answerStallTimeoutMs (CANCEL).
- * - `message_stalled`: the peer sent half a message, and nothing more for messageStallTimeoutMs (CANCEL).
+ * - `answer_stalled`: its answers wait, and the client read none for answerStallTimeoutMs (CANCEL).
+ * - `message_stalled`: the client sent half a message, and nothing more for messageStallTimeoutMs (CANCEL).
  */
 export const SHED_REASONS = ["answer_memory", "answer_stalled", "message_stalled"] as const;
 

@@ -3,7 +3,10 @@ export const MAX_WINDOW_BYTES = 0x7fffffff;
 /** Every window until SETTINGS or WINDOW_UPDATE say otherwise (RFC 9113 section 6.9.2). */
 export const DEFAULT_WINDOW_BYTES = 65_535;
 
-/** What the peer lets us send. Below zero after the peer has lowered SETTINGS_INITIAL_WINDOW_SIZE (section 6.9.2). */
+/**
+ * The bytes that the client lets the server send. They can be below zero after the client has lowered
+ * SETTINGS_INITIAL_WINDOW_SIZE (section 6.9.2).
+ */
 export class SendWindow {
   availableBytes: number;
 
@@ -11,14 +14,20 @@ export class SendWindow {
     this.availableBytes = bytes;
   }
 
-  /** Adds a WINDOW_UPDATE or a change of SETTINGS; false: the window would exceed 2^31-1, a FLOW_CONTROL_ERROR. */
+  /**
+   * Adds a WINDOW_UPDATE or a change of SETTINGS. Returns false if the window would exceed 2^31-1, a
+   * FLOW_CONTROL_ERROR.
+   */
   grow(bytes: number): boolean {
     this.availableBytes += bytes;
     return this.availableBytes <= MAX_WINDOW_BYTES;
   }
 }
 
-/** What we let the peer send. Credit is given back in halves of the window: one WINDOW_UPDATE for many frames. */
+/**
+ * The bytes that the server lets the client send. Credit is given back in halves of the window: one WINDOW_UPDATE for
+ * many frames.
+ */
 export class ReceiveWindow {
   readonly #sizeBytes: number;
   #availableBytes: number;
@@ -29,13 +38,15 @@ export class ReceiveWindow {
     this.#availableBytes = sizeBytes;
   }
 
-  /** Counts received bytes; false: the peer sent more than it was allowed to. */
+  /** Counts received bytes. Returns false if the client sent more than it was allowed to. */
   take(bytes: number): boolean {
     this.#availableBytes -= bytes;
     return this.#availableBytes >= 0;
   }
 
-  /** Marks bytes as done with and returns the credit to announce now: 0 until half of the window has been used. */
+  /**
+   * Marks bytes as processed. Returns the credit to announce now, which is 0 until half of the window has been used.
+   */
   consume(bytes: number): number {
     const credit = this.#consumedBytes + bytes;
     if (credit * 2 < this.#sizeBytes) {

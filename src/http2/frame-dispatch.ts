@@ -1,3 +1,4 @@
+import { chargeControlFrame } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
 import { PROTOCOL_ERROR } from "./error-codes.ts";
@@ -17,14 +18,13 @@ import {
   WINDOW_UPDATE,
 } from "./frames.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
-import { chargeControlFrame } from "./peer-faults.ts";
 import { type ControlEvents, ControlReceiver } from "./receive-control.ts";
 import { DataReceiver } from "./receive-data.ts";
 import { HeadersReceiver } from "./receive-headers.ts";
 
 /** Passes each frame to the reader of its type, after the rules that apply to all types (RFC 9113 sections 3.4 and 4.3). */
 export class FrameDispatch implements FrameSink {
-  /** The client's SETTINGS have come, with which its preface ends. */
+  /** True after the client's SETTINGS have arrived, which are the end of its preface. */
   hasSettings = false;
   readonly #context: ConnectionContext;
   readonly #headers: HeadersReceiver;

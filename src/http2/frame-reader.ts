@@ -2,15 +2,15 @@ import { ConnectionError } from "./end-reason.ts";
 import { FRAME_SIZE_ERROR, PROTOCOL_ERROR } from "./error-codes.ts";
 import { DATA, FRAME_HEADER_BYTES, type Frame, PADDED, PREFACE, readUint31 } from "./frames.ts";
 
-/** What the frames are passed to. A ConnectionError thrown by it ends the reading. */
+/** Receives the frames. If it throws a ConnectionError, the reading ends. */
 export interface FrameSink {
-  /** A whole frame of any type but DATA. */
+  /** A whole frame of any type except DATA. */
   onFrame(frame: Frame): void;
-  /** A DATA frame begins: the fields of `frame` but no payload, and how many bytes of it are padding. */
+  /** A DATA frame begins. `frame` has its fields but no payload; `paddingBytes` of the payload are padding. */
   onDataStart(frame: Frame, paddingBytes: number): void;
-  /** The next bytes of that frame, which may come in many parts. */
+  /** The next bytes of the DATA frame, which can come in many parts. */
   onData(bytes: Buffer, start: number, end: number): void;
-  /** That frame is complete. */
+  /** The DATA frame is complete. */
   onDataEnd(): void;
 }
 
@@ -18,18 +18,18 @@ export interface FrameSink {
 export type ReaderPosition = "preface" | "between frames" | "inside a frame" | "inside DATA";
 
 /**
- * Cuts what a client sends into its preface and frames (RFC 9113 sections 3.4 and 4.1), without copying: only a frame
- * that is split between two reads is put together. DATA without padding is passed on as it arrives.
+ * Cuts what a client sends into its preface and frames (RFC 9113 sections 3.4 and 4.1), without copying. Only a frame
+ * that is split between two reads is copied. DATA without padding is passed on as it arrives.
  */
 export class FrameReader {
-  /** Frames of which the last byte has been read. */
+  /** The number of frames whose last byte has been read. */
   framesRead = 0;
   readonly #sink: FrameSink;
   readonly #maxFrameBytes: number;
   readonly #frame: Frame = { type: 0, flags: 0, streamId: 0, length: 0, bytes: PREFACE, start: 0, end: 0 };
   #prefaceLeft = PREFACE.length;
   #dataLeft = 0;
-  /** A split frame: its header, later all of it. */
+  /** A frame that is split between two reads: its header, later all of it. */
   #partial: Buffer | undefined;
   #partialBytes = 0;
   #stopped = false;
@@ -45,13 +45,17 @@ export class FrameReader {
     return this.#partial === undefined ? "between frames" : "inside a frame";
   }
 
-  /** Nothing is passed on any more, not even from the bytes being read. */
+  /** Stops reading: nothing more is passed on, not even from the bytes that are being read. */
   stop(): void {
     this.#stopped = true;
     this.#partial = undefined;
   }
 
-  /** @throws ConnectionError, after which nothing more may be read. */
+  /**
+   * Reads bytes.
+   *
+   * @throws ConnectionError, after which nothing more may be read.
+   */
   read(chunk: Buffer): void {
     if (this.#stopped) return;
     let at = this.#prefaceLeft > 0 ? this.#readPreface(chunk) : 0;
@@ -71,7 +75,7 @@ export class FrameReader {
       }
     }
     if (at < end && !this.#stopped) this.#startPartial(chunk, at);
-    // Between turns nothing may keep the socket's read buffer alive.
+    // Between two turns nothing may keep the socket's read buffer alive.
     this.#frame.bytes = PREFACE;
   }
 
@@ -89,7 +93,7 @@ export class FrameReader {
     return count;
   }
 
-  /** Fills in the frame but for its payload, and returns the payload's length. */
+  /** Fills in all fields of the frame except its payload. Returns the payload's length. */
   #readHeader(bytes: Buffer, at: number): number {
     const frame = this.#frame;
     const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
@@ -103,7 +107,7 @@ export class FrameReader {
     return length;
   }
 
-  /** DATA without padding needs no assembling. */
+  /** True for DATA without padding, which is passed on as it arrives. */
   #passesThrough(): boolean {
     return this.#frame.type === DATA && (this.#frame.flags & PADDED) === 0;
   }
@@ -188,9 +192,10 @@ export class FrameReader {
 }
 
 /**
- * Takes pad length and padding off a DATA or HEADERS frame with the PADDED flag and returns how many bytes that were.
+ * Removes the pad length and the padding of a DATA or HEADERS frame with the PADDED flag. Returns the number of removed
+ * bytes.
  *
- * @throws ConnectionError when the padding is longer than the frame (RFC 9113 sections 6.1 and 6.2).
+ * @throws ConnectionError if the padding is longer than the frame (RFC 9113 sections 6.1 and 6.2).
  */
 export function stripPadding(frame: Frame): number {
   if (frame.start === frame.end) throw new ConnectionError(FRAME_SIZE_ERROR, "invalid_frame_size", "no pad length");

@@ -10,7 +10,7 @@ export const GOAWAY = 0x7;
 export const WINDOW_UPDATE = 0x8;
 export const CONTINUATION = 0x9;
 
-/** Frame flags; each means something for certain types only. */
+/** Frame flags. Each one has a meaning for some types only. */
 export const END_STREAM = 0x01;
 export const ACK = 0x01;
 export const END_HEADERS = 0x04;
@@ -19,14 +19,14 @@ export const PRIORITY_FLAG = 0x20;
 
 /** Bytes of a frame header (RFC 9113 section 4.1). */
 export const FRAME_HEADER_BYTES = 9;
-/** What every connection begins with (RFC 9113 section 3.4). */
+/** The first bytes of every connection (RFC 9113 section 3.4). */
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 /** The highest stream identifier (RFC 9113 section 5.1.1). */
 export const MAX_STREAM_ID = 0x7fffffff;
 
 /**
- * A received frame. There is one object per connection, which holds the next frame as soon as the call it was passed to
- * returns; its payload is `bytes[start..end)`, in the socket's read buffer, without padding and pad length.
+ * A received frame. Each connection has one such object. It holds the next frame as soon as the call that it was passed
+ * to returns. Its payload is `bytes[start..end)`, in the socket's read buffer, without padding and pad length.
  */
 export interface Frame {
   type: number;

@@ -7,7 +7,7 @@ import type { HpackDecoder } from "./hpack-decoder.ts";
 import type { FragmentedBlock } from "./hpack-fragments.ts";
 import type { Http2Limits } from "./limits.ts";
 
-/** A complete header block, decoded, and what its HEADERS frame said. */
+/** A complete, decoded header block, and what its HEADERS frame said. */
 export interface HeaderBlock {
   readonly streamId: number;
   readonly endStream: boolean;
@@ -16,14 +16,14 @@ export interface HeaderBlock {
   readonly headers: HeaderList;
 }
 
-/** A block that lacks its end. */
+/** A block whose end has not come. */
 interface OpenBlock extends Omit<HeaderBlock, "headers"> {
   readonly fragments: FragmentedBlock;
 }
 
 /**
  * Decodes header blocks out of HEADERS and CONTINUATION (RFC 9113 sections 4.3, 6.2 and 6.10). Each block is decoded
- * before anything else: the HPACK state is shared by all streams, refused ones included.
+ * before anything else, because all streams share the HPACK state, also refused ones.
  */
 export class HeaderBlockReader {
   /** Blocks completed so far. */
@@ -39,12 +39,12 @@ export class HeaderBlockReader {
     this.#hpack = hpack;
   }
 
-  /** A block is unfinished: nothing but its CONTINUATION may come. */
+  /** True while a block has no end: then only its CONTINUATION is allowed. */
   get isOpen(): boolean {
     return this.#open !== undefined;
   }
 
-  /** The block, if this frame completes it. */
+  /** Reads a HEADERS frame. Returns the block if this frame completes it. */
   onHeaders(frame: Frame): HeaderBlock | undefined {
     const { streamId } = frame;
     if ((streamId & 1) === 0) {
@@ -93,7 +93,7 @@ export class HeaderBlockReader {
   }
 }
 
-/** Removes the five bytes of the deprecated priority signal; true if the stream depends on itself. */
+/** Removes the five bytes of the deprecated priority signal. Returns true if the stream depends on itself. */
 function takePriority(frame: Frame): boolean {
   if (frame.end - frame.start < 5) {
     throw new ConnectionError(FRAME_SIZE_ERROR, "invalid_frame_size", "HEADERS with half a priority");

@@ -1,4 +1,6 @@
-/** What a field means to HTTP/2 itself. It is determined once per field, so that an indexed field costs nothing. */
+/**
+ * What a field means to HTTP/2 itself. It is determined once for each field, so that an indexed field costs nothing.
+ */
 export type FieldKind =
   | "regular"
   | ":method"
@@ -30,17 +32,17 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const BREAK_OR_BLANK_AT_AN_END = /[\r\n]|^[ \t]|[ \t]$/;
 
-/** Entries of the HPACK tables carry this much on top of their two strings (RFC 7541 section 4.1). */
+/** The bytes of an entry of an HPACK table in addition to its two strings (RFC 7541 section 4.1). */
 export const ENTRY_OVERHEAD_BYTES = 32;
 
-/** A header field as decoded: one character per byte (ISO 8859-1), so that no byte is lost or replaced. */
+/** A decoded header field, with one character for each byte (ISO 8859-1), so that no byte is lost or replaced. */
 export class HeaderField {
   readonly name: string;
   readonly value: string;
-  /** As RFC 7541 section 4.1 counts. */
+  /** The size by the rule of RFC 7541 section 4.1. */
   readonly sizeBytes: number;
   readonly kind: FieldKind;
-  /** Name and value consist of what RFC 9113 section 8.2.1 allows. */
+  /** True if name and value consist of what RFC 9113 section 8.2.1 allows. */
   readonly isValid: boolean;
 
   constructor(name: string, value: string) {
@@ -53,12 +55,12 @@ export class HeaderField {
   }
 }
 
-/** A regular field that may stand in an HTTP/2 message (RFC 9113 sections 8.2.1 and 8.2.2). */
+/** True for the name of a regular field that is allowed in HTTP/2 (RFC 9113 sections 8.2.1 and 8.2.2). */
 export function isFieldName(name: string): boolean {
   return NAME.test(name) && KINDS.get(name) !== "connection-specific";
 }
 
-/** RFC 9113 section 8.2.1: no NUL, CR or LF anywhere, no blank at either end. */
+/** True for a value without NUL, CR and LF, and without a blank at either end (RFC 9113 section 8.2.1). */
 export function isFieldValue(value: string): boolean {
   return !BREAK_OR_BLANK_AT_AN_END.test(value) && !value.includes("\0");
 }

@@ -12,25 +12,28 @@ const AUTHORITY = 8;
 
 /**
  * A decoded header list, or trailers, already checked by the rules of RFC 9113 sections 8.2 and 8.3. It does not change
- * after it was passed on. Streams that open with the same bytes share one.
+ * after it was passed on. Streams that open with the same bytes share one list.
  */
 export class HeaderList {
-  /** In the order they came, pseudo-header fields first. A `cookie` may be split into several (section 8.2.3). */
+  /**
+   * The fields in the order in which they came, pseudo-header fields first. A `cookie` can be split into several fields
+   * (section 8.2.3).
+   */
   readonly fields: readonly HeaderField[];
-  /** Pseudo-header fields: "" when absent. `:authority` is data, whatever it looks like. */
+  /** The pseudo-header fields; "" if a field is absent. `:authority` can be any text. */
   readonly method: string;
   readonly scheme: string;
   readonly path: string;
   readonly authority: string;
-  /** Of the content-length field; -1 without one. */
+  /** The value of the content-length field; -1 without such a field. */
   readonly contentLength: number;
   /** Why these are not valid headers of a request; "" if they are valid. */
   readonly requestFault: string;
   /** Why these are not valid trailers of a request; "" if they are valid. */
   readonly trailerFault: string;
-  /** The list is longer than maxHeaderListBytes, and `fields` end at the field that made it too long. */
+  /** True if the list is longer than maxHeaderListBytes. Then `fields` end at the field that made it too long. */
   readonly isTooLarge: boolean;
-  /** Size of the whole list as RFC 7541 section 4.1 counts, fields that were dropped included. */
+  /** Size of the whole list by the rule of RFC 7541 section 4.1, including fields that were dropped. */
   readonly sizeBytes: number;
 
   constructor(builder: HeaderListBuilder) {
@@ -88,9 +91,9 @@ export class HeaderListBuilder {
   }
 
   /**
-   * Counts bytes of a field that its representation did not carry itself.
+   * Counts the bytes of a field that its representation did not carry.
    *
-   * @throws ConnectionError for a block that expands too much, as an HPACK bomb does.
+   * @throws ConnectionError for a block that expands too much, such as an HPACK bomb.
    */
   expand(bytes: number): void {
     this.#expansionBytes += bytes;

@@ -4,7 +4,7 @@ import { DynamicTable, invalidHpack } from "./hpack-dynamic-table.ts";
 import { FragmentedBlock } from "./hpack-fragments.ts";
 import { decodeHuffman } from "./hpack-huffman.ts";
 
-/** SETTINGS_HEADER_TABLE_SIZE until the peer has acknowledged ours (RFC 9113 section 6.5.2). */
+/** SETTINGS_HEADER_TABLE_SIZE until the client has acknowledged the server's SETTINGS (RFC 9113 section 6.5.2). */
 const INITIAL_TABLE_BYTES = 4096;
 const MEMO_BYTES = 512;
 const NOTHING = Buffer.alloc(0);
@@ -17,11 +17,11 @@ export interface HpackLimits {
 }
 
 /**
- * Decodes the header blocks of one connection (RFC 7541 sections 3 and 6). Every block must be decoded here in the order
- * of arrival, those of refused streams too: they change the dynamic table that later blocks refer to.
+ * Decodes the header blocks of one connection (RFC 7541 sections 3 and 6). Every block must be decoded here in the
+ * order of arrival, also those of refused streams, because they change the dynamic table that later blocks refer to.
  *
- * The last block that left the table unchanged is remembered. Until the table changes, equal bytes mean an equal list:
- * if a client opens thousands of equal streams, the block is decoded once.
+ * The last block that did not change the table is remembered. Until the table changes, equal bytes mean an equal list.
+ * If a client opens thousands of equal streams, the block is decoded once.
  */
 export class HpackDecoder {
   readonly #limits: HpackLimits;
@@ -39,7 +39,7 @@ export class HpackDecoder {
     this.#table = new DynamicTable(INITIAL_TABLE_BYTES, Math.max(limits.headerTableBytes, INITIAL_TABLE_BYTES));
   }
 
-  /** The peer has acknowledged our SETTINGS: from now on its table is at most as large as announced. */
+  /** The client has acknowledged the server's SETTINGS: from now on its table is at most as large as announced. */
   settingsAcknowledged(): void {
     this.#table.limitTo(this.#limits.headerTableBytes);
   }
@@ -50,7 +50,11 @@ export class HpackDecoder {
     return new FragmentedBlock(this.#table, this.#limits);
   }
 
-  /** @throws ConnectionError with COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for an HPACK bomb. */
+  /**
+   * Decodes a block that came in one frame.
+   *
+   * @throws ConnectionError with COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for an HPACK bomb.
+   */
   decode(bytes: Buffer, start: number, end: number): HeaderList {
     if (this.#memo !== undefined && end - start === this.#memoLength && this.#equalsMemo(bytes, start)) {
       return this.#memo;
@@ -78,7 +82,7 @@ export class HpackDecoder {
     return new HeaderList(list);
   }
 
-  /** One representation, by its first byte (sections 6.1 and 6.2). */
+  /** Decodes one representation, which its first byte identifies (sections 6.1 and 6.2). */
   #field(first: number, list: HeaderListBuilder): HeaderField {
     if (first >= 0x80) {
       const entry = this.#table.entry(this.#integer(0x7f));
@@ -98,13 +102,13 @@ export class HpackDecoder {
     return field;
   }
 
-  /** Section 6.3. */
+  /** Decodes a change of the table's size (section 6.3). */
   #resize(capacityBytes: number): void {
     this.#changedTable = true;
     this.#table.resize(capacityBytes);
   }
 
-  /** Section 5.1; no length or index needs more than 28 bits beyond the prefix. */
+  /** Decodes an integer (section 5.1). No length or index needs more than 28 bits beyond the prefix. */
   #integer(mask: number): number {
     let value = (this.#bytes[this.#at++] ?? 0) & mask;
     if (value < mask) return value;
@@ -117,7 +121,7 @@ export class HpackDecoder {
     throw invalidHpack("an integer is too large");
   }
 
-  /** Section 5.2. */
+  /** Decodes a string (section 5.2). */
   #string(): string {
     if (this.#at >= this.#end) throw invalidHpack("a string is missing");
     const isHuffman = (this.#bytes[this.#at] ?? 0) >= 0x80;

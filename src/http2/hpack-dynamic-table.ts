@@ -16,7 +16,7 @@ export class DynamicTable {
   #count = 0;
   #sizeBytes = 0;
   #capacityBytes: number;
-  /** The largest capacity that the peer may set. */
+  /** The largest capacity that the client may set. */
   #maxCapacityBytes: number;
 
   constructor(capacityBytes: number, maxCapacityBytes = capacityBytes) {
@@ -32,13 +32,13 @@ export class DynamicTable {
     return this.#sizeBytes;
   }
 
-  /** The newest entry is at 0. */
+  /** The newest entry is at index 0. */
   get(index: number): HeaderField | undefined {
     return index < this.#count ? this.#ring[(this.#newest - index) & (this.#ring.length - 1)] : undefined;
   }
 
   /**
-   * The field at an index (section 2.3.3): one address space, the static table first.
+   * Returns the field at an index (section 2.3.3). The indices of the static table come first.
    *
    * @throws ConnectionError for an index without a field.
    */
@@ -48,7 +48,10 @@ export class DynamicTable {
     return field;
   }
 
-  /** Section 4.4: older entries make room; one that is larger than the table empties it and is not kept. */
+  /**
+   * Inserts a field (section 4.4). Older entries make room. A field that is larger than the table empties it and is not
+   * kept.
+   */
   insert(field: HeaderField): void {
     this.#evict(this.#capacityBytes - field.sizeBytes);
     if (field.sizeBytes > this.#capacityBytes) return;
@@ -64,12 +67,16 @@ export class DynamicTable {
     this.#evict(0);
   }
 
-  /** The largest capacity from now on. The peer must reduce a larger table at the start of its next block. */
+  /** The largest capacity from now on. The client must reduce a larger table at the start of its next block. */
   limitTo(maxCapacityBytes: number): void {
     this.#maxCapacityBytes = maxCapacityBytes;
   }
 
-  /** @throws ConnectionError when the table is larger than the limit: fields may not follow yet (section 4.2). */
+  /**
+   * Checks the size of the table.
+   *
+   * @throws ConnectionError if the table is larger than the limit: then fields must not follow yet (section 4.2).
+   */
   requireWithinLimit(): void {
     if (this.#capacityBytes > this.#maxCapacityBytes) {
       throw invalidHpack("the table was not reduced to SETTINGS_HEADER_TABLE_SIZE");
@@ -77,7 +84,7 @@ export class DynamicTable {
   }
 
   /**
-   * Sections 4.3 and 6.3.
+   * Changes the capacity (sections 4.3 and 6.3).
    *
    * @throws ConnectionError for a capacity above the limit.
    */
@@ -104,7 +111,7 @@ export class DynamicTable {
   }
 }
 
-/** A connection error for bytes that are not HPACK. */
+/** Makes the connection error for bytes that are not HPACK. */
 export function invalidHpack(what: string): ConnectionError {
   return new ConnectionError(COMPRESSION_ERROR, "invalid_hpack", `HPACK: ${what}`);
 }

@@ -1,7 +1,7 @@
 import { isFieldName, isFieldValue } from "./header-field.ts";
 import { STATIC_TABLE } from "./hpack-static-table.ts";
 
-/** Header fields to send: names in lower case, values with one character per byte (ISO 8859-1). */
+/** Header fields to send. Names are in lower case, values have one character for each byte (ISO 8859-1). */
 export type FieldSection = Iterable<readonly [name: string, value: string]>;
 
 /**
@@ -23,8 +23,8 @@ const BEYOND_LATIN1 = /[\u0100-\uffff]/;
 const PSEUDO_HEADER = ":status";
 
 /**
- * Encodes a header block without dynamic table and Huffman code: it means the same on every connection, so that a
- * constant one is encoded once and kept forever.
+ * Encodes a header block without dynamic table and Huffman code. Its bytes mean the same on every connection, so a
+ * constant block is encoded once and kept.
  *
  * @throws TypeError for names and values that HTTP/2 does not allow, such as line breaks.
  */
@@ -58,7 +58,7 @@ function checkField(name: string, value: string): void {
   }
 }
 
-/** Section 5.1. */
+/** Writes an integer (section 5.1). */
 function pushInteger(out: number[], { pattern, mask, value }: { pattern: number; mask: number; value: number }): void {
   if (value < mask) {
     out.push(pattern | value);
@@ -70,7 +70,7 @@ function pushInteger(out: number[], { pattern, mask, value }: { pattern: number;
   out.push(rest);
 }
 
-/** Section 5.2, without Huffman code. */
+/** Writes a string (section 5.2), without Huffman code. */
 function pushString(out: number[], text: string): void {
   pushInteger(out, { pattern: 0x00, mask: 0x7f, value: text.length });
   for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i));

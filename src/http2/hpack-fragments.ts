@@ -16,8 +16,8 @@ type Steps<T> = Generator<undefined, T, undefined>;
 
 /**
  * Decodes a header block that comes in several frames, frame by frame. A block of any length is decoded to its end,
- * because it changes the dynamic table that later blocks refer to. Strings that neither the list nor the table can hold
- * are checked and counted, not kept: memory stays within a few times maxHeaderListBytes and the work per byte is
+ * because it changes the dynamic table that later blocks refer to. Strings that fit neither the list nor the table are
+ * checked and counted, not kept. So memory stays within a few times maxHeaderListBytes, and the work for each byte is
  * constant. Every method throws a ConnectionError for bytes that are not HPACK.
  */
 export class FragmentedBlock {
@@ -72,7 +72,7 @@ export class FragmentedBlock {
     }
   }
 
-  /** RFC 7541 section 6.2. */
+  /** Decodes a literal field (RFC 7541 section 6.2). */
   *#literal(first: number): Steps<void> {
     const isIndexed = first >= 0x40;
     const nameIndex = yield* this.#integer(first, isIndexed ? 0x3f : 0x0f);
@@ -90,7 +90,7 @@ export class FragmentedBlock {
     this.#list.addDropped(lengthOf(name) + lengthOf(value) + ENTRY_OVERHEAD_BYTES);
   }
 
-  /** RFC 7541 section 5.2: the text, or only its length if neither the list nor the table can hold it. */
+  /** Decodes a string (RFC 7541 section 5.2). Returns only its length if it fits neither the list nor the table. */
   *#string(isIndexed: boolean): Steps<string | number> {
     const first = yield* this.#byte();
     const isHuffman = first >= 0x80;
@@ -107,7 +107,7 @@ export class FragmentedBlock {
     const parts: Buffer[] = [];
     for (let left = length; left > 0; ) {
       const taken = yield* this.#piece(left);
-      // A copy: the rest may come late, and the socket's buffer must not wait for it.
+      // A copy: the rest can come late, and the socket's buffer must not be kept until then.
       parts.push(Buffer.from(this.#bytes.subarray(this.#at - taken, this.#at)));
       left -= taken;
     }
@@ -133,7 +133,7 @@ export class FragmentedBlock {
     return taken;
   }
 
-  /** RFC 7541 section 5.1; no length or index needs more than 28 bits beyond the prefix. */
+  /** Decodes an integer (RFC 7541 section 5.1). No length or index needs more than 28 bits beyond the prefix. */
   *#integer(first: number, mask: number): Steps<number> {
     let value = first & mask;
     if (value < mask) return value;
@@ -150,7 +150,7 @@ export class FragmentedBlock {
     return this.#bytes[this.#at++] ?? 0;
   }
 
-  /** Waits for more bytes if there are none left; false: the block is complete. */
+  /** Waits for more bytes if there are none left. Returns false if the block is complete. */
   *#hasMore(): Steps<boolean> {
     while (this.#at === this.#end && !this.#isComplete) yield;
     return this.#at < this.#end;

@@ -15,7 +15,7 @@ const CODE_LENGTHS = [
 ];
 const EOS = 256;
 
-/** Values of EMITTED that are not a symbol. */
+/** Values of EMITTED that are not symbols. */
 const NONE = -1;
 const ERROR = -2;
 
@@ -26,7 +26,7 @@ const EMITTED = new Int16Array(256 * 16);
 /** Section 5.2: a string may end with up to seven bits of EOS, which are ones. */
 const MAY_END = new Uint8Array(256);
 
-/** An inner node of the code tree: its children by bit, inner nodes as their number, symbols as their complement. */
+/** An inner node of the code tree: its children by bit. An inner node is its number, a symbol is its complement. */
 type Node = [zero: number, one: number];
 
 function buildTree(): Node[] {
@@ -111,7 +111,11 @@ export class HuffmanCounter {
   length = 0;
   #state = 0;
 
-  /** @throws ConnectionError as decodeHuffman does. */
+  /**
+   * Checks the next piece.
+   *
+   * @throws ConnectionError as decodeHuffman does.
+   */
   add(bytes: Uint8Array, start: number, end: number): void {
     for (let i = start; i < end; i++) {
       const byte = bytes[i] ?? 0;

@@ -65,7 +65,7 @@ const ENTRIES = [
   "www-authenticate",
 ];
 
-/** The static table; entry 1 of the RFC is at 0. */
+/** The static table. Entry 1 of the RFC is at index 0. */
 export const STATIC_TABLE: readonly HeaderField[] = ENTRIES.map((entry) => {
   const at = entry.indexOf("=");
   return at < 0 ? new HeaderField(entry, "") : new HeaderField(entry.slice(0, at), entry.slice(at + 1));

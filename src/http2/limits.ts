@@ -1,5 +1,5 @@
-import type { Budget } from "./budget.ts";
 import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./flow-control.ts";
+import type { RateLimit } from "./token-bucket.ts";
 
 /**
  * What one connection may cost this server, in memory, work and time. Each number is the server's decision. HTTP/2 lets a
@@ -20,7 +20,7 @@ export interface Http2Limits {
    */
   readonly maxConcurrentStreams: number;
   /**
-   * Streams at once until the client has acknowledged our SETTINGS (RFC 9113 section 6.5.3), if this is larger than
+   * Streams at once until the client has acknowledged the SETTINGS (RFC 9113 section 6.5.3), if this is larger than
    * maxConcurrentStreams. Only then does the client know maxConcurrentStreams. Default 1024: what Envoy assumes on a new
    * connection.
    */
@@ -77,24 +77,24 @@ export interface Http2Limits {
    */
   readonly streamQueueHighWaterBytes: number;
   /** SETTINGS, PING, PRIORITY, GOAWAY, unknown frames, and frames on closed streams. Default 10,000 and 2,000 a second. */
-  readonly controlFrames: Budget;
+  readonly controlFrames: RateLimit;
   /** DATA frames without data or END_STREAM. Default 1,000 and 100 a second: some clients flush with one. */
-  readonly emptyFrames: Budget;
+  readonly emptyFrames: RateLimit;
   /**
    * Resets by the client before the application has begun to work on the stream ("rapid reset"). Default 10,000 and 2,000
    * a second; not counted on trusted connections. Streams that break gRPC's rules or whose deadline passes
    * (Http2Stream.chargeReset) cost as much; Envoy sends neither. Resets of other streams are free: proxies end every
    * stream with a reset.
    */
-  readonly resetsBeforeWork: Budget;
+  readonly resetsBeforeWork: RateLimit;
   /**
    * Open streams that this server must reset because the client broke a rule. Default 1,000 and 100 a second. Malformed
-   * requests are reset too and cost no budget: clients can make a proxy send them.
+   * requests are reset too and are not counted here: clients can make a proxy send them.
    */
-  readonly streamErrors: Budget;
+  readonly streamErrors: RateLimit;
   /** Time from the start until the preface and first SETTINGS have arrived. Default 10 s. */
   readonly prefaceTimeoutMs: number;
-  /** Time until our SETTINGS are acknowledged (RFC 9113 section 6.5.3). Default 30 s: a busy client may be late. */
+  /** Time until the server's SETTINGS are acknowledged (RFC 9113 section 6.5.3). Default 30 s: a busy client may be late. */
   readonly settingsAckTimeoutMs: number;
   /** Time that half a frame, or half a header block, may wait for its rest; a DATA frame for its next byte. Default 20 s. */
   readonly partialFrameTimeoutMs: number;
@@ -167,9 +167,9 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
 };
 
 type NumericLimit = { [K in keyof Http2Limits]: Http2Limits[K] extends number ? K : never }[keyof Http2Limits];
-type BudgetLimit = Exclude<keyof Http2Limits, NumericLimit>;
+type RateLimitName = Exclude<keyof Http2Limits, NumericLimit>;
 
-const BUDGETS: readonly BudgetLimit[] = ["controlFrames", "emptyFrames", "resetsBeforeWork", "streamErrors"];
+const RATE_LIMITS: readonly RateLimitName[] = ["controlFrames", "emptyFrames", "resetsBeforeWork", "streamErrors"];
 
 const MAX_UINT32 = 0xffff_ffff;
 
@@ -199,7 +199,7 @@ export function resolveHttp2Limits(given: Http2LimitsInit = {}) {
   for (const name of Object.keys(limits)) {
     if (!(name in DEFAULT_HTTP2_LIMITS)) throw new RangeError(`${name}: no such limit`);
   }
-  for (const name of BUDGETS) {
+  for (const name of RATE_LIMITS) {
     const { burst, perSecond } = limits[name];
     if (!(burst >= 0 && perSecond >= 0)) {
       throw new RangeError(`${name}: burst ${burst} and perSecond ${perSecond}: neither may be negative`);

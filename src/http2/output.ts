@@ -2,35 +2,37 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FRAME_HEADER_BYTES, writeUint32 } from "./frames.ts";
 
-/** Size of the buffers that gather frames; also what one socket write holds at most without a second part. */
+/**
+ * Size of the buffers that gather frames. One socket write has at most this many bytes, unless it has a second part.
+ */
 const BUFFER_BYTES = 64 * 1024;
-/** A buffer the socket still reads from is filled up to this rest. */
+/** A buffer that the socket still reads from is filled until this many bytes are left. */
 const USEFUL_REST_BYTES = 4 * 1024;
 const MAX_SPARE_BUFFERS = 16;
 const NO_BUFFER = Buffer.alloc(0);
 
-// Connections without output own no buffer: ten thousand idle ones would pin 640 MiB.
+// Connections without output have no buffer of their own: 10,000 idle connections would otherwise take 640 MiB.
 const spareBuffers: Buffer[] = [];
 
-/** Writes `length` bytes into `target` from `offset` on, at once; nothing outside of that range, nothing later. */
+/** Writes `length` bytes into `target`, beginning at `offset`. It writes at once, and nothing outside of that range. */
 export type FillFrame = (target: Uint8Array, offset: number) => void;
 
-/** Type and flags of a frame as one number, which module constants hold ready. */
+/** Type and flags of a frame as one number, so that module constants can have it. */
 export function frameKind(type: number, flags: number): number {
   return (type << 8) | flags;
 }
 
 /**
- * Gathers the frames of one turn of the event loop; flush() passes them to the socket in one write. The buffer itself
- * is never handed out: any frame may replace it.
+ * Gathers the frames of one turn of the event loop. flush() passes them to the socket in one write. The buffer itself
+ * is never passed out, because any frame may replace it.
  */
 export class Output {
-  /** Bytes passed to the socket since the connection began. */
+  /** The number of bytes that were passed to the socket since the connection began. */
   flushedBytes = 0;
   readonly #socket: Duplex;
   /**
-   * net and tls sockets have sent, or encrypted, every byte that they no longer count as buffered. Any other Duplex may
-   * keep a chunk for any time, and gets a copy.
+   * True for net and tls sockets: they have sent, or encrypted, every byte that they no longer count as buffered. Any
+   * other Duplex can keep a chunk for any time, and gets a copy.
    */
   readonly #releasesChunks: boolean;
   #buffer: Buffer = NO_BUFFER;
@@ -44,29 +46,32 @@ export class Output {
     this.#releasesChunks = socket instanceof Socket;
   }
 
-  /** Bytes that the kernel has not taken yet. */
+  /** The number of bytes that the kernel has not taken yet. */
   get pendingBytes(): number {
     return this.#at - this.#start + this.#partBytes + this.#socket.writableLength;
   }
 
-  /** A frame with a copied payload. */
+  /** Adds a frame with a copied payload. */
   frame(kind: number, streamId: number, payload: Uint8Array): void {
     const at = this.#header(kind, streamId, payload.length);
     this.#buffer.set(payload, at);
   }
 
-  /** A frame without payload. */
+  /** Adds a frame without payload. */
   emptyFrame(kind: number, streamId: number): void {
     this.#header(kind, streamId, 0);
   }
 
-  /** A frame whose payload is one 32 bit number. */
+  /** Adds a frame whose payload is one 32 bit number. */
   uint32Frame(kind: number, streamId: number, value: number): void {
     const at = this.#header(kind, streamId, 4);
     writeUint32(this.#buffer, at, value);
   }
 
-  /** Begins a frame whose payload `fill` writes. When it throws, zeros are sent: the buffer holds others' data. */
+  /**
+   * Begins a frame whose payload `fill` writes. If it throws, zeros are sent, because the buffer has data of other
+   * streams.
+   */
   filledFrame(kind: number, { streamId, length }: { streamId: number; length: number }, fill: FillFrame): void {
     const at = this.#header(kind, streamId, length);
     const buffer = this.#buffer;
@@ -78,7 +83,9 @@ export class Output {
     }
   }
 
-  /** A frame whose payload is passed on without a copy; the payload must not change before the socket has taken it. */
+  /**
+   * Adds a frame whose payload is passed on without a copy. The payload must not change before the socket has taken it.
+   */
   referencingFrame(kind: number, streamId: number, payload: Uint8Array): void {
     const at = this.#header(kind, streamId, 0) - FRAME_HEADER_BYTES;
     writeLength(this.#buffer, at, payload.length);
@@ -87,20 +94,20 @@ export class Output {
     this.#partBytes += payload.length;
   }
 
-  /** Hands everything to the socket. */
+  /** Passes everything to the socket. */
   flush(): void {
     if (this.#socket.destroyed) {
       this.discard();
       return;
     }
     if (this.#at > this.#start || this.#parts.length > 0) this.#write();
-    // A Duplex may answer from inside write(), which gathers and flushes again.
+    // A Duplex can answer inside write(), which gathers and flushes again.
     if (this.#at > this.#start || this.#parts.length > 0) return;
     if (this.#socket.writableLength === 0 || !this.#releasesChunks) this.#releaseBuffer();
     else if (this.#buffer.length - this.#at < USEFUL_REST_BYTES) this.#abandonBuffer();
   }
 
-  /** Forgets what has not been handed to the socket. */
+  /** Drops what has not been passed to the socket. */
   discard(): void {
     this.#parts = [];
     this.#partBytes = 0;
@@ -130,7 +137,7 @@ export class Output {
     return this.#releasesChunks ? chunk : Buffer.from(chunk);
   }
 
-  /** Makes room for a frame, writes its header and returns the offset of its payload in the current buffer. */
+  /** Makes room for a frame and writes its header. Returns the offset of its payload in the current buffer. */
   #header(kind: number, streamId: number, length: number): number {
     if (this.#buffer.length - this.#at < FRAME_HEADER_BYTES + length) this.#nextBuffer(FRAME_HEADER_BYTES + length);
     const buffer = this.#buffer;

@@ -1,8 +1,8 @@
+import { chargeControlFrame, failStream } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
 import { ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, NO_ERROR, PROTOCOL_ERROR } from "./error-codes.ts";
 import { ACK, type Frame, readUint31, readUint32 } from "./frames.ts";
-import { chargeControlFrame, failStream } from "./peer-faults.ts";
 import {
   readSetting,
   SETTING_BYTES,
@@ -13,13 +13,13 @@ import {
 
 /** Events of control frames that concern the whole connection. */
 export interface ControlEvents {
-  /** Our SETTINGS have been acknowledged. */
+  /** The client has acknowledged the server's SETTINGS. */
   onSettingsAck(): void;
-  /** Our PING has been answered; its payload is `bytes[start..start+8)`. */
+  /** The client has answered a PING. Its payload is `bytes[start..start+8)`. */
   onPingAck(bytes: Buffer, start: number): void;
 }
 
-/** RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE and PRIORITY (RFC 9113 sections 6.3 to 6.9). */
+/** Reads RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE and PRIORITY (RFC 9113 sections 6.3 to 6.9). */
 export class ControlReceiver {
   readonly #context: ConnectionContext;
   readonly #events: ControlEvents;
@@ -31,7 +31,7 @@ export class ControlReceiver {
 
   /** Section 6.4. */
   onRstStream(frame: Frame): void {
-    const { streams, totals, budgets, isTrusted } = this.#context;
+    const { streams, totals, buckets, isTrusted } = this.#context;
     if (frame.streamId === 0 || frame.streamId > streams.lastId) {
       // Streams beyond the last GOAWAY are ignored, and their resets with them.
       if (frame.streamId > streams.maxAcceptedId) return;
@@ -41,13 +41,13 @@ export class ControlReceiver {
     const stream = streams.get(frame.streamId);
     // Proxies reset every stream that they do not need any more, also ended streams.
     if (stream === undefined) return;
-    streams.resetByPeer(stream, readUint32(frame.bytes, frame.start));
+    streams.resetByClient(stream, readUint32(frame.bytes, frame.start));
     if (stream.isWorkedOn) {
       totals.resetsAfterWork++;
       return;
     }
     totals.resetsBeforeWork++;
-    if (!isTrusted && !budgets.resetsBeforeWork.take()) {
+    if (!isTrusted && !buckets.resetsBeforeWork.take()) {
       throw new ConnectionError(ENHANCE_YOUR_CALM, "reset_flood", "too many resets of streams not yet worked on");
     }
   }
@@ -69,11 +69,11 @@ export class ControlReceiver {
     for (let at = frame.start; at < frame.end; at += SETTING_BYTES) {
       const { id, value } = readSetting(frame.bytes, at);
       // The other settings concern server push, or are hints.
-      if (id === SETTINGS_HEADER_TABLE_SIZE) sender.setPeerTableBytes(value);
-      else if (id === SETTINGS_MAX_FRAME_SIZE) sender.setPeerMaxFrameBytes(value);
+      if (id === SETTINGS_HEADER_TABLE_SIZE) sender.setClientTableBytes(value);
+      else if (id === SETTINGS_MAX_FRAME_SIZE) sender.setClientMaxFrameBytes(value);
       else if (id === SETTINGS_INITIAL_WINDOW_SIZE) initialWindowBytes = value;
     }
-    // Once for all of them: a frame has room for 2,730 changes, each of which concerns every stream.
+    // One call for all changes: a frame has room for 2,730 changes, and each one affects every stream.
     this.#changeWindows(initialWindowBytes);
     sender.settingsAck();
     sender.pump();
@@ -100,7 +100,7 @@ export class ControlReceiver {
     chargeControlFrame(this.#context);
   }
 
-  /** Section 6.9. Costs no budget: an honest peer sends one for each DATA frame it gets. */
+  /** Section 6.9. These frames have no rate limit: an honest client sends one for each DATA frame it gets. */
   onWindowUpdate(frame: Frame): void {
     const { sender, streams } = this.#context;
     const { streamId } = frame;
@@ -124,7 +124,7 @@ export class ControlReceiver {
     }
   }
 
-  /** Section 6.3 and RFC 7540 section 5.3: deprecated and without effect, but checked. */
+  /** Section 6.3 and RFC 7540 section 5.3. The frame is deprecated and has no effect, but it is checked. */
   onPriority(frame: Frame): void {
     const { streamId } = frame;
     if (streamId === 0) throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", "PRIORITY on stream 0");
@@ -133,7 +133,7 @@ export class ControlReceiver {
     const code = frame.length !== 5 ? FRAME_SIZE_ERROR : isSelfDependent ? PROTOCOL_ERROR : NO_ERROR;
     if (code === NO_ERROR) return;
     const stream = this.#context.streams.get(streamId);
-    // RST_STREAM may not be sent on an idle stream.
+    // RST_STREAM must not be sent on an idle stream.
     if (stream === undefined) throw new ConnectionError(code, "invalid_frame", "invalid PRIORITY");
     failStream(this.#context, stream, code);
   }
@@ -147,7 +147,7 @@ export class ControlReceiver {
     sender.pump();
   }
 
-  /** Section 6.9.2: the change applies to open streams too, whose windows may fall below zero. */
+  /** Changes the windows of open streams too, which can then be below zero (section 6.9.2). */
   #changeWindows(initialWindowBytes: number): void {
     const { sender, streams } = this.#context;
     const change = initialWindowBytes - sender.initialWindowBytes;

@@ -1,14 +1,14 @@
+import { chargeControlFrame, failStream } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
 import { ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, STREAM_CLOSED } from "./error-codes.ts";
 import type { ReceiveWindow } from "./flow-control.ts";
 import { END_STREAM, type Frame } from "./frames.ts";
-import { chargeControlFrame, failStream } from "./peer-faults.ts";
 import type { ServerStream } from "./server-stream.ts";
 
 /**
- * DATA (RFC 9113 section 6.1) and what it means to both receive windows (section 5.2). Every byte is counted, and given
- * back to the connection, whatever happened to its stream.
+ * Reads DATA (RFC 9113 section 6.1) and counts it in both receive windows (section 5.2). Every byte is counted, and is
+ * given back to the connection, whatever happened to its stream.
  */
 export class DataReceiver {
   readonly #context: ConnectionContext;
@@ -24,14 +24,14 @@ export class DataReceiver {
 
   /** A frame begins. */
   start(frame: Frame, paddingBytes: number): void {
-    const { streams, budgets } = this.#context;
+    const { streams, buckets } = this.#context;
     this.#stream = undefined;
     if (frame.streamId === 0) throw new ConnectionError(PROTOCOL_ERROR, "invalid_frame", "DATA on stream 0");
     if (!this.#window.take(frame.length)) {
       throw new ConnectionError(FLOW_CONTROL_ERROR, "flow_control_violation", "more DATA than the connection's window");
     }
     this.#endsStream = (frame.flags & END_STREAM) !== 0;
-    if (frame.length === paddingBytes && !this.#endsStream && !budgets.emptyFrames.take()) {
+    if (frame.length === paddingBytes && !this.#endsStream && !buckets.emptyFrames.take()) {
       throw new ConnectionError(ENHANCE_YOUR_CALM, "empty_frame_flood", "too many DATA frames without data");
     }
     if (paddingBytes > 0) streams.credit(paddingBytes);
@@ -40,14 +40,14 @@ export class DataReceiver {
     else this.#startOn(stream, frame.length, paddingBytes);
   }
 
-  /** The next bytes of that frame. */
+  /** The next bytes of the frame. */
   data(bytes: Buffer, start: number, end: number): void {
     this.#context.streams.credit(end - start);
     const stream = this.#stream;
     if (stream !== undefined && !stream.isClosed) stream.receiveData(bytes, start, end);
   }
 
-  /** That frame is complete. */
+  /** The frame is complete. */
   end(): void {
     const stream = this.#stream;
     this.#stream = undefined;
@@ -75,7 +75,7 @@ export class DataReceiver {
     this.#stream = stream;
   }
 
-  /** DATA on a stream that is not open (section 5.1). */
+  /** Handles DATA on a stream that is not open (section 5.1). */
   #stray(streamId: number): void {
     const { streams } = this.#context;
     const state = streams.closedState(streamId);

@@ -1,3 +1,4 @@
+import { chargeControlFrame, failStream, rejectStream } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
 import {
@@ -13,10 +14,9 @@ import { type HeaderBlock, HeaderBlockReader } from "./header-block.ts";
 import type { HeaderList } from "./header-list.ts";
 import type { HpackDecoder } from "./hpack-decoder.ts";
 import { encodeHeaderBlock } from "./hpack-encoder.ts";
-import { chargeControlFrame, failStream, rejectStream } from "./peer-faults.ts";
 import { ServerStream } from "./server-stream.ts";
 
-/** HEADERS and CONTINUATION: new streams and trailers (RFC 9113 sections 5.1, 8.1 and 8.3). */
+/** Reads HEADERS and CONTINUATION: new streams and trailers (RFC 9113 sections 5.1, 8.1 and 8.3). */
 export class HeadersReceiver {
   readonly blocks: HeaderBlockReader;
   readonly #context: ConnectionContext;
@@ -84,7 +84,7 @@ export class HeadersReceiver {
     if (endStream && !stream.isClosed) stream.receiveEnd(undefined);
   }
 
-  /** Answered without the application, which could not keep headers of this size. */
+  /** Answers with 431 without the application, which could not keep headers of this size. */
   #answerTooLarge({ streamId, endStream, headers }: HeaderBlock): void {
     const { sender, streams, tooLargeFields = [] } = this.#context;
     this.#countTooLarge(headers);
@@ -112,7 +112,7 @@ export class HeadersReceiver {
     }
   }
 
-  /** HEADERS on a stream that was open once, or was skipped (section 5.1.1). */
+  /** Handles HEADERS on a stream that was open before, or was skipped (section 5.1.1). */
   #stray(streamId: number): void {
     const state = this.#context.streams.closedState(streamId);
     if (state === "reset") return;

@@ -1,16 +1,22 @@
 import type { FairShare } from "../memory/fair-share.ts";
 
-/** Larger entries are copied to the output frame by frame: one frame that the kernel does not take would keep them whole. */
+/**
+ * Larger entries are copied to the output frame by frame. Otherwise one frame that the kernel does not take would keep
+ * the whole entry in memory.
+ */
 const MAX_REFERENCED_BYTES = 128 * 1024;
-/** Instead of an entry that has been sent. */
+/** Replaces an entry that has been sent. */
 const SENT = new Uint8Array(0);
 
-/** DATA of one stream that waits. It counts until the last byte of its entry has been sent: until then all of it is kept. */
+/**
+ * DATA of one stream that waits to be sent. An entry counts until its last byte has been sent, because all of it is
+ * kept until then.
+ */
 export class SendQueue {
   readonly #answers: FairShare;
   #entries: Uint8Array[] = [];
   #start = 0;
-  /** How much of the first entry has been sent. */
+  /** The number of bytes of the first entry that have been sent. */
   #sentBytes = 0;
   #countedBytes = 0;
 
@@ -18,7 +24,7 @@ export class SendQueue {
     this.#answers = answers;
   }
 
-  /** Bytes of the first entry that have not been sent. */
+  /** The number of bytes of the first entry that have not been sent. */
   get firstBytes(): number {
     return this.#first.length - this.#sentBytes;
   }
@@ -28,14 +34,14 @@ export class SendQueue {
     return this.#first.length > MAX_REFERENCED_BYTES;
   }
 
-  /** Adds an entry, for which there is room. */
+  /** Adds an entry. The caller has checked that there is room for it. */
   push(bytes: Uint8Array): void {
     this.#answers.take(bytes.length);
     this.#countedBytes += bytes.length;
     this.#entries.push(bytes);
   }
 
-  /** Takes so many bytes of the first entry. */
+  /** Takes this number of bytes from the first entry. */
   take(bytes: number): Uint8Array {
     const entry = this.#first;
     const start = this.#sentBytes;
@@ -45,7 +51,7 @@ export class SendQueue {
     return bytes === entry.length ? entry : entry.subarray(start, end);
   }
 
-  /** Drops what waits. */
+  /** Drops all entries. */
   clear(): void {
     this.#answers.give(this.#countedBytes);
     this.#countedBytes = 0;
@@ -62,7 +68,7 @@ export class SendQueue {
     this.#answers.give(bytes);
     this.#countedBytes -= bytes;
     this.#sentBytes = 0;
-    // If not, the entry would stay in memory as long as the entries after it.
+    // Otherwise the entry would stay in memory as long as the entries after it.
     this.#entries[this.#start] = SENT;
     this.#start++;
     if (this.#start < this.#entries.length) return;

@@ -33,21 +33,21 @@ const SETTINGS_FRAME = frameKind(SETTINGS, 0);
 const SETTINGS_ACK_FRAME = frameKind(SETTINGS, ACK);
 const GOAWAY_FRAME = frameKind(GOAWAY, 0);
 
-/** SETTINGS_MAX_FRAME_SIZE before the peer's SETTINGS; the smallest there is. */
+/** SETTINGS_MAX_FRAME_SIZE before the client's SETTINGS arrive: the smallest value that is allowed. */
 const DEFAULT_FRAME_BYTES = 16_384;
-/** Larger frames would make other streams wait, for no gain. */
+/** Larger frames would only make other streams wait. */
 const MAX_SENT_FRAME_BYTES = 64 * 1024;
-/** SETTINGS_HEADER_TABLE_SIZE before the peer's SETTINGS. */
+/** SETTINGS_HEADER_TABLE_SIZE before the client's SETTINGS arrive. */
 const DEFAULT_TABLE_BYTES = 4096;
-/** From this size on a copy costs more than another part of the socket's write. */
+/** Above this size a copy costs more than another part of the socket's write. */
 const REFERENCE_FROM_BYTES = 8 * 1024;
-/** Bytes that wait for the kernel count as waiting answers above the first of these, in steps of the second. */
+/** Bytes that wait for the kernel count as waiting answers above the first value, in steps of the second. */
 const UNCOUNTED_BYTES = 32 * 1024;
 const COUNTED_STEP_BYTES = 32 * 1024;
 
 /**
- * Sends the frames of a connection, within the client's windows. Streams with DATA take turns frame by frame. Header and
- * control frames overtake DATA, but not the bytes that the socket already has.
+ * Sends the frames of a connection, within the client's windows. Streams with DATA take turns, frame by frame. Header
+ * and control frames overtake DATA, but not the bytes that the socket already has.
  */
 export class Sender {
   /** The connection's send window (RFC 9113 section 6.9). */
@@ -59,7 +59,7 @@ export class Sender {
   readonly #socket: Duplex;
   readonly #output: Output;
   readonly #answers: FairShare;
-  /** Bytes that may wait for the kernel: without counting, now, and at most. */
+  /** The numbers of bytes that can wait for the kernel: without counting, now, and at most. */
   readonly #lowWaterBytes: number;
   #waterBytes: number;
   readonly #highWaterBytes: number;
@@ -84,7 +84,10 @@ export class Sender {
     this.#waterBytes = this.#lowWaterBytes;
   }
 
-  /** False if more than outputHighWaterBytes wait for the socket, or more than there is room for. No DATA is sent then. */
+  /**
+   * Returns false if more bytes wait for the socket than outputHighWaterBytes, or than there is room for. Then no DATA
+   * is sent.
+   */
   takesMore(): boolean {
     const { pendingBytes } = this.#output;
     return pendingBytes <= this.#waterBytes || this.#raiseTo(pendingBytes);
@@ -100,12 +103,15 @@ export class Sender {
     return this.#output.flushedBytes - this.#socket.writableLength;
   }
 
-  /** True while the client does not read: then the server does not read from it either (header frames have no flow control). */
+  /**
+   * True while the client does not read. Then the server does not read from the client either, because header frames
+   * have no flow control.
+   */
   get isReadingPaused(): boolean {
     return this.#readingPaused;
   }
 
-  /** Between these two calls frames are gathered; leaveTurn() sends them. */
+  /** Begins a turn. Frames are gathered until leaveTurn() sends them. */
   enterTurn(): void {
     this.#inTurn = true;
   }
@@ -115,7 +121,7 @@ export class Sender {
     this.flush();
   }
 
-  /** The server's connection preface (RFC 9113 section 3.4). */
+  /** Sends the server's connection preface (RFC 9113 section 3.4). */
   preface(limits: Http2Limits): void {
     this.#scheduleFlush();
     this.#output.frame(SETTINGS_FRAME, 0, encodeSettings(limits));
@@ -123,7 +129,7 @@ export class Sender {
     if (extraBytes > 0) this.windowUpdate(0, extraBytes);
   }
 
-  /** A header block as HEADERS and as many CONTINUATION frames as it takes (sections 6.2 and 6.10). */
+  /** Sends a header block as HEADERS and as many CONTINUATION frames as it needs (sections 6.2 and 6.10). */
   headers(streamId: number, block: Uint8Array, endStream: boolean): void {
     this.#scheduleFlush();
     const bytes = this.#tableSize === "zero is due" ? this.#withTableSize(block) : block;
@@ -139,7 +145,7 @@ export class Sender {
     }
   }
 
-  /** DATA within both windows, which the caller has checked; large payloads are not copied. */
+  /** Sends DATA within both windows, which the caller has checked. Large payloads are not copied. */
   data(stream: ServerStream, payload: Uint8Array, endStream: boolean): void {
     this.#spend(stream, payload.length);
     const kind = endStream ? LAST_DATA_FRAME : DATA_FRAME;
@@ -147,19 +153,19 @@ export class Sender {
     else this.#output.frame(kind, stream.id, payload);
   }
 
-  /** Like data(), for a part of something larger, which nothing may refer to afterwards. */
+  /** Sends a part of something larger, like data(). Nothing may refer to the larger thing afterwards. */
   copiedData(stream: ServerStream, payload: Uint8Array, endStream: boolean): void {
     this.#spend(stream, payload.length);
     this.#output.frame(endStream ? LAST_DATA_FRAME : DATA_FRAME, stream.id, payload);
   }
 
-  /** Like data(), for a payload that `fill` writes. */
+  /** Sends a payload that `fill` writes, like data(). */
   filledData(stream: ServerStream, length: number, fill: FillFrame): void {
     this.#spend(stream, length);
     this.#output.filledFrame(DATA_FRAME, { streamId: stream.id, length }, fill);
   }
 
-  /** END_STREAM without data, for which no window is needed. */
+  /** Sends END_STREAM without data, which needs no window. */
   endOfData(streamId: number): void {
     this.#scheduleFlush();
     this.#output.emptyFrame(LAST_DATA_FRAME, streamId);
@@ -190,7 +196,7 @@ export class Sender {
     this.#output.frame(PING_ACK_FRAME, 0, payload);
   }
 
-  /** Section 6.8; `debug` says what happened, for people on the other side. */
+  /** Sends GOAWAY (section 6.8). `debug` says what happened, for people on the client's side. */
   goaway(lastStreamId: number, code: number, debug: string): void {
     this.#scheduleFlush();
     const payload = Buffer.alloc(8 + debug.length);
@@ -200,18 +206,21 @@ export class Sender {
     this.#output.frame(GOAWAY_FRAME, 0, payload);
   }
 
-  /** The peer's SETTINGS_MAX_FRAME_SIZE. */
-  setPeerMaxFrameBytes(bytes: number): void {
+  /** Sets the client's SETTINGS_MAX_FRAME_SIZE. */
+  setClientMaxFrameBytes(bytes: number): void {
     this.#maxHeaderBytes = bytes;
     this.maxDataBytes = Math.min(bytes, MAX_SENT_FRAME_BYTES);
   }
 
-  /** The peer's SETTINGS_HEADER_TABLE_SIZE: a smaller table must be acknowledged in the next block (RFC 7541 4.2). */
-  setPeerTableBytes(bytes: number): void {
+  /**
+   * Sets the client's SETTINGS_HEADER_TABLE_SIZE. A smaller table must be acknowledged in the next block (RFC 7541
+   * 4.2).
+   */
+  setClientTableBytes(bytes: number): void {
     if (bytes < DEFAULT_TABLE_BYTES && this.#tableSize === "any") this.#tableSize = "zero is due";
   }
 
-  /** The stream has DATA and window: it takes its turn. */
+  /** Gives a turn to a stream that has DATA and window. */
   addReady(stream: ServerStream): void {
     this.#ready.add(stream);
   }
@@ -240,7 +249,9 @@ export class Sender {
     this.leaveTurn();
   }
 
-  /** Passes what has been gathered to the socket, and decides what the socket's state means for reading and DATA. */
+  /**
+   * Passes what has been gathered to the socket, and decides from the socket's state whether to read and to send DATA.
+   */
   flush(): void {
     if (this.#isStopped) {
       this.#output.discard();
@@ -254,29 +265,32 @@ export class Sender {
       if (isCongested) this.#socket.pause();
       else this.#socket.resume();
     }
-    // The socket took it all without raising its flag: no drain event will come.
+    // The socket took all bytes and did not set writableNeedDrain, so no drain event will come.
     if (this.#ready.size > 0 && !this.#socket.writableNeedDrain && this.window.availableBytes > 0) this.#schedulePump();
   }
 
-  /** Nothing more is sent: the socket is about to be ended. */
+  /** Sends nothing more, because the socket will be ended. */
   stop(): void {
     this.#isStopped = true;
     this.#ready.clear();
     this.#output.discard();
   }
 
-  /** Gives back the count of bytes that the kernel has taken. */
+  /** Stops counting bytes that the kernel has taken. */
   giveBack(): void {
     if (this.#waterBytes > this.#lowWaterBytes && this.#output.pendingBytes <= this.#lowWaterBytes) this.release();
   }
 
-  /** The socket has closed, or has taken everything: nothing waits for the kernel. */
+  /** Stops counting all bytes: the socket has closed or has taken everything. */
   release(): void {
     this.#answers.give(this.#waterBytes - this.#lowWaterBytes);
     this.#waterBytes = this.#lowWaterBytes;
   }
 
-  /** Makes room for so many bytes in the account; false: there is none, or they are above the high-water mark. */
+  /**
+   * Makes room for this number of bytes in the memory account. Returns false if there is no room, or if they are above
+   * the high-water mark.
+   */
   #raiseTo(bytes: number): boolean {
     while (this.#waterBytes < bytes) {
       const step = Math.min(COUNTED_STEP_BYTES, this.#highWaterBytes - this.#waterBytes);

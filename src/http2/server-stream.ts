@@ -1,3 +1,4 @@
+import { shedStream } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { ConnectionError } from "./end-reason.ts";
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
@@ -6,13 +7,12 @@ import type { HeaderList } from "./header-list.ts";
 import { encodeHeaderBlock, type FieldSection } from "./hpack-encoder.ts";
 import type { Http2Peer, Http2Stream, StreamHandler } from "./http2-stream.ts";
 import type { FillFrame } from "./output.ts";
-import { shedStream } from "./peer-faults.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** The handler of a stream that is being opened: it does nothing. */
 const NO_HANDLER: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
 
-/** A stream (RFC 9113 section 5.1). Members that Http2Stream does not have are for the connection only. */
+/** A stream (RFC 9113 section 5.1). Only the connection uses the members that Http2Stream does not have. */
 export class ServerStream implements Http2Stream {
   readonly id: number;
   readonly sendWindow: SendWindow;
@@ -20,29 +20,29 @@ export class ServerStream implements Http2Stream {
   handler: StreamHandler = NO_HANDLER;
   /** Bytes of content-length still to come; -1 when it is not known. */
   contentLeft: number;
-  /** The peer has sent END_STREAM. */
+  /** The client has sent END_STREAM. */
   isRemoteClosed = false;
   isClosed = false;
   isWorkedOn = false;
-  /** Holds not yet released. */
+  /** The number of hold() calls whose release was not called. */
   holds = 0;
   queuedBytes = 0;
   /** Received bytes that the handler holds, see holdReceived. */
   heldBytes = 0;
-  /** DATA has come, or has been sent out of the queue, since Stalls looked last. */
+  /** True if DATA has come, or has been sent out of the queue, since Stalls checked last. */
   hasReceived = false;
   hasSent = false;
   readonly #context: ConnectionContext;
   #hasResponded = false;
-  /** Made for the first DATA that must wait. */
+  /** Created for the first DATA that must wait. */
   #queue: SendQueue | undefined;
-  /** What end() was called with, while DATA waits: trailers, or null. */
+  /** The argument of end() while DATA waits: trailers, or null. */
   #ending: Uint8Array | null | undefined;
   #receivesRest = false;
   #isLocalClosed = false;
   #isPaused = false;
   #withheldBytes = 0;
-  #owesWritable = false;
+  #awaitsWritable = false;
 
   constructor(context: ConnectionContext, id: number, headers: HeaderList) {
     this.#context = context;
@@ -87,7 +87,7 @@ export class ServerStream implements Http2Stream {
     try {
       this.#context.sender.filledData(this, length, fill);
     } catch (error) {
-      // The frame is in the output already, without its bytes.
+      // The frame is already in the output, without its bytes.
       this.reset(INTERNAL_ERROR);
       throw error;
     }
@@ -136,9 +136,9 @@ export class ServerStream implements Http2Stream {
   }
 
   chargeReset(): void {
-    const { totals, budgets, isTrusted, endConnection } = this.#context;
+    const { totals, buckets, isTrusted, endConnection } = this.#context;
     totals.streamErrors++;
-    if (isTrusted || budgets.resetsBeforeWork.take()) return;
+    if (isTrusted || buckets.resetsBeforeWork.take()) return;
     const message = "too many streams that broke the application's protocol or had no time";
     endConnection(new ConnectionError(ENHANCE_YOUR_CALM, "reset_flood", message));
   }
@@ -156,12 +156,15 @@ export class ServerStream implements Http2Stream {
     };
   }
 
-  /** The peer has sent half a message, and may send the rest: its window is refilled. */
+  /** True if the client has sent half a message and can send the rest, because its window is refilled. */
   get awaitsRest(): boolean {
     return !this.isRemoteClosed && !this.#withholds && this.handler.isMidMessage?.() === true;
   }
 
-  /** Received bytes, already taken off both windows, go to the handler; the window is refilled unless it is withheld. */
+  /**
+   * Passes received bytes to the handler. Both windows already count them. The window is refilled unless it is
+   * withheld.
+   */
   receiveData(bytes: Buffer, start: number, end: number): void {
     this.hasReceived = true;
     try {
@@ -172,7 +175,7 @@ export class ServerStream implements Http2Stream {
     this.credit(end - start);
   }
 
-  /** Gives received bytes back to the peer's view of this stream's window. */
+  /** Gives received bytes back to the client's view of this stream's window. */
   credit(bytes: number): void {
     if (this.isClosed || this.isRemoteClosed) return;
     if (this.#withholds) {
@@ -183,7 +186,7 @@ export class ServerStream implements Http2Stream {
     if (back > 0) this.#context.sender.windowUpdate(this.id, back);
   }
 
-  /** The peer has ended its side. */
+  /** The client has ended its side. */
   receiveEnd(trailers: HeaderList | undefined): void {
     this.isRemoteClosed = true;
     try {
@@ -200,12 +203,12 @@ export class ServerStream implements Http2Stream {
     if (!this.isClosed) this.#context.streams.reset(this, INTERNAL_ERROR);
   }
 
-  /** A larger send window: DATA that waits for it takes its turn again. */
+  /** The send window has grown: DATA that waits for it takes its turn again. */
   onWindowGrown(): void {
     if (this.queuedBytes > 0 && this.sendWindow.availableBytes > 0) this.#context.sender.addReady(this);
   }
 
-  /** One DATA frame of what waits; the connection's window is open. Called when it is this stream's turn. */
+  /** Sends one DATA frame of what waits. The connection's window is open. Called when it is this stream's turn. */
   sendQueuedFrame(): void {
     const { sender, limits } = this.#context;
     const queue = this.#queue;
@@ -230,7 +233,7 @@ export class ServerStream implements Http2Stream {
     if (this.queuedBytes * 2 <= limits.streamQueueHighWaterBytes) this.#onDrained();
   }
 
-  /** The stream is over, whichever side ended it. What waits is dropped, and no method does anything any more. */
+  /** The stream is over, whichever side ended it. Waiting DATA is dropped, and the methods do nothing any more. */
   close(): void {
     this.isClosed = true;
     this.handler = NO_HANDLER;
@@ -239,14 +242,14 @@ export class ServerStream implements Http2Stream {
     this.heldBytes = 0;
   }
 
-  /** False when the stream is over, or its response is. */
+  /** Returns false if the stream or its response is over. */
   #mayWrite(): boolean {
     if (this.isClosed || this.#ending !== undefined) return false;
     if (!this.#hasResponded) throw new TypeError("the response has no headers yet: call respond() first");
     return true;
   }
 
-  /** One frame of this length may be sent at once, and nothing waits in front of it. */
+  /** True if one frame of this length can be sent at once, and nothing waits before it. */
   #fitsNow(length: number): boolean {
     const { sender } = this.#context;
     return (
@@ -258,7 +261,7 @@ export class ServerStream implements Http2Stream {
     );
   }
 
-  /** The window is not refilled: the handler is slow, or the peer does not read. */
+  /** True while the window is not refilled, because the handler is slow or the client does not read. */
   get #withholds(): boolean {
     return this.#isPaused || this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
   }
@@ -270,7 +273,7 @@ export class ServerStream implements Http2Stream {
     return false;
   }
 
-  /** The caller has checked that there is room. */
+  /** Queues bytes. The caller has checked that there is room. */
   #enqueue(bytes: Uint8Array): boolean {
     this.#queue ??= new SendQueue(this.#context.answers);
     this.#queue.push(bytes);
@@ -278,7 +281,7 @@ export class ServerStream implements Http2Stream {
     this.onWindowGrown();
     this.#context.sender.pump();
     const isFull = this.queuedBytes > this.#context.limits.streamQueueHighWaterBytes;
-    if (isFull) this.#owesWritable = true;
+    if (isFull) this.#awaitsWritable = true;
     return !isFull;
   }
 
@@ -288,7 +291,7 @@ export class ServerStream implements Http2Stream {
     this.queuedBytes = 0;
   }
 
-  /** There is no room for another answer: nothing more is sent. The handler is notified after its current call. */
+  /** Stops sending, because there is no room for another answer. The handler is notified after its current call. */
   #shed(): void {
     if (this.queuedBytes > 0) this.#dropQueue();
     this.#ending = null;
@@ -299,8 +302,8 @@ export class ServerStream implements Http2Stream {
 
   #onDrained(): void {
     this.#giveBackWithheld();
-    if (!this.#owesWritable || this.isClosed) return;
-    this.#owesWritable = false;
+    if (!this.#awaitsWritable || this.isClosed) return;
+    this.#awaitsWritable = false;
     try {
       this.handler.onWritable?.();
     } catch (error) {
@@ -321,7 +324,7 @@ export class ServerStream implements Http2Stream {
     this.#endLocal();
   }
 
-  /** A response may be complete before the request is (RFC 9113 section 8.1). */
+  /** Ends the server's side. A response can be complete before the request is (RFC 9113 section 8.1). */
   #endLocal(): void {
     this.#isLocalClosed = true;
     if (this.isRemoteClosed) this.#context.streams.end(this);

@@ -15,13 +15,13 @@ export const SETTINGS_MAX_HEADER_LIST_SIZE = 0x6;
 /** Each setting is an identifier of 16 bits and a value of 32 (RFC 9113 section 6.5.1). */
 export const SETTING_BYTES = 6;
 
-/** A setting of the peer, checked. */
+/** A setting of the client, which is checked. */
 export interface Setting {
   readonly id: number;
   readonly value: number;
 }
 
-/** The settings a server announces, as the payload of its SETTINGS frame. */
+/** Encodes the settings that a server announces, as the payload of its SETTINGS frame. */
 export function encodeSettings(limits: Http2Limits): Uint8Array {
   const settings: readonly (readonly [number, number])[] = [
     [SETTINGS_HEADER_TABLE_SIZE, limits.headerTableBytes],
@@ -39,7 +39,7 @@ export function encodeSettings(limits: Http2Limits): Uint8Array {
 }
 
 /**
- * Reads one setting of the peer.
+ * Reads one setting of the client.
  *
  * @throws ConnectionError for a value outside of what RFC 9113 section 6.5.2 allows.
  */

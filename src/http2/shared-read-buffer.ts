@@ -1,6 +1,9 @@
 import { Socket } from "node:net";
 
-/** What one read of a socket brings at most: a turn's messages of a busy connection, or two chunks of a body. */
+/**
+ * The most bytes that one read of a socket returns: the messages of one turn of a busy connection, or two chunks of a
+ * body.
+ */
 const READ_BYTES = 128 * 1024;
 
 /** A socket's own fields for {@link https://nodejs.org/api/net.html `onread`}. */
@@ -14,17 +17,18 @@ const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 const fields = findFields();
 
 /**
- * Has a socket read into a buffer that all connections share: what `read` is given is valid until it returns. Pausing,
- * the end and errors work as before. False if this socket does not support it: its data come as events.
+ * Makes a socket read into a buffer that all connections share. The bytes that `read` gets are valid until it returns.
+ * Pausing, the end and errors work as before. Returns false if this socket does not support it: then its data come as
+ * events.
  *
- * Without it Node allocates 64 KiB for each read, which behind Envoy brings one or two messages: a sixth of what a request
- * costs. Node has `onread` for that, but only for sockets that a program opens itself; those that a server accepts have the
- * same fields, and Node does not set them.
+ * Without the shared buffer Node allocates 64 KiB for each read, which behind Envoy returns one or two messages. That
+ * is a sixth of what a request costs. Node has `onread` for this, but only for sockets that a program opens itself.
+ * Sockets that a server accepts have the same fields, and Node does not set them.
  */
 export function readThroughSharedBuffer(socket: Socket, read: (bytes: Buffer) => void): boolean {
   const target = socket as unknown as Record<symbol, unknown> & { readonly _handle?: unknown };
   const { _handle: handle } = target;
-  // TLS hands over what it has decrypted even while the socket is paused; events wait.
+  // TLS passes on what it has decrypted even while the socket is paused. Events wait.
   if (fields === undefined || "encrypted" in socket || !takesBuffer(handle)) return false;
   target[fields.buffer] = shared;
   target[fields.generator] = null;

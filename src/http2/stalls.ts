@@ -1,21 +1,24 @@
+import { shedStream } from "./client-faults.ts";
 import type { ConnectionContext } from "./connection-context.ts";
-import { shedStream } from "./peer-faults.ts";
 import type { ServerStream } from "./server-stream.ts";
 import { isOver } from "./timeouts.ts";
 
-/** Since when a stream has made no progress in each direction; undefined while its client need not do anything. */
+/**
+ * The time since which a stream has made no progress in each direction; undefined while its client need not do
+ * anything.
+ */
 interface Waiting {
   messageSinceMs: number | undefined;
   answerSinceMs: number | undefined;
 }
 
 /**
- * Resets streams that hold memory while their client does nothing: half a message without its rest, or answers that the
- * client's windows do not let out. Checked at each tick, and only while something is held.
+ * Resets streams that hold memory while their client does nothing: half a message whose rest does not come, or answers
+ * that the client's windows do not let out. Checked at each tick, and only while something is held.
  */
 export class Stalls {
   readonly #context: ConnectionContext;
-  /** The streams that hold something. Replaced in every check, so that it keeps no stream. */
+  /** The streams that hold something. Replaced in every check, so that it keeps no stream in memory. */
   #waiting = new Map<ServerStream, Waiting>();
 
   constructor(context: ConnectionContext) {

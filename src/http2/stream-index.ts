@@ -5,9 +5,9 @@ const FIRST_SLOTS = 16;
 /**
  * The open streams of a connection by their identifiers (RFC 9113 section 5.1.1): a hash table with linear probing.
  *
- * Not a Map: V8 copies the entries of a Map to a new table from time to time, and leaves the old table linked to the new.
- * When such a table has reached the old generation, all streams in it and in later tables stay in memory until the
- * next full collection, which made garbage collection two fifths of all work.
+ * It is not a Map. V8 copies the entries of a Map to a new table from time to time, and leaves the old table linked to
+ * the new one. After such a table has reached the old generation, all streams in it and in later tables stay in memory
+ * until the next full collection. This made garbage collection 40 % of all work.
  */
 export class StreamIndex {
   #slots: (ServerStream | undefined)[] = new Array(FIRST_SLOTS).fill(undefined);
@@ -33,7 +33,7 @@ export class StreamIndex {
     if (this.#slots[gap] === undefined) return;
     this.#slots[gap] = undefined;
     this.#size--;
-    // Closes the gap: an entry that a collision moved behind it would not be found any more.
+    // Closes the gap. Otherwise an entry that a collision moved after the gap would not be found any more.
     const mask = this.#slots.length - 1;
     for (let at = (gap + 1) & mask; ; at = (at + 1) & mask) {
       const stream = this.#slots[at];
@@ -46,12 +46,12 @@ export class StreamIndex {
     }
   }
 
-  /** All of them, as they are now. */
+  /** Returns all streams that are open now. */
   toArray(): ServerStream[] {
     return this.#slots.filter((stream) => stream !== undefined);
   }
 
-  /** The slot of an identifier, or the empty slot for it. */
+  /** Returns the slot of an identifier, or the empty slot for it. */
   #find(id: number): number {
     const mask = this.#slots.length - 1;
     let at = slotOf(id, mask);

@@ -21,7 +21,7 @@ export interface StreamTableOptions {
 
 /** The streams of a connection, and how they close (RFC 9113 sections 5.1, 5.1.1 and 5.1.2). */
 export class StreamTable {
-  /** The highest stream identifier the peer has used. */
+  /** The highest stream identifier the client has used. */
   lastId = 0;
   /** Streams above this identifier are ignored, as the last GOAWAY announced. */
   maxAcceptedId = MAX_STREAM_ID;
@@ -36,7 +36,7 @@ export class StreamTable {
     this.#maxStreams = Math.max(options.limits.maxConcurrentStreams, options.limits.maxEarlyStreams);
   }
 
-  /** The peer has acknowledged our SETTINGS: maxEarlyStreams is over. */
+  /** The client has acknowledged the server's SETTINGS, so maxEarlyStreams no longer applies. */
   onSettingsAck(): void {
     this.#maxStreams = this.#options.limits.maxConcurrentStreams;
   }
@@ -46,7 +46,10 @@ export class StreamTable {
     return this.#open.size;
   }
 
-  /** Open streams, and handlers that have outlived their stream, if the server has too many of those. */
+  /**
+   * True if no more streams are allowed. Open streams count, and also handlers that have outlived their stream if the
+   * server has too many of those.
+   */
   get isFull(): boolean {
     const { limits, totals } = this.#options;
     const held = totals.streamsHeld > limits.uncountedHolds ? this.#held : 0;
@@ -62,7 +65,7 @@ export class StreamTable {
     return id > this.lastId ? "idle" : this.#closed.stateOf(id);
   }
 
-  /** The open streams, as they are now. */
+  /** Returns the streams that are open now. */
   values(): readonly ServerStream[] {
     return this.#open.toArray();
   }
@@ -80,8 +83,8 @@ export class StreamTable {
     this.#remove(stream);
   }
 
-  /** The peer has reset the stream. */
-  resetByPeer(stream: ServerStream, code: number): void {
+  /** The client has reset the stream. */
+  resetByClient(stream: ServerStream, code: number): void {
     this.#closed.addEnded(stream.id);
     this.#notify(this.#remove(stream), code);
   }
@@ -104,7 +107,7 @@ export class StreamTable {
     this.#options.sender.rstStream(id, code);
   }
 
-  /** A stream was answered without ever being opened, and the peer has ended its side. */
+  /** A stream was answered without ever being opened, and the client has ended its side. */
   answered(id: number): void {
     this.#closed.addEnded(id);
   }
@@ -112,7 +115,7 @@ export class StreamTable {
   /** The connection is gone. */
   closeAll(code: number): void {
     for (const stream of this.#open.toArray()) {
-      // A handler may have reset others.
+      // A handler can reset other streams.
       if (stream.isClosed) continue;
       this.#notify(this.#remove(stream), code);
     }
@@ -130,13 +133,16 @@ export class StreamTable {
     this.#options.totals.streamsHeld--;
   }
 
-  /** Gives received bytes back to the connection's window: at once, since a slow stream must not stop the others. */
+  /** Gives received bytes back to the connection's window at once, because a slow stream must not stop the others. */
   credit(bytes: number): void {
     const back = this.#options.receiveWindow.consume(bytes);
     if (back > 0) this.#options.sender.windowUpdate(0, back);
   }
 
-  /** Returns the handler, and removes it from the stream: code that still holds the stream must not keep the handler's data. */
+  /**
+   * Removes the handler from the stream and returns it. Code that still has the stream must not keep the handler's data
+   * in memory.
+   */
   #remove(stream: ServerStream): StreamHandler {
     const { handler } = stream;
     stream.close();

@@ -11,22 +11,22 @@ export interface ConnectionProgress {
   readonly framesRead: number;
   readonly position: ReaderPosition;
   readonly headerBlocks: { readonly completed: number; readonly isOpen: boolean };
-  /** Sent bytes, and bytes that wait because the client does not take them. */
+  /** Sent bytes, and bytes that wait because the client does not read them. */
   readonly takenBytes: number;
   readonly pendingBytes: number;
   readonly isReadingPaused: boolean;
   readonly openStreams: number;
-  /** Rises with every stream. */
+  /** The identifier of the newest stream. */
   readonly lastStreamId: number;
 }
 
-/** What a check of the timeouts found to be due. */
+/** An action that a check of the timeouts found to be due. */
 export type DueAction =
   | { readonly kind: "end"; readonly reason: EndReason; readonly code: number; readonly message: string }
   | { readonly kind: "drain" }
   | { readonly kind: "ping" };
 
-/** Since when something has not changed. */
+/** The time since which something has not changed. */
 class Unchanged {
   sinceMs: number;
   #seen: number | string | undefined;
@@ -35,7 +35,7 @@ class Unchanged {
     this.sinceMs = nowMs;
   }
 
-  /** How long `value` has not changed. */
+  /** Returns for how long `value` has not changed. */
   forMs(value: number | string, nowMs: number): number {
     if (value !== this.#seen) {
       this.#seen = value;
@@ -69,12 +69,15 @@ export class Timeouts {
     this.#idle = new Unchanged(nowMs);
   }
 
-  /** The last GOAWAY was sent: maxConnectionAgeGraceMs counts from here. */
+  /** The last GOAWAY was sent, so maxConnectionAgeGraceMs begins. */
   lastGoawaySent(nowMs: number): void {
     this.#lastGoawayMs = nowMs;
   }
 
-  /** When the remaining streams of a connection that is too old are cut off; Infinity while that is not decided. */
+  /**
+   * The time at which the remaining streams of a connection that is too old are cut off; Infinity while it is not
+   * known.
+   */
   get graceEndMs(): number {
     const { maxConnectionAgeMs, maxConnectionAgeGraceMs } = this.#limits;
     if (maxConnectionAgeMs === 0 || maxConnectionAgeGraceMs === 0 || this.#lastGoawayMs === undefined) return Infinity;
@@ -82,7 +85,7 @@ export class Timeouts {
     return Math.max(this.#lastGoawayMs, this.#startedMs + this.#maxAgeMs) + maxConnectionAgeGraceMs;
   }
 
-  /** What is due at `nowMs`; one thing at a time. */
+  /** Returns one action that is due at `nowMs`. */
   check(progress: ConnectionProgress, nowMs: number): DueAction | undefined {
     return (
       this.#checkHandshake(progress, nowMs) ??
@@ -117,7 +120,7 @@ export class Timeouts {
   #checkWriteStall(progress: ConnectionProgress, nowMs: number): DueAction | undefined {
     const stalledMs = this.#taken.forMs(progress.pendingBytes === 0 ? "" : progress.takenBytes, nowMs);
     if (progress.pendingBytes === 0 || !isOver(stalledMs, this.#limits.writeStallTimeoutMs)) return undefined;
-    return end("write_stall_timeout", CANCEL, "the peer does not read");
+    return end("write_stall_timeout", CANCEL, "the client does not read");
   }
 
   #checkAge(nowMs: number): DueAction | undefined {
@@ -157,7 +160,7 @@ function partialMark({ headerBlocks, position, framesRead, receivedBytes }: Conn
   // The reader progresses with every CONTINUATION, but only the end of the block counts.
   if (headerBlocks.isOpen) return `block ${headerBlocks.completed}`;
   if (position === "inside a frame") return `frame ${framesRead}`;
-  // DATA is passed on as it comes, so a slow upload is not an attack.
+  // DATA is passed on as it arrives, so a slow upload is not an attack.
   return position === "inside DATA" ? `DATA ${receivedBytes}` : "";
 }
 

@@ -1,6 +1,6 @@
 import { END_REASONS, type EndReason, SHED_REASONS, type ShedReason } from "./end-reason.ts";
 
-/** What the connections of one server have done so far: plain numbers, read by the collector of metrics. */
+/** What the connections of one server have done so far: plain numbers, which the metrics read. */
 export interface Http2Totals {
   connectionsOpened: number;
   /** Connections that are open now. */
@@ -11,15 +11,15 @@ export interface Http2Totals {
   streamsOpened: number;
   /** Streams that are open now. */
   streams: number;
-  /** Streams that are over while a handler still holds them (Http2Stream.hold). */
+  /** Streams that are over while their handler still runs (Http2Stream.hold). */
   streamsHeld: number;
-  /** Streams that got REFUSED_STREAM: above maxConcurrentStreams. */
+  /** Streams that got REFUSED_STREAM, because there were more than maxConcurrentStreams. */
   streamsRefused: number;
   /** Streams that this server reset because the client broke a rule of HTTP/2 or gRPC, including malformed requests. */
   streamErrors: number;
   /** Streams that this server has reset to free memory, by reason. */
   readonly streamsShed: Record<ShedReason, number>;
-  /** Streams with headers or trailers over maxHeaderListBytes: answered 431, or reset. */
+  /** Streams whose headers or trailers exceed maxHeaderListBytes: answered with 431, or reset. */
   headerListsTooLarge: number;
   /** RST_STREAM frames received for open streams, before and after the application had begun to work. */
   resetsBeforeWork: number;
@@ -27,7 +27,7 @@ export interface Http2Totals {
   pingsReceived: number;
   /** For keep-alive and draining. */
   pingsSent: number;
-  /** Exceptions out of application code, each of which reset one stream. */
+  /** Exceptions that application code threw. Each of them reset one stream. */
   handlerErrors: number;
 }
 
@@ -52,7 +52,7 @@ export function createTotals(): Http2Totals {
   };
 }
 
-/** A count of 0 for each name. */
+/** Returns a count of 0 for each name. */
 export function zeroFor<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }

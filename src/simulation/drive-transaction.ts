@@ -1,5 +1,5 @@
 import { FilteredTransaction } from "../simulator/ext-proc-filter.ts";
-import type { ExtProcPeer } from "../simulator/filter/ext-proc-peer.ts";
+import type { ExtProcServer } from "../simulator/filter/ext-proc-server.ts";
 import type { HttpExchange, UpstreamResponse } from "../simulator/http/http-exchange.ts";
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
 import type { HttpOutcome } from "../simulator/outcome/outcome.ts";
@@ -9,7 +9,7 @@ import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts
 import { upstreamRequest } from "./simulated-transaction.ts";
 
 /** An ext_proc server for one transaction that may answer later, in real time. */
-export interface LivePeer extends ExtProcPeer {
+export interface LiveServer extends ExtProcServer {
   /** True while it works on an answer. */
   readonly busy: boolean;
   /** Calls back when it has sent something, or has stopped working. */
@@ -31,10 +31,10 @@ export interface DriveOptions {
  * machine changes nothing. After `patienceMs` the clock continues. Then the simulated Envoy stops waiting, or the
  * server's own timeout ends the wait.
  */
-export async function driveTransaction(peer: LivePeer, options: DriveOptions): Promise<HttpOutcome> {
+export async function driveTransaction(server: LiveServer, options: DriveOptions): Promise<HttpOutcome> {
   const { settings, patienceMs } = options;
   const transaction: FilteredTransaction = new FilteredTransaction(
-    peer,
+    server,
     filterConfig(settings),
     withUpstream(options, () => transaction.outcome()),
   );
@@ -42,12 +42,12 @@ export async function driveTransaction(peer: LivePeer, options: DriveOptions): P
   let isPatient = true;
   do {
     transaction.settle();
-    while (peer.busy && isPatient) {
-      isPatient = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);
+    while (server.busy && isPatient) {
+      isPatient = await waitFor(new Promise<void>((resolve) => server.onChange(resolve)), patienceMs);
       transaction.settle();
     }
     // A server that has finished one answer may be waited for again at the next.
-    if (!peer.busy) isPatient = true;
+    if (!server.busy) isPatient = true;
   } while (transaction.advance());
   return transaction.outcome();
 }

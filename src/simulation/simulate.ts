@@ -5,7 +5,7 @@ import { checkOperator, checkSettings } from "./check-settings.ts";
 import { driveTransaction } from "./drive-transaction.ts";
 import { checkProperties } from "./known-properties.ts";
 import { ProcessorLife } from "./processor-life.ts";
-import { ProcessorPeer } from "./processor-peer.ts";
+import { ProcessorServer } from "./processor-server.ts";
 import { patienceMsOf, SIMULATE_OPTIONS, type SimulateOptions } from "./simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "./simulated-envoy.ts";
 import { simulatedTransaction } from "./simulated-transaction.ts";
@@ -38,9 +38,9 @@ export function simulate(processor: Processor, options: SimulateOptions = {}): S
   return simulatedEnvoy(options, {
     async drive(transaction) {
       await life.begin();
-      const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
-      const { result, warnings } = await watchEffects(() => driveTransaction(peer, transaction));
-      return simulatedTransaction(result, peer, warnings);
+      const server = new ProcessorServer(processor, { rules, setup: life.setup });
+      const { result, warnings } = await watchEffects(() => driveTransaction(server, transaction));
+      return simulatedTransaction(result, server, warnings);
     },
     close: () => life.setup.close(),
   });

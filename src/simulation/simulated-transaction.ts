@@ -86,7 +86,7 @@ export interface SimulatedTransaction {
 }
 
 /** What only the processor's side knows about a transaction. */
-interface PeerReport {
+interface ServerReport {
   readonly faults: readonly Fault[];
   readonly warnings?: readonly Warning[];
   readonly unanswered?: HandlerPlace | undefined;
@@ -100,7 +100,7 @@ interface PeerReport {
  */
 export function simulatedTransaction(
   outcome: HttpOutcome,
-  { faults, warnings = [], unanswered }: PeerReport,
+  { faults, warnings = [], unanswered }: ServerReport,
   unreturned: readonly Warning[] = [],
 ): SimulatedTransaction {
   const { upstream, client, counters } = outcome;

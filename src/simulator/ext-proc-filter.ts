@@ -4,7 +4,7 @@ import { messageTimedOut, streamClosed, streamFailed } from "./answers/failure.t
 import { receiveMessage } from "./answers/receive-message.ts";
 import { FilterDirection } from "./filter/direction-state.ts";
 import { DynamicMetadata } from "./filter/dynamic-metadata.ts";
-import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
+import type { ExtProcServer } from "./filter/ext-proc-server.ts";
 import { ExtProcStream } from "./filter/ext-proc-stream.ts";
 import { FilterState } from "./filter/filter-state.ts";
 import { MessageTimer } from "./filter/message-timer.ts";
@@ -29,7 +29,7 @@ export class FilteredTransaction {
   readonly #http: HttpTransaction;
   #endedAtMs: number | undefined;
 
-  constructor(peer: ExtProcPeer, config: FilterConfig, exchange: HttpExchange) {
+  constructor(server: ExtProcServer, config: FilterConfig, exchange: HttpExchange) {
     const { clock } = this;
     this.#http = new HttpTransaction(clock, exchange, {
       config,
@@ -47,7 +47,7 @@ export class FilteredTransaction {
       metadata: new DynamicMetadata(exchange.dynamicMetadata),
       request: this.#direction("request", config),
       response: this.#direction("response", config),
-      openStream: () => this.#openStream(peer),
+      openStream: () => this.#openStream(server),
     });
   }
 
@@ -108,9 +108,9 @@ export class FilteredTransaction {
     return new FilterDirection(direction, directionMode(config.mode, direction), { path, timer });
   }
 
-  #openStream(peer: ExtProcPeer): ExtProcStream {
+  #openStream(server: ExtProcServer): ExtProcStream {
     const initialMetadata = this.#filter.config.grpcInitialMetadata;
-    return new ExtProcStream({ peer, initialMetadata }, this.clock, {
+    return new ExtProcStream({ server, initialMetadata }, this.clock, {
       message: (response) => receiveMessage(this.#filter, response),
       // An observed stream may end when the filter is no more.
       closed: () => this.isOver || streamClosed(this.#filter),

@@ -1,18 +1,22 @@
 import { FilteredTransaction } from "./ext-proc-filter.ts";
-import type { ExtProcPeer } from "./filter/ext-proc-peer.ts";
+import type { ExtProcServer } from "./filter/ext-proc-server.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
 import type { HttpOutcome } from "./outcome/outcome.ts";
 import { filterConfig } from "./settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "./settings/simulated-envoy-settings.ts";
 
 /**
- * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `peer`. Synchronous: time is virtual, and
+ * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `server`. Synchronous: time is virtual, and
  * passes only when nothing else is left to happen. The same arguments give the same outcome.
  *
  * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */
-export function simulateWith(peer: ExtProcPeer, settings: SimulatedEnvoySettings, exchange: HttpExchange): HttpOutcome {
-  const transaction = new FilteredTransaction(peer, filterConfig(settings), exchange);
+export function simulateWith(
+  server: ExtProcServer,
+  settings: SimulatedEnvoySettings,
+  exchange: HttpExchange,
+): HttpOutcome {
+  const transaction = new FilteredTransaction(server, filterConfig(settings), exchange);
   transaction.start();
   do transaction.settle();
   while (transaction.advance());

@@ -9,7 +9,7 @@ import { checkOperator } from "../simulation/check-settings.ts";
 import { waitFor } from "../simulation/drive-transaction.ts";
 import { checkProperties } from "../simulation/known-properties.ts";
 import { ProcessorLife } from "../simulation/processor-life.ts";
-import { ProcessorPeer } from "../simulation/processor-peer.ts";
+import { ProcessorServer } from "../simulation/processor-server.ts";
 import { patienceMsOf, type SimulateOptions } from "../simulation/simulate-options.ts";
 import { VirtualClock } from "../simulator/outcome/virtual-clock.ts";
 
@@ -49,14 +49,14 @@ export async function sendMessages(
   const rules = runRules(processor, operator);
   const life = new ProcessorLife(rules, patienceMs);
   await life.begin();
-  const peer = new ProcessorPeer(processor, { rules, setup: life.setup });
+  const server = new ProcessorServer(processor, { rules, setup: life.setup });
   const clock = new VirtualClock();
   const responses: ProcessingResponse[] = [];
   let ended: number | undefined;
   const end = (code: number) => {
     ended ??= code;
   };
-  const call = peer.open(
+  const call = server.open(
     {
       message: (response) => responses.push(response),
       end,
@@ -70,17 +70,17 @@ export async function sendMessages(
   );
   for (const message of messages) {
     call.message(message);
-    await untilIdle(peer, clock, patienceMs);
+    await untilIdle(server, clock, patienceMs);
   }
   call.halfClose();
   await life.setup.close();
-  return { responses, code: ended ?? 0, faults: peer.faults };
+  return { responses, code: ended ?? 0, faults: server.faults };
 }
 
 /** Waits for handlers. When the patience is over, waits for their timeout. */
-async function untilIdle(peer: ProcessorPeer, clock: VirtualClock, patienceMs: number): Promise<void> {
-  while (peer.busy) {
-    const isChanged = await waitFor(new Promise<void>((resolve) => peer.onChange(resolve)), patienceMs);
-    while (!isChanged && peer.busy && clock.advance()) clock.runReady();
+async function untilIdle(server: ProcessorServer, clock: VirtualClock, patienceMs: number): Promise<void> {
+  while (server.busy) {
+    const isChanged = await waitFor(new Promise<void>((resolve) => server.onChange(resolve)), patienceMs);
+    while (!isChanged && server.busy && clock.advance()) clock.runReady();
   }
 }

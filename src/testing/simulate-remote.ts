@@ -6,7 +6,7 @@ import { serverUrl } from "../simulation/server-url.ts";
 import { ENVOY_OPTIONS, type EnvoyOptions } from "../simulation/simulate-options.ts";
 import { type SimulatedEnvoy, simulatedEnvoy } from "../simulation/simulated-envoy.ts";
 import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
-import { NOBODY, RemotePeer } from "./remote-peer.ts";
+import { RemoteServer, UNREACHABLE } from "./remote-server.ts";
 
 /**
  * A simulated Envoy that calls any ext_proc server over gRPC. It connects at the first request; `close` ends the
@@ -30,8 +30,8 @@ export function simulateRemote(target: string, options: EnvoyOptions = {}): Simu
     async drive(transaction) {
       connection ??= connect(baseUrl);
       const { client, readStatus, isReachable } = await connection;
-      const peer = (await isReachable()) ? new RemotePeer(client, readStatus) : NOBODY;
-      return simulatedTransaction(await driveTransaction(peer, transaction), { faults: [] });
+      const server = (await isReachable()) ? new RemoteServer(client, readStatus) : UNREACHABLE;
+      return simulatedTransaction(await driveTransaction(server, transaction), { faults: [] });
     },
     async close() {
       const connected = await connection;

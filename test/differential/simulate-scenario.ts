@@ -1,12 +1,12 @@
-import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { ExtProcServer } from "../../src/simulator/filter/ext-proc-server.ts";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
 import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
-import { scriptPeer } from "./script-peer.ts";
+import { scriptServer } from "./script-server.ts";
 
 /** Nothing listens where the server should be. */
-const nobody: ExtProcPeer = {
+const unreachable: ExtProcServer = {
   open(stream) {
     stream.after(0, () => stream.reset());
     return { message() {}, halfClose() {}, reset() {} };
@@ -15,6 +15,6 @@ const nobody: ExtProcPeer = {
 
 /** A scenario in the simulator. */
 export function simulateScenario(scenario: Scenario, envoyVersion: EnvoyVersion): HttpOutcome {
-  const peer = scenario.server === "down" ? nobody : scriptPeer(scenario.script ?? {});
-  return simulateWith(peer, { ...scenario.settings, envoyVersion }, scenarioExchange(scenario));
+  const server = scenario.server === "down" ? unreachable : scriptServer(scenario.script ?? {});
+  return simulateWith(server, { ...scenario.settings, envoyVersion }, scenarioExchange(scenario));
 }

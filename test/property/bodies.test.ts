@@ -80,7 +80,7 @@ function camelCased(fields: object): object {
 test("every handler makes the right body, in every mode, however the body is cut", async () => {
   await fc.assert(
     fc.asyncProperty(caseArbitrary, async (drawn) => {
-      // The simulated peers end a message with its headers if there is no piece of a body.
+      // Simulated clients and upstreams end a message with its headers if there is no piece of a body.
       fc.pre(drawn.size > 0 || drawn.framing.length || drawn.framing.trailers);
       const test = caseOf(drawn);
       const expectation = expectationOf(test);

@@ -4,7 +4,7 @@ import { immediateResponse, setHeader } from "../../src/processor/effects.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
 import { driveTransaction } from "../../src/simulation/drive-transaction.ts";
-import { ProcessorPeer } from "../../src/simulation/processor-peer.ts";
+import { ProcessorServer } from "../../src/simulation/processor-server.ts";
 import type { EnvoyVersion, SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { bounded, fc } from "./seed.ts";
 
@@ -94,7 +94,7 @@ describe("an Envoy that sends every phase and waits for every answer", () => {
         const rules = runRules(processor, {
           envoy: declareEnvoy({ allowModeOverride: init.overrides, bufferLimitBytes: 1 << 20 }),
         });
-        const peer = new ProcessorPeer(processor, {
+        const server = new ProcessorServer(processor, {
           rules,
           setup: { unready: undefined },
           observer: {
@@ -107,7 +107,7 @@ describe("an Envoy that sends every phase and waits for every answer", () => {
         const upstream = { ...init.response, headers: { date: "today" }, startsAfter: init.startsAfter };
         const response = init.timesOut ? { ...upstream, delayMs: 60 } : upstream;
         const { chunks, chunkIntervalMs, trailers } = init.request;
-        await driveTransaction(peer, {
+        await driveTransaction(server, {
           settings,
           exchange: {
             protocol: init.protocol,

@@ -2,11 +2,11 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { ExtProcPeer } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { ExtProcServer } from "../../src/simulator/filter/ext-proc-server.ts";
 import type { HttpBodyInit, HttpExchange } from "../../src/simulator/http/http-exchange.ts";
 import type { EnvoyVersion, SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
-import { peerOf } from "../simulator/peers.ts";
+import { serverOf } from "../simulator/servers.ts";
 import { bounded, fc } from "./seed.ts";
 
 const versions = fc.constantFrom<EnvoyVersion>("1.36", "1.38", "1.39", "1.40");
@@ -116,7 +116,7 @@ const script = fc.array(
 type Steps = typeof script extends fc.Arbitrary<infer T> ? T : never;
 
 /** A server that follows a script, and sends nothing after it. */
-function scripted(steps: Steps): ExtProcPeer {
+function scripted(steps: Steps): ExtProcServer {
   return {
     open(stream) {
       const left = [...steps];
@@ -176,7 +176,7 @@ describe("the simulated Envoy", () => {
   test("the simulated Envoy lets every byte pass if all answers are neutral, in every mode and however it is cut", () => {
     fc.assert(
       fc.property(versions, modes, exchange, (envoyVersion, processingMode, http) => {
-        const { upstream, client, counters } = simulateWith(peerOf(), { envoyVersion, processingMode }, http);
+        const { upstream, client, counters } = simulateWith(serverOf(), { envoyVersion, processingMode }, http);
         expect(Array.from(upstream?.body ?? [])).toEqual(joined(http.request));
         expect(Array.from(client.body)).toEqual(joined(http.response));
         expect(upstream?.end).toBe("complete");

@@ -12,7 +12,7 @@ import {
   simulate,
   text,
   warningCodes,
-} from "./peers.ts";
+} from "./servers.ts";
 
 const requestMode = (requestBodyMode: BodySendMode, more: SimulatedEnvoySettings = {}): SimulatedEnvoySettings => ({
   processingMode: {

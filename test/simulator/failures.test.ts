@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { bytes, conversation, headersAnswer, type Reaction, simulate, text, warningCodes } from "./peers.ts";
+import { bytes, conversation, headersAnswer, type Reaction, simulate, text, warningCodes } from "./servers.ts";
 
 const fails: Reaction = (stream) => stream.end(13, "broken");
 const ends: Reaction = (stream) => stream.end(0);

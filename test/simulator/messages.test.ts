@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
 import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
-import { conversation, headerOf, headersAnswer, modeOverride, peerOf, simulate, warningCodes } from "./peers.ts";
+import { conversation, headerOf, headersAnswer, modeOverride, serverOf, simulate, warningCodes } from "./servers.ts";
 
 function sent(outcome: HttpOutcome, index: number) {
   const found = outcome.messages.filter(({ from }) => from === "envoy")[index];
@@ -44,7 +44,7 @@ describe("messages of Envoy to the server", () => {
 
   test("the stream has the initial metadata of filter and route", () => {
     let seen: Readonly<Record<string, string>> = {};
-    const neutral = peerOf();
+    const neutral = serverOf();
     const settings = { grpcInitialMetadata: { A: "1" }, perRoute: { grpcInitialMetadata: { b: "2" } } };
     simulateWith(
       {

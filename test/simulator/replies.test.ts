@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { HeaderMap } from "../../src/simulator/http/header-map.ts";
 import { prepareLocalReply } from "../../src/simulator/local-reply.ts";
-import { type AnswerInit, bytes, headerOf, simulate, text, warningCodes } from "./peers.ts";
+import { type AnswerInit, bytes, headerOf, simulate, text, warningCodes } from "./servers.ts";
 
 type Reply = Extract<NonNullable<AnswerInit["response"]>, { case: "immediateResponse" }>["value"];
 

@@ -33,7 +33,7 @@ export class FilterDirection {
   hasNoBody = false;
   /** The message is here as a whole. */
   complete = false;
-  /** CONTINUE_AND_REPLACE came with a body: the peer's own is dropped. */
+  /** CONTINUE_AND_REPLACE came with a body: the sender's own body is dropped. */
   bodyReplaced = false;
   /** Part of a body came, empty or not. */
   bodyReceived = false;

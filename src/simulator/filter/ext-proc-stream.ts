@@ -5,7 +5,7 @@ import type {
 import { grpcStatusOfHttp, INTERNAL, UNAVAILABLE } from "../http/grpc-status.ts";
 import type { StreamEnd, StreamMessage } from "../outcome/outcome.ts";
 import type { VirtualClock } from "../outcome/virtual-clock.ts";
-import type { ExtProcCall, ExtProcPeer, PeerStream } from "./ext-proc-peer.ts";
+import type { EnvoySide, ExtProcServer, ServerSide } from "./ext-proc-server.ts";
 
 /** Envoy's words about ends without a status. */
 const RESET_AFTER_HEADERS = "upstream_reset_after_response_started{remote_reset}";
@@ -38,7 +38,7 @@ export class ExtProcStream {
   readonly messages: StreamMessage[] = [];
   readonly #clock: VirtualClock;
   readonly #callbacks: StreamCallbacks;
-  readonly #call: ExtProcCall;
+  readonly #call: EnvoySide;
   readonly #unflushed: SentMessage[] = [];
   #closed = false;
   #serverIsGone = false;
@@ -49,13 +49,13 @@ export class ExtProcStream {
   #serverSpoke = false;
 
   constructor(
-    peer: { readonly peer: ExtProcPeer; readonly initialMetadata: Readonly<Record<string, string>> },
+    target: { readonly server: ExtProcServer; readonly initialMetadata: Readonly<Record<string, string>> },
     clock: VirtualClock,
     callbacks: StreamCallbacks,
   ) {
     this.#clock = clock;
     this.#callbacks = callbacks;
-    this.#call = peer.peer.open(this.#serverSide(), peer.initialMetadata);
+    this.#call = target.server.open(this.#serverSide(), target.initialMetadata);
   }
 
   /** True once neither side uses it any more. */
@@ -99,7 +99,7 @@ export class ExtProcStream {
     return true;
   }
 
-  #serverSide(): PeerStream {
+  #serverSide(): ServerSide {
     return {
       responseHeaders: () => {
         this.#serverSpoke = true;

@@ -22,7 +22,7 @@ export function receiveHeaders(
     state.paused = true;
     status = "stop";
   }
-  // After it was sent: the server sees the length, the peer does not.
+  // After it was sent: the server gets the length, the receiver does not.
   if (!filter.processingComplete && removesContentLength(filter, state)) headers.remove("content-length");
   if (state.direction === "response" && closesAtResponse(filter)) endProcessing(filter);
   return status;

@@ -11,11 +11,11 @@ export interface FramingOptions {
 }
 
 /**
- * How a peer finds the end of a message. Over HTTP/1 that is `content-length` if there is one, whatever Envoy sends;
+ * How a receiver finds the end of a message. Over HTTP/1 that is `content-length` if there is one, whatever Envoy sends;
  * over HTTP/2 the end of the stream.
  */
 export class Framing {
-  /** Bytes that the peer takes for the body; undefined if the message's own end says it. */
+  /** Bytes that the receiver takes for the body; undefined if the message's own end says it. */
   readonly announcedLength: number | undefined;
   readonly #endsItself: boolean;
 
@@ -26,16 +26,16 @@ export class Framing {
       headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
     if (protocol === "http1") this.announcedLength = isBodiless(headers) ? 0 : lengthOf(announced);
-    // A server may have set it on a message without a body: the peer then waits for chunks that never come.
+    // A server may have set it on a message without a body: the receiver then waits for chunks that never come.
     this.#endsItself = !(protocol === "http1" && endStream && headers.has("transfer-encoding"));
   }
 
-  /** The peer has all that was announced, and does not wait for the end. */
+  /** The receiver has all that was announced, and does not wait for the end. */
   isComplete(received: number): boolean {
     return this.announcedLength !== undefined && received >= this.announcedLength;
   }
 
-  /** Whether the end of the message is one to the peer, which may be waiting for more. */
+  /** Whether the end of the message is one to the receiver, which may be waiting for more. */
   endsWith(received: number): boolean {
     if (this.announcedLength !== undefined) return received >= this.announcedLength;
     return this.#endsItself;
@@ -59,7 +59,7 @@ function mayHaveBody(headers: HeaderMap): boolean {
 const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 
 /**
- * Header lines as a peer reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
+ * Header lines as a receiver reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
  * nor is a response's `host`, and blanks and tabs at both ends of a value mean nothing.
  */
 export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {

@@ -6,7 +6,7 @@ import type {
 import type { Phase } from "../../protocol/phase.ts";
 import type { Counters } from "./counters.ts";
 
-/** A header line as a peer got it: lower-case name, exact bytes. */
+/** A header line as a receiver got it: lower-case name, exact bytes. */
 export type ReceivedHeader = readonly [name: string, value: Uint8Array];
 
 /** What the upstream got. */

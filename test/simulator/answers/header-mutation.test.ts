@@ -5,7 +5,7 @@ import type { MutationRules } from "../../../src/protocol/envoy-settings.ts";
 import { applyHeaderMutation, type MutationContext } from "../../../src/simulator/answers/header-mutation.ts";
 import { HeaderMap } from "../../../src/simulator/http/header-map.ts";
 import { MutationRuleChecker } from "../../../src/simulator/settings/mutation-rules.ts";
-import { bytes, text } from "../peers.ts";
+import { bytes, text } from "../servers.ts";
 
 interface Applied {
   readonly error: string | undefined;

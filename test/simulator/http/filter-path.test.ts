@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type DataStatus, FilterPath } from "../../../src/simulator/http/filter-path.ts";
 import { HeaderMap } from "../../../src/simulator/http/header-map.ts";
-import { bytes, text } from "../peers.ts";
+import { bytes, text } from "../servers.ts";
 
 function pathWith(statuses: { headers?: "continue" | "stop"; data?: DataStatus; trailers?: "continue" | "stop" }) {
   const passed: string[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { HeaderMap } from "../../../src/simulator/http/header-map.ts";
-import { bytes } from "../peers.ts";
+import { bytes } from "../servers.ts";
 
 const names = (map: HeaderMap) => map.entries.map(([name]) => name);
 

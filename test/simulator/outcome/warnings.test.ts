@@ -11,7 +11,7 @@ import {
   type Reaction,
   simulate,
   warningCodes,
-} from "../peers.ts";
+} from "../servers.ts";
 
 /** The server's answers, the settings of Envoy, and the transaction. */
 interface Case {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { MutationRules } from "../../../src/protocol/envoy-settings.ts";
 import { MutationRuleChecker } from "../../../src/simulator/settings/mutation-rules.ts";
-import { bytes } from "../peers.ts";
+import { bytes } from "../servers.ts";
 
 function check(rules: MutationRules, operation: "set" | "append" | "remove", name: string, value = "1") {
   return new MutationRuleChecker(rules).check(operation, name, bytes(value));

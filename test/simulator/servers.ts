@@ -4,7 +4,7 @@ import {
   type ProcessingRequest,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { ExtProcPeer, PeerStream } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { ExtProcServer, ServerSide } from "../../src/simulator/filter/ext-proc-server.ts";
 import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
 import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
 import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
@@ -16,10 +16,10 @@ export type MessageCase = NonNullable<ProcessingRequest["request"]["case"]>;
 /** An answer as `create` takes it. */
 export type AnswerInit = MessageInitShape<typeof ProcessingResponseSchema>;
 /** The server's reaction to one kind of message: it answers, or does something else with its stream. */
-export type Reaction = readonly AnswerInit[] | ((stream: PeerStream, message: ProcessingRequest) => void);
+export type Reaction = readonly AnswerInit[] | ((stream: ServerSide, message: ProcessingRequest) => void);
 
 /** A server that reacts to some messages, and answers the others neutrally. */
-export function peerOf(reactions: Partial<Record<MessageCase, Reaction>> = {}): ExtProcPeer {
+export function serverOf(reactions: Partial<Record<MessageCase, Reaction>> = {}): ExtProcServer {
   return {
     open(stream) {
       let fullDuplex = { request: false, response: false };
@@ -45,7 +45,7 @@ export function simulate(
   settings: SimulatedEnvoySettings = {},
   exchange: HttpExchange = {},
 ): HttpOutcome {
-  return simulateWith(peerOf(reactions), settings, exchange);
+  return simulateWith(serverOf(reactions), settings, exchange);
 }
 
 /** An answer to headers with settings and removals. */

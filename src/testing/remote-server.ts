@@ -1,8 +1,8 @@
 import type { Client } from "@connectrpc/connect";
 import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { LivePeer } from "../simulation/drive-transaction.ts";
+import type { LiveServer } from "../simulation/drive-transaction.ts";
 import { RequestQueue } from "../simulation/request-queue.ts";
-import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.ts";
+import type { EnvoySide, ServerSide } from "../simulator/filter/ext-proc-server.ts";
 
 /** gRPC's UNKNOWN, for errors that have no status. */
 const UNKNOWN = 2;
@@ -11,7 +11,7 @@ const UNKNOWN = 2;
 type ReadStatus = (error: unknown) => { readonly code: number; readonly message: string } | undefined;
 
 /** A server that cannot be reached. */
-export const NOBODY: LivePeer = {
+export const UNREACHABLE: LiveServer = {
   busy: false,
   onChange: () => undefined,
   open(stream) {
@@ -21,10 +21,10 @@ export const NOBODY: LivePeer = {
 };
 
 /** A remote ext_proc server, for one transaction: its stream is a gRPC call. */
-export class RemotePeer implements LivePeer {
+export class RemoteServer implements LiveServer {
   readonly #client: Client<typeof ExternalProcessor>;
   readonly #readStatus: ReadStatus;
-  #owed = 0;
+  #unanswered = 0;
   #changed: () => void = () => undefined;
 
   constructor(client: Client<typeof ExternalProcessor>, readStatus: ReadStatus) {
@@ -34,14 +34,14 @@ export class RemotePeer implements LivePeer {
 
   /** True if messages have no answer yet. They may never get one. */
   get busy(): boolean {
-    return this.#owed > 0;
+    return this.#unanswered > 0;
   }
 
   onChange(callback: () => void): void {
     this.#changed = callback;
   }
 
-  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+  open(stream: ServerSide, initialMetadata: Readonly<Record<string, string>>): EnvoySide {
     const requests = new RequestQueue();
     const abort = new AbortController();
     const call = this.#client.process(requests, {
@@ -53,22 +53,22 @@ export class RemotePeer implements LivePeer {
     return {
       message: (request) => {
         // In observability mode no answer is expected.
-        if (!request.observabilityMode) this.#owed++;
+        if (!request.observabilityMode) this.#unanswered++;
         requests.push(request);
       },
       halfClose: () => requests.end(),
       reset: () => {
-        this.#owed = 0;
+        this.#unanswered = 0;
         abort.abort();
       },
     };
   }
 
-  async #read(call: ReturnType<Client<typeof ExternalProcessor>["process"]>, stream: PeerStream): Promise<void> {
+  async #read(call: ReturnType<Client<typeof ExternalProcessor>["process"]>, stream: ServerSide): Promise<void> {
     try {
       for await (const response of call) {
         // In FULL_DUPLEX_STREAMED there can be more answers than messages.
-        this.#owed = Math.max(0, this.#owed - 1);
+        this.#unanswered = Math.max(0, this.#unanswered - 1);
         stream.message(response);
         this.#changed();
       }
@@ -77,7 +77,7 @@ export class RemotePeer implements LivePeer {
       const { code, message } = this.#readStatus(error) ?? { code: UNKNOWN, message: "" };
       stream.end(code, message);
     } finally {
-      this.#owed = 0;
+      this.#unanswered = 0;
       this.#changed();
     }
   }

@@ -8,9 +8,9 @@ import { Session } from "../session/session.ts";
 import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../session/session-observer.ts";
 import type { SharedSessionOptions } from "../session/session-options.ts";
 import type { ProcessorSetup } from "../session/setup.ts";
-import type { ExtProcCall, PeerStream } from "../simulator/filter/ext-proc-peer.ts";
+import type { EnvoySide, ServerSide } from "../simulator/filter/ext-proc-server.ts";
 import type { Warning } from "../simulator/outcome/outcome.ts";
-import type { LivePeer } from "./drive-transaction.ts";
+import type { LiveServer } from "./drive-transaction.ts";
 
 /** A warning that the simulated Envoy cannot give, because its own part of the exchange is correct. */
 const REQUEST_UNSEEN: Warning = {
@@ -22,7 +22,7 @@ const REQUEST_UNSEEN: Warning = {
 };
 
 /** How a processor runs in a simulation. */
-export interface ProcessorPeerOptions {
+export interface ProcessorServerOptions {
   readonly rules: RunRules;
   readonly setup: Pick<ProcessorSetup, "unready">;
   /** The origin in handlers and counters. Default: `simulation`. */
@@ -37,7 +37,7 @@ export interface ProcessorPeerOptions {
 /**
  * Runs a processor as the ext_proc server of one transaction: with the same session as a server, but without a server.
  */
-export class ProcessorPeer implements LivePeer {
+export class ProcessorServer implements LiveServer {
   /** All faults, including failures of `done`. */
   readonly faults: Fault[] = [];
   /** Warnings that only the processor's side can give. */
@@ -45,11 +45,11 @@ export class ProcessorPeer implements LivePeer {
   /** The handler that was running when Envoy ended the stream; undefined if there was none. */
   unanswered: HandlerPlace | undefined;
   readonly #processor: Processor;
-  readonly #options: ProcessorPeerOptions;
+  readonly #options: ProcessorServerOptions;
   #session: Session | undefined;
   #changed: () => void = () => undefined;
 
-  constructor(processor: Processor, options: ProcessorPeerOptions) {
+  constructor(processor: Processor, options: ProcessorServerOptions) {
     this.#processor = processor;
     this.#options = options;
   }
@@ -62,7 +62,7 @@ export class ProcessorPeer implements LivePeer {
     this.#changed = callback;
   }
 
-  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall {
+  open(stream: ServerSide, initialMetadata: Readonly<Record<string, string>>): EnvoySide {
     const { observer, origin = "simulation", ...shared } = this.#options;
     const session = new Session(this.#processor, {
       ...shared,
@@ -117,7 +117,7 @@ function doneFailed(processor: string, cause: unknown): Fault {
 }
 
 /** Makes the session's timers from the simulated clock, which is read only as often as the timers need. */
-function simulatedTimers(stream: PeerStream): Timers {
+function simulatedTimers(stream: ServerSide): Timers {
   let nowMs = 0;
   return {
     now: () => nowMs,

@@ -1,29 +1,29 @@
 /** How often something may happen: `burst` times at once, and `perSecond` more times each second. */
-export interface Budget {
+export interface RateLimit {
   readonly burst: number;
   readonly perSecond: number;
 }
 
-/** What is left of a budget. It reads no clock: the connection's tick refills it. */
+/** Enforces a rate limit (a token bucket). It reads no clock: the connection's tick refills it. */
 export class TokenBucket {
-  readonly #budget: Budget;
+  readonly #limit: RateLimit;
   #tokens: number;
 
-  constructor(budget: Budget) {
-    this.#budget = budget;
-    this.#tokens = budget.burst;
+  constructor(limit: RateLimit) {
+    this.#limit = limit;
+    this.#tokens = limit.burst;
   }
 
-  /** Spends one token; false when there is none. */
+  /** Takes one token. Returns false if none is left. */
   take(): boolean {
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
   }
 
-  /** Adds what `elapsedMs` have earned. */
+  /** Adds the tokens of `elapsedMs`. */
   refill(elapsedMs: number): void {
-    const { burst, perSecond } = this.#budget;
+    const { burst, perSecond } = this.#limit;
     this.#tokens = Math.min(burst, this.#tokens + (perSecond * elapsedMs) / 1000);
   }
 }

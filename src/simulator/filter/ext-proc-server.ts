@@ -4,16 +4,16 @@ import type {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /** An ext_proc server as the simulated Envoy meets it. */
-export interface ExtProcPeer {
+export interface ExtProcServer {
   /**
    * Envoy opens a stream, at most one a transaction. `initialMetadata` has lower-case names. Answers go to `stream`, at
    * once or later; from within `open` too.
    */
-  open(stream: PeerStream, initialMetadata: Readonly<Record<string, string>>): ExtProcCall;
+  open(stream: ServerSide, initialMetadata: Readonly<Record<string, string>>): EnvoySide;
 }
 
 /** Envoy's half of an open stream. None of the methods may throw. */
-export interface ExtProcCall {
+export interface EnvoySide {
   /** Envoy sends a message. */
   message(request: ProcessingRequest): void;
   /** Envoy sends nothing more, and still reads. */
@@ -23,7 +23,7 @@ export interface ExtProcCall {
 }
 
 /** The server's half of an open stream. What comes after its end, or Envoy's reset, is ignored. */
-export interface PeerStream {
+export interface ServerSide {
   /** The server's HTTP/2 response headers leave by themselves: whether they did decides over a gRPC code. */
   responseHeaders(): void;
   /** The server sends a message, and its response headers before it if they have not left yet. */

@@ -1,4 +1,4 @@
-import type { ExtProcCall, ExtProcPeer, PeerStream } from "../../src/simulator/filter/ext-proc-peer.ts";
+import type { EnvoySide, ExtProcServer, ServerSide } from "../../src/simulator/filter/ext-proc-server.ts";
 import {
   playScript,
   SCRIPT_START,
@@ -9,7 +9,7 @@ import {
 } from "../scenarios/script.ts";
 
 /** The scripted server for the simulator: what test/envoy/scripted-call.ts is for a real Envoy. */
-export function scriptPeer(script: Script): ExtProcPeer {
+export function scriptServer(script: Script): ExtProcServer {
   return {
     open(stream) {
       const call = new SimulatedCall(script, stream);
@@ -19,20 +19,20 @@ export function scriptPeer(script: Script): ExtProcPeer {
   };
 }
 
-class SimulatedCall implements ExtProcCall {
+class SimulatedCall implements EnvoySide {
   readonly #script: Script;
-  readonly #stream: PeerStream;
+  readonly #stream: ServerSide;
   readonly #steps: Step[] = [];
   #state: ScriptState = SCRIPT_START;
   #waiting = false;
   #over = false;
 
-  constructor(script: Script, stream: PeerStream) {
+  constructor(script: Script, stream: ServerSide) {
     this.#script = script;
     this.#stream = stream;
   }
 
-  message(message: Parameters<ExtProcCall["message"]>[0]): void {
+  message(message: Parameters<EnvoySide["message"]>[0]): void {
     this.play({ kind: "message", message });
   }
 
