@@ -63,7 +63,7 @@ export type { ReplaceOptions } from "./bodies/split/replacer.ts";
 export type { SseOptions } from "./bodies/split/server-sent-events.ts";
 export type { SplitErrorCode } from "./bodies/split/splitter.ts";
 export type { Utf8Options } from "./bodies/split/utf8-text.ts";
-export type { BodyOptions, Outcome } from "./processor/body-handler.ts";
+export type { BodyOptions, Effects } from "./processor/body-handler.ts";
 export type { FaultPolicy, Handler, Handlers, ProcessorDefinition } from "./processor/definition.ts";
 export type {
   BodyEnd,
@@ -76,7 +76,7 @@ export type {
 } from "./processor/effect.ts";
 export type { GrpcMetadata } from "./processor/grpc-metadata.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./processor/standard-schema.ts";
-export type { Origin, Peer, TransactionOutcome, TransactionResult } from "./processor/transaction.ts";
+export type { Origin, Peer, TransactionEnd, TransactionResult } from "./processor/transaction.ts";
 export type { HeaderValues } from "./protocol/answers/immediate-response.ts";
 export type { BodyMode } from "./protocol/body-mode.ts";
 export { type Fault, FaultError } from "./protocol/fault.ts";

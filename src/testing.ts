@@ -44,7 +44,7 @@ export type {
   UpstreamRequest,
 } from "./simulation/simulated-transaction.ts";
 export type { VirtualRoute } from "./simulator/http/http-exchange.ts";
-export type { HttpOutcome, Warning } from "./simulator/outcome/outcome.ts";
+export type { HttpReport, Warning } from "./simulator/report/report.ts";
 export type { EnvoyVersion, SimulatedEnvoySettings } from "./simulator/settings/simulated-envoy-settings.ts";
 export { type MessageAnswers, type SendMessagesOptions, sendMessages } from "./testing/send-messages.ts";
 export { simulateRemote } from "./testing/simulate-remote.ts";

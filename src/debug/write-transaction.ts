@@ -7,15 +7,15 @@ import {
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
 import type { SimulatedTransaction } from "../simulation/simulated-transaction.ts";
-import type { ReceivedHeader, Warning } from "../simulator/outcome/outcome.ts";
+import type { ReceivedHeader, Warning } from "../simulator/report/report.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
 import type { HandlerTime } from "./timed-processor.ts";
 
 /** The result of an exchange, in readable form. */
 export function writeTransaction(transaction: SimulatedTransaction, times: readonly HandlerTime[]): SimulateResponse {
-  const { request, response, warnings, faults, counters, metadata, details, durationMs, outcome } = transaction;
-  const { upstream, client, messages } = outcome;
+  const { request, response, warnings, faults, counters, metadata, details, durationMs, report } = transaction;
+  const { upstream, client, messages } = report;
   const init: MessageInitShape<typeof SimulateResponseSchema> = {
     clientResponse: {
       ...(response.status !== undefined && { status: response.status }),

@@ -7,10 +7,10 @@ import type { Transaction } from "./transaction.ts";
 export const DEFAULT_MAX_BYTES = 4 << 20;
 
 /** What a handler returns: an effect, several in order, or nothing, which lets the message pass unchanged. */
-export type Outcome<P extends EffectPlace = Phase> = Effect<P> | readonly Effect<P>[] | undefined;
+export type Effects<P extends EffectPlace = Phase> = Effect<P> | readonly Effect<P>[] | undefined;
 
-/** An outcome, or a promise of it. */
-export type HandlerResult<P extends EffectPlace> = Outcome<P> | void | Promise<Outcome<P>> | Promise<void>;
+/** What a handler returns, or a promise of it. */
+export type ReturnedEffects<P extends EffectPlace> = Effects<P> | void | Promise<Effects<P>> | Promise<void>;
 
 /** Bytes for a handler. They belong to the handler, which may keep and change them. */
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -62,7 +62,7 @@ type BodyReader<P extends BodyPhase, S, C> =
   | {
       /** The whole body as bytes. */
       readonly read: "whole";
-      handle(body: WholeBody, tx: Transaction<S, C>): HandlerResult<P>;
+      handle(body: WholeBody, tx: Transaction<S, C>): ReturnedEffects<P>;
     }
   | {
       /**
@@ -70,12 +70,12 @@ type BodyReader<P extends BodyPhase, S, C> =
        * UTF-8. Bytes that are not valid in the charset are a `body_undecodable` fault.
        */
       readonly read: "text";
-      handle(text: string, tx: Transaction<S, C>): HandlerResult<P>;
+      handle(text: string, tx: Transaction<S, C>): ReturnedEffects<P>;
     }
   | {
       /** The whole body as JSON, decoded like `text`. A body that is not JSON is a `body_not_json` fault. */
       readonly read: "json";
-      handle(value: unknown, tx: Transaction<S, C>): HandlerResult<P>;
+      handle(value: unknown, tx: Transaction<S, C>): ReturnedEffects<P>;
     }
   | {
       /** Each chunk as it comes; no chunk is empty. Return nothing to keep a chunk, an empty array to drop it. */
@@ -84,7 +84,7 @@ type BodyReader<P extends BodyPhase, S, C> =
         bytes: Bytes,
         tx: Transaction<S, C>,
       ): Uint8Array | undefined | void | Promise<Uint8Array | undefined> | Promise<void>;
-      end?(tx: Transaction<S, C>): HandlerResult<`${P}End`>;
+      end?(tx: Transaction<S, C>): ReturnedEffects<`${P}End`>;
     }
   | {
       /** The chunks in a loop. What the handler yields replaces them. */
@@ -100,7 +100,7 @@ type BodyReader<P extends BodyPhase, S, C> =
        */
       readonly upgrades?: boolean | undefined;
       chunk?(bytes: Bytes, tx: Transaction<S, C>): void | Promise<void>;
-      end?(tx: Transaction<S, C>): HandlerResult<"inspectEnd">;
+      end?(tx: Transaction<S, C>): ReturnedEffects<"inspectEnd">;
     };
 
 /** The handlers of a method. Each returns the message, an effect, or nothing, which keeps the message. */

@@ -4,20 +4,20 @@ import { nameKind } from "../text/value-kind.ts";
 import {
   type BodyHandler,
   type GrpcHandlers,
-  type HandlerResult,
+  type ReturnedEffects,
   refuseBodyHandler,
   refuseGrpcHandlers,
   refuseWithGrpc,
 } from "./body-handler.ts";
 import type { EditablePhase } from "./effect.ts";
 import { type StandardSchema, validateConfig } from "./standard-schema.ts";
-import type { Transaction, TransactionOutcome } from "./transaction.ts";
+import type { Transaction, TransactionEnd } from "./transaction.ts";
 
 /** A handler of one phase. Only a promise is awaited, so synchronous handlers stay synchronous. */
 export type Handler<P extends Phase, S, C = undefined> = (
   message: PhaseMessages[P],
   tx: Transaction<S, C>,
-) => HandlerResult<P>;
+) => ReturnedEffects<P>;
 
 /** A handler for each phase that can have one. A phase without a handler passes. */
 export type Handlers<S, C = undefined> = { readonly [P in EditablePhase]?: Handler<P, S, C> | undefined };
@@ -85,7 +85,7 @@ export interface ProcessorDefinition<S, C = undefined, G extends DescService = D
    */
   readonly setup?: ((signal: AbortSignal) => void | Promise<void>) | undefined;
   /** Called once at the end of a transaction in which a handler of this processor ran. An exception is only logged. */
-  readonly done?: ((tx: Transaction<S, C>, outcome: TransactionOutcome) => void) | undefined;
+  readonly done?: ((tx: Transaction<S, C>, end: TransactionEnd) => void) | undefined;
   /** Handles the body of a request. Default: the body passes. */
   readonly requestBody?: BodyHandler<"requestBody", S, C> | undefined;
   /** Handles the body of a response. Default: the body passes. */

@@ -186,7 +186,7 @@ export function effect<P extends EffectPlace>(data: EffectData): Effect<P> {
 /** Receives effects that are made and values that handlers return. Only for simulations and debugging. */
 export interface EffectWatch {
   made(effect: object): void;
-  returned(outcome: unknown): void;
+  returned(value: unknown): void;
 }
 
 /** The active watch; undefined unless a simulation runs. Each effect reads this field once. */

@@ -31,7 +31,7 @@ export interface Peer {
 export type TransactionResult = "completed" | "immediate_response" | "fault" | "unanswered" | "canceled";
 
 /** The argument of `done`. */
-export interface TransactionOutcome {
+export interface TransactionEnd {
   /** How it ended. */
   readonly result: TransactionResult;
   /** Set if `result` is `fault`. */

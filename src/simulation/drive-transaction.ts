@@ -2,7 +2,7 @@ import { FilteredTransaction } from "../simulator/ext-proc-filter.ts";
 import type { ExtProcServer } from "../simulator/filter/ext-proc-server.ts";
 import type { HttpExchange, UpstreamResponse } from "../simulator/http/http-exchange.ts";
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
-import type { HttpOutcome } from "../simulator/outcome/outcome.ts";
+import type { HttpReport } from "../simulator/report/report.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
@@ -31,12 +31,12 @@ export interface DriveOptions {
  * machine changes nothing. After `patienceMs` the clock continues. Then the simulated Envoy stops waiting, or the
  * server's own timeout ends the wait.
  */
-export async function driveTransaction(server: LiveServer, options: DriveOptions): Promise<HttpOutcome> {
+export async function driveTransaction(server: LiveServer, options: DriveOptions): Promise<HttpReport> {
   const { settings, patienceMs } = options;
   const transaction: FilteredTransaction = new FilteredTransaction(
     server,
     filterConfig(settings),
-    withUpstream(options, () => transaction.outcome()),
+    withUpstream(options, () => transaction.report()),
   );
   transaction.start();
   let isPatient = true;
@@ -49,11 +49,11 @@ export async function driveTransaction(server: LiveServer, options: DriveOptions
     // A server that has finished one answer may be waited for again at the next.
     if (!server.busy) isPatient = true;
   } while (transaction.advance());
-  return transaction.outcome();
+  return transaction.report();
 }
 
 /** Returns the exchange with its response, which a function makes when the upstream has the whole request. */
-function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpOutcome): HttpExchange {
+function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpReport): HttpExchange {
   const { request: sent = {} } = exchange;
   if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream, sent) };
   let response: UpstreamResponse | undefined;

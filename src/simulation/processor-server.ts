@@ -9,7 +9,7 @@ import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../s
 import type { SharedSessionOptions } from "../session/session-options.ts";
 import type { ProcessorSetup } from "../session/setup.ts";
 import type { EnvoySide, ServerSide } from "../simulator/filter/ext-proc-server.ts";
-import type { Warning } from "../simulator/outcome/outcome.ts";
+import type { Warning } from "../simulator/report/report.ts";
 import type { LiveServer } from "./drive-transaction.ts";
 
 /** A warning that the simulated Envoy cannot give, because its own part of the exchange is correct. */

@@ -2,14 +2,8 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { Fault } from "../protocol/fault.ts";
 import { bytesToText } from "../protocol/headers/header-text.ts";
 import type { HandlerPlace } from "../session/session-observer.ts";
-import type { Counters } from "../simulator/outcome/counters.ts";
-import type {
-  ClientOutcome,
-  HttpOutcome,
-  ReceivedHeader,
-  UpstreamOutcome,
-  Warning,
-} from "../simulator/outcome/outcome.ts";
+import type { Counters } from "../simulator/report/counters.ts";
+import type { ClientReport, HttpReport, ReceivedHeader, UpstreamReport, Warning } from "../simulator/report/report.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 
 /** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
@@ -53,7 +47,7 @@ export interface ClientResponse extends ReceivedMessage {
    * `complete`: the client got everything. `reset`: Envoy cut the client off. `aborted`: the client left. `stalled`:
    * the client waits for more that will not come.
    */
-  readonly end: ClientOutcome["end"];
+  readonly end: ClientReport["end"];
 }
 
 /** One HTTP transaction through the simulated Envoy, as plain values. */
@@ -82,7 +76,7 @@ export interface SimulatedTransaction {
   /** From the client's headers to the end, in milliseconds of the simulated clock. */
   readonly durationMs: number;
   /** All that the simulator knows: each message in both directions, the exact bytes of each header, typed metadata. */
-  readonly outcome: HttpOutcome;
+  readonly report: HttpReport;
 }
 
 /** What only the processor's side knows about a transaction. */
@@ -93,32 +87,32 @@ interface ServerReport {
 }
 
 /**
- * Converts the simulator's outcome to plain values.
+ * Converts the simulator's report to plain values.
  *
  * @param unreturned Warnings about effects that no handler returned. If there is a fault they are left out, because the
  * fault explains them.
  */
 export function simulatedTransaction(
-  outcome: HttpOutcome,
+  report: HttpReport,
   { faults, warnings = [], unanswered }: ServerReport,
   unreturned: readonly Warning[] = [],
 ): SimulatedTransaction {
-  const { upstream, client, counters } = outcome;
+  const { upstream, client, counters } = report;
   return {
     request: upstream && upstreamRequest(upstream),
     response: { status: client.status, ...receivedMessage(client), end: client.end },
     warnings: [
-      ...outcome.warnings,
+      ...report.warnings,
       ...warnings,
-      ...notAwaited(outcome, unanswered),
+      ...notAwaited(report, unanswered),
       ...(faults.length > 0 ? [] : unreturned),
     ],
     faults,
     counters: Object.fromEntries(Object.entries(counters).filter(([, count]) => count > 0)),
-    metadata: outcome.dynamicMetadata,
-    details: outcome.responseCodeDetails,
-    durationMs: outcome.durationMs,
-    outcome,
+    metadata: report.dynamicMetadata,
+    details: report.responseCodeDetails,
+    durationMs: report.durationMs,
+    report,
   };
 }
 
@@ -126,8 +120,8 @@ export function simulatedTransaction(
  * Returns a warning if Envoy went on without an answer, although the client did not leave and did not get a reply of
  * Envoy itself.
  */
-function notAwaited(outcome: HttpOutcome, unanswered: HandlerPlace | undefined): readonly Warning[] {
-  const wentOn = outcome.responseCodeDetails === "via_upstream" && outcome.client.end !== "aborted";
+function notAwaited(report: HttpReport, unanswered: HandlerPlace | undefined): readonly Warning[] {
+  const wentOn = report.responseCodeDetails === "via_upstream" && report.client.end !== "aborted";
   if (unanswered === undefined || !wentOn) return [];
   const { processor, phase, setting } = unanswered;
   const rule = `Envoy went on without the answer of processor "${processor}" to ${phase}`;
@@ -135,7 +129,7 @@ function notAwaited(outcome: HttpOutcome, unanswered: HandlerPlace | undefined):
 }
 
 /** Converts what the upstream got to plain values. */
-export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
+export function upstreamRequest(upstream: UpstreamReport): UpstreamRequest {
   const pseudo = new Map(upstream.headers.filter(isPseudo).map(([name, value]) => [name, bytesToText(value)]));
   return {
     method: pseudo.get(":method") ?? "",
@@ -148,7 +142,7 @@ export function upstreamRequest(upstream: UpstreamOutcome): UpstreamRequest {
   };
 }
 
-function receivedMessage(received: UpstreamOutcome | ClientOutcome): ReceivedMessage {
+function receivedMessage(received: UpstreamReport | ClientReport): ReceivedMessage {
   const headers = receivedHeaders(received.headers.filter((line) => !isPseudo(line)));
   const body = utf8Only(received.body) ?? Buffer.from(received.body).toString("latin1");
   const { "content-type": type } = headers;

@@ -1,6 +1,6 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { type EffectWatch, effectData, effectWatch } from "../processor/effect.ts";
-import type { Warning } from "../simulator/outcome/outcome.ts";
+import type { Warning } from "../simulator/report/report.ts";
 
 /** Effects of one transaction that no handler has returned, with the place in the code that made each one. */
 type Unreturned = Map<object, Place>;
@@ -23,9 +23,9 @@ let stopsSoon = false;
 
 const WATCH: EffectWatch = {
   made: (effect) => storage?.getStore()?.set(effect, placeInCode()),
-  returned(outcome) {
+  returned(value) {
     const unreturned = storage?.getStore();
-    if (unreturned !== undefined) forget(outcome, unreturned);
+    if (unreturned !== undefined) forget(value, unreturned);
   },
 };
 
@@ -76,9 +76,9 @@ function placeInCode(): Place {
   return place;
 }
 
-function forget(outcome: unknown, unreturned: Unreturned): void {
-  if (Array.isArray(outcome)) for (const item of outcome) forget(item, unreturned);
-  else if (typeof outcome === "object" && outcome !== null) unreturned.delete(outcome);
+function forget(value: unknown, unreturned: Unreturned): void {
+  if (Array.isArray(value)) for (const item of value) forget(item, unreturned);
+  else if (typeof value === "object" && value !== null) unreturned.delete(value);
 }
 
 function notReturned(effect: object, place: string): Warning {

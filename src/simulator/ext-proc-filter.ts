@@ -11,11 +11,11 @@ import { MessageTimer } from "./filter/message-timer.ts";
 import { receiveData, receiveHeaders, receiveTrailers } from "./filter/receive-http.ts";
 import type { PathFilter } from "./http/filter-path.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
+import { VirtualClock } from "./http/virtual-clock.ts";
 import { HttpTransaction } from "./http-transaction.ts";
-import { zeroCounters } from "./outcome/counters.ts";
-import type { HttpOutcome, UpstreamOutcome, Warning } from "./outcome/outcome.ts";
-import { VirtualClock } from "./outcome/virtual-clock.ts";
-import { warning } from "./outcome/warnings.ts";
+import { zeroCounters } from "./report/counters.ts";
+import type { HttpReport, UpstreamReport, Warning } from "./report/report.ts";
+import { warning } from "./report/warnings.ts";
 import type { FilterConfig } from "./settings/filter-config.ts";
 import { directionMode } from "./settings/processing-mode.ts";
 
@@ -75,10 +75,10 @@ export class FilteredTransaction {
     return true;
   }
 
-  outcome(): HttpOutcome {
+  report(): HttpReport {
     const { counters, metadata, warnings, everStream } = this.#filter;
-    const upstream = this.#http.upstream.outcome();
-    const client = this.#http.client.outcome(this.#http.end ?? "stalled");
+    const upstream = this.#http.upstream.report();
+    const client = this.#http.client.report(this.#http.end ?? "stalled");
     return {
       upstream,
       client,
@@ -138,7 +138,7 @@ function framingWarnings({
   upstream,
   client,
   requestEnded,
-}: Pick<HttpOutcome, "upstream" | "client"> & { readonly requestEnded: boolean }): Warning[] {
+}: Pick<HttpReport, "upstream" | "client"> & { readonly requestEnded: boolean }): Warning[] {
   const warnings: Warning[] = [];
   const add = (code: "body_after_content_length" | "body_short_of_content_length", phase: Warning["phase"]) =>
     warnings.push(warning(code, phase, "content-length"));
@@ -152,7 +152,7 @@ function framingWarnings({
 }
 
 /** Less came than `content-length` had announced. */
-function isShort({ headers, body }: Pick<UpstreamOutcome, "headers" | "body">): boolean {
+function isShort({ headers, body }: Pick<UpstreamReport, "headers" | "body">): boolean {
   const announced = headers.find(([name]) => name === "content-length");
   return announced !== undefined && body.length < Number(bytesToText(announced[1]));
 }

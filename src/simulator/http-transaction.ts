@@ -10,9 +10,9 @@ import type { HttpExchange, UpstreamResponse } from "./http/http-exchange.ts";
 import { MessageSource } from "./http/message-source.ts";
 import { asksForTunnel, opensTunnel } from "./http/tunnel.ts";
 import { UpstreamSide } from "./http/upstream-side.ts";
+import type { Timer, VirtualClock } from "./http/virtual-clock.ts";
 import { prepareLocalReply } from "./local-reply.ts";
-import type { ClientOutcome } from "./outcome/outcome.ts";
-import type { Timer, VirtualClock } from "./outcome/virtual-clock.ts";
+import type { ClientReport } from "./report/report.ts";
 import type { FilterConfig } from "./settings/filter-config.ts";
 
 /** Envoy's default `stream_idle_timeout`. */
@@ -42,7 +42,7 @@ export class HttpTransaction implements FilterHost {
   /** `%RESPONSE_CODE_DETAILS%`. */
   details = "";
   /** How it ended; undefined while it lasts. */
-  end: ClientOutcome["end"] | undefined;
+  end: ClientReport["end"] | undefined;
   readonly #clock: VirtualClock;
   readonly #exchange: HttpExchange;
   readonly #config: FilterConfig;
@@ -290,7 +290,7 @@ export class HttpTransaction implements FilterHost {
     this.#finish("aborted");
   }
 
-  #finish(end: ClientOutcome["end"]): void {
+  #finish(end: ClientReport["end"]): void {
     if (this.end !== undefined) return;
     this.end = end;
     this.#idleTimer?.cancel();

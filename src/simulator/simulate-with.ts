@@ -1,13 +1,13 @@
 import { FilteredTransaction } from "./ext-proc-filter.ts";
 import type { ExtProcServer } from "./filter/ext-proc-server.ts";
 import type { HttpExchange } from "./http/http-exchange.ts";
-import type { HttpOutcome } from "./outcome/outcome.ts";
+import type { HttpReport } from "./report/report.ts";
 import { filterConfig } from "./settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "./settings/simulated-envoy-settings.ts";
 
 /**
  * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `server`. Synchronous: time is virtual, and
- * passes only when nothing else is left to happen. The same arguments give the same outcome.
+ * passes only when nothing else is left to happen. The same arguments give the same report.
  *
  * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */
@@ -15,10 +15,10 @@ export function simulateWith(
   server: ExtProcServer,
   settings: SimulatedEnvoySettings,
   exchange: HttpExchange,
-): HttpOutcome {
+): HttpReport {
   const transaction = new FilteredTransaction(server, filterConfig(settings), exchange);
   transaction.start();
   do transaction.settle();
   while (transaction.advance());
-  return transaction.outcome();
+  return transaction.report();
 }

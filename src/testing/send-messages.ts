@@ -11,7 +11,7 @@ import { checkProperties } from "../simulation/known-properties.ts";
 import { ProcessorLife } from "../simulation/processor-life.ts";
 import { ProcessorServer } from "../simulation/processor-server.ts";
 import { patienceMsOf, type SimulateOptions } from "../simulation/simulate-options.ts";
-import { VirtualClock } from "../simulator/outcome/virtual-clock.ts";
+import { VirtualClock } from "../simulator/http/virtual-clock.ts";
 
 /** Options of {@link sendMessages}, as in {@link SimulateOptions}. */
 export type SendMessagesOptions = Pick<SimulateOptions, "operator" | "patienceMs">;

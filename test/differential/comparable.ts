@@ -15,7 +15,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { HttpOutcome, ReceivedHeader } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport, ReceivedHeader } from "../../src/simulator/report/report.ts";
 import { scriptRegistry } from "../scenarios/script-answer.ts";
 import { writeScriptBytes } from "../scenarios/script-bytes.ts";
 
@@ -62,7 +62,7 @@ export interface Comparable {
 const UNCOMPARED = new Set(["date", "server", "connection", "transfer-encoding", ":scheme"]);
 
 /** The comparable part of an outcome. */
-export function comparable(outcome: HttpOutcome): Comparable {
+export function comparable(outcome: HttpReport): Comparable {
   const { upstream, client, messages } = outcome;
   const fromEnvoy = messages.flatMap((entry) => (entry.from === "envoy" ? [entry.message] : []));
   const fromServer = messages.flatMap((entry) => (entry.from === "server" ? [entry.message] : []));

@@ -1,4 +1,4 @@
-import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport } from "../../src/simulator/report/report.ts";
 import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import type { Scenario } from "../scenarios/scenario.ts";
 import { type Comparable, comparable } from "./comparable.ts";
@@ -32,7 +32,7 @@ interface Sides {
  */
 export function differences(
   scenario: Scenario,
-  outcomes: { readonly simulated: HttpOutcome; readonly envoy: HttpOutcome },
+  outcomes: { readonly simulated: HttpReport; readonly envoy: HttpReport },
   version: EnvoyVersion,
 ): readonly Difference[] {
   const sides: Sides = { simulated: comparable(outcomes.simulated), envoy: comparable(outcomes.envoy) };

@@ -1,13 +1,13 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Counters, zeroCounters } from "../../src/simulator/outcome/counters.ts";
+import { type Counters, zeroCounters } from "../../src/simulator/report/counters.ts";
 import type {
-  ClientOutcome,
-  HttpOutcome,
+  ClientReport,
+  HttpReport,
   ReceivedHeader,
   StreamEnd,
   StreamMessage,
-  UpstreamOutcome,
-} from "../../src/simulator/outcome/outcome.ts";
+  UpstreamReport,
+} from "../../src/simulator/report/report.ts";
 import type { ScriptedCall } from "../envoy/scripted.ts";
 import { ROUTE_HEADER } from "./envoy-config.ts";
 import type { RealExchange } from "./real-exchange.ts";
@@ -27,7 +27,7 @@ export interface EnvoyRecord {
 }
 
 /** What really happened, in the simulator's words. Warnings and times have no counterpart. */
-export function realOutcome(exchange: RealExchange, { counters, log }: EnvoyRecord): HttpOutcome {
+export function realOutcome(exchange: RealExchange, { counters, log }: EnvoyRecord): HttpReport {
   const metadata = Object.entries(log?.metadata ?? {}).filter(
     (entry): entry is [string, JsonObject] => entry[1] !== null,
   );
@@ -45,7 +45,7 @@ export function realOutcome(exchange: RealExchange, { counters, log }: EnvoyReco
   };
 }
 
-function upstreamOutcome(message: IncomingMessage): UpstreamOutcome {
+function upstreamOutcome(message: IncomingMessage): UpstreamReport {
   const fields = message.fields ?? [];
   return {
     route: fields.find(([name]) => name === ROUTE_HEADER)?.[1] ?? "",
@@ -57,7 +57,7 @@ function upstreamOutcome(message: IncomingMessage): UpstreamOutcome {
   };
 }
 
-function clientOutcome(message: IncomingMessage, aborted: boolean): ClientOutcome {
+function clientOutcome(message: IncomingMessage, aborted: boolean): ClientReport {
   const fields = message.fields ?? [];
   const status = fields.find(([name]) => name === ":status")?.[1];
   const ends = {

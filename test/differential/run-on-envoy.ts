@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type EnvoyProcess, startEnvoy } from "../../src/cli/demo/envoy-process.ts";
 import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
-import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport } from "../../src/simulator/report/report.ts";
 import { type ScriptedCall, type ScriptedServer, startScriptedServer } from "../envoy/scripted.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
 import type { Action, Script } from "../scenarios/script.ts";
@@ -31,7 +31,7 @@ interface Lane {
 }
 
 /** Runs scenarios on one Envoy process, and returns what happened in each, in their order. */
-export async function runOnEnvoy(binary: string, scenarios: readonly Scenario[]): Promise<readonly HttpOutcome[]> {
+export async function runOnEnvoy(binary: string, scenarios: readonly Scenario[]): Promise<readonly HttpReport[]> {
   const folder = await mkdtemp(join(tmpdir(), "ext-proc-differential-"));
   const accessLogFile = join(folder, "access.log");
   const calls = new Map<string, ScriptedCall>();
@@ -93,7 +93,7 @@ async function runLanes(
   envoy: EnvoyProcess,
   lanes: readonly Lane[],
   { calls, accessLogFile }: { calls: ReadonlyMap<string, ScriptedCall>; accessLogFile: string },
-): Promise<readonly HttpOutcome[]> {
+): Promise<readonly HttpReport[]> {
   const ports = await listenerPorts(envoy);
   const played = new Map<string, RealExchange>();
   const waiting = [...lanes];

@@ -1,5 +1,5 @@
 import type { ExtProcServer } from "../../src/simulator/filter/ext-proc-server.ts";
-import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport } from "../../src/simulator/report/report.ts";
 import type { EnvoyVersion } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { type Scenario, scenarioExchange } from "../scenarios/scenario.ts";
@@ -14,7 +14,7 @@ const unreachable: ExtProcServer = {
 };
 
 /** A scenario in the simulator. */
-export function simulateScenario(scenario: Scenario, envoyVersion: EnvoyVersion): HttpOutcome {
+export function simulateScenario(scenario: Scenario, envoyVersion: EnvoyVersion): HttpReport {
   const server = scenario.server === "down" ? unreachable : scriptServer(scenario.script ?? {});
   return simulateWith(server, { ...scenario.settings, envoyVersion }, scenarioExchange(scenario));
 }

@@ -35,7 +35,7 @@ import {
   setTypedDynamicMetadata,
   streamedImmediateResponse,
   type Transaction,
-  type TransactionOutcome,
+  type TransactionEnd,
 } from "../../src/index.ts";
 
 declare const responseOnly: Effect<"responseHeaders">;
@@ -111,9 +111,9 @@ describe("a processor's configuration and life cycle", () => {
         expectTypeOf(tx).toEqualTypeOf<Transaction<number, { limit: number }>>();
         return tx.config.limit > tx.state ? immediateResponse(429) : undefined;
       },
-      done(tx, outcome) {
+      done(tx, end) {
         expectTypeOf(tx.config.limit).toEqualTypeOf<number>();
-        expectTypeOf(outcome).toEqualTypeOf<TransactionOutcome>();
+        expectTypeOf(end).toEqualTypeOf<TransactionEnd>();
       },
     });
     defineProcessor({

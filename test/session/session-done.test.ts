@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { compose, defineProcessor } from "../../src/processor/definition.ts";
 import { immediateResponse } from "../../src/processor/effects.ts";
-import type { TransactionOutcome } from "../../src/processor/transaction.ts";
+import type { TransactionEnd } from "../../src/processor/transaction.ts";
 import { headersOf, trailersOf } from "../protocol/messages.ts";
 import { nextTurn } from "./deferred.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { recordSession } from "./recorded-session.ts";
 
 function counting() {
-  const outcomes: (TransactionOutcome & { readonly seen: number })[] = [];
+  const outcomes: (TransactionEnd & { readonly seen: number })[] = [];
   const processor = defineProcessor({
     name: "counting",
     state: () => ({ seen: 0 }),

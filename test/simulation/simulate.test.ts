@@ -127,8 +127,8 @@ describe("the result of a transaction", () => {
   });
 
   test("the result of a transaction has every message in both directions", async () => {
-    const { outcome } = await simulate(nothing).get("/");
-    expect(outcome.messages.map(({ from }) => from)).toEqual(["envoy", "server", "envoy", "server"]);
+    const { report } = await simulate(nothing).get("/");
+    expect(report.messages.map(({ from }) => from)).toEqual(["envoy", "server", "envoy", "server"]);
   });
 
   test("the result of a transaction has the faults of a processor, whatever their outcome", async () => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport } from "../../src/simulator/report/report.ts";
 import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { conversation, headerOf, headersAnswer, modeOverride, serverOf, simulate, warningCodes } from "./servers.ts";
 
-function sent(outcome: HttpOutcome, index: number) {
+function sent(outcome: HttpReport, index: number) {
   const found = outcome.messages.filter(({ from }) => from === "envoy")[index];
   if (found?.from !== "envoy") throw new Error(`there is no message ${index}`);
   return found.message;

@@ -6,7 +6,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { ExtProcServer, ServerSide } from "../../src/simulator/filter/ext-proc-server.ts";
 import type { HttpExchange } from "../../src/simulator/http/http-exchange.ts";
-import type { HttpOutcome } from "../../src/simulator/outcome/outcome.ts";
+import type { HttpReport } from "../../src/simulator/report/report.ts";
 import type { SimulatedEnvoySettings } from "../../src/simulator/settings/simulated-envoy-settings.ts";
 import { simulateWith } from "../../src/simulator/simulate-with.ts";
 import { neutralAnswers } from "../scenarios/neutral-answers.ts";
@@ -44,7 +44,7 @@ export function simulate(
   reactions: Partial<Record<MessageCase, Reaction>>,
   settings: SimulatedEnvoySettings = {},
   exchange: HttpExchange = {},
-): HttpOutcome {
+): HttpReport {
   return simulateWith(serverOf(reactions), settings, exchange);
 }
 
@@ -81,13 +81,13 @@ export function text(value: Uint8Array | undefined): string {
 }
 
 /** The value of a header that a side received; undefined if it received none. */
-export function headerOf(side: { headers: HttpOutcome["client"]["headers"] } | undefined, name: string) {
+export function headerOf(side: { headers: HttpReport["client"]["headers"] } | undefined, name: string) {
   const found = side?.headers.find(([candidate]) => candidate === name);
   return found && text(found[1]);
 }
 
 /** The messages of the stream: `requestHeaders`, `requestBody!` with an end of stream, `<` for an answer. */
-export function conversation({ messages }: HttpOutcome): string {
+export function conversation({ messages }: HttpReport): string {
   return messages
     .map((entry) => {
       if (entry.from === "server") return "<";
@@ -99,6 +99,6 @@ export function conversation({ messages }: HttpOutcome): string {
 }
 
 /** Codes of the warnings. */
-export function warningCodes({ warnings }: HttpOutcome): readonly string[] {
+export function warningCodes({ warnings }: HttpReport): readonly string[] {
   return warnings.map(({ code }) => code);
 }

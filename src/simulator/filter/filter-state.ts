@@ -1,9 +1,9 @@
 import type { Direction, Phase } from "../../protocol/phase.ts";
 import type { HeaderMap } from "../http/header-map.ts";
-import type { Counters } from "../outcome/counters.ts";
-import type { Warning } from "../outcome/outcome.ts";
-import type { VirtualClock } from "../outcome/virtual-clock.ts";
-import { type WarningCode, warning } from "../outcome/warnings.ts";
+import type { VirtualClock } from "../http/virtual-clock.ts";
+import type { Counters } from "../report/counters.ts";
+import type { Warning } from "../report/report.ts";
+import { type WarningCode, warning } from "../report/warnings.ts";
 import type { FilterConfig } from "../settings/filter-config.ts";
 import type { FilterDirection } from "./direction-state.ts";
 import type { DynamicMetadata } from "./dynamic-metadata.ts";

@@ -1,4 +1,4 @@
-import type { Timer, VirtualClock } from "../outcome/virtual-clock.ts";
+import type { Timer, VirtualClock } from "../http/virtual-clock.ts";
 
 /**
  * The time a server has for an answer, one timer a direction. Every message sent starts it again and every answer stops

@@ -1,4 +1,4 @@
-import type { ClientOutcome } from "../outcome/outcome.ts";
+import type { ClientReport } from "../report/report.ts";
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { PathEnd } from "./filter-path.ts";
 import { asReceived, Framing } from "./framing.ts";
@@ -62,14 +62,14 @@ export class ClientSide implements PathEnd {
   }
 
   /** A client that has all that was announced does not notice what Envoy does afterwards. */
-  #endFor(end: ClientOutcome["end"]): ClientOutcome["end"] {
+  #endFor(end: ClientReport["end"]): ClientReport["end"] {
     // The end of an HTTP/1 tunnel is that of its connection.
     if (this.#isTunnel && this.#protocol === "http1" && end === "reset") return "complete";
     if (end === "complete") return this.#waitsForMore ? "stalled" : end;
     return end !== "aborted" && this.#framing?.isComplete(this.#body.length) ? "complete" : end;
   }
 
-  outcome(end: ClientOutcome["end"]): ClientOutcome {
+  report(end: ClientReport["end"]): ClientReport {
     const body = this.#body.bytes();
     const limit = this.#readsNoBody ? 0 : (this.#framing?.announcedLength ?? body.length);
     const status = this.#headers?.get(":status");

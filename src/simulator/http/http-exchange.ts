@@ -62,7 +62,7 @@ export interface UpstreamResponse extends HttpBodyInit {
 
 /** A route that a request matches by the start of its path, and by authority and headers if they are given. */
 export interface VirtualRoute {
-  /** Name of the upstream, as in `Outcome.upstream.route`. */
+  /** Name of the upstream, as in `HttpReport.upstream.route`. */
   readonly name: string;
   /** Default "/", and CONNECT, which has no path. */
   readonly pathPrefix?: string | undefined;

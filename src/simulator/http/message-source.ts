@@ -1,10 +1,10 @@
 import { joinBytes } from "../../bodies/owned-bytes.ts";
 import { toBytes } from "../../protocol/headers/header-text.ts";
-import type { VirtualClock } from "../outcome/virtual-clock.ts";
 import { NO_BYTES } from "./byte-buffer.ts";
 import type { FilterPath } from "./filter-path.ts";
 import { HeaderMap } from "./header-map.ts";
 import type { HttpBodyInit } from "./http-exchange.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
 
 type Frame =
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly endStream: boolean }

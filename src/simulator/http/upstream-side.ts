@@ -1,5 +1,4 @@
-import type { UpstreamOutcome } from "../outcome/outcome.ts";
-import type { VirtualClock } from "../outcome/virtual-clock.ts";
+import type { UpstreamReport } from "../report/report.ts";
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { PathEnd } from "./filter-path.ts";
 import { asReceived, Framing } from "./framing.ts";
@@ -7,6 +6,7 @@ import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange, VirtualRoute } from "./http-exchange.ts";
 import { chooseRoute } from "./route-table.ts";
 import { requestOnWire } from "./tunnel.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
 
 /** What an upstream's side reports to the transaction. */
 export interface UpstreamEvents {
@@ -90,7 +90,7 @@ export class UpstreamSide implements PathEnd {
   }
 
   /** Undefined if it was never asked. What was over before the connection stood is incomplete. */
-  outcome(): UpstreamOutcome | undefined {
+  report(): UpstreamReport | undefined {
     if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;
     const body = this.#body.bytes();

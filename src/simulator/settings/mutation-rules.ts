@@ -1,6 +1,6 @@
 import type { MutationRules } from "../../protocol/envoy-settings.ts";
 import { bytesToText } from "../../protocol/headers/header-text.ts";
-import type { WarningCode } from "../outcome/warnings.ts";
+import type { WarningCode } from "../report/warnings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 
 /** What a mutation does to a header. `append`: the header is there already. */

@@ -39,9 +39,9 @@ describe("overrideMode with a body handler", () => {
 
   test("overrideMode to NONE is obeyed if the handler's when is false", async () => {
     const processor = chunksWith({ requestBody: "NONE" }, { when: () => false });
-    const { request, faults, outcome } = await simulate(processor, { envoy }).post("/", { body: "ab" });
+    const { request, faults, report } = await simulate(processor, { envoy }).post("/", { body: "ab" });
     expect([faults, request?.body]).toEqual([[], "ab"]);
-    expect(outcome.messages.filter(({ from }) => from === "envoy")).toHaveLength(2);
+    expect(report.messages.filter(({ from }) => from === "envoy")).toHaveLength(2);
   });
 
   test("overrideMode is a fault at the request already if it would skip the handlers of the response body", async () => {
@@ -58,9 +58,9 @@ describe("overrideMode with a body handler", () => {
 describe("a configured BUFFERED", () => {
   const seen = async (handler: object, upstream: object) => {
     const processor = defineProcessor({ name: "p", responseBody: handler as never });
-    const { outcome, faults, response } = await simulate(processor, { envoy, upstream }).get("/events");
+    const { report, faults, response } = await simulate(processor, { envoy, upstream }).get("/events");
     expect(faults).toEqual([]);
-    const pieces = outcome.messages.filter(
+    const pieces = report.messages.filter(
       ({ from, message }) =>
         from === "envoy" && (message as { request: { case?: string } }).request.case === "responseBody",
     );

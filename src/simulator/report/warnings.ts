@@ -1,5 +1,5 @@
 import type { Phase } from "../../protocol/phase.ts";
-import type { Warning } from "./outcome.ts";
+import type { Warning } from "./report.ts";
 
 interface WarningText {
   readonly rule: string;

@@ -10,7 +10,7 @@ import type { Counters } from "./counters.ts";
 export type ReceivedHeader = readonly [name: string, value: Uint8Array];
 
 /** What the upstream got. */
-export interface UpstreamOutcome {
+export interface UpstreamReport {
   /** The route that was taken. */
   readonly route: string;
   /** Headers in order, pseudo-headers among them. */
@@ -27,7 +27,7 @@ export interface UpstreamOutcome {
 }
 
 /** What the client got. */
-export interface ClientOutcome {
+export interface ClientReport {
   /** The status; undefined if no response headers came. */
   readonly status: number | undefined;
   /** Headers in order, without `:status`. */
@@ -69,11 +69,11 @@ export interface Warning {
 }
 
 /** One HTTP transaction through the simulated Envoy. */
-export interface HttpOutcome {
+export interface HttpReport {
   /** Undefined if no upstream was asked. */
-  readonly upstream: UpstreamOutcome | undefined;
+  readonly upstream: UpstreamReport | undefined;
   /** What the client got. */
-  readonly client: ClientOutcome;
+  readonly client: ClientReport;
   /** Every message each way, in order. */
   readonly messages: readonly StreamMessage[];
   /** How the stream to the server ended. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { HttpExchange } from "../../../src/simulator/http/http-exchange.ts";
-import type { WarningCode } from "../../../src/simulator/outcome/warnings.ts";
+import type { WarningCode } from "../../../src/simulator/report/warnings.ts";
 import type { SimulatedEnvoySettings } from "../../../src/simulator/settings/simulated-envoy-settings.ts";
 import {
   type AnswerInit,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { VirtualClock } from "../../../src/simulator/outcome/virtual-clock.ts";
+import { VirtualClock } from "../../../src/simulator/http/virtual-clock.ts";
 
 describe("VirtualClock", () => {
   test("VirtualClock runs actions of one time in the order of their requests", () => {
