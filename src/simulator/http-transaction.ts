@@ -7,7 +7,7 @@ import { requestHeadersOf, responseHeadersOf } from "./http/exchange-headers.ts"
 import { FilterPath, type PathEnd, type PathFilter } from "./http/filter-path.ts";
 import type { HeaderMap } from "./http/header-map.ts";
 import type { HttpExchange, UpstreamResponse } from "./http/http-exchange.ts";
-import { MessageSource } from "./http/message-source.ts";
+import { HttpMessageSource } from "./http/http-message-source.ts";
 import { asksForTunnel, opensTunnel } from "./http/tunnel.ts";
 import { UpstreamSide } from "./http/upstream-side.ts";
 import type { Timer, VirtualClock } from "./http/virtual-clock.ts";
@@ -47,8 +47,8 @@ export class HttpTransaction implements FilterHost {
   readonly #exchange: HttpExchange;
   readonly #config: FilterConfig;
   readonly #filter: TransactionFilter;
-  readonly #requestSource: MessageSource;
-  readonly #responseSource: MessageSource;
+  readonly #requestSource: HttpMessageSource;
+  readonly #responseSource: HttpMessageSource;
   #requestHeaders: HeaderMap | undefined;
   /** The request headers as the client sent them. */
   #asked: HeaderMap | undefined;
@@ -90,8 +90,8 @@ export class HttpTransaction implements FilterHost {
       tooLarge: () => this.#replyForEnvoy(500, "Internal Server Error", "response_payload_too_large"),
       unblocked: () => this.#responseSource.resume(),
     });
-    this.#requestSource = new MessageSource(clock, this.requestPath, () => this.#noticeActivity());
-    this.#responseSource = new MessageSource(clock, this.responsePath, () => this.#noticeActivity());
+    this.#requestSource = new HttpMessageSource(clock, this.requestPath, () => this.#noticeActivity());
+    this.#responseSource = new HttpMessageSource(clock, this.responsePath, () => this.#noticeActivity());
   }
 
   /** The client sends its request. */

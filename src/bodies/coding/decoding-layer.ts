@@ -1,6 +1,6 @@
 import { brotliDecoderBytes, CoderHold, type CoderRoom, decoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
-import { CodingStage, type Deliver } from "./coding-stage.ts";
+import { Coder, type Deliver } from "./coder.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecodingEngine, deflateFormat, type Format } from "./engine.ts";
 import type { OutputBudget } from "./output-budget.ts";
@@ -24,7 +24,7 @@ export class DecodingLayer {
   /** Bytes of a deflate body that do not show its format yet. */
   #held = 0;
   readonly #memory: CoderHold;
-  #stage: CodingStage | undefined;
+  #coder: Coder | undefined;
   #failure: CodingFailure | undefined;
 
   /** @param room Counts its native memory. Default: it is not counted. */
@@ -39,7 +39,7 @@ export class DecodingLayer {
   async push(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> {
     if (this.#failure !== undefined || chunk.length === 0) return this.#failure;
     this.#keepHead(chunk);
-    if (this.#coding === "deflate" && this.#stage === undefined) {
+    if (this.#coding === "deflate" && this.#coder === undefined) {
       if (this.#headLength < 2) {
         this.#held = 1;
         return undefined;
@@ -65,8 +65,8 @@ export class DecodingLayer {
     if (this.#failure !== undefined) return this.#failure;
     const isTruncated = this.#held > 0 || this.#frames?.atFrameEnd === false;
     if (isTruncated) return this.#fail(codingFailure("truncated", this.#coding));
-    const failure = await this.#stage?.end(deliver);
-    this.#stage = undefined;
+    const failure = await this.#coder?.end(deliver);
+    this.#coder = undefined;
     this.#memory.release();
     return failure;
   }
@@ -79,11 +79,11 @@ export class DecodingLayer {
   #feed(chunk: Uint8Array, deliver: Deliver): Promise<CodingFailure | undefined> | CodingFailure {
     if (this.#failure !== undefined) return this.#failure;
     // A later frame may have a larger window.
-    if (this.#stage === undefined || this.#frames !== undefined) {
+    if (this.#coder === undefined || this.#frames !== undefined) {
       if (!this.#memory.grow(this.#memoryBytes)) return this.#fail(codingFailure("no_room", this.#coding));
     }
-    this.#stage ??= this.#createStage();
-    return this.#stage?.push(chunk, deliver) ?? this.#fail(engineFailure(this.#coding));
+    this.#coder ??= this.#createCoder();
+    return this.#coder?.push(chunk, deliver) ?? this.#fail(engineFailure(this.#coding));
   }
 
   get #memoryBytes(): number {
@@ -91,10 +91,10 @@ export class DecodingLayer {
     return decoderBytes(this.#coding, this.#frames?.windowBytes ?? 0);
   }
 
-  #createStage(): CodingStage | undefined {
+  #createCoder(): Coder | undefined {
     const engine = createDecodingEngine(this.#format());
     if (engine === undefined) return undefined;
-    return new CodingStage({
+    return new Coder({
       coding: this.#coding,
       engine,
       use: (bytes) => this.#budget.use(bytes),
@@ -121,8 +121,8 @@ export class DecodingLayer {
 
   #fail(failure: CodingFailure): CodingFailure {
     this.#failure ??= failure;
-    this.#stage?.fail(this.#failure);
-    this.#stage = undefined;
+    this.#coder?.fail(this.#failure);
+    this.#coder = undefined;
     this.#memory.release();
     return this.#failure;
   }

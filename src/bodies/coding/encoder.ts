@@ -1,6 +1,6 @@
 import { CoderHold, type CoderRoom, encoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
-import { CodingStage, type Deliver } from "./coding-stage.ts";
+import { Coder, type Deliver } from "./coder.ts";
 import { type CodingLayer, CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createEncodingEngine } from "./engine.ts";
@@ -38,7 +38,7 @@ class EncodingLayer implements CodingLayer {
   readonly #coding: Coding;
   readonly #flushes: boolean;
   readonly #memory: CoderHold;
-  #stage: CodingStage | undefined;
+  #coder: Coder | undefined;
   #failure: CodingFailure | undefined;
 
   constructor(coding: Coding, flushes: boolean, room: CoderRoom | undefined) {
@@ -55,7 +55,7 @@ class EncodingLayer implements CodingLayer {
   async end(deliver: Deliver): Promise<CodingFailure | undefined> {
     if (this.#failure !== undefined) return this.#failure;
     const failure = await this.#start()?.end(deliver);
-    this.#stage = undefined;
+    this.#coder = undefined;
     this.#memory.release();
     return failure ?? this.#failure;
   }
@@ -64,22 +64,22 @@ class EncodingLayer implements CodingLayer {
     this.#fail(codingFailure("closed", this.#coding));
   }
 
-  #start(): CodingStage | undefined {
-    if (this.#stage !== undefined) return this.#stage;
+  #start(): Coder | undefined {
+    if (this.#coder !== undefined) return this.#coder;
     if (!this.#memory.grow(encoderBytes(this.#coding, this.#flushes))) {
       this.#fail(codingFailure("no_room", this.#coding));
       return undefined;
     }
     const engine = createEncodingEngine(this.#coding, this.#flushes);
-    if (engine !== undefined) this.#stage = new CodingStage({ coding: this.#coding, engine });
+    if (engine !== undefined) this.#coder = new Coder({ coding: this.#coding, engine });
     else this.#fail(engineFailure(this.#coding));
-    return this.#stage;
+    return this.#coder;
   }
 
   #fail(failure: CodingFailure): void {
     this.#failure ??= failure;
-    this.#stage?.fail(this.#failure);
-    this.#stage = undefined;
+    this.#coder?.fail(this.#failure);
+    this.#coder = undefined;
     this.#memory.release();
   }
 }

@@ -1,7 +1,7 @@
 import { brotliDecompressSync, createGzip, gunzipSync, inflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { codingFailure } from "../../../src/bodies/coding/coding-failure.ts";
-import { CodingStage } from "../../../src/bodies/coding/coding-stage.ts";
+import { Coder } from "../../../src/bodies/coding/coder.ts";
 import type { Coding } from "../../../src/bodies/coding/content-encoding.ts";
 import { createDecoder } from "../../../src/bodies/coding/decoder.ts";
 import { createEncoder } from "../../../src/bodies/coding/encoder.ts";
@@ -140,11 +140,11 @@ describe("a stream that is closed early", () => {
     "a stream that is closed early frees its engine at once if it has %s, before any garbage collection",
     async (how) => {
       const engine = createGzip();
-      const stage = new CodingStage({ coding: "gzip", engine });
-      await stage.push(Buffer.from("x"), () => undefined);
+      const coder = new Coder({ coding: "gzip", engine });
+      await coder.push(Buffer.from("x"), () => undefined);
       expect(engine.destroyed).toBe(false);
-      if (how === "ended") await stage.end(() => undefined);
-      else stage.fail(codingFailure("closed", "gzip"));
+      if (how === "ended") await coder.end(() => undefined);
+      else coder.fail(codingFailure("closed", "gzip"));
       expect(engine.destroyed).toBe(true);
     },
   );

@@ -4,18 +4,20 @@ import { endTurn, inTurn } from "./coding-slots.ts";
 import type { Coding } from "./content-encoding.ts";
 import type { Engine } from "./engine.ts";
 
-/** Takes the output. A promise holds back the rest until it is resolved; with a failure, the rest is dropped. */
+/** Receives the output. The rest waits until the returned promise is resolved. After a failure the rest is dropped. */
 export type Deliver = (piece: Uint8Array<ArrayBuffer>) => Promise<CodingFailure | undefined> | undefined;
 
-/** What a {@link CodingStage} is made of. */
-export interface CodingStageOptions {
+/** Options of {@link Coder}. */
+export interface CoderOptions {
   readonly coding: Coding;
   readonly engine: Engine;
-  /** Counts the output; returns a code if it is too much. */
+  /** Counts the output. Returns a code if there is too much of it. */
   readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
-  /** The decoder has a large window: after its step, other brotli decoders wait as long as the step took. */
+  /**
+   * True if the decoder has a large window. After its step, other brotli decoders then wait as long as the step took.
+   */
   readonly restsAfterStep?: boolean | undefined;
-  /** Whether the body began as gzip does. */
+  /** True if the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
 }
 
@@ -28,8 +30,8 @@ type Settle = (failure: CodingFailure | undefined) => void;
  * One coding of one body at work: an engine with promises instead of events. One call at a time. After a failure every
  * call returns the same failure, and the engine's memory is freed.
  */
-export class CodingStage {
-  readonly #options: CodingStageOptions;
+export class Coder {
+  readonly #options: CoderOptions;
   readonly #engine: Engine;
   #fed = 0;
   #deliver: Deliver | undefined;
@@ -42,7 +44,7 @@ export class CodingStage {
   /** True while no other brotli decoder may begin a step: this one has not produced output yet. */
   #hasTurn = false;
 
-  constructor(options: CodingStageOptions) {
+  constructor(options: CoderOptions) {
     this.#options = options;
     this.#engine = options.engine;
     this.#engine.on("data", (piece) => this.#take(piece));
@@ -72,7 +74,7 @@ export class CodingStage {
   }
 
   #writeInTurn(chunk: Uint8Array): void {
-    // It may have been closed while it waited.
+    // The coder can be closed while it waits.
     if (this.#failure !== undefined) {
       endTurn();
       return;
@@ -101,9 +103,9 @@ export class CodingStage {
     return failure;
   }
 
-  /** Ends it early. */
+  /** Ends the coding early. */
   fail(failure: CodingFailure): void {
-    // No event comes when a step ends whose engine is closed.
+    // There is no event for the end of a step if the engine is closed.
     if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;
@@ -157,7 +159,7 @@ export class CodingStage {
     }
   }
 
-  /** A step is over when all its output was delivered. */
+  /** Ends a step if all its output was delivered. */
   #settleStep(): void {
     const settle = this.#settle;
     if (settle === undefined) return;

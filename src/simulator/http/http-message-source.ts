@@ -13,7 +13,7 @@ type Frame =
 const NO_DATA = { kind: "data", bytes: NO_BYTES, endStream: false } as const;
 
 /** Sends a message, headers first, onto a path as a codec does, and waits when the path stops it. */
-export class MessageSource {
+export class HttpMessageSource {
   readonly #clock: VirtualClock;
   readonly #path: FilterPath;
   /** What came over the wire and was not taken yet. */
