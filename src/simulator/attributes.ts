@@ -2,9 +2,9 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { grpcStatusOfHttp } from "./http/grpc-status.ts";
 import type { HeaderMap } from "./http/header-map.ts";
 
-/** What attributes are read from. */
+/** The things that attributes are read from. */
 export interface AttributeSource {
-  /** Values that only the exchange has. They win over all others. */
+  /** Values that the exchange names. They override all others. */
   readonly given: Readonly<Record<string, JsonValue>>;
   readonly protocol: "http1" | "http2";
   readonly request: HeaderMap | undefined;
@@ -13,7 +13,7 @@ export interface AttributeSource {
 
 type Reader = (source: AttributeSource) => JsonValue | undefined;
 
-/** Envoy's CEL attributes, as far as they follow from the exchange. */
+/** Envoy's CEL attributes, if their value follows from the exchange. */
 const READERS: Readonly<Record<string, Reader>> = {
   "request.path": ({ request }) => request?.get(":path"),
   "request.url_path": ({ request }) => request?.get(":path")?.split("?", 1)[0],
@@ -25,7 +25,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   "request.useragent": ({ request }) => request?.get("user-agent"),
   "request.id": ({ request }) => request?.get("x-request-id"),
   "request.protocol": ({ protocol }) => (protocol === "http1" ? "HTTP/1.1" : "HTTP/2"),
-  // A map cannot be put into a Struct by Envoy: what comes is the name of its type.
+  // Envoy cannot put a map into a Struct. The server gets the name of its type.
   "request.headers": ({ request }) => request && "CelMap value",
   "response.headers": ({ response }) => response && "CelMap value",
   "request.size": ({ request }) => numberOf(request?.get("content-length")) ?? 0,
@@ -33,7 +33,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   "response.code": ({ response }) => numberOf(response?.get(":status")),
 };
 
-/** The value of an attribute; undefined if it is unknown, or not known yet. */
+/** Returns the value of an attribute; undefined if it is unknown, or not known yet. */
 export function readAttribute(name: string, source: AttributeSource): JsonValue | undefined {
   return source.given[name] ?? READERS[name]?.(source);
 }

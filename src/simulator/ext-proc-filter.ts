@@ -22,7 +22,13 @@ import { directionMode } from "./settings/processing-mode.ts";
 /** How long Envoy leaves an observed stream open. */
 const DEFERRED_CLOSE_TIMEOUT_MS = 5000;
 
-/** One transaction with the filter in it, from the client's request to what all of them got. */
+/**
+ * One transaction through the simulated Envoy: the filter, and the HTTP transaction around it.
+ *
+ * The simulator is an independent witness of what Envoy does. Where it repeats a rule that the server knows too
+ * (tunnels, mutation rules, framing, gRPC requests), it does so on purpose: a mistake in the server's copy then shows
+ * as a difference.
+ */
 export class FilteredTransaction {
   readonly clock = new VirtualClock();
   readonly #filter: FilterState;
@@ -51,7 +57,7 @@ export class FilteredTransaction {
     });
   }
 
-  /** True once the client has all that it will get. */
+  /** True after the client has got everything that it will get. */
   get isOver(): boolean {
     return this.#endedAtMs !== undefined;
   }
@@ -60,12 +66,12 @@ export class FilteredTransaction {
     this.clock.soon(() => this.#http.start());
   }
 
-  /** Does everything that needs no time to pass. */
+  /** Does everything for which no time must pass. */
   settle(): void {
     this.clock.runReady();
   }
 
-  /** Lets time pass until something happens. False if nothing will, and the transaction is as over as it gets. */
+  /** Lets time pass until something happens. Returns false if nothing will happen any more. */
   advance(): boolean {
     const { everStream } = this.#filter;
     if (this.isOver && (everStream?.closed ?? true)) return false;
@@ -112,14 +118,14 @@ export class FilteredTransaction {
     const initialMetadata = this.#filter.config.grpcInitialMetadata;
     return new ExtProcStream({ server, initialMetadata }, this.clock, {
       message: (response) => receiveMessage(this.#filter, response),
-      // An observed stream may end when the filter is no more.
+      // An observed stream can end after the filter was destroyed.
       closed: () => this.isOver || streamClosed(this.#filter),
       failed: (code, message) => this.isOver || streamFailed(this.#filter, code, message),
       ignored: () => this.#filter.warn("answer_after_end", undefined),
     });
   }
 
-  /** The filter is destroyed. An observed stream stays open for a while: what was sent may still be on its way. */
+  /** Destroys the filter. An observed stream stays open for a while, because messages can still be on their way. */
   #over(): void {
     this.#endedAtMs = this.clock.nowMs;
     const filter = this.#filter;
@@ -144,14 +150,14 @@ function framingWarnings({
     warnings.push(warning(code, phase, "content-length"));
   if (upstream && upstream.smuggled.length > 0) add("body_after_content_length", "requestHeaders");
   if (client.surplus.length > 0) add("body_after_content_length", "responseHeaders");
-  // A client that leaves in the middle breaks its own promise.
+  // If the client leaves in the middle of its request, no processor caused the missing bytes.
   if (upstream?.end === "incomplete" && requestEnded && isShort(upstream))
     add("body_short_of_content_length", "requestHeaders");
   if (client.end === "stalled" && isShort(client)) add("body_short_of_content_length", "responseHeaders");
   return warnings;
 }
 
-/** Less came than `content-length` had announced. */
+/** True if fewer bytes came than `content-length` announced. */
 function isShort({ headers, body }: Pick<UpstreamReport, "headers" | "body">): boolean {
   const announced = headers.find(([name]) => name === "content-length");
   return announced !== undefined && body.length < Number(bytesToText(announced[1]));

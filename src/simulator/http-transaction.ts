@@ -17,7 +17,7 @@ import type { FilterConfig } from "./settings/filter-config.ts";
 
 /** Envoy's default `stream_idle_timeout`. */
 const STREAM_IDLE_TIMEOUT_MS = 300_000;
-/** Envoy's words for an upstream that closes its connection before its headers have reached the client. */
+/** Envoy's text for an upstream that closes its connection before its headers have reached the client. */
 const TERMINATED = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 /** Envoy's default `timeout` of a route. */
 const ROUTE_TIMEOUT_MS = 15_000;
@@ -31,8 +31,8 @@ export interface TransactionFilter {
 }
 
 /**
- * One HTTP transaction around the filter: connection manager, router, client and upstream, as far as they decide what
- * the two of them get. It knows nothing of ext_proc.
+ * One HTTP transaction around the filter: connection manager, router, client and upstream. It has the parts of them
+ * that decide what the client and the upstream get, and does not know ext_proc.
  */
 export class HttpTransaction implements FilterHost {
   readonly requestPath: FilterPath;
@@ -41,7 +41,7 @@ export class HttpTransaction implements FilterHost {
   readonly upstream: UpstreamSide;
   /** `%RESPONSE_CODE_DETAILS%`. */
   details = "";
-  /** How it ended; undefined while it lasts. */
+  /** How the transaction ended; undefined while it runs. */
   end: ClientReport["end"] | undefined;
   readonly #clock: VirtualClock;
   readonly #exchange: HttpExchange;
@@ -102,8 +102,8 @@ export class HttpTransaction implements FilterHost {
     this.#asked = this.#requestHeaders.clone();
     this.upstream.chooseRoute(this.#requestHeaders);
     if (asksForTunnel(this.#asked))
-      this.#requestSource.playHead(this.#requestHeaders, { protocol: this.#protocol, isFollowed: false });
-    else this.#requestSource.play(this.#requestHeaders, request, this.#codec);
+      this.#requestSource.sendHead(this.#requestHeaders, { protocol: this.#protocol, isFollowed: false });
+    else this.#requestSource.send(this.#requestHeaders, request, this.#codec);
   }
 
   localReply(reply: LocalReply): boolean {
@@ -156,7 +156,7 @@ export class HttpTransaction implements FilterHost {
     });
   }
 
-  /** Nothing can happen any more, and no timeout is there to end it. */
+  /** Ends a transaction in which nothing can happen any more, and that no timeout will end. */
   stall(): void {
     this.#finish("stalled");
   }
@@ -165,7 +165,7 @@ export class HttpTransaction implements FilterHost {
     return this.#exchange.protocol ?? "http1";
   }
 
-  /** The limit depends on the client's protocol, for responses too: over HTTP/2 it is the stream window. */
+  /** The limit depends on the client's protocol, for responses too. Over HTTP/2 it is the stream window. */
   get bufferLimitBytes(): number {
     return this.#protocol === "http2" ? STREAM_WINDOW_BYTES : this.#config.bufferLimitBytes;
   }
@@ -176,9 +176,9 @@ export class HttpTransaction implements FilterHost {
 
   #respondIf(moment: UpstreamResponse["startsAfter"]): void {
     const { startsAfter: wanted = "request_end", delayMs = 0 } = this.#exchange.response ?? {};
-    // A request that asks for a tunnel has no end that the upstream could wait for.
+    // A request that asks for a tunnel has no end for which the upstream could wait.
     const startsAfter = this.#asked && asksForTunnel(this.#asked) ? "request_headers" : wanted;
-    // A timer even if it takes no time: the ext_proc server is nearer than the upstream.
+    // A timer even for 0 ms, because the ext_proc server is nearer than the upstream.
     if (startsAfter === moment) this.#clock.after(delayMs, () => this.#respond());
   }
 
@@ -192,30 +192,30 @@ export class HttpTransaction implements FilterHost {
     const isTunnel = opensTunnel(this.#asked, String(response.status ?? 200));
     this.#responseHeaders = responseHeadersOf(response, { protocol: this.#protocol, body, isTunnel });
     if (!isTunnel) {
-      this.#responseSource.play(this.#responseHeaders, body, this.#codec);
+      this.#responseSource.send(this.#responseHeaders, body, this.#codec);
       return;
     }
     const isFollowed = (body.chunks ?? []).length > 0 && (body.chunkIntervalMs ?? 0) === 0;
-    this.#responseSource.playHead(this.#responseHeaders, { protocol: this.#protocol, isFollowed });
+    this.#responseSource.sendHead(this.#responseHeaders, { protocol: this.#protocol, isFollowed });
     const onSent = () => {
       this.#upstreamSentAll = true;
       this.#endTunnelIfDone();
     };
-    this.#responseSource.playTunnel(body, { protocol: this.#protocol, onSent });
+    this.#responseSource.sendThroughTunnel(body, { protocol: this.#protocol, onSent });
   }
 
   #sendThroughTunnel(): void {
-    this.#requestSource.playTunnel(this.#exchange.request ?? {}, { protocol: this.#protocol, onSent: () => {} });
+    this.#requestSource.sendThroughTunnel(this.#exchange.request ?? {}, { protocol: this.#protocol, onSent: () => {} });
   }
 
-  /** The upstream ends the tunnel once it has sent all it has, and got as many bytes as the client sends. */
+  /** Ends the tunnel after the upstream has sent all its bytes, and has got as many as the client sends. */
   #endTunnelIfDone(): void {
     if (!this.#upstreamSentAll) return;
     const { chunks = [] } = this.#exchange.request ?? {};
     const sentBytes = chunks.reduce((total, chunk) => total + toBytes(chunk).length, 0);
     if (this.upstream.receivedBytes < sentBytes) return;
     this.#upstreamSentAll = false;
-    // After everything that needs no time, such as answers about what was sent.
+    // This runs after everything that needs no time, such as answers to what was sent.
     this.#clock.after(0, () => this.#endTunnel());
   }
 
@@ -228,7 +228,10 @@ export class HttpTransaction implements FilterHost {
     else this.localReply({ status: 503, body: textToBytes(TERMINATED), details });
   }
 
-  /** A response of Envoy's own making. If there is no other yet, it passes the filter like an upstream's. */
+  /**
+   * Sends a response that Envoy makes itself. If there is no other response yet, it passes the filter like one of the
+   * upstream.
+   */
   #replyForEnvoy(status: number, text: string, details: string): void {
     const reply = { status, body: textToBytes(text), details };
     const passesFilter = this.#config.release.sendsLocalReplies && !this.client.hasHeaders;
@@ -258,7 +261,7 @@ export class HttpTransaction implements FilterHost {
     });
   }
 
-  /** Something moved on either side: the stream is not idle. */
+  /** Restarts the idle timeout, because something was sent on either side. */
   #noticeActivity(): void {
     this.#idleTimer?.cancel();
     const timeoutMs = this.#config.settings.streamIdleTimeoutMs ?? STREAM_IDLE_TIMEOUT_MS;

@@ -3,7 +3,7 @@ import type { LocalReply } from "./filter/filter-state.ts";
 import { grpcStatusOfHttp } from "./http/grpc-status.ts";
 import { HeaderMap } from "./http/header-map.ts";
 
-/** A local reply as it leaves: headers and, unless they are all, a body. */
+/** A local reply as Envoy sends it: headers, and a body unless the headers end the reply. */
 export interface PreparedReply {
   readonly headers: HeaderMap;
   readonly body: Uint8Array;
@@ -11,8 +11,8 @@ export interface PreparedReply {
 }
 
 /**
- * Writes a reply of Envoy's own. The headers may be changed before Envoy writes length and type; a client that speaks
- * gRPC gets a response of trailers only, its body as `grpc-message`.
+ * Writes a local reply. The headers can be changed before Envoy writes length and type. A client that speaks gRPC gets
+ * a response that consists of trailers, with the body as `grpc-message`.
  */
 export function prepareLocalReply(reply: LocalReply, request: HeaderMap | undefined): PreparedReply {
   const headers = new HeaderMap("response", [[":status", String(reply.status)]]);
@@ -46,7 +46,10 @@ function writeGrpcStatus(headers: HeaderMap, { status, grpcStatus, body }: Local
   if (body.length > 0) headers.set("grpc-message", textToBytes(percentEncoded(bytesToText(body))));
 }
 
-/** As Envoy encodes. Written here on purpose, so that the simulator does not depend on the code of the server. */
+/**
+ * Encodes text as Envoy does. The simulator has its own copy on purpose, so that it does not depend on the server's
+ * code.
+ */
 function percentEncoded(text: string): string {
   let encoded = "";
   for (const byte of textToBytes(text)) {

@@ -6,8 +6,8 @@ import { filterConfig } from "./settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "./settings/simulated-envoy-settings.ts";
 
 /**
- * Runs one HTTP transaction through a simulated Envoy whose ext_proc server is `server`. Synchronous: time is virtual, and
- * passes only when nothing else is left to happen. The same arguments give the same report.
+ * Runs one HTTP transaction through a simulated Envoy that calls `server`. It runs synchronously: time is virtual, and
+ * passes only if nothing else can happen. The same arguments give the same report.
  *
  * @throws SyntaxError if a pattern in the settings is not valid; Envoy rejects such a configuration.
  */

@@ -1,12 +1,12 @@
 /**
- * What is wrong with an answer. `spurious`: not the one that is awaited; `failure_mode_allow` decides. `invalid`: it is
- * the awaited one, but cannot be applied, which fails the transaction in any case. `details` are response code details,
- * with blanks that become underscores.
+ * What is wrong with an answer. `spurious`: Envoy does not wait for this answer, and `failure_mode_allow` decides.
+ * `invalid`: Envoy waits for it, but it cannot be applied, which fails the transaction in any case. In `details`, the
+ * response code details, blanks become underscores.
  */
 export interface AnswerProblem {
   readonly kind: "spurious" | "invalid";
   readonly details: string;
 }
 
-/** An answer that nothing waits for. */
+/** An answer that Envoy does not wait for. */
 export const SPURIOUS: AnswerProblem = { kind: "spurious", details: "spurious message" };

@@ -17,7 +17,7 @@ import { clearRouteCache } from "./route-cache.ts";
 /** The result of an answer to a piece of a body: a problem, or whether the path continues. */
 type Applied = AnswerProblem | { readonly kind: "applied"; readonly goesOn: boolean };
 
-/** The server answered a body, or a piece of one. */
+/** Applies an answer to a body, or to a piece of one. */
 export function answerBody(
   filter: FilterState,
   state: FilterDirection,
@@ -47,7 +47,10 @@ function apply(filter: FilterState, state: FilterDirection, common: CommonRespon
   }
 }
 
-/** The headers are still held, so the answer may change them, and they must match the body. */
+/**
+ * Applies an answer to a whole body. The headers are still held, so the answer can change them, and they must match the
+ * body.
+ */
 function applyToBuffered(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const problem = applyHeaders(filter, state, common);
   if (problem) return problem;
@@ -80,7 +83,7 @@ function applyToPartial(filter: FilterState, state: FilterDirection, common: Com
   return { kind: "applied", goesOn: true };
 }
 
-/** Each answer is for the oldest piece, which leaves at once. Headers have left before. */
+/** Applies an answer to the oldest piece, which then continues at once. The headers have continued before. */
 function applyToStreamed(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): Applied {
   const { mode, path, queue } = state;
   const mutation = common?.bodyMutation?.mutation;
@@ -91,7 +94,7 @@ function applyToStreamed(filter: FilterState, state: FilterDirection, common: Co
     const { body, endOfStream } = mutation.value;
     const opensHeaders = filter.config.release.holdsHeadersForFirstChunk;
     if (body.length > 0 || endOfStream || opensHeaders) path.inject(body, endOfStream);
-    // From then on only the server can end the body: if it ends the stream instead, the receiver waits forever.
+    // From then on only the server can end the body. If it ends the stream instead, the receiver waits forever.
     const endsAlone = filter.config.release.endsBodyWithoutTrailers;
     if (path.complete && path.trailers === undefined && !endsAlone) state.paused = false;
     state.finishCall(endOfStream ? "idle" : "streamed_body");
@@ -128,7 +131,7 @@ function applyHeaders(
   return mutateHeaders(filter, state, { mutation: common.headerMutation, replacesMessage });
 }
 
-/** Whatever changes the body, what counts is the length of `body`: of another mutation that is 0. */
+/** Checks `content-length`. Envoy compares it with the length of `body`, which is 0 for other mutations. */
 function checkContentLength(
   filter: FilterState,
   { headers }: FilterDirection,

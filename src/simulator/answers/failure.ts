@@ -3,7 +3,10 @@ import type { FilterState, LocalReply } from "../filter/filter-state.ts";
 import { NO_BYTES } from "../http/byte-buffer.ts";
 import type { AnswerProblem } from "./answer-problem.ts";
 
-/** An unusable answer came. If it cannot be applied, the transaction fails. If Envoy did not wait for it, it may pass. */
+/**
+ * Handles an unusable answer. If it cannot be applied, the transaction fails. If Envoy did not wait for it, the
+ * transaction can pass.
+ */
 export function answerFailed(filter: FilterState, problem: AnswerProblem): void {
   if (problem.kind === "spurious" && filter.failsOpen && filter.streamedReply === "none") {
     filter.counters.failure_mode_allowed++;
@@ -14,12 +17,12 @@ export function answerFailed(filter: FilterState, problem: AnswerProblem): void 
   failTransaction(filter, filter.config.statusOnError, problem.details);
 }
 
-/** The server ended the stream with OK: the rest of the transaction continues without it. */
+/** Handles a stream that the server ended with OK: the rest of the transaction continues without the server. */
 export function streamClosed(filter: FilterState): void {
   if (!filter.processingComplete) endWithoutServer(filter);
 }
 
-/** The stream failed: a gRPC status, an HTTP status, a reset, or no connection at all. */
+/** Handles a failed stream: a gRPC status, an HTTP status, a reset, or a connection that was refused. */
 export function streamFailed(filter: FilterState, code: number, message: string): void {
   const { config, counters } = filter;
   counters.streams_failed++;
@@ -33,7 +36,7 @@ export function streamFailed(filter: FilterState, code: number, message: string)
   failTransaction(filter, config.statusOnError, `ext_proc_error_gRPC_error_${code}{${message}}`);
 }
 
-/** No answer came in time. */
+/** Handles an answer that did not come in time. */
 export function messageTimedOut(filter: FilterState): void {
   filter.counters.message_timeouts++;
   if (!filter.failsOpen) {
@@ -45,7 +48,7 @@ export function messageTimedOut(filter: FilterState): void {
   passUnprocessed(filter);
 }
 
-/** Answers the client instead of whatever was to come; false if the client can only be reset. */
+/** Sends a local reply to the client. Returns false if the client can only be reset. */
 export function replyLocally(filter: FilterState, reply: LocalReply): boolean {
   filter.repliedLocally = true;
   if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;
@@ -74,10 +77,10 @@ function endWithoutServer(filter: FilterState): void {
   passUnprocessed(filter);
 }
 
-/** From now on the filter does nothing: what it holds passes unchanged. */
+/** Stops the filter: what it holds passes unchanged. */
 function passUnprocessed(filter: FilterState): void {
   filter.processingComplete = true;
-  // The client has the beginning of a response without an end: there is nothing to let pass.
+  // The client has got the beginning of the server's response, so no other response can pass.
   if (filter.streamedReply !== "none") return;
   letPass(filter.request);
   letPass(filter.response);

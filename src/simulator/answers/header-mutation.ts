@@ -7,9 +7,9 @@ import type { HeaderMap } from "../http/header-map.ts";
 import type { WarningCode } from "../report/warnings.ts";
 import type { MutationRuleChecker } from "../settings/mutation-rules.ts";
 
-/** Most headers a map may hold, and a mutation may set or remove. Envoy's default `max_headers_count`. */
+/** Most headers that a map can have, and that a mutation can set or remove. Envoy's default `max_headers_count`. */
 const MAX_HEADERS = 100;
-/** Envoy's default `max_request_headers_kb`, and what it allows itself for responses. */
+/** Envoy's default `max_request_headers_kb`, and its limit for responses. */
 const MAX_REQUEST_KIB = 60;
 const MAX_RESPONSE_KIB = 80;
 
@@ -18,25 +18,25 @@ const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 /** How a mutation is applied, and to which headers. */
 export interface MutationContext {
   readonly checker: MutationRuleChecker;
-  /** CONTINUE_AND_REPLACE: `:method` may be set, whatever the rules say. */
+  /** CONTINUE_AND_REPLACE: `:method` can be set, whatever the rules say. */
   readonly replacingMessage: boolean;
-  /** Entries for `content-length` are passed over without a count. */
+  /** Entries for `content-length` are skipped and not counted. */
   readonly skipContentLength: boolean;
-  /** Default true: the limits of a message's headers hold. */
+  /** The limits of a message's headers apply. Default true. */
   readonly limited: boolean;
-  /** Texts of Envoy 1.37 and later. */
+  /** Envoy 1.37 and later have shorter texts. */
   readonly shortDetails: boolean;
-  /** An entry was refused, or the whole mutation was. */
+  /** Called if an entry or the whole mutation is refused. */
   readonly countRejected: () => void;
   readonly warn: (code: WarningCode, header: string) => void;
 }
 
 /**
- * Applies a server's mutation as Envoy does: first all removals, then all settings in their order, each asked of the
- * rules; an overwritten header is the last. Only `append` decides between adding and overwriting.
+ * Applies a server's mutation as Envoy does. All removals come first, then all settings in their order. The rules are
+ * checked for each entry. An overwritten header moves to the end. Only `append` decides between adding and overwriting.
  *
- * @returns The response code details of the error that fails the transaction; undefined if there is none. What
- * was applied before an error stays applied.
+ * @returns The response code details of the error that fails the transaction; undefined if there is none. Entries that
+ * were applied before an error stay applied.
  */
 export function applyHeaderMutation(
   mutation: HeaderMutation,
@@ -113,7 +113,7 @@ function setHeader(option: HeaderValueOption, headers: HeaderMap, context: Mutat
   return context.shortDetails ? "header_mutation_set_headers_failed" : `Invalid attempt to modify ${name}`;
 }
 
-/** Says what the author may have meant otherwise. */
+/** Warns if the author may have meant something else. */
 function warnOfReading(option: HeaderValueOption, name: string, context: MutationContext): void {
   const { header, append = false, appendAction } = option;
   if (header && header.rawValue.length === 0 && header.value !== "") context.warn("value_without_raw_value", name);

@@ -13,7 +13,7 @@ import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { mutateHeaders } from "./mutate-headers.ts";
 import { clearRouteCache } from "./route-cache.ts";
 
-/** The server answered headers. */
+/** Applies an answer to headers. */
 export function answerHeaders(
   filter: FilterState,
   state: FilterDirection,
@@ -37,7 +37,10 @@ export function answerHeaders(
   return undefined;
 }
 
-/** Pieces of a body may wait for answers already, if Envoy did not wait with them. */
+/**
+ * Returns the state after the answer to headers. If Envoy did not wait with the body, pieces can already wait for
+ * answers.
+ */
 function stateAfterHeaders(filter: FilterState, state: FilterDirection): CallbackState {
   const { mode, queue } = state;
   if (mode.body === "STREAMED" && filter.config.sendsBodyEarly && !queue.isEmpty) return "streamed_body";
@@ -46,7 +49,7 @@ function stateAfterHeaders(filter: FilterState, state: FilterDirection): Callbac
   return state.trailers ? "trailers" : "idle";
 }
 
-/** CONTINUE_AND_REPLACE: the answer is the message, and the server gets no more of this direction. */
+/** CONTINUE_AND_REPLACE: the answer replaces the HTTP message, and the server gets no more of this direction. */
 function replaceMessage(state: FilterDirection, mutation: BodyMutation | undefined): void {
   if (mutation) {
     state.headers?.remove("content-length");
@@ -66,7 +69,10 @@ function goOn(filter: FilterState, state: FilterDirection): void {
   letGo(state);
 }
 
-/** The message is here as a whole: what the server has not seen of it is sent. False if there is nothing. */
+/**
+ * Sends what the server has not got yet of an HTTP message that has arrived as a whole. Returns false if there is
+ * nothing to send.
+ */
 export function sendRest(filter: FilterState, state: FilterDirection): boolean {
   if (hasBody(state) && sendCompleteBody(filter, state)) return true;
   if (!state.mode.sendTrailers || state.trailers === undefined) return false;
@@ -80,8 +86,8 @@ function hasBody({ hasNoBody, mode }: FilterDirection): boolean {
 }
 
 /**
- * The whole body came before the answer. It is sent as one, and waited for like a buffered one in whatever mode; only
- * if pieces were sent before, the rest follows them. False if there is nothing to send.
+ * Handles a body that arrived as a whole before the answer. It is sent as one message, and waits like a buffered body
+ * in any mode. If pieces were sent before, only the rest is sent. Returns false if there is nothing to send.
  */
 function sendCompleteBody(filter: FilterState, state: FilterDirection): boolean {
   const endStream = state.trailers === undefined;
@@ -96,7 +102,10 @@ function sendCompleteBody(filter: FilterState, state: FilterDirection): boolean 
   return true;
 }
 
-/** Part of the body came before the answer, or nothing yet. True if headers must wait for more. */
+/**
+ * Handles a body of which a part, or nothing, arrived before the answer. Returns true if the headers must wait for
+ * more.
+ */
 function sendBodySoFar(filter: FilterState, state: FilterDirection): boolean {
   switch (state.mode.body) {
     case "BUFFERED":

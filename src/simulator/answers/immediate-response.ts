@@ -3,12 +3,12 @@ import type { FilterState } from "../filter/filter-state.ts";
 import { replyLocally, stopProcessing } from "./failure.ts";
 import { mutateReplyHeaders } from "./mutate-headers.ts";
 
-/** The status that Envoy sends if the server gave none, or one that does not end a response. */
+/** The status that Envoy sends if the server gave none, or a status that does not end a response. */
 const DEFAULT_STATUS = 200;
-/** Headers of an immediate response that Envoy writes itself. */
+/** Headers of an immediate response that Envoy writes itself, whatever the server sets. */
 const OVERRULED: readonly string[] = [":status", "content-length", "host"];
 
-/** The server answers the client itself: the transaction is over, whatever phase it is in. */
+/** Sends an immediate response. It ends the transaction in any phase. */
 export function respondImmediately(filter: FilterState, response: ImmediateResponse): void {
   const { status, headers, body, grpcStatus, details } = response;
   for (const { header } of headers?.setHeaders ?? []) {

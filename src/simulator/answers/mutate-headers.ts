@@ -7,7 +7,7 @@ import type { HeaderMap } from "../http/header-map.ts";
 import type { AnswerProblem } from "./answer-problem.ts";
 import { applyHeaderMutation } from "./header-mutation.ts";
 
-/** Applies an answer's mutation to the headers of a direction, while they are still held. */
+/** Applies an answer's mutation to the headers of a direction, which are still held. */
 export function mutateHeaders(
   filter: FilterState,
   state: FilterDirection,
@@ -58,7 +58,7 @@ function mutate(
     readonly headers: HeaderMap;
     readonly replacesMessage: boolean;
     readonly skipContentLength: boolean;
-    /** Undefined for a reply of Envoy's own, which has no limits. */
+    /** Undefined for a reply that Envoy makes itself, which has no limits. */
     readonly phase: Phase | undefined;
   },
 ): AnswerProblem | undefined {

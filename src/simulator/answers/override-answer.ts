@@ -4,10 +4,10 @@ import type { FilterState } from "../filter/filter-state.ts";
 import { directionMode, isAllowedOverride, overriddenMode } from "../settings/processing-mode.ts";
 
 /**
- * `mode_override`: takes force before the rest of the answer is looked at. Envoy obeys it only while headers wait for their
- * answer, in either direction.
+ * Applies `mode_override`, before the rest of the answer. Envoy obeys it only while headers wait for their answer, in
+ * either direction.
  *
- * @returns Whether it was.
+ * @returns True if Envoy obeyed it.
  */
 export function overrideMode(filter: FilterState, override: ProcessingMode, answer: ProcessingResponse): boolean {
   const { config, request, response } = filter;
@@ -39,15 +39,15 @@ export function overrideMode(filter: FilterState, override: ProcessingMode, answ
   return true;
 }
 
-/** The headers of the answer take force after the override. */
+/** True if the answer removes `content-length`. The headers of the answer change after the override. */
 function removesLength({ response: { value } }: ProcessingResponse): boolean {
   if (value?.$typeName !== "envoy.service.ext_proc.v3.HeadersResponse") return false;
   return (value.response?.headerMutation?.removeHeaders ?? []).some((name) => name.toLowerCase() === "content-length");
 }
 
 /**
- * `override_message_timeout`: more time for the answer that is awaited. The message names no direction; every timer that
- * runs is set again. The message is nothing else, whatever it holds.
+ * Applies `override_message_timeout`: more time for the answers that Envoy waits for. The message does not name a
+ * direction, so every running timer is set again. Envoy ignores everything else in such a message.
  */
 export function overrideMessageTimeout(filter: FilterState, message: ProcessingResponse): void {
   const { seconds = 0n, nanos = 0 } = message.overrideMessageTimeout ?? {};

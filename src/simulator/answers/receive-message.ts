@@ -13,7 +13,7 @@ import { overrideMessageTimeout, overrideMode } from "./override-answer.ts";
 import { respondInPieces } from "./streamed-reply.ts";
 import { answerTrailers } from "./trailers-answer.ts";
 
-/** The server sent a message. */
+/** Handles a message of the server. */
 export function receiveMessage(filter: FilterState, message: ProcessingResponse): void {
   if (filter.config.observabilityMode) {
     filter.warn("answer_in_observability_mode", undefined);
@@ -45,7 +45,7 @@ function answer(filter: FilterState, message: ProcessingResponse): AnswerProblem
   if (filter.streamedReply !== "none" && !isReply) return { kind: "spurious", details: "spurious message" };
   if (response.case === "immediateResponse" && filter.config.settings.disableImmediateResponse)
     return IMMEDIATE_DISABLED;
-  // Pieces of a local reply bring none, nor does a message without a member.
+  // Pieces of a local reply set no metadata, and neither does a message without a member.
   if (response.case !== undefined && response.case !== "streamedImmediateResponse") takeMetadata(filter, message);
   switch (response.case) {
     case "requestHeaders":
@@ -76,8 +76,8 @@ const IMMEDIATE_DISABLED: AnswerProblem = {
 };
 
 /**
- * Whether a `mode_override` may come by itself, before the answer to request headers: to FULL_DUPLEX_STREAMED alone, and
- * not where the body was to be held.
+ * True if a `mode_override` can come alone, before the answer to request headers: only to FULL_DUPLEX_STREAMED, and not
+ * if the body was to be held.
  */
 function isDirectOverride({ config, request: { mode, waitsFor } }: FilterState, from: BodySendMode): boolean {
   if (!config.release.directModeOverride || waitsFor !== "headers") return false;
@@ -92,8 +92,8 @@ function takeMetadata(filter: FilterState, message: ProcessingResponse): void {
 }
 
 /**
- * Whether the answer is the last of a body, determined before it is applied. Envoy checks no more than this: a body that was
- * held is never the last, so a stream with one stays open until the transaction is over.
+ * True if the answer is the last one of a body. It is determined before the answer is applied. Envoy checks no more
+ * than this: an answer to a held body is never the last, so the stream stays open until the transaction is over.
  */
 function isLastOfBody(filter: FilterState, { response }: ProcessingResponse): boolean {
   if (response.case === "requestBody") return endsBodyOf(filter.request, response.value);
@@ -106,7 +106,7 @@ function endsBodyOf({ mode, queue }: FilterDirection, { response }: BodyResponse
   return mode.body === "FULL_DUPLEX_STREAMED" && mutation?.case === "streamedResponse" && mutation.value.endOfStream;
 }
 
-/** No answer can be needed after this one: Envoy then closes the stream without waiting for the transaction's end. */
+/** True if no answer can be needed after this one. Envoy then closes the stream before the end of the transaction. */
 function isLastNeeded(filter: FilterState, { response: answer }: ProcessingResponse, endsBody: boolean): boolean {
   const { request, response, config } = filter;
   switch (answer.case) {
@@ -133,12 +133,12 @@ function endsDirection(state: FilterDirection, phase: Phase, endsBody: boolean):
   return isBodyPhase(phase) ? endsBody || isEndedByTrailers(state) : true;
 }
 
-/** The body has all its answers, and the trailers after it are not asked about. */
+/** True if the body has all its answers, and the trailers after it are not sent to the server. */
 function isEndedByTrailers({ trailers, mode, queue, waitsFor }: FilterDirection): boolean {
   return trailers !== undefined && !mode.sendTrailers && queue.isEmpty && waitsFor === "idle";
 }
 
-/** Nothing but headers is sent of it. Trailers may come as long as the message is not here as a whole. */
+/** True if only headers are sent of this direction. Trailers can come as long as the HTTP message is not complete. */
 function hasNoMore({ hasNoBody, mode, complete, trailers }: FilterDirection): boolean {
   if (hasNoBody) return true;
   return mode.body === "NONE" && (!mode.sendTrailers || (complete && trailers === undefined));

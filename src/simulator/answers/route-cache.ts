@@ -3,8 +3,8 @@ import type { FilterDirection } from "../filter/direction-state.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 
 /**
- * `clear_route_cache`: Envoy selects the route again, by the headers at the time when the request continues. It takes a header
- * mutation in the same answer, and the request direction.
+ * `clear_route_cache`: Envoy selects the route again when the request continues, by the headers at that time. It needs
+ * a header mutation in the same answer, and works in the request direction only.
  */
 export function clearRouteCache(filter: FilterState, state: FilterDirection, common: CommonResponse | undefined): void {
   const asked = common?.clearRouteCache ?? false;

@@ -20,8 +20,8 @@ const BODY_UNSUPPORTED: AnswerProblem = {
 const UNHANDLED: AnswerProblem = { kind: "spurious", details: "unhandled message" };
 
 /**
- * A response that the server sends to the client in pieces: headers, which may only answer the request's, then body and
- * trailers. Nothing of it, and nothing of an upstream's, is asked of the server.
+ * Sends a response of the server to the client in pieces: headers, then body and trailers. The headers must be the
+ * answer to the request headers. The server gets no messages about this response, nor about one of an upstream.
  */
 export function respondInPieces(
   filter: FilterState,
@@ -64,7 +64,7 @@ function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): Answ
   request.finishCall(isDuplex && request.bodyReceived ? "streamed_body" : "idle");
   // In this mode the server still gets the request, and the upstream has its headers.
   if (isDuplex) request.path.resume();
-  // What the server has not seen of the request is sent first. If this is all, the end of the stream overtakes it.
+  // What the server has not got of the request is sent first. If this is all, the end of the stream overtakes it.
   if (!isDuplex && request.complete) sendRest(filter, request);
   filter.host.streamedReplyHeaders(map, endOfStream);
   if (endOfStream) end(filter);
@@ -80,19 +80,19 @@ function beforeHeaders(part: "body" | "trailers"): AnswerProblem {
   return { kind: "spurious", details: `local_response_${part}_received_before_headers` };
 }
 
-/** The rules for mutations hold for these headers, too. */
+/** Copies headers. The mutation rules apply to these headers too. */
 function copyHeaders(filter: FilterState, source: HeaderMapMessage, target: HeaderMap): AnswerProblem | undefined {
   for (const { key, rawValue } of source.headers) {
-    // Among these headers a status that ends no response is an error, not an entry to pass over.
+    // In these headers a status that does not end a response is an error. In others such an entry is skipped.
     if (key !== ":status" || Number(bytesToText(rawValue)) >= 200) continue;
     filter.counters.rejected_header_mutations++;
     return { kind: "invalid", details: "header_mutation_set_headers_failed" };
   }
-  // Rules for the names of mutations do not reach the status.
+  // Rules for the names of mutations do not apply to the status.
   const status = source.headers.findLast(({ key }) => key === ":status");
   if (status !== undefined) target.set(":status", status.rawValue);
   const rest = source.headers.filter((header) => header.key !== ":status");
-  // Each takes the place of those before it of its name.
+  // Each header replaces the earlier headers with its name.
   const setHeaders = rest.map((header) => ({ header, append: false }));
   const details = applyHeaderMutation(create(HeaderMutationSchema, { setHeaders }), target, {
     checker: filter.config.checker,

@@ -4,7 +4,7 @@ import type { FilterState } from "../filter/filter-state.ts";
 import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";
 import { mutateTrailers } from "./mutate-headers.ts";
 
-/** The server answered trailers. In FULL_DUPLEX_STREAMED it may do so whatever is awaited, and so ends the body. */
+/** Applies an answer to trailers. In FULL_DUPLEX_STREAMED the server can send it at any time, and so ends the body. */
 export function answerTrailers(
   filter: FilterState,
   state: FilterDirection,

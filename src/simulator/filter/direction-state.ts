@@ -6,8 +6,8 @@ import type { DirectionMode } from "../settings/processing-mode.ts";
 import type { MessageTimer } from "./message-timer.ts";
 
 /**
- * The answer that a direction waits for. `buffered_body` is also the state of a body that was there as a whole before
- * the answer to the headers, whatever its mode; `streamed_body` is that of STREAMED and FULL_DUPLEX_STREAMED.
+ * The answer that a direction waits for. `buffered_body` is also the state of a body that was complete before the
+ * headers were answered, in any mode. `streamed_body` is the state in STREAMED and FULL_DUPLEX_STREAMED.
  */
 export type CallbackState =
   | "idle"
@@ -17,7 +17,7 @@ export type CallbackState =
   | "buffered_partial_body"
   | "trailers";
 
-/** One direction of a transaction as the filter keeps it. The two know nothing of each other. */
+/** The filter's state of one direction of a transaction. The two directions do not know each other. */
 export class FilterDirection {
   readonly direction: Direction;
   readonly path: FilterPath;
@@ -25,25 +25,25 @@ export class FilterDirection {
   readonly queue = new ChunkQueue();
   mode: DirectionMode;
   waitsFor: CallbackState = "idle";
-  /** The path was stopped, and must continue when there is nothing to wait for. */
+  /** True if the path was stopped, and must continue when it waits for nothing. */
   paused = false;
-  /** Its last answer came, as far as Envoy looks. */
+  /** True after the last answer of this direction, as far as Envoy checks. */
   answered = false;
-  /** The headers ended the message. */
+  /** True if the headers ended the HTTP message. */
   hasNoBody = false;
-  /** The message is here as a whole. */
+  /** True after the whole HTTP message has arrived. */
   complete = false;
-  /** CONTINUE_AND_REPLACE came with a body: the sender's own body is dropped. */
+  /** True after CONTINUE_AND_REPLACE with a body: the sender's own body is dropped. */
   bodyReplaced = false;
-  /** Part of a body came, empty or not. */
+  /** True after a part of the body has arrived, also if it was empty. */
   bodyReceived = false;
-  /** Part of a body was sent to the server. */
+  /** True after a part of the body was sent to the server. */
   bodySent = false;
-  /** BUFFERED_PARTIAL has had its answer: the rest passes by. */
+  /** True after the answer to a BUFFERED_PARTIAL body: the rest of the body is not sent to the server. */
   partialBodyProcessed = false;
   attributesSent = false;
   trailersSent = false;
-  /** The headers, as long as an answer may change them. */
+  /** The headers, while an answer can still change them. */
   headers: HeaderMap | undefined;
   trailers: HeaderMap | undefined;
   #watermark = false;
@@ -55,18 +55,18 @@ export class FilterDirection {
     this.timer = parts.timer;
   }
 
-  /** Nothing of this direction is sent. */
+  /** True if nothing of this direction is sent to the server. */
   get isSkipped(): boolean {
     const { sendHeaders, sendTrailers, body } = this.mode;
     return !sendHeaders && !sendTrailers && body === "NONE";
   }
 
-  /** No answer can be needed any more. */
+  /** True if no more answers can be needed. */
   get isDone(): boolean {
     return this.answered || this.isSkipped;
   }
 
-  /** An answer came, or none will: the timer stops. */
+  /** Stops the timer: an answer came, or none will come. */
   finishCall(next: CallbackState = "idle"): void {
     this.timer.stop();
     this.waitsFor = next;
@@ -79,7 +79,7 @@ export class FilterDirection {
     this.path.resume();
   }
 
-  /** Asks the source to wait. */
+  /** Makes the source wait. */
   raiseWatermark(): void {
     if (this.#watermark) return;
     this.#watermark = true;

@@ -10,13 +10,13 @@ export interface TypedValue {
   readonly value: Uint8Array;
 }
 
-/** A namespace whose values Envoy does not take from the server, and the warning that says why. */
+/** A namespace whose values Envoy does not accept from the server, and the code of the warning about it. */
 export interface DroppedNamespace {
   readonly namespace: string;
   readonly code: WarningCode;
 }
 
-/** Dynamic metadata of a transaction, by namespace. Values come from filters before this one, and from the server. */
+/** Dynamic metadata of a transaction, by namespace. Values come from earlier filters and from the server. */
 export class DynamicMetadata {
   readonly #untyped: Map<string, JsonObject>;
   readonly #typed = new Map<string, TypedValue>();
@@ -33,7 +33,7 @@ export class DynamicMetadata {
     return Object.fromEntries(this.#typed);
   }
 
-  /** The metadata that the server gets: the namespaces configured for it, as far as they exist. */
+  /** Returns the metadata that the server gets: the namespaces that are configured for it and exist. */
   forwarded(namespaces: NamespaceLists): Metadata {
     return create(MetadataSchema, {
       filterMetadata: pick(this.#untyped, namespaces.untyped),
@@ -41,7 +41,10 @@ export class DynamicMetadata {
     });
   }
 
-  /** Takes what the server sets, of the namespaces it may set. Returns those it may not, with why. */
+  /**
+   * Sets the metadata of an answer, in the namespaces that the server may set. Returns the other namespaces, with the
+   * reason.
+   */
   receive(response: ProcessingResponse, allowed: NamespaceLists, takesTyped: boolean): readonly DroppedNamespace[] {
     const dropped: DroppedNamespace[] = [];
     for (const [namespace, value] of Object.entries(response.dynamicMetadata ?? {})) {
@@ -57,7 +60,7 @@ export class DynamicMetadata {
   }
 
   #merge(namespace: string, value: JsonValue): void {
-    // What is not an object counts as an empty one. Only the top level is merged, as in protobuf's maps.
+    // A value that is not an object counts as an empty object. Only the top level is merged, as in protobuf's maps.
     this.#untyped.set(namespace, { ...this.#untyped.get(namespace), ...(isObject(value) ? value : {}) });
   }
 }

@@ -7,7 +7,7 @@ import type { VirtualClock } from "../http/virtual-clock.ts";
 import type { StreamEnd, StreamMessage } from "../report/report.ts";
 import type { EnvoySide, ExtProcServer, ServerSide } from "./ext-proc-server.ts";
 
-/** Envoy's words about ends without a status. */
+/** Envoy's texts for streams that end without a status. */
 const RESET_AFTER_HEADERS = "upstream_reset_after_response_started{remote_reset}";
 const RESET_BEFORE_HEADERS =
   "upstream connect error or disconnect/reset before headers. reset reason: remote reset{upstream_reset_before_response_started{remote_reset}}";
@@ -19,9 +19,9 @@ export interface StreamCallbacks {
   message(response: ProcessingResponse): void;
   /** The server ended the stream with OK. */
   closed(): void;
-  /** It ended otherwise. */
+  /** The server ended the stream with another status, or it failed. */
   failed(code: number, message: string): void;
-  /** The server sent something to a stream that Envoy is done with. */
+  /** The server sent something to a stream that Envoy no longer reads. */
   ignored(response: ProcessingResponse): void;
 }
 
@@ -31,8 +31,8 @@ interface SentMessage {
 }
 
 /**
- * The stream to the server, as Envoy's gRPC client has it. What either side says reaches the other a hop later, in
- * order, so that no side is ever called from within its own call.
+ * The stream to the server, as Envoy's gRPC client has it. What one side sends reaches the other side later, in order.
+ * So no side is called while it calls the other.
  */
 export class ExtProcStream {
   readonly messages: StreamMessage[] = [];
@@ -58,12 +58,12 @@ export class ExtProcStream {
     this.#call = target.server.open(this.#serverSide(), target.initialMetadata);
   }
 
-  /** True once neither side uses it any more. */
+  /** True after both sides have ended it. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** How Envoy's half of it ended. */
+  /** How Envoy ended its half of the stream. */
   get end(): StreamEnd {
     return this.#end;
   }
@@ -80,9 +80,9 @@ export class ExtProcStream {
   }
 
   /**
-   * Envoy is done with it: it half-closes and resets. If it does so after a message of the server, only the reset gets
-   * out, since a connection that is being read sends later, and the reset overtakes what came before it in the same turn.
-   * False if the stream was over already.
+   * Ends the stream on Envoy's side: a half-close and a reset. If Envoy does so because of a message of the server,
+   * only the reset is sent: a connection that is being read sends later, and the reset overtakes everything before it
+   * in the same turn. Returns false if the stream was already over.
    */
   close(): boolean {
     if (this.#closed) return false;
@@ -128,7 +128,7 @@ export class ExtProcStream {
 
   #receive(response: ProcessingResponse): void {
     if (this.#closed) {
-      // An answer may be on its way when Envoy ends the stream for another reason.
+      // An answer can be on its way when Envoy ends the stream for another reason.
       if (this.#closedByAnswer || this.#resetArrived) this.#callbacks.ignored(response);
       return;
     }

@@ -16,21 +16,21 @@ export interface LocalReply {
   /** `%RESPONSE_CODE_DETAILS%`. */
   readonly details: string;
   readonly grpcStatus?: number | undefined;
-  /** Changes the headers before they leave. */
+  /** Changes the headers before they are sent. */
   readonly mutate?: ((headers: HeaderMap) => void) | undefined;
 }
 
-/** What the filter asks of the connection manager around it. */
+/** The connection manager around the filter. */
 export interface FilterHost {
-  /** How much of a body Envoy buffers, or reads ahead, in either direction. */
+  /** The number of bytes of a body that Envoy buffers, or reads ahead, in either direction. */
   readonly bufferLimitBytes: number;
   /**
-   * Answers the client instead of the upstream; once response headers have reached it, resets the stream instead.
+   * Answers the client instead of the upstream. If response headers have already reached the client, resets the stream.
    *
-   * @returns Whether the client gets the reply.
+   * @returns True if the client gets the reply.
    */
   localReply(reply: LocalReply): boolean;
-  /** A response that the filter itself sends in pieces. */
+  /** Sends a response that the server sends in pieces. */
   streamedReplyHeaders(headers: HeaderMap, endStream: boolean): void;
   streamedReplyData(bytes: Uint8Array, endStream: boolean): void;
   streamedReplyTrailers(trailers: HeaderMap): void;
@@ -40,7 +40,7 @@ export interface FilterHost {
   attribute(name: string): unknown;
 }
 
-/** What makes a filter's state. */
+/** The parts of a filter's state. */
 export interface FilterStateParts {
   readonly config: FilterConfig;
   readonly clock: VirtualClock;
@@ -52,7 +52,7 @@ export interface FilterStateParts {
   readonly openStream: () => ExtProcStream;
 }
 
-/** Everything that a filter knows about one transaction. The other files of this folder say what the filter does with it. */
+/** The state of the filter in one transaction. The other files of this folder change it. */
 export class FilterState {
   readonly config: FilterConfig;
   readonly clock: VirtualClock;
@@ -62,13 +62,13 @@ export class FilterState {
   readonly request: FilterDirection;
   readonly response: FilterDirection;
   readonly warnings: Warning[] = [];
-  /** The stream, from the first message until either side is done with it. */
+  /** The stream, from the first message until one side ends it. */
   stream: ExtProcStream | undefined;
-  /** The one stream that there ever is. */
+  /** The stream, also after its end. A transaction has at most one stream. */
   everStream: ExtProcStream | undefined;
-  /** Nothing is asked of the server any more. */
+  /** True after Envoy stopped asking the server. */
   processingComplete = false;
-  /** A local reply was made, by the server's wish or for an error. */
+  /** True after a local reply, which the server wanted or an error caused. */
   repliedLocally = false;
   protocolConfigSent = false;
   /** How far a streamed immediate response has come. */
@@ -92,14 +92,14 @@ export class FilterState {
   }
 
   /**
-   * Whether a failure lets the transaction pass. It does not if a body went to the server in FULL_DUPLEX_STREAMED: Envoy
-   * keeps no copy of it.
+   * True if the transaction continues after a failure. It does not if a part of a body went to the server in
+   * FULL_DUPLEX_STREAMED, because Envoy keeps no copy of that body.
    */
   get failsOpen(): boolean {
     return this.config.failureModeAllow && !isIrretrievable(this.request) && !isIrretrievable(this.response);
   }
 
-  /** Opens the stream unless it is open. False if processing is over. */
+  /** Opens the stream if it is not open. Returns false if processing is over. */
   openStream(): boolean {
     if (this.processingComplete) return false;
     if (this.stream === undefined) {

@@ -1,8 +1,8 @@
 import type { Timer, VirtualClock } from "../http/virtual-clock.ts";
 
 /**
- * The time a server has for an answer, one timer a direction. Every message sent starts it again and every answer stops
- * it, even if older messages are still unanswered.
+ * The timeout for answers of one direction. Every message restarts it, and every answer stops it, even if older
+ * messages are still unanswered.
  */
 export class MessageTimer {
   readonly #clock: VirtualClock;
@@ -26,7 +26,10 @@ export class MessageTimer {
     this.#extended = false;
   }
 
-  /** `override_message_timeout`: once a message, and only while the timer runs. False if it is refused. */
+  /**
+   * Applies `override_message_timeout`: once for each message, and only while the timer runs. Returns false if it is
+   * refused.
+   */
   extend(timeoutMs: number): boolean {
     if (this.#timer === undefined || this.#extended) return false;
     this.#set(timeoutMs);

@@ -3,7 +3,7 @@ import type { FilterDirection } from "./direction-state.ts";
 import type { FilterState } from "./filter-state.ts";
 import { sendBody } from "./send-message.ts";
 
-/** BUFFERED: everything is held until its end, then sent as one. */
+/** BUFFERED: the body is held until its end, and then sent as one message. */
 export function receiveBuffered(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   state.paused = true;
   if (!frame.endStream) return "stop_and_buffer";
@@ -20,8 +20,8 @@ export function receiveBuffered(filter: FilterState, state: FilterDirection, fra
 }
 
 /**
- * STREAMED and FULL_DUPLEX_STREAMED: each piece is sent as it comes. In STREAMED it waits in a queue for its answer; in
- * FULL_DUPLEX_STREAMED it is gone, and what the server sends is all there is.
+ * STREAMED and FULL_DUPLEX_STREAMED: each piece is sent as it arrives. In STREAMED the piece waits in a queue for its
+ * answer. In FULL_DUPLEX_STREAMED Envoy keeps no copy, and the receiver gets only what the server sends.
  */
 export function receiveStreamed(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (!filter.openStream()) return "continue";
@@ -34,10 +34,13 @@ export function receiveStreamed(filter: FilterState, state: FilterDirection, fra
   return "stop_no_buffer";
 }
 
-/** BUFFERED_PARTIAL: held until its end or the limit, then sent as one; what comes after the limit passes by. */
+/**
+ * BUFFERED_PARTIAL: the body is held until its end or the limit, and then sent as one message. The rest after the limit
+ * is not sent to the server.
+ */
 export function receivePartial(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (state.partialBodyProcessed) {
-    // Headers must not be changed any more: they leave with this.
+    // Headers cannot be changed any more, because they continue together with this piece.
     state.headers = undefined;
     return "continue";
   }
@@ -58,21 +61,21 @@ export function sendPartial(filter: FilterState, state: FilterDirection): void {
   sendBody(filter, state, { ...state.queue.consolidate(), waitsFor: "buffered_partial_body" });
 }
 
-/** Queues a piece until its answer; the source waits too while too many bytes wait. */
+/** Queues a piece until its answer. If too many bytes wait, the source must wait too. */
 export function enqueue(filter: FilterState, state: FilterDirection, { bytes, endStream }: DataFrame): void {
   state.queue.push(bytes, endStream);
   if (isOverLimit(filter, state)) state.raiseWatermark();
 }
 
-/** More waits for answers than may be kept. */
+/** True if more bytes wait for answers than Envoy keeps. */
 export function isOverLimit(filter: FilterState, { queue }: FilterDirection): boolean {
   return queue.byteLength > filter.host.bufferLimitBytes;
 }
 
-/** Few enough bytes wait for answers, so the source may continue. */
+/** True if few enough bytes wait for answers, so that the source can continue. */
 export function isBelowLowLimit(filter: FilterState, { queue }: FilterDirection): boolean {
   return queue.byteLength < filter.host.bufferLimitBytes / 2;
 }
 
-/** Envoy's default `initial_stream_window_size`, which limits what it buffers for an HTTP/2 client. */
+/** Envoy's default `initial_stream_window_size`. It limits what Envoy buffers for an HTTP/2 client. */
 export const STREAM_WINDOW_BYTES = 16 * 1024 * 1024;

@@ -5,7 +5,7 @@ import type { FilterState } from "./filter-state.ts";
 import { receiveBuffered, receivePartial, receiveStreamed } from "./receive-body.ts";
 import { sendBody, sendHeaders, sendTrailers } from "./send-message.ts";
 
-/** Headers reach the filter (`decodeHeaders`, `encodeHeaders`). */
+/** Handles headers that reach the filter (`decodeHeaders`, `encodeHeaders`). */
 export function receiveHeaders(
   filter: FilterState,
   state: FilterDirection,
@@ -22,13 +22,13 @@ export function receiveHeaders(
     state.paused = true;
     status = "stop";
   }
-  // After it was sent: the server gets the length, the receiver does not.
+  // The headers were sent before this, so the server gets the length, and the receiver does not.
   if (!filter.processingComplete && removesContentLength(filter, state)) headers.remove("content-length");
   if (state.direction === "response" && closesAtResponse(filter)) endProcessing(filter);
   return status;
 }
 
-/** Data reaches the filter (`decodeData`, `encodeData`). */
+/** Handles data that reaches the filter (`decodeData`, `encodeData`). */
 export function receiveData(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   state.bodyReceived = true;
   if (filter.config.observabilityMode) return observeData(filter, state, frame);
@@ -41,7 +41,7 @@ export function receiveData(filter: FilterState, state: FilterDirection, frame: 
   if (filter.processingComplete) return "continue";
   if (state.waitsFor === "headers" && !sendsBodyBeforeAnswer(filter, state)) {
     state.paused = true;
-    // The limit applies only to a filter that buffers; the others make the source wait.
+    // The limit applies only to a filter that buffers. In other modes the source waits.
     return state.mode.body === "BUFFERED" ? "stop_and_buffer" : "stop_and_watermark";
   }
   switch (state.mode.body) {
@@ -57,13 +57,15 @@ export function receiveData(filter: FilterState, state: FilterDirection, frame: 
   }
 }
 
-/** The server answers the client itself: the upstream gets no body, the server does in FULL_DUPLEX_STREAMED. */
+/**
+ * The server answers the client itself. The upstream gets no body; in FULL_DUPLEX_STREAMED the server still gets it.
+ */
 function receiveWhileReplying(filter: FilterState, state: FilterDirection, frame: DataFrame): DataStatus {
   if (state.mode.body === "FULL_DUPLEX_STREAMED") receiveStreamed(filter, state, frame);
   return "stop_no_buffer";
 }
 
-/** Trailers reach the filter (`decodeTrailers`, `encodeTrailers`). */
+/** Handles trailers that reach the filter (`decodeTrailers`, `encodeTrailers`). */
 export function receiveTrailers(filter: FilterState, state: FilterDirection, trailers: HeaderMap): "continue" | "stop" {
   if (filter.processingComplete) return filter.streamedReply === "none" ? "continue" : "stop";
   if (filter.config.observabilityMode) {
@@ -84,21 +86,21 @@ export function receiveTrailers(filter: FilterState, state: FilterDirection, tra
   return "stop";
 }
 
-/** Nothing of the response is sent, and nothing of the request is to come. */
+/** True if nothing of the response is sent to the server, and nothing of the request is still to come. */
 function closesAtResponse({ config, request, response }: FilterState): boolean {
   if (!response.isSkipped || config.release.closesStream === "when_over") return false;
   return config.release.closesStream === "with_last_answer" || request.isDone;
 }
 
-/** Processing ends before the transaction does: Envoy needs nothing more of the server. */
+/** Ends processing before the transaction ends, because Envoy needs nothing more from the server. */
 export function endProcessing(filter: FilterState): void {
   filter.processingComplete = true;
   filter.closeStream();
 }
 
 /**
- * If Envoy cannot know how long the body will be, it removes `content-length`, and the receiver gets the body chunked. The mode
- * that counts is the one in force, so an override that comes with the answer is too late.
+ * True if Envoy cannot know how long the body will be. It then removes `content-length`, and the receiver gets a
+ * chunked body. The current mode decides, so an override that comes with the answer is too late.
  */
 export function removesContentLength({ config }: FilterState, { mode }: FilterDirection): boolean {
   if (mode.body === "NONE" || config.keepsContentLength) return false;
@@ -109,7 +111,7 @@ function sendsBodyBeforeAnswer({ config }: FilterState, { mode }: FilterDirectio
   return mode.body === "FULL_DUPLEX_STREAMED" || (mode.body === "STREAMED" && config.sendsBodyEarly);
 }
 
-/** Trailers say that a body is complete which was held until then. */
+/** Sends the body that was held until the trailers showed that it is complete. */
 function sendHeldBody(filter: FilterState, state: FilterDirection): boolean {
   const { mode, path, queue } = state;
   if (mode.body === "BUFFERED" && path.buffered !== undefined) {
@@ -138,7 +140,7 @@ function observeHeaders(
   return "continue";
 }
 
-/** Only STREAMED is copied; any other mode but NONE is a mistake that Envoy logs. */
+/** Copies only STREAMED bodies. Other modes than NONE are a mistake that Envoy logs. */
 function observeData(filter: FilterState, state: FilterDirection, { bytes, endStream }: DataFrame): "continue" {
   if (state.mode.body === "STREAMED" && filter.openStream()) sendBody(filter, state, { bytes, endStream });
   return "continue";

@@ -14,7 +14,7 @@ const ATTRIBUTES_KEY = "envoy.filters.http.ext_proc";
 
 type RequestMember = ProcessingRequest["request"];
 
-/** Sends the headers of a direction. In observability mode nothing waits for an answer. */
+/** Sends the headers of a direction. In observability mode Envoy does not wait for an answer. */
 export function sendHeaders(filter: FilterState, state: FilterDirection, endOfStream: boolean): void {
   if (state.headers === undefined) return;
   const value = { headers: forwarded(filter, state.headers), endOfStream };
@@ -23,7 +23,7 @@ export function sendHeaders(filter: FilterState, state: FilterDirection, endOfSt
   send(filter, state, create(ProcessingRequestSchema, { request: { case: member, value } }).request);
 }
 
-/** Sends a piece of a body; `waitsFor` says which answer is awaited from then on. */
+/** Sends a piece of a body. `waitsFor` is the answer that Envoy then waits for. */
 export function sendBody(
   filter: FilterState,
   state: FilterDirection,
@@ -43,13 +43,13 @@ export function sendTrailers(filter: FilterState, state: FilterDirection, traile
   const value = { trailers: forwarded(filter, trailers) };
   const member = state.direction === "request" ? "requestTrailers" : "responseTrailers";
   if (!filter.config.observabilityMode) {
-    // In FULL_DUPLEX_STREAMED the answers to headers or body may still be to come.
+    // In FULL_DUPLEX_STREAMED the answers to headers or body can still be outstanding.
     startCall(filter, state, state.waitsFor === "idle" ? "trailers" : state.waitsFor);
   }
   send(filter, state, create(ProcessingRequestSchema, { request: { case: member, value } }).request);
 }
 
-/** From now on an answer is awaited, for as long as the timer says: in FULL_DUPLEX_STREAMED there is none. */
+/** Starts to wait for an answer, and starts the timer. In FULL_DUPLEX_STREAMED there is no timer. */
 function startCall(filter: FilterState, state: FilterDirection, waitsFor: CallbackState): void {
   state.waitsFor = waitsFor;
   if (state.mode.body !== "FULL_DUPLEX_STREAMED") state.timer.start(filter.config.messageTimeoutMs);

@@ -3,7 +3,7 @@ import { joinBytes } from "../../bodies/owned-bytes.ts";
 /** No bytes. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
-/** Bytes that come in pieces and are looked at, or taken, from the front. */
+/** Bytes that arrive in pieces, and are read or taken from the front. */
 export class ByteBuffer {
   #pieces: Uint8Array[] = [];
   #length = 0;
@@ -20,7 +20,7 @@ export class ByteBuffer {
     this.#length += bytes.length;
   }
 
-  /** All of it as one piece. */
+  /** Returns all bytes as one piece. */
   bytes(): Uint8Array {
     if (this.#pieces.length === 0) return NO_BYTES;
     const joined = joinBytes(this.#pieces);
@@ -28,7 +28,7 @@ export class ByteBuffer {
     return joined;
   }
 
-  /** Removes so many bytes from the front and returns them; all bytes if no length is given. */
+  /** Removes this number of bytes from the front and returns them; all bytes if no length is given. */
   take(length = this.#length): Uint8Array {
     const all = this.bytes();
     const rest = all.subarray(length);
@@ -37,7 +37,7 @@ export class ByteBuffer {
     return all.subarray(0, length);
   }
 
-  /** Puts other bytes instead of all of it. */
+  /** Replaces all bytes by others. */
   replace(bytes: Uint8Array): void {
     this.#pieces = bytes.length > 0 ? [bytes] : [];
     this.#length = bytes.length;

@@ -25,7 +25,7 @@ export class ChunkQueue {
     return this.#data.length;
   }
 
-  /** Whether the chunk whose answer is due next is the last of its body. */
+  /** True if the chunk whose answer comes next is the last of its body. */
   get endsWithNext(): boolean {
     return this.#chunks[0]?.endStream ?? false;
   }
@@ -41,7 +41,7 @@ export class ChunkQueue {
     return chunk && { bytes: this.#data.take(chunk.length), endStream: chunk.endStream };
   }
 
-  /** Joins all chunks into one, and shows it. */
+  /** Joins all chunks into one, and returns it. It stays in the queue. */
   consolidate(): QueuedChunk {
     const endStream = this.#chunks.at(-1)?.endStream ?? false;
     if (this.#chunks.length > 1) this.#chunks = [{ length: this.#data.length, endStream }];

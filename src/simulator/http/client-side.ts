@@ -6,20 +6,20 @@ import type { HeaderMap } from "./header-map.ts";
 import type { HttpExchange } from "./http-exchange.ts";
 import { opensTunnel, responseOnWire } from "./tunnel.ts";
 
-/** What a client's side asks and reports to the transaction. */
+/** What the client's side asks the transaction, and tells it. */
 export interface ClientEvents {
   /** The request as the client sent it; undefined before that. */
   request(): HeaderMap | undefined;
-  /** The client may send through its tunnel. */
+  /** The client can send through its tunnel. */
   tunnelOpened(): void;
   /** Envoy has sent the end of the response. */
   ended(): void;
 }
 
-/** The client: the end of the response's way. */
+/** The client, where the path of the response ends. */
 export class ClientSide implements PathEnd {
   readonly #protocol: "http1" | "http2";
-  /** The client sent HEAD over HTTP/1, and so reads no body, even if the method changed on the way. */
+  /** True if the client sent HEAD over HTTP/1. It then reads no body, even if the method was changed on the way. */
   readonly #readsNoBody: boolean;
   readonly #events: ClientEvents;
   readonly #body = new ByteBuffer();
@@ -35,7 +35,7 @@ export class ClientSide implements PathEnd {
     this.#events = events;
   }
 
-  /** Response headers have left Envoy: nothing can take their place any more. */
+  /** True after Envoy has sent response headers: then no other response can replace them. */
   get hasHeaders(): boolean {
     return this.#headers !== undefined;
   }
@@ -61,9 +61,9 @@ export class ClientSide implements PathEnd {
     this.#events.ended();
   }
 
-  /** A client that has all that was announced does not notice what Envoy does afterwards. */
+  /** A client that has got all announced bytes does not notice what Envoy does afterwards. */
   #endFor(end: ClientReport["end"]): ClientReport["end"] {
-    // The end of an HTTP/1 tunnel is that of its connection.
+    // An HTTP/1 tunnel ends with its connection.
     if (this.#isTunnel && this.#protocol === "http1" && end === "reset") return "complete";
     if (end === "complete") return this.#waitsForMore ? "stalled" : end;
     return end !== "aborted" && this.#framing?.isComplete(this.#body.length) ? "complete" : end;

@@ -5,8 +5,8 @@ import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-excha
 import { isUpgrade, requestsTunnel } from "./tunnel.ts";
 
 /**
- * The client's headers as the filter finds them. Over HTTP/1 `transfer-encoding` is not among them: Envoy takes off what
- * belongs to the connection. Over HTTP/2 cookies that came in crumbs are one line.
+ * Returns the client's headers as the filter gets them. Over HTTP/1 `transfer-encoding` is missing, because Envoy
+ * removes the headers of the connection. Over HTTP/2 the parts of a `cookie` are joined.
  */
 export function requestHeadersOf(request: ClientRequest, protocol: "http1" | "http2"): HeaderMap {
   const { method, scheme = "http", authority = "example.test", path = "/", headers = [], chunks = [] } = request;
@@ -38,8 +38,8 @@ function joinCookies(map: HeaderMap): void {
 }
 
 /**
- * The upstream's headers as the filter finds them: with those of the connection, which Envoy takes off a response only
- * when it leaves.
+ * Returns the upstream's headers as the filter gets them. They have the headers of the connection, which Envoy removes
+ * from a response only when it sends the response.
  */
 export function responseHeadersOf(
   { status = 200, headers = [] }: UpstreamResponse,
@@ -55,11 +55,11 @@ export function responseHeadersOf(
 interface ResponseFraming {
   readonly protocol: "http1" | "http2";
   readonly body: HttpBodyInit;
-  /** The response opens a tunnel: what follows is not a body. */
+  /** True if the response opens a tunnel: then no body follows. */
   readonly isTunnel: boolean;
 }
 
-/** Takes off what belongs to the connection it came on. */
+/** Removes the headers of the connection. */
 function withoutConnectionHeaders(map: HeaderMap): HeaderMap {
   for (const name of ["connection", "keep-alive", "proxy-connection", "transfer-encoding"]) map.remove(name);
   return map;

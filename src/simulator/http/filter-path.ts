@@ -1,13 +1,13 @@
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import type { HeaderMap } from "./header-map.ts";
 
-/** A piece of a body in a filter's hands. What the filter leaves in `bytes` is passed on if it returns `continue`. */
+/** A piece of a body that the filter handles. If the filter returns `continue`, the value of `bytes` is passed on. */
 export interface DataFrame {
   bytes: Uint8Array;
   readonly endStream: boolean;
 }
 
-/** What a filter says to a piece of a body, by the names of Envoy's `FilterDataStatus`. */
+/** The filter's result for a piece of a body, by the names of Envoy's `FilterDataStatus`. */
 export type DataStatus = "continue" | "stop_and_buffer" | "stop_and_watermark" | "stop_no_buffer";
 
 /** The filter in the middle of a path. */
@@ -28,22 +28,23 @@ export interface FilterPathOptions {
   readonly filter: PathFilter;
   readonly end: PathEnd;
   readonly bufferLimitBytes: number;
-  /** If trailers came, nothing that a filter injects ends the message. True for requests. */
+  /** If true, and if trailers came, data that a filter injects never ends the HTTP message. True for requests. */
   readonly trailersAreTheEnd: boolean;
-  /** More was buffered than the limit allows, by a filter that wants the whole body. */
+  /** Called if a filter that wants the whole body buffered more than the limit allows. */
   readonly tooLarge: () => void;
-  /** The path takes data again. */
+  /** Called when the path accepts data again. */
   readonly unblocked: () => void;
 }
 
 /**
- * One direction of Envoy's filter chain around a single filter: it stops when the filter says so, keeps what the filter
- * wants kept, and continues from there when the filter allows it. Headers always leave before data, and data before trailers.
+ * One direction of Envoy's filter chain, around a single filter. It stops if the filter says so, keeps what the filter
+ * wants to keep, and continues when the filter allows it. Headers always continue before data, and data before
+ * trailers.
  */
 export class FilterPath {
-  /** True once the last of the message came in. */
+  /** True after the end of the HTTP message has arrived. */
   complete = false;
-  /** What was kept for a filter that has stopped the path; undefined if no data came to be kept. */
+  /** The data that was kept for a filter that has stopped the path; undefined if no data was kept. */
   buffered: ByteBuffer | undefined;
   trailers: HeaderMap | undefined;
   readonly #options: FilterPathOptions;
@@ -59,17 +60,17 @@ export class FilterPath {
     this.#options = options;
   }
 
-  /** True while the source must wait: it sent more than may be kept. */
+  /** True while the source must wait because it sent more than can be kept. */
   get blocked(): boolean {
     return this.#watermarks > 0 || this.#bufferFull;
   }
 
-  /** True once headers left the filter. */
+  /** True after the headers left the filter. */
   get headersContinued(): boolean {
     return this.#headersContinued;
   }
 
-  /** The path is given up, for a local reply or a reset: nothing moves on it any more. */
+  /** Ends the path for a local reply or a reset: nothing moves on it any more. */
   abort(): void {
     this.#aborted = true;
   }
@@ -105,7 +106,7 @@ export class FilterPath {
     }
     this.#stopped = true;
     if (status !== "stop_no_buffer") this.#keep(frame.bytes, status === "stop_and_watermark");
-    // So that the path has something to end with when it continues.
+    // An empty buffer, so that the path can end the body when it continues.
     else if (this.complete && this.buffered === undefined) this.buffered = new ByteBuffer();
   }
 
@@ -134,7 +135,7 @@ export class FilterPath {
     if (trailers !== undefined) this.#passTrailers();
   }
 
-  /** Sends data past the filter, the headers before it if they are still there. */
+  /** Sends data past the filter. If the headers are still held, they are sent before it. */
   inject(bytes: Uint8Array, endStream: boolean): void {
     if (this.#aborted) return;
     this.#passHeaders(false);
@@ -142,24 +143,24 @@ export class FilterPath {
     this.#passData(bytes, endStream && !awaitsTrailers);
   }
 
-  /** Adds to what is kept, as if the filter had stopped at it. */
+  /** Adds to the kept data, as if the filter had stopped at these bytes. */
   addBuffered(bytes: Uint8Array): void {
     this.#keep(bytes, false);
   }
 
-  /** Empties what is kept; what follows is kept in a new buffer. */
+  /** Removes and returns the kept data. Later data is kept in a new buffer. */
   takeBuffered(): Uint8Array {
     const bytes = this.buffered?.take() ?? NO_BYTES;
     this.#noteBufferLevel();
     return bytes;
   }
 
-  /** The filter asks the source to wait. */
+  /** Makes the source wait, because the filter asks for it. */
   raiseWatermark(): void {
     this.#watermarks++;
   }
 
-  /** The filter takes back one {@link raiseWatermark}. */
+  /** Reverts one {@link raiseWatermark}. */
   lowerWatermark(): void {
     this.#watermarks--;
     if (!this.blocked) this.#options.unblocked();
@@ -187,7 +188,7 @@ export class FilterPath {
   }
 
   #passData(bytes: Uint8Array, endStream: boolean): void {
-    // What follows the end is ignored: a filter may inject the end before the client's own end comes.
+    // Data after the end is ignored: a filter can inject the end before the client's own end comes.
     if (this.#ended || this.#aborted) return;
     if (endStream) this.#ended = true;
     if (bytes.length > 0 || endStream) this.#options.end.data(bytes, endStream);

@@ -3,46 +3,49 @@ import type { HeaderEntry, HeaderMap } from "./header-map.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
-/** What decides about the end of a message, in addition to its headers. */
+/** What decides where an HTTP message ends, in addition to its headers. */
 export interface FramingOptions {
   readonly protocol: "http1" | "http2";
-  /** A response whose request is HEAD. Default: false. */
+  /** True for the response to a HEAD request. Default: false. */
   readonly isToHead?: boolean;
 }
 
 /**
- * How a receiver finds the end of a message. Over HTTP/1 that is `content-length` if there is one, whatever Envoy sends;
- * over HTTP/2 the end of the stream.
+ * How a receiver finds the end of an HTTP message. Over HTTP/1 it is `content-length` if there is one, whatever Envoy
+ * sends. Over HTTP/2 it is the end of the stream.
  */
 export class Framing {
-  /** Bytes that the receiver takes for the body; undefined if the message's own end says it. */
+  /** The number of bytes that the receiver reads as the body; undefined if the HTTP message has an end of its own. */
   readonly announcedLength: number | undefined;
   readonly #endsItself: boolean;
 
-  /** Looks at headers as they leave Envoy, and adds what its HTTP/1 codec adds, which is nothing to a response to HEAD. */
+  /**
+   * Reads the headers that Envoy sends, and adds what Envoy's HTTP/1 codec adds. The codec adds nothing to a response
+   * to HEAD.
+   */
   constructor(headers: HeaderMap, endStream: boolean, { protocol, isToHead = false }: FramingOptions) {
     const isEmpty = endStream && mayHaveBody(headers) && !isToHead;
     if (protocol === "http1" && isEmpty && !headers.has("content-length"))
       headers.set("content-length", textToBytes("0"));
     const announced = Number(headers.get("content-length") ?? Number.NaN);
     if (protocol === "http1") this.announcedLength = isBodiless(headers) ? 0 : lengthOf(announced);
-    // A server may have set it on a message without a body: the receiver then waits for chunks that never come.
+    // A server can set it on an HTTP message without a body. Then the receiver waits for chunks that never come.
     this.#endsItself = !(protocol === "http1" && endStream && headers.has("transfer-encoding"));
   }
 
-  /** The receiver has all that was announced, and does not wait for the end. */
+  /** True if the receiver has got all announced bytes: it does not wait for the end. */
   isComplete(received: number): boolean {
     return this.announcedLength !== undefined && received >= this.announcedLength;
   }
 
-  /** Whether the end of the message is one to the receiver, which may be waiting for more. */
+  /** True if the receiver accepts the end of the HTTP message. If not, it waits for more bytes. */
   endsWith(received: number): boolean {
     if (this.announcedLength !== undefined) return received >= this.announcedLength;
     return this.#endsItself;
   }
 }
 
-/** Responses that end with their headers, whatever else is sent. */
+/** True for responses that end with their headers, whatever else is sent. */
 function isBodiless(headers: HeaderMap): boolean {
   return headers.kind === "response" && ["204", "304"].includes(headers.get(":status") ?? "");
 }
@@ -59,8 +62,8 @@ function mayHaveBody(headers: HeaderMap): boolean {
 const REQUEST_LINE: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 
 /**
- * Header lines as a receiver reads them. Over HTTP/1 a name with a colon in front is written in the first line or not at all,
- * nor is a response's `host`, and blanks and tabs at both ends of a value mean nothing.
+ * Returns header lines as a receiver reads them. Over HTTP/1 a name that begins with a colon is written in the first
+ * line or not at all, a response has no `host`, and blanks and tabs at both ends of a value are removed.
  */
 export function asReceived(headers: HeaderMap, protocol: "http1" | "http2"): readonly HeaderEntry[] {
   if (protocol === "http2") return headers.entries;

@@ -1,4 +1,4 @@
-/** gRPC's own numbers, as far as Envoy gives them to ends that have none. */
+/** The numbers of gRPC that Envoy uses for streams that end without a status. */
 export const UNKNOWN = 2;
 export const INTERNAL = 13;
 export const UNAVAILABLE = 14;
@@ -14,7 +14,10 @@ const OF_HTTP_STATUS: Readonly<Record<number, number>> = {
   504: UNAVAILABLE,
 };
 
-/** The status of a response that is not gRPC, by gRPC's mapping; UNKNOWN if the mapping has none, as for 200. */
+/**
+ * Returns the status of a response that is not gRPC, by gRPC's mapping. It is UNKNOWN if the mapping has no entry, as
+ * for 200.
+ */
 export function grpcStatusOfHttp(status: number): number {
   return OF_HTTP_STATUS[status] ?? UNKNOWN;
 }

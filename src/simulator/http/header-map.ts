@@ -1,7 +1,7 @@
 import { bytesToText, toBytes } from "../../protocol/headers/header-text.ts";
 import { SINGLE_SLOT } from "./single-slot.ts";
 
-/** What a header map belongs to: the rules for names and the limits depend on it. */
+/** What a header map belongs to. The rules for names, and the limits, depend on it. */
 export type HeaderMapKind = "request" | "response" | "trailers";
 
 /** A header line in a map: lower-case name, exact bytes. */
@@ -61,7 +61,7 @@ export class HeaderMap {
     else if (value.length > 0) this.#entries[index] = [key, joined(present[1], value)];
   }
 
-  /** Puts one value instead of all that are there; the line moves to the end. */
+  /** Replaces all values by one. The line moves to the end. */
   set(name: string, value: Uint8Array): void {
     const key = this.#nameOf(name);
     this.remove(key);

@@ -12,24 +12,27 @@ type Frame =
 
 const NO_DATA = { kind: "data", bytes: NO_BYTES, endStream: false } as const;
 
-/** Sends a message, headers first, onto a path as a codec does, and waits when the path stops it. */
+/** Sends an HTTP message on a path as a codec does, headers first. It waits when the path stops it. */
 export class HttpMessageSource {
   readonly #clock: VirtualClock;
   readonly #path: FilterPath;
-  /** What came over the wire and was not taken yet. */
+  /** What has arrived and was not passed to the path yet. */
   readonly #arrived: Frame[] = [];
   readonly #onActivity: () => void;
   #delivering = false;
 
-  /** `onActivity`: something came over the wire. */
+  /** @param onActivity Called when something arrives. */
   constructor(clock: VirtualClock, path: FilterPath, onActivity: () => void) {
     this.#clock = clock;
     this.#path = path;
     this.#onActivity = onActivity;
   }
 
-  /** Sends headers now, and the rest when its time comes. `sliceBytes` is how much a codec reads at once. */
-  play(headers: HeaderMap, body: HttpBodyInit, options: { protocol: "http1" | "http2"; sliceBytes: number }): void {
+  /**
+   * Sends headers now, and the rest when its time comes. `sliceBytes` is the number of bytes that a codec reads at
+   * once.
+   */
+  send(headers: HeaderMap, body: HttpBodyInit, options: { protocol: "http1" | "http2"; sliceBytes: number }): void {
     const groups = arrivals(body, options);
     this.#onActivity();
     this.#path.receiveHeaders(headers, groups.length === 0);
@@ -41,17 +44,17 @@ export class HttpMessageSource {
   }
 
   /**
-   * Sends headers that a tunnel may follow: they do not end the message. Envoy's HTTP/1 codec then passes on what it has read
-   * after them, even if that is nothing.
+   * Sends headers that a tunnel can follow, so they do not end the HTTP message. Envoy's HTTP/1 codec then passes on
+   * what it has read after them, even if that is nothing.
    */
-  playHead(headers: HeaderMap, { protocol, isFollowed }: { protocol: "http1" | "http2"; isFollowed: boolean }): void {
+  sendHead(headers: HeaderMap, { protocol, isFollowed }: { protocol: "http1" | "http2"; isFollowed: boolean }): void {
     this.#onActivity();
     this.#path.receiveHeaders(headers, false);
     if (protocol === "http1" && !isFollowed) this.#arrive([NO_DATA]);
   }
 
-  /** Sends what goes through a tunnel, without an end; `onSent` is called after the last of it. */
-  playTunnel(
+  /** Sends the bytes of a tunnel, without an end. `onSent` is called after the last of them. */
+  sendThroughTunnel(
     { chunks = [], chunkIntervalMs = 0 }: HttpBodyInit,
     { protocol, onSent }: { protocol: "http1" | "http2"; onSent: () => void },
   ): void {
@@ -70,14 +73,14 @@ export class HttpMessageSource {
     if (sent.length === 0) onSent();
   }
 
-  /** Ends a tunnel. Over HTTP/1 its connection is closed, which Envoy's codec reads as no bytes at first. */
+  /** Ends a tunnel. Over HTTP/1 its connection is closed, which Envoy's codec first reads as no bytes. */
   endTunnel(protocol: "http1" | "http2"): void {
     this.#arrive([protocol === "http1" ? NO_DATA : { ...NO_DATA, endStream: true }]);
   }
 
-  /** Continues after the path had stopped it. */
+  /** Continues after the path stopped it. */
   resume(): void {
-    // Not from within the path's own call.
+    // Not while the path calls this object.
     this.#clock.soon(() => this.#deliver());
   }
 
@@ -100,7 +103,10 @@ export class HttpMessageSource {
   }
 }
 
-/** What arrives together, in order: everything at once, or a chunk at a time. Empty if headers end the message. */
+/**
+ * Returns what arrives together, in order: everything at once, or one chunk at a time. Empty if the headers end the
+ * HTTP message.
+ */
 function arrivals(
   body: HttpBodyInit,
   { protocol, sliceBytes }: { protocol: "http1" | "http2"; sliceBytes: number },
@@ -116,7 +122,7 @@ function arrivals(
     const isLast = index === sent.length - 1;
     return [{ kind: "data", bytes, endStream: isLast && tail.length === 0 }, ...(isLast ? tail : [])];
   });
-  // HTTP/1 has no empty chunk: an empty body is its end alone.
+  // HTTP/1 has no empty chunk, so an empty body is only its end.
   const real = groups.map((frames) => frames.filter((frame) => !isEmptyHttp1Chunk(frame, protocol)));
   return real.length > 0 ? real : [tail];
 }

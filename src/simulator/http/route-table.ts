@@ -3,7 +3,7 @@ import type { VirtualRoute } from "./http-exchange.ts";
 
 const DEFAULT_ROUTES: readonly VirtualRoute[] = [{ name: "default" }];
 
-/** The first route that fits the headers; undefined if none does. */
+/** Returns the first route that fits the headers; undefined if none fits. */
 export function chooseRoute(
   routes: readonly VirtualRoute[] = DEFAULT_ROUTES,
   headers: HeaderMap,

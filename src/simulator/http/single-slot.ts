@@ -1,7 +1,7 @@
 /**
- * Headers that Envoy keeps in one slot each, by kind of message: another value joins the first with a comma, while
- * every other header gets a line more. Which they are depends on what is built into Envoy; these were found by asking
- * 1.36 to 1.40, which agree.
+ * Headers that Envoy keeps in one slot each, by kind of HTTP message. Another value of such a header is joined to the
+ * first with a comma; every other header gets another line. What is built into Envoy decides which headers these are.
+ * They were measured with Envoy 1.36 to 1.40, which agree.
  */
 const REQUEST: readonly string[] = [
   "accept",
@@ -69,7 +69,7 @@ const BOTH: readonly string[] = [
 ];
 const GRPC_STATUS: readonly string[] = ["grpc-message", "grpc-status"];
 
-/** By what the headers belong to. */
+/** The headers with one slot, by what they belong to. */
 export const SINGLE_SLOT: Readonly<Record<"request" | "response" | "trailers", ReadonlySet<string>>> = {
   request: new Set([...BOTH, ...REQUEST]),
   response: new Set([...BOTH, ...GRPC_STATUS, ...RESPONSE]),

@@ -2,7 +2,7 @@ import { textToBytes } from "../../protocol/headers/header-text.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { ClientRequest } from "./http-exchange.ts";
 
-/** A request and the protocol that it comes in. */
+/** A request, and the protocol in which it comes. */
 interface Asking {
   readonly protocol: "http1" | "http2";
   readonly request: HeaderMap | undefined;
@@ -13,7 +13,7 @@ export function asksForTunnel(request: HeaderMap): boolean {
   return request.get(":method") === "CONNECT" || isUpgrade(request);
 }
 
-/** {@link asksForTunnel} for a request before it is sent. */
+/** Does the same as {@link asksForTunnel} for a request that is not sent yet. */
 export function requestsTunnel({ method, headers = [] }: ClientRequest): boolean {
   const value = (wanted: string) =>
     headers.flatMap(([name, bytes]) =>
@@ -24,7 +24,7 @@ export function requestsTunnel({ method, headers = [] }: ClientRequest): boolean
   return method === "CONNECT" || (value("upgrade").length > 0 && value("connection").some(namesUpgrade));
 }
 
-/** True if `connection` names `upgrade` and there is one: Envoy then keeps both headers. */
+/** True if there is an `upgrade` header that `connection` names. Envoy then keeps both headers. */
 export function isUpgrade(headers: HeaderMap): boolean {
   return headers.has("upgrade") && namesUpgrade(headers.get("connection") ?? "");
 }
@@ -39,7 +39,7 @@ export function opensTunnel(request: HeaderMap | undefined, status: string | und
   return status === "101" || (request.get(":method") === "CONNECT" && /^2\d\d$/.test(status));
 }
 
-/** The request as the upstream gets it. Over HTTP/2 an upgrade is an extended CONNECT (RFC 8441). */
+/** Returns the request as the upstream gets it. Over HTTP/2 an upgrade is an extended CONNECT (RFC 8441). */
 export function requestOnWire(headers: HeaderMap, protocol: "http1" | "http2"): HeaderMap {
   if (protocol === "http1" || !isUpgrade(headers)) return headers;
   const wire = headers.clone();
@@ -50,7 +50,7 @@ export function requestOnWire(headers: HeaderMap, protocol: "http1" | "http2"): 
   return wire;
 }
 
-/** The response as the client gets it. Over HTTP/2 the response that accepts an extended CONNECT is a 200. */
+/** Returns the response as the client gets it. Over HTTP/2 the response that accepts an extended CONNECT is a 200. */
 export function responseOnWire(headers: HeaderMap, { protocol, request }: Asking): HeaderMap {
   const wire = headers.clone();
   const opens = opensTunnel(request, headers.get(":status"));

@@ -8,21 +8,21 @@ import { chooseRoute } from "./route-table.ts";
 import { requestOnWire } from "./tunnel.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
-/** What an upstream's side reports to the transaction. */
+/** What the upstream's side tells the transaction. */
 export interface UpstreamEvents {
-  /** The request has headers that match no route. */
+  /** The request's headers match no route. */
   noRoute(): void;
-  /** The upstream has the headers. */
+  /** The upstream has got the headers. */
   headersArrived(): void;
-  /** The upstream has the whole request, as far as it knows. */
+  /** The upstream has got the whole request, as far as it knows. */
   requestArrived(): void;
-  /** Envoy's router has passed all of it on. */
+  /** Envoy's router has passed on the whole request. */
   requestPassed(): void;
-  /** The upstream has more bytes of it. */
+  /** The upstream has got more bytes of the request. */
   bytesArrived(): void;
 }
 
-/** The router and the upstream behind it: the end of the request's path. */
+/** The router and the upstream, where the path of the request ends. */
 export class UpstreamSide implements PathEnd {
   readonly #clock: VirtualClock;
   readonly #exchange: HttpExchange;
@@ -49,7 +49,7 @@ export class UpstreamSide implements PathEnd {
     this.#routeIsStale = false;
   }
 
-  /** The route is chosen again when the headers come. */
+  /** The route is selected again when the headers arrive. */
   forgetRoute(): void {
     this.#routeIsStale = true;
   }
@@ -79,17 +79,20 @@ export class UpstreamSide implements PathEnd {
     this.#pass();
   }
 
-  /** Bytes of the request, or of the client through a tunnel, that the upstream has. */
+  /** The number of bytes of the request, or of the client through a tunnel, that the upstream has got. */
   get receivedBytes(): number {
     return this.#body.length;
   }
 
-  /** The transaction is over: what has not reached the upstream by now never will. */
+  /** Ends the transaction: what has not reached the upstream yet will not reach it. */
   disconnect(): void {
     this.#gone = true;
   }
 
-  /** Undefined if it was never asked. What was over before the connection stood is incomplete. */
+  /**
+   * Returns undefined if the upstream got no request. A request that was over before the connection existed is
+   * incomplete.
+   */
   report(): UpstreamReport | undefined {
     if (this.#headers === undefined) return undefined;
     const limit = this.#framing?.announcedLength ?? this.#body.length;

@@ -1,4 +1,4 @@
-/** Something that happens later, unless it is cancelled. */
+/** Something that will happen later, unless it is cancelled. */
 export interface Timer {
   cancel(): void;
 }
@@ -11,17 +11,17 @@ interface Due {
 }
 
 /**
- * A clock that moves only when a caller moves it, and a queue of what happens at which time. What is due at the same time
- * happens in the order in which it was asked for, so a run can be repeated exactly.
+ * A clock that moves only when a caller moves it, with a queue of what happens at which time. Things that are due at
+ * the same time happen in the order in which they were added, so a run can be repeated exactly.
  */
 export class VirtualClock {
   #nowMs = 0;
   #sequence = 0;
   #ready: (() => void)[] = [];
-  /** Sorted by time, then by sequence; the next one is the last. */
+  /** Sorted by time, then by sequence. The next timer is the last one. */
   readonly #timers: Due[] = [];
 
-  /** Milliseconds since the clock was made. */
+  /** Milliseconds since the clock was created. */
   get nowMs(): number {
     return this.#nowMs;
   }
@@ -31,7 +31,7 @@ export class VirtualClock {
     this.#ready.push(callback);
   }
 
-  /** Does it in so many milliseconds. */
+  /** Calls back after this many milliseconds. */
   after(delayMs: number, callback: () => void): Timer {
     const due: Due = {
       atMs: this.#nowMs + Math.max(0, delayMs),
@@ -49,13 +49,13 @@ export class VirtualClock {
     };
   }
 
-  /** When the next timer is due; undefined if there is none. */
+  /** The time at which the next timer is due; undefined if there is none. */
   get nextTimerMs(): number | undefined {
     this.#dropCancelled();
     return this.#timers.at(-1)?.atMs;
   }
 
-  /** Does everything that needs no time to pass. False if there was nothing to do. */
+  /** Does everything for which no time must pass. Returns false if there was nothing to do. */
   runReady(): boolean {
     if (this.#ready.length === 0) return false;
     while (this.#ready.length > 0) {
@@ -66,7 +66,7 @@ export class VirtualClock {
     return true;
   }
 
-  /** Moves to the next timer, and does what it is for. False if there is none. */
+  /** Moves to the next timer, and calls it. Returns false if there is none. */
   advance(): boolean {
     this.#dropCancelled();
     const due = this.#timers.pop();

@@ -22,10 +22,10 @@ export const COUNTER_NAMES = [
 /** The name of a counter. */
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
-/** The counters after one transaction. Those that an Envoy release does not have yet stay at zero. */
+/** The counters after one transaction. Counters that a release of Envoy does not have stay at 0. */
 export type Counters = Record<CounterName, number>;
 
-/** Counters at zero. */
+/** Counters that are all 0. */
 export function zeroCounters(): Counters {
   return Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as Counters;
 }

@@ -11,17 +11,17 @@ export type ReceivedHeader = readonly [name: string, value: Uint8Array];
 
 /** What the upstream got. */
 export interface UpstreamReport {
-  /** The route that was taken. */
+  /** The name of the route. */
   readonly route: string;
-  /** Headers in order, pseudo-headers among them. */
+  /** Headers in order, including pseudo-headers. */
   readonly headers: readonly ReceivedHeader[];
   readonly body: Uint8Array;
   readonly trailers: readonly ReceivedHeader[];
-  /** `complete`: the request ended. `incomplete`: it was still waiting for more when the transaction was over. */
+  /** `complete`: the request ended. `incomplete`: the upstream still waited for more when the transaction was over. */
   readonly end: "complete" | "incomplete";
   /**
-   * Bytes that an HTTP/1 upstream would read as the beginning of another request, since they came after as many as
-   * `content-length` had announced. Empty in every correct transaction.
+   * Bytes that an HTTP/1 upstream would read as the beginning of another request, because they came after all bytes
+   * that `content-length` announced. Empty in every correct transaction.
    */
   readonly smuggled: Uint8Array;
 }
@@ -35,11 +35,11 @@ export interface ClientReport {
   readonly body: Uint8Array;
   readonly trailers: readonly ReceivedHeader[];
   /**
-   * `complete`: the response ended. `reset`: Envoy cut it off, before or after its headers. `aborted`: the client had gone
-   * away itself. `stalled`: Envoy has sent all it has, or waits itself with every timeout off, and the client waits on.
+   * `complete`: the response ended. `reset`: Envoy cut it off, before or after its headers. `aborted`: the client
+   * disconnected. `stalled`: Envoy has sent all it has, or waits without a timeout, and the client still waits.
    */
   readonly end: "complete" | "reset" | "aborted" | "stalled";
-  /** Bytes after as many as `content-length` had announced, over HTTP/1. Empty in every correct transaction. */
+  /** Bytes after all bytes that `content-length` announced, over HTTP/1. Empty in every correct transaction. */
   readonly surplus: Uint8Array;
 }
 
@@ -54,27 +54,27 @@ export type StreamMessage =
  */
 export type StreamEnd = "none" | "reset" | "half_close_and_reset";
 
-/** Something that Envoy dropped or that harms the transaction, and what to do about it. No value of a header is in it. */
+/** Something that Envoy dropped or that harms the transaction, with a solution. It has no values of headers. */
 export interface Warning {
-  /** Stable, snake_case. */
+  /** A stable code in snake_case. */
   readonly code: string;
-  /** The phase of the server's answer; undefined if it concerns no phase. */
+  /** The phase of the server's answer; undefined if the warning is not about a phase. */
   readonly phase: Phase | undefined;
-  /** The header it concerns, in lower case. */
+  /** The header that the warning is about, in lower case. */
   readonly header: string | undefined;
   /** What Envoy does, and by which rule. */
   readonly rule: string;
-  /** What would work instead. */
+  /** A change that would work. */
   readonly wayOut: string;
 }
 
-/** One HTTP transaction through the simulated Envoy. */
+/** What one HTTP transaction through the simulated Envoy did. */
 export interface HttpReport {
-  /** Undefined if no upstream was asked. */
+  /** Undefined if no upstream got a request. */
   readonly upstream: UpstreamReport | undefined;
   /** What the client got. */
   readonly client: ClientReport;
-  /** Every message each way, in order. */
+  /** Every message in both directions, in order. */
   readonly messages: readonly StreamMessage[];
   /** How the stream to the server ended. */
   readonly streamEnd: StreamEnd;
@@ -82,11 +82,11 @@ export interface HttpReport {
   readonly counters: Counters;
   /** `%RESPONSE_CODE_DETAILS%`. */
   readonly responseCodeDetails: string;
-  /** Dynamic metadata at the end, by namespace: what was there, and what the server was allowed to add. */
+  /** Dynamic metadata at the end, by namespace: what existed before, and what the server set. */
   readonly dynamicMetadata: Readonly<Record<string, JsonObject>>;
-  /** Typed dynamic metadata that the server was allowed to set: type URL and bytes, by namespace. */
+  /** Typed dynamic metadata that the server set: type URL and bytes, by namespace. */
   readonly typedDynamicMetadata: Readonly<Record<string, { readonly typeUrl: string; readonly value: Uint8Array }>>;
-  /** What Envoy dropped, or would be harmed by. */
+  /** What Envoy dropped, or what would harm it. */
   readonly warnings: readonly Warning[];
   /** Virtual milliseconds from the client's headers to the end of the transaction. */
   readonly durationMs: number;

@@ -6,7 +6,7 @@ interface WarningText {
   readonly wayOut: string;
 }
 
-/** What Envoy does silently, by the code of the warning about it. */
+/** The text of each warning: what Envoy does silently, and a change that would work. */
 const TEXTS = {
   remove_refused: {
     rule: "Envoy never removes host or a header whose name begins with a colon",
@@ -158,7 +158,7 @@ const TEXTS = {
 /** The stable code of a warning. */
 export type WarningCode = keyof typeof TEXTS;
 
-/** The warning of that code, about a header if it is about one. */
+/** Makes the warning with a code, and with the header that it is about. */
 export function warning(code: WarningCode, phase: Phase | undefined, header?: string): Warning {
   return { code, phase, header, ...TEXTS[code] };
 }

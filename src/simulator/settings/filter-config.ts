@@ -9,19 +9,19 @@ import {
   settingsOnRoute,
 } from "./simulated-envoy-settings.ts";
 
-/** Namespaces of dynamic metadata, every list there. */
+/** Namespaces of dynamic metadata, in lists that are always there. */
 export interface NamespaceLists {
   readonly untyped: readonly string[];
   readonly typed: readonly string[];
 }
 
-/** Settings with every default filled in and the route's changes merged: what a filter works with. */
+/** The settings with which a filter works: every default is filled in, and the route's changes are merged in. */
 export interface FilterConfig {
   readonly settings: SimulatedEnvoySettings;
   readonly release: Release;
-  /** What the filter itself is configured with: the base of overrides, whatever the route says. */
+  /** The mode of the filter itself, whatever the route says. Overrides are based on it. */
   readonly configuredMode: CompleteProcessingMode;
-  /** What holds for this transaction at its beginning. */
+  /** The mode of this transaction at its beginning. */
   readonly mode: CompleteProcessingMode;
   /** The buffer limit of connections, for HTTP/1 clients. */
   readonly bufferLimitBytes: number;
@@ -78,7 +78,7 @@ function lowerCaseNames(values: Readonly<Record<string, string>>): Readonly<Reco
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-/** Whether the server sees a header or trailer of that name. That holds for pseudo-headers too. */
+/** Returns whether the server gets a header or trailer of this name. The rules apply to pseudo-headers too. */
 export function forwardPredicate(rules: ForwardRules = {}): NamePredicate {
   const allowed = (rules.allowedHeaders ?? []).map(namePredicate);
   const disallowed = (rules.disallowedHeaders ?? []).map(namePredicate);

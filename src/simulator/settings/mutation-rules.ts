@@ -3,7 +3,7 @@ import { bytesToText } from "../../protocol/headers/header-text.ts";
 import type { WarningCode } from "../report/warnings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 
-/** What a mutation does to a header. `append`: the header is there already. */
+/** What a mutation does to a header. `append`: the header already exists. */
 export type MutationOperation = "set" | "append" | "remove";
 
 /** Why a mutation is refused; undefined if it is allowed. */
@@ -14,9 +14,12 @@ const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":sc
 const AUTHORITY = /^[\w!$%&'()*+,\-.:;=@[\]~]*$/;
 const SCHEME = /^https?$/i;
 
-/** Envoy's checker of header mutations: rules in the order in which Envoy asks them, the first that speaks decides. */
+/**
+ * Envoy's checker of header mutations. It has the rules in the order in which Envoy checks them; the first rule that
+ * applies decides.
+ */
 export class MutationRuleChecker {
-  /** A refusal fails the transaction. */
+  /** True if a refusal fails the transaction. */
   readonly refusalIsError: boolean;
   readonly #rules: MutationRules;
   readonly #allowExpression: NamePredicate | undefined;
@@ -30,7 +33,7 @@ export class MutationRuleChecker {
       rules.disallowExpression === undefined ? undefined : wholeNamePattern(rules.disallowExpression);
   }
 
-  /** Asks for a name in lower case. */
+  /** Checks a mutation of a header. The name is in lower case. */
   check(operation: MutationOperation, name: string, value: Uint8Array): Refusal {
     return this.#refuseName(operation, name) ?? (operation === "remove" ? undefined : refuseValue(name, value));
   }

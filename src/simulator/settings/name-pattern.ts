@@ -1,13 +1,13 @@
 import { nameExpression } from "../../text/name-expression.ts";
 import type { StringMatcher } from "./simulated-envoy-settings.ts";
 
-/** Whether a name is meant. */
+/** Returns true if a name matches. */
 export type NamePredicate = (name: string) => boolean;
 
 /**
- * A pattern of Envoy's configuration in RE2's syntax, which must match a whole name.
+ * Makes a predicate of a pattern of Envoy's configuration in RE2's syntax, which must match a whole name.
  *
- * @throws {SyntaxError} If RE2 does not accept the pattern: Envoy refuses such a configuration.
+ * @throws {SyntaxError} If RE2 does not accept the pattern: Envoy rejects such a configuration.
  */
 export function wholeNamePattern(pattern: string): NamePredicate {
   try {
@@ -19,7 +19,7 @@ export function wholeNamePattern(pattern: string): NamePredicate {
   }
 }
 
-/** A matcher of Envoy's configuration as a function. One without a pattern matches nothing. */
+/** Makes a predicate of a matcher of Envoy's configuration. A matcher without a pattern matches nothing. */
 export function namePredicate(matcher: StringMatcher): NamePredicate {
   const fold = matcher.ignoreCase ? (text: string) => text.toLowerCase() : (text: string) => text;
   if (matcher.exact !== undefined) return compared(fold, matcher.exact, (name, wanted) => name === wanted);

@@ -27,7 +27,7 @@ const DEFAULT_MODE: CompleteProcessingMode = {
   responseTrailerMode: "DEFAULT",
 };
 
-/** A mode in which nothing is sent: what a route with `disabled` has. */
+/** A mode in which nothing is sent, for a route with `disabled`. */
 export const NOTHING_SENT: ProcessingModeSettings = { requestHeaderMode: "SKIP", responseHeaderMode: "SKIP" };
 
 /** Fills in Envoy's defaults. */
@@ -58,8 +58,8 @@ export function directionMode(mode: CompleteProcessingMode, direction: Direction
 }
 
 /**
- * The mode that a `mode_override` asks for. DEFAULT for headers and trailers keeps what the filter is configured with.
- * Body modes cannot be left out: what the server does not name becomes NONE.
+ * Returns the mode that a `mode_override` asks for. DEFAULT for headers and trailers keeps the configured mode. A body
+ * mode that the server does not name becomes NONE.
  */
 export function overriddenMode(override: ProcessingMode, configured: CompleteProcessingMode): CompleteProcessingMode {
   const headers = (value: ProcessingMode_HeaderSendMode, kept: HeaderSendMode) =>
@@ -74,7 +74,10 @@ export function overriddenMode(override: ProcessingMode, configured: CompletePro
   };
 }
 
-/** Whether `allowed_override_modes` has the mode. Compared by letter: DEFAULT is not SEND. An empty list has them all. */
+/**
+ * True if `allowed_override_modes` has the mode. The values are compared exactly: DEFAULT is not SEND. An empty list
+ * allows every mode.
+ */
 export function isAllowedOverride(mode: CompleteProcessingMode, allowed: readonly ProcessingModeSettings[]): boolean {
   if (allowed.length === 0) return true;
   return allowed.some((settings) => {
@@ -89,12 +92,12 @@ export function isAllowedOverride(mode: CompleteProcessingMode, allowed: readonl
   });
 }
 
-/** A body mode as a message has it. */
+/** Returns a body mode as messages have it. */
 export function bodyModeNumber(mode: BodySendMode): ProcessingMode_BodySendMode {
   return ProcessingMode_BodySendMode[mode];
 }
 
-// Enums of proto3 are open. A number that Envoy does not know has no case in its code, which leaves the body alone.
+// Enums of proto3 are open. Envoy's code has no case for a number that it does not know, and leaves the body alone.
 function bodyModeName(mode: ProcessingMode_BodySendMode): BodySendMode {
   const name = ProcessingMode_BodySendMode[mode] as keyof typeof ProcessingMode_BodySendMode | undefined;
   return name === undefined || name === "GRPC" ? "NONE" : name;

@@ -1,15 +1,15 @@
 import type { EnvoyVersion } from "./simulated-envoy-settings.ts";
 
-/** What differs between releases of Envoy. Every line was seen on real ones. */
+/** The differences between releases of Envoy. Each one was measured with a real Envoy. */
 export interface Release {
   /**
-   * When the stream is closed: once the transaction is over; with the last answer of the response, or of the request
-   * if nothing of the response is sent; or once the last answers of both have come.
+   * When the stream is closed: after the transaction; with the last answer of the response, or of the request if
+   * nothing of the response is sent; or after the last answers of both directions.
    */
   readonly closesStream: "when_over" | "with_last_answer" | "with_both_last_answers";
   /** `server_half_closed` and `immediate_responses_sent` are counted. */
   readonly countsEndings: boolean;
-  /** Errors in mutations have short, fixed texts; before, whole sentences with numbers. */
+  /** Errors in mutations have short, fixed texts. Earlier releases had whole sentences with numbers. */
   readonly shortDetails: boolean;
   readonly streamedImmediateResponse: boolean;
   readonly allowContentLengthHeader: boolean;
@@ -17,14 +17,17 @@ export interface Release {
   readonly holdsHeadersForFirstChunk: boolean;
   /** An empty piece of a body that does not end it is sent to the server. */
   readonly sendsEmptyChunks: boolean;
-  /** The empty end of a body that is there when an override to FULL_DUPLEX_STREAMED comes is sent; before, it hangs. */
+  /**
+   * The empty end of a body that has arrived before an override to FULL_DUPLEX_STREAMED is sent. In earlier releases it
+   * hangs.
+   */
   readonly sendsHeldEmptyEnd: boolean;
-  /** A message with nothing but `mode_override` may come before the answer to request headers. */
+  /** A message with only `mode_override` can come before the answer to request headers. */
   readonly directModeOverride: boolean;
   readonly typedDynamicMetadata: boolean;
-  /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body; since then, nothing continues. */
+  /** An answer to trailers that never came ends a FULL_DUPLEX_STREAMED body. In later releases nothing continues. */
   readonly endsBodyWithoutTrailers: boolean;
-  /** Responses of Envoy's own making pass the filter, and so the server, like an upstream's. */
+  /** Responses that Envoy makes itself pass the filter, and so the server, like those of an upstream. */
   readonly sendsLocalReplies: boolean;
   /** In observability mode attributes of the request have values. */
   readonly observesRequestAttributes: boolean;
@@ -70,7 +73,7 @@ const RELEASES: Readonly<Record<EnvoyVersion, Release>> = {
   },
 };
 
-/** What an Envoy of that release line does. */
+/** Returns how an Envoy of this release line behaves. */
 export function releaseOf(version: EnvoyVersion): Release {
   return RELEASES[version];
 }

@@ -1,7 +1,7 @@
 import { ENVOY_BUFFER_LIMIT_BYTES } from "../../protocol/envoy-declaration.ts";
 import type { EnvoySettings, ProcessingModeSettings } from "../../protocol/envoy-settings.ts";
 
-/** A release line of Envoy whose behaviour the simulator knows from runs on the real one. */
+/** A release line of Envoy whose behaviour the simulator knows from runs of a real Envoy. */
 export type EnvoyVersion = "1.36" | "1.38" | "1.39" | "1.40";
 
 /** `envoy.type.matcher.v3.StringMatcher`, of which exactly one pattern is set. */
@@ -16,7 +16,10 @@ export interface StringMatcher {
   readonly ignoreCase?: boolean | undefined;
 }
 
-/** `HeaderForwardingRules`: which headers and trailers the server sees. If both lists match, the header is hidden. */
+/**
+ * `HeaderForwardingRules`: which headers and trailers the server gets. If both lists match, the server does not get the
+ * header.
+ */
 export interface ForwardRules {
   /** Default: every header. */
   readonly allowedHeaders?: readonly StringMatcher[] | undefined;
@@ -24,51 +27,51 @@ export interface ForwardRules {
   readonly disallowedHeaders?: readonly StringMatcher[] | undefined;
 }
 
-/** Namespaces of dynamic metadata, by what their values are. Default: none. */
+/** Namespaces of dynamic metadata, by the kind of their values. Default: none. */
 export interface MetadataNamespaces {
   readonly untyped?: readonly string[] | undefined;
   readonly typed?: readonly string[] | undefined;
 }
 
-/** `MetadataOptions`: which dynamic metadata goes to the server, and which may come from it. */
+/** `MetadataOptions`: which dynamic metadata is sent to the server, and which the server can set. */
 export interface MetadataOptions {
   readonly forwardingNamespaces?: MetadataNamespaces | undefined;
   readonly receivingNamespaces?: MetadataNamespaces | undefined;
 }
 
-/** `ExtProcPerRoute`: what a route changes. What is not set is as in the filter's own settings. */
+/** `ExtProcPerRoute`: what a route changes. Fields that are not set have the value of the filter's own settings. */
 export interface PerRouteSettings {
   /** The filter does nothing on this route. Default false. */
   readonly disabled?: boolean | undefined;
   /** Replaces the filter's processing mode as a whole. */
   readonly processingMode?: ProcessingModeSettings | undefined;
   readonly metadataOptions?: MetadataOptions | undefined;
-  /** Merged into the filter's by name. */
+  /** Merged by name into the filter's metadata. */
   readonly grpcInitialMetadata?: Readonly<Record<string, string>> | undefined;
   readonly failureModeAllow?: boolean | undefined;
 }
 
 /**
  * Settings of a simulated Envoy: the fields that a server reads too, and the fields below, which only the simulator
- * needs. They configure Envoy's ext_proc filter and the few things around it that change what the filter does. Plain data
- * that survives JSON. Every field is optional; the defaults are Envoy's.
+ * needs. They configure Envoy's ext_proc filter, and other settings of Envoy that change what the filter does. All of
+ * it is plain data. Every field is optional, and the defaults are Envoy's.
  */
 export interface SimulatedEnvoySettings extends EnvoySettings {
   /** Default "1.40". */
   readonly envoyVersion?: EnvoyVersion | undefined;
-  /** Which headers the server sees. Default: all. */
+  /** Which headers the server gets. Default: all. */
   readonly forwardRules?: ForwardRules | undefined;
-  /** Status of the reply when processing fails; a timeout stays 504. Default 500. */
+  /** Status of the local reply if processing fails; after a timeout it is always 504. Default 500. */
   readonly statusOnError?: number | undefined;
-  /** The server only watches. Default false. */
+  /** The server gets copies of all messages, and Envoy ignores its answers. Default false. */
   readonly observabilityMode?: boolean | undefined;
   /** In observability mode: how long the stream stays open after the transaction. Default 5000. */
   readonly deferredCloseTimeoutMs?: number | undefined;
-  /** Default DEFAULT: as the server says. */
+  /** Default DEFAULT: the server's answers decide. */
   readonly routeCacheAction?: "DEFAULT" | "CLEAR" | "RETAIN" | undefined;
-  /** The older spelling of RETAIN. Default false. */
+  /** The older name of RETAIN. Default false. */
   readonly disableClearRouteCache?: boolean | undefined;
-  /** Which dynamic metadata goes to the server, and may come from it. Default: none. */
+  /** Which dynamic metadata is sent to the server, and which the server can set. Default: none. */
   readonly metadataOptions?: MetadataOptions | undefined;
   /** Names of attributes sent with the first message of the request. Default: none. */
   readonly requestAttributes?: readonly string[] | undefined;
