@@ -13,10 +13,10 @@ import {
   type CommandSettings,
   commandSettings,
   operatorOptions,
+  printProblems,
   refuseUnknownProcessors,
   SETTING_FLAGS,
   settingsHelp,
-  tellProblems,
 } from "./start/command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
 import { explainStart, startOptions } from "./start/start-options.ts";
@@ -42,7 +42,7 @@ export async function checkCommand(args: readonly string[], terminal: Terminal):
     return EXIT.good;
   }
   const read = await commandSettings(values as Record<string, string | boolean | undefined>, process.env);
-  if ("problems" in read) return tellProblems(read, terminal);
+  if ("problems" in read) return printProblems(read, terminal);
   const processor = await loadProcessor(positionals, createLogger("silent"));
   refuseUnknownProcessors(processor, read);
   refuseStart(read);

@@ -6,10 +6,10 @@ import { type Server, serve } from "../server/serve.ts";
 import {
   type CommandSettings,
   commandSettings,
+  printProblems,
   refuseUnknownProcessors,
   SETTING_FLAGS,
   settingsHelp,
-  tellProblems,
 } from "./start/command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
 import { explainStart, startOptions } from "./start/start-options.ts";
@@ -28,7 +28,7 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
   const flags = values as Record<string, string | undefined>;
   if (flags.port !== undefined) flags.listen = listenOnPort(flags.port, flags.listen);
   const read = await commandSettings(flags, process.env);
-  if ("problems" in read) return tellProblems(read, terminal);
+  if ("problems" in read) return printProblems(read, terminal);
   const { settings, warnings } = read;
   const log = createLogger(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);

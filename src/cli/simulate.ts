@@ -7,13 +7,13 @@ import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags
 import {
   commandSettings,
   operatorOptions,
+  printProblems,
   refuseUnknownProcessors,
   SETTING_FLAGS,
-  tellProblems,
 } from "./start/command-settings.ts";
 import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
 import { readData } from "./terminal/data-file.ts";
-import { exchangeText, type PlayedExchange } from "./terminal/exchange-text.ts";
+import { exchangeText, type ShownExchange } from "./terminal/exchange-text.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
@@ -38,16 +38,16 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
   }
   const { path, names } = pathAndNames(positionals);
   const read = await commandSettings(values as Record<string, string | boolean | undefined>, process.env);
-  if ("problems" in read) return tellProblems(read, terminal);
+  if ("problems" in read) return printProblems(read, terminal);
   const base = values.file === undefined ? undefined : await readData("--file", values.file);
   const exchange = exchangeOfFlags(values, path, base);
   const processor = await loadProcessor(names, createLogger("silent"));
   refuseUnknownProcessors(processor, read);
-  const [{ playExchange }, { exchangeJson }] = await Promise.all([
-    import("../debug/play-exchange.ts"),
+  const [{ simulateJson }, { exchangeJson }] = await Promise.all([
+    import("../debug/simulate-json.ts"),
     import("../debug/parse-exchange.ts"),
   ]);
-  const response = await playExchange(processor, exchange, operatorOptions(read)).catch((error: unknown) => {
+  const response = await simulateJson(processor, exchange, operatorOptions(read)).catch((error: unknown) => {
     if (!(error instanceof ExchangeProblem)) throw error;
     throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
   });
@@ -55,9 +55,9 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
   const isRaw = values.raw === true;
   if (values.json === true) terminal.out(JSON.stringify(result, null, 2), { isRaw });
   else {
-    const played = { asked: exchange, result } as PlayedExchange;
+    const shown = { asked: exchange, result } as ShownExchange;
     // Each text stays on one line, whatever characters a header or a fault has.
-    for (const { text, style } of exchangeText(played))
+    for (const { text, style } of exchangeText(shown))
       terminal.out(isRaw ? text : printableLine(text), { style, isRaw });
   }
   return response.faults.length > 0 ? EXIT.bad : EXIT.good;

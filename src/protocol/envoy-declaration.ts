@@ -1,7 +1,7 @@
 import { refuseNameExpression } from "../text/name-expression.ts";
 import type { DeclaredEnvoySettings } from "./envoy-settings.ts";
 
-/** What the server assumes about Envoy: the operator's declaration, with Envoy's defaults for what it leaves out. */
+/** What the server assumes about Envoy: the operator's declaration, with Envoy's defaults for all other fields. */
 export type EnvoyDeclaration = {
   readonly [K in keyof DeclaredEnvoySettings]-?:
     | NonNullable<DeclaredEnvoySettings[K]>
@@ -9,7 +9,10 @@ export type EnvoyDeclaration = {
     | (K extends "bufferLimitBytes" ? undefined : never);
 };
 
-/** Envoy's default for `per_connection_buffer_limit_bytes`. It serves recommendations only; no override relies on it. */
+/**
+ * Envoy's default of `per_connection_buffer_limit_bytes`. Recommendations and the simulator use it. No override relies
+ * on it.
+ */
 export const ENVOY_BUFFER_LIMIT_BYTES: number = 1024 * 1024;
 
 /** What the server assumes if the operator declares nothing: Envoy's own defaults. */
@@ -28,8 +31,8 @@ export const ENVOY_DEFAULTS: EnvoyDeclaration = {
 };
 
 /**
- * Fills in what a declaration leaves out. It checks only the expressions: the code that reads a file or flags checks the
- * other values.
+ * Completes a declaration with Envoy's defaults. It checks only the expressions; the code that reads a file or flags
+ * checks the other values.
  *
  * @throws {TypeError} Names an expression that RE2 would not accept.
  */

@@ -41,7 +41,7 @@ export interface Modes {
   readonly responseBody: BodyMode | undefined;
 }
 
-/** Decides whether Envoy would obey an override. */
+/** What decides whether Envoy obeys an override. */
 export interface OverrideSituation {
   /** The phase of the headers that the override answers. */
   readonly phase: HeaderPhase;
@@ -76,7 +76,7 @@ const SEND_FIELDS = {
   responseTrailers: "responseTrailerMode",
 } as const;
 
-/** Says why a value is not an override; undefined if it is one. */
+/** Says why a value is not an override; undefined if it is an override. */
 export function refuseModeOverride(override: unknown): string | undefined {
   if (typeof override !== "object" || override === null) return "its modes must be an object";
   for (const [field, value] of Object.entries(override)) {
@@ -137,7 +137,7 @@ export function toProcessingMode(override: ModeOverride): ProcessingMode {
   });
 }
 
-/** True in the modes in which a body is sent on before its end has come, so that its length may change. */
+/** True in the modes in which a body continues before its end has come, so that its length can change. */
 export function streamsBody(mode: BodyMode | undefined): boolean {
   return mode === "STREAMED" || mode === "FULL_DUPLEX_STREAMED";
 }
@@ -187,8 +187,8 @@ function trailersFor(body: OverrideBodyMode, wanted: SendMode | undefined): Send
 }
 
 /**
- * Adds the modes that an override leaves open from a declared entry. Envoy compares the result literally with its list,
- * so an override without a mode may differ from the entry in the list.
+ * Adds the modes that an override leaves open, from a declared entry. Envoy compares the result literally with its
+ * list. Without this, an override that leaves out a mode could differ from its entry in the list.
  */
 function pickAllowed(override: ModeOverride, allowed: readonly ProcessingModeSettings[]): ModeOverride | undefined {
   const entry = allowed.find(
@@ -211,7 +211,7 @@ function pickAllowed(override: ModeOverride, allowed: readonly ProcessingModeSet
   };
 }
 
-/** An override leaves out a mode that is DEFAULT. */
+/** Returns a mode as an override has it, which leaves out DEFAULT. */
 function sendMode(mode: HeaderSendMode | undefined): SendMode | undefined {
   return mode === "DEFAULT" ? undefined : mode;
 }

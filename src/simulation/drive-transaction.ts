@@ -8,15 +8,15 @@ import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-env
 import { type SimulatedUpstream, upstreamResponse } from "./simulated-request.ts";
 import { upstreamRequest } from "./simulated-transaction.ts";
 
-/** An ext_proc server for one transaction that may answer later, in real time. */
+/** An ext_proc server for one transaction. It can answer later, in real time. */
 export interface LiveServer extends ExtProcServer {
-  /** True while it works on an answer. */
+  /** True while the server works on an answer. */
   readonly busy: boolean;
-  /** Calls back when it has sent something, or has stopped working. */
+  /** Calls back when the server has sent something or has finished its work. */
   onChange(callback: () => void): void;
 }
 
-/** One transaction, and how long to wait for its server. */
+/** One transaction, and the longest time to wait for its server. */
 export interface DriveOptions {
   readonly settings: SimulatedEnvoySettings;
   /** The exchange, without a response. */
@@ -46,13 +46,16 @@ export async function driveTransaction(server: LiveServer, options: DriveOptions
       isPatient = await waitFor(new Promise<void>((resolve) => server.onChange(resolve)), patienceMs);
       transaction.settle();
     }
-    // A server that has finished one answer may be waited for again at the next.
+    // A server that has finished one answer gets the full patience again for the next one.
     if (!server.busy) isPatient = true;
   } while (transaction.advance());
   return transaction.report();
 }
 
-/** Returns the exchange with its response, which a function makes when the upstream has the whole request. */
+/**
+ * Returns the exchange with its response. If a function makes the response, it is called when the upstream has got the
+ * whole request.
+ */
 function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpReport): HttpExchange {
   const { request: sent = {} } = exchange;
   if (typeof upstream !== "function") return { ...exchange, response: upstreamResponse(upstream, sent) };
@@ -69,10 +72,10 @@ function withUpstream({ exchange, upstream }: DriveOptions, soFar: () => HttpRep
   };
 }
 
-// A test may replace the global timers by fake ones, which would never fire.
+// A test can replace the global timers by fake ones, which would never fire.
 const { setTimeout, clearTimeout } = globalThis;
 
-/** Waits for a promise for this many milliseconds of real time. False if it takes longer. */
+/** Waits for a promise for this many milliseconds of real time. Returns false if it takes longer. */
 export async function waitFor(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const tooLong = new Promise<false>((resolve) => {

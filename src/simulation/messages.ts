@@ -98,7 +98,7 @@ function headerValues(headers: HeaderRecord): HeaderValue[] {
 /**
  * Returns the bytes of a body.
  *
- * @throws {TypeError} If the value is neither.
+ * @throws {TypeError} If the value is neither text nor bytes.
  */
 export function bodyBytes(where: string, data: string | Uint8Array): Uint8Array {
   if (typeof data === "string" || data instanceof Uint8Array) return toBytes(data);

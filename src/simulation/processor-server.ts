@@ -12,7 +12,7 @@ import type { EnvoySide, ServerSide } from "../simulator/filter/ext-proc-server.
 import type { Warning } from "../simulator/report/report.ts";
 import type { LiveServer } from "./drive-transaction.ts";
 
-/** A warning that the simulated Envoy cannot give, because its own part of the exchange is correct. */
+/** A warning that the simulated Envoy cannot give, because Envoy itself did nothing wrong. */
 const REQUEST_UNSEEN: Warning = {
   code: "request_headers_not_sent",
   phase: undefined,
@@ -29,20 +29,20 @@ export interface ProcessorServerOptions {
   readonly origin?: Origin | undefined;
   /** Receives all events too. Default: none. */
   readonly observer?: SessionObserver | undefined;
-  /** The same as for a server's other sessions. */
+  /** The set and the budget of a server, if the processor runs inside a server. */
   readonly sessions?: SharedSessionOptions["sessions"];
   readonly bodyBudget?: SharedSessionOptions["bodyBudget"];
 }
 
 /**
- * Runs a processor as the ext_proc server of one transaction: with the same session as a server, but without a server.
+ * The ext_proc server of one transaction: it runs a processor in the same session as a real server, but without gRPC.
  */
 export class ProcessorServer implements LiveServer {
   /** All faults, including failures of `done`. */
   readonly faults: Fault[] = [];
-  /** Warnings that only the processor's side can give. */
+  /** Warnings that only the server's side can give. */
   readonly warnings: Warning[] = [];
-  /** The handler that was running when Envoy ended the stream; undefined if there was none. */
+  /** The handler that was running when Envoy ended the stream; undefined if no handler was running. */
   unanswered: HandlerPlace | undefined;
   readonly #processor: Processor;
   readonly #options: ProcessorServerOptions;
@@ -105,18 +105,18 @@ export class ProcessorServer implements LiveServer {
         session.receive(request);
       },
       halfClose: () => session.finish(),
-      // From 1.38 on, Envoy's reset says that it needs no more of the stream.
+      // Since Envoy 1.38, the reset means that Envoy no longer needs the stream.
       reset: () => session.cancel(true),
     };
   }
 }
 
-/** A server counts and logs this. A test would not look there, so it is a fault. */
+/** A server counts and logs this. A test does not read metrics and logs, so here it is a fault. */
 function doneFailed(processor: string, cause: unknown): Fault {
   return fault("handler_threw", `processor "${processor}": its done threw`, { processor, cause });
 }
 
-/** Makes the session's timers from the simulated clock, which is read only as often as the timers need. */
+/** Makes the session's timers from the simulated clock. */
 function simulatedTimers(stream: ServerSide): Timers {
   let nowMs = 0;
   return {

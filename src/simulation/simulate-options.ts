@@ -7,9 +7,7 @@ import type { SimulatedUpstream } from "./simulated-request.ts";
 
 /** The options of Envoy, its upstream, and the operator. */
 export interface SimulateOptions extends EnvoyOptions {
-  /**
-   * What the operator configures in the server. Default: a declaration of the settings in `envoy`, and nothing else.
-   */
+  /** The operator's settings of the server. Default: the settings in `envoy` are declared, and nothing else is set. */
   readonly operator?: OperatorOptions | undefined;
 }
 
@@ -21,11 +19,11 @@ export interface EnvoyOptions {
   readonly upstream?: SimulatedUpstream | undefined;
   /** The route's configuration, sent as `x-ext-proc-config`: plain, or keyed by the processor's name. Default: none. */
   readonly config?: JsonValue | undefined;
-  /** Routes in order; the first that matches wins. Default: one, named `default`. */
+  /** Routes in order; the first one that matches is selected. Default: one, named `default`. */
   readonly routes?: readonly VirtualRoute[] | undefined;
   /**
    * The simulated clock stops while a handler runs, for at most this many milliseconds of real time. Then it continues,
-   * and the handler runs into its timeout. Default: 1000.
+   * and the handler times out. Default: 1000.
    */
   readonly patienceMs?: number | undefined;
 }

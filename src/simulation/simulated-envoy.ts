@@ -8,7 +8,7 @@ import type { SimulatedTransaction } from "./simulated-transaction.ts";
 /** Sends a request of a method to a path. Rejects with a TypeError if such a request is not possible. */
 export type SendRequest = (path: string, request?: SimulatedRequest) => Promise<SimulatedTransaction>;
 
-/** A simulated Envoy. Each request is one HTTP transaction; they may run at the same time. */
+/** A simulated Envoy. Each request is one HTTP transaction. Several requests can run at the same time. */
 export interface SimulatedEnvoy {
   /** Sends a GET. */
   readonly get: SendRequest;
@@ -24,7 +24,7 @@ export interface SimulatedEnvoy {
   readonly delete: SendRequest;
   /** Sends a request of any method. Rejects with a TypeError if such a request is not possible. */
   send(request?: SimulatedRequestLine): Promise<SimulatedTransaction>;
-  /** Ends what the first request started: calls the processor's `close`, or closes the connection to a server. */
+  /** Ends what the first request started: it calls the processor's `close`, or closes the connection to a server. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ import { utf8Only } from "../text/escaped-text.ts";
 /** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
 export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]>>;
 
-/** A message as it was received. */
+/** An HTTP message as it was received. */
 export interface ReceivedMessage {
   /** Without pseudo-headers. Text as `header()` reads it: a byte that is not UTF-8 is a lone surrogate. */
   readonly headers: ReceivedHeaders;
@@ -79,7 +79,7 @@ export interface SimulatedTransaction {
   readonly report: HttpReport;
 }
 
-/** What only the processor's side knows about a transaction. */
+/** What only the server's side knows about a transaction. */
 interface ServerReport {
   readonly faults: readonly Fault[];
   readonly warnings?: readonly Warning[];
@@ -117,8 +117,8 @@ export function simulatedTransaction(
 }
 
 /**
- * Returns a warning if Envoy went on without an answer, although the client did not leave and did not get a reply of
- * Envoy itself.
+ * Returns a warning if Envoy continued without an answer, although the client did not disconnect and did not get a
+ * local reply.
  */
 function notAwaited(report: HttpReport, unanswered: HandlerPlace | undefined): readonly Warning[] {
   const wentOn = report.responseCodeDetails === "via_upstream" && report.client.end !== "aborted";
@@ -156,7 +156,7 @@ function receivedMessage(received: UpstreamReport | ClientReport): ReceivedMessa
 }
 
 function receivedHeaders(lines: readonly ReceivedHeader[]): ReceivedHeaders {
-  // A client may send a header named __proto__.
+  // A client can send a header named __proto__.
   const headers: Record<string, string | readonly string[]> = Object.create(null);
   for (const [name, value] of lines) {
     const text = bytesToText(value);

@@ -34,10 +34,10 @@ const WATCH: EffectWatch = {
  * effect that is kept in the state and returned by a later handler counts as returned. An effect that was made before
  * the transaction, such as a constant of the module, is not watched.
  *
- * @returns What `play` resolves to, and a warning for each such effect.
+ * @returns What `run` resolves to, and a warning for each such effect.
  */
 export async function watchEffects<T>(
-  play: () => Promise<T>,
+  run: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly warnings: Warning[] }> {
   const unreturned: Unreturned = new Map();
   const { AsyncLocalStorage: Storage } = await import("node:async_hooks");
@@ -45,7 +45,7 @@ export async function watchEffects<T>(
   watched++;
   effectWatch.current = WATCH;
   try {
-    const result = await storage.run(unreturned, play);
+    const result = await storage.run(unreturned, run);
     return { result, warnings: [...unreturned].map(([effect, place]) => notReturned(effect, placeOf(place.stack))) };
   } finally {
     watched--;

@@ -32,7 +32,7 @@ export class RemoteServer implements LiveServer {
     this.#readStatus = readStatus;
   }
 
-  /** True if messages have no answer yet. They may never get one. */
+  /** True if some messages have no answer yet. They may never get one. */
   get busy(): boolean {
     return this.#unanswered > 0;
   }
@@ -52,7 +52,7 @@ export class RemoteServer implements LiveServer {
     this.#read(call, stream).catch(() => undefined);
     return {
       message: (request) => {
-        // In observability mode no answer is expected.
+        // In observability mode the server sends no answer.
         if (!request.observabilityMode) this.#unanswered++;
         requests.push(request);
       },

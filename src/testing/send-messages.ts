@@ -28,7 +28,7 @@ export interface MessageAnswers {
 
 /**
  * Sends the messages of one transaction to a processor, without a simulated Envoy. Use it for messages that Envoy would
- * never send, and other hosts can send. Each message waits until the message before it is answered.
+ * never send, but other data planes can send. Each message waits until the message before it is answered.
  *
  * @example
  * ```ts
@@ -77,7 +77,7 @@ export async function sendMessages(
   return { responses, code: ended ?? 0, faults: server.faults };
 }
 
-/** Waits for handlers. When the patience is over, waits for their timeout. */
+/** Waits for handlers. After `patienceMs` it lets them time out. */
 async function untilIdle(server: ProcessorServer, clock: VirtualClock, patienceMs: number): Promise<void> {
   while (server.busy) {
     const isChanged = await waitFor(new Promise<void>((resolve) => server.onChange(resolve)), patienceMs);

@@ -47,7 +47,7 @@ function targetUrl(target: string): string {
   throw new TypeError(`simulateRemote: ${JSON.stringify(target)} is not a server; write "127.0.0.1:9002" or a URL`);
 }
 
-/** Connects to the server. Loads the code for it now, so that other tests do not have to load it. */
+/** Connects to the server. It loads gRPC's code now, so that other tests do not load it. */
 async function connect(baseUrl: string) {
   const [{ ConnectError, createClient }, { createGrpcTransport, Http2SessionManager }] = await Promise.all([
     import("@connectrpc/connect"),

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { EnvoySettingsSchema } from "../../gen/extproc/debug/v1/envoy_settings_pb.js";
 import { exchangeJson } from "../../src/debug/parse-exchange.ts";
-import { playExchange } from "../../src/debug/play-exchange.ts";
+import { simulateJson } from "../../src/debug/simulate-json.ts";
 import { defineProcessor, immediateResponse, type Processor, setDynamicMetadata, setHeader } from "../../src/index.ts";
 import { checkSettings } from "../../src/simulation/check-settings.ts";
 
-async function play(processor: Processor, exchange: unknown, run = {}) {
-  return exchangeJson(await playExchange(processor, exchange, run)) as Record<string, never>;
+async function play(processor: Processor, exchange: unknown, operator = {}) {
+  return exchangeJson(await simulateJson(processor, exchange, operator)) as Record<string, never>;
 }
 
 /** The part of a readable message that is looked at. */

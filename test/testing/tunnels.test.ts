@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { playExchange } from "../../src/debug/play-exchange.ts";
+import { simulateJson } from "../../src/debug/simulate-json.ts";
 import { defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effects.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
@@ -93,7 +93,7 @@ describe("a tunnel through simulate()", () => {
       request: { headers: UPGRADE, chunks: ["ping"] },
       upstream: { status: 101, headers: UPGRADE, chunks: ["hi"] },
     };
-    const { upstreamRequest, clientResponse } = await playExchange(required, exchange, {});
+    const { upstreamRequest, clientResponse } = await simulateJson(required, exchange, {});
     expect([upstreamRequest?.body, clientResponse?.status, clientResponse?.body]).toEqual(["ping", 101, "hi"]);
   });
 });

@@ -1,5 +1,5 @@
-import { CodingError, type CodingFailure } from "./coding-failure.ts";
 import type { Deliver } from "./coder.ts";
+import { CodingError, type CodingFailure } from "./coding-failure.ts";
 import type { CodingStream } from "./coding-stream.ts";
 
 type Piece = Uint8Array<ArrayBuffer>;

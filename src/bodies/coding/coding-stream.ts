@@ -1,6 +1,6 @@
 import { plainBytes } from "../owned-bytes.ts";
-import { type CodingFailure, codingFailure } from "./coding-failure.ts";
 import type { Deliver } from "./coder.ts";
+import { type CodingFailure, codingFailure } from "./coding-failure.ts";
 
 /** The output for a chunk; no pieces if all of it is held back for the next chunks. */
 export interface CodedPieces {

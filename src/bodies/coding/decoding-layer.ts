@@ -1,6 +1,6 @@
+import { Coder, type Deliver } from "./coder.ts";
 import { brotliDecoderBytes, CoderHold, type CoderRoom, decoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
-import { Coder, type Deliver } from "./coder.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecodingEngine, deflateFormat, type Format } from "./engine.ts";
 import type { OutputBudget } from "./output-budget.ts";

@@ -1,6 +1,6 @@
+import { Coder, type Deliver } from "./coder.ts";
 import { CoderHold, type CoderRoom, encoderBytes } from "./coder-memory.ts";
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
-import { Coder, type Deliver } from "./coder.ts";
 import { type CodingLayer, CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createEncodingEngine } from "./engine.ts";

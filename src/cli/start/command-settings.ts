@@ -43,7 +43,7 @@ export async function commandSettings(
 }
 
 /** Prints why a command cannot start. Returns the exit code. */
-export function tellProblems({ problems, inFile }: CommandProblems, terminal: Terminal): number {
+export function printProblems({ problems, inFile }: CommandProblems, terminal: Terminal): number {
   for (const problem of problems) terminal.error(`ext-proc: ${problem}`);
   return inFile ? EXIT.bad : EXIT.usage;
 }

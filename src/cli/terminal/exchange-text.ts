@@ -1,11 +1,11 @@
 import type { LineStyle } from "./terminal.ts";
 
 /** An exchange and its result, in the JSON format of `DebugService.Simulate`. */
-export interface PlayedExchange {
-  readonly asked: { readonly request?: Message | undefined; readonly upstream?: Message | undefined };
+export interface ShownExchange {
+  readonly asked: { readonly request?: HttpMessage | undefined; readonly upstream?: HttpMessage | undefined };
   readonly result: {
-    readonly upstreamRequest?: Message | undefined;
-    readonly clientResponse?: Message | undefined;
+    readonly upstreamRequest?: HttpMessage | undefined;
+    readonly clientResponse?: HttpMessage | undefined;
     readonly warnings?: readonly Readonly<Record<string, string>>[] | undefined;
     readonly faults?: readonly Readonly<Record<string, string>>[] | undefined;
     readonly messages?: readonly unknown[] | undefined;
@@ -15,7 +15,7 @@ export interface PlayedExchange {
   };
 }
 
-type Message = Readonly<Record<string, unknown>>;
+type HttpMessage = Readonly<Record<string, unknown>>;
 
 /** One line with its style. */
 export interface StyledLine {
@@ -24,7 +24,7 @@ export interface StyledLine {
 }
 
 /** An exchange as lines of text: what the upstream and the client got, as differences from what had been sent. */
-export function exchangeText({ asked, result }: PlayedExchange): StyledLine[] {
+export function exchangeText({ asked, result }: ShownExchange): StyledLine[] {
   const { upstreamRequest, clientResponse = {}, warnings = [], faults = [], metadata = {} } = result;
   const { messages = [], handlers = [], details = "" } = result;
   const handlerMs = handlers.reduce((sum, { durationMs = 0 }) => sum + durationMs, 0);
@@ -57,11 +57,11 @@ function bad(text: string): StyledLine {
   return { text, style: "yellow" };
 }
 
-function cut({ end }: Message): string {
+function cut({ end }: HttpMessage): string {
   return end === "complete" || end === undefined ? "" : ` (${end})`;
 }
 
-function changes(before: Message, after: Message): StyledLine[] {
+function changes(before: HttpMessage, after: HttpMessage): StyledLine[] {
   const lines = [
     ...compared(fieldLines(before.headers), fieldLines(after.headers)),
     ...compared(fieldLines(before.trailers, "trailer "), fieldLines(after.trailers, "trailer ")),
@@ -83,7 +83,7 @@ function compared(before: readonly string[], after: readonly string[]): Line[] {
 }
 
 function fieldLines(fields: unknown, prefix = ""): string[] {
-  return Object.entries((fields ?? {}) as Message).flatMap(([name, values]) =>
+  return Object.entries((fields ?? {}) as HttpMessage).flatMap(([name, values]) =>
     (Array.isArray(values) ? values : [values]).map((value: unknown) => {
       const text = typeof value === "string" ? value : `base64 ${(value as { base64?: string }).base64}`;
       return `${prefix}${name}: ${text}`;
@@ -91,7 +91,7 @@ function fieldLines(fields: unknown, prefix = ""): string[] {
   );
 }
 
-function bodyLines(before: Message, after: Message): Line[] {
+function bodyLines(before: HttpMessage, after: HttpMessage): Line[] {
   const was = bodyText(before);
   const is = bodyText(after);
   if (was === is) return is === "" ? [] : textLines(" ", is);
@@ -107,7 +107,7 @@ function textLines(mark: Line[0], text: string): Line[] {
         .map((line): Line => [mark, `| ${line}`]);
 }
 
-function bodyText({ body, bodyBase64, json, chunks, chunksBase64 }: Message): string {
+function bodyText({ body, bodyBase64, json, chunks, chunksBase64 }: HttpMessage): string {
   if (json !== undefined) return JSON.stringify(json);
   const bytes = [bodyBase64 ?? [], chunksBase64 ?? []].flat().map((text) => Buffer.from(String(text), "base64"));
   if (bytes.length > 0) {

@@ -1,5 +1,5 @@
-import { type CodingFailure, codingFailure } from "../../bodies/coding/coding-failure.ts";
 import type { Deliver } from "../../bodies/coding/coder.ts";
+import { type CodingFailure, codingFailure } from "../../bodies/coding/coding-failure.ts";
 import type { CodingStream } from "../../bodies/coding/coding-stream.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { BodyBytes, BodyStage, Emit, Soon, StageEnd } from "./body-stage.ts";

@@ -15,7 +15,7 @@ const SETUP_MS = 30_000;
  *
  * @throws {ExchangeProblem} Rejects with it if the JSON is not an exchange.
  */
-export async function playExchange(
+export async function simulateJson(
   processor: Processor,
   json: unknown,
   operator: OperatorOptions,
