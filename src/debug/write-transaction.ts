@@ -7,6 +7,7 @@ import {
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
 import type { Fault } from "../protocol/fault.ts";
 import type { SimulatedTransaction } from "../simulation/simulated-transaction.ts";
+import { watchEffects } from "../simulation/unreturned-effects.ts";
 import type { ReceivedHeader, Warning } from "../simulator/report/report.ts";
 import { utf8Only } from "../text/escaped-text.ts";
 import { readableMessage } from "./readable-message.ts";
@@ -45,8 +46,20 @@ export function writeTransaction(transaction: SimulatedTransaction, times: reado
   return create(SimulateResponseSchema, { ...init, upstreamRequest });
 }
 
+/**
+ * Runs a transaction with given messages, and detects effects that its handlers made and did not return.
+ *
+ * @returns The result of `run`, and a warning for each such effect.
+ */
+export async function watchMessages<T>(
+  run: () => Promise<T>,
+): Promise<{ readonly result: T; readonly warnings: WarningMessage[] }> {
+  const { result, warnings } = await watchEffects(run);
+  return { result, warnings: warnings.map(writeWarning) };
+}
+
 /** A warning as a message of the debug service. */
-export function writeWarning({ code, phase, header, rule, wayOut }: Warning): WarningMessage {
+function writeWarning({ code, phase, header, rule, wayOut }: Warning): WarningMessage {
   return create(WarningSchema, { code, phase: phase ?? "", header: header ?? "", rule, wayOut });
 }
 

@@ -23,7 +23,7 @@ import { type FramingProblem, MessageReader, type MessageSink } from "./message-
 import { GrpcReply } from "./reply.ts";
 import { sendAnswer } from "./send-answer.ts";
 import { GrpcStatus } from "./status.ts";
-import { parseGrpcTimeout } from "./timeout.ts";
+import { parseGrpcTimeout } from "./grpc-timeout.ts";
 
 /** How Process calls are served. */
 export interface ProcessCallOptions extends SharedSessionOptions {

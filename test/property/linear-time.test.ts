@@ -8,7 +8,7 @@ import { createReplacer } from "../../src/bodies/split/replacer.ts";
 import { createSseSplitter } from "../../src/bodies/split/server-sent-events.ts";
 import { createUtf8Decoder } from "../../src/bodies/split/utf8-text.ts";
 import { MessageReader } from "../../src/grpc/message-reader.ts";
-import { parseGrpcTimeout } from "../../src/grpc/timeout.ts";
+import { parseGrpcTimeout } from "../../src/grpc/grpc-timeout.ts";
 import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
 import { resolveHttp2Limits } from "../../src/http2/limits.ts";
 import { compose, defineProcessor, definitionsOf } from "../../src/processor/definition.ts";

@@ -52,7 +52,7 @@ export function debugService(
         const message = `requests: expected at most ${MAX_DEBUG_MESSAGES} messages, got ${requests.length}`;
         throw new ConnectError(message, Code.ResourceExhausted);
       }
-      const { watchMessages } = await loaded(() => import("../../debug/watch-messages.ts"));
+      const { watchMessages } = await loaded(() => import("../../debug/write-transaction.ts"));
       const watched = await watchMessages(() => replay(processor, requests, { signal, ...shared, origin: "debug" }));
       const { responses, end } = watched.result;
       const { result, error, fault, observed } = end;

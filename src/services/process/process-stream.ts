@@ -7,7 +7,7 @@ import type { Processor } from "../../processor/definition.ts";
 import { Session } from "../../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd } from "../../session/session-observer.ts";
 import { MAX_WAITING_MESSAGES, type SessionOptions } from "../../session/session-options.ts";
-import { Bell } from "./bell.ts";
+import { Condition } from "./condition.ts";
 import { faultError, readFault } from "./fault-error.ts";
 import { receive } from "./receive.ts";
 
@@ -30,7 +30,7 @@ export async function* processStream(
 ): AsyncGenerator<ProcessingResponse> {
   const { signal, ...sessionOptions } = options;
   const answers: ProcessingResponse[] = [];
-  const changed = new Bell();
+  const changed = new Condition();
   let end: SessionEnd | undefined;
   const isFull = () => end === undefined && answers.length >= MAX_WAITING_MESSAGES;
   const untilRead = async () => {
@@ -41,13 +41,13 @@ export async function* processStream(
     outlet: {
       send(response) {
         answers.push(response);
-        changed.ring();
+        changed.notify();
       },
       ended(how) {
         end = how;
-        changed.ring();
+        changed.notify();
       },
-      settled: () => changed.ring(),
+      settled: () => changed.notify(),
       drained: () => (isFull() ? untilRead() : undefined),
     },
   });
@@ -70,7 +70,7 @@ export async function* processStream(
   try {
     while (true) {
       for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
-        changed.ring();
+        changed.notify();
         yield next;
       }
       if (end !== undefined) break;
@@ -92,7 +92,7 @@ async function read(
   requests: AsyncIterable<ProcessingRequest>,
   session: Session,
   mayRead: () => boolean,
-  changed: Bell,
+  changed: Condition,
 ): Promise<void> {
   for await (const request of requests) {
     receive(session, request);

@@ -6,7 +6,7 @@ import type { Processor } from "../../processor/definition.ts";
 import { Session } from "../../session/session.ts";
 import type { SessionEnd } from "../../session/session-observer.ts";
 import type { SessionOptions } from "../../session/session-options.ts";
-import { Bell } from "./bell.ts";
+import { Condition } from "./condition.ts";
 import { receive } from "./receive.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function replay(
   { signal, ...options }: Omit<SessionOptions, "outlet"> & { readonly signal: AbortSignal },
 ): Promise<{ readonly responses: ProcessingResponse[]; readonly end: SessionEnd }> {
   const responses: ProcessingResponse[] = [];
-  const changed = new Bell();
+  const changed = new Condition();
   let end: SessionEnd | undefined;
   const session = new Session(processor, {
     ...options,
@@ -27,9 +27,9 @@ export async function replay(
       send: (response) => responses.push(response),
       ended(how) {
         end = how;
-        changed.ring();
+        changed.notify();
       },
-      settled: () => changed.ring(),
+      settled: () => changed.notify(),
     },
   });
   const cancel = () => session.cancel();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseGrpcTimeout } from "../../src/grpc/timeout.ts";
+import { parseGrpcTimeout } from "../../src/grpc/grpc-timeout.ts";
 
 describe("parseGrpcTimeout", () => {
   test.each([
