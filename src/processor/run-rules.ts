@@ -11,7 +11,7 @@ import {
   type FaultPolicy,
   type Processor,
 } from "./definition.ts";
-import { type TimeLimit, timeLimit } from "./time-limit.ts";
+import { type HandlerTimeout, handlerTimeout } from "./handler-timeout.ts";
 
 /** What an operator can configure for processors, as in the configuration file. */
 export interface OperatorOptions {
@@ -39,7 +39,7 @@ export interface RunRule {
   readonly onFault: FaultPolicy;
   /** The timeout that the author or the operator asked for. */
   readonly wantedTimeoutMs: number;
-  readonly limit: TimeLimit;
+  readonly limit: HandlerTimeout;
 }
 
 /** The rules of all transactions of a processor. */
@@ -81,7 +81,7 @@ export function runRules(processor: Processor, operator: OperatorOptions = {}): 
       definition,
       onFault: stricterPolicy(own, override?.onFault),
       wantedTimeoutMs,
-      limit: timeLimit(wantedTimeoutMs, declaration),
+      limit: handlerTimeout(wantedTimeoutMs, declaration),
     };
   });
   const strictest = rules.reduce<FaultPolicy>((policy, rule) => stricterPolicy(policy, rule.onFault), "open");

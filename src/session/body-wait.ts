@@ -1,7 +1,7 @@
 import { handles } from "../processor/run-rules.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { BodyPhase, Direction } from "../protocol/phase.ts";
-import { REAL_TIMERS, type Timers } from "./answer-time.ts";
+import { REAL_TIMERS, type Timers } from "./answer-timeout.ts";
 import type { PassedHandlers } from "./passed-handlers.ts";
 import type { SessionOutlet } from "./session-observer.ts";
 import type { SessionOptions } from "./session-options.ts";

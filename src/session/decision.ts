@@ -9,7 +9,7 @@ import type { Answer } from "../protocol/answers/answer.ts";
 import { Exchange, type ExchangeOptions } from "../protocol/exchange/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
-import type { Timers } from "./answer-time.ts";
+import type { Timers } from "./answer-timeout.ts";
 import type { FaultOutcome } from "./fault-outcome.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 import type { SessionEnd } from "./session-observer.ts";

@@ -1,9 +1,9 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { RunRule, RunRules } from "../processor/run-rules.ts";
-import { MARGIN_MS } from "../processor/time-limit.ts";
+import { MARGIN_MS } from "../processor/handler-timeout.ts";
 import type { Exchange } from "../protocol/exchange/exchange.ts";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
-import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-time.ts";
+import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-timeout.ts";
 import type { SendEarly } from "./body/body-flow.ts";
 import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";

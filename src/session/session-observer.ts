@@ -6,7 +6,7 @@ import type { RunRules } from "../processor/run-rules.ts";
 import type { Origin, TransactionResult, TransactionScope } from "../processor/transaction.ts";
 import type { Fault } from "../protocol/fault.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
-import type { Timers } from "./answer-time.ts";
+import type { Timers } from "./answer-timeout.ts";
 import { type AnswerSummary, describeSummary, SessionRecord } from "./decision.ts";
 import type { FaultOutcome } from "./fault-outcome.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";

@@ -2,7 +2,7 @@ import type { BodyBudget } from "../memory/body-budget.ts";
 import type { RunRules } from "../processor/run-rules.ts";
 import type { ScopeOptions } from "../processor/transaction.ts";
 import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
-import type { Timers } from "./answer-time.ts";
+import type { Timers } from "./answer-timeout.ts";
 import type { DecisionLog } from "./decision.ts";
 import type { SessionObserver, SessionOutlet } from "./session-observer.ts";
 import type { SessionSet } from "./session-set.ts";

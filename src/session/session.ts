@@ -20,7 +20,7 @@ import {
   type PhaseMessage,
   phaseOf,
 } from "../protocol/phase.ts";
-import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut } from "./answer-time.ts";
+import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut } from "./answer-timeout.ts";
 import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { BodyWait } from "./body-wait.ts";
 import { ImaginedExchange } from "./decision.ts";

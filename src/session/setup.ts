@@ -2,7 +2,7 @@ import type { FaultPolicy } from "../processor/definition.ts";
 import { type RunRule, type RunRules, stricterPolicy } from "../processor/run-rules.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { isThenable } from "../text/value-kind.ts";
-import { REAL_TIMERS, type Timers } from "./answer-time.ts";
+import { REAL_TIMERS, type Timers } from "./answer-timeout.ts";
 
 /** Receives the results of `setup` and `close` of processors. Its methods must not throw. */
 export interface SetupObserver {

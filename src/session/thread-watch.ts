@@ -1,6 +1,6 @@
 import { namesOfHandlers, type RunRules } from "../processor/run-rules.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
-import { REAL_TIMERS, runningFailed, type Timers } from "./answer-time.ts";
+import { REAL_TIMERS, runningFailed, type Timers } from "./answer-timeout.ts";
 import type { BodyRunner, RunResult } from "./body/body-runner.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 

@@ -1,5 +1,5 @@
 import type { RunRules } from "../processor/run-rules.ts";
-import type { Timers } from "../session/answer-time.ts";
+import type { Timers } from "../session/answer-timeout.ts";
 import { ProcessorSetup } from "../session/setup.ts";
 import { waitFor } from "./drive-transaction.ts";
 

@@ -3,7 +3,7 @@ import type { RunRules } from "../processor/run-rules.ts";
 import type { Origin } from "../processor/transaction.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/faults.ts";
-import type { Timers } from "../session/answer-time.ts";
+import type { Timers } from "../session/answer-timeout.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, type HandlerPlace, isCutOff, type SessionObserver } from "../session/session-observer.ts";
 import type { SharedSessionOptions } from "../session/session-options.ts";

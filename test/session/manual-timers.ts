@@ -1,4 +1,4 @@
-import type { Timers } from "../../src/session/answer-time.ts";
+import type { Timers } from "../../src/session/answer-timeout.ts";
 
 interface Pending {
   readonly atMs: number;

@@ -5,7 +5,7 @@ import { type BodyClaim, hasTail, needsOf, readsWhole } from "../body-claims.ts"
 import { DEFAULT_MAX_BYTES } from "../body-handler.ts";
 import { CONFIG_METADATA } from "../route-config.ts";
 import type { RunRules } from "../run-rules.ts";
-import { MARGIN_MS } from "../time-limit.ts";
+import { MARGIN_MS } from "../handler-timeout.ts";
 
 /** A setting of Envoy that a processor needs. */
 export interface FilterSettingNeed {

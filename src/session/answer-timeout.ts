@@ -1,5 +1,5 @@
 import type { RunRule } from "../processor/run-rules.ts";
-import type { TimeLimit } from "../processor/time-limit.ts";
+import type { HandlerTimeout } from "../processor/handler-timeout.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
 import type { RunResult } from "./body/body-runner.ts";
@@ -40,13 +40,13 @@ export class AnswerTimer {
   readonly #timers: Timers;
   #startMs: number;
   readonly #events: AnswerTimerEvents;
-  #limit: TimeLimit;
+  #limit: HandlerTimeout;
   #timer: unknown;
   #hasExtended = false;
   #isOver = false;
   #isPaused = false;
 
-  constructor(timers: Timers, limit: TimeLimit, events: AnswerTimerEvents) {
+  constructor(timers: Timers, limit: HandlerTimeout, events: AnswerTimerEvents) {
     this.#timers = timers;
     this.#startMs = timers.now();
     this.#limit = limit;
@@ -60,7 +60,7 @@ export class AnswerTimer {
   }
 
   /** Another processor's handler runs now, with its own limit. */
-  continueWith(limit: TimeLimit): void {
+  continueWith(limit: HandlerTimeout): void {
     if (limit === this.#limit) return;
     this.#limit = limit;
     this.#isOver = false;
@@ -150,7 +150,7 @@ export class AwaitedAnswer implements AnswerTimerEvents {
       answer,
       timers,
       limit,
-    }: { readonly answer: Promise<RunResult>; readonly timers: Timers; readonly limit: TimeLimit },
+    }: { readonly answer: Promise<RunResult>; readonly timers: Timers; readonly limit: HandlerTimeout },
   ) {
     this.#waiting = { owner, message, timer: new AnswerTimer(timers, limit, this) };
     answer.then(
@@ -171,7 +171,7 @@ export class AwaitedAnswer implements AnswerTimerEvents {
   }
 
   /** The next processor's handler runs now. */
-  continueWith(limit: TimeLimit): void {
+  continueWith(limit: HandlerTimeout): void {
     this.#waiting?.timer.continueWith(limit);
   }
 

@@ -6,8 +6,8 @@ import type { EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
  */
 export const MARGIN_MS = 50;
 
-/** How long a processor's asynchronous handlers may take, and which timeout extension makes Envoy wait for them. */
-export interface TimeLimit {
+/** The timeout of a processor's asynchronous handlers, and the extension that makes Envoy wait for them. */
+export interface HandlerTimeout {
   /** The time from the delivery of a message to its answer. */
   readonly timeoutMs: number;
   /** Sent for each message that is not answered in time; undefined if Envoy waits long enough without it. */
@@ -23,10 +23,10 @@ export interface TimeoutExtension {
 }
 
 /**
- * Returns the limit for a processor that wants `timeoutMs`. It is never longer than Envoy waits: `maxMessageTimeoutMs`
+ * Returns the timeout of a processor that wants `timeoutMs`. It is never longer than Envoy waits: `maxMessageTimeoutMs`
  * if that is more than `messageTimeoutMs`, otherwise `messageTimeoutMs` without a margin for the answer.
  */
-export function timeLimit(timeoutMs: number, declaration: EnvoyDeclaration): TimeLimit {
+export function handlerTimeout(timeoutMs: number, declaration: EnvoyDeclaration): HandlerTimeout {
   const { messageTimeoutMs, maxMessageTimeoutMs } = declaration;
   const beforeTimeoutMs = withoutMargin(messageTimeoutMs);
   if (timeoutMs <= beforeTimeoutMs) return { timeoutMs, extension: undefined };
