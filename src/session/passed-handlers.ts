@@ -79,7 +79,7 @@ export class PassedHandlers {
   }
 
   /**
-   * Envoy ended the stream early, after the answer to a phase. If the thread was held for longer than Envoy waits,
+   * Envoy ended the stream early, after the answer to a phase. If the thread was blocked for longer than Envoy waits,
    * Envoy had stopped waiting for this answer.
    *
    * @param stretch The interval of the thread watch in which the answer was sent. Default: now, while the thread is

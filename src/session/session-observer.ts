@@ -123,7 +123,7 @@ export interface SessionObserver {
    * if it concerns one handler.
    */
   unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void;
-  /** Something held the thread, and all answers with it. */
+  /** Something blocked the thread, and all answers with it. */
   threadHeld?(hold: ThreadHold): void;
   /** A `done` of a processor threw. */
   doneFailed?(processor: string, cause: unknown, origin: Origin): void;

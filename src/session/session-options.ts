@@ -27,7 +27,7 @@ export interface SharedSessionOptions {
   readonly setup?: Pick<ProcessorSetup, "unready"> | undefined;
   /** Counts the bytes of bodies that are held by all sessions. Default: one budget for all servers of the process. */
   readonly bodyBudget?: BodyBudget | undefined;
-  /** Notices handlers that hold the thread. Default: such handlers are not noticed. */
+  /** Notices handlers that block the thread. Default: such handlers are not noticed. */
   readonly threadWatch?: ThreadWatch | undefined;
   /** Records the decisions of a sample of transactions. Default: none. */
   readonly decisions?: DecisionLog | undefined;

@@ -4,9 +4,9 @@ import { REAL_TIMERS, runningFailed, type Timers } from "./answer-timeout.ts";
 import type { BodyRunner, RunResult } from "./body/body-runner.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 
-/** Reports that something held the thread. */
+/** Reports that something blocked the thread. */
 export interface ThreadHold {
-  /** How long the thread was held, in milliseconds. */
+  /** How long the thread was blocked, in milliseconds. */
   readonly heldMs: number;
   /** True if handlers are timed from now on, so that the next one can be named. */
   readonly isTimedNext: boolean;
@@ -35,7 +35,7 @@ const REST_MS = 600_000;
 const BACKLOG_LOOKS = 2;
 
 /**
- * Detects that something held the thread, and the answers of all transactions with it. Synchronous handlers have no
+ * Detects that something blocked the thread, and the answers of all transactions with it. Synchronous handlers have no
  * timeout. Reading the clock for each message would cost more than the message. So a timer checks whether it is itself
  * late. Only after a hold are handlers timed, one by one, so that the next slow handler can be named.
  *
@@ -81,7 +81,7 @@ export class ThreadWatch {
     return this.#looks - this.#heldLook <= BACKLOG_LOOKS;
   }
 
-  /** True while the thread is held for longer than Envoy waits. Reads the clock. */
+  /** True while the thread is blocked for longer than Envoy waits. Reads the clock. */
   get isHeld(): boolean {
     return this.#isArmed && this.#timers.now() - this.#dueMs >= this.#timeoutMs;
   }

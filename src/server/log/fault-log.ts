@@ -90,12 +90,12 @@ export class FaultLog implements SessionObserver, SetupObserver {
     const who = processor === undefined ? "Something" : `A handler of processor "${processor}", ${phase},`;
     const unnamed = isTimedNext
       ? "for a minute, handlers are now timed, so that the next line can name the handler"
-      : "in the minute after an earlier hold no handler held it; the process may get too little CPU time";
+      : "in the minute after an earlier block, no handler blocked it; the process may get too little CPU time";
     const hint = processor === undefined ? unnamed : "make it asynchronous, or move the work into a worker thread";
     // Without the name of a handler the cause can be another one, such as a busy machine.
     this.#log[processor === undefined ? "info" : "warn"](
       { heldMs: Math.round(heldMs), processor, phase, ...line },
-      `${who} held the thread for ${Math.round(heldMs)} ms, and no answer was sent meanwhile; ${hint}`,
+      `${who} blocked the thread for ${Math.round(heldMs)} ms, and no answer was sent meanwhile; ${hint}`,
     );
   }
 

@@ -138,7 +138,7 @@ function registerTransactions(
   registerFaults({ Counter }, registry, counters);
   new Counter({
     name: "ext_proc_thread_holds_total",
-    help: "How often the thread was held for longer than Envoy waits for an answer",
+    help: "How often the thread was blocked for longer than Envoy waits for an answer",
     registers: [registry],
     collect() {
       this.reset();

@@ -47,7 +47,7 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     simulation: zeros(),
     http_service: zeros(),
   };
-  /** How often the thread was held for too long. */
+  /** How often the thread was blocked for too long. */
   threadHolds = 0;
   readonly #faults = new Map<string, FaultCount>();
   readonly #hooks = new Map<string, number>();

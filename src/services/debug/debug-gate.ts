@@ -13,7 +13,7 @@ export interface DebugLimits {
   readonly maxCallBytes?: number | undefined;
   /**
    * Most elements of a call: items and names of its JSON, or fields of its messages, nested ones included. Default
-   * 2,000; such a call holds the thread for less than 50 ms.
+   * 2,000; such a call blocks the thread for less than 50 ms.
    */
   readonly maxCallElements?: number | undefined;
   /** Timeout for the arrival of the body of a call, in milliseconds. Default 10,000. */
