@@ -163,7 +163,7 @@ export const FOLDERS = {
   },
   "simulator/http": {
     holds: "The parts of Envoy's HTTP layer that decide what the upstream and the client get, and the virtual clock.",
-    imports: ["bodies", "protocol", "protocol/headers", "simulator/report"],
+    imports: ["bodies", "protocol/headers", "simulator/report"],
     packages: [PROTOBUF],
   },
   "simulator/filter": {
@@ -246,7 +246,7 @@ export const FOLDERS = {
   },
   testing: {
     holds: "The test kit `ext-proc/testing`: `simulate`, `simulateRemote`, `sendMessages`.",
-    imports: ["processor", "protocol", "simulation", "simulator/filter", "simulator/http", "simulator/report"],
+    imports: ["processor", "protocol", "simulation", "simulator/filter", "simulator/http"],
     packages: [CONNECT, CONNECT_NODE, "gen"],
   },
   "server/log": {

@@ -19,11 +19,11 @@ import type { LateHandlers } from "../session/late-handlers.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../session/session-observer.ts";
 import { MAX_WAITING_MESSAGES, type SharedSessionOptions } from "../session/session-options.ts";
+import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
 import { sendAnswer } from "./send-answer.ts";
 import { GrpcStatus } from "./status.ts";
-import { parseGrpcTimeout } from "./grpc-timeout.ts";
 
 /** How Process calls are served. */
 export interface ProcessCallOptions extends SharedSessionOptions {

@@ -1,5 +1,5 @@
-import type { RunRule } from "../processor/run-rules.ts";
 import type { HandlerTimeout } from "../processor/handler-timeout.ts";
+import type { RunRule } from "../processor/run-rules.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
 import type { RunResult } from "./body/body-runner.ts";

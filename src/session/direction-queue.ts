@@ -1,6 +1,6 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import type { RunRule, RunRules } from "../processor/run-rules.ts";
 import { MARGIN_MS } from "../processor/handler-timeout.ts";
+import type { RunRule, RunRules } from "../processor/run-rules.ts";
 import type { Exchange } from "../protocol/exchange/exchange.ts";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
 import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-timeout.ts";

@@ -72,7 +72,8 @@ export class Session implements AnswerOwner, BodyOwner {
     const { declaration, timers = REAL_TIMERS } = options;
     this.#options = options;
     this.#shared = shared;
-    this.#rules = shared.rules ?? (declaration ? runRules(processor, { declaration }) : defaultRunRules(processor));
+    this.#rules =
+      shared.rules ?? (declaration ? runRules(processor, { envoy: declaration }) : defaultRunRules(processor));
     this.#timers = timers;
     this.#exchange = new Exchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options, shared.observer);

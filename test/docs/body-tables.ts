@@ -211,11 +211,11 @@ export async function wireTable(): Promise<string[][]> {
 }
 
 async function overTheWire(processor: Processor, column: Column) {
-  const { outcome, faults } = await send(processor, column);
-  const questions = outcome.messages.flatMap((one) => (one.from === "envoy" ? [question(one.message)] : []));
-  const answers = outcome.messages.flatMap((one) => (one.from === "server" ? [answer(one.message)] : []));
+  const { report, faults } = await send(processor, column);
+  const questions = report.messages.flatMap((one) => (one.from === "envoy" ? [question(one.message)] : []));
+  const answers = report.messages.flatMap((one) => (one.from === "server" ? [answer(one.message)] : []));
   const [fault] = faults;
-  const held = outcome.messages.findIndex(({ from }) => from === "server") > 1;
+  const held = report.messages.findIndex(({ from }) => from === "server") > 1;
   const cells = fault ? [...answers, fault.code] : held ? ["…", ...answers] : answers;
   return { questions: code(questions), answers: code(cells) };
 }

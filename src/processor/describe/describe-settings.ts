@@ -3,9 +3,9 @@ import { ENVOY_BUFFER_LIMIT_BYTES, ENVOY_DEFAULTS, type EnvoyDeclaration } from 
 import { DIRECTIONS, type Direction } from "../../protocol/phase.ts";
 import { type BodyClaim, hasTail, needsOf, readsWhole } from "../body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "../body-handler.ts";
+import { MARGIN_MS } from "../handler-timeout.ts";
 import { CONFIG_METADATA } from "../route-config.ts";
 import type { RunRules } from "../run-rules.ts";
-import { MARGIN_MS } from "../handler-timeout.ts";
 
 /** A setting of Envoy that a processor needs. */
 export interface FilterSettingNeed {

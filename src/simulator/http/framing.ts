@@ -15,7 +15,7 @@ export interface FramingOptions {
  * sends. Over HTTP/2 it is the end of the stream.
  */
 export class Framing {
-  /** The number of bytes that the receiver reads as the body; undefined if the HTTP message has an end of its own. */
+  /** The number of bytes that the receiver reads as the body; undefined if the HTTP message marks its end itself. */
   readonly announcedLength: number | undefined;
   readonly #endsItself: boolean;
 

@@ -1,7 +1,7 @@
 import { brotliDecompressSync, createGzip, gunzipSync, inflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { codingFailure } from "../../../src/bodies/coding/coding-failure.ts";
 import { Coder } from "../../../src/bodies/coding/coder.ts";
+import { codingFailure } from "../../../src/bodies/coding/coding-failure.ts";
 import type { Coding } from "../../../src/bodies/coding/content-encoding.ts";
 import { createDecoder } from "../../../src/bodies/coding/decoder.ts";
 import { createEncoder } from "../../../src/bodies/coding/encoder.ts";
