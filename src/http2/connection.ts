@@ -23,6 +23,9 @@ import type { Http2Totals } from "./totals.ts";
 const DRAIN_PING = Buffer.from("draining", "latin1");
 const KEEP_ALIVE_PING = Buffer.from("keepaliv", "latin1");
 
+/** What is read of one connection until the others have their turn: one full read of the shared buffer. */
+const BYTES_UNTIL_REST = 128 * 1024;
+
 /** Ends at which the client is gone, or has its GOAWAY already. */
 const NEEDS_NO_GOAWAY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "socket_error", "drained"]);
 
@@ -92,6 +95,7 @@ export class Http2Connection {
   readonly #timeouts: Timeouts;
   readonly #stalls: Stalls;
   #receivedBytes = 0;
+  #bytesUntilRest = BYTES_UNTIL_REST;
   #isSettingsAcked = false;
   #lastTickMs: number;
   /** The states after "open": the first GOAWAY was sent; the last GOAWAY was sent; the connection is over. */
@@ -233,6 +237,8 @@ export class Http2Connection {
   #onChunk(chunk: Buffer): void {
     if (this.#state === "ended") return;
     this.#receivedBytes += chunk.length;
+    this.#bytesUntilRest -= chunk.length;
+    if (this.#bytesUntilRest <= 0) this.#rest();
     this.#sender.enterTurn();
     try {
       this.#reader.read(chunk);
@@ -240,6 +246,18 @@ export class Http2Connection {
       this.#fail(error);
     }
     this.#sender.leaveTurn();
+  }
+
+  /**
+   * The other sockets come first. Without it one that is never empty is read up to 32 times in a row, and tens of thousands
+   * of small streams hold up all others.
+   */
+  #rest(): void {
+    this.#bytesUntilRest = BYTES_UNTIL_REST;
+    this.socket.pause();
+    setImmediate(() => {
+      if (!this.#sender.isReadingPaused) this.socket.resume();
+    });
   }
 
   /** A connection error (section 5.4.1). */

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { EndReason } from "../../src/http2/end-reason.ts";
 import { usedBytes } from "../used-bytes.ts";
@@ -287,3 +289,67 @@ test("a header list that announces more than it has reserves no memory", async (
   );
   expect(await client.goaway()).toMatchObject({ code: 9 });
 });
+
+describe("a connection that always has more to read", () => {
+  const READ_UNTIL_REST_BYTES = 128 * 1024;
+  const limits = { controlFrames: { burst: 1_000_000, perSecond: 1 } };
+
+  test("a full socket is read for 128 KiB, and then a request on another connection has its turn", async () => {
+    let flood: Socket | undefined;
+    let readBefore: number | undefined;
+    const server = new TestServer({
+      limits,
+      handle: ({ stream }) => {
+        readBefore = flood?.bytesRead;
+        return { onEnd: () => stream.respond(OK, true) };
+      },
+    });
+    const listener = createServer((socket) => {
+      flood ??= socket;
+      server.connections.adopt(socket);
+    }).listen(0, "127.0.0.1");
+    try {
+      await once(listener, "listening");
+      const { port } = listener.address() as AddressInfo;
+      const attacker = await connectRaw(port);
+      await attacker.handshake();
+      const honest = await connectRaw(port);
+      await honest.handshake();
+      // Frames of an unknown type are ignored.
+      const ignored = Buffer.concat(Array.from({ length: 20_000 }, () => frame(0xaa, { payload: Buffer.alloc(100) })));
+      // The kernel gives a busy connection larger buffers.
+      for (let round = 0; round < 5; round++) {
+        attacker.send(ignored);
+        await attacker.roundTrip();
+      }
+      const before = flood?.bytesRead ?? 0;
+      attacker.send(ignored);
+      honest.send(headers(1, REQUEST, END_STREAM | END_HEADERS));
+      await honest.until(({ type, id }) => type === TYPE.headers && id === 1);
+      expect((readBefore ?? 0) - before).toBeLessThanOrEqual(2 * READ_UNTIL_REST_BYTES);
+      await attacker.roundTrip();
+      expect((flood?.bytesRead ?? 0) - before).toBeGreaterThan(ignored.length);
+    } finally {
+      server.connections.destroy();
+      await new Promise((resolve) => listener.close(resolve));
+    }
+  });
+
+  test("a connection that rests while its answers wait for the client stays paused until the client reads", async () => {
+    const server = new TestServer({ limits });
+    const { client, serverSide } = server.connect();
+    await client.handshake();
+    client.socket.pause();
+    // PINGs are answered, and the client reads none of the answers.
+    client.send(Buffer.concat(Array.from({ length: 200_000 }, () => ping())));
+    await turns(20);
+    expect(serverSide.isPaused()).toBe(true);
+    client.socket.resume();
+    await client.roundTrip();
+    expect(serverSide.isPaused()).toBe(false);
+  });
+});
+
+async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
+}
