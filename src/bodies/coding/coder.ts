@@ -1,6 +1,6 @@
 import { compactBytes } from "../owned-bytes.ts";
+import { brotliTurns } from "./brotli-turns.ts";
 import { type CodingFailure, classifyEngineError, codingFailure } from "./coding-failure.ts";
-import { endTurn, inTurn } from "./coding-slots.ts";
 import type { Coding } from "./content-encoding.ts";
 import type { Engine } from "./engine.ts";
 
@@ -65,7 +65,7 @@ export class Coder {
       const decodesBrotli = this.#options.coding === "br" && this.#options.use !== undefined;
       if (!decodesBrotli) this.#write(chunk);
       else
-        inTurn(
+        brotliTurns.begin(
           () => this.#writeInTurn(chunk),
           () => this.fail(codingFailure("busy", "br")),
           this.#options.restsAfterStep,
@@ -76,7 +76,7 @@ export class Coder {
   #writeInTurn(chunk: Uint8Array): void {
     // The coder can be closed while it waits.
     if (this.#failure !== undefined) {
-      endTurn();
+      brotliTurns.end();
       return;
     }
     this.#hasTurn = true;
@@ -93,7 +93,7 @@ export class Coder {
   #endTurn(): void {
     if (!this.#hasTurn) return;
     this.#hasTurn = false;
-    endTurn(this.#options.restsAfterStep);
+    brotliTurns.end(this.#options.restsAfterStep);
   }
 
   /** Delivers the rest. */
@@ -106,7 +106,7 @@ export class Coder {
   /** Ends the coding early. */
   fail(failure: CodingFailure): void {
     // There is no event for the end of a step if the engine is closed.
-    if (this.#hasTurn) setTimeout(endTurn, LONGEST_STEP_MS);
+    if (this.#hasTurn) setTimeout(() => brotliTurns.end(this.#options.restsAfterStep), LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;
     this.#engine.destroy();

@@ -1,6 +1,7 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { endTurn, inSlot, inTurn } from "../../../src/bodies/coding/coding-slots.ts";
+import { BrotliTurns } from "../../../src/bodies/coding/brotli-turns.ts";
+import { inSlot } from "../../../src/bodies/coding/coding-slots.ts";
 import { createDecoder } from "../../../src/bodies/coding/decoder.ts";
 import { decodeBody, encodeBody } from "../../../src/bodies/coding/whole-body.ts";
 
@@ -50,17 +51,18 @@ test("a brotli body whose length is not known is not decoded in the calling thre
 });
 
 test("a step of a brotli decoder begins when the step before it has ended its turn, in order of arrival", () => {
+  const turns = new BrotliTurns();
   const begun: number[] = [];
-  for (const step of [1, 2, 3]) inTurn(() => void begun.push(step), never);
+  for (const step of [1, 2, 3]) turns.begin(() => void begun.push(step), never);
   expect(begun).toEqual([1]);
-  endTurn();
+  turns.end();
   expect(begun).toEqual([1, 2]);
-  endTurn();
-  endTurn();
+  turns.end();
+  turns.end();
   expect(begun).toEqual([1, 2, 3]);
-  inTurn(() => void begun.push(4), never);
+  turns.begin(() => void begun.push(4), never);
   expect(begun).toEqual([1, 2, 3, 4]);
-  endTurn();
+  turns.end();
 });
 
 test("brotli decoders that are closed while they wait for a turn do not keep the next one waiting", async () => {
@@ -105,13 +107,17 @@ describe("the thread pool", () => {
 });
 
 describe("turns of brotli decoders", () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setTimeout"] }));
+  let turns: BrotliTurns;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout"] });
+    turns = new BrotliTurns();
+  });
   afterEach(() => void vi.useRealTimers());
 
   test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next step begins", () => {
     const seen: string[] = [];
     const step = (name: string) =>
-      inTurn(
+      turns.begin(
         () => void seen.push(`${name} begins`),
         () => void seen.push(`${name} is refused`),
       );
@@ -119,44 +125,83 @@ describe("turns of brotli decoders", () => {
     step("second");
     vi.advanceTimersByTime(101);
     step("third");
-    endTurn();
+    turns.end();
     vi.advanceTimersByTime(50);
     expect(seen).toEqual(["first begins", "second is refused", "third begins"]);
-    endTurn();
+    turns.end();
   });
 
   test("a step with a large window is refused after 60 ms", () => {
     const seen: string[] = [];
-    inTurn(() => undefined, never);
+    turns.begin(() => undefined, never);
     for (const [name, isLarge] of [
       ["large", true],
       ["small", false],
     ] as const)
-      inTurn(
+      turns.begin(
         () => void seen.push(`${name} begins`),
         () => void seen.push(`${name} is refused`),
         isLarge,
       );
     vi.advanceTimersByTime(61);
-    endTurn();
+    turns.end();
     expect(seen).toEqual(["large is refused", "small begins"]);
-    endTurn();
+    turns.end();
   });
 
   test.each([
-    [5, 5],
-    [35, 35],
-    [80, 50],
-  ])("after a step of %i ms with a large window the next one begins %i ms later", (tookMs, restMs) => {
+    [5, 15],
+    [35, 105],
+    [80, 150],
+  ])("after a step of %i ms with a large window the next such step begins %i ms later", (tookMs, restMs) => {
     const begun: string[] = [];
-    inTurn(() => void begun.push("first"), never);
+    turns.begin(() => void begun.push("first"), never, true);
     vi.advanceTimersByTime(tookMs);
-    inTurn(() => void begun.push("second"), never);
-    endTurn(true);
-    vi.advanceTimersByTime(restMs - 1);
+    turns.end(true);
+    vi.advanceTimersByTime(restMs - 10);
+    turns.begin(() => void begun.push("second"), never, true);
+    vi.advanceTimersByTime(9);
     expect(begun).toEqual(["first"]);
     vi.advanceTimersByTime(1);
     expect(begun).toEqual(["first", "second"]);
-    endTurn();
+    turns.end();
+  });
+
+  test("a step with a small window does not wait for the rest after a large one", () => {
+    const begun: string[] = [];
+    turns.begin(() => void begun.push("large"), never, true);
+    vi.advanceTimersByTime(30);
+    turns.begin(
+      () => void begun.push("second large"),
+      () => undefined,
+      true,
+    );
+    turns.begin(() => void begun.push("small"), never);
+    turns.end(true);
+    expect(begun).toEqual(["large", "small"]);
+    turns.end();
+    turns.begin(() => void begun.push("late small"), never);
+    expect(begun).toEqual(["large", "small", "late small"]);
+    turns.end();
+    vi.advanceTimersByTime(200);
+  });
+
+  test("a step with a large window that the rest delays for over 60 ms is refused at its end, and a later one begins", () => {
+    const seen: string[] = [];
+    const large = (name: string) =>
+      turns.begin(
+        () => void seen.push(`${name} begins`),
+        () => void seen.push(`${name} is refused`),
+        true,
+      );
+    large("first");
+    vi.advanceTimersByTime(30);
+    turns.end(true);
+    large("second");
+    vi.advanceTimersByTime(50);
+    large("third");
+    vi.advanceTimersByTime(40);
+    expect(seen).toEqual(["first begins", "second is refused", "third begins"]);
+    turns.end();
   });
 });

@@ -1,0 +1,89 @@
+/**
+ * A step that has waited longer is rejected when its turn comes. Envoy waits 200 ms for an answer by default. If a client
+ * floods the server with costly bodies, it gets 503 for them, and not every body that came later gets a timeout.
+ */
+const LONGEST_WAIT_MS = 100;
+/** The same for a decoder with a large window, which needs 35 ms more before its handler sees a byte. */
+const LONGEST_LARGE_WAIT_MS = 60;
+/** After a step with a large window the next such step waits for this many times as long as the step took. */
+const REST_FACTOR = 3;
+/** A longer rest would not help: a step takes about 35 ms. */
+const LONGEST_REST_MS = 150;
+
+/** A step of a brotli decoder that waits for its turn. */
+interface WaitingStep {
+  readonly begin: () => void;
+  readonly refuse: () => void;
+  readonly isLarge: boolean;
+  /** Later than this it is rejected. */
+  readonly latestMs: number;
+}
+
+/** Lets brotli decoders begin their steps one after the other. */
+export class BrotliTurns {
+  /** In the order in which they came. */
+  readonly #waiting: WaitingStep[] = [];
+  #isStepping = false;
+  #stepBeganMs = 0;
+  /** No step with a large window begins before this time. */
+  #restsUntilMs = 0;
+  #isRestTimed = false;
+
+  /**
+   * Begins a step of a decoder when no other decoder still produces its first output. Brotli fills its whole window before
+   * it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
+   * Calls `refuse` instead if the step had to wait for over 100 ms, or for over 60 ms with a large window.
+   */
+  begin(begin: () => void, refuse: () => void, isLarge = false): void {
+    const nowMs = performance.now();
+    const latestMs = nowMs + (isLarge ? LONGEST_LARGE_WAIT_MS : LONGEST_WAIT_MS);
+    this.#waiting.push({ begin, refuse, isLarge, latestMs });
+    if (!this.#isStepping) this.#next(nowMs);
+  }
+
+  /**
+   * Ends the turn of the step that began last.
+   *
+   * @param rests The next step with a large window begins after three times as long as this one took, up to 150 ms. So a flood
+   * of bodies with large windows takes a quarter of one processor at most, and leaves the rest for other transactions. Steps
+   * with smaller windows do not wait for it.
+   */
+  end(rests = false): void {
+    const nowMs = performance.now();
+    if (rests) this.#restsUntilMs = nowMs + Math.min(REST_FACTOR * (nowMs - this.#stepBeganMs), LONGEST_REST_MS);
+    this.#isStepping = false;
+    this.#next(nowMs);
+  }
+
+  /** Begins the first step that may begin, and refuses those that have waited for too long. */
+  #next(nowMs: number): void {
+    const isResting = nowMs < this.#restsUntilMs;
+    for (let index = 0; index < this.#waiting.length && !this.#isStepping; ) {
+      const step = this.#waiting[index] as WaitingStep;
+      if (nowMs > step.latestMs) {
+        this.#waiting.splice(index, 1);
+        step.refuse();
+      } else if (step.isLarge && isResting) {
+        index++;
+      } else {
+        this.#waiting.splice(index, 1);
+        this.#isStepping = true;
+        this.#stepBeganMs = nowMs;
+        step.begin();
+      }
+    }
+    if (isResting && !this.#isStepping && this.#waiting.length > 0) this.#timeRest(this.#restsUntilMs - nowMs);
+  }
+
+  #timeRest(ms: number): void {
+    if (this.#isRestTimed) return;
+    this.#isRestTimed = true;
+    setTimeout(() => {
+      this.#isRestTimed = false;
+      if (!this.#isStepping) this.#next(performance.now());
+    }, ms);
+  }
+}
+
+/** All decoders of the process share the thread pool, so they share the turns. */
+export const brotliTurns = new BrotliTurns();
