@@ -10,11 +10,16 @@ const REST_FACTOR = 3;
 /** A longer rest would not help: a step takes about 35 ms. */
 const LONGEST_REST_MS = 150;
 
-/** A step of a brotli decoder that waits for its turn. */
-interface WaitingStep {
+/** A step of a brotli decoder. */
+export interface BrotliStep {
   readonly begin: () => void;
+  /** Called in place of `begin` if the step had to wait for too long. */
   readonly refuse: () => void;
-  readonly isLarge: boolean;
+  /** The decoder, if its window is large: it need not wait for the rest after a step of its own. Default: it is not large. */
+  readonly largeDecoder?: object | undefined;
+}
+
+interface WaitingStep extends BrotliStep {
   /** Later than this it is rejected. */
   readonly latestMs: number;
 }
@@ -25,8 +30,9 @@ export class BrotliTurns {
   readonly #waiting: WaitingStep[] = [];
   #isStepping = false;
   #stepBeganMs = 0;
-  /** No step with a large window begins before this time. */
+  /** No other step with a large window begins before this time. */
   #restsUntilMs = 0;
+  #restsAfter: object | undefined;
   #isRestTimed = false;
 
   /**
@@ -34,23 +40,25 @@ export class BrotliTurns {
    * it produces output, whatever its limit: 26 bytes can cost 35 ms, and without turns all threads of the pool.
    * Calls `refuse` instead if the step had to wait for over 100 ms, or for over 60 ms with a large window.
    */
-  begin(begin: () => void, refuse: () => void, isLarge = false): void {
+  begin({ begin, refuse, largeDecoder }: BrotliStep): void {
     const nowMs = performance.now();
-    const latestMs = nowMs + (isLarge ? LONGEST_LARGE_WAIT_MS : LONGEST_WAIT_MS);
-    this.#waiting.push({ begin, refuse, isLarge, latestMs });
+    const latestMs = nowMs + (largeDecoder === undefined ? LONGEST_WAIT_MS : LONGEST_LARGE_WAIT_MS);
+    this.#waiting.push({ begin, refuse, largeDecoder, latestMs });
     if (!this.#isStepping) this.#next(nowMs);
   }
 
   /**
    * Ends the turn of the step that began last.
    *
-   * @param rests The next step with a large window begins after three times as long as this one took, up to 150 ms. So a flood
-   * of bodies with large windows takes a quarter of one processor at most, and leaves the rest for other transactions. Steps
-   * with smaller windows do not wait for it.
+   * @param largeDecoder The decoder if its window is large: the next such step of another decoder begins after three times as
+   * long as this one took, up to 150 ms. So a flood of bodies with large windows takes a quarter of one processor at most, and
+   * leaves the rest for other transactions. Steps with smaller windows do not wait for it.
    */
-  end(rests = false): void {
+  end(largeDecoder?: object): void {
     const nowMs = performance.now();
-    if (rests) this.#restsUntilMs = nowMs + Math.min(REST_FACTOR * (nowMs - this.#stepBeganMs), LONGEST_REST_MS);
+    this.#restsAfter = largeDecoder ?? this.#restsAfter;
+    if (largeDecoder !== undefined)
+      this.#restsUntilMs = nowMs + Math.min(REST_FACTOR * (nowMs - this.#stepBeganMs), LONGEST_REST_MS);
     this.#isStepping = false;
     this.#next(nowMs);
   }
@@ -63,7 +71,7 @@ export class BrotliTurns {
       if (nowMs > step.latestMs) {
         this.#waiting.splice(index, 1);
         step.refuse();
-      } else if (step.isLarge && isResting) {
+      } else if (isResting && step.largeDecoder !== undefined && step.largeDecoder !== this.#restsAfter) {
         index++;
       } else {
         this.#waiting.splice(index, 1);

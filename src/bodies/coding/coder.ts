@@ -14,8 +14,7 @@ export interface CoderOptions {
   /** Counts the output. Returns a code if there is too much of it. */
   readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
   /**
-   * True if the decoder has a large window. After its step, other brotli decoders then wait as long as the step took.
-   */
+
   readonly restsAfterStep?: boolean | undefined;
   /** True if the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
@@ -65,11 +64,11 @@ export class Coder {
       const decodesBrotli = this.#options.coding === "br" && this.#options.use !== undefined;
       if (!decodesBrotli) this.#write(chunk);
       else
-        brotliTurns.begin(
-          () => this.#writeInTurn(chunk),
-          () => this.fail(codingFailure("busy", "br")),
-          this.#options.restsAfterStep,
-        );
+        brotliTurns.begin({
+          begin: () => this.#writeInTurn(chunk),
+          refuse: () => this.fail(codingFailure("busy", "br")),
+          largeDecoder: this.#largeDecoder,
+        });
     });
   }
 
@@ -90,10 +89,14 @@ export class Coder {
     });
   }
 
+  get #largeDecoder(): Coder | undefined {
+    return this.#options.restsAfterStep ? this : undefined;
+  }
+
   #endTurn(): void {
     if (!this.#hasTurn) return;
     this.#hasTurn = false;
-    brotliTurns.end(this.#options.restsAfterStep);
+    brotliTurns.end(this.#largeDecoder);
   }
 
   /** Delivers the rest. */
@@ -106,7 +109,7 @@ export class Coder {
   /** Ends the coding early. */
   fail(failure: CodingFailure): void {
     // There is no event for the end of a step if the engine is closed.
-    if (this.#hasTurn) setTimeout(() => brotliTurns.end(this.#options.restsAfterStep), LONGEST_STEP_MS);
+    if (this.#hasTurn) setTimeout(() => brotliTurns.end(this.#largeDecoder), LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;
     this.#engine.destroy();

@@ -5,6 +5,8 @@ import { bounded, fc } from "../../property/seed.ts";
 import { cutAt, encoded, STACKS, sampleText, streamed } from "./coded.ts";
 
 const LIMITS = { maxBytes: 1 << 20 };
+/** A decoder with a large window may also have to wait for too long for the rest after the one before. */
+const STREAM_CODES = ["busy", "too_large", "ratio", "corrupt", "truncated", "trailing_data"];
 const CODES = ["too_large", "ratio", "corrupt", "truncated", "trailing_data"];
 
 test.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
@@ -29,7 +31,9 @@ test.each(STACKS.map((codings) => [codings.join(", "), codings] as const))(
           const { bytes: pieces, failure } = await streamed(createDecoder(codings, LIMITS), cutAt(bytes, sizes));
           if (whole.kind === "failed") {
             expect(CODES).toContain(whole.code);
-            expect(CODES).toContain(failure?.code);
+            expect(STREAM_CODES).toContain(failure?.code);
+          } else if (failure?.code === "busy") {
+            expect(codings).toContain("br");
           } else {
             expect(failure).toBeUndefined();
             expect(pieces.equals(whole.bytes)).toBe(true);

@@ -53,14 +53,14 @@ test("a brotli body whose length is not known is not decoded in the calling thre
 test("a step of a brotli decoder begins when the step before it has ended its turn, in order of arrival", () => {
   const turns = new BrotliTurns();
   const begun: number[] = [];
-  for (const step of [1, 2, 3]) turns.begin(() => void begun.push(step), never);
+  for (const step of [1, 2, 3]) turns.begin({ begin: () => void begun.push(step), refuse: never });
   expect(begun).toEqual([1]);
   turns.end();
   expect(begun).toEqual([1, 2]);
   turns.end();
   turns.end();
   expect(begun).toEqual([1, 2, 3]);
-  turns.begin(() => void begun.push(4), never);
+  turns.begin({ begin: () => void begun.push(4), refuse: never });
   expect(begun).toEqual([1, 2, 3, 4]);
   turns.end();
 });
@@ -117,10 +117,10 @@ describe("turns of brotli decoders", () => {
   test("a step of a brotli decoder that had to wait for over 100 ms is refused, and the next step begins", () => {
     const seen: string[] = [];
     const step = (name: string) =>
-      turns.begin(
-        () => void seen.push(`${name} begins`),
-        () => void seen.push(`${name} is refused`),
-      );
+      turns.begin({
+        begin: () => void seen.push(`${name} begins`),
+        refuse: () => void seen.push(`${name} is refused`),
+      });
     step("first");
     step("second");
     vi.advanceTimersByTime(101);
@@ -133,16 +133,16 @@ describe("turns of brotli decoders", () => {
 
   test("a step with a large window is refused after 60 ms", () => {
     const seen: string[] = [];
-    turns.begin(() => undefined, never);
+    turns.begin({ begin: () => undefined, refuse: never });
     for (const [name, isLarge] of [
       ["large", true],
       ["small", false],
     ] as const)
-      turns.begin(
-        () => void seen.push(`${name} begins`),
-        () => void seen.push(`${name} is refused`),
-        isLarge,
-      );
+      turns.begin({
+        begin: () => void seen.push(`${name} begins`),
+        refuse: () => void seen.push(`${name} is refused`),
+        largeDecoder: isLarge ? {} : undefined,
+      });
     vi.advanceTimersByTime(61);
     turns.end();
     expect(seen).toEqual(["large is refused", "small begins"]);
@@ -155,11 +155,11 @@ describe("turns of brotli decoders", () => {
     [80, 150],
   ])("after a step of %i ms with a large window the next such step begins %i ms later", (tookMs, restMs) => {
     const begun: string[] = [];
-    turns.begin(() => void begun.push("first"), never, true);
+    turns.begin({ begin: () => void begun.push("first"), refuse: never, largeDecoder: {} });
     vi.advanceTimersByTime(tookMs);
-    turns.end(true);
+    turns.end({});
     vi.advanceTimersByTime(restMs - 10);
-    turns.begin(() => void begun.push("second"), never, true);
+    turns.begin({ begin: () => void begun.push("second"), refuse: never, largeDecoder: {} });
     vi.advanceTimersByTime(9);
     expect(begun).toEqual(["first"]);
     vi.advanceTimersByTime(1);
@@ -169,18 +169,14 @@ describe("turns of brotli decoders", () => {
 
   test("a step with a small window does not wait for the rest after a large one", () => {
     const begun: string[] = [];
-    turns.begin(() => void begun.push("large"), never, true);
+    turns.begin({ begin: () => void begun.push("large"), refuse: never, largeDecoder: {} });
     vi.advanceTimersByTime(30);
-    turns.begin(
-      () => void begun.push("second large"),
-      () => undefined,
-      true,
-    );
-    turns.begin(() => void begun.push("small"), never);
-    turns.end(true);
+    turns.begin({ begin: () => void begun.push("second large"), refuse: () => undefined, largeDecoder: {} });
+    turns.begin({ begin: () => void begun.push("small"), refuse: never });
+    turns.end({});
     expect(begun).toEqual(["large", "small"]);
     turns.end();
-    turns.begin(() => void begun.push("late small"), never);
+    turns.begin({ begin: () => void begun.push("late small"), refuse: never });
     expect(begun).toEqual(["large", "small", "late small"]);
     turns.end();
     vi.advanceTimersByTime(200);
@@ -189,19 +185,30 @@ describe("turns of brotli decoders", () => {
   test("a step with a large window that the rest delays for over 60 ms is refused at its end, and a later one begins", () => {
     const seen: string[] = [];
     const large = (name: string) =>
-      turns.begin(
-        () => void seen.push(`${name} begins`),
-        () => void seen.push(`${name} is refused`),
-        true,
-      );
+      turns.begin({
+        begin: () => void seen.push(`${name} begins`),
+        refuse: () => void seen.push(`${name} is refused`),
+        largeDecoder: {},
+      });
     large("first");
     vi.advanceTimersByTime(30);
-    turns.end(true);
+    turns.end({});
     large("second");
     vi.advanceTimersByTime(50);
     large("third");
     vi.advanceTimersByTime(40);
     expect(seen).toEqual(["first begins", "second is refused", "third begins"]);
     turns.end();
+  });
+
+  test("a decoder with a large window does not wait for the rest after a step of its own", () => {
+    const begun: string[] = [];
+    const decoder = {};
+    turns.begin({ begin: () => void begun.push("first"), refuse: never, largeDecoder: decoder });
+    vi.advanceTimersByTime(40);
+    turns.end(decoder);
+    turns.begin({ begin: () => void begun.push("second"), refuse: never, largeDecoder: decoder });
+    expect(begun).toEqual(["first", "second"]);
+    turns.end(decoder);
   });
 });
