@@ -13,8 +13,7 @@ export interface CoderOptions {
   readonly engine: Engine;
   /** Counts the output. Returns a code if there is too much of it. */
   readonly use?: ((bytes: number) => "too_large" | "ratio" | undefined) | undefined;
-  /**
-
+  /** The decoder has a large window: after its step, other such decoders rest ({@link brotliTurns}). */
   readonly restsAfterStep?: boolean | undefined;
   /** True if the body began as gzip does. */
   readonly gzipBegan?: (() => boolean) | undefined;
