@@ -13,9 +13,9 @@ const LONGEST_REST_MS = 150;
 /** A step of a brotli decoder. */
 export interface BrotliStep {
   readonly begin: () => void;
-  /** Called in place of `begin` if the step had to wait for too long. */
+  /** Called instead of `begin` if the step had to wait for too long. */
   readonly refuse: () => void;
-  /** The decoder, if its window is large: it need not wait for the rest after a step of its own. Default: it is not large. */
+  /** The decoder, if its window is large: it need not wait for the rest after its own step. Default: it is not large. */
   readonly largeDecoder?: object | undefined;
 }
 

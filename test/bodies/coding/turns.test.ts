@@ -201,7 +201,7 @@ describe("turns of brotli decoders", () => {
     turns.end();
   });
 
-  test("a decoder with a large window does not wait for the rest after a step of its own", () => {
+  test("a decoder with a large window does not wait for the rest after its own step", () => {
     const begun: string[] = [];
     const decoder = {};
     turns.begin({ begin: () => void begun.push("first"), refuse: never, largeDecoder: decoder });
