@@ -10,6 +10,7 @@ import { startUpstream } from "./demo/upstream.ts";
 import { ensureEnvoy } from "./envoy/envoy-binary.ts";
 import { loadProcessor } from "./start/load-processor.ts";
 import { stopSignal } from "./start/stop-signal.ts";
+import { portOfFlag } from "./terminal/port-flag.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
@@ -48,7 +49,9 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     terminal.out(demoHelp());
     return EXIT.good;
   }
-  const asked = Object.fromEntries(PORT_FLAGS.map((flag) => [flag, readPort(flag, values[flag])])) as AskedPorts;
+  const asked = Object.fromEntries(
+    PORT_FLAGS.map((flag) => [flag, values[flag] === undefined ? undefined : portOfFlag(`--${flag}`, values[flag])]),
+  ) as AskedPorts;
   const stopped = stopSignal();
   const interruption = new AbortController();
   void stopped.first.then(() => interruption.abort());
@@ -81,7 +84,7 @@ interface Start {
 async function startParts(start: Start): Promise<{ readonly envoy: EnvoyProcess; readonly servicePort: number }> {
   const { ports, terminal, signal, closers } = start;
   const binary = await ensureEnvoy({ signal, onProgress: (line) => terminal.error(line) });
-  if (binary.kind === "problem") throw new CliError(binary.problem, EXIT.bad);
+  if ("problem" in binary) throw new CliError(binary.problem, EXIT.bad);
 
   const upstream = await startUpstream({ port: ports["upstream-port"] });
   closers.push(upstream.close);
@@ -129,12 +132,6 @@ async function choosePorts(asked: AskedPorts, terminal: Terminal): Promise<Recor
     ports[flag] = choice.port;
   }
   return ports as Record<PortFlag, number>;
-}
-
-function readPort(flag: PortFlag, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
-  throw new CliError(`--${flag}: ${JSON.stringify(text)} is not a port; write a number from 0 to 65535`);
 }
 
 function terminalLog(terminal: Terminal): Logger {

@@ -15,6 +15,7 @@ import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
 import { explainStart, startOptions } from "./start/start-options.ts";
 import { ignoreInspectorSignal, stopSignal } from "./start/stop-signal.ts";
 import { strayFailures, watchExit } from "./start/stray-failures.ts";
+import { portOfFlag } from "./terminal/port-flag.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
@@ -80,10 +81,7 @@ const BROKEN = "uncaught exception";
 
 function listenOnPort(port: string, listen: string | undefined): string {
   if (listen !== undefined) throw new CliError("--port and --listen set the same address; use only one of them");
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
-    throw new CliError(`--port: ${JSON.stringify(port)} is not a port; write a number from 0 to 65535`);
-  }
-  return `:${port}`;
+  return `:${portOfFlag("--port", port)}`;
 }
 
 async function drainUnlessHurried(
