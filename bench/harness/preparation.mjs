@@ -91,11 +91,10 @@ export async function prepareTools(needs, tell) {
   }
   if (needs.has("envoy")) {
     const envoy = await findEnvoy(tell);
-    if (envoy.kind === "found") {
+    if ("problem" in envoy) problems.push(envoy.problem);
+    else {
       available.add("envoy");
       envoyBinary = envoy.path;
-    } else {
-      problems.push(envoy.problem);
     }
   }
   for (const problem of problems) tell(problem);
@@ -109,7 +108,6 @@ async function findEnvoy(tell) {
     const { ensureEnvoy } = await import(new URL("../../dist/cli/envoy/envoy-binary.js", import.meta.url).href);
     return await ensureEnvoy({ onProgress: tell });
   } catch (error) {
-    const problem = `Envoy is found by dist/, which is not built: ${/** @type {Error} */ (error).message}`;
-    return { kind: /** @type {const} */ ("problem"), problem };
+    return { problem: `Envoy is found by dist/, which is not built: ${/** @type {Error} */ (error).message}` };
   }
 }

@@ -16,7 +16,8 @@ const CONNECT_NODE = "@connectrpc/connect-node";
 /** @type {Readonly<Record<string, Folder>>} */
 export const FOLDERS = {
   text: {
-    holds: "How bytes and text become each other without loss, and what an unknown value is, in words.",
+    holds:
+      "How bytes and text become each other without loss, and what an unknown value is or why it is refused, in words.",
     imports: [],
   },
   memory: {
@@ -33,7 +34,7 @@ export const FOLDERS = {
   },
   "bodies/json": {
     holds: "JSON that keeps the source text of everything that a handler did not change.",
-    imports: [],
+    imports: ["text"],
   },
   "bodies/split": {
     holds:
@@ -64,7 +65,7 @@ export const FOLDERS = {
   "protocol/exchange": {
     holds:
       "The messages and answers of one transaction: a state machine without a clock, which knows what waits for an answer.",
-    imports: ["protocol", "protocol/answers", "protocol/headers"],
+    imports: ["protocol", "protocol/answers", "protocol/headers", "text"],
     packages: [PROTOBUF, WKT, "gen"],
   },
   "protocol/wire": {
@@ -142,6 +143,7 @@ export const FOLDERS = {
       "protocol/headers",
       "protocol/wire",
       "session",
+      "text",
     ],
     packages: [PROTOBUF, "gen"],
   },
@@ -236,7 +238,7 @@ export const FOLDERS = {
   },
   "services/debug": {
     holds: "The debug service, and who may call it how often.",
-    imports: ["debug", "processor", "protocol", "services/connect", "services/process", "session"],
+    imports: ["debug", "processor", "protocol", "services/connect", "services/process", "session", "text"],
     packages: [CONNECT, "gen"],
   },
   services: {
@@ -272,7 +274,7 @@ export const FOLDERS = {
   },
   "server/listen": {
     holds: "Ports, Unix sockets, TLS, and how many connections each may have.",
-    imports: ["grpc", "http2", "memory", "server/endpoints", "server/log"],
+    imports: ["grpc", "http2", "memory", "server/endpoints", "server/log", "text"],
   },
   "server/metrics": {
     holds: "What is counted, and the pages of the status port.",

@@ -1,8 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import { CallProblem, callServer, parseAnswers, parseMessages, type ServerAnswer } from "../debug/call-server.ts";
+import { CallError, callServer, parseAnswers, parseMessages, type ServerAnswer } from "../debug/call-server.ts";
 import { printableLine } from "../server/log/printable.ts";
 import { serverUrl } from "../simulation/server-url.ts";
+import type { Problem } from "../text/problem.ts";
 import { readData } from "./terminal/data-file.ts";
 import { headerOf } from "./terminal/header-flag.ts";
 import { lineDiff } from "./terminal/line-diff.ts";
@@ -34,14 +35,14 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
   const url = serverUrl(target);
   if (url === undefined) throw new CliError(`${target}: is not a server; write HOST:PORT, or a URL for TLS`);
   const timeoutMs = timeoutOf(values["timeout-ms"]);
-  const messages = parsed(file, parseMessages, await readData("messages", file));
+  const messages = accepted(file, parseMessages(await readData("messages", file)));
   const wanted =
     values.expect === undefined
       ? undefined
-      : parsed(values.expect, parseAnswers, await readData("--expect", values.expect));
+      : accepted(values.expect, parseAnswers(await readData("--expect", values.expect)));
   const options = { timeoutMs, waits: values["no-wait"] !== true, headers: headersOf(values.header ?? []) };
   const answers: ServerAnswer[] = [];
-  let problem: CallProblem | undefined;
+  let failure: CallError | undefined;
   try {
     for await (const answer of callServer(url, messages, options)) {
       answers.push(answer);
@@ -50,22 +51,18 @@ export async function callCommand(args: readonly string[], terminal: Terminal): 
       });
     }
   } catch (error) {
-    if (!(error instanceof CallProblem)) throw error;
-    problem = error;
+    if (!(error instanceof CallError)) throw error;
+    failure = error;
   }
   if (values.save !== undefined) save(values.save, answers);
   // A part of the message comes from the server.
-  if (problem) throw new CliError(`${target}: ${printableLine(problem.message)}`, EXIT.bad);
+  if (failure) throw new CliError(`${target}: ${printableLine(failure.message)}`, EXIT.bad);
   return wanted === undefined ? EXIT.good : compare(wanted, answers, { terminal, file: values.expect ?? "" });
 }
 
-function parsed<T>(file: string, parse: (json: unknown) => T, json: unknown): T {
-  try {
-    return parse(json);
-  } catch (error) {
-    if (error instanceof CallProblem) throw new CliError(`${file}: ${error.message}`, EXIT.bad);
-    throw error;
-  }
+function accepted<T extends object>(file: string, parsed: T | Problem): T {
+  if ("problem" in parsed) throw new CliError(`${file}: ${parsed.problem}`, EXIT.bad);
+  return parsed;
 }
 
 function save(path: string, answers: readonly ServerAnswer[]): void {

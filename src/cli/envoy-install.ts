@@ -36,7 +36,7 @@ export async function envoyInstall(args: readonly string[], terminal: Terminal):
     throw new CliError(`envoy-install: --sha256 ${sha256}: expected 64 hexadecimal digits`);
   }
   const result = await installEnvoy({ version, sha256, onProgress: (line) => terminal.error(line) });
-  if (result.kind === "problem") throw new CliError(result.problem, EXIT.bad);
+  if ("problem" in result) throw new CliError(result.problem, EXIT.bad);
   terminal.out(result.path);
   return EXIT.good;
 }

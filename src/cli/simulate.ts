@@ -1,6 +1,5 @@
 import { existsSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ExchangeProblem } from "../debug/read-exchange.ts";
 import { createLogger } from "../server/log/log.ts";
 import { printableLine } from "../server/log/printable.ts";
 import { EXCHANGE_FLAGS, EXCHANGE_HELP, exchangeOfFlags } from "./exchange-flags.ts";
@@ -47,10 +46,9 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     import("../debug/simulate-json.ts"),
     import("../debug/parse-exchange.ts"),
   ]);
-  const response = await simulateJson(processor, exchange, operatorOptions(read)).catch((error: unknown) => {
-    if (!(error instanceof ExchangeProblem)) throw error;
-    throw new CliError(`${values.file ?? "the exchange"}: ${error.message}`, values.file ? EXIT.bad : EXIT.usage);
-  });
+  const response = await simulateJson(processor, exchange, operatorOptions(read));
+  if ("problem" in response)
+    throw new CliError(`${values.file ?? "the exchange"}: ${response.problem}`, values.file ? EXIT.bad : EXIT.usage);
   const result = exchangeJson(response);
   const isRaw = values.raw === true;
   if (values.json === true) terminal.out(JSON.stringify(result, null, 2), { isRaw });

@@ -1,4 +1,4 @@
-import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
 import {
   ExternalProcessor,
   type ProcessingRequest,
@@ -9,7 +9,8 @@ import { configuredBodyMode } from "../protocol/body-mode.ts";
 import { directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
 import { RequestQueue } from "../simulation/request-queue.ts";
 import { failureText } from "../text/failure-text.ts";
-import { jsonProblem } from "./json-problem.ts";
+import type { Problem } from "../text/problem.ts";
+import { messageOfJson } from "./json-problem.ts";
 import { readableJson, readableMessage } from "./readable-message.ts";
 
 /** Most answers that are read, because a server that never stops would fill the memory. */
@@ -26,39 +27,38 @@ export interface CallOptions {
 }
 
 /** Thrown if a call fails. The message is one line. */
-export class CallProblem extends Error {}
+export class CallError extends Error {}
 
-/**
- * Parses the messages of a file: a list of ProcessingRequests in JSON, or an object with `requests`.
- *
- * @throws {CallProblem} If there is no such list. The message has the path to the problem.
- */
-export function parseMessages(json: unknown): ProcessingRequest[] {
+/** Parses the messages of a file: a list of ProcessingRequests in JSON, or an object with `requests`. */
+export function parseMessages(json: unknown): ProcessingRequest[] | Problem {
+  return parseList(ProcessingRequestSchema, "requests", json);
+}
+
+/** The answers of a file, to compare them with received answers: a list, or an object with `responses`. */
+export function parseAnswers(json: unknown): JsonValue[] | Problem {
+  const answers = parseList(ProcessingResponseSchema, "responses", json);
+  return "problem" in answers
+    ? answers
+    : answers.map((answer) => readableJson(toJson(ProcessingResponseSchema, answer)));
+}
+
+/** The messages of a list, which is the value itself or its property of this name. A problem has the path to it. */
+function parseList<D extends DescMessage>(schema: D, name: string, json: unknown): MessageShape<D>[] | Problem {
   const isList = Array.isArray(json);
-  return listIn(json, "requests", "ProcessingRequests").map((item: unknown, index) => {
-    const problem = jsonProblem(ProcessingRequestSchema, item);
-    if (problem === undefined) return fromJson(ProcessingRequestSchema, item as JsonValue);
-    throw new CallProblem(`${isList ? "" : "requests"}[${index}]${/^[\w.[\]]+:/.test(problem) ? "." : ": "}${problem}`);
-  });
+  const list = isList ? json : (json as Readonly<Record<string, unknown>> | null)?.[name];
+  if (!Array.isArray(list)) return { problem: `expected a list of ${schema.name}s, or {"${name}": […]}` };
+  const messages: MessageShape<D>[] = [];
+  for (const [index, item] of list.entries()) {
+    const message = messageOfJson(schema, item);
+    if ("problem" in message) return { problem: inList(`${isList ? "" : name}[${index}]`, String(message.problem)) };
+    messages.push(message);
+  }
+  return messages;
 }
 
-/** A list, either the value itself or its property of this name. */
-function listIn(json: unknown, name: string, items: string): readonly unknown[] {
-  const list = Array.isArray(json) ? json : (json as Readonly<Record<string, unknown>> | null)?.[name];
-  if (!Array.isArray(list)) throw new CallProblem(`expected a list of ${items}, or {"${name}": […]}`);
-  return list;
-}
-
-/** The answers of a file, to compare them with received answers. */
-export function parseAnswers(json: unknown): JsonValue[] {
-  return listIn(json, "responses", "ProcessingResponses")
-    .map((item: unknown, index) => {
-      const problem = jsonProblem(ProcessingResponseSchema, item);
-      if (problem === undefined)
-        return toJson(ProcessingResponseSchema, fromJson(ProcessingResponseSchema, item as JsonValue));
-      throw new CallProblem(`[${index}].${problem}`);
-    })
-    .map(readableJson);
+/** Adds the path of the item to a problem, which may begin with a path in the item. */
+function inList(place: string, problem: string): string {
+  return `${place}${/^[\w.[\]]+:/.test(problem) ? "." : ": "}${problem}`;
 }
 
 /** An answer as JSON, in two forms: exact and readable. */
@@ -71,7 +71,7 @@ export interface ServerAnswer {
  * Sends messages to an ext_proc server, each after the answer to the message before it, and yields its answers when
  * they come.
  *
- * @throws {CallProblem} If the server cannot be reached, does not answer in time, or ends with an error.
+ * @throws {CallError} If the server cannot be reached, does not answer in time, or ends with an error.
  */
 export async function* callServer(
   baseUrl: string,
@@ -107,7 +107,7 @@ export async function* callServer(
     send();
     let count = 0;
     for await (const answer of client.process(queue, { signal: abort.signal, headers: { ...options.headers } })) {
-      if (++count > MAX_ANSWERS) throw new CallProblem(`the server sent more than ${MAX_ANSWERS} answers`);
+      if (++count > MAX_ANSWERS) throw new CallError(`the server sent more than ${MAX_ANSWERS} answers`);
       yield { exact: exactJson(answer), readable: readableMessage(answer) };
       plan.answered();
       send();
@@ -116,10 +116,10 @@ export async function* callServer(
     if (!(error instanceof ConnectError)) throw error;
     // A server that has answered all messages does not have to end the stream.
     if (isLate && plan.isDone) return;
-    if (isLate) throw new CallProblem(`no answer to ${plan.awaited} within ${options.timeoutMs} ms`);
-    if (sessionManager.state() === "error") throw new CallProblem(`cannot be reached: ${reasonOf(error)}`);
+    if (isLate) throw new CallError(`no answer to ${plan.awaited} within ${options.timeoutMs} ms`);
+    if (sessionManager.state() === "error") throw new CallError(`cannot be reached: ${reasonOf(error)}`);
     const name = Code[error.code].replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
-    throw new CallProblem(`the server ended the stream with ${name}: ${error.rawMessage}`);
+    throw new CallError(`the server ended the stream with ${name}: ${error.rawMessage}`);
   } finally {
     clearTimeout(timer);
     abort.abort();

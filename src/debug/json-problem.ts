@@ -1,8 +1,18 @@
-import { type DescField, type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import type { Problem } from "../text/problem.ts";
 import { nameKind } from "../text/value-kind.ts";
 
 /** Deepest nesting of a value, the same as in protobuf-es. */
 const MAX_DEPTH = 100;
+
+/** The message that a value is in JSON. A problem begins with its path, as that of {@link jsonProblem}. */
+export function messageOfJson<D extends DescMessage>(schema: D, value: unknown): MessageShape<D> | Problem {
+  try {
+    return fromJson(schema, value as JsonValue);
+  } catch (error) {
+    return { problem: locate(schema, value, "") ?? shortened(error) };
+  }
+}
 
 /**
  * The problem of a value that should be this message in JSON, as one line that begins with the path to the problem:
@@ -78,18 +88,22 @@ function locateInElement(
   return problem === undefined ? undefined : `${place}: ${problem}`;
 }
 
-/** The error of protobuf-es, without the names of its own types. */
 function errorOf(schema: DescMessage, value: JsonValue): string | undefined {
   try {
     fromJson(schema, value);
     return undefined;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return message
-      .replace(/^cannot decode (?:field|message) (?:google\.protobuf\.(?=Value))?[\w.]* ?from JSON:? /, "")
-      .replace(/^(?:list item #\d+|map entry "[^"]*"): /, "")
-      .replace(/\s+/g, " ");
+    return shortened(error);
   }
+}
+
+/** The text of an error of protobuf-es, without the names of its own types. */
+function shortened(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .replace(/^cannot decode (?:field|message) (?:google\.protobuf\.(?=Value))?[\w.]* ?from JSON:? /, "")
+    .replace(/^(?:list item #\d+|map entry "[^"]*"): /, "")
+    .replace(/\s+/g, " ");
 }
 
 function at(path: string): string {

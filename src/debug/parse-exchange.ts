@@ -1,22 +1,16 @@
-import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import {
   type SimulateRequest,
   SimulateRequestSchema,
   type SimulateResponse,
   SimulateResponseSchema,
 } from "../../gen/extproc/debug/v1/simulate_pb.js";
-import { jsonProblem } from "./json-problem.ts";
-import { ExchangeProblem } from "./read-exchange.ts";
+import type { Problem } from "../text/problem.ts";
+import { messageOfJson } from "./json-problem.ts";
 
-/**
- * Parses an exchange in JSON.
- *
- * @throws {ExchangeProblem} If it is not an exchange. The message has the path to the problem.
- */
-export function parseExchange(json: unknown): SimulateRequest {
-  const problem = jsonProblem(SimulateRequestSchema, json);
-  if (problem !== undefined) throw new ExchangeProblem(problem);
-  return fromJson(SimulateRequestSchema, json as JsonValue);
+/** Parses an exchange in JSON. A problem begins with its path. */
+export function parseExchange(json: unknown): SimulateRequest | Problem {
+  return messageOfJson(SimulateRequestSchema, json);
 }
 
 /** The result of an exchange, as JSON. */

@@ -21,6 +21,7 @@ import {
 import type { VirtualRoute } from "../simulator/http/http-exchange.ts";
 import { filterConfig } from "../simulator/settings/filter-config.ts";
 import type { SimulatedEnvoySettings } from "../simulator/settings/simulated-envoy-settings.ts";
+import type { Problem } from "../text/problem.ts";
 
 /** Most chunks of a body, because each is a message to the processor. */
 export const MAX_CHUNKS = 64;
@@ -34,17 +35,6 @@ export interface ReadExchange {
   readonly request: SimulatedRequestLine;
 }
 
-/**
- * Thrown for an exchange that cannot run. The message is one line that begins with the path to the problem, such as
- * `request.headers: …`.
- */
-export class ExchangeProblem extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "ExchangeProblem";
-  }
-}
-
 /** Options of {@link readExchange}. */
 export interface ReadOptions {
   /** Envoy's settings for those that the exchange does not have. */
@@ -54,11 +44,10 @@ export interface ReadOptions {
 }
 
 /**
- * Turns an exchange, in any of its forms, into arguments of `ext-proc/testing`.
- *
- * @throws {ExchangeProblem} If it is not a valid exchange.
+ * Turns an exchange, in any of its forms, into arguments of `ext-proc/testing`. The problem of an exchange that cannot
+ * run is one line that begins with its path, such as `request.headers: …`.
  */
-export function readExchange(exchange: SimulateRequest, options: ReadOptions): ReadExchange {
+export function readExchange(exchange: SimulateRequest, options: ReadOptions): ReadExchange | Problem {
   try {
     const read = readParts(exchange, options);
     // Both are checked again when the exchange runs. An error there is a bug.
@@ -67,10 +56,9 @@ export function readExchange(exchange: SimulateRequest, options: ReadOptions): R
     filterConfig(read.options.envoy);
     return read;
   } catch (error) {
+    // The test kit throws for wrong arguments.
     if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
-    throw new ExchangeProblem(
-      error.message.replace(/^response(?=[.:])/, "upstream").replace(/^path:/, "request.path:"),
-    );
+    return { problem: error.message.replace(/^response(?=[.:])/, "upstream").replace(/^path:/, "request.path:") };
   }
 }
 

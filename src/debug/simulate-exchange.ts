@@ -7,6 +7,7 @@ import { simulatedEnvoy } from "../simulation/simulated-envoy.ts";
 import { simulatedTransaction } from "../simulation/simulated-transaction.ts";
 import { watchEffects } from "../simulation/unreturned-effects.ts";
 import { settingsOnRoute } from "../simulator/settings/simulated-envoy-settings.ts";
+import type { Problem } from "../text/problem.ts";
 import { readExchange } from "./read-exchange.ts";
 import { timedProcessor } from "./timed-processor.ts";
 import { writeTransaction } from "./write-transaction.ts";
@@ -21,18 +22,17 @@ export interface SimulateExchangeOptions extends Omit<ProcessorServerOptions, "r
 
 /**
  * Runs an HTTP exchange through a simulated Envoy and a processor. The exchange's settings of Envoy count as declared,
- * as in `ext-proc/testing`.
- *
- * @throws {ExchangeProblem} Rejects with it if the exchange is not valid.
+ * as in `ext-proc/testing`. The result is a problem if the exchange is not valid.
  */
 export async function simulateExchange(
   processor: Processor,
   exchange: SimulateRequest,
   options: SimulateExchangeOptions,
-): Promise<SimulateResponse> {
+): Promise<SimulateResponse | Problem> {
   const { operator = {}, allowPatterns = false, ...serverOptions } = options;
   const { overriddenBodyTimeoutMs: _, ...defaults } = operator.envoy ?? {};
   const read = readExchange(exchange, { defaults, allowPatterns });
+  if ("problem" in read) return read;
   const timed = timedProcessor(processor);
   const rules = runRules(timed.processor, { ...operator, envoy: settingsOnRoute(read.options.envoy) });
   const envoy = simulatedEnvoy(read.options, {
@@ -45,5 +45,3 @@ export async function simulateExchange(
   });
   return writeTransaction(await envoy.send(read.request), timed.times());
 }
-
-export { ExchangeProblem } from "./read-exchange.ts";

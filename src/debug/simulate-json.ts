@@ -3,6 +3,7 @@ import type { Processor } from "../processor/definition.ts";
 import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
 import { ProcessorLife } from "../simulation/processor-life.ts";
 import { failureText } from "../text/failure-text.ts";
+import type { Problem } from "../text/problem.ts";
 import { parseExchange } from "./parse-exchange.ts";
 import { simulateExchange } from "./simulate-exchange.ts";
 
@@ -11,21 +12,20 @@ const SETUP_MS = 30_000;
 
 /**
  * Runs one exchange, in the JSON format of `DebugService.Simulate`. Calls the processor's `setup` before it and `close`
- * after it.
- *
- * @throws {ExchangeProblem} Rejects with it if the JSON is not an exchange.
+ * after it. The result is a problem if the JSON is not an exchange.
  */
 export async function simulateJson(
   processor: Processor,
   json: unknown,
   operator: OperatorOptions,
-): Promise<SimulateResponse> {
+): Promise<SimulateResponse | Problem> {
   const exchange = parseExchange(json);
+  if ("problem" in exchange) return exchange;
   const life = new ProcessorLife(runRules(processor, operator), SETUP_MS);
   await life.begin();
   try {
     const response = await simulateExchange(processor, exchange, { operator, setup: life.setup, allowPatterns: true });
-    explainSetup(response, failureText(life.setup.unready?.cause));
+    if (!("problem" in response)) explainSetup(response, failureText(life.setup.unready?.cause));
     return response;
   } finally {
     await life.setup.close();

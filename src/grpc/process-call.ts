@@ -19,6 +19,7 @@ import type { LateHandlers } from "../session/late-handlers.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../session/session-observer.ts";
 import { MAX_WAITING_MESSAGES, type SharedSessionOptions } from "../session/session-options.ts";
+import type { Problem } from "../text/problem.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
@@ -243,10 +244,10 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     if (this.#writable && this.#session.backlog < MAX_WAITING_MESSAGES) this.#stream.resume();
   }
 
-  #setDeadline(timeoutMs: number | undefined): void {
+  #setDeadline(timeoutMs: number | Problem | undefined): void {
     if (timeoutMs === undefined) return;
-    if (Number.isNaN(timeoutMs)) {
-      this.#blameClient(fault("malformed_message", "the peer sent a malformed grpc-timeout"));
+    if (typeof timeoutMs === "object") {
+      this.#blameClient(fault("malformed_message", `the peer sent ${timeoutMs.problem}`));
       return;
     }
     this.#deadline = setTimeout(() => {

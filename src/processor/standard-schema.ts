@@ -1,3 +1,4 @@
+import type { Problem } from "../text/problem.ts";
 import { isThenable } from "../text/value-kind.ts";
 
 /**
@@ -30,7 +31,7 @@ export interface SchemaIssue {
 }
 
 /** A validated configuration, or what is wrong with it. */
-export type ConfigResult = { readonly value: unknown } | { readonly problem: string; readonly cause?: unknown };
+export type ConfigResult = { readonly value: unknown } | (Problem & { readonly cause?: unknown });
 
 const MAX_ISSUES = 3;
 

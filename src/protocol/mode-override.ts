@@ -5,6 +5,7 @@ import {
   ProcessingMode_HeaderSendMode,
   ProcessingModeSchema,
 } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
+import type { Problem } from "../text/problem.ts";
 import type { BodyMode } from "./body-mode.ts";
 import type { EnvoyDeclaration } from "./envoy-declaration.ts";
 import { BODY_SEND_MODES, type HeaderSendMode, type ProcessingModeSettings } from "./envoy-settings.ts";
@@ -98,22 +99,22 @@ export function refuseModeOverride(override: unknown): string | undefined {
  * mode that is left out would become NONE. It repeats earlier overrides, because Envoy starts from its configuration
  * each time. With FULL_DUPLEX_STREAMED it includes trailers.
  *
- * @returns Undefined if the override changes nothing. A string if Envoy would ignore it, or lose the transaction
+ * @returns Undefined if the override changes nothing. A problem if Envoy would ignore it, or lose the transaction
  * because of it.
  */
 export function resolveModeOverride(
   wanted: ModeOverride,
   situation: OverrideSituation,
-): ModeOverride | string | undefined {
+): ModeOverride | Problem | undefined {
   const { modes, earlier, declaration } = situation;
   const changed = FIELDS.filter((field) => wanted[field] !== undefined && wanted[field] !== inForce(field, situation));
   if (changed.length === 0) return undefined;
-  const refusal = refuseHere(wanted, changed, situation);
-  if (refusal !== undefined) return refusal;
+  const problem = refuseHere(wanted, changed, situation);
+  if (problem !== undefined) return { problem };
   const requestBody = wanted.requestBody ?? modes.requestBody;
   const responseBody = wanted.responseBody ?? modes.responseBody;
   if (!isOverrideBodyMode(requestBody) || !isOverrideBodyMode(responseBody))
-    return "Envoy did not say body modes that can be repeated, so the override must name both";
+    return { problem: "Envoy did not say body modes that can be repeated, so the override must name both" };
   const resolved: ModeOverride = {
     requestBody,
     responseBody,
@@ -123,7 +124,7 @@ export function resolveModeOverride(
   };
   const allowed = declaration.allowedOverrideModes;
   if (allowed.length === 0) return resolved;
-  return pickAllowed(resolved, allowed) ?? "it is not among the modes that allowedOverrideModes declares";
+  return pickAllowed(resolved, allowed) ?? { problem: "it is not among the modes that allowedOverrideModes declares" };
 }
 
 /** Writes an override as Envoy's message. */

@@ -6,7 +6,9 @@ import { defineProcessor, immediateResponse, type Processor, setDynamicMetadata,
 import { checkSettings } from "../../src/simulation/check-settings.ts";
 
 async function play(processor: Processor, exchange: unknown, operator = {}) {
-  return exchangeJson(await simulateJson(processor, exchange, operator)) as Record<string, never>;
+  const response = await simulateJson(processor, exchange, operator);
+  if ("problem" in response) throw new Error(response.problem);
+  return exchangeJson(response) as Record<string, never>;
 }
 
 /** The part of a readable message that is looked at. */

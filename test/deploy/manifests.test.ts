@@ -31,7 +31,7 @@ const inserted = envoyFilter.spec.configPatches[0].patch.value;
 
 function defaultPort(setting: keyof typeof SETTINGS): number {
   const address = parseListenAddress(SETTINGS[setting].fallback ?? "");
-  return typeof address === "object" && address.kind === "tcp" ? address.port : -1;
+  return "kind" in address && address.kind === "tcp" ? address.port : -1;
 }
 
 function containerPort(nameOrNumber: string | number): number | undefined {

@@ -71,7 +71,7 @@ function plan(processor: Processor, mode: BodyMode, bodyBytes: number | undefine
     answersHeaders: true,
     watched: false,
     bufferLimitBytes: LIMIT,
-    override: (asked) => (allowed ? { requestBody: asked } : "no override is declared"),
+    override: (asked) => (allowed ? { requestBody: asked } : { problem: "no override is declared" }),
   });
 }
 

@@ -8,7 +8,7 @@ const page = readDocument("SECURITY.md");
 test("SECURITY.md names the default ports of the server", () => {
   const ports = (["listen", "statusListen", "adminListen"] as const).map((setting) => {
     const address = parseListenAddress(SETTINGS[setting].fallback ?? "");
-    return typeof address === "object" && address.kind === "tcp" ? address.port : -1;
+    return "kind" in address && address.kind === "tcp" ? address.port : -1;
   });
   for (const port of ports) expect(page).toContain(`port, ${port}`);
   const named = new Set(page.match(/\b9\d{3}\b/g)?.map(Number));

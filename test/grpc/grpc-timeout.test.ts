@@ -21,7 +21,7 @@ describe("parseGrpcTimeout", () => {
   test.each(["", "m", "1", "-1m", "+1m", "1.5S", "1e3m", "123456789m", "1s", "1h", "1 m", " 1m", "1m ", "1mm", "1S\n"])(
     "parseGrpcTimeout reports %j as malformed",
     (text) => {
-      expect(parseGrpcTimeout(text)).toBeNaN();
+      expect(parseGrpcTimeout(text)).toEqual({ problem: "a malformed grpc-timeout" });
     },
   );
 

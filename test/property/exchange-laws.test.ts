@@ -46,14 +46,14 @@ function answerTo(exchange: Exchange, message: PhaseMessage, wish: Wish): Answer
   const dynamicMetadata = wish.metadata ? { n: { a: 1 } } : undefined;
   if (wish.immediate) {
     const response = toImmediateResponse({ status: 403 });
-    if (typeof response === "string") throw new Error(response);
+    if ("problem" in response) throw new Error(response.problem);
     return { kind: "immediate", responses: [response], dynamicMetadata };
   }
   const resolved =
     wish.override && isHeaderPhase(message.case)
       ? exchange.resolveModeOverride(wish.override, message.case)
       : undefined;
-  const modeOverride = typeof resolved === "object" ? resolved : undefined;
+  const modeOverride = resolved === undefined || "problem" in resolved ? undefined : resolved;
   const { changes, clearRouteCache } = wish;
   return { kind: "continue", headerChanges: changes, clearRouteCache, modeOverride, dynamicMetadata };
 }

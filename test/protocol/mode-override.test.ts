@@ -13,8 +13,9 @@ const NONE: Modes = { requestBody: "NONE", responseBody: "NONE" };
 
 type Situation = Partial<Omit<OverrideSituation, "declaration">> & { readonly declared?: DeclaredEnvoySettings };
 
+/** The override, or the text of the problem. */
 function resolve(wanted: ModeOverride, { declared = { allowModeOverride: true }, ...rest }: Situation = {}) {
-  return resolveModeOverride(wanted, {
+  const resolved = resolveModeOverride(wanted, {
     phase: "requestHeaders",
     declaration: declareEnvoy(declared),
     configured: rest.modes ?? NONE,
@@ -24,6 +25,7 @@ function resolve(wanted: ModeOverride, { declared = { allowModeOverride: true },
     bodyBytes: undefined,
     ...rest,
   });
+  return resolved !== undefined && "problem" in resolved ? resolved.problem : resolved;
 }
 
 describe("an override", () => {

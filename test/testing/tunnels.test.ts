@@ -93,7 +93,9 @@ describe("a tunnel through simulate()", () => {
       request: { headers: UPGRADE, chunks: ["ping"] },
       upstream: { status: 101, headers: UPGRADE, chunks: ["hi"] },
     };
-    const { upstreamRequest, clientResponse } = await simulateJson(required, exchange, {});
+    const simulated = await simulateJson(required, exchange, {});
+    if ("problem" in simulated) throw new Error(simulated.problem);
+    const { upstreamRequest, clientResponse } = simulated;
     expect([upstreamRequest?.body, clientResponse?.status, clientResponse?.body]).toEqual(["ping", 101, "hi"]);
   });
 });

@@ -52,7 +52,7 @@ export class DecodingLayer {
     }
     if (this.#frames === undefined) return this.#feed(chunk, deliver);
     const segments = this.#frames.push(chunk);
-    if (typeof segments === "string") return this.#fail(codingFailure(segments, this.#coding));
+    if ("kind" in segments) return this.#fail(segments);
     for (const segment of segments) {
       const failure = await this.#feed(segment, deliver);
       if (failure !== undefined) return failure;

@@ -117,7 +117,7 @@ function decodeOneNow(
   if (coding === "zstd") {
     const frames = new ZstdFrames();
     const segments = frames.push(bytes);
-    if (typeof segments === "string") return codingFailure(segments, coding);
+    if ("kind" in segments) return segments;
     if (!frames.atFrameEnd) return codingFailure("truncated", coding);
     if (!frames.isOnlyOne) return "needs_pool";
   }

@@ -1,5 +1,7 @@
-/** A problem that a {@link ZstdFrames} finds. */
-export type ZstdProblem = "corrupt" | "trailing_data" | "too_large";
+import { type CodingFailure, codingFailure } from "./coding-failure.ts";
+
+/** Why a body is not one that can be decoded. */
+type ZstdFailureCode = "corrupt" | "trailing_data" | "too_large";
 
 const FRAME_MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -44,7 +46,7 @@ export class ZstdFrames {
   }
 
   /** The bytes to decode, cut at the ends of frames. */
-  push(chunk: Uint8Array): readonly Uint8Array[] | ZstdProblem {
+  push(chunk: Uint8Array): readonly Uint8Array[] | CodingFailure {
     const segments: Uint8Array[] = [];
     let start = 0;
     for (let at = 0; at < chunk.length; ) {
@@ -62,8 +64,8 @@ export class ZstdFrames {
         if (this.#field === "magic" || this.#skippable) start = at;
         if (this.#heldLength < this.#neededLength) continue;
         const magic = this.#field === "magic" ? this.#held.slice(0, 4) : undefined;
-        const problem = this.#readField();
-        if (problem !== undefined) return problem;
+        const code = this.#readField();
+        if (code !== undefined) return codingFailure(code, "zstd");
         if (magic !== undefined && !this.#skippable) segments.push(magic);
       }
       if (this.#frameEnds()) {
@@ -81,7 +83,7 @@ export class ZstdFrames {
     return true;
   }
 
-  #readField(): ZstdProblem | undefined {
+  #readField(): ZstdFailureCode | undefined {
     switch (this.#field) {
       case "magic":
         return this.#readMagic();
@@ -98,7 +100,7 @@ export class ZstdFrames {
     }
   }
 
-  #readMagic(): ZstdProblem | undefined {
+  #readMagic(): ZstdFailureCode | undefined {
     const magic = this.#uint32();
     this.#skippable = (magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC;
     if (this.#skippable) this.#expect("skippable_size", 4);
@@ -109,7 +111,7 @@ export class ZstdFrames {
     return undefined;
   }
 
-  #readDescriptor(): ZstdProblem | undefined {
+  #readDescriptor(): ZstdFailureCode | undefined {
     const [descriptor = 0] = this.#held;
     const isSingleSegment = (descriptor & 0x20) !== 0;
     this.#hasChecksum = (descriptor & 0x04) !== 0;
@@ -121,7 +123,7 @@ export class ZstdFrames {
     return this.#neededLength === 1 ? this.#readHeader() : undefined;
   }
 
-  #readHeader(): ZstdProblem | undefined {
+  #readHeader(): ZstdFailureCode | undefined {
     const [descriptor = 0, windowDescriptor = 0] = this.#held;
     const isSingleSegment = (descriptor & 0x20) !== 0;
     const base = 2 ** (10 + (windowDescriptor >>> 3));
@@ -138,7 +140,7 @@ export class ZstdFrames {
     return undefined;
   }
 
-  #readBlockHeader(): ZstdProblem | undefined {
+  #readBlockHeader(): ZstdFailureCode | undefined {
     const [low = 0, middle = 0, high = 0] = this.#held;
     const header = low | (middle << 8) | (high << 16);
     const type = (header >>> 1) & 3;

@@ -1,3 +1,4 @@
+import type { Problem } from "../../text/problem.ts";
 import { equalNodes, type JsonNode, KIND } from "./json-node.ts";
 import { NONE, pairElements } from "./json-pairs.ts";
 import { AmbiguousNumber, JsonSource } from "./json-source.ts";
@@ -5,7 +6,7 @@ import { stringEnd } from "./json-text.ts";
 import { readJsonValue } from "./json-value.ts";
 
 /** The text of a value, or why it has none, as the end of a sentence. */
-export type JsonText = { readonly text: string } | { readonly problem: string };
+export type JsonText = { readonly text: string } | Problem;
 
 const NO_TEXT = "its value cannot be written as JSON";
 

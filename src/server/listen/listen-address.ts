@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
 import { dirname } from "node:path";
+import type { Problem } from "../../text/problem.ts";
 
 /** The address of a listener. */
 export type ListenAddress =
@@ -20,28 +21,37 @@ export const PRIVATE_NAME_BYTES = 9;
 
 /**
  * Parses an address: `:PORT` (every interface), `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH`, `off`. Port 0 means any free
- * port. A string as the result is the problem.
+ * port.
  */
-export function parseListenAddress(text: string): ListenAddress | string {
+export function parseListenAddress(text: string): ListenAddress | Problem {
   if (text === "off") return { kind: "off" };
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
-    if (path === "" || path.includes("\0")) return `${JSON.stringify(text)} has no path; ${FORMS}`;
+    if (path === "" || path.includes("\0")) return refused(text, "has no path");
     const bytes = Buffer.byteLength(path);
     if (bytes > MAX_SOCKET_PATH_BYTES)
-      return `${JSON.stringify(text)} has a path of ${bytes} bytes; the path of a socket can have at most ${MAX_SOCKET_PATH_BYTES} bytes; ${FORMS}`;
+      return refused(
+        text,
+        `has a path of ${bytes} bytes; the path of a socket can have at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+      );
     const folderBytes = Buffer.byteLength(dirname(path));
     const mostFolderBytes = MAX_SOCKET_PATH_BYTES - 1 - PRIVATE_NAME_BYTES;
     return folderBytes > mostFolderBytes
-      ? `${JSON.stringify(text)} has a folder with a path of ${folderBytes} bytes; the folder of a socket can have at most ${mostFolderBytes} bytes; ${FORMS}`
+      ? refused(
+          text,
+          `has a folder with a path of ${folderBytes} bytes; the folder of a socket can have at most ${mostFolderBytes} bytes`,
+        )
       : { kind: "unix", path };
   }
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:[\]/\s]*)):(?<digits>\d{1,5})$/.exec(text);
   const { v6, name, digits } = match?.groups ?? {};
   const port = Number(digits);
-  if (!match || port > 65_535 || (v6 !== undefined && !isIPv6(v6)))
-    return `${JSON.stringify(text)} is not an address; ${FORMS}`;
+  if (!match || port > 65_535 || (v6 !== undefined && !isIPv6(v6))) return refused(text, "is not an address");
   return { kind: "tcp", host: v6 || name || undefined, port };
+}
+
+function refused(text: string, why: string): Problem {
+  return { problem: `${JSON.stringify(text)} ${why}; ${FORMS}` };
 }
 
 /** Writes an address in the form that {@link parseListenAddress} parses. */

@@ -27,7 +27,7 @@ export class ListenError extends Error {
  */
 export function listenAddressOf(option: ListenOption, text: string): ListenAddress {
   const parsed = parseListenAddress(text);
-  if (typeof parsed === "string") throw new ListenError(option, parsed, true);
+  if ("problem" in parsed) throw new ListenError(option, parsed.problem, true);
   return parsed;
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { core } from "zod";
-import { configSchema, expectedAt, type ProcessorSettings } from "./config-schema.ts";
+import { configSchema, type Expected, expectedAt, type ProcessorSettings } from "./config-schema.ts";
 import { nearestName } from "./nearest-name.ts";
 import { givenIn, placeIn } from "./place-in.ts";
 import { placeOf, SETTINGS, type Settings } from "./settings.ts";
@@ -76,7 +76,7 @@ function explainIssue(issue: core.$ZodIssue, source: YamlSource): string[] {
   }
   const { path } = issue;
   const expected = expectedAt(path);
-  const rule = typeof expected === "string" ? expected : sectionRule(path, expected);
+  const rule = "value" in expected ? expected.value : sectionRule(path, expected.names);
   const where = path.length === 0 ? "the file" : path.join(".");
   return [`${source.place(path, "value")}: ${where}: expected ${rule}, got ${describe(source.at(path))}`];
 }
@@ -86,8 +86,8 @@ function sectionRule(path: readonly PropertyKey[], names: readonly string[]): st
   return `a map with ${names.join(", ")}`;
 }
 
-function wayOut(key: string, known: string | readonly string[]): string {
-  const names = typeof known === "string" ? [] : known;
+function wayOut(key: string, expected: Expected): string {
+  const names = "names" in expected ? expected.names : [];
   const nearest = nearestName(key, names);
   return nearest === undefined ? `; known names are ${names.join(", ")}` : `; did you mean ${nearest}?`;
 }

@@ -35,22 +35,25 @@ export const configSchema = z.strictObject({
   processors: z.record(z.string(), z.strictObject(shapeOf(PROCESSOR_KINDS))).optional(),
 });
 
-/** What is expected at a place in the file: the description of a value, or the names of a section. */
-export function expectedAt(path: readonly PropertyKey[]): string | readonly string[] {
+/** What is expected at a place in the file: a value, by its description, or a map, by its names. */
+export type Expected = { readonly value: string } | { readonly names: readonly string[] };
+
+/** What is expected at a place in the file. */
+export function expectedAt(path: readonly PropertyKey[]): Expected {
   let at: SettingKind | Section = { ...SECTIONS, processors: {} };
   for (const [depth, name] of path.entries()) {
     if (isKind(at)) return expectedInside(at, path.slice(depth + 1));
     const inProcessors = path[0] === "processors" && depth === 1;
     at = inProcessors ? { ...PROCESSOR_KINDS } : ((at[String(name)] ?? {}) as SettingKind | Section);
   }
-  return isKind(at) ? describeKind(at) : Object.keys(at);
+  return isKind(at) ? { value: describeKind(at) } : { names: Object.keys(at) };
 }
 
 /** What is expected in an entry of a setting that is a list. */
-function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): string | readonly string[] {
-  if (kind.kind !== "modes") return describeKind(kind);
-  if (name === undefined) return Object.keys(PROCESSING_MODES);
-  return `one of ${PROCESSING_MODES[name as keyof typeof PROCESSING_MODES].join(", ")}`;
+function expectedInside(kind: SettingKind, [name]: readonly PropertyKey[]): Expected {
+  if (kind.kind !== "modes") return { value: describeKind(kind) };
+  if (name === undefined) return { names: Object.keys(PROCESSING_MODES) };
+  return { value: `one of ${PROCESSING_MODES[name as keyof typeof PROCESSING_MODES].join(", ")}` };
 }
 
 function sections(specs: readonly SettingSpec[]): Section {
@@ -83,7 +86,7 @@ function shapeOf(section: Section): Record<string, z.ZodType> {
 function schemaOf(kind: SettingKind): z.ZodType {
   switch (kind.kind) {
     case "address":
-      return z.string().refine((text) => typeof parseListenAddress(text) !== "string");
+      return z.string().refine((text) => !("problem" in parseListenAddress(text)));
     case "file":
       return z.string().min(1);
     case "choice":

@@ -1,5 +1,6 @@
 import { PROCESSING_MODES } from "../../protocol/envoy-settings.ts";
 import { refuseNameExpression } from "../../text/name-expression.ts";
+import type { Problem } from "../../text/problem.ts";
 import { parseListenAddress } from "../listen/listen-address.ts";
 
 /** The kind of a setting's value. Flags, environment variables and the configuration file follow the same rules. */
@@ -53,8 +54,8 @@ export function describeKind(kind: SettingKind): string {
   }
 }
 
-/** The value of a text, or the problem with the text. */
-export type ReadText = { readonly value: unknown } | { readonly problem: string };
+/** The value of a text, or why the text is refused. */
+export type ReadText = { readonly value: unknown } | Problem;
 
 /** Reads the text of a flag or of a variable. */
 export function readSettingText(kind: SettingKind, text: string): ReadText {
@@ -84,7 +85,7 @@ export function readSettingText(kind: SettingKind, text: string): ReadText {
 
 function readAddress(text: string): ReadText {
   const address = parseListenAddress(text);
-  return typeof address === "string" ? { problem: address } : { value: text };
+  return "problem" in address ? address : { value: text };
 }
 
 function readExpression(text: string): ReadText {
@@ -98,7 +99,7 @@ function readInteger(kind: SettingKind & { readonly kind: "integer" }, text: str
   return fits ? { value } : unexpected(kind, text);
 }
 
-function unexpected(kind: SettingKind, text: string): ReadText {
+function unexpected(kind: SettingKind, text: string): Problem {
   return { problem: `expected ${describeKind(kind)}, got ${JSON.stringify(text)}` };
 }
 

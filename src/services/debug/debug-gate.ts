@@ -1,3 +1,5 @@
+import type { Problem } from "../../text/problem.ts";
+
 /** Limits of debug calls. */
 export interface DebugLimits {
   /** Most calls at the same time. Default 4. */
@@ -63,14 +65,14 @@ export class DebugGate {
     return this.#allowance < 1 ? this.#tooMany : undefined;
   }
 
-  /**
-   * Begins a call whose request has arrived. Returns a function that ends the call, or the reason if it cannot begin.
-   */
-  enter(): (() => void) | string {
+  /** Begins a call whose request has arrived. Returns a function that ends the call. */
+  enter(): (() => void) | Problem {
     if (this.#running >= this.#maxConcurrentCalls) {
-      return `${this.#maxConcurrentCalls} debug calls are running, which is the limit; wait for one of them`;
+      return {
+        problem: `${this.#maxConcurrentCalls} debug calls are running, which is the limit; wait for one of them`,
+      };
     }
-    if (!this.take()) return this.#tooMany;
+    if (!this.take()) return { problem: this.#tooMany };
     this.#running++;
     let isOver = false;
     return () => {

@@ -71,7 +71,7 @@ async function bounded(
   const arrived = await arrival(handler, request, bounds);
   if ("status" in arrived) return arrived;
   const entered = gate.enter();
-  if (typeof entered === "string") return await refuse(entered, request, gate);
+  if ("problem" in entered) return await refuse(entered.problem, request, gate);
   // A stream can stay open; its requests are counted separately.
   if (handler.method.methodKind !== "unary") entered();
   try {

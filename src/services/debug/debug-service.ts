@@ -37,15 +37,12 @@ export function debugService(
       return describeProcessors(processor, operator);
     },
     async simulate(exchange) {
-      const { ExchangeProblem, simulateExchange } = await loaded(() => import("../../debug/simulate-exchange.ts"));
+      const { simulateExchange } = await loaded(() => import("../../debug/simulate-exchange.ts"));
       const { setup = READY, observer, sessions, bodyBudget } = shared;
-      try {
-        const how = { operator, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
-        return await simulateExchange(processor, exchange, how);
-      } catch (error) {
-        if (error instanceof ExchangeProblem) throw new ConnectError(error.message, Code.InvalidArgument);
-        throw error;
-      }
+      const how = { operator, setup, observer, sessions, bodyBudget, origin: "debug" } as const;
+      const response = await simulateExchange(processor, exchange, how);
+      if ("problem" in response) throw new ConnectError(response.problem, Code.InvalidArgument);
+      return response;
     },
     async process({ requests }, { signal, responseHeader }) {
       if (requests.length > MAX_DEBUG_MESSAGES) {

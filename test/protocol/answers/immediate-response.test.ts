@@ -10,7 +10,7 @@ import { bytes } from "../messages.ts";
 /** What Envoy reads. */
 function written(init: ImmediateResponseInit): ImmediateResponse {
   const message = toImmediateResponse(init);
-  if (typeof message === "string") throw new Error(message);
+  if ("problem" in message) throw new Error(message.problem);
   const { response } = fromBinary(ProcessingResponseSchema, toBinary(ProcessingResponseSchema, message));
   if (response.case !== "immediateResponse") throw new Error(`member ${response.case}`);
   return response.value;
@@ -25,8 +25,8 @@ function headersOf(init: ImmediateResponseInit): string[] {
 /** Values that a caller without types can pass. */
 function refusal(init: unknown): string {
   const message = toImmediateResponse(init as ImmediateResponseInit);
-  if (typeof message !== "string") throw new Error("was accepted");
-  return message;
+  if (!("problem" in message)) throw new Error("was accepted");
+  return message.problem;
 }
 
 describe("toImmediateResponse", () => {

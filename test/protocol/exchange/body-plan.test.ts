@@ -27,7 +27,7 @@ function planned(needs: BodyNeeds, situation: Partial<BodySituation> & { readonl
     answersHeaders: true,
     watched: false,
     bufferLimitBytes: 1000,
-    override: (requestBody) => (allowed ? { requestBody } : "no override is declared"),
+    override: (requestBody) => (allowed ? { requestBody } : { problem: "no override is declared" }),
     ...given,
   });
   if (plan.kind !== "run") return plan.kind === "fault" ? plan.code : plan.kind;
@@ -151,7 +151,7 @@ describe("the mode of a body", () => {
   });
 
   test("a body is handled in a configured BUFFERED that overrideMode names, and no override is sent", () => {
-    const override = () => "it changes nothing";
+    const override = () => ({ problem: "it changes nothing" });
     expect(planned(STREAM, { mode: "BUFFERED", chosen: "BUFFERED", override })).toBe("BUFFERED message headers known");
   });
 
@@ -174,7 +174,8 @@ describe("the mode of a body", () => {
   });
 
   test("a body is handled in a mode that Envoy accepts, if it does not accept the best one", () => {
-    const onlyDuplex = (mode: string) => (mode === DUPLEX ? { requestBody: DUPLEX } : "not in the list") as never;
+    const onlyDuplex = (mode: string) =>
+      (mode === DUPLEX ? { requestBody: DUPLEX } : { problem: "not in the list" }) as never;
     expect(planned(CHUNKS, { mode: "NONE", bodyBytes: 10, override: onlyDuplex })).toBe(
       `${DUPLEX} eos <- ${DUPLEX} known`,
     );

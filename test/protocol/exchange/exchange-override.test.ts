@@ -33,7 +33,8 @@ function overridden(exchange: Exchange, phase: HeaderPhase, message: ProcessingR
   const accepted = exchange.accept(message);
   if (accepted.kind !== "message") throw new Error(JSON.stringify(accepted));
   const modeOverride = exchange.resolveModeOverride(wanted, phase);
-  if (typeof modeOverride !== "object") throw new Error(modeOverride ?? "it changes nothing");
+  if (modeOverride === undefined) throw new Error("it changes nothing");
+  if ("problem" in modeOverride) throw new Error(modeOverride.problem);
   return exchange.answer(accepted.message, { ...CONTINUE, modeOverride });
 }
 
@@ -262,7 +263,7 @@ describe("an immediate response", () => {
   test("an immediate response does not reach the client if the operator disabled it, nor twice, nor from an observer", () => {
     expect(open({ disableImmediateResponse: true }).immediateObstacle).toBe("disabled");
     const answer = toImmediateResponse({ status: 403 });
-    if (typeof answer === "string") throw new Error(answer);
+    if ("problem" in answer) throw new Error(answer.problem);
     const exchange = open();
     expect(exchange.canStillPass).toBe(true);
     answered(exchange, headersOf("requestHeaders"), { kind: "immediate", responses: [answer] });

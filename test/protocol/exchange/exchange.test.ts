@@ -18,7 +18,7 @@ const SET_A: HeaderChange = { op: "set", name: "x-a", value: bytes("1") };
 
 function immediate(status: number): Answer {
   const response = toImmediateResponse({ status });
-  if (typeof response === "string") throw new Error(response);
+  if ("problem" in response) throw new Error(response.problem);
   return { kind: "immediate", responses: [response] };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatListenAddress, isLoopback, parseListenAddress } from "../../../src/server/listen/listen-address.ts";
+import type { Problem } from "../../../src/text/problem.ts";
 
 describe("parseListenAddress", () => {
   test.each([
@@ -46,7 +47,7 @@ describe("parseListenAddress", () => {
     `unix:/${"f".repeat(100)}/a`,
     "OFF",
   ])("parseListenAddress says what is wrong with %j and how to write an address", (text) => {
-    const problem = parseListenAddress(text);
+    const { problem } = parseListenAddress(text) as Problem;
     expect(problem).toBeTypeOf("string");
     expect(problem).toContain(JSON.stringify(text));
     expect(problem).toContain('"127.0.0.1:9002"');

@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { DebugGate } from "../../../src/services/debug/debug-gate.ts";
+import type { Problem } from "../../../src/text/problem.ts";
 
 function gateAt(clock: { nowMs: number }) {
   return new DebugGate({ maxConcurrentCalls: 2, maxCallsPerSecond: 10 }, () => clock.nowMs);
 }
 
-function leave(entered: (() => void) | string): void {
-  if (typeof entered === "string") throw new Error(entered);
+function leave(entered: (() => void) | Problem): void {
+  if ("problem" in entered) throw new Error(entered.problem);
   entered();
 }
 
@@ -14,13 +15,13 @@ test("the debug gate passes two seconds' calls at once, then as many as the rate
   const clock = { nowMs: 0 };
   const gate = gateAt(clock);
   for (let call = 0; call < 20; call++) leave(gate.enter());
-  expect(gate.enter()).toBe("more than 10 debug calls a second, which is the limit; slow down");
+  expect(gate.enter()).toEqual({ problem: "more than 10 debug calls a second, which is the limit; slow down" });
   clock.nowMs = 99;
-  expect(gate.enter()).toBeTypeOf("string");
+  expect(gate.enter()).toHaveProperty("problem");
   clock.nowMs = 200;
   leave(gate.enter());
   leave(gate.enter());
-  expect(gate.enter()).toBeTypeOf("string");
+  expect(gate.enter()).toHaveProperty("problem");
 });
 
 test("the debug gate saves up at most two seconds' calls in a long pause", () => {
@@ -28,7 +29,7 @@ test("the debug gate saves up at most two seconds' calls in a long pause", () =>
   const gate = gateAt(clock);
   clock.nowMs = 3_600_000;
   for (let call = 0; call < 20; call++) leave(gate.enter());
-  expect(gate.enter()).toBeTypeOf("string");
+  expect(gate.enter()).toHaveProperty("problem");
 });
 
 test("a debug call that ends makes room for one other call, also if it ends twice", () => {
@@ -36,11 +37,11 @@ test("a debug call that ends makes room for one other call, also if it ends twic
   const first = gate.enter();
   leave(gate.enter());
   gate.enter();
-  expect(gate.enter()).toBe("2 debug calls are running, which is the limit; wait for one of them");
+  expect(gate.enter()).toEqual({ problem: "2 debug calls are running, which is the limit; wait for one of them" });
   leave(first);
   leave(first);
   expect(gate.enter()).toBeTypeOf("function");
-  expect(gate.enter()).toBeTypeOf("string");
+  expect(gate.enter()).toHaveProperty("problem");
 });
 
 test("a debug call that waits for room gets it in time, or ends with its signal", async () => {

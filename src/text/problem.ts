@@ -1,0 +1,9 @@
+/**
+ * Why a value is refused. A function that may refuse its input returns its result or a problem: `Address | Problem`. The
+ * caller asks `"problem" in result`. A result that may have any property, such as JSON, is wrapped:
+ * `{ readonly value: JsonObject } | Problem`.
+ */
+export interface Problem {
+  /** The reason, in words, as a sentence or as the end of one. The caller adds what is refused. */
+  readonly problem: string;
+}

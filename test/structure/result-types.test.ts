@@ -1,0 +1,78 @@
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { resultProblems } from "../../scripts/structure/result-types.mjs";
+import { root } from "../docs/markdown.ts";
+
+let copy: string;
+
+beforeEach(() => {
+  copy = mkdtempSync(join(tmpdir(), "ext-proc-results-"));
+  cpSync(join(root, "src"), join(copy, "src"), { recursive: true });
+  for (const name of ["tsconfig.json", "package.json"]) cpSync(join(root, name), join(copy, name));
+  for (const name of ["gen", "node_modules"]) symlinkSync(join(root, name), join(copy, name));
+});
+
+afterEach(() => rmSync(copy, { recursive: true }));
+
+/** The places in a new file that the rule names. */
+function placesIn(text: string): string[] {
+  writeFileSync(join(copy, "src/text/bad.ts"), `import type { Problem } from "./problem.ts";\n${text}`);
+  return resultProblems(copy).map((line) => line.slice(0, line.indexOf(":")));
+}
+
+describe("the lint of the results of src", () => {
+  test("the lint of results finds nothing in src as it is", () => {
+    expect(resultProblems(copy)).toEqual([]);
+  });
+
+  test("the lint of results refuses a text or a word in a union with another result, in everything that a file exports", () => {
+    const text = `
+      type Hidden = { readonly port: number } | string;
+      export function parse(): Hidden { return ""; }
+      export async function read(): Promise<Uint8Array | "refused"> { return "refused"; }
+      export const arrow = (): number | string | undefined => undefined;
+      export class Reader {
+        get end(): boolean | "unknown" { return "unknown"; }
+        next(): Uint8Array | Problem | "none" { return "none"; }
+        static open(): Reader | string { return ""; }
+      }
+      export interface Source { read(): readonly number[] | string; readonly write: () => Source | string }
+      export type Check = (value: unknown) => object | string;
+    `;
+    expect(placesIn(text).toSorted()).toEqual([
+      "src/text/bad.ts Check",
+      "src/text/bad.ts Reader.end",
+      "src/text/bad.ts Reader.next",
+      "src/text/bad.ts Reader.open",
+      "src/text/bad.ts Source.read",
+      "src/text/bad.ts Source.write",
+      "src/text/bad.ts arrow",
+      "src/text/bad.ts parse",
+      "src/text/bad.ts read",
+    ]);
+  });
+
+  test("the lint of results accepts texts, words, problems and JSON, and what a file keeps for itself", () => {
+    const text = `
+      export function check(): string | undefined { return undefined; }
+      export function word(): "a" | "b" | null { return null; }
+      export function parse(): { readonly port: number } | Problem { return { problem: "" }; }
+      export function decode(): string | Problem | Promise<string> { return ""; }
+      export function json(): string | number | boolean | null | readonly unknown[] { return null; }
+      function own(): number | string { return 1; }
+      export class Reader {
+        #next(): number | string { return own(); }
+        has(value: number | string): boolean { return value === this.#next(); }
+      }
+    `;
+    expect(placesIn(text)).toEqual([]);
+  });
+
+  test("the lint of results refuses a permission that no function needs", () => {
+    expect(resultProblems(copy, { "src/text/gone.ts gone": "" })).toContain(
+      "scripts/structure/result-types.mjs: allows src/text/gone.ts gone, which needs no permission: remove it",
+    );
+  });
+});
