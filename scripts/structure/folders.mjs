@@ -165,7 +165,7 @@ export const FOLDERS = {
   },
   "simulator/http": {
     holds: "The parts of Envoy's HTTP layer that decide what the upstream and the client get, and the virtual clock.",
-    imports: ["bodies", "protocol/headers", "simulator/report"],
+    imports: ["bodies", "protocol", "protocol/headers", "simulator/report"],
     packages: [PROTOBUF],
   },
   "simulator/filter": {
@@ -274,7 +274,7 @@ export const FOLDERS = {
   },
   "server/listen": {
     holds: "Ports, Unix sockets, TLS, and how many connections each may have.",
-    imports: ["grpc", "http2", "memory", "server/endpoints", "server/log", "text"],
+    imports: ["http2", "memory", "protocol", "server/endpoints", "server/log", "text"],
   },
   "server/metrics": {
     holds: "What is counted, and the pages of the status port.",

@@ -10,6 +10,7 @@ import type { MemoryShare } from "../memory/memory-share.ts";
 import type { Processor } from "../processor/definition.ts";
 import { FAULT_METADATA, type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/faults.ts";
+import { GrpcStatus } from "../protocol/grpc-status.ts";
 import { headerCount } from "../protocol/headers/on-demand-headers.ts";
 import { TooManyParts } from "../protocol/message-limits.ts";
 import { type Phase, phaseByTag } from "../protocol/phase.ts";
@@ -24,7 +25,6 @@ import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
 import { sendAnswer } from "./send-answer.ts";
-import { GrpcStatus } from "./status.ts";
 
 /** How Process calls are served. */
 export interface ProcessCallOptions extends SharedSessionOptions {

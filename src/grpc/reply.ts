@@ -2,8 +2,9 @@ import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
 import type { FillFrame } from "../http2/output.ts";
 import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
+import { GrpcStatus } from "../protocol/grpc-status.ts";
 import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
-import { encodeGrpcMessage, GrpcStatus } from "./status.ts";
+import { encodeGrpcMessage } from "./status.ts";
 
 const HEADERS = [
   [":status", "200"],

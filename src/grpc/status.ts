@@ -1,15 +1,3 @@
-/** The gRPC status codes that this server sends, by their names in gRPC's own list. */
-export const GrpcStatus = {
-  OK: 0,
-  CANCELLED: 1,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  RESOURCE_EXHAUSTED: 8,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-} as const;
-
 /**
  * Percent-encodes a status message for `grpc-message`: UTF-8, with everything but printable ASCII and `%` itself
  * escaped (gRPC over HTTP/2, "Status-Message"); so are blanks at either end, which no header value may have (RFC 9113

@@ -16,8 +16,22 @@ export interface ConnectionBuckets {
   readonly streamErrors: TokenBucket;
 }
 
+/** Options for streams that the server refuses or resets without asking the application. */
+export interface RefusalEvents {
+  /**
+   * Additional fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status.
+   */
+  readonly tooLargeFields?: FieldSection | undefined;
+  /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
+  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
+  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
+  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
+  /** Called for each stream that was reset to free memory. */
+  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
+}
+
 /** What the parts of one connection share. */
-export interface ConnectionContext {
+export interface ConnectionContext extends RefusalEvents {
   readonly limits: Http2Limits;
   readonly totals: Http2Totals;
   readonly sender: Sender;
@@ -31,14 +45,6 @@ export interface ConnectionContext {
   readonly isTrusted: boolean;
   readonly peer: Http2Peer;
   readonly accept: AcceptStream;
-  /** Additional fields of the answer 431. */
-  readonly tooLargeFields?: FieldSection | undefined;
-  /** Called for each stream that was refused because its header list is larger than maxHeaderListBytes. */
-  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
-  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
-  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
-  /** Called for each stream that was reset to free memory. */
-  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Ends the connection for a reason that the frame reader did not find. */
   readonly endConnection: (error: ConnectionError) => void;
   /** Reports an exception that application code threw. */

@@ -2,14 +2,13 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FairShare } from "../memory/fair-share.ts";
 import type { MemoryShare } from "../memory/memory-share.ts";
-import type { ConnectionBuckets } from "./connection-context.ts";
-import { ConnectionError, type EndReason, type ShedReason } from "./end-reason.ts";
+import type { ConnectionBuckets, RefusalEvents } from "./connection-context.ts";
+import { ConnectionError, type EndReason } from "./end-reason.ts";
 import { CANCEL, INTERNAL_ERROR, NO_ERROR } from "./error-codes.ts";
 import { ReceiveWindow } from "./flow-control.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { MAX_STREAM_ID } from "./frames.ts";
-import type { FieldSection } from "./hpack-encoder.ts";
 import type { AcceptStream, Http2Peer } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { Sender } from "./sender.ts";
@@ -47,7 +46,7 @@ export interface Http2Memory {
 }
 
 /** What a connection needs. */
-export interface Http2ConnectionOptions {
+export interface Http2ConnectionOptions extends RefusalEvents {
   readonly accept: AcceptStream;
   readonly memory: Http2Memory;
   /** From resolveHttp2Limits. */
@@ -64,16 +63,6 @@ export interface Http2ConnectionOptions {
   readonly isTrusted?: boolean | undefined;
   /** Position in the range of ±10 % around maxConnectionAgeMs, 0 to 1. Default 0.5. */
   readonly ageJitter?: number | undefined;
-  /**
-   * Additional fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status.
-   */
-  readonly tooLargeFields?: FieldSection | undefined;
-  /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
-  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
-  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
-  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
-  /** Called for each stream that was reset to free memory. */
-  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called once, after the socket has closed and all handlers were notified. */
   readonly onClose?: ((end: ConnectionEnd) => void) | undefined;
   /** Called for each exception that application code threw. Its stream was reset. */

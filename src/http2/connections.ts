@@ -2,29 +2,18 @@ import type { Duplex } from "node:stream";
 import { DEFAULT_MEMORY_CAPS } from "../memory/memory-account.ts";
 import { MemoryShare } from "../memory/memory-share.ts";
 import { type ConnectionEnd, Http2Connection, type Http2Memory } from "./connection.ts";
-import type { ShedReason } from "./end-reason.ts";
-import type { FieldSection } from "./hpack-encoder.ts";
+import type { RefusalEvents } from "./connection-context.ts";
 import type { AcceptStream } from "./http2-stream.ts";
 import type { Http2Limits } from "./limits.ts";
 import { createTotals, type Http2Totals } from "./totals.ts";
 
 /** What a server's connections have in common. */
-export interface Http2ConnectionsOptions {
+export interface Http2ConnectionsOptions extends RefusalEvents {
   readonly accept: AcceptStream;
   /** From resolveHttp2Limits. */
   readonly limits: Http2Limits;
   /** Counts waiting received bytes and waiting answers. Default: separate shares, as large as a server's defaults. */
   readonly memory?: Http2Memory | undefined;
-  /**
-   * Additional fields of the answer 431 to a request whose headers exceed maxHeaderListBytes, such as a gRPC status.
-   */
-  readonly tooLargeFields?: FieldSection | undefined;
-  /** Called for each stream that was refused because its headers or trailers exceed maxHeaderListBytes. */
-  readonly onHeadersTooLarge?: ((sizeBytes: number) => void) | undefined;
-  /** Called for each request that was refused because its headers are malformed, with the rule that they break. */
-  readonly onMalformedRequest?: ((fault: string) => void) | undefined;
-  /** Called for each stream that was reset to free memory. */
-  readonly onStreamShed?: ((reason: ShedReason) => void) | undefined;
   /** Called when a connection has closed. */
   readonly onConnectionEnd?: ((end: ConnectionEnd, connection: Http2Connection) => void) | undefined;
   /** Called for each exception that application code threw. Its stream was reset. */

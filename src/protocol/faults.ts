@@ -1,19 +1,10 @@
+import { GrpcStatus } from "./grpc-status.ts";
+
 /**
  * Who caused a fault: Envoy broke the protocol, or its configuration does not fit (`envoy`), a processor failed (`handler`),
  * or this library did (`internal`).
  */
 export type FaultSource = "envoy" | "handler" | "internal";
-
-/** The numbers of the gRPC statuses of faults. */
-const GRPC_STATUS = {
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-} as const;
 
 /** All properties of a fault code. */
 export interface FaultKind {
@@ -24,7 +15,7 @@ export interface FaultKind {
    * limit, or FAILED_PRECONDITION if its configuration is not as declared. Compression has what gRPC's compression.md demands.
    * A server that cannot answer now is UNAVAILABLE: a retry can help.
    */
-  readonly grpcStatus: keyof typeof GRPC_STATUS;
+  readonly grpcStatus: keyof typeof GrpcStatus;
   /** The status of the immediate response of the policy `closed`, by the direction of the message. Default: 500. */
   readonly httpStatus?: { readonly request: number; readonly response: number };
   /** What happens with the transaction under the policy `closed`, if it is not an immediate response. */
@@ -333,5 +324,5 @@ export function faultKind(code: FaultCode): FaultKind {
 
 /** Returns the number of the gRPC status of a stream that ends with this code. */
 export function grpcStatusOf(code: FaultCode): number {
-  return GRPC_STATUS[FAULTS[code].grpcStatus];
+  return GrpcStatus[FAULTS[code].grpcStatus];
 }

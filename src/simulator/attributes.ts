@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { grpcStatusOfHttp } from "./http/grpc-status.ts";
 import type { HeaderMap } from "./http/header-map.ts";
+import { grpcStatusOfHttp } from "./http/http-to-grpc-status.ts";
 
 /** The things that attributes are read from. */
 export interface AttributeSource {

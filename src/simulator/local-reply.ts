@@ -1,7 +1,7 @@
 import { bytesToText, textToBytes } from "../protocol/headers/header-text.ts";
 import type { LocalReply } from "./filter/filter-state.ts";
-import { grpcStatusOfHttp } from "./http/grpc-status.ts";
 import { HeaderMap } from "./http/header-map.ts";
+import { grpcStatusOfHttp } from "./http/http-to-grpc-status.ts";
 
 /** A local reply as Envoy sends it: headers, and a body unless the headers end the reply. */
 export interface PreparedReply {

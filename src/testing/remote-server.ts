@@ -1,11 +1,9 @@
 import type { Client } from "@connectrpc/connect";
 import type { ExternalProcessor } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { GrpcStatus } from "../protocol/grpc-status.ts";
 import type { LiveServer } from "../simulation/drive-transaction.ts";
 import { RequestQueue } from "../simulation/request-queue.ts";
 import type { EnvoySide, ServerSide } from "../simulator/filter/ext-proc-server.ts";
-
-/** gRPC's UNKNOWN, for errors that have no status. */
-const UNKNOWN = 2;
 
 /** Reads the status of a call's error; undefined if the error has no status. */
 type ReadStatus = (error: unknown) => { readonly code: number; readonly message: string } | undefined;
@@ -74,7 +72,7 @@ export class RemoteServer implements LiveServer {
       }
       stream.end(0);
     } catch (error) {
-      const { code, message } = this.#readStatus(error) ?? { code: UNKNOWN, message: "" };
+      const { code, message } = this.#readStatus(error) ?? { code: GrpcStatus.UNKNOWN, message: "" };
       stream.end(code, message);
     } finally {
       this.#unanswered = 0;

@@ -7,7 +7,8 @@ import {
 } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { GrpcReply } from "../../src/grpc/reply.ts";
-import { encodeGrpcMessage, GrpcStatus } from "../../src/grpc/status.ts";
+import { encodeGrpcMessage } from "../../src/grpc/status.ts";
+import { GrpcStatus } from "../../src/protocol/grpc-status.ts";
 import { TestServer } from "../http2/test-server.ts";
 import { FakeStream } from "./fake-stream.ts";
 

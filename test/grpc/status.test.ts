@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { encodeGrpcMessage, GrpcStatus } from "../../src/grpc/status.ts";
+import { encodeGrpcMessage } from "../../src/grpc/status.ts";
+import { GrpcStatus } from "../../src/protocol/grpc-status.ts";
 import { bounded, fc } from "../property/seed.ts";
 
 const EVERY_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => byte);

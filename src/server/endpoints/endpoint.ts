@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { encodeGrpcMessage, GrpcStatus } from "../../grpc/status.ts";
+import { encodeGrpcMessage } from "../../grpc/status.ts";
 import { encodeHeaderBlock } from "../../http2/hpack-encoder.ts";
 import type { AcceptStream, Http2Stream, StreamHandler } from "../../http2/http2-stream.ts";
+import { GrpcStatus } from "../../protocol/grpc-status.ts";
 
 /** Answers one HTTP/1.1 request. */
 export type Http1Handler = (request: IncomingMessage, response: ServerResponse<IncomingMessage>) => void;

@@ -1,7 +1,7 @@
-import { GrpcStatus } from "../../grpc/status.ts";
 import type { ConnectionEnd } from "../../http2/connection.ts";
 import type { EndReason, ShedReason } from "../../http2/end-reason.ts";
 import { errorCodeName } from "../../http2/error-codes.ts";
+import { GrpcStatus } from "../../protocol/grpc-status.ts";
 import { LineLimiters } from "../log/line-limiter.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ConnectionFailure, ConnectionFailureDetails, ListenerName } from "./listener-connections.ts";

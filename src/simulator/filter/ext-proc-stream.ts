@@ -2,7 +2,8 @@ import type {
   ProcessingRequest,
   ProcessingResponse,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { grpcStatusOfHttp, INTERNAL, UNAVAILABLE } from "../http/grpc-status.ts";
+import { GrpcStatus } from "../../protocol/grpc-status.ts";
+import { grpcStatusOfHttp } from "../http/http-to-grpc-status.ts";
 import type { VirtualClock } from "../http/virtual-clock.ts";
 import type { StreamEnd, StreamMessage } from "../report/report.ts";
 import type { EnvoySide, ExtProcServer, ServerSide } from "./ext-proc-server.ts";
@@ -111,14 +112,14 @@ export class ExtProcStream {
       end: (code, message = "") => this.#serverEnds(code, message === "" ? "via_upstream" : `${message}{via_upstream}`),
       reset: () => {
         this.#serverIsGone = true;
-        if (this.#serverSpoke) this.#serverEnds(INTERNAL, RESET_AFTER_HEADERS);
-        else this.#serverEnds(UNAVAILABLE, RESET_BEFORE_HEADERS);
+        if (this.#serverSpoke) this.#serverEnds(GrpcStatus.INTERNAL, RESET_AFTER_HEADERS);
+        else this.#serverEnds(GrpcStatus.UNAVAILABLE, RESET_BEFORE_HEADERS);
       },
       httpStatus: (status) => this.#serverEnds(grpcStatusOfHttp(status), "via_upstream"),
       unreachable: () => {
         this.#end = "none";
         this.#serverIsGone = true;
-        this.#serverEnds(UNAVAILABLE, CONNECTION_REFUSED);
+        this.#serverEnds(GrpcStatus.UNAVAILABLE, CONNECTION_REFUSED);
       },
       after: (delayMs, callback) => {
         this.#clock.after(delayMs, callback);
