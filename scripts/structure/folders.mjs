@@ -25,7 +25,7 @@ export const FOLDERS = {
     imports: [],
   },
   bodies: {
-    holds: "Bytes that are copied out of a socket's buffer, and joined.",
+    holds: "Bytes that are copied out of a socket's buffer, joined, and given to a loop chunk by chunk.",
     imports: [],
   },
   "bodies/coding": {
@@ -100,8 +100,8 @@ export const FOLDERS = {
     ],
     packages: [PROTOBUF, WKT, "gen"],
   },
-  "session/body": {
-    holds: "Runs body handlers over the pieces of a body.",
+  "session/stages": {
+    holds: "Stages of a body: what one handler makes of each piece, and how the handler is called.",
     imports: [
       "bodies",
       "bodies/coding",
@@ -117,6 +117,24 @@ export const FOLDERS = {
       "text",
     ],
     packages: [PROTOBUF, "gen"],
+  },
+  "session/body": {
+    holds:
+      "The body of each direction: how its handlers get it, and the pipeline that passes its pieces through their stages.",
+    imports: [
+      "bodies",
+      "bodies/coding",
+      "memory",
+      "processor",
+      "protocol",
+      "protocol/answers",
+      "protocol/exchange",
+      "protocol/headers",
+      "session/fold",
+      "session/stages",
+      "text",
+    ],
+    packages: ["gen"],
   },
   session: {
     holds: "One transaction at run time: its order, time, faults, setup, and what it reports.",
@@ -222,7 +240,6 @@ export const FOLDERS = {
       "processor",
       "processor/describe",
       "protocol",
-      "session/body",
       "simulation",
       "simulator/http",
       "simulator/report",

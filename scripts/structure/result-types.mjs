@@ -24,9 +24,9 @@ import { API, ModifierFlags, TypeFlags } from "typescript/unstable/sync";
 const ALLOWED = {
   "src/text/failure-text.ts failureCode": "the code of an error is a text or a number",
   "src/bodies/split/replacer.ts Replacement": "a function of the author may return text or bytes",
-  "src/session/body/body-stage.ts BodyStage.cut": '"pass" is what the handler chose for the rest, and not a refusal',
-  "src/session/body/chunk-stage.ts ByteLimit.take": "the same",
-  "src/session/body/coded-stage.ts CodedStage.cut": "the same",
+  "src/session/stages/step.ts BodyStage.cut": '"pass" is what the handler chose for the rest, and not a refusal',
+  "src/session/stages/handler-call.ts ByteLimit.take": "the same",
+  "src/session/stages/coded.ts CodedStage.cut": "the same",
 };
 
 /**

@@ -1,6 +1,6 @@
+import { iteratorResult } from "../processor/author-iterator.ts";
 import type { AnyBodyHandler } from "../processor/body-handler.ts";
 import { type AnyDefinition, definitionsOf, type Processor, processorOf } from "../processor/definition.ts";
-import { iteratorResult } from "../session/body/stream-stage.ts";
 import { isThenable } from "../text/value-kind.ts";
 
 /** The time of a handler, for all its calls together. */

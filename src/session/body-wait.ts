@@ -111,7 +111,7 @@ export class BodyWait {
   #duplexSilent(direction: Direction): void {
     const { exchange, bodies } = this.#passed.parts;
     const phase = bodyOf(direction);
-    if (bodies?.needsWhole(direction) !== true) {
+    if (bodies?.of(direction).pipeline?.plan.needsWhole !== true) {
       this.#passed.overrideUnseen(phase, IF_EMPTY);
       return;
     }

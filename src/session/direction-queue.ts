@@ -4,7 +4,7 @@ import type { RunRule, RunRules } from "../processor/run-rules.ts";
 import type { Exchange } from "../protocol/exchange/exchange.ts";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
 import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-timeout.ts";
-import type { SendEarly } from "./body/body-flow.ts";
+import type { BodyOutlet, SendEarly } from "./body/body-output.ts";
 import type { RunResult } from "./body/body-runner.ts";
 import type { LateHandlers } from "./late-handlers.ts";
 import type { SessionOutlet } from "./session-observer.ts";
@@ -102,23 +102,27 @@ export class DirectionQueues {
   }
 }
 
-/** What early answers need. */
-export interface EarlyAnswersOptions {
-  readonly exchange: Exchange;
-  readonly outlet: SessionOutlet;
-  readonly queues: Readonly<Record<Direction, DirectionQueue>>;
+/** Creates the outlet of the bodies of a transaction. Early answers need an outlet that says when it has room. */
+export function bodyOutlet(
+  exchange: Exchange,
+  queues: DirectionQueues,
+  rules: RunRules,
+  outlet: SessionOutlet,
+): BodyOutlet {
+  return {
+    sendEarly: outlet.drained === undefined ? undefined : earlyAnswers(exchange, queues, outlet),
+    waitsFor: (direction, index) => queues.of(direction).work(index, rules.rules[index]),
+  };
 }
 
 /**
  * Creates the function that sends answers before the handling of their message has ended, in FULL_DUPLEX_STREAMED. Each
- * early answer restarts the handler's time. The time stops while Envoy does not read. Undefined if the outlet keeps all
- * answers and does not say when there is room again.
+ * early answer restarts the handler's time. The time stops while Envoy does not read.
  */
-export function earlyAnswers({ exchange, outlet, queues }: EarlyAnswersOptions): SendEarly | undefined {
-  if (outlet.drained === undefined) return undefined;
+function earlyAnswers(exchange: Exchange, queues: DirectionQueues, outlet: SessionOutlet): SendEarly {
   return (direction, first) => {
     for (const response of exchange.answerEarly(first, direction)) outlet.send(response);
-    const queue = queues[direction];
+    const queue = queues.of(direction);
     const drained = outlet.drained?.();
     if (drained === undefined) {
       queue.awaited?.restart();

@@ -136,7 +136,7 @@ export class PassedHandlers {
     const phase = queue.awaited?.message?.case;
     if (phase !== undefined) return { processor: nameAt(queue.at), phase, setting: `${WAIT_LONGER}; ${SEND_TRAILERS}` };
     // The answer to the headers waits for their body.
-    const held = bodies?.heldHeaders(direction)?.case;
+    const held = bodies?.of(direction).pipeline?.heldHeaders?.case;
     const claim = rules.bodies?.[direction][0];
     if (held === undefined || claim === undefined) return undefined;
     return { processor: nameAt(claim.index), phase: held, setting: SEND_TRAILERS };

@@ -11,7 +11,6 @@ import { returnsBody } from "../protocol/body-mode.ts";
 import { Exchange } from "../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import {
-  type BodyPhase,
   DIRECTIONS,
   type Direction,
   directionOf,
@@ -21,12 +20,12 @@ import {
   phaseOf,
 } from "../protocol/phase.ts";
 import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut } from "./answer-timeout.ts";
-import { type BodyOwner, BodyRunner, type RunResult } from "./body/body-runner.ts";
+import { BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { BodyWait } from "./body-wait.ts";
 import { ImaginedExchange } from "./decision.ts";
-import { type DirectionQueue, DirectionQueues, earlyAnswers } from "./direction-queue.ts";
+import { bodyOutlet, type DirectionQueue, DirectionQueues } from "./direction-queue.ts";
 import { decideFault, directionOfFault } from "./fault-outcome.ts";
-import { HandlerChain } from "./fold/run-handlers.ts";
+import { type ChainOwner, HandlerChain } from "./fold/run-handlers.ts";
 import { LateHandlers } from "./late-handlers.ts";
 import { PassedHandlers, unsentPlace } from "./passed-handlers.ts";
 import { SessionReport, type SessionResult } from "./session-observer.ts";
@@ -38,7 +37,7 @@ import { runMessage } from "./thread-watch.ts";
  * Runs one transaction through a processor: it takes messages and sends answers. It is synchronous while the handlers
  * are. Each direction keeps its order, and neither waits for the other, like Envoy's own state machines.
  */
-export class Session implements AnswerOwner, BodyOwner {
+export class Session implements AnswerOwner, ChainOwner {
   /** The session's neighbours in its {@link SessionSet}. */
   readonly links: SessionLinks = { previous: undefined, next: undefined };
   readonly #rules: RunRules;
@@ -79,9 +78,9 @@ export class Session implements AnswerOwner, BodyOwner {
     this.#scope = new TransactionScope(this.#exchange, options, shared.observer);
     this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
     if (this.#rules.bodies) {
-      const parts = { rules: this.#rules, claims: this.#rules.bodies, chain: this.#chain, exchange: this.#exchange };
-      const sendEarly = earlyAnswers({ exchange: this.#exchange, outlet: options.outlet, queues: this.#queues });
-      this.#bodies = new BodyRunner({ ...parts, owner: this, budget: shared.bodyBudget, sendEarly });
+      const outlet = bodyOutlet(this.#exchange, this.#queues, this.#rules, options.outlet);
+      const parts = { chain: this.#chain, exchange: this.#exchange, shadow: this.#rules.shadow, outlet };
+      this.#bodies = new BodyRunner(this.#rules.bodies, { ...parts, budget: shared.bodyBudget });
     }
     shared.sessions?.add(this);
   }
@@ -117,7 +116,7 @@ export class Session implements AnswerOwner, BodyOwner {
       return false;
     }
     this.#take(message, queue);
-    if (!isBodyPhase(phase) || queue.awaited !== undefined || this.#bodies?.looksAt(direction)) return false;
+    if (!isBodyPhase(phase) || queue.awaited !== undefined || this.#bodies?.of(direction).wasShown) return false;
     return !returnsBody(this.#exchange.bodyMode(direction));
   }
 
@@ -155,10 +154,6 @@ export class Session implements AnswerOwner, BodyOwner {
 
   handlerPending(direction: Direction, index: number): void {
     this.#queues.of(direction).work(index, this.#rules.rules[index]);
-  }
-
-  bodyUnseen(phase: BodyPhase, processors: readonly string[]): void {
-    for (const processor of processors) this.#report.unenforced("body_not_sent", phase, unsentPlace(processor, phase));
   }
 
   answered(message: PhaseMessage, answer: RunResult): void {
@@ -246,6 +241,7 @@ export class Session implements AnswerOwner, BodyOwner {
   }
 
   #settle(message: PhaseMessage, answer: RunResult): void {
+    if (this.#bodies?.hasUnseen) this.#reportUnseen(this.#bodies);
     if (answer.kind === "held") return;
     if (answer.kind === "fault") {
       this.#failed(answer, message);
@@ -268,6 +264,11 @@ export class Session implements AnswerOwner, BodyOwner {
     if (this.#shared.threadWatch?.isHeld) this.#report.fault(this.#passed.tooLate(message.case), "too_late");
     this.#send(this.#exchange.answer(message, answer), message);
     this.#end("immediate_response");
+  }
+
+  #reportUnseen({ both }: BodyRunner): void {
+    for (const { phase, unseen } of both)
+      for (const name of unseen.splice(0)) this.#report.unenforced("body_not_sent", phase, unsentPlace(name, phase));
   }
 
   /** Reports what would have happened, and lets the message pass. */
@@ -341,8 +342,9 @@ export class Session implements AnswerOwner, BodyOwner {
 
   /** Answers held headers, before anything of their body is sent. */
   #passHeaders(direction: Direction): void {
-    const held = this.#bodies?.heldHeaders(direction);
-    this.#bodies?.close(direction);
+    const body = this.#bodies?.of(direction);
+    const held = body?.pipeline?.heldHeaders;
+    body?.close();
     if (held) this.#send(this.#exchange.answer(held, CONTINUE));
   }
 
@@ -383,7 +385,7 @@ export class Session implements AnswerOwner, BodyOwner {
     for (const direction of DIRECTIONS) {
       this.#queues.of(direction).clear();
       this.#abandon(direction);
-      this.#bodies?.close(direction);
+      this.#bodies?.of(direction).close();
     }
     this.#scope.end();
     this.#shared.sessions?.delete(this);

@@ -108,3 +108,17 @@ export function refuseLoneSurrogate(text: string, { escapes }: { readonly escape
   const name = `U+${unit.charCodeAt(0).toString(16).toUpperCase()}`;
   return `has the lone surrogate ${name} at index ${index}, which UTF-8 cannot encode; ${wayOut}`;
 }
+
+/** Says which text inside a value cannot be written as UTF-8; undefined if every text can. */
+export function refuseTextsOf(value: unknown, name = "text"): string | undefined {
+  if (typeof value === "string") {
+    const problem = refuseLoneSurrogate(value, { escapes: false });
+    return problem && `${name} ${problem}`;
+  }
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const problem = refuseTextsOf(key, "key") ?? refuseTextsOf(item, Array.isArray(value) ? name : key);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}

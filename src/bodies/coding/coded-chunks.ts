@@ -19,11 +19,23 @@ export async function* codedChunks(
   stream: CodingStream,
 ): AsyncGenerator<Piece, void, undefined> {
   try {
-    for await (const chunk of chunks) yield* new Handover((deliver) => stream.pushTo(chunk, deliver)).pieces();
-    yield* new Handover((deliver) => stream.endTo(deliver)).pieces();
+    for await (const chunk of chunks) throwIf(yield* handOver((deliver) => stream.pushTo(chunk, deliver)));
+    throwIf(yield* handOver((deliver) => stream.endTo(deliver)));
   } finally {
     stream.close();
   }
+}
+
+function throwIf(failure: CodingFailure | undefined): void {
+  if (failure !== undefined) throw new CodingError(failure);
+}
+
+/** Pieces, and at their end why there are no more: undefined if nothing failed. */
+export type HandedOver = AsyncGenerator<Piece, CodingFailure | undefined, undefined>;
+
+/** Begins work that delivers pieces, and hands them over one by one. It waits until the next piece is requested. */
+export function handOver(work: (deliver: Deliver) => Promise<CodingFailure | undefined>): HandedOver {
+  return new Handover(work).pieces();
 }
 
 /** Hands over pieces one by one from a source that delivers them. */
@@ -43,7 +55,7 @@ class Handover {
     this.#work.catch(() => {});
   }
 
-  async *pieces(): AsyncGenerator<Piece, void, undefined> {
+  async *pieces(): HandedOver {
     while (true) {
       if (this.#piece !== undefined) {
         yield this.#piece;
@@ -57,8 +69,7 @@ class Handover {
         });
       }
     }
-    const failure = await this.#work;
-    if (failure !== undefined) throw new CodingError(failure);
+    return await this.#work;
   }
 
   #offer(piece: Piece): Promise<undefined> {

@@ -252,3 +252,35 @@ function lacking({ phase }: BodySituation, { code, why }: Lack, refusal: string)
   const direction = directionOf(phase);
   return fault(code, `${phase}: ${why}, and Envoy cannot send the ${direction} body in another mode: ${refusal}`);
 }
+
+/** The plan of a body that its handlers cannot get. Envoy still holds the headers in every mode that allows it. */
+export function refusingPlan(
+  mode: BodyMode | undefined,
+  { holdsHeaders, override }: Pick<RunningBody, "holdsHeaders" | "override">,
+): RunningBody {
+  const buffers = mode === "BUFFERED" || mode === "BUFFERED_PARTIAL";
+  return {
+    kind: "run",
+    mode,
+    override,
+    holdsHeaders,
+    takesHeaderChanges: false,
+    end: buffers ? "message" : "eos",
+    endKnown: true,
+    needsWhole: false,
+    changes: false,
+  };
+}
+
+/** The plan of a body that replaces the original. It is complete, and its headers still wait. */
+export const REPLACED: RunningBody = {
+  kind: "run",
+  mode: "BUFFERED",
+  override: undefined,
+  holdsHeaders: false,
+  takesHeaderChanges: true,
+  end: "message",
+  endKnown: true,
+  needsWhole: false,
+  changes: true,
+};

@@ -1,41 +1,50 @@
-import type { BodyClaim, BodyClaims } from "../../processor/body-claims.ts";
+import type { StreamBudget } from "../../memory/body-budget.ts";
+import type { BodyClaim } from "../../processor/body-claims.ts";
 import { ScopedTransaction } from "../../processor/transaction.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { isPartOfMore } from "../../protocol/headers/framing-rules.ts";
-import { type BodyPhase, type Direction, directionOf } from "../../protocol/phase.ts";
+import type { BodyPhase } from "../../protocol/phase.ts";
 import type { HandlerChain } from "../fold/run-handlers.ts";
-import type { StageEnd } from "./body-stage.ts";
-import { type GrpcCall, grpcCall } from "./grpc-call.ts";
-import { type CurrentBody, StageContext } from "./stage-context.ts";
+import { CurrentBody } from "../stages/current-body.ts";
+import { type GrpcCall, grpcCall } from "../stages/grpc-call.ts";
+import { HandlerCall } from "../stages/handler-call.ts";
+import type { StageEnd } from "../stages/step.ts";
 
-/** A handler that takes part in a body, with its stage context. */
+/** A handler that takes part in a body. */
 export interface ActiveClaim {
   readonly claim: BodyClaim;
-  readonly context: StageContext;
+  readonly call: HandlerCall;
   /** The call whose messages a gRPC handler handles. */
-  readonly call?: GrpcCall | undefined;
+  readonly grpc: GrpcCall | undefined;
 }
 
-/** The handlers from which {@link activeClaims} chooses. */
-interface Candidates {
+/** A body, and the handlers that take part in it. */
+export interface ActiveBody {
+  readonly body: CurrentBody;
+  readonly active: readonly ActiveClaim[];
+}
+
+/** What the handlers of a body need of their transaction. */
+export interface BodySurroundings {
   readonly chain: HandlerChain;
-  readonly claims: BodyClaims;
   readonly exchange: Exchange;
+  readonly budget: StreamBudget;
 }
 
 /**
  * Returns the handlers that take part in this body, by their `when` and by the method of a gRPC call. Returns a fault
  * if `when` throws.
  */
-export function activeClaims(
+export function activeBody(
   phase: BodyPhase,
-  body: CurrentBody,
-  { chain, claims, exchange }: Candidates,
-): readonly ActiveClaim[] | StageEnd {
+  claims: readonly BodyClaim[],
+  { chain, exchange, budget }: BodySurroundings,
+): ActiveBody | Fault {
+  const body = new CurrentBody(phase, exchange, budget);
   const active: ActiveClaim[] = [];
-  for (const claim of claims[directionOf(phase)]) {
-    const { index, handler, timing } = claim;
+  for (const claim of claims) {
+    const { index, handler } = claim;
     let tx: ReturnType<HandlerChain["transaction"]>;
     try {
       tx = chain.transaction(index);
@@ -44,48 +53,33 @@ export function activeClaims(
     } catch (cause) {
       return chain.threw(index, phase, cause);
     }
-    const call = handler.read === "grpc" ? grpcCall(handler, exchange, phase) : undefined;
-    if (handler.read === "grpc" && call === undefined) continue;
-    const onlyLooks = handler.read === "inspect" && handler.required !== true;
-    active.push({ claim, call, context: new StageContext(body, { index, chain, phase, tx, timing, onlyLooks }) });
+    const grpc = handler.read === "grpc" ? grpcCall(handler, exchange, phase) : undefined;
+    if (handler.read === "grpc" && grpc === undefined) continue;
+    active.push({ claim, grpc, call: new HandlerCall(body, claim, chain, tx) });
   }
-  return active;
+  return { body, active };
 }
 
 /**
  * Returns the fault of a handler that may change a body that is a part of something larger; undefined if there is none.
  */
-export function refusePart(
-  active: readonly ActiveClaim[],
-  direction: Direction,
-  exchange: Exchange,
-): StageEnd | undefined {
-  const part = isPartOfMore(direction, exchange);
+export function refusePart({ body, active }: ActiveBody): StageEnd | undefined {
+  const part = isPartOfMore(body.direction, body.exchange);
   if (part === undefined) return undefined;
   const blamed = active.find(({ claim }) => claim.handler.read !== "inspect");
-  return blamed?.context.fault("body_partial_content", part);
+  return blamed?.call.faults.fault("body_partial_content", part);
 }
 
 /**
- * Returns the fault of a handler that requires the whole body, if Envoy sends only the beginning; undefined if there is
- * none. A handler of a whole body is told that it gets the beginning. Other handlers would take the beginning for the
- * whole body.
- *
- * @param unseen Called if handlers that do not require the rest do not see it.
+ * Decides about a body of which Envoy sends only the beginning: the fault of a handler that requires the whole body, or
+ * the handlers that do not see the rest. A handler of a whole body is told that it gets the beginning. Other handlers
+ * would take the beginning for the whole body.
  */
-export function refuseBeginning(
-  active: readonly ActiveClaim[],
-  unseen: (claims: readonly BodyClaim[]) => void,
-): StageEnd | undefined {
+export function misledByBeginning(active: readonly ActiveClaim[]): StageEnd | readonly BodyClaim[] {
   const misled = active.filter(({ claim }) => claim.handler.read !== "whole");
   const required = misled.find(({ claim }) => claim.handler.required === true);
-  if (required)
-    return required.context.fault(
-      "body_required_unseen",
-      "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)",
-    );
-  if (misled.length > 0) unseen(misled.map(({ claim }) => claim));
-  return undefined;
+  const why = "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)";
+  return required ? required.call.faults.fault("body_required_unseen", why) : misled.map(({ claim }) => claim);
 }
 
 /** The handlers of a body, if the body is a tunnel. */
@@ -118,6 +112,6 @@ export function hasBodyBeforeTunnel(exchange: Exchange): boolean {
  */
 export function refuseBodyBeforeTunnel(blind: readonly ActiveClaim[], isSent: boolean): Fault | undefined {
   const required = blind.find(({ claim }) => claim.handler.required === true);
-  if (!isSent) return required?.context.fault("body_required_unseen", UPGRADE_WITH_BODY);
-  return (required ?? blind[0])?.context.fault("body_end_unknowable", UPGRADE_WITH_BODY);
+  if (!isSent) return required?.call.faults.fault("body_required_unseen", UPGRADE_WITH_BODY);
+  return (required ?? blind[0])?.call.faults.fault("body_end_unknowable", UPGRADE_WITH_BODY);
 }

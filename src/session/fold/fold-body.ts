@@ -1,6 +1,5 @@
 import { type JsonText, writeJson } from "../../bodies/json/json-merge.ts";
 import type { BodyEffectData } from "../../processor/effect.ts";
-import type { AnswerPrelude, BodyChange } from "../../protocol/answers/answer.ts";
 import { BODY_VALIDATORS } from "../../protocol/exchange/body-plan.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { contentOf, refuseReplacing } from "../../protocol/headers/framing-rules.ts";
@@ -10,52 +9,63 @@ import { directionOf } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
-import { dropHeaders, PhaseWork } from "./phase-work.ts";
+import { dropHeaders, type PhaseWork } from "./phase-work.ts";
 
 const NO_BODY = {
   none: "a response to HEAD, or with status 204 or 304, has no body",
   tunnel: "a request for a tunnel (CONNECT, upgrade), and the response that opens it, have no body",
 };
 
-/** Collects what body handlers want for one message. The object itself is the answer. */
-export class BodyWork extends PhaseWork {
-  /** Replaces the body that a handler got. Text is encoded as the body was. */
-  replacement: Uint8Array | string | undefined = undefined;
-  /** Returns the text that a handler got, so that the parts that the handler did not change are kept. */
-  sourceText: (() => string | undefined) | undefined = undefined;
-  /** Added after the body that a handler got piece by piece. */
-  readonly tail: Uint8Array[] = [];
-  body: BodyChange | undefined = undefined;
-  prelude: AnswerPrelude | undefined = undefined;
+/** Returns the text that a handler got, so that the parts that it did not change are kept. */
+export type SourceText = () => string | undefined;
+
+/** What effects do to the bytes of a body. */
+export interface BodyEffects {
+  readonly kind: "body";
+  /** Replaces the body that the handler got. Text is encoded as that body was. */
+  readonly replacement: Uint8Array | string | undefined;
+  /** Added after a body that the handler got piece by piece. */
+  readonly tail: Uint8Array[];
 }
 
-/** Adds a change of the body. Returns a fault if the change is not possible. */
-export function foldBodyEffect(effect: BodyEffectData, work: PhaseWork): Fault | undefined {
-  const replaced = replacedText(effect, work);
+/** Adds the effects of a later effect to those of earlier ones. The later replacement wins. */
+export function addBodyEffects(before: BodyEffects | undefined, later: BodyEffects): BodyEffects {
+  if (before === undefined) return later;
+  for (const bytes of later.tail) before.tail.push(bytes);
+  return later.replacement === undefined ? before : { ...before, replacement: later.replacement };
+}
+
+/** Returns what an effect does to a body, or a fault if that is not possible. The body for headers goes into `work`. */
+export function foldBodyEffect(
+  effect: BodyEffectData,
+  work: PhaseWork,
+  source: SourceText | undefined,
+): BodyEffects | Fault | undefined {
+  const replaced = replacedText(effect, source);
   if (replaced !== undefined) {
     if ("problem" in replaced) return fault("invalid_effect", `${effect.kind}: ${replaced.problem}`);
-    if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: no body is being handled`);
-    work.replacement = replaced.text;
-    return undefined;
+    return { kind: "body", replacement: replaced.text, tail: [] };
   }
   const bytes = bytesOf(effect);
   if ("problem" in bytes) return fault("invalid_effect", `${effect.kind}: ${bytes.problem}`);
-  if (effect.kind === "continueAndReplace") {
-    const { exchange, message } = work;
-    const content = contentOf(directionOf(message.case), exchange);
-    if (content !== "body") return fault("invalid_effect", `${effect.kind}: ${NO_BODY[content]}`);
-    if (exchange.observabilityMode) return undefined;
-    if (exchange.claims[directionOf(message.case)] && exchange.bodyMode(directionOf(message.case)) === "GRPC")
-      return fault("handler_unsupported_in_mode", `${effect.kind}: it is not possible in GRPC mode`);
-    work.wholeBody = bytes;
-    // These headers describe the old body.
-    dropHeaders(work, BODY_VALIDATORS);
-    return dropHeaders(work, ["content-encoding"]);
-  }
-  if (!(work instanceof BodyWork)) return fault("internal_error", `${effect.kind}: no body is being handled`);
-  if (effect.kind === "appendChunk") work.tail.push(bytes);
-  else work.replacement = bytes;
-  return undefined;
+  if (effect.kind === "continueAndReplace") return replaceWhole(bytes, work);
+  return effect.kind === "appendChunk"
+    ? { kind: "body", replacement: undefined, tail: [bytes] }
+    : { kind: "body", replacement: bytes, tail: [] };
+}
+
+function replaceWhole(bytes: Uint8Array, work: PhaseWork): Fault | undefined {
+  const { exchange, message } = work;
+  const direction = directionOf(message.case);
+  const content = contentOf(direction, exchange);
+  if (content !== "body") return fault("invalid_effect", `continueAndReplace: ${NO_BODY[content]}`);
+  if (exchange.observabilityMode) return undefined;
+  if (exchange.claims[direction] && exchange.bodyMode(direction) === "GRPC")
+    return fault("handler_unsupported_in_mode", "continueAndReplace: it is not possible in GRPC mode");
+  work.wholeBody = bytes;
+  // These headers describe the old body.
+  dropHeaders(work, BODY_VALIDATORS);
+  return dropHeaders(work, ["content-encoding"]);
 }
 
 /** Says which other effect conflicts with a replaced body; undefined if none does. */
@@ -73,9 +83,8 @@ export function refuseReplacedBody({ message, exchange, head, modeOverride }: Ph
 }
 
 /** The text that replaces the text of a body; undefined for an effect with bytes. */
-function replacedText(effect: BodyEffectData, work: PhaseWork): JsonText | undefined {
-  if (effect.kind === "replaceJson")
-    return writeJson(effect.value, work instanceof BodyWork ? work.sourceText?.() : undefined);
+function replacedText(effect: BodyEffectData, source: SourceText | undefined): JsonText | undefined {
+  if (effect.kind === "replaceJson") return writeJson(effect.value, source?.());
   if (effect.kind !== "replaceText") return undefined;
   const { text } = effect;
   if (typeof text !== "string") return { problem: `its text is ${nameKind(text)}` };

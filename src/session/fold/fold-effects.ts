@@ -11,6 +11,7 @@ import {
   type StreamedImmediateResponseData,
 } from "../../processor/effect.ts";
 import type { Answer, ImmediateAnswer } from "../../protocol/answers/answer.ts";
+import { addNamespace } from "../../protocol/answers/answer-metadata.ts";
 import { toImmediateResponse } from "../../protocol/answers/immediate-response.ts";
 import { toStreamedImmediateResponse } from "../../protocol/answers/streamed-immediate-response.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
@@ -23,39 +24,44 @@ import { isHeaderPhase } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
-import { foldBodyEffect, refuseReplacedBody } from "./fold-body.ts";
+import { addBodyEffects, type BodyEffects, foldBodyEffect, refuseReplacedBody, type SourceText } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
-import { addNamespace, type PhaseWork } from "./phase-work.ts";
+import type { PhaseWork } from "./phase-work.ts";
 
 /** What ends a phase: the immediate response for the client, or a fault. */
 export type FoldEnd = Extract<Answer, { kind: "immediate" }> | Fault;
 
+/** The result of effects, besides changes of the answer: what ends the phase, or what happens to a body. */
+export type Folded = FoldEnd | BodyEffects | undefined;
+
 /**
  * Adds what a handler returned to `work`. Returns what ends the phase: the answer of an immediate response, or a fault
- * if a value is not an effect or breaks a rule. Undefined if the next handler can run.
+ * if a value is not an effect or breaks a rule. Otherwise it returns the effects on a body, and the next handler can
+ * run.
  */
-export function foldEffects(outcome: unknown, work: PhaseWork): FoldEnd | undefined {
+export function foldEffects(outcome: unknown, work: PhaseWork, source?: SourceText): Folded {
   if (outcome === undefined) return undefined;
   if (effectWatch.current !== undefined) effectWatch.current.returned(outcome);
   const before = work.headerChanges.length;
-  const end = Array.isArray(outcome) ? foldAll(outcome, work) : foldEffect(outcome, work);
-  if (end !== undefined) return end;
-  if (work.wholeBody !== undefined) {
-    const problem = refuseReplacedBody(work);
-    if (problem !== undefined) return problem;
-  }
-  return work.headerChanges.length > before ? refuseSize(work) : undefined;
+  const folded = Array.isArray(outcome) ? foldAll(outcome, work, source) : foldEffect(outcome, work, source);
+  if (folded !== undefined && folded.kind !== "body") return folded;
+  const replaced = work.wholeBody === undefined ? undefined : refuseReplacedBody(work);
+  if (replaced !== undefined) return replaced;
+  return (work.headerChanges.length > before ? refuseSize(work) : undefined) ?? folded;
 }
 
-function foldAll(outcome: readonly unknown[], work: PhaseWork): FoldEnd | undefined {
+function foldAll(outcome: readonly unknown[], work: PhaseWork, source: SourceText | undefined): Folded {
+  let body: BodyEffects | undefined;
   for (const effect of outcome) {
-    const end = foldEffect(effect, work, " inside an array");
-    if (end !== undefined) return end;
+    const folded = foldEffect(effect, work, source, " inside an array");
+    if (folded === undefined) continue;
+    if (folded.kind !== "body") return folded;
+    body = addBodyEffects(body, folded);
   }
-  return undefined;
+  return body;
 }
 
-function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | undefined {
+function foldEffect(value: unknown, work: PhaseWork, source: SourceText | undefined, where = ""): Folded {
   // Nothing awaits this promise, and its rejection must not end the process.
   if (value instanceof Promise) value.catch(() => undefined);
   const effect = effectData(value);
@@ -69,7 +75,7 @@ function foldEffect(value: unknown, work: PhaseWork, where = ""): FoldEnd | unde
     return invalid(`returned an effect of kind ${JSON.stringify(kind)}, which this version does not know`);
   if (!placesOf(kind).includes(work.place))
     return invalid(`${kind}: Envoy does not honour it in ${work.place}, only in ${EFFECT_PHASES[kind].join(", ")}`);
-  return foldKnown(effect, work);
+  return foldKnown(effect, work, source);
 }
 
 function placesOf(kind: EffectKind): readonly EffectPlace[] {
@@ -77,7 +83,7 @@ function placesOf(kind: EffectKind): readonly EffectPlace[] {
   return kind === "setHeader" ? EFFECT_PHASES.setHeader : EFFECT_PHASES[kind];
 }
 
-function foldKnown(effect: EffectData, work: PhaseWork): FoldEnd | undefined {
+function foldKnown(effect: EffectData, work: PhaseWork, source: SourceText | undefined): Folded {
   switch (effect.kind) {
     case "immediateResponse":
       return withMetadata(foldImmediateResponse(effect, work), work);
@@ -98,7 +104,7 @@ function foldKnown(effect: EffectData, work: PhaseWork): FoldEnd | undefined {
     case "clearBody":
     case "appendChunk":
     case "continueAndReplace":
-      return foldBodyEffect(effect, work);
+      return foldBodyEffect(effect, work, source);
     default:
       return foldHeaderEffect(effect, work);
   }

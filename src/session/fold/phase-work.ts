@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderMap, HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { EffectPlace } from "../../processor/effect.ts";
-import type { AnswerMetadata, ContinueAnswer } from "../../protocol/answers/answer.ts";
+import type { ContinueAnswer } from "../../protocol/answers/answer.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
@@ -117,29 +117,4 @@ export function dropHeaders(work: PhaseWork, names: readonly string[]): Fault | 
     else kept ??= fault("mutation_not_allowed", `the changed body needs another ${name}: ${refusal}`);
   }
   return kept;
-}
-
-type DynamicMetadata = Record<string, JsonObject>;
-
-/** Adds the dynamic metadata of one namespace, key by key. A later value wins. */
-export function addNamespace(
-  known: Readonly<DynamicMetadata> | undefined,
-  namespace: string,
-  value: JsonObject,
-): DynamicMetadata {
-  const before = known !== undefined && Object.hasOwn(known, namespace) ? known[namespace] : undefined;
-  // Not by assignment, because a namespace may be called `__proto__`.
-  return { ...known, [namespace]: { ...before, ...value } };
-}
-
-/** Merges the metadata of two answers. The later value wins. */
-export function mergeMetadata(first: AnswerMetadata, second: AnswerMetadata): AnswerMetadata {
-  let { dynamicMetadata } = first;
-  for (const [namespace, value] of Object.entries(second.dynamicMetadata ?? {}))
-    dynamicMetadata = addNamespace(dynamicMetadata, namespace, value);
-  const typed = first.typedDynamicMetadata ?? second.typedDynamicMetadata;
-  return {
-    ...(dynamicMetadata && { dynamicMetadata }),
-    ...(typed && { typedDynamicMetadata: { ...first.typedDynamicMetadata, ...second.typedDynamicMetadata } }),
-  };
 }

@@ -8,7 +8,8 @@ import { type Fault, FaultError, fault } from "../../protocol/fault.ts";
 import { FAULT_CODES } from "../../protocol/faults.ts";
 import { type Direction, directionOf, type Phase, type PhaseMessage } from "../../protocol/phase.ts";
 import { isThenable } from "../../text/value-kind.ts";
-import { type FoldEnd, foldEffects } from "./fold-effects.ts";
+import type { SourceText } from "./fold-body.ts";
+import { type Folded, foldEffects } from "./fold-effects.ts";
 import { PhaseWork } from "./phase-work.ts";
 
 const NO_CONFIG: ConfigResult = { value: undefined };
@@ -96,7 +97,7 @@ export class HandlerChain {
         const outcome = handler.call(this.#definitions[index], work.currentMessage, tx);
         if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
         const end = this.fold(outcome, index, work);
-        if (end !== undefined) return end;
+        if (end !== undefined && end.kind !== "body") return end;
       } catch (cause) {
         // Not only the call can throw: the returned value may have getters.
         return this.threw(index, message.case, cause);
@@ -146,12 +147,13 @@ export class HandlerChain {
   }
 
   #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
-    return this.fold(outcome, index, work) ?? this.#runFrom(step + 1, work.message, work);
+    const end = this.fold(outcome, index, work);
+    return end !== undefined && end.kind !== "body" ? end : this.#runFrom(step + 1, work.message, work);
   }
 
   /** Adds what a handler returned to the work. A fault names its processor. */
-  fold(outcome: unknown, index: number, work: PhaseWork): FoldEnd | undefined {
-    const end = foldEffects(outcome, work);
+  fold(outcome: unknown, index: number, work: PhaseWork, source?: SourceText): Folded {
+    const end = foldEffects(outcome, work, source);
     if (end?.kind !== "fault") return end;
     const name = this.nameOf(index);
     return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { mergeMetadata } from "../../../src/session/fold/phase-work.ts";
+import { mergeMetadata } from "../../../src/protocol/answers/answer-metadata.ts";
 
 test("metadata of two answers is merged key by key, and the later wins", () => {
   const first = { dynamicMetadata: { a: { x: 1, y: 1 }, b: { x: 1 } } };

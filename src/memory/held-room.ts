@@ -1,5 +1,4 @@
-import type { CoderRoom } from "../../bodies/coding/coder-memory.ts";
-import type { StreamBudget } from "../../memory/body-budget.ts";
+import type { StreamBudget } from "./body-budget.ts";
 
 /** Names a full budget: that of the transaction's bodies, or that of all transactions. */
 export type FullBudget = "stream" | "total";
@@ -54,7 +53,7 @@ export class HeldRoom {
 }
 
 /** Counts the native memory of a body's coders in the budget of its transaction. */
-export class CoderBudget implements CoderRoom {
+export class CoderBudget {
   readonly #budget: StreamBudget;
   /** The budget that was full when a coder had no room; undefined until then. */
   full: FullBudget | undefined;

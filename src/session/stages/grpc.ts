@@ -1,0 +1,244 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { decodeBody, encodeBody } from "../../bodies/coding/whole-body.ts";
+import { parsedMessageBytes } from "../../bodies/json/parsed-memory.ts";
+import { joinBytes, plainBytes } from "../../bodies/owned-bytes.ts";
+import { CoderBudget, type FullBudget, HeldRoom } from "../../memory/held-room.ts";
+import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
+import { effectData } from "../../processor/effect.ts";
+import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
+import { utf8Bytes } from "../../protocol/headers/header-text.ts";
+import { refuseTextsOf } from "../../text/escaped-text.ts";
+import { nameKind } from "../../text/value-kind.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import type { HandlerCall } from "./handler-call.ts";
+import {
+  after,
+  type BodyBytes,
+  type BodyStage,
+  changedTo,
+  endedBy,
+  NOTHING,
+  type Soon,
+  type StageEnd,
+  type Step,
+  unchanged,
+} from "./step.ts";
+
+/** The options of a {@link GrpcStage}. */
+export interface GrpcStageOptions {
+  readonly grpc: GrpcCall;
+  /** True if each piece is one message without its prefix, as in GRPC mode. */
+  readonly unframed: boolean;
+  readonly maxBytes: number | undefined;
+}
+
+/** A message, with the flag that says whether it is compressed. */
+interface GrpcMessage {
+  readonly bytes: BodyBytes;
+  readonly compressed: boolean;
+  /** The message as it came, with its prefix. */
+  readonly framed: BodyBytes;
+}
+
+const REPLACEMENT = Buffer.from("\ufffd");
+/**
+ * The number of messages per turn of the event loop. 1 MB can contain 200,000 empty messages. 1000 of them cost 1 or 2
+ * ms, plus the handler's time.
+ */
+const TURN_MESSAGES = 1000;
+
+/** Gives the gRPC messages of a body to their handler, one by one. */
+export class GrpcStage implements BodyStage {
+  readonly #call: HandlerCall;
+  readonly #grpc: GrpcCall;
+  readonly #unframed: boolean;
+  readonly #maxBytes: number;
+  readonly #room: HeldRoom;
+  #held: BodyBytes[] = [];
+  #heldBytes = 0;
+  /** The bytes that are counted for the current message. */
+  #messageBytes = 0;
+  #turnMessages = 0;
+  /** A message stays counted until its output has passed on. Then the next message follows. */
+  readonly #more = () => this.#next();
+
+  constructor(call: HandlerCall, { grpc, unframed, maxBytes = DEFAULT_MAX_BYTES }: GrpcStageOptions) {
+    this.#call = call;
+    this.#grpc = grpc;
+    this.#unframed = unframed;
+    this.#maxBytes = maxBytes;
+    this.#room = new HeldRoom(call.body.budget);
+  }
+
+  get withholds(): boolean {
+    return this.#heldBytes > 0;
+  }
+
+  push(piece: BodyBytes): Soon<Step> {
+    if (piece.length === 0 && !this.#unframed) return NOTHING;
+    const cap = this.#room.take(piece.length);
+    if (cap !== undefined) return endedBy(this.#call.faults.overLimit(cap));
+    this.#turnMessages = 0;
+    if (this.#unframed)
+      return this.#handle({ bytes: piece, compressed: this.#call.body.messageCompressed, framed: piece });
+    this.#held.push(piece);
+    this.#heldBytes += piece.length;
+    return this.#next();
+  }
+
+  end(complete: boolean): Step {
+    if (this.#heldBytes === 0) return NOTHING;
+    if (complete) return endedBy(this.#malformed("the body ends inside a gRPC message"));
+    const beginning = this.#join();
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#room.give();
+    return unchanged(beginning);
+  }
+
+  close(): void {
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#room.close();
+    this.#call.close();
+  }
+
+  /** Handles the next message of the bytes that have arrived, if it is complete. */
+  #next(): Soon<Step> {
+    this.#room.give(this.#messageBytes);
+    this.#messageBytes = 0;
+    if (this.#turnMessages === TURN_MESSAGES) {
+      this.#turnMessages = 0;
+      return new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#next());
+    }
+    this.#turnMessages++;
+    const message = this.#takeMessage();
+    if (message === undefined) return NOTHING;
+    return "kind" in message ? endedBy(message) : this.#handle(message);
+  }
+
+  #takeMessage(): GrpcMessage | StageEnd | undefined {
+    if (this.#heldBytes < GRPC_PREFIX_BYTES) return undefined;
+    let all = this.#held[0] as BodyBytes;
+    if (all.length < GRPC_PREFIX_BYTES) all = this.#join();
+    const flag = all[0] ?? 0;
+    const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
+    if (flag > 1) return this.#malformed("a gRPC message has an unknown flag");
+    if (length > this.#maxBytes) return this.#call.faults.overLimit("body", this.#maxBytes);
+    const end = GRPC_PREFIX_BYTES + length;
+    if (this.#heldBytes < end) return undefined;
+    all = this.#join();
+    const framed = all.subarray(0, end);
+    this.#heldBytes -= end;
+    this.#held = this.#heldBytes > 0 ? [all.subarray(end)] : [];
+    return { framed, bytes: framed.subarray(GRPC_PREFIX_BYTES), compressed: flag === 1 };
+  }
+
+  #join(): BodyBytes {
+    const all = joinBytes(this.#held);
+    this.#held = [all];
+    return all;
+  }
+
+  #handle(message: GrpcMessage): Soon<Step> {
+    this.#messageBytes = message.framed.length;
+    return message.compressed ? this.#handleCoded(message) : this.#handlePlain(message.bytes, message);
+  }
+
+  #handleCoded(message: GrpcMessage): Soon<Step> {
+    const { body: current, faults } = this.#call;
+    const { codings } = this.#grpc;
+    if (codings.length === 0)
+      return endedBy(
+        faults.fault("unknown_coding", "a gRPC message is compressed, and its grpc-encoding cannot be decoded"),
+      );
+    const room = new CoderBudget(current.budget);
+    let full: FullBudget | undefined;
+    const hold = (count: number) => {
+      // The output is no longer needed.
+      if (current.isClosed) return false;
+      full = this.#room.take(count);
+      if (full === undefined) this.#messageBytes += count;
+      return full === undefined;
+    };
+    const decoded = decodeBody(message.bytes, codings, { maxBytes: this.#maxBytes, hold, room });
+    if (decoded instanceof Promise) this.#room.useUntil(decoded);
+    return after(decoded, (body) => {
+      if (current.isClosed) return NOTHING;
+      if (body.kind === "bytes") return this.#handlePlain(body.bytes, message);
+      return endedBy(full === undefined ? faults.codingFault(body, room) : faults.overLimit(full));
+    });
+  }
+
+  #handlePlain(bytes: BodyBytes, message: GrpcMessage): Soon<Step> {
+    const { handle, schema } = this.#grpc;
+    let parsed: unknown;
+    try {
+      parsed = fromBinary(schema, bytes);
+    } catch (cause) {
+      return endedBy(this.#malformed(`a message is not a valid ${schema.typeName}`, cause));
+    }
+    const full = this.#call.lend(() => parsedMessageBytes(parsed));
+    if (full !== undefined) return endedBy(this.#call.faults.overLimit(full));
+    return this.#call.run(
+      () => handle(parsed, this.#call.tx),
+      (outcome) => this.#returned(outcome, message),
+      this.#room,
+    );
+  }
+
+  #returned(outcome: unknown, message: GrpcMessage): Soon<Step> {
+    if (outcome === undefined) return unchanged(message.framed, this.#more);
+    if (effectData(outcome) === undefined && !Array.isArray(outcome)) return this.#replaceBy(outcome, message);
+    const effects = this.#call.fold(outcome, this.#call.body.phase);
+    if (effects.kind !== "body") return endedBy(effects);
+    const { replacement } = effects;
+    if (replacement === undefined) return unchanged(message.framed, this.#more);
+    return this.#replace(typeof replacement === "string" ? utf8Bytes(replacement) : replacement, message);
+  }
+
+  #replaceBy(outcome: unknown, message: GrpcMessage): Soon<Step> {
+    const { schema } = this.#grpc;
+    if (typeof outcome !== "object" || outcome === null)
+      return this.#invalid(`${nameKind(outcome)}, must be a message, an effect or nothing`);
+    let bytes: Uint8Array;
+    try {
+      bytes = toBinary(schema, outcome as never);
+    } catch {
+      return this.#invalid(`a value that cannot be written as ${schema.typeName}`);
+    }
+    // The encoder writes U+FFFD for text that is not valid Unicode.
+    const mayBeWrong = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(REPLACEMENT);
+    const problem = mayBeWrong ? refuseTextsOf(outcome) : undefined;
+    return problem === undefined
+      ? this.#replace(bytes, message)
+      : this.#invalid(`a ${schema.typeName} whose ${problem}`);
+  }
+
+  #replace(bytes: Uint8Array, { compressed }: GrpcMessage): Soon<Step> {
+    if (!compressed) return changedTo([this.#frame(bytes, 0)], this.#more);
+    const room = new CoderBudget(this.#call.body.budget);
+    return after(encodeBody(bytes, this.#grpc.codings, room), (body) =>
+      body.kind === "failed"
+        ? endedBy(this.#call.faults.codingFault(body, room))
+        : changedTo([this.#frame(body.bytes, 1)], this.#more),
+    );
+  }
+
+  #frame(bytes: Uint8Array, flag: number): BodyBytes {
+    if (this.#unframed) return plainBytes(bytes);
+    const framed = new Uint8Array(GRPC_PREFIX_BYTES + bytes.length);
+    framed[0] = flag;
+    new DataView(framed.buffer, 1, 4).setUint32(0, bytes.length);
+    framed.set(bytes, GRPC_PREFIX_BYTES);
+    return framed;
+  }
+
+  #malformed(problem: string, cause?: unknown): StageEnd {
+    return this.#call.faults.fault("grpc_message_malformed", problem, cause);
+  }
+
+  #invalid(returned: string): Step {
+    return endedBy(this.#call.faults.fault("invalid_effect", `returned ${returned}`));
+  }
+}
