@@ -3,7 +3,7 @@ import { codingFailure } from "./coding-failure.ts";
 import { CodingStream } from "./coding-stream.ts";
 import type { Coding } from "./content-encoding.ts";
 import { DecodingLayer } from "./decoding-layer.ts";
-import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
+import { type DecodeLimits, OutputLimit } from "./output-limit.ts";
 
 /**
  * Decodes a body that comes in chunks, cut anywhere. The work runs in Node's thread pool, 64 KiB of output at a time. Each
@@ -27,7 +27,7 @@ import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
  */
 export function createDecoder(codings: readonly Coding[], limits: DecodeLimits, room?: CoderRoom): CodingStream {
   const wire = { bytes: 0 };
-  const layers = codings.map((coding) => new DecodingLayer(coding, new OutputBudget(limits, wire), room)).reverse();
+  const layers = codings.map((coding) => new DecodingLayer(coding, new OutputLimit(limits, wire), room)).reverse();
   return new CodingStream(layers, (bytes) => {
     wire.bytes += bytes;
     return layers.length === 0 && wire.bytes > limits.maxBytes ? codingFailure("too_large", "identity") : undefined;

@@ -3,7 +3,7 @@ import { brotliDecoderBytes, CoderHold, type CoderRoom, decoderBytes } from "./c
 import { type CodingFailure, codingFailure, engineFailure } from "./coding-failure.ts";
 import type { Coding } from "./content-encoding.ts";
 import { createDecodingEngine, deflateFormat, type Format } from "./engine.ts";
-import type { OutputBudget } from "./output-budget.ts";
+import type { OutputLimit } from "./output-limit.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 /** How many bytes at the beginning are needed: zlib's header has two, gzip's fixed part four. */
@@ -17,7 +17,7 @@ const LARGE_DECODER_BYTES = 6 << 20;
  */
 export class DecodingLayer {
   readonly #coding: Coding;
-  readonly #budget: OutputBudget;
+  readonly #limit: OutputLimit;
   readonly #frames: ZstdFrames | undefined;
   readonly #head = new Uint8Array(HEAD_BYTES);
   #headLength = 0;
@@ -28,10 +28,10 @@ export class DecodingLayer {
   #failure: CodingFailure | undefined;
 
   /** @param room Counts its native memory. Default: it is not counted. */
-  constructor(coding: Coding, budget: OutputBudget, room?: CoderRoom) {
+  constructor(coding: Coding, limit: OutputLimit, room?: CoderRoom) {
     this.#coding = coding;
     this.#memory = new CoderHold(room);
-    this.#budget = budget;
+    this.#limit = limit;
     this.#frames = coding === "zstd" ? new ZstdFrames() : undefined;
   }
 
@@ -97,7 +97,7 @@ export class DecodingLayer {
     return new Coder({
       coding: this.#coding,
       engine,
-      use: (bytes) => this.#budget.use(bytes),
+      use: (bytes) => this.#limit.use(bytes),
       restsAfterStep: this.#coding === "br" && this.#memoryBytes > LARGE_DECODER_BYTES,
       gzipBegan: () => this.#gzipBegan(),
     });

@@ -9,7 +9,7 @@ import { createDecoder } from "./decoder.ts";
 import { isGzipHead } from "./decoding-layer.ts";
 import { createEncoder } from "./encoder.ts";
 import { decodeNow, deflateFormat, encodeNow } from "./engine.ts";
-import { type DecodeLimits, OutputBudget } from "./output-budget.ts";
+import { type DecodeLimits, OutputLimit } from "./output-limit.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 /** A whole body, decoded or encoded. */
@@ -93,7 +93,7 @@ function decodeAllNow(
   codings: readonly Coding[],
   limits: DecodeLimits,
 ): CodedBody | CodingFailure | undefined {
-  const { allowedBytes, excess } = new OutputBudget(limits, { bytes: bytes.length });
+  const { allowedBytes, excess } = new OutputLimit(limits, { bytes: bytes.length });
   let decoded = bytes;
   for (const coding of codings.toReversed()) {
     const result = decodeOneNow(decoded, coding, Math.min(allowedBytes, DECODE_NOW_OUTPUT_BYTES));

@@ -18,8 +18,8 @@ export interface WireCount {
   bytes: number;
 }
 
-/** The output of one coding, checked against the limits. */
-export class OutputBudget {
+/** Counts the decoded bytes of one coding, and checks them against the limits. */
+export class OutputLimit {
   readonly #limits: DecodeLimits;
   readonly #wire: WireCount;
   #used = 0;
@@ -35,7 +35,7 @@ export class OutputBudget {
     return Math.min(this.#limits.maxBytes, Math.max(ANY_RATIO_BYTES, byRatio));
   }
 
-  /** Counts the output; returns a code if it is too much. */
+  /** Counts decoded bytes. Returns a code if there are too many. */
   use(bytes: number): "too_large" | "ratio" | undefined {
     this.#used += bytes;
     return this.#used > this.allowedBytes ? this.excess : undefined;
