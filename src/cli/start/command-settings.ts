@@ -96,11 +96,17 @@ export function settingsHelp(): string[] {
     `  --${flag}${value === "" ? "" : ` ${value}`}`,
     `      ${help}`,
     ...waysLines(
-      `${fallback === undefined ? "no default" : `default: ${value === "" ? "off" : fallback}`}; env: ${variableOf(flag)}`,
+      `${defaultText(help, value === "" && fallback !== undefined ? "off" : fallback)}env: ${variableOf(flag)}`,
       path && `file: ${path.join(".")}`,
     ),
   ]);
   return ["Settings (env = environment variable, file = place in the configuration file):", ...lines];
+}
+
+/** The default of a setting. It is empty if the help text already describes the default. */
+function defaultText(help: string, fallback: string | undefined): string {
+  if (fallback !== undefined) return `default: ${fallback}; `;
+  return help.includes("default") ? "" : "no default; ";
 }
 
 /** The ways to set a setting: one line, or two if one would be longer than 120 characters. */
