@@ -334,7 +334,8 @@ export class ServerStream implements Http2Stream {
 }
 
 function filled(length: number, fill: FillFrame): Uint8Array {
-  const bytes = new Uint8Array(length);
+  // Zeros would be written first otherwise, and `fill` writes every byte.
+  const bytes = Buffer.allocUnsafeSlow(length);
   fill(bytes, 0);
   return bytes;
 }
