@@ -5,8 +5,10 @@ import { fileURLToPath } from "node:url";
 import { FAULTS } from "../dist/protocol/faults.js";
 import { withFaultOutcomes, withFaultStatuses } from "./generated/fault-tables.mjs";
 import { withFolderList } from "./generated/folder-list.mjs";
+import { withMessagePaths } from "./generated/message-paths.mjs";
 import { rulesOf, withRules } from "./generated/rules-and-tests.mjs";
 import { scenarioNames, testNames } from "./generated/test-names.mjs";
+import { recordPaths } from "./message-path/record-path.mjs";
 import { FOLDERS } from "./structure/folders.mjs";
 
 /**
@@ -22,7 +24,10 @@ function inProject(path) {
   return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }
 
-rewrite("docs/architecture.md", (document) => withFaultStatuses(withFolderList(document, FOLDERS), FAULTS));
+const [headers = [], body = []] = recordPaths(["headers", "body"]);
+rewrite("docs/architecture.md", (document) =>
+  withMessagePaths(withFaultStatuses(withFolderList(document, FOLDERS), FAULTS), { headers, body }),
+);
 rewrite("docs/failure.md", (document) => withFaultOutcomes(document, FAULTS));
 
 const rules = rulesOf(readFileSync(inProject("docs/envoy-behaviour.md"), "utf8"));

@@ -5,7 +5,7 @@ import { parseAst } from "vitest/node";
 
 /**
  * @param {string} from A folder of built code.
- * @param {string} to Its copy. It must lie beside `from`, so that imports of packages and of `gen` resolve alike.
+ * @param {string} to Its copy. Imports of packages and of `gen` must resolve from there too.
  */
 export function instrumentFolder(from, to) {
   cpSync(from, to, { recursive: true });

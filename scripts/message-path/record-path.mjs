@@ -9,8 +9,10 @@ import { instrumentFolder } from "./instrument.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * @param {readonly ("headers" | "body")[]} kinds
+ * @param {readonly ("headers" | "body")[]} kinds `headers`: the request headers of a new transaction, for a handler that sets a
+ * header. `body`: a chunk of a full-duplex body, for a handler that changes it.
  * @returns {string[][]} For each kind its files, such as "session/session.ts". A file is repeated if the message returns to it.
+ * @throws {Error} If the code is not built, or does not answer.
  */
 export function recordPaths(kinds) {
   const folder = mkdtempSync(join(tmpdir(), "ext-proc-message-path-"));
