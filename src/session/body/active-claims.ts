@@ -75,43 +75,38 @@ export function refusePart({ body, active }: ActiveBody): StageEnd | undefined {
  * the handlers that do not see the rest. A handler of a whole body is told that it gets the beginning. Other handlers
  * would take the beginning for the whole body.
  */
-export function misledByBeginning(active: readonly ActiveClaim[]): StageEnd | readonly BodyClaim[] {
+export function misledByBeginning(active: readonly ActiveClaim[]): StageEnd | readonly ActiveClaim[] {
   const misled = active.filter(({ claim }) => claim.handler.read !== "whole");
   const required = misled.find(({ claim }) => claim.handler.required === true);
   const why = "Envoy sends the beginning of the body only (BUFFERED_PARTIAL)";
-  return required ? required.call.faults.fault("body_required_unseen", why) : misled.map(({ claim }) => claim);
+  return required ? required.call.faults.fault("body_required_unseen", why) : misled;
 }
 
 /** The handlers of a body, if the body is a tunnel. */
 export interface TunnelClaims {
   /** The handlers that ask for upgrades. They see the tunnel. */
   readonly watching: readonly ActiveClaim[];
-  /** The other handlers. They do not see the tunnel. */
-  readonly blind: readonly ActiveClaim[];
+  /** Other handlers, if there is a body before the tunnel. They do not see that body. */
+  readonly missing: readonly ActiveClaim[];
 }
 
-const UPGRADE_WITH_BODY = "the request has an upgrade and a body, which cannot be told from what follows the upgrade";
-
-/** Divides the handlers of a body that is a tunnel. */
-export function tunnelClaims(active: readonly ActiveClaim[]): TunnelClaims {
+/**
+ * Divides the handlers of a body that is a tunnel. A request for a tunnel has no body before it, unless it has a
+ * `content-length`: an upstream that ignores the upgrade would read that body. A CONNECT request has no body, whatever
+ * its headers say (RFC 9110 9.3.6). Returns the fault of a handler that would have to see such a body.
+ */
+export function tunnelClaims({ body: { phase, exchange }, active }: ActiveBody): TunnelClaims | Fault {
   const watches = ({ claim: { handler } }: ActiveClaim) => handler.read === "inspect" && handler.upgrades === true;
-  return { watching: active.filter(watches), blind: active.filter((claim) => !watches(claim)) };
-}
-
-/**
- * True for a request that asks for a tunnel and has a body before it. An upstream that ignores the upgrade reads the
- * body. A CONNECT request has no body, whatever its headers say (RFC 9110 9.3.6).
- */
-export function hasBodyBeforeTunnel(exchange: Exchange): boolean {
-  return exchange.framing("request")?.method !== "CONNECT" && (exchange.declaredBytes("request") ?? 0) > 0;
-}
-
-/**
- * Returns the fault of handlers that would have to see such a body; undefined if Envoy does not send it and no handler
- * requires it.
- */
-export function refuseBodyBeforeTunnel(blind: readonly ActiveClaim[], isSent: boolean): Fault | undefined {
+  const watching = active.filter(watches);
+  const blind = active.filter((claim) => !watches(claim));
+  const hasBody = exchange.framing("request")?.method !== "CONNECT" && (exchange.declaredBytes("request") ?? 0) > 0;
+  if (phase !== "requestBody" || blind.length === 0 || !hasBody) return { watching, missing: [] };
+  const isSent = exchange.bodyMode("request") !== "NONE";
   const required = blind.find(({ claim }) => claim.handler.required === true);
-  if (!isSent) return required?.call.faults.fault("body_required_unseen", UPGRADE_WITH_BODY);
-  return (required ?? blind[0])?.call.faults.fault("body_end_unknowable", UPGRADE_WITH_BODY);
+  const blamed = required ?? (isSent ? blind[0] : undefined);
+  if (blamed === undefined) return { watching, missing: blind };
+  return blamed.call.faults.fault(
+    isSent ? "body_end_unknowable" : "body_required_unseen",
+    "the request has an upgrade and a body, which cannot be told from what follows the upgrade",
+  );
 }

@@ -17,21 +17,19 @@ import {
 } from "../../protocol/phase.ts";
 import { unreadFault } from "../../protocol/unread-body.ts";
 import { dropHeaders, PhaseWork } from "../fold/phase-work.ts";
-import type { BodyWork } from "../stages/current-body.ts";
+import type { BodyWork, CurrentBody } from "../stages/current-body.ts";
 import { after, type Soon, type StageEnd } from "../stages/step.ts";
 import {
   type ActiveBody,
   activeBody,
   type BodySurroundings,
-  hasBodyBeforeTunnel,
   misledByBeginning,
-  refuseBodyBeforeTunnel,
   refusePart,
   tunnelClaims,
 } from "./active-claims.ts";
 import { type BodyModes, blamePlan } from "./body-modes.ts";
 import type { BodyOutlet } from "./body-output.ts";
-import { losesCodings, makeStages, RefusingStage } from "./make-stages.ts";
+import { losesCodings, makeStages, refusingStage } from "./make-stages.ts";
 import { type BodyMessage, BodyPipeline, type BodyPipelineOptions } from "./pipeline.ts";
 
 /** An answer to headers that waits for the body. */
@@ -41,16 +39,6 @@ export type HeldAnswer = { readonly kind: "held" };
 export interface SharedByBodies extends BodySurroundings {
   readonly modes: BodyModes;
   readonly outlet: BodyOutlet;
-}
-
-/** What is known of a body when it begins. */
-interface Beginning {
-  /** The answer to the headers; undefined if no headers wait for an answer. */
-  readonly headers: PhaseWork | undefined;
-  /** The length of the body, if it is known. */
-  readonly bodyBytes: number | undefined;
-  /** Headers that say which codings the body has. */
-  readonly fields: HeaderFields;
 }
 
 type Result = Answer | HeldAnswer | Fault;
@@ -95,7 +83,7 @@ export class DirectionBody {
       this.#isOpened = true;
       return this.phase === "responseBody" && tellsOfBody(exchange) ? this.#correctUnsent(headers) : answer;
     }
-    const end = content === "tunnel" ? this.#openTunnel(headers) : this.#openBody(headers);
+    const end = this.#begin(headers, content === "tunnel");
     if (end !== undefined) return end;
     return this.pipeline?.heldHeaders === undefined ? headers : HELD;
   }
@@ -104,7 +92,7 @@ export class DirectionBody {
   take(message: BodyMessage): Soon<Result> {
     const unread = unreadFault(message.value);
     // Envoy sends a body without its headers if the mode of the headers is SKIP.
-    const end = this.#isOpened ? undefined : this.#openBody(undefined);
+    const end = this.#isOpened ? undefined : this.#begin(undefined, false);
     if (end !== undefined) return end;
     const pipeline = this.pipeline;
     if (pipeline === undefined) return CONTINUE_UNSEEN;
@@ -138,80 +126,62 @@ export class DirectionBody {
     const mode = this.#shared.exchange.bodyMode(this.#direction);
     if (!mayPass || (mode !== "BUFFERED" && mode !== "BUFFERED_PARTIAL")) return unread;
     this.close();
-    this.#tellUnseen(this.#claims);
+    this.#tellUnseen(this.#claims.map((claim) => ({ claim })));
     return CONTINUE_UNSEEN;
   }
 
-  /** Starts the handlers, if they need the body. Returns a fault or an answer if they cannot get it. */
-  #openBody(headers: PhaseWork | undefined): StageEnd | undefined {
+  /**
+   * Starts the handlers, if they need the body. Returns a fault or an answer if they cannot get it. A tunnel has neither
+   * a length nor codings. Only handlers that ask for upgrades see it, and Envoy need not send it for the others.
+   */
+  #begin(headers: PhaseWork | undefined, isTunnel: boolean): StageEnd | undefined {
     const { exchange, chain, modes } = this.#shared;
     this.#isOpened = true;
-    const bodyBytes = exchange.bodyBytes(this.#direction);
-    const found = activeBody(this.phase, this.#claims, this.#shared);
-    if ("kind" in found) return found;
+    const all = activeBody(this.phase, this.#claims, this.#shared);
+    if ("kind" in all) return all;
+    const tunnel = isTunnel ? tunnelClaims(all) : undefined;
+    if (tunnel !== undefined && "kind" in tunnel) return tunnel;
+    if (tunnel !== undefined) this.#tellUnseen(tunnel.missing);
+    const found = { body: all.body, active: tunnel?.watching ?? all.active };
     const claims = found.active.map(({ claim }) => claim);
     if (claims.length === 0) {
       if (headers) modes.askForNone(this.phase, headers);
       return undefined;
     }
-    const mode = exchange.bodyMode(this.#direction);
+    const inForce = exchange.bodyMode(this.#direction);
+    const bodyBytes = isTunnel ? undefined : exchange.bodyBytes(this.#direction);
     if (bodyBytes === 0) {
       const why = `${this.phase}: the body has bytes, and its content-length is 0`;
-      return this.#refuse(found, headers, fault("body_end_unknowable", why), { mode });
+      return this.#refuse(found.body, headers, fault("body_end_unknowable", why), { mode: inForce });
     }
-    const plan = modes.plan(this.phase, claims, { headers, bodyBytes });
+    // Envoy would wait for the end of a tunnel that it buffers.
+    const mode = isTunnel && inForce?.startsWith("BUFFERED") ? "NONE" : inForce;
+    const plan = modes.plan(this.phase, claims, { headers, bodyBytes, mode });
     if (plan.kind === "fault") {
       const problem = blamePlan(plan, claims, (index) => chain.nameOf(index));
       // A body that Envoy does not send, or whose pieces are messages, does not show whether it is empty.
-      return plan.code === "body_end_unknowable" ? this.#refuse(found, headers, problem, { mode }) : problem;
+      return plan.code === "body_end_unknowable" ? this.#refuse(found.body, headers, problem, { mode }) : problem;
     }
     if (plan.kind === "unseen") {
-      this.#tellUnseen(claims);
+      this.#tellUnseen(found.active);
       return undefined;
     }
     const part = plan.changes ? refusePart(found) : undefined;
-    const problem = part ?? this.#start(found, plan, { headers, bodyBytes, fields: this.#fields });
-    return problem && this.#refuse(found, headers, problem, plan);
+    const problem = part ?? this.#start(found, plan, headers, { bodyBytes, fields: isTunnel ? [] : this.#fields });
+    return problem && this.#refuse(found.body, headers, problem, plan);
   }
 
-  /**
-   * Opens a tunnel. Only handlers that ask for upgrades see it, and Envoy need not send it for the others. A request
-   * for a tunnel has no body before it, unless it has a `content-length`: an upstream that ignores the upgrade would
-   * read that body.
-   */
-  #openTunnel(headers: PhaseWork): StageEnd | undefined {
-    const { exchange, chain, modes } = this.#shared;
-    this.#isOpened = true;
-    const found = activeBody(this.phase, this.#claims, this.#shared);
-    if ("kind" in found) return found;
-    const { watching, blind } = tunnelClaims(found.active);
-    const mode = exchange.bodyMode(this.#direction);
-    if (this.phase === "requestBody" && blind.length > 0 && hasBodyBeforeTunnel(exchange)) {
-      const refusal = refuseBodyBeforeTunnel(blind, mode !== "NONE");
-      if (refusal !== undefined) return refusal;
-      this.#tellUnseen(blind.map(({ claim }) => claim));
-    }
-    if (watching.length === 0) {
-      modes.askForNone(this.phase, headers);
-      return undefined;
-    }
-    const claims = watching.map(({ claim }) => claim);
-    // Envoy would wait for the end of a tunnel that it buffers.
-    const asUnsent = mode?.startsWith("BUFFERED") === true ? { mode: "NONE" as const } : {};
-    const plan = modes.plan(this.phase, claims, { headers, bodyBytes: undefined, ...asUnsent });
-    if (plan.kind === "fault") return blamePlan(plan, claims, (index) => chain.nameOf(index));
-    if (plan.kind === "run")
-      return this.#start({ ...found, active: watching }, plan, { headers, bodyBytes: undefined, fields: [] });
-    this.#tellUnseen(claims);
-    return undefined;
-  }
-
-  #start(found: ActiveBody, plan: RunningBody, { headers, bodyBytes, fields }: Beginning): StageEnd | undefined {
+  /** Makes the pipeline, and completes the answer to the headers. */
+  #start(
+    found: ActiveBody,
+    plan: RunningBody,
+    headers: PhaseWork | undefined,
+    { bodyBytes, fields }: { readonly bodyBytes: number | undefined; readonly fields: HeaderFields },
+  ): StageEnd | undefined {
     const { modes } = this.#shared;
     const made = makeStages(found.active, { fields, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
-    const heldHeaders = plan.holdsHeaders ? headers : undefined;
-    this.#run(found, { plan, stages: made.stages, bodyBytes, heldHeaders });
+    this.#run(found, { plan, stages: made.stages, bodyBytes, heldHeaders: plan.holdsHeaders ? headers : undefined });
     this.wasShown = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
@@ -224,7 +194,7 @@ export class DirectionBody {
 
   /** Fails a body that its handlers cannot get: at its first byte, or at once if it is known to have bytes. */
   #refuse(
-    { body }: ActiveBody,
+    body: CurrentBody,
     headers: PhaseWork | undefined,
     problem: StageEnd,
     { mode, override }: { readonly mode: BodyMode | undefined; readonly override?: ModeOverride | undefined },
@@ -234,8 +204,8 @@ export class DirectionBody {
     const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.#shared.modes.watched;
     const heldHeaders = holds ? headers : undefined;
     const plan = refusingPlan(mode, { holdsHeaders: heldHeaders !== undefined, override });
-    const stages = [{ index: 0, stage: new RefusingStage(problem) }];
-    this.#run({ body, active: NO_ACTIVE }, { plan, stages, bodyBytes: undefined, heldHeaders });
+    const how = { plan, stages: [refusingStage(problem)], bodyBytes: undefined, heldHeaders };
+    this.#run({ body, active: NO_ACTIVE }, how);
     if (headers && override) headers.modeOverride = override;
     return undefined;
   }
@@ -288,7 +258,7 @@ export class DirectionBody {
     return message ? headerFields(message) : [];
   }
 
-  #tellUnseen(claims: readonly BodyClaim[]): void {
-    for (const { index } of claims) this.unseen.push(this.#shared.chain.nameOf(index));
+  #tellUnseen(active: readonly { readonly claim: BodyClaim }[]): void {
+    for (const { claim } of active) this.unseen.push(this.#shared.chain.nameOf(claim.index));
   }
 }

@@ -8,15 +8,8 @@ import { CodedStage } from "../stages/coded.ts";
 import { GrpcStage } from "../stages/grpc.ts";
 import type { HandlerCall } from "../stages/handler-call.ts";
 import { InspectStage } from "../stages/inspect.ts";
-import {
-  type BodyBytes,
-  type BodyStage,
-  endedBy,
-  NOTHING,
-  type StageEnd,
-  type Step,
-  unchanged,
-} from "../stages/step.ts";
+import type { BodyBytes, BodyStage, StageEnd } from "../stages/step.ts";
+import { endedBy, NOTHING, unchanged } from "../stages/step.ts";
 import { StreamStage } from "../stages/stream.ts";
 import { WholeStage } from "../stages/whole.ts";
 import type { ActiveClaim } from "./active-claims.ts";
@@ -114,24 +107,10 @@ function unknownCoding({ faults }: HandlerCall, encoding: Exclude<ContentEncodin
 }
 
 /**
- * Lets an empty body pass, and ends every other body at its first byte. Often only the end of a body shows that it is
- * empty. A fault at the headers would make the result depend on the framing of the same message.
+ * Makes a stage that lets an empty body pass, and ends every other body at its first byte. Often only the end of a body
+ * shows that it is empty. A fault at the headers would make the result depend on the framing of the same message.
  */
-export class RefusingStage implements BodyStage {
-  readonly withholds = false;
-  readonly #problem: StageEnd;
-
-  constructor(problem: StageEnd) {
-    this.#problem = problem;
-  }
-
-  push(piece: BodyBytes): Step {
-    return piece.length > 0 ? endedBy(this.#problem) : unchanged(piece);
-  }
-
-  end(): Step {
-    return NOTHING;
-  }
-
-  close(): void {}
+export function refusingStage(problem: StageEnd): PlacedStage {
+  const push = (piece: BodyBytes) => (piece.length > 0 ? endedBy(problem) : unchanged(piece));
+  return { index: 0, stage: { withholds: false, push, end: () => NOTHING, close: () => undefined } };
 }

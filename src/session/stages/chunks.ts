@@ -3,19 +3,8 @@ import type { AnyBodyHandler } from "../../processor/body-handler.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import { ByteLimit, type HandlerCall } from "./handler-call.ts";
-import {
-  after,
-  type BodyBytes,
-  type BodyStage,
-  changedTo,
-  endedBy,
-  followedBy,
-  NOTHING,
-  type Soon,
-  type Step,
-  unchanged,
-  withoutOutput,
-} from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, Step } from "./step.ts";
+import { after, changedTo, endedBy, followedBy, NOTHING, unchanged, withoutOutput } from "./step.ts";
 
 type ChunksHandler = Extract<AnyBodyHandler, { read: "chunks" }>;
 

@@ -8,18 +8,8 @@ import { CoderBudget } from "../../memory/held-room.ts";
 import type { AnyBodyHandler } from "../../processor/body-handler.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { HandlerCall } from "./handler-call.ts";
-import {
-  type BodyBytes,
-  type BodyStage,
-  changedTo,
-  endedBy,
-  NOTHING,
-  type Soon,
-  type StageEnd,
-  type Step,
-  stepsOf,
-  unchanged,
-} from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, StageEnd, Step } from "./step.ts";
+import { changedTo, endedBy, NOTHING, stepsOf, unchanged } from "./step.ts";
 
 /** The codings of a body. */
 export interface BodyCodings {

@@ -11,18 +11,8 @@ import { refuseTextsOf } from "../../text/escaped-text.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import type { HandlerCall } from "./handler-call.ts";
-import {
-  after,
-  type BodyBytes,
-  type BodyStage,
-  changedTo,
-  endedBy,
-  NOTHING,
-  type Soon,
-  type StageEnd,
-  type Step,
-  unchanged,
-} from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, StageEnd, Step } from "./step.ts";
+import { after, changedTo, endedBy, NOTHING, unchanged } from "./step.ts";
 
 /** The options of a {@link GrpcStage}. */
 export interface GrpcStageOptions {

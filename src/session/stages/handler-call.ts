@@ -14,7 +14,8 @@ import type { BodyEffects, SourceText } from "../fold/fold-body.ts";
 import type { HandlerChain } from "../fold/run-handlers.ts";
 import { BodyFaults } from "./body-faults.ts";
 import type { CurrentBody } from "./current-body.ts";
-import { endedBy, NOTHING, type Soon, type StageEnd, type Step } from "./step.ts";
+import type { Soon, StageEnd, Step } from "./step.ts";
+import { endedBy, NOTHING } from "./step.ts";
 
 const NO_EFFECTS: BodyEffects = { kind: "body", replacement: undefined, tail: [] };
 

@@ -1,6 +1,7 @@
 import type { AnyBodyHandler } from "../../processor/body-handler.ts";
 import { ByteLimit, type HandlerCall } from "./handler-call.ts";
-import { type BodyBytes, type BodyStage, endedBy, NOTHING, type Soon, type Step, unchanged } from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, Step } from "./step.ts";
+import { endedBy, NOTHING, unchanged } from "./step.ts";
 
 type InspectHandler = Extract<AnyBodyHandler, { read: "inspect" }>;
 

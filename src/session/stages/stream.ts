@@ -6,18 +6,8 @@ import type { AnyBodyHandler } from "../../processor/body-handler.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { tailOf } from "./chunks.ts";
 import { ByteLimit, type HandlerCall } from "./handler-call.ts";
-import {
-  after,
-  type BodyBytes,
-  type BodyStage,
-  changedTo,
-  endedBy,
-  followedBy,
-  NOTHING,
-  type Soon,
-  type Step,
-  withoutOutput,
-} from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, Step } from "./step.ts";
+import { after, changedTo, endedBy, followedBy, NOTHING, withoutOutput } from "./step.ts";
 
 /** An iterator that waits for nothing gives the event loop a turn after this number of steps. */
 const STEPS_PER_TURN = 250;

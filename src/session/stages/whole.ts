@@ -9,17 +9,8 @@ import { type AnyBodyHandler, DEFAULT_MAX_BYTES } from "../../processor/body-han
 import { decodeText, type TextEncoding } from "../../text/charset.ts";
 import type { BodyCharset } from "./body-charset.ts";
 import type { HandlerCall } from "./handler-call.ts";
-import {
-  after,
-  type BodyBytes,
-  type BodyStage,
-  changedTo,
-  endedBy,
-  NOTHING,
-  type Soon,
-  type Step,
-  unchanged,
-} from "./step.ts";
+import type { BodyBytes, BodyStage, Soon, Step } from "./step.ts";
+import { after, changedTo, endedBy, NOTHING, unchanged } from "./step.ts";
 
 type WholeHandler = Extract<AnyBodyHandler, { read: "whole" | "text" | "json" }>;
 

@@ -3,6 +3,7 @@ import { timedProcessor } from "../../../src/debug/timed-processor.ts";
 import { defineProcessor, type Processor } from "../../../src/index.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
 import { recordSession } from "../recorded-session.ts";
+import { sendIn } from "./upper.ts";
 
 /** This many steps without an end are an endless loop, which would stop the whole process. */
 const ENDLESS = 200_000;
@@ -94,3 +95,29 @@ describe.each(kinds)("the iterator of a stream handler, %s", (_kind, made) => {
     expect(seen.steps).toBeLessThan(10_000);
   });
 });
+
+test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
+  "what a loop yields after it has asked for the next chunk is not lost, in %s",
+  async (mode) => {
+    const ahead = defineProcessor({
+      name: "ahead",
+      requestBody: {
+        read: "stream",
+        async *handle(chunks) {
+          const iterator = chunks[Symbol.asyncIterator]();
+          let next = iterator.next();
+          for (;;) {
+            const { done, value } = await next;
+            if (done) return;
+            next = iterator.next();
+            await settle();
+            yield value;
+          }
+        },
+      },
+    });
+    const { request, faults } = await sendIn(ahead, mode, { request: { chunks: ["a", "b", "c"], chunkIntervalMs: 5 } });
+    expect(faults).toEqual([]);
+    expect(request).toMatchObject({ body: "abc", complete: true });
+  },
+);
