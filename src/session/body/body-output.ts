@@ -36,6 +36,8 @@ export interface BodyOutputOptions {
 
 /** The output of one piece of a full-duplex body is sent in parts of about this size, before the rest is ready. */
 const EARLY_BYTES = 256 << 10;
+/** Shared by all bodies. Nothing is added to it. */
+const NO_PIECES: BodyBytes[] = [];
 
 /** Collects the output for each message of a body, and makes answers of it. */
 export class BodyOutput {
@@ -46,7 +48,7 @@ export class BodyOutput {
   readonly #watched: boolean;
   readonly #sendEarly: SendEarly | undefined;
   #held: PhaseWork | undefined;
-  #pieces: BodyBytes[] = [];
+  #pieces = NO_PIECES;
   #bytes = 0;
   /** Counts the output of one piece, if it can be sent only as a whole. */
   readonly #room: HeldRoom;
@@ -83,7 +85,9 @@ export class BodyOutput {
 
   /** Adds a piece. Returns what ends the body, or a promise while there is no room for more. */
   add(piece: BodyBytes): Soon<StageEnd | undefined> {
-    this.#pieces.push(piece);
+    // Most messages have one piece, and an array that grows reserves 16 more elements at once.
+    if (this.#pieces.length === 0) this.#pieces = [piece];
+    else this.#pieces.push(piece);
     this.#bytes += piece.length;
     // A single piece already exists as its handler's own memory.
     if (this.#bytes <= EARLY_BYTES || this.#pieces.length === 1) return undefined;
@@ -145,7 +149,7 @@ export class BodyOutput {
   }
 
   #clear(): void {
-    this.#pieces = [];
+    this.#pieces = NO_PIECES;
     this.#bytes = 0;
     this.#room.give();
   }

@@ -1,6 +1,6 @@
 import { plainBytes } from "../../bodies/owned-bytes.ts";
 import type { BodyClaim } from "../../processor/body-claims.ts";
-import type { Answer, ContinueAnswer } from "../../protocol/answers/answer.ts";
+import { type Answer, CONTINUE, type ContinueAnswer } from "../../protocol/answers/answer.ts";
 import { mergeMetadata } from "../../protocol/answers/answer-metadata.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
 import { BODY_HEADERS, REPLACED, type RunningBody, refusingPlan } from "../../protocol/exchange/body-plan.ts";
@@ -44,7 +44,6 @@ export interface SharedByBodies extends BodySurroundings {
 type Result = Answer | HeldAnswer | Fault;
 
 const HELD: HeldAnswer = { kind: "held" };
-const CONTINUE_UNSEEN: ContinueAnswer = { kind: "continue", headerChanges: [] };
 const NO_ACTIVE: ActiveBody["active"] = [];
 
 /** The body of one direction: decides how its handlers get it, when its headers come, and runs them. */
@@ -95,8 +94,8 @@ export class DirectionBody {
     const end = this.#isOpened ? undefined : this.#begin(undefined, false);
     if (end !== undefined) return end;
     const pipeline = this.pipeline;
-    if (pipeline === undefined) return CONTINUE_UNSEEN;
-    if (unread !== undefined) return pipeline.ended ? CONTINUE_UNSEEN : this.#passUnread(unread);
+    if (pipeline === undefined) return CONTINUE;
+    if (unread !== undefined) return pipeline.ended ? CONTINUE : this.#passUnread(unread);
     if (pipeline.isBeginning(message)) {
       const misled = misledByBeginning(this.#active);
       if ("kind" in misled) return misled;
@@ -127,7 +126,7 @@ export class DirectionBody {
     if (!mayPass || (mode !== "BUFFERED" && mode !== "BUFFERED_PARTIAL")) return unread;
     this.close();
     this.#tellUnseen(this.#claims.map((claim) => ({ claim })));
-    return CONTINUE_UNSEEN;
+    return CONTINUE;
   }
 
   /**

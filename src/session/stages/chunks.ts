@@ -82,6 +82,6 @@ export class ChunksStage implements BodyStage {
 }
 
 /** The bytes that effects added after the last chunk. */
-export function tailOf(tail: readonly Uint8Array[]): Step {
-  return tail.length === 0 ? NOTHING : changedTo(tail.filter(({ length }) => length > 0).map(plainBytes));
+export function tailOf(tail: readonly Uint8Array[], more?: Step["more"]): Step {
+  return tail.length === 0 ? NOTHING : changedTo(tail.filter(({ length }) => length > 0).map(plainBytes), more);
 }

@@ -114,8 +114,8 @@ export class StreamStage implements BodyStage {
       }
       // After the transaction is over, an iterator without return() would go on for ever.
       if (++this.#steps % STEPS_PER_TURN === 0) await nextTurn();
-      const step = this.#yielded(result.value);
-      if (step.end !== undefined || step.pieces.length > 0) return { ...step, more: () => this.#step(finished) };
+      const step = this.#yielded(result.value, () => this.#step(finished));
+      if (step.end !== undefined || step.pieces.length > 0) return step;
     }
     this.#isBusy = false;
     this.#call.repay(this.#chunkBytes);
@@ -123,14 +123,19 @@ export class StreamStage implements BodyStage {
     return changedTo([]);
   }
 
-  #yielded(value: unknown): Step {
+  #yielded(value: unknown, more: Step["more"]): Step {
     if (this.#isOver) return NOTHING;
     if (value instanceof Uint8Array) {
       this.#keptBytes -= value.length;
-      return changedTo(value.length > 0 ? [plainBytes(value)] : []);
+      return changedTo(value.length > 0 ? [plainBytes(value)] : [], more);
     }
-    const effects = this.#call.fold(value, `${this.#call.body.phase}End`);
-    return effects.kind === "body" ? tailOf(effects.tail) : endedBy(effects);
+    try {
+      const effects = this.#call.fold(value, `${this.#call.body.phase}End`);
+      return effects.kind === "body" ? tailOf(effects.tail, more) : endedBy(effects);
+    } catch (cause) {
+      // The yielded value may have getters.
+      return endedBy(this.#call.threw(cause));
+    }
   }
 
   /** Runs the loop until it yields. */

@@ -121,3 +121,23 @@ test.each(["STREAMED", "FULL_DUPLEX_STREAMED"] as const)(
     expect(request).toMatchObject({ body: "abc", complete: true });
   },
 );
+
+test("a yielded value that throws when it is read is a fault of its handler", async () => {
+  const processor = defineProcessor({
+    name: "p",
+    requestBody: {
+      read: "stream",
+      async *handle(chunks) {
+        for await (const _chunk of chunks) {
+          yield new Proxy([], {
+            get() {
+              throw new Error("read");
+            },
+          }) as unknown as Uint8Array;
+        }
+      },
+    },
+  });
+  const { faults } = await sendIn(processor, "FULL_DUPLEX_STREAMED", { request: { body: "a" } });
+  expect(faults.map(({ code }) => code)).toEqual(["handler_threw"]);
+});
