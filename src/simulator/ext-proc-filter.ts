@@ -48,7 +48,7 @@ export class FilteredTransaction {
     this.#filter = new FilterState({
       config,
       clock,
-      host: this.#http,
+      callbacks: this.#http,
       counters: zeroCounters(),
       metadata: new DynamicMetadata(exchange.dynamicMetadata),
       request: this.#direction("request", config),

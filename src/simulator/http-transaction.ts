@@ -1,6 +1,6 @@
 import { textToBytes, toBytes } from "../protocol/headers/header-text.ts";
 import { readAttribute } from "./attributes.ts";
-import type { FilterHost, LocalReply } from "./filter/filter-state.ts";
+import type { FilterCallbacks, LocalReply } from "./filter/filter-state.ts";
 import { STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";
 import { ClientSide } from "./http/client-side.ts";
 import { requestHeadersOf, responseHeadersOf } from "./http/exchange-headers.ts";
@@ -34,7 +34,7 @@ export interface TransactionFilter {
  * One HTTP transaction around the filter: connection manager, router, client and upstream. It has the parts of them
  * that decide what the client and the upstream get, and does not know ext_proc.
  */
-export class HttpTransaction implements FilterHost {
+export class HttpTransaction implements FilterCallbacks {
   readonly requestPath: FilterPath;
   readonly responsePath: FilterPath;
   readonly client: ClientSide;

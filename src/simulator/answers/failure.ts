@@ -52,7 +52,7 @@ export function messageTimedOut(filter: FilterState): void {
 export function replyLocally(filter: FilterState, reply: LocalReply): boolean {
   filter.repliedLocally = true;
   if (filter.config.release.countsEndings) filter.counters.immediate_responses_sent++;
-  return filter.host.localReply({ ...reply, details: reply.details.replaceAll(/\s/g, "_") });
+  return filter.callbacks.localReply({ ...reply, details: reply.details.replaceAll(/\s/g, "_") });
 }
 
 /** Ends processing; both directions stop waiting. */

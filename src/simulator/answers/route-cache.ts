@@ -20,7 +20,7 @@ export function clearRouteCache(filter: FilterState, state: FilterDirection, com
     return;
   }
   const action = filter.config.routeCacheAction;
-  if (action === "CLEAR" || (action === "DEFAULT" && asked)) filter.host.clearRouteCache();
+  if (action === "CLEAR" || (action === "DEFAULT" && asked)) filter.callbacks.clearRouteCache();
   else if (asked) {
     filter.counters.clear_route_cache_disabled++;
     filter.warn("clear_route_cache_disabled", phase);

@@ -33,7 +33,7 @@ export function respondInPieces(
       return begin(filter, response.value);
     case "bodyResponse":
       if (filter.streamedReply === "none") return beforeHeaders("body");
-      filter.host.streamedReplyData(response.value.body, response.value.endOfStream);
+      filter.callbacks.streamedReplyData(response.value.body, response.value.endOfStream);
       if (response.value.endOfStream) end(filter);
       return undefined;
     case "trailersResponse": {
@@ -41,7 +41,7 @@ export function respondInPieces(
       const trailers = new HeaderMap("trailers");
       const problem = copyHeaders(filter, response.value, trailers);
       if (problem) return problem;
-      filter.host.streamedReplyTrailers(trailers);
+      filter.callbacks.streamedReplyTrailers(trailers);
       end(filter);
       return undefined;
     }
@@ -66,7 +66,7 @@ function begin(filter: FilterState, { headers, endOfStream }: HttpHeaders): Answ
   if (isDuplex) request.path.resume();
   // What the server has not got of the request is sent first. If this is all, the end of the stream overtakes it.
   if (!isDuplex && request.complete) sendRest(filter, request);
-  filter.host.streamedReplyHeaders(map, endOfStream);
+  filter.callbacks.streamedReplyHeaders(map, endOfStream);
   if (endOfStream) end(filter);
   return undefined;
 }

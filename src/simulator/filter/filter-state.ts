@@ -20,8 +20,8 @@ export interface LocalReply {
   readonly mutate?: ((headers: HeaderMap) => void) | undefined;
 }
 
-/** The connection manager around the filter. */
-export interface FilterHost {
+/** What the filter can ask of the connection manager around it, as in Envoy. */
+export interface FilterCallbacks {
   /** The number of bytes of a body that Envoy buffers, or reads ahead, in either direction. */
   readonly bufferLimitBytes: number;
   /**
@@ -44,7 +44,7 @@ export interface FilterHost {
 export interface FilterStateParts {
   readonly config: FilterConfig;
   readonly clock: VirtualClock;
-  readonly host: FilterHost;
+  readonly callbacks: FilterCallbacks;
   readonly counters: Counters;
   readonly metadata: DynamicMetadata;
   readonly request: FilterDirection;
@@ -56,7 +56,7 @@ export interface FilterStateParts {
 export class FilterState {
   readonly config: FilterConfig;
   readonly clock: VirtualClock;
-  readonly host: FilterHost;
+  readonly callbacks: FilterCallbacks;
   readonly counters: Counters;
   readonly metadata: DynamicMetadata;
   readonly request: FilterDirection;
@@ -78,7 +78,7 @@ export class FilterState {
   constructor(parts: FilterStateParts) {
     this.config = parts.config;
     this.clock = parts.clock;
-    this.host = parts.host;
+    this.callbacks = parts.callbacks;
     this.counters = parts.counters;
     this.metadata = parts.metadata;
     this.request = parts.request;

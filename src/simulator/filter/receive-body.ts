@@ -69,12 +69,12 @@ export function enqueue(filter: FilterState, state: FilterDirection, { bytes, en
 
 /** True if more bytes wait for answers than Envoy keeps. */
 export function isOverLimit(filter: FilterState, { queue }: FilterDirection): boolean {
-  return queue.byteLength > filter.host.bufferLimitBytes;
+  return queue.byteLength > filter.callbacks.bufferLimitBytes;
 }
 
 /** True if few enough bytes wait for answers, so that the source can continue. */
 export function isBelowLowLimit(filter: FilterState, { queue }: FilterDirection): boolean {
-  return queue.byteLength < filter.host.bufferLimitBytes / 2;
+  return queue.byteLength < filter.callbacks.bufferLimitBytes / 2;
 }
 
 /** Envoy's default `initial_stream_window_size`. It limits what Envoy buffers for an HTTP/2 client. */

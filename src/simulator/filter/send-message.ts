@@ -83,7 +83,7 @@ function takeAttributes(filter: FilterState, state: FilterDirection): JsonObject
   state.attributesSent = true;
   const attributes: JsonObject = {};
   for (const name of names) {
-    const value = filter.host.attribute(name);
+    const value = filter.callbacks.attribute(name);
     if (value !== undefined) attributes[name] = value as JsonValue;
   }
   return attributes;
