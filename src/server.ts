@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { ProcessorOverride } from "./processor/run-rules.ts";
+export type { OperatorOptions, ProcessorOverride } from "./processor/run-rules.ts";
 export type {
   BodySendMode,
   DeclaredEnvoySettings,

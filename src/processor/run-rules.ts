@@ -15,11 +15,14 @@ import { type HandlerTimeout, handlerTimeout } from "./handler-timeout.ts";
 
 /** What an operator can configure for processors, as in the configuration file. */
 export interface OperatorOptions {
-  /** The declaration of Envoy's settings. What it leaves out is declared to be Envoy's default. */
+  /** The settings of Envoy's filter, because Envoy does not send them. Default: Envoy's own defaults. */
   readonly envoy?: DeclaredEnvoySettings | undefined;
-  /** The loosest fault policy that is allowed. A processor's own policy can be stricter. Default: `open`, which allows all. */
+  /** The loosest allowed policy for faults. A processor's own `onFault` can be stricter. Default: `open`, which allows all. */
   readonly onFault?: FaultPolicy | undefined;
-  /** True: handlers run, but everything passes unchanged. Default: false. */
+  /**
+   * True: handlers run, every message passes unchanged, and the server logs and counts what would have happened.
+   * Default: false.
+   */
   readonly shadow?: boolean | undefined;
   /** Settings of single processors, by name. */
   readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;

@@ -3,9 +3,8 @@ import { acceptGrpc } from "../grpc/accept-grpc.ts";
 import type { Http2LimitsInit } from "../http2/limits.ts";
 import { BodyBudget } from "../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS, MemoryAccount } from "../memory/memory-account.ts";
-import { type FaultPolicy, isProcessor, type Processor } from "../processor/definition.ts";
-import { type ProcessorOverride, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
-import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
+import { isProcessor, type Processor } from "../processor/definition.ts";
+import { type OperatorOptions, ruleWarnings, runRules, unenforceable } from "../processor/run-rules.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../protocol/message-limits.ts";
 import { DebugGate, type DebugLimits } from "../services/debug/debug-gate.ts";
 import { ServingState } from "../services/serving-state.ts";
@@ -42,7 +41,7 @@ export type DebugExposure = "on" | "admin" | "off";
  * Options of {@link serve}. An address is `:PORT`, `HOST:PORT`, `[IPv6]:PORT`, `unix:PATH` or `off`; port 0 is any free
  * port.
  */
-export interface ServeOptions {
+export interface ServeOptions extends OperatorOptions {
   /** Address for Envoy, and for Connect and gRPC-Web clients. Default `:9002`; it cannot be `off`. */
   readonly listen?: string | undefined;
   /** Address for kubelet and Prometheus: `/healthz`, `/readyz`, `/metrics`. Default `:9003`. */
@@ -99,17 +98,6 @@ export interface ServeOptions {
   readonly drainDelayMs?: number | undefined;
   /** How long {@link Server.drain} waits for running transactions, in milliseconds. Default 20,000. */
   readonly drainGraceMs?: number | undefined;
-  /** The settings of Envoy's filter, because Envoy does not send them. Default: Envoy's own defaults. */
-  readonly envoy?: DeclaredEnvoySettings | undefined;
-  /** Minimum policy for faults; a processor's own `onFault` can be stricter, never looser. Default: `open`. */
-  readonly onFault?: FaultPolicy | undefined;
-  /**
-   * True: handlers run, every message passes unchanged, and the server logs and counts what would have happened.
-   * Default: false.
-   */
-  readonly shadow?: boolean | undefined;
-  /** Settings of single processors, by name. */
-  readonly processors?: Readonly<Record<string, ProcessorOverride>> | undefined;
   /** One log line for each transaction of a sample, with its decisions. Default: none. */
   readonly decisionLog?: DecisionLogOptions | undefined;
   /** Limits of the main listener's HTTP/2 connections. */

@@ -216,6 +216,7 @@ describe("the exports", () => {
         "Http2Settings",
         "Logger",
         "MutationRules",
+        "OperatorOptions",
         "ProcessingModeSettings",
         "ProcessorOverride",
         "ServeOptions",
