@@ -3,12 +3,12 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { FOLDERS } from "./structure/folders.mjs";
-import { resultProblems } from "./structure/result-types.mjs";
+import { returnTypeProblems } from "./structure/return-types.mjs";
 import { structureProblems } from "./structure/rules.mjs";
 import { readSources } from "./structure/sources.mjs";
 
 const { values } = parseArgs({ options: { root: { type: "string" } } });
 const root = values.root ?? fileURLToPath(new URL("..", import.meta.url));
-const problems = [...structureProblems(readSources(root), FOLDERS), ...resultProblems(root)];
+const problems = [...structureProblems(readSources(root), FOLDERS), ...returnTypeProblems(root)];
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -15,7 +15,6 @@ import { BUILT_IN_NAMES, loadProcessor } from "./start/load-processor.ts";
 import { explainStart, startOptions } from "./start/start-options.ts";
 import { ignoreInspectorSignal, stopSignal } from "./start/stop-signal.ts";
 import { strayFailures, watchExit } from "./start/stray-failures.ts";
-import { portOfFlag } from "./terminal/port-flag.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 import { CliError, EXIT } from "./terminal/usage-error.ts";
 
@@ -27,7 +26,7 @@ export async function serveCommand(args: readonly string[], terminal: Terminal):
     return EXIT.good;
   }
   const flags = values as Record<string, string | undefined>;
-  if (flags.port !== undefined) flags.listen = listenOnPort(flags.port, flags.listen);
+  if (flags.port !== undefined) flags.listen = await listenOnPort(flags.port, flags.listen);
   const read = await commandSettings(flags, process.env);
   if ("problems" in read) return printProblems(read, terminal);
   const { settings, warnings } = read;
@@ -79,8 +78,9 @@ const HURRIED_CLOSE_MS = 500;
 /** The reason to stop that is not a signal. */
 const BROKEN = "uncaught exception";
 
-function listenOnPort(port: string, listen: string | undefined): string {
+async function listenOnPort(port: string, listen: string | undefined): Promise<string> {
   if (listen !== undefined) throw new CliError("--port and --listen set the same address; use only one of them");
+  const { portOfFlag } = await import("./terminal/port-flag.ts");
   return `:${portOfFlag("--port", port)}`;
 }
 

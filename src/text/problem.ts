@@ -1,6 +1,6 @@
 /**
- * Why a value is refused. A function that may refuse its input returns its result or a problem: `Address | Problem`. The
- * caller asks `"problem" in result`. A result that may have any property, such as JSON, is wrapped:
+ * Why a function refuses a value. A function that may refuse its input returns a value or a problem: `Address | Problem`.
+ * The caller asks `"problem" in address`. A value that may have any property, such as JSON, is wrapped:
  * `{ readonly value: JsonObject } | Problem`.
  */
 export interface Problem {

@@ -224,6 +224,11 @@ describe("dynamic metadata", () => {
     expect(Object.keys(answerOf(setDynamicMetadata("n", value)).dynamicMetadata?.n ?? {})).toEqual(["__proto__"]);
   });
 
+  test("dynamic metadata keeps a key that is problem", () => {
+    const value = { problem: "the disk is full" };
+    expect(answerOf(setDynamicMetadata("n", value)).dynamicMetadata).toEqual({ n: value });
+  });
+
   test("dynamic metadata may be typed; the later value of a namespace wins", () => {
     const answer = answerOf([setTypedDynamicMetadata("n", packed("a")), setTypedDynamicMetadata("n", packed("b"))]);
     expect(answer.typedDynamicMetadata).toEqual({ n: packed("b") });

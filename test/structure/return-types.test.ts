@@ -2,13 +2,13 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { resultProblems } from "../../scripts/structure/result-types.mjs";
+import { returnTypeProblems } from "../../scripts/structure/return-types.mjs";
 import { root } from "../docs/markdown.ts";
 
 let copy: string;
 
 beforeEach(() => {
-  copy = mkdtempSync(join(tmpdir(), "ext-proc-results-"));
+  copy = mkdtempSync(join(tmpdir(), "ext-proc-returns-"));
   cpSync(join(root, "src"), join(copy, "src"), { recursive: true });
   for (const name of ["tsconfig.json", "package.json"]) cpSync(join(root, name), join(copy, name));
   for (const name of ["gen", "node_modules"]) symlinkSync(join(root, name), join(copy, name));
@@ -19,15 +19,15 @@ afterEach(() => rmSync(copy, { recursive: true }));
 /** The places in a new file that the rule names. */
 function placesIn(text: string): string[] {
   writeFileSync(join(copy, "src/text/bad.ts"), `import type { Problem } from "./problem.ts";\n${text}`);
-  return resultProblems(copy).map((line) => line.slice(0, line.indexOf(":")));
+  return returnTypeProblems(copy).map((line) => line.slice(0, line.indexOf(":")));
 }
 
-describe("the lint of the results of src", () => {
-  test("the lint of results finds nothing in src as it is", () => {
-    expect(resultProblems(copy)).toEqual([]);
+describe("the lint of the return types of src", () => {
+  test("the lint of return types finds nothing in src as it is", () => {
+    expect(returnTypeProblems(copy)).toEqual([]);
   });
 
-  test("the lint of results refuses a text or a word in a union with another result, in everything that a file exports", () => {
+  test("the lint of return types refuses a text or a word in a union with another type, in everything that a file exports", () => {
     const text = `
       type Hidden = { readonly port: number } | string;
       export function parse(): Hidden { return ""; }
@@ -54,7 +54,7 @@ describe("the lint of the results of src", () => {
     ]);
   });
 
-  test("the lint of results accepts texts, words, problems and JSON, and what a file keeps for itself", () => {
+  test("the lint of return types accepts texts, words, problems and JSON, and what a file keeps for itself", () => {
     const text = `
       export function check(): string | undefined { return undefined; }
       export function word(): "a" | "b" | null { return null; }
@@ -70,9 +70,9 @@ describe("the lint of the results of src", () => {
     expect(placesIn(text)).toEqual([]);
   });
 
-  test("the lint of results refuses a permission that no function needs", () => {
-    expect(resultProblems(copy, { "src/text/gone.ts gone": "" })).toContain(
-      "scripts/structure/result-types.mjs: allows src/text/gone.ts gone, which needs no permission: remove it",
+  test("the lint of return types refuses a permission that no function needs", () => {
+    expect(returnTypeProblems(copy, { "src/text/gone.ts gone": "" })).toContain(
+      "scripts/structure/return-types.mjs: allows src/text/gone.ts gone, which needs no permission: remove it",
     );
   });
 });

@@ -1,4 +1,4 @@
-// The rule of how a function refuses a value: it returns a Problem (src/text/problem.ts), never a text instead of its result.
+// The rule of how a function refuses a value: it returns a Problem (src/text/problem.ts), never a text instead of its value.
 import { join, relative } from "node:path";
 import { SyntaxKind } from "typescript/unstable/ast";
 import { API, ModifierFlags, TypeFlags } from "typescript/unstable/sync";
@@ -17,7 +17,7 @@ import { API, ModifierFlags, TypeFlags } from "typescript/unstable/sync";
  */
 
 /**
- * The results whose text is one of the possible values, and not a refusal: the place and the reason.
+ * The functions whose text is one of the possible values, and not a refusal: the place and why.
  *
  * @type {Readonly<Record<string, string>>}
  */
@@ -30,14 +30,14 @@ const ALLOWED = {
 };
 
 /**
- * Checks the result types of all functions that a file of src exports: of methods and getters of classes too, and of the
+ * Checks the return types of all functions that a file of src exports: of methods and getters of classes too, and of the
  * functions in types. A type is wrong if it has a text or a word together with something other than a Problem.
  *
  * @param {string} root The project's root. The files of its tsconfig.json are those of src.
  * @param {Readonly<Record<string, string>>} allowed
  * @returns {readonly string[]} A line for each breach.
  */
-export function resultProblems(root, allowed = ALLOWED) {
+export function returnTypeProblems(root, allowed = ALLOWED) {
   const api = new API({ cwd: root });
   try {
     const [project] = api.updateSnapshot({ openProjects: [join(root, "tsconfig.json")] }).getProjects();
@@ -47,7 +47,7 @@ export function resultProblems(root, allowed = ALLOWED) {
       .getSourceFileNames()
       .map((name) => ({ name, path: relative(root, name).replaceAll("\\", "/") }))
       .filter(({ path }) => path.startsWith("src/"))
-      .flatMap(({ name, path }) => resultsOf(program.getSourceFile(name)).map((result) => ({ ...result, path })));
+      .flatMap(({ name, path }) => returnsOf(program.getSourceFile(name)).map((found) => ({ ...found, path })));
     const types = checker.getTypeAtLocation(found.map(({ type }) => type));
     const mixed = new MixedTypes(checker);
     const wrong = found.filter((_, index) => mixed.has(types[index]));
@@ -57,11 +57,12 @@ export function resultProblems(root, allowed = ALLOWED) {
         .map(({ path, name, type }) => ({ place: `${path} ${name}`, text: type.getText() }))
         .filter(({ place }) => !Object.hasOwn(allowed, place))
         .map(
-          ({ place, text }) => `${place}: has the result ${text}: return { problem } (src/text/problem.ts), not a text`,
+          ({ place, text }) =>
+            `${place}: returns ${text}: refuse with { problem } (src/text/problem.ts), not with a text`,
         ),
       ...Object.keys(allowed)
         .filter((place) => !places.includes(place))
-        .map((place) => `scripts/structure/result-types.mjs: allows ${place}, which needs no permission: remove it`),
+        .map((place) => `scripts/structure/return-types.mjs: allows ${place}, which needs no permission: remove it`),
     ];
   } finally {
     api.close();
@@ -69,19 +70,19 @@ export function resultProblems(root, allowed = ALLOWED) {
 }
 
 /**
- * The result types in what a file exports, each with the names of the declarations around it.
+ * The return types in what a file exports, each with the names of the declarations around it.
  *
  * @param {SourceFile | undefined} file
  */
-function resultsOf(file) {
+function returnsOf(file) {
   /** @type {{ name: string, type: Node }[]} */
-  const results = [];
+  const returns = [];
   /** @type {(node: Node, names: readonly string[]) => void} */
   const visit = (node, names) => {
     const { name, type, body, modifierFlags = 0 } = /** @type {Declared} */ (node);
     if (name?.kind === SyntaxKind.PrivateIdentifier || modifierFlags & ModifierFlags.Private) return;
     const inner = name?.kind === SyntaxKind.Identifier ? [...names, name.getText()] : names;
-    if (type !== undefined && RETURNS.has(node.kind)) results.push({ name: inner.join("."), type });
+    if (type !== undefined && FUNCTIONS.has(node.kind)) returns.push({ name: inner.join("."), type });
     node.forEachChild((child) => {
       if (child !== body) visit(child, inner);
     });
@@ -90,10 +91,11 @@ function resultsOf(file) {
     const { modifierFlags = 0 } = /** @type {Declared} */ (statement);
     if (modifierFlags & ModifierFlags.Export) visit(statement, []);
   }
-  return results;
+  return returns;
 }
 
-const RETURNS = new Set([
+/** The declarations whose type is a return type. */
+const FUNCTIONS = new Set([
   SyntaxKind.FunctionDeclaration,
   SyntaxKind.FunctionExpression,
   SyntaxKind.ArrowFunction,
@@ -124,7 +126,7 @@ class MixedTypes {
   }
 
   /**
-   * The members of a union. A promise counts as its result.
+   * The members of a union. A promise counts as its value.
    *
    * @param {Type} type
    * @returns {readonly Type[]}
@@ -132,7 +134,7 @@ class MixedTypes {
   #partsOf(type) {
     if (type.isUnionType()) return type.getTypes().flatMap((member) => this.#partsOf(member));
     if (type.isTypeReference() && nameOf(type) === "Promise")
-      return this.#checker.getTypeArguments(type).flatMap((result) => this.#partsOf(result));
+      return this.#checker.getTypeArguments(type).flatMap((value) => this.#partsOf(value));
     return [type];
   }
 }
