@@ -9,7 +9,7 @@ export default defineConfig({
     // Two cores: a third worker only makes the others late.
     maxWorkers: 2,
     // Node 20's concurrent marker corrupts the heap of a vitest worker about once in twenty runs of
-    // test/wire (its core dump ends in ConcurrentMarking). Plain processes and Node 22 never did.
+    // test/network (its core dump ends in ConcurrentMarking). Plain processes and Node 22 never did.
     execArgv: onNode20 ? ["--no-concurrent-marking"] : [],
     testTimeout: 15_000,
     hookTimeout: 60_000,

@@ -11,10 +11,18 @@ const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const CONFIG = "scripts/branch-coverage/vitest.config.mjs";
 /** The files that read messages and write answers without protobuf-es. */
 const FILES = [
-  ...["answers/new-headers-answer", "answers/repeated-answers", "answers/shared-answers", "headers/header-index"],
-  ...["headers/header-text", "headers/on-demand-headers", "varint", "wire/answer-size", "wire/backward-writer"],
-  ...["wire/canonical-request", "wire/read-request", "wire/write-answer-bytes"],
-].map((name) => `src/protocol/${name}.ts`);
+  "src/protocol/answers/new-headers-answer.ts",
+  "src/protocol/answers/repeated-answers.ts",
+  ...["answer-cache", "answer-size", "backward-writer", "canonical-request", "decode-request", "encode-answer"].map(
+    inWire,
+  ),
+  ...["header-index", "header-text", "lazy-headers", "varint"].map(inWire),
+];
+
+/** @param {string} name */
+function inWire(name) {
+  return `src/wire/${name}.ts`;
+}
 
 /**
  * @typedef {object} Range

@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { DEFAULT_HTTP2_LIMITS } from "../dist/http2/limits.js";
 import { DEFAULT_MEMORY_CAPS } from "../dist/memory/memory-account.js";
 import { DEFAULT_MAX_BYTES } from "../dist/processor/body-handler.js";
-import { MAX_MESSAGE_HEADERS } from "../dist/protocol/message-limits.js";
 import { MAX_WAITING_BYTES } from "../dist/server/log/log-output.js";
 import { SETTINGS } from "../dist/server/settings/settings.js";
+import { MAX_MESSAGE_HEADERS } from "../dist/wire/message-limits.js";
 import { limitsPage } from "./limits/limits-page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

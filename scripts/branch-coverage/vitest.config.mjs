@@ -7,7 +7,12 @@ export default {
   root: fileURLToPath(new URL("../..", import.meta.url)),
   test: {
     ...ordinary.test,
-    include: ["test/protocol/**/*.test.ts", "test/property/**/*.test.ts", "test/grpc/**/*.test.ts"],
+    include: [
+      "test/wire/**/*.test.ts",
+      "test/protocol/**/*.test.ts",
+      "test/property/**/*.test.ts",
+      "test/grpc/**/*.test.ts",
+    ],
     setupFiles: ["scripts/branch-coverage/record.mjs"],
     typecheck: { enabled: false },
   },

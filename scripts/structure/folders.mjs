@@ -20,6 +20,12 @@ export const FOLDERS = {
       "How bytes and text become each other without loss, and what an unknown value is or why it is refused, in words.",
     imports: [],
   },
+  wire: {
+    holds:
+      "The codec: bytes to messages and back, faster than protobuf-es for the messages that Envoy sends most, and the text of header bytes.",
+    imports: ["text"],
+    packages: [PROTOBUF, "@bufbuild/protobuf/wire", "gen"],
+  },
   memory: {
     holds: "How many bytes clients make the process hold, by kind, and how many they may.",
     imports: [],
@@ -50,28 +56,23 @@ export const FOLDERS = {
     holds:
       "What Envoy's API calls things: phases, body modes, mode overrides, faults, what an operator declares of Envoy.",
     imports: ["text"],
-    packages: [PROTOBUF, "@bufbuild/protobuf/wire", "gen"],
+    packages: [PROTOBUF, "gen"],
   },
   "protocol/headers": {
     holds: "Headers: how they are read, changed and written, and which changes Envoy refuses.",
-    imports: ["protocol", "text"],
+    imports: ["protocol", "text", "wire"],
     packages: [PROTOBUF, "gen"],
   },
   "protocol/answers": {
     holds: "Answers to Envoy: neutral ones, changes, bodies, immediate responses.",
-    imports: ["bodies", "protocol", "protocol/headers", "text"],
+    imports: ["bodies", "protocol", "protocol/headers", "text", "wire"],
     packages: [PROTOBUF, WKT, "gen"],
   },
   "protocol/exchange": {
     holds:
       "The messages and answers of one transaction: a state machine without a clock, which knows what waits for an answer.",
-    imports: ["protocol", "protocol/answers", "protocol/headers", "text"],
+    imports: ["protocol", "protocol/answers", "protocol/headers", "text", "wire"],
     packages: [PROTOBUF, WKT, "gen"],
-  },
-  "protocol/wire": {
-    holds: "Bytes to messages and back, faster than protobuf-es for the messages that Envoy sends most.",
-    imports: ["protocol", "protocol/headers", "text"],
-    packages: [PROTOBUF, "@bufbuild/protobuf/wire", "gen"],
   },
   processor: {
     holds:
@@ -85,7 +86,7 @@ export const FOLDERS = {
   },
   builtin: {
     holds: "The processors that come along: `hello` and `header-modifier`.",
-    imports: ["processor", "protocol/headers"],
+    imports: ["processor", "protocol/headers", "wire"],
   },
   "session/fold": {
     holds: "Runs the handlers of a phase in order, and turns their effects into one answer.",
@@ -97,6 +98,7 @@ export const FOLDERS = {
       "protocol/exchange",
       "protocol/headers",
       "text",
+      "wire",
     ],
     packages: [PROTOBUF, WKT, "gen"],
   },
@@ -115,6 +117,7 @@ export const FOLDERS = {
       "protocol/headers",
       "session/fold",
       "text",
+      "wire",
     ],
     packages: [PROTOBUF, "gen"],
   },
@@ -152,23 +155,13 @@ export const FOLDERS = {
   },
   grpc: {
     holds: "gRPC over the HTTP/2 core: framing, status, deadlines, and the one method that Envoy calls.",
-    imports: [
-      "http2",
-      "memory",
-      "processor",
-      "protocol",
-      "protocol/answers",
-      "protocol/headers",
-      "protocol/wire",
-      "session",
-      "text",
-    ],
+    imports: ["http2", "memory", "processor", "protocol", "session", "text", "wire"],
     packages: [PROTOBUF, "gen"],
   },
   "services/connect": {
     holds:
       "Limits in front of what Connect serves: bytes, elements and memory of a request are counted before Connect parses it.",
-    imports: ["memory", "protocol", "text"],
+    imports: ["memory", "protocol", "text", "wire"],
     packages: [PROTOBUF, CONNECT],
   },
   "simulator/report": {
@@ -178,12 +171,12 @@ export const FOLDERS = {
   },
   "simulator/settings": {
     holds: "The settings of the simulated filter, as Envoy reads them.",
-    imports: ["protocol", "protocol/headers", "simulator/report", "text"],
+    imports: ["protocol", "simulator/report", "text", "wire"],
     packages: ["gen"],
   },
   "simulator/http": {
     holds: "The parts of Envoy's HTTP layer that decide what the upstream and the client get, and the virtual clock.",
-    imports: ["bodies", "protocol", "protocol/headers", "simulator/report"],
+    imports: ["bodies", "protocol", "simulator/report", "wire"],
     packages: [PROTOBUF],
   },
   "simulator/filter": {
@@ -193,26 +186,19 @@ export const FOLDERS = {
   },
   "simulator/answers": {
     holds: "What Envoy's ext_proc filter does with each kind of answer.",
-    imports: [
-      "protocol",
-      "protocol/headers",
-      "simulator/filter",
-      "simulator/http",
-      "simulator/report",
-      "simulator/settings",
-    ],
+    imports: ["protocol", "simulator/filter", "simulator/http", "simulator/report", "simulator/settings", "wire"],
     packages: [PROTOBUF, "gen"],
   },
   simulator: {
     holds: "Envoy's ext_proc filter in front of a server, as a pure machine on a virtual clock.",
     imports: [
       "protocol",
-      "protocol/headers",
       "simulator/answers",
       "simulator/filter",
       "simulator/http",
       "simulator/report",
       "simulator/settings",
+      "wire",
     ],
     packages: [PROTOBUF],
   },
@@ -222,7 +208,6 @@ export const FOLDERS = {
       "processor",
       "protocol",
       "protocol/answers",
-      "protocol/headers",
       "session",
       "simulator",
       "simulator/filter",
@@ -230,6 +215,7 @@ export const FOLDERS = {
       "simulator/report",
       "simulator/settings",
       "text",
+      "wire",
     ],
     packages: [PROTOBUF, "gen"],
   },
@@ -250,7 +236,7 @@ export const FOLDERS = {
   },
   "services/process": {
     holds: "`ExternalProcessor` over every protocol that Connect speaks, and Envoy's variant over plain HTTP.",
-    imports: ["debug", "processor", "protocol", "services/connect", "session", "text"],
+    imports: ["debug", "processor", "protocol", "services/connect", "session", "text", "wire"],
     packages: [PROTOBUF, CONNECT, "gen"],
   },
   "services/debug": {
@@ -260,7 +246,7 @@ export const FOLDERS = {
   },
   services: {
     holds: "The routes of all services, with health and reflection.",
-    imports: ["processor", "protocol", "services/debug", "services/process", "session", "text"],
+    imports: ["processor", "services/debug", "services/process", "session", "text", "wire"],
     packages: [PROTOBUF, WKT, CONNECT, "gen"],
   },
   testing: {
@@ -286,6 +272,7 @@ export const FOLDERS = {
       "services/connect",
       "services/debug",
       "services/process",
+      "wire",
     ],
     packages: [CONNECT, CONNECT_NODE, "gen"],
   },
@@ -323,11 +310,12 @@ export const FOLDERS = {
       "services",
       "services/debug",
       "session",
+      "wire",
     ],
   },
   "server/settings": {
     holds: "Settings from flags, environment and file, each with its default and its check.",
-    imports: ["http2", "memory", "processor", "protocol", "server", "server/listen", "server/log", "text"],
+    imports: ["http2", "memory", "processor", "protocol", "server", "server/listen", "server/log", "text", "wire"],
     packages: ["yaml", "zod"],
   },
   "cli/terminal": {

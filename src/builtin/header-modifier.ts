@@ -2,7 +2,7 @@ import { defineProcessor, type Processor } from "../processor/definition.ts";
 import type { EditablePhase, Effect } from "../processor/effect.ts";
 import { removeHeader, setHeader } from "../processor/effects.ts";
 import { FRAMING_HEADERS, refuseHeaderChange } from "../protocol/headers/header-rules.ts";
-import { refuseHeaderText, textToBytes } from "../protocol/headers/header-text.ts";
+import { refuseHeaderText, textToBytes } from "../wire/header-text.ts";
 
 /** The request header that says which headers header-modifier sets. */
 export const CONTROL_HEADER = "request-header-modifier";

@@ -1,6 +1,6 @@
 import { readUint32 } from "../http2/frames.ts";
 import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
-import { messageMemory, recycleMessage, unfinishedMemory } from "./message-memory.ts";
+import { messageMemory, recycleMessage, unfinishedMemory } from "../wire/message-memory.ts";
 import { OversizedMessage } from "./oversized-message.ts";
 
 /** Counts the bytes of messages that are not complete yet. An Http2Stream implements it. */

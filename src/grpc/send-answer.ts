@@ -3,9 +3,9 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { sharedBytes } from "../protocol/answers/shared-answers.ts";
-import { answerSize } from "../protocol/wire/answer-size.ts";
-import { writeAnswerBytes } from "../protocol/wire/write-answer-bytes.ts";
+import { sharedBytes } from "../wire/answer-cache.ts";
+import { answerSize } from "../wire/answer-size.ts";
+import { writeAnswerBytes } from "../wire/encode-answer.ts";
 import { type GrpcReply, writePrefix } from "./reply.ts";
 
 /** Sends an answer. Nearly all are written directly into the output; protobuf-es encodes the others. */

@@ -9,7 +9,7 @@ import type { RateLimit } from "./token-bucket.ts";
  * Memory that grows with what a client sends, or does not read, counts in the memory account (Http2Memory): received bytes
  * that the application holds, and answers that wait. In addition a connection holds at most maxHeaderListBytes of an
  * unfinished header block, one frame, 32 KiB of output and 8 KiB for each stream (32 KiB for each Connect call).
- * test/wire/connection-memory.test.ts measures it.
+ * test/network/connection-memory.test.ts measures it.
  */
 export interface Http2Limits {
   /**

@@ -7,9 +7,9 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js"
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import type { Processor } from "../processor/definition.ts";
 import { type OperatorOptions, runRules } from "../processor/run-rules.ts";
-import { DEFAULT_MAX_MESSAGE_BYTES } from "../protocol/message-limits.ts";
 import { ProcessorSetup, type SetupObserver } from "../session/setup.ts";
 import { failureText } from "../text/failure-text.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../wire/message-limits.ts";
 import type { DebugGate } from "./debug/debug-gate.ts";
 import { type DebugServiceOptions, debugService, MAX_DEBUG_BYTES } from "./debug/debug-service.ts";
 import { healthService } from "./health-service.ts";

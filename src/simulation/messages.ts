@@ -8,8 +8,8 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { toBytes } from "../protocol/headers/header-text.ts";
 import type { BodyPhase, HeaderPhase, TrailerPhase } from "../protocol/phase.ts";
+import { toBytes } from "../wire/header-text.ts";
 import { type HeaderRecord, headerLines } from "./header-lines.ts";
 
 /** All fields of a ProcessingRequest except its oneof: `attributes`, `metadataContext`, `protocolConfig`, … */

@@ -1,5 +1,4 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { textToBytes } from "../protocol/headers/header-text.ts";
 import type {
   ClientRequest,
   HeaderLine,
@@ -9,6 +8,7 @@ import type {
   VirtualRoute,
 } from "../simulator/http/http-exchange.ts";
 import { requestsTunnel } from "../simulator/http/tunnel.ts";
+import { textToBytes } from "../wire/header-text.ts";
 import { type HeaderRecord, headerLines } from "./header-lines.ts";
 import { checkProperties, type PropertiesOf } from "./known-properties.ts";
 import { bodyBytes } from "./messages.ts";

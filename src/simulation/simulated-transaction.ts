@@ -1,10 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Fault } from "../protocol/fault.ts";
-import { bytesToText } from "../protocol/headers/header-text.ts";
 import type { HandlerPlace } from "../session/session-observer.ts";
 import type { Counters } from "../simulator/report/counters.ts";
 import type { ClientReport, HttpReport, ReceivedHeader, UpstreamReport, Warning } from "../simulator/report/report.ts";
 import { utf8Only } from "../text/escaped-text.ts";
+import { bytesToText } from "../wire/header-text.ts";
 
 /** Headers by lower-case name: the value, or an array of the values of a header that came more than once. */
 export type ReceivedHeaders = Readonly<Record<string, string | readonly string[]>>;

@@ -1,5 +1,5 @@
-import { bytesToText } from "../protocol/headers/header-text.ts";
 import type { Direction } from "../protocol/phase.ts";
+import { bytesToText } from "../wire/header-text.ts";
 import { messageTimedOut, streamClosed, streamFailed } from "./answers/failure.ts";
 import { receiveMessage } from "./answers/receive-message.ts";
 import { FilterDirection } from "./filter/direction-state.ts";

@@ -1,4 +1,4 @@
-import { textToBytes, toBytes } from "../protocol/headers/header-text.ts";
+import { textToBytes, toBytes } from "../wire/header-text.ts";
 import { readAttribute } from "./attributes.ts";
 import type { FilterCallbacks, LocalReply } from "./filter/filter-state.ts";
 import { STREAM_WINDOW_BYTES } from "./filter/receive-body.ts";

@@ -1,4 +1,4 @@
-import { bytesToText, textToBytes } from "../protocol/headers/header-text.ts";
+import { bytesToText, textToBytes } from "../wire/header-text.ts";
 import type { LocalReply } from "./filter/filter-state.ts";
 import { HeaderMap } from "./http/header-map.ts";
 import { grpcStatusOfHttp } from "./http/http-to-grpc-status.ts";

@@ -9,9 +9,9 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { ProcessingResponseSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
 import { fixture } from "../fixtures/fixture.ts";
+import { frame } from "../network/raw-grpc.ts";
 import { type BinaryEnd, runBinary } from "../server/spawn-binary.ts";
 import { serverForTest } from "../server/start-server.ts";
-import { frame } from "../wire/raw-grpc.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ext-proc-debug-commands-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -2,11 +2,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { processAll } from "../network/grpc-js-client.ts";
+import { requestHeaders } from "../network/messages.ts";
+import { http2Session, openRawCall } from "../network/raw-grpc.ts";
+import { tcp, untilClosed } from "../network/tcp.ts";
 import { spawnBinary } from "../server/spawn-binary.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { requestHeaders } from "../wire/messages.ts";
-import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
-import { tcp, untilClosed } from "../wire/tcp.ts";
 
 // Of util-linux.
 const PRLIMIT = "prlimit";

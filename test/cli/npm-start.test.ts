@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect, onTestFinished, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { openProcess } from "../wire/grpc-js-client.ts";
-import { requestHeaders, responseHeaders } from "../wire/messages.ts";
+import { openProcess } from "../network/grpc-js-client.ts";
+import { requestHeaders, responseHeaders } from "../network/messages.ts";
 
 interface NpmStart {
   readonly npm: ChildProcess;

@@ -1,10 +1,10 @@
 import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { fixture } from "../fixtures/fixture.ts";
+import { openProcess, processAll } from "../network/grpc-js-client.ts";
+import { headersSet, requestHeaders, responseHeaders } from "../network/messages.ts";
+import { http2Session, openRawCall } from "../network/raw-grpc.ts";
 import { spawnBinary } from "../server/spawn-binary.ts";
-import { openProcess, processAll } from "../wire/grpc-js-client.ts";
-import { headersSet, requestHeaders, responseHeaders } from "../wire/messages.ts";
-import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
 
 const FREE = [
   "--listen",

@@ -10,8 +10,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { fixture } from "../fixtures/fixture.ts";
-import { requestHeaders } from "../wire/messages.ts";
-import { openRawCall } from "../wire/raw-grpc.ts";
+import { requestHeaders } from "../network/messages.ts";
+import { openRawCall } from "../network/raw-grpc.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 

@@ -13,8 +13,8 @@ import { BUILT_IN_NAMES, loadProcessor } from "../../src/cli/start/load-processo
 import { parseListenAddress } from "../../src/server/listen/listen-address.ts";
 import { createLogger } from "../../src/server/log/log.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
+import { grpcJsClient } from "../network/grpc-js-client.ts";
 import { serverForTest } from "../server/start-server.ts";
-import { grpcJsClient } from "../wire/grpc-js-client.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import { requireTool, runTool } from "./required-tool.ts";
 

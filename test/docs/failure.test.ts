@@ -10,10 +10,10 @@ import { variableOf } from "../../src/server/settings/read-settings.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
 import { FAULT_OUTCOMES } from "../../src/session/fault-outcome.ts";
 import { UNENFORCED_REASONS } from "../../src/session/session-observer.ts";
+import { processAll } from "../network/grpc-js-client.ts";
+import { requestHeaders } from "../network/messages.ts";
+import { http2Session } from "../network/raw-grpc.ts";
 import { serverForTest } from "../server/start-server.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { requestHeaders } from "../wire/messages.ts";
-import { http2Session } from "../wire/raw-grpc.ts";
 import { codeBlocks, readDocument, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/failure.md");

@@ -4,9 +4,9 @@ import { DEFAULT_HTTP2_LIMITS } from "../../src/http2/limits.ts";
 import { DEFAULT_MEMORY_CAPS, MEMORY_KINDS } from "../../src/memory/memory-account.ts";
 import { DEFAULT_MAX_BYTES } from "../../src/processor/body-handler.ts";
 import { FAULT_CODES } from "../../src/protocol/faults.ts";
-import { MAX_MESSAGE_HEADERS } from "../../src/protocol/message-limits.ts";
 import { MAX_WAITING_BYTES } from "../../src/server/log/log-output.ts";
 import { SETTINGS } from "../../src/server/settings/settings.ts";
+import { MAX_MESSAGE_HEADERS } from "../../src/wire/message-limits.ts";
 import { readDocument, tableRows } from "./markdown.ts";
 
 const document = readDocument("docs/limits.md");

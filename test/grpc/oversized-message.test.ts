@@ -6,7 +6,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type FramingProblem, MessageReader } from "../../src/grpc/message-reader.ts";
 import { defineProcessor, type Processor } from "../../src/index.ts";
-import { readRequest } from "../../src/protocol/wire/read-request.ts";
+import { readRequest } from "../../src/wire/decode-request.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { bodyModes, bodyOf, headersOf } from "../protocol/messages.ts";
 import { requestBytes } from "./fake-stream.ts";

@@ -6,8 +6,8 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { answerSize } from "../../src/protocol/wire/answer-size.ts";
-import { writeAnswerBytes } from "../../src/protocol/wire/write-answer-bytes.ts";
+import { answerSize } from "../../src/wire/answer-size.ts";
+import { writeAnswerBytes } from "../../src/wire/encode-answer.ts";
 import { fc } from "./seed.ts";
 
 /** `npm run fuzz` sets these, as in test/grpc/fuzz.test.ts. */

@@ -13,9 +13,6 @@ import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
 import { resolveHttp2Limits } from "../../src/http2/limits.ts";
 import { compose, defineProcessor, definitionsOf } from "../../src/processor/definition.ts";
 import { RouteConfigs } from "../../src/processor/route-config.ts";
-import { bytesToText, textToBytes } from "../../src/protocol/headers/header-text.ts";
-import { checkFieldCount } from "../../src/protocol/message-limits.ts";
-import { readRequest } from "../../src/protocol/wire/read-request.ts";
 import { ProtocolRecognizer } from "../../src/server/listen/protocol-sniffer.ts";
 import { boundedLog } from "../../src/server/log/bounded-log.ts";
 import { EnvelopeJoiner } from "../../src/services/connect/envelope-joiner.ts";
@@ -23,6 +20,9 @@ import { charsetOf, decodeText, encodingOf, withUtf8Charset } from "../../src/te
 import { escapedBytes, escapedText } from "../../src/text/escaped-text.ts";
 import { failureText } from "../../src/text/failure-text.ts";
 import { hasMoreElements } from "../../src/text/json-elements.ts";
+import { readRequest } from "../../src/wire/decode-request.ts";
+import { bytesToText, textToBytes } from "../../src/wire/header-text.ts";
+import { checkFieldCount } from "../../src/wire/message-limits.ts";
 import { isSuperLinear } from "./growth.ts";
 
 /** The text that an attacker repeats, behind a prefix that it may need. */

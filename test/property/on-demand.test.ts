@@ -8,7 +8,6 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { HeaderIndex } from "../../src/protocol/headers/header-index.ts";
 import {
   allHeaders,
   type HeaderFields,
@@ -18,8 +17,9 @@ import {
   joinedText,
   oneHeader,
 } from "../../src/protocol/headers/headers.ts";
-import { readCanonicalRequest } from "../../src/protocol/wire/canonical-request.ts";
-import { readRequest } from "../../src/protocol/wire/read-request.ts";
+import { readCanonicalRequest } from "../../src/wire/canonical-request.ts";
+import { readRequest } from "../../src/wire/decode-request.ts";
+import { HeaderIndex } from "../../src/wire/header-index.ts";
 import { requestBytes } from "./request-bytes.ts";
 import { fc } from "./seed.ts";
 

@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
 import { CONNECTION_FAILURES } from "../../src/server/listen/listener-connections.ts";
-import { sayAndListen, tcp, untilClosed } from "../wire/tcp.ts";
+import { sayAndListen, tcp, untilClosed } from "../network/tcp.ts";
 import { type Certificate, type CertificateFolder, certificateFolder, hasOpenssl } from "./certificates.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";
 

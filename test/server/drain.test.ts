@@ -3,10 +3,10 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { openProcess } from "../wire/grpc-js-client.ts";
-import { requestHeaders, responseHeaders } from "../wire/messages.ts";
-import { http2Session, openRawCall } from "../wire/raw-grpc.ts";
-import { tcp, untilClosed } from "../wire/tcp.ts";
+import { openProcess } from "../network/grpc-js-client.ts";
+import { requestHeaders, responseHeaders } from "../network/messages.ts";
+import { http2Session, openRawCall } from "../network/raw-grpc.ts";
+import { tcp, untilClosed } from "../network/tcp.ts";
 import { heldProcessor } from "./held-processor.ts";
 import { serverForTest } from "./start-server.ts";
 

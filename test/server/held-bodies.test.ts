@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { defineProcessor } from "../../src/index.ts";
+import { openProcess, processAll } from "../network/grpc-js-client.ts";
+import { requestBody, requestHeaders } from "../network/messages.ts";
 import { bodyModes } from "../protocol/messages.ts";
 import { deferred } from "../session/deferred.ts";
-import { openProcess, processAll } from "../wire/grpc-js-client.ts";
-import { requestBody, requestHeaders } from "../wire/messages.ts";
 import { serverForTest } from "./start-server.ts";
 
 const holder = defineProcessor({

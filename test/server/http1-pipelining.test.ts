@@ -6,8 +6,8 @@ import { hello } from "../../src/builtin/hello.ts";
 import { MemoryAccount } from "../../src/memory/memory-account.ts";
 import type { Http1Handler } from "../../src/server/endpoints/endpoint.ts";
 import { Http1Server } from "../../src/server/listen/http1-server.ts";
+import { tcp, untilClosed } from "../network/tcp.ts";
 import { bounded, fc } from "../property/seed.ts";
-import { tcp, untilClosed } from "../wire/tcp.ts";
 import { serverForTest } from "./start-server.ts";
 
 const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";

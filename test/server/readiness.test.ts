@@ -4,10 +4,10 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { defineProcessor, setHeader } from "../../src/index.ts";
+import { processAll } from "../network/grpc-js-client.ts";
+import { requestHeaders } from "../network/messages.ts";
+import { http2Session } from "../network/raw-grpc.ts";
 import { deferred } from "../session/deferred.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { requestHeaders } from "../wire/messages.ts";
-import { http2Session } from "../wire/raw-grpc.ts";
 import { type StartedServer, serverForTest } from "./start-server.ts";
 
 async function readiness({ port, statusPort }: StartedServer) {

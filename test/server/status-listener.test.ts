@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { hello } from "../../src/builtin/hello.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { requestBody, requestHeaders, responseHeaders } from "../wire/messages.ts";
-import { http2Session } from "../wire/raw-grpc.ts";
+import { processAll } from "../network/grpc-js-client.ts";
+import { requestBody, requestHeaders, responseHeaders } from "../network/messages.ts";
+import { http2Session } from "../network/raw-grpc.ts";
 import { serverForTest } from "./start-server.ts";
 
 const url = (port: number, path: string) => `http://127.0.0.1:${port}${path}`;

@@ -14,7 +14,7 @@ import {
   type HealthCheckResponse,
   HealthCheckResponseSchema,
 } from "../../gen/grpc/health/v1/health_pb.js";
-import { PROCESS_PATH } from "../wire/raw-grpc.ts";
+import { PROCESS_PATH } from "../network/raw-grpc.ts";
 import type { Certificate } from "./certificates.ts";
 
 /** Asks for the health of a server over gRPC and TLS, by grpc-js; rejects with grpc-js's error. */

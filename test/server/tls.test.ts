@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { ProcessingMode_BodySendMode } from "../../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.js";
 import { ProtocolConfigurationSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
-import { curl, hasCurl } from "../wire/curl.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { headersSet, requestBody, requestHeaders, responseHeaders } from "../wire/messages.ts";
-import { sayAndListen, tcp, untilClosed } from "../wire/tcp.ts";
+import { curl, hasCurl } from "../network/curl.ts";
+import { processAll } from "../network/grpc-js-client.ts";
+import { headersSet, requestBody, requestHeaders, responseHeaders } from "../network/messages.ts";
+import { sayAndListen, tcp, untilClosed } from "../network/tcp.ts";
 import { type Certificate, type CertificateFolder, certificateFolder, hasOpenssl } from "./certificates.ts";
 import { serverForTest } from "./start-server.ts";
 import { checkHealth, handshake, processOverTls } from "./tls-client.ts";

@@ -4,10 +4,10 @@ import { compose, defineProcessor, type Processor } from "../../src/index.ts";
 import { describeProcessor } from "../../src/processor/describe/describe-processor.ts";
 import { runRules } from "../../src/processor/run-rules.ts";
 import { simulate } from "../../src/simulation/simulate.ts";
+import { processAll } from "../network/grpc-js-client.ts";
+import { responseHeaders } from "../network/messages.ts";
 import { headersOf } from "../protocol/messages.ts";
 import { serverForTest } from "../server/start-server.ts";
-import { processAll } from "../wire/grpc-js-client.ts";
-import { responseHeaders } from "../wire/messages.ts";
 import { recordSession } from "./recorded-session.ts";
 
 /** The example imports the built package, whose types differ from those of the sources. */

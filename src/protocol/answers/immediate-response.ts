@@ -6,10 +6,10 @@ import {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import type { Problem } from "../../text/problem.ts";
+import { refuseHeaderText, textToBytes } from "../../wire/header-text.ts";
 import { isBodilessStatus } from "../headers/framing-rules.ts";
 import { headerValueOption } from "../headers/header-mutation.ts";
 import { quoteName, refuseName, refuseValueBytes } from "../headers/header-rules.ts";
-import { refuseHeaderText, textToBytes } from "../headers/header-text.ts";
 
 /** Text is sent as UTF-8, bytes are sent unchanged. An array adds the header once for each value. */
 export type HeaderValues = string | Uint8Array | readonly (string | Uint8Array)[];

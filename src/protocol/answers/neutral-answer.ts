@@ -5,9 +5,9 @@ import {
   ProcessingResponseSchema,
   type StreamedBodyResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { shareAnswer } from "../../wire/answer-cache.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import type { BodyPhase, Phase } from "../phase.ts";
-import { shareAnswer } from "./shared-answers.ts";
 
 /**
  * The largest piece in which a full-duplex body is sent back. Envoy's own chunks have up to 1 MiB. Other data planes

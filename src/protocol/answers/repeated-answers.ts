@@ -1,7 +1,7 @@
 import type { ProcessingResponse } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { shareAnswer } from "../../wire/answer-cache.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
 import type { HeaderPhase } from "../phase.ts";
-import { shareAnswer } from "./shared-answers.ts";
 
 /** An answer, and the header changes in it. */
 interface WrittenAnswer {

@@ -6,7 +6,7 @@ import {
   type StreamedImmediateResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Problem } from "../../text/problem.ts";
-import { textToBytes } from "../headers/header-text.ts";
+import { textToBytes } from "../../wire/header-text.ts";
 import { type HeaderValues, refuseStatus, replyHeaders } from "./immediate-response.ts";
 import { MAX_STREAMED_CHUNK_BYTES } from "./neutral-answer.ts";
 

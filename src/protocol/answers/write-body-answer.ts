@@ -6,9 +6,9 @@ import {
   ProcessingResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { joinBytes } from "../../bodies/owned-bytes.ts";
+import { textToBytes } from "../../wire/header-text.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
-import { textToBytes } from "../headers/header-text.ts";
 import { type HeaderFields, hasHeader } from "../headers/headers.ts";
 import type { BodyPhase } from "../phase.ts";
 import type { ContinueAnswer } from "./answer.ts";

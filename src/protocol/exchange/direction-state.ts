@@ -1,7 +1,7 @@
 import type { HttpHeaders } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { HeaderIndex } from "../../wire/header-index.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import { framingOf, type MessageFraming } from "../headers/framing-rules.ts";
-import { HeaderIndex } from "../headers/header-index.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
 import { type HeaderFields, header, headerFields, isGrpc } from "../headers/headers.ts";
 import { WorkingHead } from "../headers/working-head.ts";

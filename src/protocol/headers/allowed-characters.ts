@@ -1,4 +1,4 @@
-import { bytesToText } from "./header-text.ts";
+import { bytesToText } from "../../wire/header-text.ts";
 
 /** The bytes that a text may contain: for each of the 256 bytes a 1 if it is allowed. */
 export type AllowedBytes = Readonly<Uint8Array>;

@@ -1,7 +1,7 @@
 import type { HttpHeaders } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { bytesToText } from "../../wire/header-text.ts";
 import type { Direction, Phase } from "../phase.ts";
 import type { HeaderChange } from "./header-mutation.ts";
-import { bytesToText } from "./header-text.ts";
 import { allHeaders, type HeaderFields, header, joinedText, pseudoHeader } from "./headers.ts";
 
 /** Decides, with `content-length`, where a message ends. */

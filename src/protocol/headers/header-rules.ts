@@ -1,3 +1,4 @@
+import { textToBytes } from "../../wire/header-text.ts";
 import { directionOf, type Phase } from "../phase.ts";
 import {
   AUTHORITY_BYTES,
@@ -8,7 +9,6 @@ import {
   VALUE_BYTES,
 } from "./allowed-characters.ts";
 import { type HeaderChange, toHeaderMutation } from "./header-mutation.ts";
-import { textToBytes } from "./header-text.ts";
 import type { HeaderLimits } from "./working-head.ts";
 
 /**

@@ -1,10 +1,10 @@
 import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { HttpHeaders, HttpTrailers } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Problem } from "../../text/problem.ts";
+import { HeaderIndex, SEVERAL } from "../../wire/header-index.ts";
+import { valueBytes, valueText } from "../../wire/header-text.ts";
+import { headersOf } from "../../wire/lazy-headers.ts";
 import { FaultError } from "../fault.ts";
-import { HeaderIndex, SEVERAL } from "./header-index.ts";
-import { valueBytes, valueText } from "./header-text.ts";
-import { headersOf } from "./on-demand-headers.ts";
 
 /** The headers to search: entries, or Envoy's bytes if the entries were not needed so far. */
 export type HeaderFields = HeaderIndex | readonly HeaderValue[];

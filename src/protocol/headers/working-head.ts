@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type HeaderValue, HeaderValueSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
-import { HeaderIndex } from "./header-index.ts";
+import { HeaderIndex } from "../../wire/header-index.ts";
+import { valueBytes } from "../../wire/header-text.ts";
 import type { HeaderChange } from "./header-mutation.ts";
-import { valueBytes } from "./header-text.ts";
 import { type HeaderFields, hasHeader, hasName } from "./headers.ts";
 
 /**

@@ -3,7 +3,6 @@ import { DebugService } from "../../../gen/extproc/debug/v1/debug_pb.js";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
 import type { MemoryShare } from "../../memory/memory-share.ts";
 import type { Processor } from "../../processor/definition.ts";
-import { MAX_FIELDS } from "../../protocol/message-limits.ts";
 import { boundedCall } from "../../services/connect/bounded-call.ts";
 import type { CallBounds } from "../../services/connect/call-body.ts";
 import type { ConnectHandler, RequestRoom } from "../../services/connect/connect-handler.ts";
@@ -16,6 +15,7 @@ import {
   MAX_QUESTION_BYTES,
   REFLECTION_SERVICES,
 } from "../../services/routes.ts";
+import { MAX_FIELDS } from "../../wire/message-limits.ts";
 import { LazyPart, type LoadFailures } from "../log/lazy-part.ts";
 import { limitLines } from "../log/line-limiter.ts";
 import type { Logger } from "../log/logger.ts";

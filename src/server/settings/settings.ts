@@ -3,7 +3,7 @@ import { DEFAULT_STREAM_BUDGET_BYTES } from "../../memory/body-budget.ts";
 import { DEFAULT_MEMORY_CAPS } from "../../memory/memory-account.ts";
 import { FAULT_POLICIES, type FaultPolicy } from "../../processor/definition.ts";
 import type { DeclaredEnvoySettings } from "../../protocol/envoy-settings.ts";
-import { DEFAULT_MAX_MESSAGE_BYTES } from "../../protocol/message-limits.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../../wire/message-limits.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/log.ts";
 import type { DebugExposure } from "../serve.ts";
 import { ENVOY_SPECS, type EnvoySettingName } from "./envoy-specs.ts";

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
-import { TooManyParts } from "../../protocol/message-limits.ts";
+import { TooManyParts } from "../../wire/message-limits.ts";
 import { type CallBounds, elementCheck, messagesIn, readBody, wholeMessages } from "./call-body.ts";
 import { bodyOf, type ConnectAnswer, type ConnectHandler, type ConnectRequest } from "./connect-handler.ts";
 import { isRefusalCode, refusal } from "./refusal.ts";

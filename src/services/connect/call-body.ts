@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
-import { checkFieldCount, TooManyParts } from "../../protocol/message-limits.ts";
 import { hasMoreElements } from "../../text/json-elements.ts";
+import { checkFieldCount, TooManyParts } from "../../wire/message-limits.ts";
 import type { RequestRoom } from "./connect-handler.ts";
 import { EnvelopeJoiner } from "./envelope-joiner.ts";
 import { GrowingBytes } from "./growing-bytes.ts";

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { FAULT_METADATA, type Fault, fault } from "../../protocol/fault.ts";
 import { grpcStatusOf } from "../../protocol/faults.ts";
-import { TooManyParts } from "../../protocol/message-limits.ts";
+import { TooManyParts } from "../../wire/message-limits.ts";
 
 /**
  * The error that ends a stream with this fault. Its text appears in Envoy's access log, so it does not include the

@@ -1,7 +1,7 @@
 import type { ProcessingRequest } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { fault } from "../../protocol/fault.ts";
-import { headerCount, MAX_MESSAGE_HEADERS } from "../../protocol/message-limits.ts";
 import type { Session } from "../../session/session.ts";
+import { headerCount, MAX_MESSAGE_HEADERS } from "../../wire/message-limits.ts";
 
 /**
  * Passes a message that protobuf-es has parsed to a session, unless it has more headers than the gRPC transport would

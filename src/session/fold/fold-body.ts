@@ -3,12 +3,12 @@ import type { BodyEffectData } from "../../processor/effect.ts";
 import { BODY_VALIDATORS } from "../../protocol/exchange/body-plan.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { contentOf, refuseReplacing } from "../../protocol/headers/framing-rules.ts";
-import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { joinedText } from "../../protocol/headers/headers.ts";
 import { directionOf } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
+import { utf8Bytes } from "../../wire/header-text.ts";
 import { dropHeaders, type PhaseWork } from "./phase-work.ts";
 
 const NO_BODY = {

@@ -17,13 +17,13 @@ import { toStreamedImmediateResponse } from "../../protocol/answers/streamed-imm
 import { type Fault, fault } from "../../protocol/fault.ts";
 import type { FaultCode } from "../../protocol/faults.ts";
 import { headerLimits, refuseListLengths } from "../../protocol/headers/header-rules.ts";
-import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { refuseByMutationRules } from "../../protocol/headers/mutation-rules.ts";
 import { type ModeOverride, refuseModeOverride } from "../../protocol/mode-override.ts";
 import { isHeaderPhase } from "../../protocol/phase.ts";
 import { refuseLoneSurrogate } from "../../text/escaped-text.ts";
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
+import { utf8Bytes } from "../../wire/header-text.ts";
 import { addBodyEffects, type BodyEffects, foldBodyEffect, refuseReplacedBody, type SourceText } from "./fold-body.ts";
 import { foldHeaderEffect } from "./fold-headers.ts";
 import type { PhaseWork } from "./phase-work.ts";

@@ -4,10 +4,10 @@ import { type Fault, fault } from "../../protocol/fault.ts";
 import { outlivesLength, refuseFramingChange } from "../../protocol/headers/framing-rules.ts";
 import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
 import { quoteName, refuseHeaderChange } from "../../protocol/headers/header-rules.ts";
-import { refuseHeaderText, textToBytes } from "../../protocol/headers/header-text.ts";
 import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers/mutation-rules.ts";
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
+import { refuseHeaderText, textToBytes } from "../../wire/header-text.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
 /**

@@ -6,9 +6,9 @@ import { CoderBudget, type FullBudget, HeldRoom } from "../../memory/held-room.t
 import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
 import { effectData } from "../../processor/effect.ts";
 import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
-import { utf8Bytes } from "../../protocol/headers/header-text.ts";
 import { refuseTextsOf } from "../../text/escaped-text.ts";
 import { nameKind } from "../../text/value-kind.ts";
+import { utf8Bytes } from "../../wire/header-text.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import type { HandlerCall } from "./handler-call.ts";
 import type { BodyBytes, BodyStage, Soon, StageEnd, Step } from "./step.ts";

@@ -5,7 +5,7 @@ import {
   type HttpHeaders,
   type StreamedImmediateResponse,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { bytesToText } from "../../protocol/headers/header-text.ts";
+import { bytesToText } from "../../wire/header-text.ts";
 import type { FilterState } from "../filter/filter-state.ts";
 import { HeaderMap } from "../http/header-map.ts";
 import { type AnswerProblem, SPURIOUS } from "./answer-problem.ts";

@@ -1,4 +1,4 @@
-import { textToBytes } from "../../protocol/headers/header-text.ts";
+import { textToBytes } from "../../wire/header-text.ts";
 import { ByteBuffer, NO_BYTES } from "./byte-buffer.ts";
 import { HeaderMap } from "./header-map.ts";
 import type { ClientRequest, HttpBodyInit, UpstreamResponse } from "./http-exchange.ts";

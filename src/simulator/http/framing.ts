@@ -1,4 +1,4 @@
-import { textToBytes } from "../../protocol/headers/header-text.ts";
+import { textToBytes } from "../../wire/header-text.ts";
 import type { HeaderEntry, HeaderMap } from "./header-map.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);

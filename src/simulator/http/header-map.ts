@@ -1,4 +1,4 @@
-import { bytesToText, toBytes } from "../../protocol/headers/header-text.ts";
+import { bytesToText, toBytes } from "../../wire/header-text.ts";
 import { SINGLE_SLOT } from "./single-slot.ts";
 
 /** What a header map belongs to. The rules for names, and the limits, depend on it. */

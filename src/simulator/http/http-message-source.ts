@@ -1,5 +1,5 @@
 import { joinBytes } from "../../bodies/owned-bytes.ts";
-import { toBytes } from "../../protocol/headers/header-text.ts";
+import { toBytes } from "../../wire/header-text.ts";
 import { NO_BYTES } from "./byte-buffer.ts";
 import type { FilterPath } from "./filter-path.ts";
 import { HeaderMap } from "./header-map.ts";

@@ -1,4 +1,4 @@
-import { textToBytes } from "../../protocol/headers/header-text.ts";
+import { textToBytes } from "../../wire/header-text.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { ClientRequest } from "./http-exchange.ts";
 

@@ -1,5 +1,5 @@
 import type { MutationRules } from "../../protocol/envoy-settings.ts";
-import { bytesToText } from "../../protocol/headers/header-text.ts";
+import { bytesToText } from "../../wire/header-text.ts";
 import type { WarningCode } from "../report/warnings.ts";
 import { type NamePredicate, wholeNamePattern } from "./name-pattern.ts";
 

@@ -9,11 +9,11 @@ import { loadProcessor } from "../../../src/cli/start/load-processor.ts";
 import { CliError } from "../../../src/cli/terminal/usage-error.ts";
 import { createLogger } from "../../../src/server/log/log.ts";
 import { fixture } from "../../fixtures/fixture.ts";
+import { processAll } from "../../network/grpc-js-client.ts";
+import { headersSet, requestHeaders } from "../../network/messages.ts";
 import { headersOf } from "../../protocol/messages.ts";
 import { runBinary, spawnBinary } from "../../server/spawn-binary.ts";
 import { recordSession } from "../../session/recorded-session.ts";
-import { processAll } from "../../wire/grpc-js-client.ts";
-import { headersSet, requestHeaders } from "../../wire/messages.ts";
 
 const MAIN_ONLY = ["--listen", "127.0.0.1:0", "--status-listen", "off", "--admin-listen", "off"];
 const silent = createLogger("silent");

@@ -19,11 +19,11 @@ import {
 import { hello } from "../../../src/builtin/hello.ts";
 import type { HttpHeaders } from "../../../src/index.ts";
 import { defineProcessor } from "../../../src/processor/definition.ts";
+import { requestBody, requestHeaders, responseHeaders } from "../../network/messages.ts";
+import { http2Session, openRawCall } from "../../network/raw-grpc.ts";
 import { mirroredFiles, type UpstreamTable } from "../../protos/descriptor-table.mjs";
 import { sampleMessage, sampleRegistry } from "../../protos/sample-json.ts";
 import { serverForTest } from "../../server/start-server.ts";
-import { requestBody, requestHeaders, responseHeaders } from "../../wire/messages.ts";
-import { http2Session, openRawCall } from "../../wire/raw-grpc.ts";
 
 test("row 117: a request without a member of its oneof is ignored, wherever it comes", async () => {
   const started = await serverForTest(hello);

@@ -6,8 +6,8 @@ import type { HttpHandler } from "../../../src/services/process/http-service.ts"
 import { grpcFrame } from "../../grpc/framing.ts";
 import { data, END_STREAM, type Field, headers } from "../../http2/raw-frames.ts";
 import { connectRaw } from "../../http2/test-server.ts";
+import { tcp, untilClosed } from "../../network/tcp.ts";
 import { bounded, fc } from "../../property/seed.ts";
-import { tcp, untilClosed } from "../../wire/tcp.ts";
 import { type StartedServer, serverForTest } from "../start-server.ts";
 
 const PATH = "/http-service";

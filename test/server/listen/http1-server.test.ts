@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Http1Handler } from "../../../src/server/endpoints/endpoint.ts";
 import { Http1Server, type Http1Timeouts } from "../../../src/server/listen/http1-server.ts";
-import { tcp, untilClosed } from "../../wire/tcp.ts";
+import { tcp, untilClosed } from "../../network/tcp.ts";
 
 const SHORT: Http1Timeouts = { headersMs: 100, requestMs: 200, checkIntervalMs: 20 };
 

@@ -20,8 +20,8 @@ import { ListenError } from "../../../src/server/listen/listen-error.ts";
 import { listenOnSocketFile } from "../../../src/server/listen/unix-socket.ts";
 import { createLogger } from "../../../src/server/log/log.ts";
 import { serve } from "../../../src/server/serve.ts";
-import { processAll } from "../../wire/grpc-js-client.ts";
-import { requestHeaders } from "../../wire/messages.ts";
+import { processAll } from "../../network/grpc-js-client.ts";
+import { requestHeaders } from "../../network/messages.ts";
 import { serverForTest } from "../start-server.ts";
 
 const SILENT = createLogger("silent");

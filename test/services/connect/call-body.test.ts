@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DebugService } from "../../../gen/extproc/debug/v1/debug_pb.js";
-import { TooManyParts } from "../../../src/protocol/message-limits.ts";
 import { elementCheck, readBody, wholeMessages } from "../../../src/services/connect/call-body.ts";
 import { EnvelopeJoiner } from "../../../src/services/connect/envelope-joiner.ts";
 import { GrowingBytes } from "../../../src/services/connect/growing-bytes.ts";
 import { hasMoreElements } from "../../../src/text/json-elements.ts";
+import { TooManyParts } from "../../../src/wire/message-limits.ts";
 
 const BOUNDS = { maxBytes: 100, timeoutMs: 60_000 };
 

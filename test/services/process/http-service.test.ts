@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { hello } from "../../../src/builtin/hello.ts";
 import { defineProcessor, setHeader, streamedImmediateResponse } from "../../../src/index.ts";
+import { curl, hasCurl } from "../../network/curl.ts";
 import { serverForTest } from "../../server/start-server.ts";
 import { upperProcessor } from "../../session/body/upper.ts";
-import { curl, hasCurl } from "../../wire/curl.ts";
 
 const HEADERS = '{"request_headers":{"headers":{"headers":[{"key":":path","raw_value":"Lw=="}]},"end_of_stream":true}}';
 

@@ -9,7 +9,7 @@ import {
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { hello } from "../../src/builtin/hello.ts";
-import { MAX_MESSAGE_HEADERS } from "../../src/protocol/message-limits.ts";
+import { MAX_MESSAGE_HEADERS } from "../../src/wire/message-limits.ts";
 import { serverForTest } from "../server/start-server.ts";
 
 type PhaseWithHeaders = "requestHeaders" | "responseHeaders" | "requestTrailers" | "responseTrailers";

@@ -1,18 +1,18 @@
 import { clearField, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { type HeaderMap, HeaderMapSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import { type HeaderMap, HeaderMapSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
 import {
   type HttpHeaders,
   HttpHeadersSchema,
   type HttpTrailers,
   ProcessingRequestSchema,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { HeaderIndex } from "../../../src/protocol/headers/header-index.ts";
-import { header, headerEntries, headerFields } from "../../../src/protocol/headers/headers.ts";
-import { headerCount } from "../../../src/protocol/headers/on-demand-headers.ts";
-import { WorkingHead } from "../../../src/protocol/headers/working-head.ts";
-import { readRequest } from "../../../src/protocol/wire/read-request.ts";
-import { headersOf, httpHeaders, trailersOf } from "../messages.ts";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { header, headerEntries, headerFields } from "../../src/protocol/headers/headers.ts";
+import { WorkingHead } from "../../src/protocol/headers/working-head.ts";
+import { readRequest } from "../../src/wire/decode-request.ts";
+import { HeaderIndex } from "../../src/wire/header-index.ts";
+import { headerCount } from "../../src/wire/lazy-headers.ts";
+import { headersOf, httpHeaders, trailersOf } from "../protocol/messages.ts";
 
 const PAIRS = [
   [":path", "/a"],

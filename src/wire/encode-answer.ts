@@ -1,4 +1,4 @@
-import type { HeaderValueOption } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
   BodyMutation,
   CommonResponse,
@@ -6,7 +6,7 @@ import type {
   ImmediateResponse,
   ProcessingResponse,
   StreamedBodyResponse,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { BackwardWriter } from "./backward-writer.ts";
 
 /** Tags of the members of `ProcessingResponse.response` that are written here. */

@@ -1,4 +1,4 @@
-import { varintBytes, writeLength } from "../varint.ts";
+import { varintBytes, writeLength } from "./varint.ts";
 
 /** Up to this length a loop is faster than a copy by the engine. */
 const LOOP_LONGEST = 32;

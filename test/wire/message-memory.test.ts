@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { messageMemory, recycleMessage } from "../../src/grpc/message-memory.ts";
+import { messageMemory, recycleMessage } from "../../src/wire/message-memory.ts";
 import { bounded, fc } from "../property/seed.ts";
 
 const lengthArbitrary = fc.oneof(

@@ -2,7 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import {
   type ProcessingResponse,
   ProcessingResponseSchema,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 const shared = new WeakMap<ProcessingResponse, Uint8Array>();
 

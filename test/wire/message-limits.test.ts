@@ -3,8 +3,8 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { describe, expect, test } from "vitest";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { header } from "../../src/protocol/headers/headers.ts";
-import { MAX_MESSAGE_HEADERS, TooManyParts } from "../../src/protocol/message-limits.ts";
-import { readRequest } from "../../src/protocol/wire/read-request.ts";
+import { readRequest } from "../../src/wire/decode-request.ts";
+import { MAX_MESSAGE_HEADERS, TooManyParts } from "../../src/wire/message-limits.ts";
 import { bounded, fc } from "../property/seed.ts";
 
 const REQUEST_HEADERS = 2;

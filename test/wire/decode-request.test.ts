@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import {
   type ProcessingRequest,
   ProcessingRequestSchema,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { readRequest } from "../../../src/protocol/wire/read-request.ts";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { readRequest } from "../../src/wire/decode-request.ts";
 
 /** Stands for text that is not UTF-8: the test replaces it by bytes of the same number. */
 const PLACE = "@@@";

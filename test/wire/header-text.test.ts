@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { textToBytes, valueBytes, valueText } from "../../../src/protocol/headers/header-text.ts";
-import { bytes, headerEntry } from "../messages.ts";
+import { textToBytes, valueBytes, valueText } from "../../src/wire/header-text.ts";
+import { bytes, headerEntry } from "../protocol/messages.ts";
 
 const text = (...raw: number[]) => valueText(headerEntry("x-a", Uint8Array.from(raw)));
 /** Longer than the limit of the loop for short values: both ways to decode must agree. */

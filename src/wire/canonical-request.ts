@@ -1,14 +1,14 @@
-import type { Metadata } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import type { Metadata } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
   HttpBody,
   HttpHeaders,
   HttpTrailers,
   ProcessingRequest,
   ProtocolConfiguration,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { indexHeaderMap } from "../headers/header-index.ts";
-import { setHeadersOnDemand, setTrailersOnDemand } from "../headers/on-demand-headers.ts";
-import { lengthAt, varintBytes } from "../varint.ts";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { indexHeaderMap } from "./header-index.ts";
+import { setHeadersOnDemand, setTrailersOnDemand } from "./lazy-headers.ts";
+import { lengthAt, varintBytes } from "./varint.ts";
 
 type Member = ProcessingRequest["request"];
 

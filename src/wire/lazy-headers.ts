@@ -1,5 +1,5 @@
-import type { HeaderMap } from "../../../gen/envoy/config/core/v3/base_pb.js";
-import type { HttpHeaders, HttpTrailers } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { HeaderMap } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { HttpHeaders, HttpTrailers } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { HeaderIndex } from "./header-index.ts";
 
 type Name = "headers" | "trailers";

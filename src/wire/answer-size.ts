@@ -1,4 +1,4 @@
-import type { HeaderValueOption } from "../../../gen/envoy/config/core/v3/base_pb.js";
+import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type {
   BodyMutation,
   CommonResponse,
@@ -6,8 +6,8 @@ import type {
   ImmediateResponse,
   ProcessingResponse,
   StreamedBodyResponse,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { isWritableLength, varintBytes } from "../varint.ts";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { isWritableLength, varintBytes } from "./varint.ts";
 
 /** Longer than any message: the size of a message that this file cannot encode. */
 const NEVER = 2 ** 29;

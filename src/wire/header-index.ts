@@ -1,9 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { type HeaderMap, HeaderMapSchema } from "../../../gen/envoy/config/core/v3/base_pb.js";
-import type { Problem } from "../../text/problem.ts";
-import { MAX_MESSAGE_HEADERS, refuseHeaders } from "../message-limits.ts";
-import { lengthAt, varintBytes } from "../varint.ts";
+import { type HeaderMap, HeaderMapSchema } from "../../gen/envoy/config/core/v3/base_pb.js";
+import type { Problem } from "../text/problem.ts";
 import { textBetween } from "./header-text.ts";
+import { MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
+import { lengthAt, varintBytes } from "./varint.ts";
 
 /** The tag of `HeaderMap.headers`, and of `HeaderValue.key` in it. */
 const ENTRY = 0x0a;

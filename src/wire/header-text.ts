@@ -1,5 +1,5 @@
-import type { HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
-import { escapedBytes, escapedText, hasEscapes, refuseLoneSurrogate } from "../../text/escaped-text.ts";
+import type { HeaderValue } from "../../gen/envoy/config/core/v3/base_pb.js";
+import { escapedBytes, escapedText, hasEscapes, refuseLoneSurrogate } from "../text/escaped-text.ts";
 
 const encoder = new TextEncoder();
 /** Up to this length a loop is faster than a decoder, which costs a call into C++. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isWritableLength, lengthAt, varintBytes, writeLength } from "../../src/protocol/varint.ts";
+import { isWritableLength, lengthAt, varintBytes, writeLength } from "../../src/wire/varint.ts";
 
 const LENGTHS = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455];
 

@@ -3,11 +3,11 @@ import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   type ProcessingRequest,
   ProcessingRequestSchema,
-} from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { utf8Only } from "../../text/escaped-text.ts";
-import { utf8Bytes } from "../headers/header-text.ts";
-import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "../message-limits.ts";
+} from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { utf8Only } from "../text/escaped-text.ts";
 import { readCanonicalRequest } from "./canonical-request.ts";
+import { utf8Bytes } from "./header-text.ts";
+import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
 
 /**
  * Reads a message of Envoy. Text that is not UTF-8 is read as latin1, one character per byte.

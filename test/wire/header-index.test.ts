@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { HeaderIndex, indexHeaderMap } from "../../../src/protocol/headers/header-index.ts";
-import { joinedText } from "../../../src/protocol/headers/headers.ts";
+import { joinedText } from "../../src/protocol/headers/headers.ts";
+import { HeaderIndex, indexHeaderMap } from "../../src/wire/header-index.ts";
 
 /** An entry with the name "ab" of which only the first byte is present. */
 const CUT = Uint8Array.of(0x0a, 4, 0x0a, 2, 0x61);
