@@ -1,5 +1,4 @@
-// `npm run coverage` runs the tests of the message reader and the answer encoder, and names every branch in them that no
-// test has taken. Exit code 0: there is none; 1: there is one, or a test failed.
+// `npm run coverage` runs the tests of the codec, and names every branch of it that no test has taken. Exit code 0: there is none; 1: there is one, or a test failed.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,20 +8,11 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const CONFIG = "scripts/branch-coverage/vitest.config.mjs";
-/** The files that read messages and write answers without protobuf-es. */
+/** The codec, and the answers that are made without protobuf-es. */
 const FILES = [
   "src/protocol/answers/new-headers-answer.ts",
-  "src/protocol/answers/repeated-answers.ts",
-  ...["answer-cache", "answer-size", "backward-writer", "canonical-request", "decode-request", "encode-answer"].map(
-    inWire,
-  ),
-  ...["header-index", "header-text", "lazy-headers", "varint"].map(inWire),
+  ...readdirSync(join(root, "src", "wire")).map((name) => `src/wire/${name}`),
 ];
-
-/** @param {string} name */
-function inWire(name) {
-  return `src/wire/${name}.ts`;
-}
 
 /**
  * @typedef {object} Range

@@ -156,7 +156,7 @@ export const FOLDERS = {
   grpc: {
     holds: "gRPC over the HTTP/2 core: framing, status, deadlines, and the one method that Envoy calls.",
     imports: ["http2", "memory", "processor", "protocol", "session", "text", "wire"],
-    packages: [PROTOBUF, "gen"],
+    packages: ["gen"],
   },
   "services/connect": {
     holds:

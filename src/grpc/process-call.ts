@@ -18,13 +18,13 @@ import { Session } from "../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../session/session-observer.ts";
 import { MAX_WAITING_MESSAGES, type SharedSessionOptions } from "../session/session-options.ts";
 import type { Problem } from "../text/problem.ts";
-import { readRequest } from "../wire/decode-request.ts";
+import { decodeRequest } from "../wire/decode-request.ts";
+import { encodeAnswer } from "../wire/encode-answer.ts";
 import { headerCount } from "../wire/lazy-headers.ts";
 import { TooManyParts } from "../wire/message-limits.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { type FramingProblem, MessageReader, type MessageSink } from "./message-reader.ts";
 import { GrpcReply } from "./reply.ts";
-import { sendAnswer } from "./send-answer.ts";
 
 /** How Process calls are served. */
 export interface ProcessCallOptions extends SharedSessionOptions {
@@ -92,7 +92,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
     }
     let request: ProcessingRequest;
     try {
-      request = readRequest(bytes);
+      request = decodeRequest(bytes);
     } catch (cause) {
       this.#blameClient(unread(cause));
       return false;
@@ -106,7 +106,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   onOversized(bytes: Uint8Array, length: number, problem: "too_large" | "no_room"): void {
     let request: ProcessingRequest;
     try {
-      request = readRequest(bytes);
+      request = decodeRequest(bytes);
     } catch (cause) {
       this.#blameClient(unread(cause));
       return;
@@ -158,7 +158,7 @@ export class ProcessCall implements StreamHandler, MessageSink, SessionOutlet {
   }
 
   send(response: ProcessingResponse): void {
-    this.#writable = sendAnswer(this.#reply, response);
+    this.#writable = this.#reply.send(encodeAnswer(response));
     // While the client does not read answers, no further message is taken.
     if (!this.#writable) this.#stream.pause();
   }

@@ -1,8 +1,8 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
-import type { FillFrame } from "../http2/output.ts";
 import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
 import { GrpcStatus } from "../protocol/grpc-status.ts";
+import type { EncodedAnswer } from "../wire/encode-answer.ts";
 import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
 import { encodeGrpcMessage } from "./status.ts";
 
@@ -26,17 +26,12 @@ export class GrpcReply {
   }
 
   /** Sends one message, uncompressed. False if so many bytes wait that the sender should wait too. */
-  send(message: Uint8Array): boolean {
-    return this.sendFilled(message.length, (target, at) => {
-      target.set(message, writePrefix(target, at, message.length));
-    });
-  }
-
-  /** The same for a message of `length` bytes that `fill` writes into the output, after its prefix: see {@link writePrefix}. */
-  sendFilled(length: number, fill: FillFrame): boolean {
+  send(message: EncodedAnswer): boolean {
     if (this.#ended) return true;
     this.#sendHeaders();
-    return this.#stream.writeFrame(GRPC_PREFIX_BYTES + length, fill);
+    return this.#stream.writeFrame(GRPC_PREFIX_BYTES + message.length, (target, at) => {
+      message.copyTo(target, writePrefix(target, at, message.length));
+    });
   }
 
   /**
@@ -72,7 +67,7 @@ function statusFields(status: number, message: string): [string, string][] {
 }
 
 /** Writes the prefix of an uncompressed message, and returns the offset after it. */
-export function writePrefix(target: Uint8Array, at: number, length: number): number {
+function writePrefix(target: Uint8Array, at: number, length: number): number {
   target[at] = 0;
   target[at + 1] = length >>> 24;
   target[at + 2] = length >>> 16;

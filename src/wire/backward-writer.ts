@@ -1,78 +1,145 @@
-import { varintBytes, writeLength } from "./varint.ts";
+import { isWritableLength, varintBytes, writeLength } from "./varint.ts";
 
+/** Memory for all fields of a message except its large contents. Nearly every answer is far below that. */
+const MEMORY_BYTES = 8 * 1024;
+/** Larger contents, such as bodies, are copied only once: into the output. */
+const LARGE_BYTES = 512;
 /** Up to this length a loop is faster than a copy by the engine. */
-const LOOP_LONGEST = 32;
+const LOOP_LONGEST = 24;
+const LENGTH_DELIMITED = 2;
+
+/** Bytes that are written between the bytes in the memory. */
+interface LargeContent {
+  readonly bytes: Uint8Array;
+  /** The bytes in the memory from here on come after it. */
+  readonly at: number;
+}
 
 /**
- * Writes protobuf fields from the end of a message to its beginning. The length of a nested message stands before its
- * content, so it is known when it is written. Nothing is counted twice or moved. All tags have one byte. Zero and empty
- * values are left out, as in proto3.
+ * Writes the fields of one message from the last to the first. The length of a nested message stands before its content,
+ * so it is known when it is written. Nothing is counted before, and nothing is moved.
+ *
+ * Fields have numbers below 16, so that a tag has one byte. Zero and empty values are left out, as in proto3.
  */
 export class BackwardWriter {
-  /** The position where the written bytes begin. */
-  at: number;
-  readonly #target: Uint8Array;
+  /** The number of bytes of the fields so far. */
+  length = 0;
+  /** False if something came that is not written here. */
+  isComplete = true;
+  readonly #memory = new Uint8Array(MEMORY_BYTES);
+  /** The fields are in the memory from here on. */
+  #at = MEMORY_BYTES;
+  /** The last one first. */
+  #large: LargeContent[] | undefined;
 
-  constructor(target: Uint8Array, end: number) {
-    this.#target = target;
-    this.at = end;
+  /** Begins a new message. */
+  begin(): void {
+    this.length = 0;
+    this.isComplete = true;
+    this.#at = MEMORY_BYTES;
+    this.#large = undefined;
   }
 
-  /** Writes tag and length before the bytes that were written since the writer was at `end`. */
-  head(tag: number, end: number): void {
-    const length = end - this.at;
-    this.at -= varintBytes(length) + 1;
-    this.#target[this.at] = tag;
-    writeLength(this.#target, this.at + 1, length);
-  }
-
-  /** Writes bytes without tag and length. */
-  content(bytes: Uint8Array): void {
-    this.at -= bytes.length;
-    if (bytes.length > LOOP_LONGEST) {
-      this.#target.set(bytes, this.at);
-      return;
+  /** Copies the message to an offset. */
+  copyTo(target: Uint8Array, offset: number): void {
+    let end = offset + this.length;
+    let from = MEMORY_BYTES;
+    for (const { bytes, at } of this.#large ?? NONE) {
+      end = copyBefore(target, end, this.#memory.subarray(at, from));
+      end = copyBefore(target, end, bytes);
+      from = at;
     }
-    let at = this.at;
-    for (const byte of bytes) this.#target[at++] = byte;
+    copyBefore(target, end, this.#memory.subarray(this.#at, from));
   }
 
-  /** Writes ASCII text without tag and length. */
-  asciiContent(text: string): void {
-    this.at -= text.length;
-    for (let index = 0; index < text.length; index++) this.#target[this.at + index] = text.charCodeAt(index);
+  /** Takes a value that is not written here, if it is there. */
+  other(isPresent: boolean): void {
+    if (isPresent) this.isComplete = false;
   }
 
-  bytes(tag: number, bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    const end = this.at;
-    this.content(bytes);
-    this.head(tag, end);
+  /** Makes everything that came since the length was `since` the content of a field. */
+  nested(field: number, since: number): void {
+    this.#tagAndNumber((field << 3) | LENGTH_DELIMITED, this.length - since);
   }
 
-  ascii(tag: number, text: string): void {
-    if (text === "") return;
-    const end = this.at;
-    this.asciiContent(text);
-    this.head(tag, end);
+  bytes(field: number, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.bytesOrEmpty(field, bytes);
   }
 
-  /** Writes a whole number that is not negative: a length or an enum value. */
-  number(tag: number, value: number): void {
-    if (value === 0) return;
-    this.at -= varintBytes(value) + 1;
-    this.#target[this.at] = tag;
-    writeLength(this.#target, this.at + 1, value);
+  /** Writes bytes, even if there are none: a member of a oneof. */
+  bytesOrEmpty(field: number, bytes: Uint8Array): void {
+    const { length } = bytes;
+    if (length > LARGE_BYTES) {
+      this.#large ??= [];
+      this.#large.push({ bytes, at: this.#at });
+      this.length += length;
+    } else if (this.#reserve(length)) {
+      let at = this.#at;
+      if (length > LOOP_LONGEST) this.#memory.set(bytes, at);
+      else for (let index = 0; index < length; index++) this.#memory[at++] = bytes[index] as number;
+    }
+    this.#tagAndNumber((field << 3) | LENGTH_DELIMITED, length);
   }
 
-  flag(tag: number, flag: boolean): void {
-    if (flag) this.flagOrZero(tag, true);
+  ascii(field: number, text: string): void {
+    if (text !== "") this.asciiOrEmpty(field, text);
   }
 
-  /** Writes a flag, even if it is false. */
-  flagOrZero(tag: number, flag: boolean): void {
-    this.at -= 2;
-    this.#target[this.at] = tag;
-    this.#target[this.at + 1] = flag ? 1 : 0;
+  /** Writes text, even if it is empty: an element of a list. */
+  asciiOrEmpty(field: number, text: string): void {
+    const { length } = text;
+    if (this.#reserve(length)) {
+      const at = this.#at;
+      let units = 0;
+      for (let index = 0; index < length; index++) {
+        const unit = text.charCodeAt(index);
+        units |= unit;
+        this.#memory[at + index] = unit;
+      }
+      if (units >= 0x80) this.isComplete = false;
+    }
+    this.#tagAndNumber((field << 3) | LENGTH_DELIMITED, length);
   }
+
+  /** Writes a whole number. */
+  number(field: number, value: number): void {
+    if (value !== 0) this.#tagAndNumber(field << 3, value);
+  }
+
+  flag(field: number, flag: boolean): void {
+    if (flag) this.#tagAndNumber(field << 3, 1);
+  }
+
+  /** Writes a flag, even if it is false: a member of a oneof. */
+  flagOrFalse(field: number, flag: boolean): void {
+    this.#tagAndNumber(field << 3, flag ? 1 : 0);
+  }
+
+  #tagAndNumber(tag: number, value: number): void {
+    if (!(Number.isInteger(value) && value >= 0 && isWritableLength(value))) this.isComplete = false;
+    else if (this.#reserve(1 + varintBytes(value))) {
+      this.#memory[this.#at] = tag;
+      writeLength(this.#memory, this.#at + 1, value);
+    }
+  }
+
+  /** False if the memory is full. */
+  #reserve(bytes: number): boolean {
+    if (bytes > this.#at) {
+      this.isComplete = false;
+      return false;
+    }
+    this.#at -= bytes;
+    this.length += bytes;
+    return true;
+  }
+}
+
+const NONE: readonly LargeContent[] = [];
+
+/** Returns the offset of the copy, which ends at `end`. */
+function copyBefore(target: Uint8Array, end: number, bytes: Uint8Array): number {
+  const at = end - bytes.length;
+  target.set(bytes, at);
+  return at;
 }

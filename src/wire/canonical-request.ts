@@ -42,9 +42,10 @@ export function readCanonicalRequest(
   readRest: (rest: Uint8Array) => ProcessingRequest,
 ): ProcessingRequest | undefined {
   const length = lengthAt(bytes, 1, bytes.length);
+  if (length === undefined) return undefined;
   const start = 1 + varintBytes(length);
   const end = start + length;
-  if (length < 0 || end > bytes.length) return undefined;
+  if (end > bytes.length) return undefined;
   const member = readMember(bytes, start, end);
   if (member === undefined) return undefined;
   const message = newRequest(member);
@@ -89,7 +90,7 @@ function readMember(bytes: Uint8Array, start: number, end: number): Member | und
 
 function readHeaders(bytes: Uint8Array, start: number, end: number): HttpHeaders | undefined {
   const behind = behindFirstField(bytes, start, end);
-  if (behind < 0) return undefined;
+  if (behind === undefined) return undefined;
   const endOfStream = behind < end && bytes[behind + 1] === 1;
   // After the headers there is at most one flag, of 2 bytes.
   if (behind < end && (behind + 2 !== end || bytes[behind] !== HEADERS_END_OF_STREAM || !endOfStream)) return undefined;
@@ -118,7 +119,7 @@ function readTrailers(bytes: Uint8Array, start: number, end: number): HttpTraile
 
 function readBody(bytes: Uint8Array, start: number, end: number): HttpBody | undefined {
   const behind = behindFirstField(bytes, start, end);
-  if (behind < 0) return undefined;
+  if (behind === undefined) return undefined;
   const message: HttpBody = {
     $typeName: "envoy.service.ext_proc.v3.HttpBody",
     body: behind === start ? NO_BYTES : bytes.subarray(contentOfFirstField(bytes, start, end), behind),
@@ -157,16 +158,18 @@ function readBodyFlags(message: HttpBody, bytes: Uint8Array, start: number, end:
   return true;
 }
 
-/** Returns the offset after field 1, which contains bytes, or `start` if the field is absent; -1 if it is cut off. */
-function behindFirstField(bytes: Uint8Array, start: number, end: number): number {
+/** Returns the offset after field 1, which contains bytes, or `start` if the field is absent; undefined if it is cut off. */
+function behindFirstField(bytes: Uint8Array, start: number, end: number): number | undefined {
   if (start === end || bytes[start] !== FIRST_FIELD) return start;
   const length = lengthAt(bytes, start + 1, end);
+  if (length === undefined) return undefined;
   const behind = start + 1 + varintBytes(length) + length;
-  return length < 0 || behind > end ? -1 : behind;
+  return behind > end ? undefined : behind;
 }
 
+/** Returns the offset of the content of field 1, which is present. */
 function contentOfFirstField(bytes: Uint8Array, start: number, end: number): number {
-  return start + 1 + varintBytes(lengthAt(bytes, start + 1, end));
+  return start + 1 + varintBytes(lengthAt(bytes, start + 1, end) ?? 0);
 }
 
 function newRequest(request: Member): ProcessingRequest {
@@ -195,7 +198,7 @@ function readShortRest(message: ProcessingRequest, bytes: Uint8Array, start: num
   }
   if (at + 1 < end && bytes[at] === TAG.protocolConfig) {
     const length = lengthAt(bytes, at + 1, end);
-    const config = at + 2 + length === end ? readProtocolConfig(bytes, at + 2) : undefined;
+    const config = length !== undefined && at + 2 + length === end ? readProtocolConfig(bytes, at + 2) : undefined;
     if (config === undefined) return false;
     message.protocolConfig = config;
     at = end;

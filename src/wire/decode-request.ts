@@ -22,7 +22,7 @@ import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from
  * @throws TooManyParts If it has more than {@link MAX_MESSAGE_HEADERS} headers, or 50,000 fields.
  * @throws Error If the bytes are not a ProcessingRequest.
  */
-export function readRequest(bytes: Uint8Array): ProcessingRequest {
+export function decodeRequest(bytes: Uint8Array): ProcessingRequest {
   return readCanonicalRequest(bytes, readWhole) ?? readWhole(bytes);
 }
 

@@ -1,129 +1,177 @@
+import { toBinary } from "@bufbuild/protobuf";
 import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.js";
-import type {
-  BodyMutation,
-  CommonResponse,
-  HeaderMutation,
-  ImmediateResponse,
-  ProcessingResponse,
-  StreamedBodyResponse,
+import {
+  type BodyMutation,
+  type CommonResponse,
+  type HeaderMutation,
+  type ImmediateResponse,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+  type StreamedBodyResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { AnswerBytes, cachedBytes } from "./answer-cache.ts";
 import { BackwardWriter } from "./backward-writer.ts";
 
-/** Tags of the members of `ProcessingResponse.response` that are written here. */
-const MEMBER_TAGS = {
-  requestHeaders: 0x0a,
-  responseHeaders: 0x12,
-  requestBody: 0x1a,
-  responseBody: 0x22,
-  requestTrailers: 0x2a,
-  responseTrailers: 0x32,
-} as const;
-const IMMEDIATE_RESPONSE_TAG = 0x3a;
+/** The bytes of an answer. */
+export interface EncodedAnswer {
+  /** The number of bytes. */
+  readonly length: number;
+  /** Writes the bytes to an offset. */
+  copyTo(target: Uint8Array, offset: number): void;
+}
 
-/** Writes an answer whose size `answerSize` knows, so that it ends at `end`. */
-export function writeAnswerBytes({ response }: ProcessingResponse, target: Uint8Array, end: number): void {
-  const writer = new BackwardWriter(target, end);
+/** Module state: one writer with its memory for all answers, because a new one for each answer would cost more than the writing. */
+const writer = new BackwardWriter();
+
+/**
+ * Encodes an answer. Answers that many streams share are encoded once. Nearly all others are written without protobuf-es,
+ * which encodes the rest. The result is valid until the next call.
+ */
+export function encodeAnswer(answer: ProcessingResponse): EncodedAnswer {
+  return cachedBytes(answer) ?? encodeDirectly(answer) ?? new AnswerBytes(toBinary(ProcessingResponseSchema, answer));
+}
+
+/**
+ * Encodes an answer without protobuf-es. Undefined if it has something else than header changes, bodies or an immediate
+ * response, text that is not ASCII, or too many bytes. The result is valid until the next call.
+ */
+export function encodeDirectly(answer: ProcessingResponse): EncodedAnswer | undefined {
+  writer.begin();
+  processingResponse(writer, answer);
+  return writer.isComplete ? writer : undefined;
+}
+
+// Each function below writes one message: its fields with their numbers, from the last to the first. A new field is one
+// more line.
+
+/** Numbers of the members of `ProcessingResponse.response`. */
+const MEMBER = {
+  requestHeaders: 1,
+  responseHeaders: 2,
+  requestBody: 3,
+  responseBody: 4,
+  requestTrailers: 5,
+  responseTrailers: 6,
+  immediateResponse: 7,
+} as const;
+
+function processingResponse(out: BackwardWriter, answer: ProcessingResponse): void {
+  out.other(answer.$unknown !== undefined);
+  out.other(hasRareField(answer));
+  const { response } = answer;
+  const since = out.length;
   switch (response.case) {
     case "requestHeaders":
     case "responseHeaders":
     case "requestBody":
     case "responseBody":
-      if (response.value.response) writeCommon(writer, response.value.response);
-      writer.head(MEMBER_TAGS[response.case], end);
+      out.other(response.value.$unknown !== undefined);
+      if (response.value.response) commonResponse(out, response.value.response);
+      out.nested(MEMBER[response.case], since);
       break;
     case "requestTrailers":
     case "responseTrailers":
-      if (response.value.headerMutation) writeMutation(writer, 0x0a, response.value.headerMutation);
-      writer.head(MEMBER_TAGS[response.case], end);
+      out.other(response.value.$unknown !== undefined);
+      if (response.value.headerMutation) headerMutation(out, 1, response.value.headerMutation);
+      out.nested(MEMBER[response.case], since);
       break;
     case "immediateResponse":
-      writeImmediate(writer, response.value);
-      writer.head(IMMEDIATE_RESPONSE_TAG, end);
+      immediateResponse(out, response.value);
+      out.nested(MEMBER.immediateResponse, since);
       break;
     default:
-      throw new TypeError(`answerSize does not know the size of ${response.case}`);
+      out.other(true);
   }
 }
 
-function writeCommon(writer: BackwardWriter, common: CommonResponse): void {
-  const end = writer.at;
-  writer.flag(0x28, common.clearRouteCache);
-  if (common.bodyMutation) writeBodyMutation(writer, common.bodyMutation);
-  if (common.headerMutation) writeMutation(writer, 0x12, common.headerMutation);
-  writer.number(0x08, common.status);
-  writer.head(0x0a, end);
+function hasRareField(answer: ProcessingResponse): boolean {
+  if (answer.dynamicMetadata || answer.modeOverride || answer.overrideMessageTimeout || answer.serverWindowUpdate)
+    return true;
+  if (answer.requestDrain || answer.requestDrainRequests || answer.requestDrainResponses) return true;
+  for (const _namespace in answer.typedDynamicMetadata) return true;
+  return false;
 }
 
-function writeMutation(writer: BackwardWriter, tag: number, { setHeaders, removeHeaders }: HeaderMutation): void {
-  const end = writer.at;
-  for (let index = removeHeaders.length - 1; index >= 0; index--) {
-    const nameEnd = writer.at;
-    const name = removeHeaders[index];
-    if (name !== undefined) writer.asciiContent(name);
-    writer.head(0x12, nameEnd);
-  }
-  for (let index = setHeaders.length - 1; index >= 0; index--) {
-    const option = setHeaders[index];
-    if (option) writeOption(writer, option);
-  }
-  writer.head(tag, end);
+/** Field 1 of a `HeadersResponse` or `BodyResponse`. */
+function commonResponse(out: BackwardWriter, common: CommonResponse): void {
+  const since = out.length;
+  out.other(common.$unknown !== undefined);
+  out.flag(5, common.clearRouteCache);
+  out.other(common.trailers !== undefined);
+  if (common.bodyMutation) bodyMutation(out, common.bodyMutation);
+  if (common.headerMutation) headerMutation(out, 2, common.headerMutation);
+  out.number(1, common.status);
+  out.nested(1, since);
 }
 
-function writeOption(writer: BackwardWriter, option: HeaderValueOption): void {
+function headerMutation(out: BackwardWriter, field: number, mutation: HeaderMutation): void {
+  const since = out.length;
+  const { setHeaders, removeHeaders } = mutation;
+  out.other(mutation.$unknown !== undefined);
+  for (let at = removeHeaders.length - 1; at >= 0; at--) out.asciiOrEmpty(2, removeHeaders[at] as string);
+  for (let at = setHeaders.length - 1; at >= 0; at--) headerValueOption(out, setHeaders[at] as HeaderValueOption);
+  out.nested(field, since);
+}
+
+function headerValueOption(out: BackwardWriter, option: HeaderValueOption): void {
+  const since = out.length;
   const { header, append } = option;
-  const end = writer.at;
-  writer.flag(0x20, option.keepEmptyValue);
-  writer.number(0x18, option.appendAction);
+  out.other(option.$unknown !== undefined);
+  out.flag(4, option.keepEmptyValue);
+  out.number(3, option.appendAction);
   if (append !== undefined) {
-    const appendEnd = writer.at;
-    writer.flag(0x08, append);
-    writer.head(0x12, appendEnd);
+    const sinceAppend = out.length;
+    out.flag(1, append);
+    out.nested(2, sinceAppend);
   }
   if (header) {
-    const headerEnd = writer.at;
-    writer.bytes(0x1a, header.rawValue);
-    writer.ascii(0x12, header.value);
-    writer.ascii(0x0a, header.key);
-    writer.head(0x0a, headerEnd);
+    const sinceHeader = out.length;
+    out.other(header.$unknown !== undefined);
+    out.bytes(3, header.rawValue);
+    out.ascii(2, header.value);
+    out.ascii(1, header.key);
+    out.nested(1, sinceHeader);
   }
-  writer.head(0x0a, end);
+  out.nested(1, since);
 }
 
-function writeBodyMutation(writer: BackwardWriter, { mutation }: BodyMutation): void {
-  const end = writer.at;
-  if (mutation.case === "clearBody") {
-    writer.flagOrZero(0x10, mutation.value);
-  } else if (mutation.case === "body") {
-    writer.content(mutation.value);
-    writer.head(0x0a, end);
-  } else if (mutation.case === "streamedResponse") {
-    writeStreamed(writer, mutation.value);
-    writer.head(0x1a, end);
-  }
-  writer.head(0x1a, end);
+function bodyMutation(out: BackwardWriter, body: BodyMutation): void {
+  const since = out.length;
+  const { mutation } = body;
+  out.other(body.$unknown !== undefined);
+  if (mutation.case === "body") out.bytesOrEmpty(1, mutation.value);
+  else if (mutation.case === "clearBody") out.flagOrFalse(2, mutation.value);
+  else if (mutation.case === "streamedResponse") streamedBodyResponse(out, mutation.value);
+  out.nested(3, since);
 }
 
-function writeStreamed(writer: BackwardWriter, streamed: StreamedBodyResponse): void {
-  writer.flag(0x28, streamed.drainComplete);
-  writer.flag(0x20, streamed.grpcMessageCompressed);
-  writer.flag(0x18, streamed.endOfStreamWithoutMessage);
-  writer.flag(0x10, streamed.endOfStream);
-  writer.bytes(0x0a, streamed.body);
+function streamedBodyResponse(out: BackwardWriter, streamed: StreamedBodyResponse): void {
+  const since = out.length;
+  out.other(streamed.$unknown !== undefined);
+  out.flag(5, streamed.drainComplete);
+  out.flag(4, streamed.grpcMessageCompressed);
+  out.flag(3, streamed.endOfStreamWithoutMessage);
+  out.flag(2, streamed.endOfStream);
+  out.bytes(1, streamed.body);
+  out.nested(3, since);
 }
 
-function writeImmediate(writer: BackwardWriter, immediate: ImmediateResponse): void {
+function immediateResponse(out: BackwardWriter, immediate: ImmediateResponse): void {
   const { status, headers, body, grpcStatus, details } = immediate;
-  writer.ascii(0x2a, details);
+  out.other(immediate.$unknown !== undefined);
+  out.ascii(5, details);
   if (grpcStatus) {
-    const end = writer.at;
-    writer.number(0x08, grpcStatus.status);
-    writer.head(0x22, end);
+    const since = out.length;
+    out.other(grpcStatus.$unknown !== undefined);
+    out.number(1, grpcStatus.status);
+    out.nested(4, since);
   }
-  writer.bytes(0x1a, body);
-  if (headers) writeMutation(writer, 0x12, headers);
+  out.bytes(3, body);
+  if (headers) headerMutation(out, 2, headers);
   if (status) {
-    const end = writer.at;
-    writer.number(0x08, status.code);
-    writer.head(0x0a, end);
+    const since = out.length;
+    out.other(status.$unknown !== undefined);
+    out.number(1, status.code);
+    out.nested(1, since);
   }
 }

@@ -10,6 +10,7 @@ const ENTRY = 0x0a;
 const KEY = 0x0a;
 const VALUE = 0x12;
 const RAW_VALUE = 0x1a;
+const ALL_LENGTHS = -1;
 
 /**
  * Finds headers of a message in the bytes that Envoy sent. It serves `header()` and `Head` without creating an object
@@ -20,6 +21,13 @@ export class HeaderIndex {
   count = 0;
   /** The length of all names and values, in bytes. */
   size = 0;
+  /**
+   * The lengths of the names, as bits: bit 0 for names of 0, 32, 64 … bytes. A name of another length is absent, without a
+   * search. By default all bits are set.
+   */
+  nameLengths = ALL_LENGTHS;
+  /** The lengths that more than one name has. */
+  repeatedLengths = ALL_LENGTHS;
   readonly #bytes: Uint8Array;
   readonly #start: number;
   readonly #end: number;
@@ -44,7 +52,7 @@ export class HeaderIndex {
   joined(name: string): string | undefined {
     if (!this.#find(name, this.#start)) return undefined;
     let text = this.#text();
-    if (name === "set-cookie") return text;
+    if (name === "set-cookie" || !this.#mayRepeat(name)) return text;
     while (this.#find(name, this.#entryEnd)) text += (name === "cookie" ? "; " : ", ") + this.#text();
     return text;
   }
@@ -60,7 +68,7 @@ export class HeaderIndex {
   one(name: string): string | Problem | undefined {
     if (!this.#find(name, this.#start)) return undefined;
     const text = this.#text();
-    return this.#find(name, this.#entryEnd) ? SEVERAL : text;
+    return this.#mayRepeat(name) && this.#find(name, this.#entryEnd) ? SEVERAL : text;
   }
 
   /** Returns the text of the first entry with this lower-case name. */
@@ -82,24 +90,30 @@ export class HeaderIndex {
     return textBetween(this.#bytes, this.#valueStart, this.#valueEnd);
   }
 
+  /** False if no two names have the length of this name. */
+  #mayRepeat(name: string): boolean {
+    return (this.repeatedLengths & (1 << name.length)) !== 0;
+  }
+
   #find(name: string, from: number): boolean {
+    if ((this.nameLengths & (1 << name.length)) === 0) return false;
     const bytes = this.#bytes;
     const end = this.#end;
     let at = from;
     while (at < end) {
-      const length = lengthAt(bytes, at + 1, end);
+      const length = checkedLength(bytes, at + 1);
       at += 1 + varintBytes(length);
       const entryEnd = at + length;
       let keyStart = at;
       if (length > 0 && bytes[at] === KEY) {
-        const keyBytes = lengthAt(bytes, at + 1, entryEnd);
+        const keyBytes = checkedLength(bytes, at + 1);
         keyStart += 1 + varintBytes(keyBytes);
         at = keyStart + keyBytes;
       }
       if (at - keyStart === name.length && isName(bytes, keyStart, name)) {
         this.#entryEnd = entryEnd;
         this.#valueEnd = entryEnd;
-        this.#valueStart = at < entryEnd ? at + 1 + varintBytes(lengthAt(bytes, at + 1, entryEnd)) : entryEnd;
+        this.#valueStart = at < entryEnd ? at + 1 + varintBytes(checkedLength(bytes, at + 1)) : entryEnd;
         return true;
       }
       at = entryEnd;
@@ -122,54 +136,71 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
   let at = start;
   let count = 0;
   let size = 0;
+  let nameLengths = 0;
+  let repeatedLengths = 0;
   while (at < end) {
-    if (bytes[at] !== ENTRY) return undefined;
     const length = lengthAt(bytes, at + 1, end);
-    if (length < 0) return undefined;
+    if (length === undefined || bytes[at] !== ENTRY) return undefined;
     at += 1 + varintBytes(length);
-    if (at + length > end) return undefined;
-    const entrySize = sizeOfEntry(bytes, at, at + length);
-    if (entrySize < 0) return undefined;
-    at += length;
+    const entryEnd = at + length;
+    if (entryEnd > end) return undefined;
+    let nameBytes = bytes[at + 1] ?? 0x80;
+    const valueAt = at + 2 + nameBytes;
+    const valueBytes = bytes[valueAt + 1] ?? 0x80;
+    // Nearly every entry has a short name, a short raw value, and nothing else.
+    if (
+      (nameBytes | valueBytes) < 0x80 &&
+      valueAt + 2 + valueBytes === entryEnd &&
+      bytes[at] === KEY &&
+      bytes[valueAt] === RAW_VALUE
+    ) {
+      if (!isAscii(bytes, at + 2, valueAt)) return undefined;
+      size += nameBytes + valueBytes;
+    } else {
+      const entrySize = sizeOfEntry(bytes, at, entryEnd);
+      if (entrySize === undefined) return undefined;
+      nameBytes = length > 0 && bytes[at] === KEY ? checkedLength(bytes, at + 1) : 0;
+      size += entrySize;
+    }
+    repeatedLengths |= nameLengths & (1 << nameBytes);
+    nameLengths |= 1 << nameBytes;
+    at = entryEnd;
     if (++count > MAX_MESSAGE_HEADERS) refuseHeaders();
-    size += entrySize;
   }
   const index = new HeaderIndex(bytes, start, end);
   index.count = count;
   index.size = size;
+  index.nameLengths = nameLengths;
+  index.repeatedLengths = repeatedLengths;
   return index;
 }
 
-/** Returns the length of name and value together; -1 if Envoy would not have written the entry in this form. */
-function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number {
-  const keyBytes = bytes[start + 1] ?? 0x80;
-  const valueAt = start + 2 + keyBytes;
-  // The fast path for nearly every entry: a short name, a short raw value, and nothing else.
-  if (valueAt + 2 <= end && keyBytes < 0x80 && bytes[start] === KEY && bytes[valueAt] === RAW_VALUE) {
-    const valueBytes = bytes[valueAt + 1] ?? 0x80;
-    if (valueBytes < 0x80 && valueAt + 2 + valueBytes === end)
-      return isAscii(bytes, start + 2, valueAt) ? keyBytes + valueBytes : -1;
-  }
-  return sizeOfAnyEntry(bytes, start, end);
+/** Reads a length that was checked. */
+function checkedLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] ?? 0;
+  return first < 0x80 ? first : (lengthAt(bytes, at, bytes.length) ?? 0);
 }
 
-function sizeOfAnyEntry(bytes: Uint8Array, start: number, end: number): number {
+/** Returns the length of name and value together; undefined if Envoy would not have written the entry in this form. */
+function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number | undefined {
   let at = start;
   let size = 0;
   if (at < end && bytes[at] === KEY) {
     const length = lengthAt(bytes, at + 1, end);
+    if (length === undefined) return undefined;
     at += 1 + varintBytes(length);
-    if (length < 0 || at + length > end || !isAscii(bytes, at, at + length)) return -1;
+    if (at + length > end || !isAscii(bytes, at, at + length)) return undefined;
     at += length;
     size = length;
   }
   if (at === end) return size;
   const tag = bytes[at];
-  if (tag !== RAW_VALUE && tag !== VALUE) return -1;
+  if (tag !== RAW_VALUE && tag !== VALUE) return undefined;
   const length = lengthAt(bytes, at + 1, end);
+  if (length === undefined) return undefined;
   at += 1 + varintBytes(length);
-  if (length < 0 || at + length !== end) return -1;
-  return tag === RAW_VALUE || isAscii(bytes, at, end) ? size + length : -1;
+  if (at + length !== end) return undefined;
+  return tag === RAW_VALUE || isAscii(bytes, at, end) ? size + length : undefined;
 }
 
 function isAscii(bytes: Uint8Array, start: number, end: number): boolean {

@@ -10,7 +10,9 @@ const SHORT = 64;
 const SLAB_BYTES = 4 * 1024;
 const MAX_SHARED_UNITS = SLAB_BYTES / 12;
 
+/** Module state: memory that the next texts share, because memory for each text would cost more than its encoding. */
 let slab = new Uint8Array(SLAB_BYTES);
+/** Module state: the bytes of the slab that texts have. */
 let used = 0;
 
 /**

@@ -44,9 +44,11 @@ class OnDemand extends Given {
 }
 
 /**
- * True while {@link headersOf} reads the property: the accessor then returns the index and does not create the headers.
+ * Module state: true while {@link headersOf} reads the property. The accessor has no arguments, and then must not create
+ * the headers.
  */
 let peeking = false;
+/** Module state: what the accessor found while `peeking` is true. */
 let peeked: HeaderIndex | HeaderMap | undefined;
 
 const HEADERS = accessor("headers");

@@ -56,6 +56,7 @@ export function checkFieldCount(message: DescMessage, bytes: Uint8Array, max = M
 /** The fields of a message type that are messages or maps, by number. */
 type Shape = ReadonlyMap<number, Shape>;
 
+/** Module state: the shapes follow from the schemas, and are the same everywhere. */
 const SHAPES = new Map<DescMessage, Shape>();
 
 function shapeOf(message: DescMessage): Shape {

@@ -7,11 +7,14 @@ const MAX_RECYCLED_BYTES = 256 * 1024;
 /** Spare memory in all: enough for the calls that one turn of the event loop works on. */
 const MAX_SPARE_BYTES = 4 * 1024 * 1024;
 
+/** Module state: memory that the next small messages share. See {@link messageMemory}. */
 let slab = new ArrayBuffer(SLAB_BYTES);
+/** Module state: the bytes of the slab that messages have. */
 let used = 0;
 
-/** Spare memory by its size, a multiple of SLAB_BYTES. */
+/** Module state: memory for the next large messages, by its size, a multiple of SLAB_BYTES. */
 const spares = new Map<number, ArrayBuffer[]>();
+/** Module state: the bytes of all spare memory. */
 let spareBytes = 0;
 
 /**

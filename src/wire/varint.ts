@@ -9,25 +9,25 @@ export function varintBytes(length: number): number {
 }
 
 /**
- * Reads the length at an offset before `end`. It must have its shortest form, which every encoder writes. Returns -1 if
- * there is no such length.
+ * Reads the length at an offset before `end`. It must have its shortest form, which every encoder writes. Returns
+ * undefined if there is no such length.
  */
-export function lengthAt(bytes: Uint8Array, at: number, end: number): number {
+export function lengthAt(bytes: Uint8Array, at: number, end: number): number | undefined {
   const first = bytes[at];
-  if (first === undefined || at >= end) return -1;
+  if (first === undefined || at >= end) return undefined;
   return first < 0x80 ? first : longLengthAt(bytes, at, end);
 }
 
-function longLengthAt(bytes: Uint8Array, start: number, end: number): number {
+function longLengthAt(bytes: Uint8Array, start: number, end: number): number | undefined {
   let length = 0;
   for (let at = start, shift = 0; at < end && shift < 28; at++, shift += 7) {
     const byte = bytes[at];
-    if (byte === undefined) return -1;
+    if (byte === undefined) return undefined;
     length |= (byte & 0x7f) << shift;
     // A last byte of 0 means that a shorter form exists.
-    if (byte < 0x80) return byte === 0 ? -1 : length;
+    if (byte < 0x80) return byte === 0 ? undefined : length;
   }
-  return -1;
+  return undefined;
 }
 
 /** Writes a length, and returns the offset after it. */

@@ -6,7 +6,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type FramingProblem, MessageReader } from "../../src/grpc/message-reader.ts";
 import { defineProcessor, type Processor } from "../../src/index.ts";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { bodyModes, bodyOf, headersOf } from "../protocol/messages.ts";
 import { requestBytes } from "./fake-stream.ts";
@@ -21,10 +21,10 @@ function read(bytes: Uint8Array, cuts: readonly number[]) {
   const reader = new MessageReader(
     {
       onMessage(message) {
-        found.push(readRequest(message.slice()));
+        found.push(decodeRequest(message.slice()));
         return false;
       },
-      onOversized: (message) => found.push(readRequest(message)),
+      onOversized: (message) => found.push(decodeRequest(message)),
       onUnreadable: (problem) => problems.push(problem),
     },
     MAX_BYTES,

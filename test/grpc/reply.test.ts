@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { GrpcReply } from "../../src/grpc/reply.ts";
 import { encodeGrpcMessage } from "../../src/grpc/status.ts";
 import { GrpcStatus } from "../../src/protocol/grpc-status.ts";
+import { AnswerBytes } from "../../src/wire/answer-cache.ts";
 import { TestServer } from "../http2/test-server.ts";
 import { FakeStream } from "./fake-stream.ts";
 
@@ -54,9 +55,9 @@ const EVERY_CHARACTER = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) =
 describe("a reply to grpc-js", () => {
   test("grpc-js reads the messages of a reply and OK", async () => {
     const { messages, status } = await heard((reply) => {
-      reply.send(Buffer.from("one"));
-      reply.send(new Uint8Array(0));
-      reply.send(new Uint8Array(100_000).fill(7));
+      reply.send(new AnswerBytes(Buffer.from("one")));
+      reply.send(new AnswerBytes(new Uint8Array(0)));
+      reply.send(new AnswerBytes(new Uint8Array(100_000).fill(7)));
       reply.end(GrpcStatus.OK);
     });
     expect(messages.map(({ length }) => length)).toEqual([3, 0, 100_000]);
@@ -73,7 +74,7 @@ describe("a reply to grpc-js", () => {
   ])("grpc-js reads a status message of %s, behind an answer and without one", async (_name, text) => {
     for (const answers of [0, 1]) {
       const { status } = await heard((reply) => {
-        for (let n = 0; n < answers; n++) reply.send(Buffer.from("x"));
+        for (let n = 0; n < answers; n++) reply.send(new AnswerBytes(Buffer.from("x")));
         reply.end(GrpcStatus.INTERNAL, text);
       });
       expect(status).toMatchObject({ code: 13, details: text });
@@ -85,10 +86,10 @@ describe("a reply", () => {
   test("a reply ends once, and drops what comes after its end", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
-    reply.send(Buffer.from("x"));
+    reply.send(new AnswerBytes(Buffer.from("x")));
     reply.end(GrpcStatus.OK);
     const log = [...stream.log];
-    expect(reply.send(Buffer.from("y"))).toBe(true);
+    expect(reply.send(new AnswerBytes(Buffer.from("y")))).toBe(true);
     reply.end(GrpcStatus.INTERNAL, "too late");
     expect(stream.log).toEqual(log);
     expect(stream.ending).toEqual({ "grpc-status": "0" });
@@ -98,7 +99,7 @@ describe("a reply", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
     stream.close();
-    expect(reply.send(Buffer.from("x"))).toBe(true);
+    expect(reply.send(new AnswerBytes(Buffer.from("x")))).toBe(true);
     reply.end(GrpcStatus.OK);
     expect([stream.log, stream.fields]).toEqual([[], []]);
   });
@@ -106,9 +107,9 @@ describe("a reply", () => {
   test("a reply tells whether more messages may follow", () => {
     const stream = new FakeStream();
     const reply = new GrpcReply(stream);
-    expect(reply.send(Buffer.from("x"))).toBe(true);
+    expect(reply.send(new AnswerBytes(Buffer.from("x")))).toBe(true);
     stream.takesMore = false;
-    expect(reply.send(Buffer.from("x"))).toBe(false);
+    expect(reply.send(new AnswerBytes(Buffer.from("x")))).toBe(false);
   });
 
   test("a reply has a message that is a valid header value, whatever its text", () => {

@@ -20,7 +20,7 @@ import { charsetOf, decodeText, encodingOf, withUtf8Charset } from "../../src/te
 import { escapedBytes, escapedText } from "../../src/text/escaped-text.ts";
 import { failureText } from "../../src/text/failure-text.ts";
 import { hasMoreElements } from "../../src/text/json-elements.ts";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 import { bytesToText, textToBytes } from "../../src/wire/header-text.ts";
 import { checkFieldCount } from "../../src/wire/message-limits.ts";
 import { isSuperLinear } from "./growth.ts";
@@ -153,7 +153,7 @@ describe("time for bytes", () => {
     ["text in UTF-8", (bytes) => decodeText(bytes, encodingOf(bytes, "utf-8", json))],
     ["text in windows-1252", (bytes) => decodeText(bytes, encodingOf(bytes, "windows-1252", json))],
     ["text in Shift JIS", (bytes) => decodeText(bytes, encodingOf(bytes, "shift_jis", json))],
-    ["a message of Envoy's", readRequest],
+    ["a message of Envoy's", decodeRequest],
     ["fields of a message", (bytes) => checkFieldCount(ProcessingRequestSchema, bytes, 1)],
     ["elements of JSON", (bytes) => hasMoreElements(bytes, bytes.length - 1)],
     ["a header block", (bytes) => new HpackDecoder(resolveHttp2Limits()).decode(bytes, 0, bytes.length)],

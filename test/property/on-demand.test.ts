@@ -18,7 +18,7 @@ import {
   oneHeader,
 } from "../../src/protocol/headers/headers.ts";
 import { readCanonicalRequest } from "../../src/wire/canonical-request.ts";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 import { HeaderIndex } from "../../src/wire/header-index.ts";
 import { requestBytes } from "./request-bytes.ts";
 import { fc } from "./seed.ts";
@@ -149,7 +149,7 @@ describe("a message that is read on demand", () => {
     milliseconds + 20_000,
   );
 
-  test("readRequest reads every message that protobuf-es reads, with the same result", () => {
+  test("decodeRequest reads every message that protobuf-es reads, with the same result", () => {
     fc.assert(
       fc.property(requestBytes, (bytes) => {
         let whole: ProcessingRequest;
@@ -158,7 +158,7 @@ describe("a message that is read on demand", () => {
         } catch {
           return;
         }
-        expect(equals(SCHEMA, readRequest(bytes), whole)).toBe(true);
+        expect(equals(SCHEMA, decodeRequest(bytes), whole)).toBe(true);
       }),
       { ...bounds, numRuns: 2_000 },
     );

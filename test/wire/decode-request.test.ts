@@ -4,7 +4,7 @@ import {
   type ProcessingRequest,
   ProcessingRequestSchema,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 
 /** Stands for text that is not UTF-8: the test replaces it by bytes of the same number. */
 const PLACE = "@@@";
@@ -33,28 +33,28 @@ function messageWith(text: string): ProcessingRequest {
   });
 }
 
-describe("readRequest", () => {
-  test("readRequest reads what protobuf-es reads, unknown fields too", () => {
+describe("decodeRequest", () => {
+  test("decodeRequest reads what protobuf-es reads, unknown fields too", () => {
     const message = messageWith("é");
     message.$unknown = [{ no: 5000, wireType: 0, data: Uint8Array.of(7) }];
-    expect(readRequest(toBinary(ProcessingRequestSchema, message))).toEqual(message);
+    expect(decodeRequest(toBinary(ProcessingRequestSchema, message))).toEqual(message);
   });
 
-  test("readRequest reads only text that is not UTF-8 as latin1, in every field", () => {
+  test("decodeRequest reads only text that is not UTF-8 as latin1, in every field", () => {
     const message = messageWith(PLACE);
     message.$unknown = [{ no: 5000, wireType: 0, data: Uint8Array.of(7) }];
     const expected = messageWith(AS_LATIN1);
     expected.$unknown = message.$unknown;
-    expect(readRequest(written(message))).toEqual(expected);
+    expect(decodeRequest(written(message))).toEqual(expected);
   });
 
-  test("readRequest does not change bytes fields next to text that is not UTF-8", () => {
+  test("decodeRequest does not change bytes fields next to text that is not UTF-8", () => {
     const rawValue = Uint8Array.of(0xff, 0xfe);
     const message = messageWith(PLACE);
     if (message.request.case !== "requestHeaders") throw new Error("is not requestHeaders");
     const [entry] = message.request.value.headers?.headers ?? [];
     if (entry) entry.rawValue = rawValue;
-    const { request } = readRequest(written(message));
+    const { request } = decodeRequest(written(message));
     expect(request).toMatchObject({ value: { headers: { headers: [{ rawValue }] } } });
   });
 
@@ -63,11 +63,11 @@ describe("readRequest", () => {
     ["has a wire type that there is not", [0x0f]],
     ["ends a group that it did not begin", [0x0c]],
     ["says a length beyond its end", [0x12, 0xff, 0xff, 0xff, 0xff, 0x0f]],
-  ])("readRequest throws if a message %s", (_what, bytes) => {
-    expect(() => readRequest(Uint8Array.from(bytes))).toThrow();
+  ])("decodeRequest throws if a message %s", (_what, bytes) => {
+    expect(() => decodeRequest(Uint8Array.from(bytes))).toThrow();
   });
 
-  test("readRequest throws if messages are nested too deep, however much text they hold", () => {
+  test("decodeRequest throws if messages are nested too deep, however much text they hold", () => {
     // ListValue.values (1) of Value.list_value (6), without end.
     let content: number[] = [0x1a, 0x01, 0xff];
     const lengthOf = (length: number) => (length < 128 ? [length] : [(length & 127) | 128, length >> 7]);
@@ -78,19 +78,19 @@ describe("readRequest", () => {
     const field = [0x12, ...lengthOf(content.length), ...content];
     const struct = [0x0a, ...lengthOf(field.length), ...field];
     const entry = [0x12, ...lengthOf(struct.length), ...struct];
-    expect(() => readRequest(Uint8Array.from([0x4a, ...lengthOf(entry.length), ...entry]))).toThrow(/deep|depth/);
+    expect(() => decodeRequest(Uint8Array.from([0x4a, ...lengthOf(entry.length), ...entry]))).toThrow(/deep|depth/);
   });
 });
 
 test.each(["requestHeaders", "requestTrailers"] as const)(
-  "readRequest reads %s without a list of headers, and with an unknown field",
+  "decodeRequest reads %s without a list of headers, and with an unknown field",
   (phase) => {
     const message = toBinary(
       ProcessingRequestSchema,
       create(ProcessingRequestSchema, { request: { case: phase, value: {} } }),
     );
     // Field 1000, a varint: the reader of Envoy's usual form leaves such a message to protobuf-es.
-    const request = readRequest(Uint8Array.of(...message, 0xc0, 0x3e, 0x01));
+    const request = decodeRequest(Uint8Array.of(...message, 0xc0, 0x3e, 0x01));
     expect(request.request.case).toBe(phase);
   },
 );

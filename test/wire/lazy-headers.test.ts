@@ -9,7 +9,7 @@ import {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { header, headerEntries, headerFields } from "../../src/protocol/headers/headers.ts";
 import { WorkingHead } from "../../src/protocol/headers/working-head.ts";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 import { HeaderIndex } from "../../src/wire/header-index.ts";
 import { headerCount } from "../../src/wire/lazy-headers.ts";
 import { headersOf, httpHeaders, trailersOf } from "../protocol/messages.ts";
@@ -20,13 +20,13 @@ const PAIRS = [
 ] as const;
 
 function received(pairs: readonly (readonly [string, string])[] = PAIRS): HttpHeaders {
-  const { request } = readRequest(toBinary(ProcessingRequestSchema, headersOf("requestHeaders", pairs)));
+  const { request } = decodeRequest(toBinary(ProcessingRequestSchema, headersOf("requestHeaders", pairs)));
   if (request.case !== "requestHeaders") throw new Error("is not requestHeaders");
   return request.value;
 }
 
 function receivedTrailers(): HttpTrailers {
-  const { request } = readRequest(toBinary(ProcessingRequestSchema, trailersOf("requestTrailers", PAIRS)));
+  const { request } = decodeRequest(toBinary(ProcessingRequestSchema, trailersOf("requestTrailers", PAIRS)));
   if (request.case !== "requestTrailers") throw new Error("is not requestTrailers");
   return request.value;
 }
@@ -161,7 +161,7 @@ describe("headers on demand", () => {
   });
 
   test("headers on demand of a message without headers are as protobuf-es reads them", () => {
-    const map = readRequest(toBinary(ProcessingRequestSchema, headersOf("responseHeaders"))).request.value;
+    const map = decodeRequest(toBinary(ProcessingRequestSchema, headersOf("responseHeaders"))).request.value;
     expect(map).toMatchObject({ headers: { $typeName: HeaderMapSchema.typeName, headers: [] } });
   });
 });

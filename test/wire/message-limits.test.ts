@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { describe, expect, test } from "vitest";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { header } from "../../src/protocol/headers/headers.ts";
-import { readRequest } from "../../src/wire/decode-request.ts";
+import { decodeRequest } from "../../src/wire/decode-request.ts";
 import { MAX_MESSAGE_HEADERS, TooManyParts } from "../../src/wire/message-limits.ts";
 import { bounded, fc } from "../property/seed.ts";
 
@@ -25,7 +25,7 @@ function reading(bytes: Uint8Array): [cpuMs: number, outcome: unknown] {
   const before = process.cpuUsage();
   let outcome: unknown;
   try {
-    outcome = readRequest(bytes).request.case;
+    outcome = decodeRequest(bytes).request.case;
   } catch (error) {
     outcome = error;
   }
@@ -81,7 +81,7 @@ describe("limits of a message", () => {
     const message = create(ProcessingRequestSchema, {
       request: { case: "requestHeaders", value: { headers: { headers: [entry] } } },
     });
-    const { request } = readRequest(toBinary(ProcessingRequestSchema, message));
+    const { request } = decodeRequest(toBinary(ProcessingRequestSchema, message));
     expect(request.case === "requestHeaders" && header(request.value, "x-large")?.length).toBe(4 << 20);
   });
 

@@ -8,16 +8,16 @@ describe("a length as a varint", () => {
     const bytes = new Uint8Array(6);
     const end = writeLength(bytes, 1, length);
     expect([end - 1, lengthAt(bytes, 1, 6), lengthAt(bytes, 1, end)]).toEqual([varintBytes(length), length, length]);
-    expect(lengthAt(bytes, 1, end - 1)).toBe(-1);
+    expect(lengthAt(bytes, 1, end - 1)).toBeUndefined();
     expect(isWritableLength(length)).toBe(true);
   });
 
-  test("a length as a varint is -1 if the bytes end within it", () => {
-    expect([lengthAt(Uint8Array.of(0x80), 0, 5), lengthAt(new Uint8Array(0), 0, 5)]).toEqual([-1, -1]);
+  test("a length as a varint is absent if the bytes end within it", () => {
+    expect([lengthAt(Uint8Array.of(0x80), 0, 5), lengthAt(new Uint8Array(0), 0, 5)]).toEqual([undefined, undefined]);
   });
 
-  test("a length as a varint is -1 if it has more than four bytes", () => {
-    expect(lengthAt(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x01), 0, 5)).toBe(-1);
+  test("a length as a varint is absent if it has more than four bytes", () => {
+    expect(lengthAt(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x01), 0, 5)).toBeUndefined();
     expect(isWritableLength(268_435_456)).toBe(false);
   });
 });

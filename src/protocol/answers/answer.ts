@@ -13,8 +13,6 @@ export interface ContinueAnswer extends AnswerMetadata {
   readonly kind: "continue";
   /** Applied in order. In a header phase they change the headers, in a trailer phase the trailers. */
   readonly headerChanges: readonly HeaderChange[];
-  /** True if every change is an object that an earlier answer may have used too. */
-  readonly isConstant?: boolean | undefined;
   /** Makes Envoy select the route again. Not needed if `:path`, `:authority` or `:method` change. */
   readonly clearRouteCache?: boolean | undefined;
   /** The result of `Exchange.resolveModeOverride`. */

@@ -5,7 +5,7 @@ import {
   ProcessingResponseSchema,
   type StreamedBodyResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { shareAnswer } from "../../wire/answer-cache.ts";
+import { cacheBytes } from "../../wire/answer-cache.ts";
 import { type BodyMode, returnsBody } from "../body-mode.ts";
 import type { BodyPhase, Phase } from "../phase.ts";
 
@@ -25,7 +25,7 @@ const NEUTRAL: Readonly<Record<Phase, readonly ProcessingResponse[]>> = {
   responseTrailers: [create(ProcessingResponseSchema, { response: { case: "responseTrailers", value: {} } })],
 };
 
-for (const [answer] of Object.values(NEUTRAL)) if (answer) shareAnswer(answer);
+for (const [answer] of Object.values(NEUTRAL)) if (answer) cacheBytes(answer);
 
 /**
  * Returns the answer that changes nothing: the oneof member of the phase, with an empty payload. A ProcessingResponse

@@ -6,6 +6,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { answerMadeOf, rememberAnswer } from "../../wire/answer-cache.ts";
 import type { HeaderChange } from "../headers/header-mutation.ts";
 import { toHeaderMutation } from "../headers/header-mutation.ts";
 import { toProcessingMode } from "../mode-override.ts";
@@ -13,7 +14,6 @@ import { directionOf, type HeaderPhase, type Phase, type TrailerPhase } from "..
 import type { AnswerMetadata, ContinueAnswer } from "./answer.ts";
 import { neutralAnswer } from "./neutral-answer.ts";
 import { newHeadersAnswer } from "./new-headers-answer.ts";
-import { rememberAnswer, repeatedAnswer } from "./repeated-answers.ts";
 
 /** Setting one of these headers may change the route. Envoy selects the route again only if the answer says so. */
 const ROUTE_CHOOSING_HEADERS: ReadonlySet<string> = new Set([":path", ":authority", ":method"]);
@@ -27,11 +27,9 @@ const NO_FRAMING: HeaderChange = { op: "remove", name: "content-length" };
 export function headersAnswer(phase: HeaderPhase, answer: ContinueAnswer, dropLength: boolean): ProcessingResponse {
   const changes = dropLength ? [...answer.headerChanges, NO_FRAMING] : answer.headerChanges;
   const isBare = !carriesMore(answer);
-  const mayRepeat = isBare && answer.isConstant === true && answer.clearRouteCache !== true;
-  if (mayRepeat) {
-    const before = repeatedAnswer(phase, changes);
-    if (before) return before;
-  }
+  const mayRepeat = isBare && answer.clearRouteCache !== true && changes.length > 0;
+  const before = mayRepeat ? answerMadeOf(phase, changes) : undefined;
+  if (before !== undefined) return before;
   const routed = routedMutation(phase, changes, answer.clearRouteCache);
   if (routed === undefined && isBare) return neutralAnswer(phase)[0] as ProcessingResponse;
   const { wholeBody } = answer;

@@ -3,12 +3,10 @@ import {
   HeaderValueOption_HeaderAppendAction,
 } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { HeaderMutation } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import type { ValueChange } from "../../wire/known-changes.ts";
 
 /** One change of one header. Names are lower-case; values are exact bytes. */
-export type HeaderChange =
-  | { readonly op: "set"; readonly name: string; readonly value: Uint8Array }
-  | { readonly op: "append"; readonly name: string; readonly value: Uint8Array }
-  | { readonly op: "remove"; readonly name: string };
+export type HeaderChange = ValueChange | { readonly op: "remove"; readonly name: string };
 
 /** Up to this number of changes, comparing all names is faster than creating a table. */
 const MAX_COMPARED = 8;

@@ -8,6 +8,7 @@ import { refuseByMutationRules, refusesPlainNames } from "../../protocol/headers
 import type { Problem } from "../../text/problem.ts";
 import { nameKind } from "../../text/value-kind.ts";
 import { refuseHeaderText, textToBytes } from "../../wire/header-text.ts";
+import { knownChange, rememberChange, type ValueChange } from "../../wire/known-changes.ts";
 import type { PhaseWork } from "./phase-work.ts";
 
 /**
@@ -37,7 +38,7 @@ function foldValue(kind: HeaderValueData["kind"], name: unknown, value: unknown,
   // declaration.
   const isProtected = refusesPlainNames(work.exchange.declaration.mutationRules);
   const known = isProtected ? undefined : knownChange(kind === "appendHeader" ? "append" : "set", name, value);
-  if (known !== undefined) return foldKnown(kind, known, work);
+  if (known !== undefined) return foldChecked(kind, known, work);
   const change = valueChange(kind, name, value);
   const end = foldChange(kind, change, work);
   // For these names the transaction and the declaration make no difference.
@@ -72,10 +73,6 @@ function foldChecked(kind: string, wanted: HeaderChange, work: PhaseWork): undef
   const change =
     wanted.name === "host" && work.message.case === "requestHeaders" ? { ...wanted, name: ":authority" } : wanted;
   if (applies(kind, change.name, work)) work.change(change);
-}
-
-function foldKnown(kind: string, change: HeaderChange, work: PhaseWork): undefined {
-  if (applies(kind, change.name, work)) work.changeKnown(change);
 }
 
 /** False for a conditional effect whose condition the headers, as changed so far, do not meet. */
@@ -120,7 +117,7 @@ function removal(name: unknown): HeaderChange | Problem {
   return { op: "remove", name: name.toLowerCase() };
 }
 
-function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): HeaderChange | Problem {
+function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: unknown): ValueChange | Problem {
   if (typeof givenName !== "string") return { problem: `a header name is ${nameKind(givenName)}, must be a string` };
   const name = givenName.toLowerCase();
   const op = kind === "appendHeader" ? "append" : "set";
@@ -135,38 +132,4 @@ function valueChange(kind: HeaderValueData["kind"], givenName: unknown, value: u
     return { problem: `value of header ${quoteName(name)} is ${nameKind(value)}, must be a string or bytes` };
   // Later handlers may wait, and the author may reuse the buffer. What was checked must be what is sent.
   return { op, name, value: new Uint8Array(value) };
-}
-
-/** A change that passed all checks, with the texts of its effect. */
-interface KnownChange {
-  readonly name: string;
-  readonly value: string;
-  readonly change: HeaderChange;
-}
-
-const SLOTS = 64;
-/** Longer values seldom repeat. */
-const MAX_UNITS = 128;
-
-const known: (KnownChange | undefined)[] = new Array(SLOTS).fill(undefined);
-
-/**
- * Returns the cached change that sets or appends this value. Most processors set constants, which need not be checked
- * and encoded for each transaction. Undefined if the change is not in the cache.
- */
-export function knownChange(op: "set" | "append", name: string, value: string): HeaderChange | undefined {
-  const found = known[slotOf(name, value)];
-  if (found === undefined || found.value !== value || found.name !== name || found.change.op !== op) return undefined;
-  return found.change;
-}
-
-/** Caches a change that breaks no rule in any transaction. */
-export function rememberChange(name: string, value: string, change: HeaderChange): void {
-  if (value.length <= MAX_UNITS && name.length <= MAX_UNITS) known[slotOf(name, value)] = { name, value, change };
-}
-
-function slotOf(name: string, value: string): number {
-  const sum =
-    name.length * 5 + value.length * 3 + name.charCodeAt(name.length - 1) + value.charCodeAt(value.length - 1);
-  return sum & (SLOTS - 1);
 }

@@ -29,8 +29,6 @@ export class PhaseWork implements ContinueAnswer {
   chosenModes: ModeOverride | undefined = undefined;
   dynamicMetadata: Record<string, JsonObject> | undefined = undefined;
   typedDynamicMetadata: Record<string, Any> | undefined = undefined;
-  /** The number of changes that are constants. */
-  #constants = 0;
   #changes: HeaderChange[] = NO_CHANGES;
   #head: WorkingHead | undefined;
 
@@ -48,16 +46,6 @@ export class PhaseWork implements ContinueAnswer {
   get head(): WorkingHead {
     this.#head ??= this.#openHead([]);
     return this.#head;
-  }
-
-  get isConstant(): boolean {
-    return this.#constants > 0 && this.#constants === this.#changes.length;
-  }
-
-  /** Adds a change that is the same object each time. */
-  changeKnown(change: HeaderChange): void {
-    this.#constants++;
-    this.change(change);
   }
 
   /** Adds a change. Later handlers see it. */
