@@ -302,7 +302,6 @@ export const FOLDERS = {
       "http2",
       "memory",
       "processor",
-      "protocol",
       "server/endpoints",
       "server/listen",
       "server/log",

@@ -1,4 +1,5 @@
 // The rules of how src is cut into folders and files, each as a function that gives a line for each breach.
+import { STATEFUL_FILES, STATEFUL_FOLDERS } from "./module-state.mjs";
 import { folderOf } from "./sources.mjs";
 
 /**
@@ -24,6 +25,7 @@ export function structureProblems(sources, folders) {
     ...importProblems(sources, folders),
     ...sameNames(sources),
     ...sizeProblems(sources),
+    ...stateProblems(sources),
   ];
 }
 
@@ -116,4 +118,30 @@ function sizeProblems(sources) {
       ([name, count]) => `src/${name}: has ${count} files, must have ${MAX_FILES} at most: make folders of it`,
     ),
   ];
+}
+
+/**
+ * State of a module is shared by everything in the process, so it needs a reason.
+ *
+ * @param {readonly Source[]} sources
+ */
+function stateProblems(sources) {
+  const table = "scripts/structure/module-state.mjs";
+  const problems = sources.flatMap(({ path, folder, state }) => {
+    if (Object.hasOwn(STATEFUL_FILES, path)) return [];
+    if (STATEFUL_FOLDERS.includes(folder))
+      return state
+        .filter(({ hasReason }) => !hasReason)
+        .map(
+          ({ name }) => `${path}: ${name} changes: write "Module state:" and the reason in a comment directly above it`,
+        );
+    return state.map(
+      ({ name }) =>
+        `${path}: ${name} changes, and all of the process shares it: keep it in an object that its users pass on, or give ${table} a reason`,
+    );
+  });
+  const stateless = Object.keys(STATEFUL_FILES).filter(
+    (file) => !sources.some(({ path, state }) => path === file && state.length > 0),
+  );
+  return [...problems, ...stateless.map((file) => `${table}: ${file} has no state: remove it`)];
 }

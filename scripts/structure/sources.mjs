@@ -1,6 +1,7 @@
 // What the files of src import and export, as text patterns find it: Biome writes all imports in one form.
 import { readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
+import { moduleState } from "./module-state.mjs";
 
 /**
  * @typedef {object} Source
@@ -9,6 +10,7 @@ import { join, posix } from "node:path";
  * @property {readonly string[]} imports Files of the project by their path, packages by their name. Node's own are left out.
  * @property {readonly string[]} types The names of the types and classes that it declares and exports.
  * @property {number} lines
+ * @property {readonly import("./module-state.mjs").ModuleState[]} state
  */
 
 /**
@@ -39,6 +41,7 @@ function sourceOf(path, text) {
       .map((name) => (name.startsWith(".") ? posix.join(posix.dirname(path), name) : name)),
     types: [...declared].map(([, name = ""]) => name),
     lines: text.split("\n").length - 1,
+    state: moduleState(text),
   };
 }
 

@@ -19,11 +19,15 @@ const EOS = 256;
 const NONE = -1;
 const ERROR = -2;
 
-// One state for each inner node of the code tree, one entry for each state and half byte. No code is shorter than five
-// bits, so half a byte completes one symbol at most.
+/**
+ * Module state: this table and the next two are filled when the module is loaded. One state for each inner node of the
+ * code tree, one entry for each state and half byte. No code is shorter than five bits, so half a byte completes one
+ * symbol at most.
+ */
 const NEXT_STATE = new Uint16Array(256 * 16);
+/** Module state: the symbol that an entry of NEXT_STATE completes. */
 const EMITTED = new Int16Array(256 * 16);
-/** Section 5.2: a string may end with up to seven bits of EOS, which are ones. */
+/** Module state: section 5.2: a string may end with up to seven bits of EOS, which are ones. */
 const MAY_END = new Uint8Array(256);
 
 /** An inner node of the code tree: its children by bit. An inner node is its number, a symbol is its complement. */
@@ -76,6 +80,7 @@ function fillTables(tree: Node[]): void {
 
 fillTables(buildTree());
 
+/** Module state: memory for one decoded string, because strings are decoded one after the other. */
 let scratch = Buffer.allocUnsafeSlow(4096);
 
 /**

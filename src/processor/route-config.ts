@@ -91,15 +91,3 @@ function keyProblem(configured: readonly string[], named: string | undefined, st
   if (named === undefined || named === stranger) return `${problem}; write ${keyed}`;
   return `${problem}, and ${quoteName(named)}, which names a processor; write ${keyed}, also if ${quoteName(named)} is a property of the configuration`;
 }
-
-const CONFIGS = new WeakMap<readonly AnyDefinition[], RouteConfigs>();
-
-/** Returns the configurations of these definitions; undefined if none of them has a schema. */
-export function configsOf(definitions: readonly AnyDefinition[]): RouteConfigs | undefined {
-  const known = CONFIGS.get(definitions);
-  if (known) return known;
-  if (definitions.every(({ config }) => config === undefined)) return undefined;
-  const made = new RouteConfigs(definitions);
-  CONFIGS.set(definitions, made);
-  return made;
-}

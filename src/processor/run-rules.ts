@@ -12,6 +12,7 @@ import {
   type Processor,
 } from "./definition.ts";
 import { type HandlerTimeout, handlerTimeout } from "./handler-timeout.ts";
+import { RouteConfigs } from "./route-config.ts";
 
 /** What an operator can configure for processors, as in the configuration file. */
 export interface OperatorOptions {
@@ -64,6 +65,8 @@ export interface RunRules {
   readonly claims: Readonly<Record<Direction, boolean>>;
   /** The body handlers, in the order in which they run; undefined if there are none. */
   readonly bodies: BodyClaims | undefined;
+  /** The route configurations that were read so far; undefined if no definition has a schema for them. */
+  readonly configs: RouteConfigs | undefined;
 }
 
 /** From the loosest to the strictest. Under `envoy` Envoy's configuration decides; the others leave no choice. */
@@ -104,16 +107,8 @@ export function runRules(processor: Processor, operator: OperatorOptions = {}): 
     hasDone,
     claims,
     bodies,
+    configs: definitions.some(({ config }) => config !== undefined) ? new RouteConfigs(definitions) : undefined,
   };
-}
-
-const known = new WeakMap<Processor, RunRules>();
-
-/** Returns the rules of a processor without the operator's options. */
-export function defaultRunRules(processor: Processor): RunRules {
-  const rules = known.get(processor) ?? runRules(processor);
-  known.set(processor, rules);
-  return rules;
 }
 
 /**

@@ -1,5 +1,5 @@
-import { refuseNameExpression } from "../text/name-expression.ts";
-import type { DeclaredEnvoySettings } from "./envoy-settings.ts";
+import { type NameExpression, nameExpression, refuseNameExpression } from "../text/name-expression.ts";
+import type { DeclaredEnvoySettings, MutationRules } from "./envoy-settings.ts";
 
 /** What the server assumes about Envoy: the operator's declaration, with Envoy's defaults for all other fields. */
 export type EnvoyDeclaration = {
@@ -43,7 +43,37 @@ export function declareEnvoy(declared: DeclaredEnvoySettings): EnvoyDeclaration 
     if (problem !== undefined) throw new TypeError(`envoy.mutationRules.${field}: ${problem}`);
   }
   const fields = Object.keys(ENVOY_DEFAULTS) as readonly (keyof EnvoyDeclaration)[];
-  return Object.fromEntries(
-    fields.map((field) => [field, declared[field] ?? ENVOY_DEFAULTS[field]]),
-  ) as unknown as EnvoyDeclaration;
+  const filled = fields.map((field) => [field, declared[field] ?? ENVOY_DEFAULTS[field]] as const);
+  return Object.fromEntries([
+    ...filled,
+    ["mutationRules", compiledRules(mutationRules)],
+  ]) as unknown as EnvoyDeclaration;
+}
+
+/** The expressions of mutation rules. */
+interface Expressions {
+  readonly allow: NameExpression | undefined;
+  readonly disallow: NameExpression | undefined;
+}
+
+const NO_EXPRESSIONS: Expressions = { allow: undefined, disallow: undefined };
+const EXPRESSIONS: unique symbol = Symbol("compiled expressions");
+
+/** A copy of the rules that keeps its expressions compiled. */
+function compiledRules(rules: MutationRules): MutationRules {
+  // It is not enumerable, so a changed copy of the rules does not have it.
+  return Object.defineProperty({ ...rules }, EXPRESSIONS, { value: compiledExpressions(rules) });
+}
+
+/** Returns the expressions of rules. They are compiled already if {@link declareEnvoy} made the rules. */
+export function expressionsOf(rules: MutationRules & { readonly [EXPRESSIONS]?: Expressions }): Expressions {
+  return rules[EXPRESSIONS] ?? compiledExpressions(rules);
+}
+
+function compiledExpressions({ allowExpression, disallowExpression }: MutationRules): Expressions {
+  if (allowExpression === undefined && disallowExpression === undefined) return NO_EXPRESSIONS;
+  return {
+    allow: allowExpression === undefined ? undefined : nameExpression(allowExpression),
+    disallow: disallowExpression === undefined ? undefined : nameExpression(disallowExpression),
+  };
 }

@@ -24,25 +24,29 @@ export function reflectionService(
   services: readonly DescService[],
   admit: Admit = async () => undefined,
 ): ServiceImpl<typeof ServerReflection> & ServiceImpl<typeof ServerReflectionAlpha> {
-  const files = filesOf(services);
+  const served: Served = { services, files: filesOf(services), descriptors: new Map() };
   async function* serverReflectionInfo(
     requests: AsyncIterable<Pick<ServerReflectionRequest, "host" | "messageRequest">>,
     { signal }: { readonly signal: AbortSignal },
   ) {
     for await (const { host, messageRequest } of requests) {
       await admit(signal);
-      const messageResponse = answer(messageRequest, services, files);
+      const messageResponse = answer(messageRequest, served);
       yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
     }
   }
   return { serverReflectionInfo } as never;
 }
 
-function answer(
-  question: ServerReflectionRequest["messageRequest"],
-  services: readonly DescService[],
-  files: readonly DescFile[],
-): Answer {
+/** What a service answers about. */
+interface Served {
+  readonly services: readonly DescService[];
+  readonly files: readonly DescFile[];
+  /** The descriptors that were asked for, as bytes. Serializing one costs far more than a request for it. */
+  readonly descriptors: Map<DescFile, Uint8Array>;
+}
+
+function answer(question: ServerReflectionRequest["messageRequest"], { services, files, descriptors }: Served): Answer {
   switch (question.case) {
     case "listServices": {
       const service = services.map(({ typeName }) => ({ name: typeName }));
@@ -52,11 +56,13 @@ function answer(
       return fileAnswer(
         files.find(({ proto }) => proto.name === question.value),
         `file ${question.value}`,
+        descriptors,
       );
     case "fileContainingSymbol":
       return fileAnswer(
         files.find((file) => defines(file, question.value)),
         `symbol ${question.value}`,
+        descriptors,
       );
     case "allExtensionNumbersOfType":
       return files.some((file) => defines(file, question.value))
@@ -69,20 +75,17 @@ function answer(
   }
 }
 
-function fileAnswer(file: DescFile | undefined, asked: string): Answer {
+function fileAnswer(file: DescFile | undefined, asked: string, descriptors: Served["descriptors"]): Answer {
   if (file === undefined) return notFound(asked);
-  const fileDescriptorProto = withImports([file]).map(descriptorBytes);
+  const fileDescriptorProto = withImports([file]).map((needed) => descriptorBytes(needed, descriptors));
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
 }
 
-const DESCRIPTORS = new WeakMap<DescFile, Uint8Array>();
-
-/** The descriptor of a file. It is serialized once, because that costs far more than a request for it. */
-function descriptorBytes(file: DescFile): Uint8Array {
-  const known = DESCRIPTORS.get(file);
+function descriptorBytes(file: DescFile, descriptors: Served["descriptors"]): Uint8Array {
+  const known = descriptors.get(file);
   if (known !== undefined) return known;
   const bytes = toBinary(FileDescriptorProtoSchema, file.proto);
-  DESCRIPTORS.set(file, bytes);
+  descriptors.set(file, bytes);
   return bytes;
 }
 

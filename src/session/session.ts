@@ -3,7 +3,7 @@ import type {
   ProcessingResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Processor } from "../processor/definition.ts";
-import { defaultRunRules, type RunRules, runRules } from "../processor/run-rules.ts";
+import { type RunRules, runRules } from "../processor/run-rules.ts";
 import { TransactionScope } from "../processor/transaction.ts";
 import { type Answer, CONTINUE } from "../protocol/answers/answer.ts";
 import { faultResponse } from "../protocol/answers/fault-response.ts";
@@ -71,12 +71,11 @@ export class Session implements AnswerOwner, ChainOwner {
     const { declaration, timers = REAL_TIMERS } = options;
     this.#options = options;
     this.#shared = shared;
-    this.#rules =
-      shared.rules ?? (declaration ? runRules(processor, { envoy: declaration }) : defaultRunRules(processor));
+    this.#rules = shared.rules ?? runRules(processor, { envoy: declaration });
     this.#timers = timers;
     this.#exchange = new Exchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options, shared.observer);
-    this.#chain = new HandlerChain(this.#rules.definitions, this.#scope, this);
+    this.#chain = new HandlerChain(this.#rules, this.#scope, this);
     if (this.#rules.bodies) {
       const outlet = bodyOutlet(this.#exchange, this.#queues, this.#rules, options.outlet);
       const parts = { chain: this.#chain, exchange: this.#exchange, shadow: this.#rules.shadow, outlet };

@@ -11,12 +11,9 @@ interface Re2 {
   readonly RE2JS: { compile(pattern: string): NameExpression };
 }
 
-let loaded: Re2 | undefined;
-
-/** Loaded for the first expression. Most servers declare none, and no earlier code can wait for a promise. */
+/** Loads the package for the first expression. Most servers declare none, and no earlier code can wait for a promise. */
 function re2(): Re2["RE2JS"] {
-  loaded ??= process.getBuiltinModule("node:module").createRequire(import.meta.url)("re2js") as Re2;
-  return loaded.RE2JS;
+  return (process.getBuiltinModule("node:module").createRequire(import.meta.url)("re2js") as Re2).RE2JS;
 }
 
 /**

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { compose, defineProcessor, type Processor } from "../../src/processor/definition.ts";
 import { setHeader } from "../../src/processor/effects.ts";
+import { type RunRules, runRules } from "../../src/processor/run-rules.ts";
 import type { StandardSchema } from "../../src/processor/standard-schema.ts";
 import { headersOf } from "../protocol/messages.ts";
 import { changesOf, recordSession } from "../session/recorded-session.ts";
@@ -18,10 +19,15 @@ function teller(name: string, config: StandardSchema<unknown> = LIMIT): Processo
   });
 }
 
+/** The rules of each processor. A server makes them once for all of its sessions. */
+const rulesOf = new Map<Processor, RunRules>();
+
 /** Runs request headers on a route with this configuration: the changes, or the fault. */
 function on(processor: Processor, ...texts: readonly string[]) {
   const callHeaders = { all: (name: string) => (name === "x-ext-proc-config" ? texts : []) };
-  const recorded = recordSession(processor, { callHeaders });
+  const rules = rulesOf.get(processor) ?? runRules(processor);
+  rulesOf.set(processor, rules);
+  const recorded = recordSession(processor, { callHeaders, rules });
   recorded.receive(headersOf("requestHeaders"));
   const fault = recorded.ends[0]?.fault;
   return fault ? `${fault.code}: ${fault.message}` : changesOf(recorded.answers[0]);

@@ -71,4 +71,45 @@ describe("the lint of the structure of src", () => {
     for (let at = 0; at < 17; at++) addFile(`src/builtin/bad-${at}.ts`, "export {};\n");
     expect(problems()).toEqual(["src/builtin: has 19 files, must have 16 at most: make folders of it"]);
   });
+
+  test("refuses a variable of a module that changes", () => {
+    addFile("src/memory/bad.ts", "let count = 0;\n\nexport function next(): number {\n  return ++count;\n}\n");
+    expect(problems()).toEqual([
+      expect.stringContaining("src/memory/bad.ts: count changes, and all of the process shares it"),
+    ]);
+  });
+
+  test.each([
+    ["a Map", "new Map<string, number>()", "known.set(key, 1)"],
+    ["an array", "[]", "known.push(key)"],
+    ["an element of an array", "new Array(4)", "known[key] = 1"],
+    ["a property", "{ last: 0 }", "known.last += 1"],
+    ["a set inside an object", "{ all: new Set<string>() }", "known.all.add(key)"],
+  ])("refuses %s of a module that a function changes", (_name, value, change) => {
+    addFile("src/memory/bad.ts", `const known = ${value};\n\nexport function keep(key: string) {\n  ${change};\n}\n`);
+    expect(problems()).toEqual([expect.stringContaining("src/memory/bad.ts: known changes")]);
+  });
+
+  test("accepts a table that only the loading of the module fills", () => {
+    const filling = "for (const word of WORDS) {\n  KNOWN.set(word, word.length);\n}\n";
+    const use = "export function lengthOf(word: string) {\n  return KNOWN.get(word) === 1;\n}\n";
+    addFile(
+      "src/memory/table.ts",
+      `const WORDS = ["a"];\nconst KNOWN = new Map<string, number>();\n${filling}\n${use}`,
+    );
+    expect(problems()).toEqual([]);
+  });
+
+  test("refuses state of the codec without a reason, and accepts it with one", () => {
+    const code = "let count = 0;\n\nexport function next(): number {\n  return ++count;\n}\n";
+    addFile("src/wire/bad.ts", code);
+    expect(problems()).toEqual([expect.stringContaining('src/wire/bad.ts: count changes: write "Module state:"')]);
+    addFile("src/wire/bad.ts", `/** Module state: the number of calls so far. */\n${code}`);
+    expect(problems()).toEqual([]);
+  });
+
+  test("refuses a reason for a file without state", () => {
+    addFile("src/text/charset.ts", "export {};\n");
+    expect(problems()).toContain("scripts/structure/module-state.mjs: src/text/charset.ts has no state: remove it");
+  });
 });

@@ -115,12 +115,9 @@ const ENCODERS = {
   },
 } as const;
 
-let loaded: Zlib | undefined;
-
 /** Loads `node:zlib` at first use, as most processors never see an encoded body; not by import(), which is asynchronous. */
 function zlib(): Zlib {
-  loaded ??= process.getBuiltinModule("node:zlib") as unknown as Zlib;
-  return loaded;
+  return process.getBuiltinModule("node:zlib") as unknown as Zlib;
 }
 
 /** Whether this Node has a coding. */

@@ -1,17 +1,10 @@
-import { type NameExpression, nameExpression } from "../../text/name-expression.ts";
+import { expressionsOf } from "../envoy-declaration.ts";
 import type { MutationRules } from "../envoy-settings.ts";
 import type { HeaderChange } from "./header-mutation.ts";
 import { quoteName } from "./header-rules.ts";
 
 /** Headers that choose the route; Envoy drops changes to them unless `allow_all_routing` is set. */
 const ROUTING_HEADERS: ReadonlySet<string> = new Set(["host", ":authority", ":scheme", ":method"]);
-
-interface Expressions {
-  readonly allow: NameExpression | undefined;
-  readonly disallow: NameExpression | undefined;
-}
-
-const compiled = new WeakMap<MutationRules, Expressions>();
 
 /**
  * Says why Envoy would reject a change of this header, and which field of its `mutation_rules` to change. Undefined if
@@ -39,18 +32,3 @@ export function refuseByMutationRules({ name }: Pick<HeaderChange, "name">, rule
 export function refusesPlainNames({ disallowAll, disallowExpression }: MutationRules): boolean {
   return disallowAll === true || disallowExpression !== undefined;
 }
-
-function expressionsOf(rules: MutationRules): Expressions {
-  if (rules.allowExpression === undefined && rules.disallowExpression === undefined) return NO_EXPRESSIONS;
-  const known = compiled.get(rules);
-  if (known !== undefined) return known;
-  const { allowExpression, disallowExpression } = rules;
-  const made: Expressions = {
-    allow: allowExpression === undefined ? undefined : nameExpression(allowExpression),
-    disallow: disallowExpression === undefined ? undefined : nameExpression(disallowExpression),
-  };
-  compiled.set(rules, made);
-  return made;
-}
-
-const NO_EXPRESSIONS: Expressions = { allow: undefined, disallow: undefined };

@@ -1,6 +1,7 @@
 import type { AnyDefinition } from "../../processor/definition.ts";
 import type { EditablePhase } from "../../processor/effect.ts";
-import { CONFIG_METADATA, configsOf } from "../../processor/route-config.ts";
+import { CONFIG_METADATA } from "../../processor/route-config.ts";
+import type { RunRules } from "../../processor/run-rules.ts";
 import type { ConfigResult } from "../../processor/standard-schema.ts";
 import { ScopedTransaction, type TransactionEnd, type TransactionScope } from "../../processor/transaction.ts";
 import { type Answer, CONTINUE } from "../../protocol/answers/answer.ts";
@@ -56,14 +57,16 @@ export interface ChainOwner {
 /** Runs the handlers of a processor's definitions on one transaction. Each definition has its own state. */
 export class HandlerChain {
   readonly #definitions: readonly AnyDefinition[];
+  readonly #configs: RunRules["configs"];
   readonly #scope: TransactionScope;
   readonly #owner: ChainOwner | undefined;
   /** Created for the first handler that returns a promise. */
   #pending: Record<Direction, PendingHandler | undefined> | undefined;
   readonly #transactions: (ScopedTransaction<unknown, unknown> | undefined)[];
 
-  constructor(definitions: readonly AnyDefinition[], scope: TransactionScope, owner?: ChainOwner) {
+  constructor({ definitions, configs }: RunRules, scope: TransactionScope, owner?: ChainOwner) {
     this.#definitions = definitions;
+    this.#configs = configs;
     // An array that grows reserves 16 more elements at once.
     this.#transactions = new Array(definitions.length);
     this.#scope = scope;
@@ -189,7 +192,7 @@ export class HandlerChain {
 
   #configOf(index: number): ConfigResult {
     const texts = this.#scope.metadataValues(CONFIG_METADATA);
-    return configsOf(this.#definitions)?.read(texts)[index] ?? NO_CONFIG;
+    return this.#configs?.read(texts)[index] ?? NO_CONFIG;
   }
 
   /** The name of a definition. */
