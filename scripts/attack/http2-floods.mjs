@@ -22,7 +22,7 @@ import { turn, untilOver } from "./outcomes.mjs";
 
 /** Streams that a connection may open before their identifiers run out of what a batch needs. */
 const BATCH = 500;
-/** Each connection has its own budgets: this bounds how many are used up in a second. */
+/** Each connection has its own rate limits: this bounds how many are used up in a second. */
 const RECONNECT_MS = 500;
 const INITIAL_WINDOW_SIZE = 4;
 /** The server ends the connection because of what it did; the last one may be open when the attack is over. */

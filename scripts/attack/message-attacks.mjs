@@ -16,7 +16,7 @@ const INITIAL_WINDOW_SIZE = 4;
 /** FULL_DUPLEX_STREAMED of Envoy's BodySendMode. */
 const FULL_DUPLEX_STREAMED = 4;
 const STREAMS_PER_CONNECTION = 100;
-/** Each connection has its own budgets: this bounds how many are used up in a second. */
+/** Each connection has its own rate limits: this bounds how many are used up in a second. */
 const RECONNECT_MS = 500;
 const utf8 = new TextEncoder();
 

@@ -10,7 +10,7 @@ const CLIENT_PEAK_MIB = 400;
 const PORT_PEAK_MIB = 512;
 /** Latency of Envoy's transactions while a port is attacked in one of the ways that were faults. */
 const PORT_P99_MS = 50;
-/** The same during floods, which may use up their connection's budgets: Envoy's default message_timeout. */
+/** The same during floods, which may use up the rate limits of their connection: Envoy's default message_timeout. */
 const FLOOD_P99_MS = 200;
 /** How much worse latency may be than in the calm: a busy machine has a bad calm too. */
 const CALM_FACTOR = 3;

@@ -162,7 +162,7 @@ describe("floods", () => {
     });
   });
 
-  test("flood budgets fill again with time", async () => {
+  test("rate limits allow more again after some time", async () => {
     const server = new TestServer({ limits: { controlFrames: { burst: 100, perSecond: 50 } } });
     const client = await server.client();
     for (let i = 0; i < 10; i++) {
@@ -207,7 +207,7 @@ describe("harmless behaviour that looks like an attack", () => {
     });
   });
 
-  test("resets of a trusted client cost no budget", async () => {
+  test("resets of a trusted client are not counted", async () => {
     const server = new TestServer({ limits: { resetsBeforeWork: { burst: 10, perSecond: 0 } } });
     const { client } = server.connect({ isTrusted: true });
     await client.handshake();

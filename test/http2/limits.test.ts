@@ -43,15 +43,15 @@ describe("resolveHttp2Limits", () => {
   });
 
   test.each(["controlFrames", "emptyFrames", "resetsBeforeWork", "streamErrors"])(
-    "resolveHttp2Limits refuses a budget below zero, or without numbers: %s",
+    "resolveHttp2Limits refuses a rate limit below zero, or without numbers: %s",
     (name) => {
-      for (const budget of [
+      for (const limit of [
         { burst: -1, perSecond: 1 },
         { burst: 1, perSecond: -1 },
         { burst: Number.NaN, perSecond: 1 },
       ]) {
-        expect(() => resolveHttp2Limits({ [name]: budget })).toThrow(RangeError);
-        expect(() => resolveHttp2Limits({ [name]: budget })).toThrow(name);
+        expect(() => resolveHttp2Limits({ [name]: limit })).toThrow(RangeError);
+        expect(() => resolveHttp2Limits({ [name]: limit })).toThrow(name);
       }
     },
   );
