@@ -52,10 +52,10 @@ export function validateConfig(schema: StandardSchema, value: unknown): ConfigRe
 }
 
 function explain(issues: readonly SchemaIssue[]): string {
-  const told = issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => {
+  const shown = issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => {
     const keys = path.map((step) => String(typeof step === "object" ? step.key : step));
     return keys.length === 0 ? message : `${keys.join(".")}: ${message}`;
   });
-  const more = issues.length - told.length;
-  return more > 0 ? `${told.join("; ")}; and ${more} more` : told.join("; ");
+  const more = issues.length - shown.length;
+  return more > 0 ? `${shown.join("; ")}; and ${more} more` : shown.join("; ");
 }

@@ -23,14 +23,14 @@ export function healthService(state: ServingState): ServiceImpl<typeof Health> {
       statuses: Object.fromEntries(SERVICES.map((service) => [service, { status: statusOf(service, state) }])),
     }),
     async *watch({ service }, { signal }) {
-      let told: ServingStatus | undefined;
+      let sent: ServingStatus | undefined;
       while (!signal.aborted) {
         const status = statusOf(service, state);
         // The state can change again while a slow client reads, so it is checked before waiting.
-        if (status !== told) yield { status };
+        if (status !== sent) yield { status };
         else if (state.ended) return;
         else await state.changed(signal);
-        told = status;
+        sent = status;
       }
     },
   };

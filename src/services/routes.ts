@@ -65,7 +65,7 @@ export function extProcRoutes(
   return (router) => {
     router.service(ExternalProcessor, externalProcessorService(processor, running), limits);
     router.service(Health, healthService(serving), { readMaxBytes: MAX_QUESTION_BYTES });
-    if (debug) debugRoutes(processor, { ...running, beside: [ExternalProcessor, Health] })(router);
+    if (debug) debugRoutes(processor, { ...running, otherServices: [ExternalProcessor, Health] })(router);
   };
 }
 
@@ -100,7 +100,7 @@ export interface DebugRoutesOptions extends DebugServiceOptions {
   /** Limits reflection. Default: unlimited. */
   readonly gate?: Pick<DebugGate, "room"> | undefined;
   /** The other services of the same listener, which reflection lists too. Default: none. */
-  readonly beside?: readonly DescService[] | undefined;
+  readonly otherServices?: readonly DescService[] | undefined;
 }
 
 /**
@@ -108,11 +108,11 @@ export interface DebugRoutesOptions extends DebugServiceOptions {
  * same listener. Unknown JSON fields are errors.
  */
 export function debugRoutes(processor: Processor, options: DebugRoutesOptions = {}): (router: ConnectRouter) => void {
-  const { gate, beside = [], ...serviceOptions } = options;
+  const { gate, otherServices = [], ...serviceOptions } = options;
   return (router) => {
     const limits = { readMaxBytes: MAX_DEBUG_BYTES, jsonOptions: { ignoreUnknownFields: false } };
     router.service(DebugService, debugService(processor, serviceOptions), limits);
-    const services = [...beside, DebugService, ...REFLECTION_SERVICES];
+    const services = [...otherServices, DebugService, ...REFLECTION_SERVICES];
     const reflection = reflectionService(services, gate && ((signal) => gate.room(signal)));
     for (const service of REFLECTION_SERVICES)
       router.service(service, reflection, { readMaxBytes: MAX_QUESTION_BYTES });

@@ -25,7 +25,7 @@ interface WaitingLine {
   bytes: Buffer;
   isBegun: boolean;
   /** How many lost lines it reports. */
-  readonly tells: number;
+  readonly reports: number;
 }
 
 /**
@@ -50,7 +50,7 @@ export class LogOutput {
   /** True: the last write failed in the middle of a line. */
   #hasBrokenLine = false;
   /** Lost lines that no line has reported yet. */
-  #untold = 0;
+  #unreported = 0;
   #retry: NodeJS.Timeout | undefined;
 
   constructor({ fd, unblock = () => undefined, maxWaitingBytes = MAX_WAITING_BYTES }: LogOutputOptions) {
@@ -73,15 +73,15 @@ export class LogOutput {
       return;
     }
     const line = printable(text);
-    const tells = this.#untold;
-    const bytes = Buffer.from(tells > 0 ? lossLine(tells) + line : line);
+    const reports = this.#unreported;
+    const bytes = Buffer.from(reports > 0 ? lossLine(reports) + line : line);
     this.#isDropping = this.#waitingBytes + bytes.length > this.#maxWaitingBytes;
     if (this.#isDropping) {
       this.#lose("buffer_full", 1);
       return;
     }
-    this.#untold = 0;
-    this.#waiting.push({ bytes, isBegun: false, tells });
+    this.#unreported = 0;
+    this.#waiting.push({ bytes, isBegun: false, reports });
     this.#waitingBytes += bytes.length;
     // While a retry is planned, the descriptor is full, so an attempt for each line would be useless.
     if (this.#retry === undefined) this.#writeWaiting();
@@ -133,7 +133,7 @@ export class LogOutput {
       if (code === "EAGAIN" || code === "EINTR") return false;
       this.#waitingBytes -= line.bytes.length;
       this.#hasBrokenLine ||= line.isBegun;
-      this.#untold += line.tells;
+      this.#unreported += line.reports;
       this.#lose("write_failed", 1);
     }
     return true;
@@ -141,7 +141,7 @@ export class LogOutput {
 
   #lose(why: LogLoss, lines: number): void {
     (this.lost as Record<LogLoss, number>)[why] += lines;
-    this.#untold += lines;
+    this.#unreported += lines;
   }
 }
 

@@ -54,8 +54,8 @@ export function debugService(
       const { responses, end } = watched.result;
       const { result, error, fault, observed } = end;
       // If Envoy only sends copies, it gets no fault, but the caller of a debug call needs it.
-      const told = error ?? (observed ? fault : undefined);
-      if (told) throw explainedFaultError(told);
+      const reported = error ?? (observed ? fault : undefined);
+      if (reported) throw explainedFaultError(reported);
       if (isCutOff(result) && signal.aborted) throw new ConnectError("the caller disconnected", Code.Canceled);
       if (isCutOff(result)) throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
       // The answers do not distinguish a 500 of the author from the 500 of a fault.
