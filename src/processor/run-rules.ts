@@ -1,4 +1,4 @@
-import { protectsLength } from "../protocol/answers/protected-length.ts";
+import { protectsLength } from "../protocol/answers/content-length.ts";
 import { declareEnvoy, ENVOY_DEFAULTS, type EnvoyDeclaration } from "../protocol/envoy-declaration.ts";
 import type { DeclaredEnvoySettings } from "../protocol/envoy-settings.ts";
 import type { Fault } from "../protocol/fault.ts";

@@ -9,8 +9,8 @@ import type {
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { Problem } from "../../text/problem.ts";
 import type { Answer, AnswerPrelude, ContinueAnswer, ImmediateAnswer } from "../answers/answer.ts";
+import { type BodyState, dropsLength, protectsLength } from "../answers/content-length.ts";
 import { neutralBodyAnswers } from "../answers/neutral-answer.ts";
-import { type BodyState, dropsLength, protectsLength } from "../answers/protected-length.ts";
 import { addMetadata, headersAnswer, timeoutExtension, trailersAnswer } from "../answers/write-answer.ts";
 import { bodyAnswers, isNeutralBody, streamedPieces } from "../answers/write-body-answer.ts";
 import { type BodyMode, configuredBodyMode, returnsBody } from "../body-mode.ts";

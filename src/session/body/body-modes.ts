@@ -1,5 +1,5 @@
 import { type BodyClaim, needsOf } from "../../processor/body-claims.ts";
-import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/answers/protected-length.ts";
+import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/answers/content-length.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
 import { type BodyNeeds, type BodyPlan, planBody, type RunningBody } from "../../protocol/exchange/body-plan.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";

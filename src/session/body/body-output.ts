@@ -2,7 +2,7 @@ import { joinBytes } from "../../bodies/owned-bytes.ts";
 import { HeldRoom } from "../../memory/held-room.ts";
 import type { AnswerPrelude, ContinueAnswer } from "../../protocol/answers/answer.ts";
 import { mergeMetadata } from "../../protocol/answers/answer-metadata.ts";
-import { refuseLength } from "../../protocol/answers/protected-length.ts";
+import { refuseLength } from "../../protocol/answers/content-length.ts";
 import { returnsBody } from "../../protocol/body-mode.ts";
 import { BODY_HEADERS, BODY_VALIDATORS, type RunningBody } from "../../protocol/exchange/body-plan.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";

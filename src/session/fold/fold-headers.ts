@@ -1,5 +1,5 @@
 import type { HeaderEffectData, HeaderValueData } from "../../processor/effect.ts";
-import { refuseLengthRemoval } from "../../protocol/answers/protected-length.ts";
+import { refuseLengthRemoval } from "../../protocol/answers/content-length.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { outlivesLength, refuseFramingChange } from "../../protocol/headers/framing-rules.ts";
 import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
