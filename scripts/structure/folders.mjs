@@ -328,7 +328,7 @@ export const FOLDERS = {
   },
   "cli/demo": {
     holds: "What the demo starts: an upstream, an Envoy, requests.",
-    imports: ["cli/terminal"],
+    imports: ["cli/terminal", "text"],
     packages: ["yaml"],
   },
   "cli/start": {

@@ -121,9 +121,7 @@ async function choosePorts(asked: AskedPorts, terminal: Terminal): Promise<Recor
   const ports: Partial<Record<PortFlag, number>> = {};
   for (const flag of PORT_FLAGS) {
     const choice = await choosePort(asked[flag], PORTS[flag].usual);
-    if (choice.kind === "used") {
-      throw new CliError(`--${flag}: port ${asked[flag]} is in use by another process; 0 = any free port`, EXIT.bad);
-    }
+    if ("problem" in choice) throw new CliError(`--${flag}: ${choice.problem}`, EXIT.bad);
     if (choice.instead) {
       terminal.error(
         `ext-proc: port ${PORTS[flag].usual} is in use, so the demo uses another one; set one with --${flag}`,

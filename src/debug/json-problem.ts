@@ -5,7 +5,7 @@ import { nameKind } from "../text/value-kind.ts";
 /** Deepest nesting of a value, the same as in protobuf-es. */
 const MAX_DEPTH = 100;
 
-/** The message that a value is in JSON. A problem begins with its path, as that of {@link jsonProblem}. */
+/** The message that a value is in JSON. A problem begins with its path, as that of {@link refuseJson}. */
 export function messageOfJson<D extends DescMessage>(schema: D, value: unknown): MessageShape<D> | Problem {
   try {
     return fromJson(schema, value as JsonValue);
@@ -15,10 +15,10 @@ export function messageOfJson<D extends DescMessage>(schema: D, value: unknown):
 }
 
 /**
- * The problem of a value that should be this message in JSON, as one line that begins with the path to the problem:
- * `request.headers: …`. Undefined if the value is such a message. protobuf-es decides; this function finds the place.
+ * Says why a value is not this message in JSON, as one line that begins with the path to the problem:
+ * `request.headers: …`. Undefined if it is. protobuf-es decides; this function finds the place.
  */
-export function jsonProblem(schema: DescMessage, value: unknown): string | undefined {
+export function refuseJson(schema: DescMessage, value: unknown): string | undefined {
   const problem = errorOf(schema, value as JsonValue);
   return problem === undefined ? undefined : (locate(schema, value, "") ?? problem);
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ProcessRequestSchema } from "../../gen/extproc/debug/v1/debug_pb.js";
 import { SimulateRequestSchema } from "../../gen/extproc/debug/v1/simulate_pb.js";
-import { jsonProblem } from "../../src/debug/json-problem.ts";
+import { refuseJson } from "../../src/debug/json-problem.ts";
 
 test.each<[string, unknown, string]>([
   ["an array", [], "expected an object, got an array"],
@@ -22,15 +22,15 @@ test.each<[string, unknown, string]>([
   ["invalid base64", { request: { bodyBase64: "%%" } }, "request.bodyBase64: invalid base64 string"],
   ["a number that does not fit", { upstream: { status: -1 } }, "upstream.status: "],
   ["a null in a list", { routes: [null] }, "routes[0]: expected an object, got null"],
-])("jsonProblem names %s with its path", (_name, value, start) => {
-  const problem = jsonProblem(SimulateRequestSchema, value);
+])("refuseJson names %s with its path", (_name, value, start) => {
+  const problem = refuseJson(SimulateRequestSchema, value);
   expect(problem?.slice(0, start.length)).toBe(start);
   expect(problem).not.toContain("\n");
 });
 
-test("jsonProblem also checks messages of Envoy", () => {
+test("refuseJson also checks messages of Envoy", () => {
   const headers = { headers: { headers: [{ key: "a", value: "b" }, { kye: "c" }] } };
-  expect(jsonProblem(ProcessRequestSchema, { requests: [{}, { requestHeaders: headers }] })).toBe(
+  expect(refuseJson(ProcessRequestSchema, { requests: [{}, { requestHeaders: headers }] })).toBe(
     "requests[1].requestHeaders.headers.headers[1].kye: no such field; known fields are key, value, rawValue",
   );
 });
@@ -39,12 +39,12 @@ test.each<[string, unknown]>([
   ["nothing", {}],
   ["camelCase", { request: { bodyBase64: "aGk=" }, envoy: { processingMode: { requestBodyMode: "BUFFERED" } } }],
   ["snake_case", { request: { body_base64: "aGk=" }, envoy: { processing_mode: { request_body_mode: 2 } } }],
-])("jsonProblem accepts %s", (_name, value) => {
-  expect(jsonProblem(SimulateRequestSchema, value)).toBeUndefined();
+])("refuseJson accepts %s", (_name, value) => {
+  expect(refuseJson(SimulateRequestSchema, value)).toBeUndefined();
 });
 
 test("a value that is nested too deeply is a problem, and does not overflow the stack", () => {
   let config: unknown = 1;
   for (let depth = 0; depth < 50_000; depth++) config = [config];
-  expect(jsonProblem(SimulateRequestSchema, { config })).toMatch(/^config: .*recursion depth/);
+  expect(refuseJson(SimulateRequestSchema, { config })).toMatch(/^config: .*recursion depth/);
 });

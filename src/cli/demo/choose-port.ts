@@ -1,9 +1,12 @@
 import { createServer } from "node:net";
+import type { Problem } from "../../text/problem.ts";
 
 /** The TCP port that one part of the demo will use on 127.0.0.1. */
-export type PortChoice =
-  | { readonly kind: "chosen"; readonly port: number; readonly instead: boolean }
-  | { readonly kind: "used" };
+export interface ChosenPort {
+  readonly port: number;
+  /** True if another program uses the default port, so that this port replaces it. */
+  readonly instead: boolean;
+}
 
 /**
  * Chooses the port to use: the port that was asked for, or the default port. If another program uses the default port,
@@ -12,9 +15,10 @@ export type PortChoice =
  * This check is not left to Envoy, because Envoy silently shares a port with another Envoy (SO_REUSEPORT). Each of them
  * would then get half of the connections.
  */
-export async function choosePort(asked: number | undefined, usual: number): Promise<PortChoice> {
-  if (await isFree(asked ?? usual)) return { kind: "chosen", port: asked ?? usual, instead: false };
-  return asked === undefined ? { kind: "chosen", port: 0, instead: true } : { kind: "used" };
+export async function choosePort(asked: number | undefined, usual: number): Promise<ChosenPort | Problem> {
+  if (await isFree(asked ?? usual)) return { port: asked ?? usual, instead: false };
+  if (asked === undefined) return { port: 0, instead: true };
+  return { problem: `port ${asked} is in use by another process; 0 = any free port` };
 }
 
 function isFree(port: number): Promise<boolean> {

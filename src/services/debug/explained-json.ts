@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { jsonProblem } from "../../debug/json-problem.ts";
+import { refuseJson } from "../../debug/json-problem.ts";
 import type { ArrivedCall } from "../connect/bounded-call.ts";
 import type { ConnectAnswer, ConnectHandler } from "../connect/connect-handler.ts";
 import { refusal } from "../connect/refusal.ts";
@@ -18,7 +18,7 @@ function textProblem(handler: ConnectHandler, bytes: Uint8Array): string | undef
   const text = new TextDecoder().decode(bytes);
   if (text.trim() === "") return "the body is empty; use {} for all defaults";
   try {
-    return jsonProblem(handler.method.input, JSON.parse(text));
+    return refuseJson(handler.method.input, JSON.parse(text));
   } catch (error) {
     return `the body is not JSON: ${error instanceof Error ? error.message.replace(/\s+/g, " ") : ""}`;
   }

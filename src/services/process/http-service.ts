@@ -6,7 +6,7 @@ import {
   type ProcessingResponse,
   ProcessingResponseSchema,
 } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { jsonProblem } from "../../debug/json-problem.ts";
+import { refuseJson } from "../../debug/json-problem.ts";
 import type { Processor } from "../../processor/definition.ts";
 import { CUT_OFF, isCutOff } from "../../session/session-observer.ts";
 import { hasMoreElements } from "../../text/json-elements.ts";
@@ -116,7 +116,7 @@ function read(body: string): ProcessingRequest | Problem {
   try {
     return fromJson(ProcessingRequestSchema, value as never, { ignoreUnknownFields: true });
   } catch {
-    return { problem: `the body is not a ProcessingRequest: ${jsonProblem(ProcessingRequestSchema, value)}` };
+    return { problem: `the body is not a ProcessingRequest: ${refuseJson(ProcessingRequestSchema, value)}` };
   }
 }
 
