@@ -1,6 +1,6 @@
 import { type HandedOver, handOver } from "../../bodies/coding/coded-chunks.ts";
 import type { CodingFailure } from "../../bodies/coding/coding-failure.ts";
-import type { CodingStream } from "../../bodies/coding/coding-stream.ts";
+import type { CodedPieces, CodingStream } from "../../bodies/coding/coding-stream.ts";
 import type { Coding } from "../../bodies/coding/content-encoding.ts";
 import { createDecoder } from "../../bodies/coding/decoder.ts";
 import { createEncoder } from "../../bodies/coding/encoder.ts";
@@ -18,7 +18,7 @@ export interface BodyCodings {
   readonly encodes: boolean;
 }
 
-/** Steps of coded bytes, and the failure of a coder. */
+/** Steps of a decoded body, and the failure of its decoder. */
 type CodedSteps = AsyncGenerator<Step, CodingFailure | undefined>;
 
 /** Decodes a body for the stage of a handler, and encodes the output of that stage. */
@@ -89,17 +89,18 @@ export class CodedStage implements BodyStage {
     this.#began = true;
     const failure = yield* this.#handled(handOver((deliver) => this.#decoder.pushTo(piece, deliver)));
     if ((failure?.code === "no_room" || failure?.code === "busy") && this.#letPass(isFirst)) return unchanged(piece);
-    return this.#failed(failure) ?? (this.#looks ? unchanged(piece) : changedTo([]));
+    if (failure !== undefined) return this.#failed(failure);
+    return this.#looks ? unchanged(piece) : changedTo([]);
   }
 
   async *#ended(complete: boolean): AsyncGenerator<Step, Step> {
-    const encoder = this.#encoder;
     // The beginning of a body that Envoy cut has no end to check.
     let failure = complete ? yield* this.#handled(handOver((deliver) => this.#decoder.endTo(deliver))) : undefined;
     if (!complete) this.#decoder.close();
     failure ??= yield* this.#encoded(this.#inner.end(complete));
-    if (encoder !== undefined) failure ??= yield* sent(handOver((deliver) => encoder.endTo(deliver)));
-    return this.#failed(failure) ?? (this.#looks ? NOTHING : changedTo([]));
+    if (failure !== undefined) return this.#failed(failure);
+    if (this.#encoder !== undefined) return this.#coded(await this.#encoder.end());
+    return this.#looks ? NOTHING : changedTo([]);
   }
 
   /**
@@ -131,30 +132,19 @@ export class CodedStage implements BodyStage {
 
   /** Encodes all output of the inner stage. */
   async *#encoded(first: Soon<Step>): CodedSteps {
-    const encoder = this.#encoder;
     for (let step = await first; ; step = await step.more()) {
-      for (const piece of this.#looks ? [] : step.pieces) {
-        if (encoder === undefined) {
-          yield changedTo([piece]);
-          continue;
-        }
-        const failure = yield* sent(handOver((deliver) => encoder.pushTo(piece, deliver)));
-        if (failure !== undefined) return failure;
-      }
+      for (const piece of this.#looks ? [] : step.pieces)
+        yield this.#encoder === undefined ? changedTo([piece]) : this.#coded(await this.#encoder.push(piece));
       if (step.end !== undefined) yield endedBy(step.end);
       if (step.more === undefined) return undefined;
     }
   }
 
-  #failed(failure: CodingFailure | undefined): Step | undefined {
-    return failure && endedBy(this.#call.faults.codingFault(failure, this.#room));
+  #coded(coded: CodedPieces | CodingFailure): Step {
+    return coded.kind === "pieces" ? changedTo(coded.pieces) : this.#failed(coded);
   }
-}
 
-async function* sent(pieces: HandedOver): CodedSteps {
-  for (;;) {
-    const { done, value } = await pieces.next();
-    if (done) return value;
-    yield changedTo([value]);
+  #failed(failure: CodingFailure): Step {
+    return endedBy(this.#call.faults.codingFault(failure, this.#room));
   }
 }
