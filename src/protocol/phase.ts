@@ -60,11 +60,6 @@ export function directionOf(phase: Phase): Direction {
   return phase.charCodeAt(2) === LETTER_Q ? "request" : "response";
 }
 
-/** Returns the body phase of the same direction. */
-export function bodyPhaseOf(phase: HeaderPhase): BodyPhase {
-  return phase === "requestHeaders" ? "requestBody" : "responseBody";
-}
-
 /** Returns the trailer phase of the same direction. */
 export function trailerPhaseOf(phase: BodyPhase): TrailerPhase {
   return phase === "requestBody" ? "requestTrailers" : "responseTrailers";
