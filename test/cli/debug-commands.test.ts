@@ -231,6 +231,18 @@ describe("ext-proc call", () => {
       /typo\.json: requests\[0\]\.requestHeeders: no such field/,
     ],
     [
+      "a bad answer",
+      () => ["127.0.0.1:1", messages, "--expect", file("answer.json", '{"responses":[{"requestHeeders":{}}]}')],
+      1,
+      /answer\.json: responses\[0\]\.requestHeeders: no such field/,
+    ],
+    [
+      "an answer that is a text",
+      () => ["127.0.0.1:1", messages, "--expect", file("text.json", '["requestHeaders"]')],
+      1,
+      /text\.json: \[0\]: expected an object, got a string/,
+    ],
+    [
       "a bad time",
       () => ["127.0.0.1:1", messages, "--timeout-ms", "soon"],
       2,
