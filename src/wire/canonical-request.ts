@@ -167,9 +167,9 @@ function behindFirstField(bytes: Uint8Array, start: number, end: number): number
   return behind > end ? undefined : behind;
 }
 
-/** Returns the offset of the content of field 1, which is present. */
+/** Returns the offset of the content of field 1, which {@link behindFirstField} has found. */
 function contentOfFirstField(bytes: Uint8Array, start: number, end: number): number {
-  return start + 1 + varintBytes(lengthAt(bytes, start + 1, end) ?? 0);
+  return start + 1 + varintBytes(lengthAt(bytes, start + 1, end) as number);
 }
 
 function newRequest(request: Member): ProcessingRequest {

@@ -177,8 +177,8 @@ export function indexHeaderMap(bytes: Uint8Array, start: number, end: number): H
 
 /** Reads a length that was checked. */
 function checkedLength(bytes: Uint8Array, at: number): number {
-  const first = bytes[at] ?? 0;
-  return first < 0x80 ? first : (lengthAt(bytes, at, bytes.length) ?? 0);
+  const first = bytes[at] as number;
+  return first < 0x80 ? first : (lengthAt(bytes, at, bytes.length) as number);
 }
 
 /** Returns the length of name and value together; undefined if Envoy would not have written the entry in this form. */
@@ -204,9 +204,12 @@ function sizeOfEntry(bytes: Uint8Array, start: number, end: number): number | un
 }
 
 function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  // One check of all bytes together is faster than a check of each.
+  // One check of all bytes together is faster than a check of each, and so are four bytes at a time.
   let bits = 0;
-  for (let at = start; at < end; at++) bits |= bytes[at] ?? 0;
+  let at = start;
+  for (; at + 4 <= end; at += 4)
+    bits |= (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) | (bytes[at + 2] ?? 0) | (bytes[at + 3] ?? 0);
+  for (; at < end; at++) bits |= bytes[at] ?? 0;
   return bits < 0x80;
 }
 

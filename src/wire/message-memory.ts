@@ -8,7 +8,7 @@ const MAX_RECYCLED_BYTES = 256 * 1024;
 const MAX_SPARE_BYTES = 4 * 1024 * 1024;
 
 /** Module state: memory that the next small messages share. See {@link messageMemory}. */
-let slab = new ArrayBuffer(SLAB_BYTES);
+let slab = uninitialized(SLAB_BYTES);
 /** Module state: the bytes of the slab that messages have. */
 let used = 0;
 
@@ -27,7 +27,7 @@ let spareBytes = 0;
 export function messageMemory(length: number): Uint8Array<ArrayBuffer> {
   if (length > MAX_SHARED_BYTES) return ownMemory(length);
   if (used + length > SLAB_BYTES) {
-    slab = new ArrayBuffer(SLAB_BYTES);
+    slab = uninitialized(SLAB_BYTES);
     used = 0;
   }
   const bytes = new Uint8Array(slab, used, length);
@@ -53,14 +53,15 @@ export function recycleMessage({ buffer }: Uint8Array<ArrayBuffer>): void {
 
 function ownMemory(length: number): Uint8Array<ArrayBuffer> {
   // Memory between the shared size and the size of a slab is not reused, so the size shows which of the two it is.
-  if (length <= SLAB_BYTES || length > MAX_RECYCLED_BYTES) return uninitialized(length, length);
+  if (length <= SLAB_BYTES || length > MAX_RECYCLED_BYTES) return new Uint8Array(uninitialized(length));
   const size = Math.ceil(length / SLAB_BYTES) * SLAB_BYTES;
   const spare = spares.get(size)?.pop();
-  if (spare === undefined) return uninitialized(size, length);
+  if (spare === undefined) return new Uint8Array(uninitialized(size), 0, length);
   spareBytes -= size;
   return new Uint8Array(spare, 0, length);
 }
 
-function uninitialized(size: number, length: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer, 0, length);
+/** Filling the memory with zeros first would take as long as copying the messages into it. */
+function uninitialized(size: number): ArrayBuffer {
+  return Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer;
 }
