@@ -11,13 +11,14 @@ import type { Processor } from "../processor/definition.ts";
 import { FAULT_METADATA, type Fault, fault } from "../protocol/fault.ts";
 import { grpcStatusOf } from "../protocol/faults.ts";
 import { GrpcStatus } from "../protocol/grpc-status.ts";
-import { type Phase, phaseByTag } from "../protocol/phase.ts";
+import type { Phase } from "../protocol/phase.ts";
 import { markUnread } from "../protocol/unread-body.ts";
 import type { LateHandlers } from "../session/late-handlers.ts";
 import { Session } from "../session/session.ts";
 import { CUT_OFF, isCutOff, type SessionEnd, type SessionOutlet } from "../session/session-observer.ts";
 import { MAX_WAITING_MESSAGES, type SharedSessionOptions } from "../session/session-options.ts";
 import type { Problem } from "../text/problem.ts";
+import { memberByTag } from "../wire/canonical-request.ts";
 import { decodeRequest } from "../wire/decode-request.ts";
 import { encodeAnswer } from "../wire/encode-answer.ts";
 import { headerCount } from "../wire/lazy-headers.ts";
@@ -300,9 +301,9 @@ function unread(cause: unknown): Fault {
 function unreadable(problem: FramingProblem, maxMessageBytes: number, headers: HeaderList): Fault {
   switch (problem.kind) {
     case "no_room":
-      return noRoom(problem.length, phaseByTag(problem.tag));
+      return noRoom(problem.length, memberByTag(problem.tag));
     case "too_large":
-      return tooLarge(problem.length, maxMessageBytes, phaseByTag(problem.tag));
+      return tooLarge(problem.length, maxMessageBytes, memberByTag(problem.tag));
     case "compressed":
       return compressed(headers.get("grpc-encoding"));
     case "bad_flag":

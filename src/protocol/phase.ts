@@ -73,16 +73,6 @@ export function phaseOf(message: ProcessingRequest): Phase | undefined {
   return message.request.case;
 }
 
-/** Tags of the members of a ProcessingRequest's oneof, in the order of {@link PHASES}. */
-const PHASE_TAGS: readonly number[] = [0x12, 0x22, 0x32, 0x1a, 0x2a, 0x3a];
-
-/**
- * Returns the phase of a message by its first byte, because Envoy writes the oneof first. Undefined for any other byte.
- */
-export function phaseByTag(tag: number): Phase | undefined {
-  return PHASES[PHASE_TAGS.indexOf(tag)];
-}
-
 /** True for the two phases that carry body bytes. */
 export function isBodyPhase(phase: Phase | undefined): phase is BodyPhase {
   return phase === "requestBody" || phase === "responseBody";

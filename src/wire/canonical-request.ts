@@ -12,23 +12,46 @@ import { lengthAt, varintBytes } from "./varint.ts";
 
 type Member = ProcessingRequest["request"];
 
-/** Tags of the fields that are read here: a field number with a wire type. */
-const TAG = {
+/** Tags of the members of the oneof: a field number with a wire type. */
+const MEMBER_TAG = {
   requestHeaders: 0x12,
   responseHeaders: 0x1a,
   requestBody: 0x22,
   responseBody: 0x2a,
   requestTrailers: 0x32,
   responseTrailers: 0x3a,
-  metadataContext: 0x42,
-  observabilityMode: 0x50,
-  protocolConfig: 0x5a,
 } as const;
+const METADATA_CONTEXT = 0x42;
+const OBSERVABILITY_MODE = 0x50;
+const PROTOCOL_CONFIG = 0x5a;
 
 /** `HttpHeaders.headers`, `HttpTrailers.trailers`, `HttpBody.body`. */
 const FIRST_FIELD = 0x0a;
 const HEADERS_END_OF_STREAM = 0x18;
 const NO_BYTES = new Uint8Array(0);
+
+/** The name of a member of the oneof. */
+type MemberName = keyof typeof MEMBER_TAG;
+
+/** Returns the member that a message has, by the first byte of the message. Undefined for any other byte. */
+export function memberByTag(tag: number | undefined): MemberName | undefined {
+  switch (tag) {
+    case MEMBER_TAG.requestHeaders:
+      return "requestHeaders";
+    case MEMBER_TAG.responseHeaders:
+      return "responseHeaders";
+    case MEMBER_TAG.requestBody:
+      return "requestBody";
+    case MEMBER_TAG.responseBody:
+      return "responseBody";
+    case MEMBER_TAG.requestTrailers:
+      return "requestTrailers";
+    case MEMBER_TAG.responseTrailers:
+      return "responseTrailers";
+    default:
+      return undefined;
+  }
+}
 
 /**
  * Reads a message in the form in which Envoy writes it: first one oneof member in its usual form, then the rest. Its
@@ -58,30 +81,22 @@ export function readCanonicalRequest(
 
 /** Reads the oneof member whose tag is the first byte and whose content is `bytes[start..end)`. */
 function readMember(bytes: Uint8Array, start: number, end: number): Member | undefined {
-  switch (bytes[0]) {
-    case TAG.requestHeaders: {
+  const name = memberByTag(bytes[0]);
+  switch (name) {
+    case "requestHeaders":
+    case "responseHeaders": {
       const value = readHeaders(bytes, start, end);
-      return value && { case: "requestHeaders", value };
+      return value && { case: name, value };
     }
-    case TAG.responseHeaders: {
-      const value = readHeaders(bytes, start, end);
-      return value && { case: "responseHeaders", value };
-    }
-    case TAG.requestBody: {
+    case "requestBody":
+    case "responseBody": {
       const value = readBody(bytes, start, end);
-      return value && { case: "requestBody", value };
+      return value && { case: name, value };
     }
-    case TAG.responseBody: {
-      const value = readBody(bytes, start, end);
-      return value && { case: "responseBody", value };
-    }
-    case TAG.requestTrailers: {
+    case "requestTrailers":
+    case "responseTrailers": {
       const value = readTrailers(bytes, start, end);
-      return value && { case: "requestTrailers", value };
-    }
-    case TAG.responseTrailers: {
-      const value = readTrailers(bytes, start, end);
-      return value && { case: "responseTrailers", value };
+      return value && { case: name, value };
     }
     default:
       return undefined;
@@ -188,15 +203,15 @@ function newRequest(request: Member): ProcessingRequest {
 function readShortRest(message: ProcessingRequest, bytes: Uint8Array, start: number): boolean {
   let at = start;
   const end = bytes.length;
-  if (at + 1 < end && bytes[at] === TAG.metadataContext && bytes[at + 1] === 0) {
+  if (at + 1 < end && bytes[at] === METADATA_CONTEXT && bytes[at + 1] === 0) {
     message.metadataContext = noMetadata();
     at += 2;
   }
-  if (at + 1 < end && bytes[at] === TAG.observabilityMode && bytes[at + 1] === 1) {
+  if (at + 1 < end && bytes[at] === OBSERVABILITY_MODE && bytes[at + 1] === 1) {
     message.observabilityMode = true;
     at += 2;
   }
-  if (at + 1 < end && bytes[at] === TAG.protocolConfig) {
+  if (at + 1 < end && bytes[at] === PROTOCOL_CONFIG) {
     const length = lengthAt(bytes, at + 1, end);
     const config = length !== undefined && at + 2 + length === end ? readProtocolConfig(bytes, at + 2) : undefined;
     if (config === undefined) return false;
