@@ -52,9 +52,9 @@ export class BackwardWriter {
     copyBefore(target, end, this.#memory.subarray(this.#at, from));
   }
 
-  /** Takes a value that is not written here, if it is there. */
-  other(isPresent: boolean): void {
-    if (isPresent) this.isComplete = false;
+  /** Leaves the message to protobuf-es if it has something that is not written here. */
+  leaveIf(hasMore: boolean): void {
+    if (hasMore) this.isComplete = false;
   }
 
   /** Makes everything that came since the length was `since` the content of a field. */

@@ -7,7 +7,7 @@ import {
 import { utf8Only } from "../text/escaped-text.ts";
 import { readCanonicalRequest } from "./canonical-request.ts";
 import { utf8Bytes } from "./header-text.ts";
-import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from "./message-limits.ts";
+import { checkFieldCount, hasTooManyHeaders, refuseHeaders } from "./message-limits.ts";
 
 /**
  * Reads a message of Envoy. Text that is not UTF-8 is read as latin1, one character per byte.
@@ -19,7 +19,7 @@ import { checkFieldCount, headerCount, MAX_MESSAGE_HEADERS, refuseHeaders } from
  * The headers of a message refer to its bytes and are created when they are first read. The whole message is checked at
  * once.
  *
- * @throws TooManyParts If it has more than {@link MAX_MESSAGE_HEADERS} headers, or 50,000 fields.
+ * @throws TooManyParts If it has more than 10,000 headers, or 50,000 fields.
  * @throws Error If the bytes are not a ProcessingRequest.
  */
 export function decodeRequest(bytes: Uint8Array): ProcessingRequest {
@@ -29,7 +29,7 @@ export function decodeRequest(bytes: Uint8Array): ProcessingRequest {
 function readWhole(bytes: Uint8Array): ProcessingRequest {
   checkFieldCount(ProcessingRequestSchema, bytes);
   const request = readAnyText(bytes);
-  if (headerCount(request) > MAX_MESSAGE_HEADERS) refuseHeaders();
+  if (hasTooManyHeaders(request)) refuseHeaders();
   return request;
 }
 

@@ -56,8 +56,8 @@ const MEMBER = {
 } as const;
 
 function processingResponse(out: BackwardWriter, answer: ProcessingResponse): void {
-  out.other(answer.$unknown !== undefined);
-  out.other(hasRareField(answer));
+  out.leaveIf(answer.$unknown !== undefined);
+  out.leaveIf(hasRareField(answer));
   const { response } = answer;
   const since = out.length;
   switch (response.case) {
@@ -65,13 +65,13 @@ function processingResponse(out: BackwardWriter, answer: ProcessingResponse): vo
     case "responseHeaders":
     case "requestBody":
     case "responseBody":
-      out.other(response.value.$unknown !== undefined);
+      out.leaveIf(response.value.$unknown !== undefined);
       if (response.value.response) commonResponse(out, response.value.response);
       out.nested(MEMBER[response.case], since);
       break;
     case "requestTrailers":
     case "responseTrailers":
-      out.other(response.value.$unknown !== undefined);
+      out.leaveIf(response.value.$unknown !== undefined);
       if (response.value.headerMutation) headerMutation(out, 1, response.value.headerMutation);
       out.nested(MEMBER[response.case], since);
       break;
@@ -80,7 +80,7 @@ function processingResponse(out: BackwardWriter, answer: ProcessingResponse): vo
       out.nested(MEMBER.immediateResponse, since);
       break;
     default:
-      out.other(true);
+      out.leaveIf(true);
   }
 }
 
@@ -95,9 +95,9 @@ function hasRareField(answer: ProcessingResponse): boolean {
 /** Field 1 of a `HeadersResponse` or `BodyResponse`. */
 function commonResponse(out: BackwardWriter, common: CommonResponse): void {
   const since = out.length;
-  out.other(common.$unknown !== undefined);
+  out.leaveIf(common.$unknown !== undefined);
   out.flag(5, common.clearRouteCache);
-  out.other(common.trailers !== undefined);
+  out.leaveIf(common.trailers !== undefined);
   if (common.bodyMutation) bodyMutation(out, common.bodyMutation);
   if (common.headerMutation) headerMutation(out, 2, common.headerMutation);
   out.number(1, common.status);
@@ -107,7 +107,7 @@ function commonResponse(out: BackwardWriter, common: CommonResponse): void {
 function headerMutation(out: BackwardWriter, field: number, mutation: HeaderMutation): void {
   const since = out.length;
   const { setHeaders, removeHeaders } = mutation;
-  out.other(mutation.$unknown !== undefined);
+  out.leaveIf(mutation.$unknown !== undefined);
   for (let at = removeHeaders.length - 1; at >= 0; at--) out.asciiOrEmpty(2, removeHeaders[at] as string);
   for (let at = setHeaders.length - 1; at >= 0; at--) headerValueOption(out, setHeaders[at] as HeaderValueOption);
   out.nested(field, since);
@@ -116,7 +116,7 @@ function headerMutation(out: BackwardWriter, field: number, mutation: HeaderMuta
 function headerValueOption(out: BackwardWriter, option: HeaderValueOption): void {
   const since = out.length;
   const { header, append } = option;
-  out.other(option.$unknown !== undefined);
+  out.leaveIf(option.$unknown !== undefined);
   out.flag(4, option.keepEmptyValue);
   out.number(3, option.appendAction);
   if (append !== undefined) {
@@ -126,7 +126,7 @@ function headerValueOption(out: BackwardWriter, option: HeaderValueOption): void
   }
   if (header) {
     const sinceHeader = out.length;
-    out.other(header.$unknown !== undefined);
+    out.leaveIf(header.$unknown !== undefined);
     out.bytes(3, header.rawValue);
     out.ascii(2, header.value);
     out.ascii(1, header.key);
@@ -138,7 +138,7 @@ function headerValueOption(out: BackwardWriter, option: HeaderValueOption): void
 function bodyMutation(out: BackwardWriter, body: BodyMutation): void {
   const since = out.length;
   const { mutation } = body;
-  out.other(body.$unknown !== undefined);
+  out.leaveIf(body.$unknown !== undefined);
   if (mutation.case === "body") out.bytesOrEmpty(1, mutation.value);
   else if (mutation.case === "clearBody") out.flagOrFalse(2, mutation.value);
   else if (mutation.case === "streamedResponse") streamedBodyResponse(out, mutation.value);
@@ -147,7 +147,7 @@ function bodyMutation(out: BackwardWriter, body: BodyMutation): void {
 
 function streamedBodyResponse(out: BackwardWriter, streamed: StreamedBodyResponse): void {
   const since = out.length;
-  out.other(streamed.$unknown !== undefined);
+  out.leaveIf(streamed.$unknown !== undefined);
   out.flag(5, streamed.drainComplete);
   out.flag(4, streamed.grpcMessageCompressed);
   out.flag(3, streamed.endOfStreamWithoutMessage);
@@ -158,11 +158,11 @@ function streamedBodyResponse(out: BackwardWriter, streamed: StreamedBodyRespons
 
 function immediateResponse(out: BackwardWriter, immediate: ImmediateResponse): void {
   const { status, headers, body, grpcStatus, details } = immediate;
-  out.other(immediate.$unknown !== undefined);
+  out.leaveIf(immediate.$unknown !== undefined);
   out.ascii(5, details);
   if (grpcStatus) {
     const since = out.length;
-    out.other(grpcStatus.$unknown !== undefined);
+    out.leaveIf(grpcStatus.$unknown !== undefined);
     out.number(1, grpcStatus.status);
     out.nested(4, since);
   }
@@ -170,7 +170,7 @@ function immediateResponse(out: BackwardWriter, immediate: ImmediateResponse): v
   if (headers) headerMutation(out, 2, headers);
   if (status) {
     const since = out.length;
-    out.other(status.$unknown !== undefined);
+    out.leaveIf(status.$unknown !== undefined);
     out.number(1, status.code);
     out.nested(1, since);
   }

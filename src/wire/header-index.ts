@@ -207,9 +207,10 @@ function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
   // One check of all bytes together is faster than a check of each, and so are four bytes at a time.
   let bits = 0;
   let at = start;
-  for (; at + 4 <= end; at += 4)
-    bits |= (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) | (bytes[at + 2] ?? 0) | (bytes[at + 3] ?? 0);
-  for (; at < end; at++) bits |= bytes[at] ?? 0;
+  for (; at + 4 <= end; at += 4) {
+    bits |= (bytes[at] as number) | (bytes[at + 1] as number) | (bytes[at + 2] as number) | (bytes[at + 3] as number);
+  }
+  for (; at < end; at++) bits |= bytes[at] as number;
   return bits < 0x80;
 }
 

@@ -1,5 +1,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import type { HeaderMap } from "../../gen/envoy/config/core/v3/base_pb.js";
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 
 /**
@@ -27,18 +28,22 @@ export function refuseHeaders(): never {
   throw new TooManyParts(`a message has more than ${MAX_MESSAGE_HEADERS} headers`);
 }
 
-/** Returns the number of headers or trailers of a message. */
-export function headerCount({ request }: ProcessingRequest): number {
+/** True if a message that protobuf-es has read has more headers or trailers than are allowed. */
+export function hasTooManyHeaders({ request }: ProcessingRequest): boolean {
   switch (request.case) {
     case "requestHeaders":
     case "responseHeaders":
-      return request.value.headers?.headers.length ?? 0;
+      return isTooLong(request.value.headers);
     case "requestTrailers":
     case "responseTrailers":
-      return request.value.trailers?.headers.length ?? 0;
+      return isTooLong(request.value.trailers);
     default:
-      return 0;
+      return false;
   }
+}
+
+function isTooLong(map: HeaderMap | undefined): boolean {
+  return map !== undefined && map.headers.length > MAX_MESSAGE_HEADERS;
 }
 
 /**
