@@ -29,6 +29,7 @@ export class HeldRoom {
 
   /** Counts bytes as free again. Default: all of them. */
   give(bytes: number = this.bytes): void {
+    if (this.bytes === 0) return;
     // A handler may settle after all bytes were freed.
     const given = Math.min(bytes, this.bytes);
     this.bytes -= given;

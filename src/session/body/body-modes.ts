@@ -22,15 +22,19 @@ export interface Planned {
   readonly mode?: BodyMode | undefined;
 }
 
-/** Decides in which mode the bodies of a transaction come, and which override asks Envoy for it. */
+/** Decides in which mode a body comes, and which override asks Envoy for it. */
 export class BodyModes {
+  readonly #phase: BodyPhase;
+  readonly #direction: Direction;
   readonly #exchange: Exchange;
   readonly #shadow: boolean;
-  /** The body modes that effects of header handlers chose. */
-  readonly #chosen: Record<Direction, OverrideBodyMode | undefined> = { request: undefined, response: undefined };
+  /** The body mode that an effect of a header handler chose. */
+  chosen: OverrideBodyMode | undefined;
 
   /** @param shadow Handlers run, and their effects are ignored. */
-  constructor(exchange: Exchange, shadow: boolean) {
+  constructor(phase: BodyPhase, exchange: Exchange, shadow: boolean) {
+    this.#phase = phase;
+    this.#direction = directionOf(phase);
     this.#exchange = exchange;
     this.#shadow = shadow;
   }
@@ -43,48 +47,42 @@ export class BodyModes {
     return this.#shadow || this.#exchange.observabilityMode;
   }
 
-  /** Keeps the body modes that an effect of a header handler chose. */
-  choose({ requestBody, responseBody }: ModeOverride): void {
-    this.#chosen.request = requestBody ?? this.#chosen.request;
-    this.#chosen.response = responseBody ?? this.#chosen.response;
-  }
-
-  /** Plans a body for the handlers of these claims. */
-  plan(phase: BodyPhase, claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
+  /** Plans the body for the handlers of these claims. */
+  plan(claims: readonly BodyClaim[], { headers, bodyBytes, mode }: Planned): BodyPlan {
     const exchange = this.#exchange;
     const needs = needsOf(claims);
     return planBody({
-      phase,
+      phase: this.#phase,
       needs,
       prefersStreamed: () =>
-        bodyBytes === undefined && phase === "responseBody" && this.#prefersStreamedResponse(needs),
-      mode: mode ?? exchange.bodyMode(directionOf(phase)),
-      chosen: this.#chosen[directionOf(phase)],
+        bodyBytes === undefined && this.#direction === "response" && this.#prefersStreamedResponse(needs),
+      mode: mode ?? exchange.bodyMode(this.#direction),
+      chosen: this.chosen,
       bodyBytes,
       answersHeaders: headers !== undefined,
       watched: this.watched,
       bufferLimitBytes: exchange.declaration.bufferLimitBytes,
       override: (mode) => {
-        const problem = this.#lengthBars(phase, mode, claims);
-        return problem === undefined ? this.#override(phase, mode, { headers, needs }) : { problem };
+        const problem = this.#lengthBars(mode, needs);
+        return problem === undefined ? this.#override(mode, headers, needs) : { problem };
       },
     });
   }
 
   /** Returns a fault if Envoy keeps the length of a body that handlers change while it streams. */
-  keptLength(phase: BodyPhase, { changes, mode }: RunningBody): Fault | undefined {
+  keptLength({ changes, mode }: RunningBody): Fault | undefined {
     if (!changes || !streamsBody(mode) || this.watched) return undefined;
     const exchange = this.#exchange;
-    const kept = refuseKeptLength(exchange.bodyState(directionOf(phase)), exchange.declaration);
-    return kept === undefined ? undefined : fault("mutation_not_allowed", `${phase}: ${kept}`);
+    const kept = refuseKeptLength(exchange.bodyState(this.#direction), exchange.declaration);
+    return kept === undefined ? undefined : fault("mutation_not_allowed", `${this.#phase}: ${kept}`);
   }
 
   /** Asks Envoy not to send a body that no handler wants. */
-  askForNone(phase: BodyPhase, headers: PhaseWork): void {
-    const mode = this.#exchange.bodyMode(directionOf(phase));
-    if (this.watched || this.#chosen[directionOf(phase)] !== undefined) return;
+  askForNone(headers: PhaseWork): void {
+    const mode = this.#exchange.bodyMode(this.#direction);
+    if (this.watched || this.chosen !== undefined) return;
     if (mode === undefined || mode === "NONE" || mode === "GRPC") return;
-    const override = this.#override(phase, "NONE", { headers });
+    const override = this.#override("NONE", headers);
     if (!("problem" in override)) headers.modeOverride = override;
   }
 
@@ -92,10 +90,10 @@ export class BodyModes {
    * Says why a streaming override is not possible: Envoy keeps the length of a body that it was configured to buffer or
    * not to send.
    */
-  #lengthBars(phase: BodyPhase, mode: OverrideBodyMode, claims: readonly BodyClaim[]): string | undefined {
-    if (!needsOf(claims).changes || !streamsBody(mode)) return undefined;
+  #lengthBars(mode: OverrideBodyMode, { changes }: BodyNeeds): string | undefined {
+    if (!changes || !streamsBody(mode)) return undefined;
     const { declaration } = this.#exchange;
-    return refuseLengthRemoval(this.#exchange.bodyState(directionOf(phase)), declaration.mutationRules);
+    return refuseLengthRemoval(this.#exchange.bodyState(this.#direction), declaration.mutationRules);
   }
 
   /**
@@ -113,18 +111,14 @@ export class BodyModes {
     return !declaration.failureModeAllow && !hasTrailers && (whole || !isCoded);
   }
 
-  #override(
-    phase: BodyPhase,
-    mode: OverrideBodyMode,
-    { headers, needs }: { readonly headers: PhaseWork | undefined; readonly needs?: BodyNeeds },
-  ): ModeOverride | Problem {
+  #override(mode: OverrideBodyMode, headers: PhaseWork | undefined, needs?: BodyNeeds): ModeOverride | Problem {
     if (headers === undefined || !isHeaderPhase(headers.message.case))
       return { problem: "there are no headers to answer" };
     const exchange = this.#exchange;
     const { case: answered } = headers.message;
-    const wanted = { ...headers.modeOverride, [phase]: mode };
+    const wanted = { ...headers.modeOverride, [this.#phase]: mode };
     const resolve = (more: ModeOverride) => exchange.resolveModeOverride({ ...wanted, ...more }, answered);
-    const more = exchange.bodyBytes(directionOf(phase)) === undefined ? unknownLength(phase, mode) : undefined;
+    const more = exchange.bodyBytes(this.#direction) === undefined ? unknownLength(this.#phase, mode) : undefined;
     const told = more ? resolve({ ...more, ...wanted }) : undefined;
     const works = told !== undefined && !("problem" in told);
     // Without trailers the end of a streamed body cannot be seen.

@@ -4,6 +4,7 @@ import type { Answer, ContinueAnswer } from "../../protocol/answers/answer.ts";
 import { mergeMetadata } from "../../protocol/answers/answer-metadata.ts";
 import type { Exchange } from "../../protocol/exchange/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
+import type { ModeOverride } from "../../protocol/mode-override.ts";
 import {
   type BodyPhase,
   type Direction,
@@ -15,7 +16,6 @@ import {
 import { PhaseWork } from "../fold/phase-work.ts";
 import type { HandlerChain } from "../fold/run-handlers.ts";
 import { after, type Soon } from "../stages/step.ts";
-import { BodyModes } from "./body-modes.ts";
 import type { BodyOutlet } from "./body-output.ts";
 import { DirectionBody, type HeldAnswer } from "./direction-body.ts";
 import type { BodyMessage } from "./pipeline.ts";
@@ -39,15 +39,12 @@ const NO_BODIES: readonly BodyPhase[] = [];
 export class BodyRunner {
   readonly #chain: HandlerChain;
   readonly #exchange: Exchange;
-  readonly #modes: BodyModes;
   readonly both: readonly [DirectionBody, DirectionBody];
 
   constructor(claims: BodyClaims, options: BodyRunnerOptions) {
-    const { chain, exchange, shadow, budget = DEFAULT_BODY_BUDGET, outlet } = options;
-    this.#chain = chain;
-    this.#exchange = exchange;
-    this.#modes = new BodyModes(exchange, shadow);
-    const shared = { chain, exchange, modes: this.#modes, budget: new StreamBudget(budget), outlet };
+    this.#chain = options.chain;
+    this.#exchange = options.exchange;
+    const shared = { ...options, budget: new StreamBudget(options.budget ?? DEFAULT_BODY_BUDGET) };
     this.both = [
       new DirectionBody("requestBody", claims.request, shared),
       new DirectionBody("responseBody", claims.response, shared),
@@ -61,7 +58,7 @@ export class BodyRunner {
     if (isHeaderMessage(message))
       return after(this.#chain.run(message), (answer) => {
         if (answer.kind !== "continue") return answer;
-        if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#modes.choose(answer.chosenModes);
+        if (answer instanceof PhaseWork && answer.chosenModes !== undefined) this.#choose(answer.chosenModes);
         return body.open(message, answer);
       });
     const finished = body.finish(message);
@@ -96,6 +93,11 @@ export class BodyRunner {
   get neverSent(): readonly BodyPhase[] {
     const isUnseen = ({ pipeline }: DirectionBody) => pipeline?.isUnseen === true;
     return this.both.some(isUnseen) ? this.both.filter(isUnseen).map(({ phase }) => phase) : NO_BODIES;
+  }
+
+  /** Keeps the body modes that an effect of a header handler chose. */
+  #choose(chosen: ModeOverride): void {
+    for (const { phase, modes } of this.both) modes.chosen = chosen[phase] ?? modes.chosen;
   }
 
   #runTrailers(message: PhaseMessage, body: ContinueAnswer): Soon<RunResult> {

@@ -27,7 +27,7 @@ import {
   refusePart,
   tunnelClaims,
 } from "./active-claims.ts";
-import { type BodyModes, blamePlan } from "./body-modes.ts";
+import { BodyModes, blamePlan } from "./body-modes.ts";
 import type { BodyOutlet } from "./body-output.ts";
 import { losesCodings, makeStages, refusingStage } from "./make-stages.ts";
 import { type BodyMessage, BodyPipeline, type BodyPipelineOptions } from "./pipeline.ts";
@@ -37,8 +37,9 @@ export type HeldAnswer = { readonly kind: "held" };
 
 /** What the bodies of both directions use. */
 export interface SharedByBodies extends BodySurroundings {
-  readonly modes: BodyModes;
   readonly outlet: BodyOutlet;
+  /** Handlers run, and their effects are ignored. */
+  readonly shadow: boolean;
 }
 
 type Result = Answer | HeldAnswer | Fault;
@@ -52,6 +53,7 @@ export class DirectionBody {
   readonly #direction: Direction;
   readonly #claims: readonly BodyClaim[];
   readonly #shared: SharedByBodies;
+  readonly modes: BodyModes;
   /** Processors that were found not to see the body. The session reports them. */
   readonly unseen: string[] = [];
   /** Exists while handlers need the body. */
@@ -68,6 +70,7 @@ export class DirectionBody {
     this.#direction = directionOf(phase);
     this.#claims = claims;
     this.#shared = shared;
+    this.modes = new BodyModes(phase, shared.exchange, shared.shadow);
   }
 
   /** Decides how the handlers get the body, after the handlers of its headers have run. */
@@ -134,7 +137,8 @@ export class DirectionBody {
    * a length nor codings. Only handlers that ask for upgrades see it, and Envoy need not send it for the others.
    */
   #begin(headers: PhaseWork | undefined, isTunnel: boolean): StageEnd | undefined {
-    const { exchange, chain, modes } = this.#shared;
+    const { modes } = this;
+    const { exchange, chain } = this.#shared;
     this.#isOpened = true;
     const all = activeBody(this.phase, this.#claims, this.#shared);
     if ("kind" in all) return all;
@@ -144,7 +148,7 @@ export class DirectionBody {
     const found = { body: all.body, active: tunnel?.watching ?? all.active };
     const claims = found.active.map(({ claim }) => claim);
     if (claims.length === 0) {
-      if (headers) modes.askForNone(this.phase, headers);
+      if (headers) modes.askForNone(headers);
       return undefined;
     }
     const inForce = exchange.bodyMode(this.#direction);
@@ -155,7 +159,7 @@ export class DirectionBody {
     }
     // Envoy would wait for the end of a tunnel that it buffers.
     const mode = isTunnel && inForce?.startsWith("BUFFERED") ? "NONE" : inForce;
-    const plan = modes.plan(this.phase, claims, { headers, bodyBytes, mode });
+    const plan = modes.plan(claims, { headers, bodyBytes, mode });
     if (plan.kind === "fault") {
       const problem = blamePlan(plan, claims, (index) => chain.nameOf(index));
       // A body that Envoy does not send, or whose pieces are messages, does not show whether it is empty.
@@ -177,14 +181,14 @@ export class DirectionBody {
     headers: PhaseWork | undefined,
     { bodyBytes, fields }: { readonly bodyBytes: number | undefined; readonly fields: HeaderFields },
   ): StageEnd | undefined {
-    const { modes } = this.#shared;
+    const { modes } = this;
     const made = makeStages(found.active, { fields, endKnown: plan.endKnown, mode: plan.mode });
     if ("kind" in made) return made;
     this.#run(found, { plan, stages: made.stages, bodyBytes, heldHeaders: plan.holdsHeaders ? headers : undefined });
     this.wasShown = true;
     if (headers === undefined) return undefined;
     if (plan.override) headers.modeOverride = plan.override;
-    const kept = modes.keptLength(this.phase, plan);
+    const kept = modes.keptLength(plan);
     if (kept !== undefined || modes.watched) return kept;
     const leavesFirst = plan.mode === "STREAMED" || (plan.mode === "FULL_DUPLEX_STREAMED" && !plan.holdsHeaders);
     if (plan.changes && leavesFirst) dropHeaders(headers, BODY_HEADERS);
@@ -200,7 +204,7 @@ export class DirectionBody {
   ): StageEnd | undefined {
     const isFull = (this.#shared.exchange.bodyBytes(this.#direction) ?? 0) > 0;
     if (isFull || problem.kind !== "fault") return problem;
-    const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.#shared.modes.watched;
+    const holds = mode === "FULL_DUPLEX_STREAMED" && override === undefined && !this.modes.watched;
     const heldHeaders = holds ? headers : undefined;
     const plan = refusingPlan(mode, { holdsHeaders: heldHeaders !== undefined, override });
     const how = { plan, stages: [refusingStage(problem)], bodyBytes: undefined, heldHeaders };
@@ -210,20 +214,20 @@ export class DirectionBody {
   }
 
   #run({ body, active }: ActiveBody, how: Omit<BodyPipelineOptions, "watched" | "outlet">): BodyPipeline {
-    const { modes, outlet } = this.#shared;
     this.#active = active;
-    this.pipeline = new BodyPipeline(body, { ...how, watched: modes.watched, outlet });
+    this.pipeline = new BodyPipeline(body, { ...how, watched: this.modes.watched, outlet: this.#shared.outlet });
     return this.pipeline;
   }
 
   /** Corrects headers that describe the body of a GET: handlers would have changed that body. */
   #correctUnsent(headers: PhaseWork): Result {
-    const { exchange, modes } = this.#shared;
+    const { modes } = this;
+    const { exchange } = this.#shared;
     const found = activeBody(this.phase, this.#claims, this.#shared);
     if ("kind" in found) return found;
     if (found.active.length === 0 || modes.watched) return headers;
     const claims = found.active.map(({ claim }) => claim);
-    const plan = modes.plan(this.phase, claims, { headers, bodyBytes: exchange.declaredBytes(this.#direction) });
+    const plan = modes.plan(claims, { headers, bodyBytes: exchange.declaredBytes(this.#direction) });
     if (plan.kind !== "run" || !plan.changes) return headers;
     const loses = losesCodings(found.active, { fields: this.#fields, endKnown: plan.endKnown });
     dropHeaders(headers, loses ? [...BODY_HEADERS, "content-encoding"] : BODY_HEADERS);
