@@ -7,7 +7,7 @@ import { isPartOfMore } from "../../protocol/headers/framing-rules.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
 import type { HandlerChain } from "../fold/run-handlers.ts";
 import { CurrentBody } from "../stages/current-body.ts";
-import { type GrpcCall, grpcCall } from "../stages/grpc-call.ts";
+import { type GrpcCall, grpcCall } from "../stages/grpc.ts";
 import { HandlerCall } from "../stages/handler-call.ts";
 import type { StageEnd } from "../stages/step.ts";
 
