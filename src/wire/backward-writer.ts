@@ -45,11 +45,19 @@ export class BackwardWriter {
     let end = offset + this.length;
     let from = MEMORY_BYTES;
     for (const { bytes, at } of this.#large ?? NONE) {
-      end = copyBefore(target, end, this.#memory.subarray(at, from));
-      end = copyBefore(target, end, bytes);
+      end = this.#copyMemory(target, end, at, from) - bytes.length;
+      target.set(bytes, end);
       from = at;
     }
-    copyBefore(target, end, this.#memory.subarray(this.#at, from));
+    this.#copyMemory(target, end, this.#at, from);
+  }
+
+  /** Copies a part of the memory, so that the copy ends at an offset. Returns the offset of the copy. */
+  #copyMemory(target: Uint8Array, end: number, from: number, to: number): number {
+    const offset = end - (to - from);
+    if (to - from > LOOP_LONGEST) target.set(this.#memory.subarray(from, to), offset);
+    else for (let at = from; at < to; at++) target[offset + at - from] = this.#memory[at] as number;
+    return offset;
   }
 
   /** Leaves the message to protobuf-es if it has something that is not written here. */
@@ -136,10 +144,3 @@ export class BackwardWriter {
 }
 
 const NONE: readonly LargeContent[] = [];
-
-/** Returns the offset of the copy, which ends at `end`. */
-function copyBefore(target: Uint8Array, end: number, bytes: Uint8Array): number {
-  const at = end - bytes.length;
-  target.set(bytes, at);
-  return at;
-}
