@@ -22,8 +22,11 @@ import type { Http2Totals } from "./totals.ts";
 const DRAIN_PING = Buffer.from("draining", "latin1");
 const KEEP_ALIVE_PING = Buffer.from("keepaliv", "latin1");
 
-/** What is read of one connection until the others have their turn: one full read of the shared buffer. */
-const BYTES_UNTIL_REST = 128 * 1024;
+/**
+ * The frames that are read of one connection until the others have their turn. A body has 64 frames in a megabyte, so it is not
+ * slowed; a flood of small frames rests after each read.
+ */
+const FRAMES_UNTIL_REST = 256;
 
 /** Ends at which the client is gone, or has its GOAWAY already. */
 const NEEDS_NO_GOAWAY: ReadonlySet<EndReason> = new Set<EndReason>(["closed_by_peer", "socket_error", "drained"]);
@@ -84,7 +87,7 @@ export class Http2Connection {
   readonly #timeouts: Timeouts;
   readonly #stalls: Stalls;
   #receivedBytes = 0;
-  #bytesUntilRest = BYTES_UNTIL_REST;
+  #framesAtRest = 0;
   #isSettingsAcked = false;
   #lastTickMs: number;
   /** The states after "open": the first GOAWAY was sent; the last GOAWAY was sent; the connection is over. */
@@ -226,8 +229,6 @@ export class Http2Connection {
   #onChunk(chunk: Buffer): void {
     if (this.#state === "ended") return;
     this.#receivedBytes += chunk.length;
-    this.#bytesUntilRest -= chunk.length;
-    if (this.#bytesUntilRest <= 0) this.#rest();
     this.#sender.enterTurn();
     try {
       this.#reader.read(chunk);
@@ -235,14 +236,16 @@ export class Http2Connection {
       this.#fail(error);
     }
     this.#sender.leaveTurn();
+    if (this.#reader.framesRead - this.#framesAtRest >= FRAMES_UNTIL_REST) this.#rest();
   }
 
   /**
-   * The other sockets come first. Without it one that is never empty is read up to 32 times in a row, and tens of thousands
-   * of small streams hold up all others.
+   * Lets the other connections have their turn. Without it a socket that is never empty is read up to 32 times in a row, and
+   * tens of thousands of small streams keep all others waiting.
    */
   #rest(): void {
-    this.#bytesUntilRest = BYTES_UNTIL_REST;
+    if (this.#state === "ended") return;
+    this.#framesAtRest = this.#reader.framesRead;
     this.socket.pause();
     setImmediate(() => {
       if (!this.#sender.isReadingPaused) this.socket.resume();
