@@ -224,3 +224,21 @@ export function timedOut(rule: RunRule | undefined, phase: Phase): Fault {
 export function runningFailed(cause: unknown): Fault {
   return fault("internal_error", "running a handler failed", { cause });
 }
+
+/** Calls back with the value of a promise, or with undefined if it rejects or takes longer: a handler may never settle. */
+export function within<T>(
+  promise: Promise<T>,
+  limitMs: number,
+  timers: Timers,
+  done: (value: T | undefined) => void,
+): void {
+  let isDone = false;
+  const finish = (value: T | undefined) => {
+    if (isDone) return;
+    isDone = true;
+    timers.clear(timer);
+    done(value);
+  };
+  const timer = timers.set(() => finish(undefined), limitMs);
+  promise.then(finish, () => finish(undefined));
+}

@@ -19,7 +19,7 @@ import {
   type PhaseMessage,
   phaseOf,
 } from "../protocol/phase.ts";
-import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut } from "./answer-timeout.ts";
+import { type AnswerOwner, REAL_TIMERS, type Timers, timedOut, within } from "./answer-timeout.ts";
 import { BodyRunner, type RunResult } from "./body/body-runner.ts";
 import { BodyWait } from "./body-wait.ts";
 import { ImaginedExchange } from "./decision.ts";
@@ -208,10 +208,7 @@ export class Session implements AnswerOwner, ChainOwner {
     if (!this.#begun && !this.#passes) this.#begin(message);
     if (unasked !== undefined) this.#report.unenforced("override_ignored", unasked);
     const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
-    if (left !== undefined) {
-      this.#failed(left, opened);
-      return;
-    }
+    if (left !== undefined) return this.#failed(left, opened);
     if (this.#passes) {
       this.#send(this.#exchange.answer(opened, CONTINUE));
       return;
@@ -219,6 +216,7 @@ export class Session implements AnswerOwner, ChainOwner {
     this.#imagined?.accept(message);
     const unready = this.#shared.setup?.unready;
     const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
+    if (this.#bodies?.hasUnseen) this.#reportUnseen(this.#bodies); // The answer may never come.
     // Faster than `instanceof`, and every transaction comes here.
     if ("kind" in answer) this.#settle(opened, answer);
     else queue.await(this, opened, { answer, timers: this.#timers, rules: this.#rules });
@@ -373,8 +371,9 @@ export class Session implements AnswerOwner, ChainOwner {
     const lost = this.#bodies?.lostTail(ended === "completed");
     this.#bodyWait?.stop();
     this.#isEnding = lost instanceof Promise;
-    if (lost instanceof Promise) lost.then((failure) => this.#ended(ended, error, failure)).catch(() => undefined);
-    else this.#ended(ended, error, lost);
+    const done = (failure: Fault | undefined) => this.#ended(ended, error, failure);
+    if (lost instanceof Promise) within(lost, this.#rules.longestTimeoutMs, this.#timers, done);
+    else done(lost);
   }
 
   #ended(ended: SessionResult, error: Fault | undefined, lost: Fault | undefined): void {

@@ -29,6 +29,8 @@ export class BrotliTurns {
   /** In the order in which they came. */
   readonly #waiting: WaitingStep[] = [];
   #isStepping = false;
+  /** A loop over waiting steps is running, and goes on after a step that ends at once. */
+  #isLooping = false;
   #stepBeganMs = 0;
   /** No other step with a large window begins before this time. */
   #restsUntilMs = 0;
@@ -44,7 +46,7 @@ export class BrotliTurns {
     const nowMs = performance.now();
     const latestMs = nowMs + (largeDecoder === undefined ? LONGEST_WAIT_MS : LONGEST_LARGE_WAIT_MS);
     this.#waiting.push({ begin, refuse, largeDecoder, latestMs });
-    if (!this.#isStepping) this.#next(nowMs);
+    if (!this.#isStepping && !this.#isLooping) this.#next(nowMs);
   }
 
   /**
@@ -60,27 +62,35 @@ export class BrotliTurns {
     if (largeDecoder !== undefined)
       this.#restsUntilMs = nowMs + Math.min(REST_FACTOR * (nowMs - this.#stepBeganMs), LONGEST_REST_MS);
     this.#isStepping = false;
-    this.#next(nowMs);
+    if (!this.#isLooping) this.#next(nowMs);
   }
 
   /** Begins the first step that may begin, and refuses those that have waited for too long. */
   #next(nowMs: number): void {
-    const isResting = nowMs < this.#restsUntilMs;
-    for (let index = 0; index < this.#waiting.length && !this.#isStepping; ) {
-      const step = this.#waiting[index] as WaitingStep;
-      if (nowMs > step.latestMs) {
-        this.#waiting.splice(index, 1);
-        step.refuse();
-      } else if (isResting && step.largeDecoder !== undefined && step.largeDecoder !== this.#restsAfter) {
-        index++;
-      } else {
-        this.#waiting.splice(index, 1);
-        this.#isStepping = true;
-        this.#stepBeganMs = nowMs;
-        step.begin();
+    this.#isLooping = true;
+    try {
+      for (let index = 0; index < this.#waiting.length && !this.#isStepping; ) {
+        const step = this.#waiting[index] as WaitingStep;
+        if (nowMs > step.latestMs) {
+          this.#waiting.splice(index, 1);
+          step.refuse();
+        } else if (this.#mustRest(step, nowMs)) {
+          index++;
+        } else {
+          this.#waiting.splice(index, 1);
+          this.#isStepping = true;
+          this.#stepBeganMs = nowMs;
+          step.begin();
+        }
       }
+    } finally {
+      this.#isLooping = false;
     }
-    if (isResting && !this.#isStepping && this.#waiting.length > 0) this.#timeRest(this.#restsUntilMs - nowMs);
+    if (!this.#isStepping && this.#waiting.length > 0) this.#timeRest(this.#restsUntilMs - nowMs);
+  }
+
+  #mustRest({ largeDecoder }: WaitingStep, nowMs: number): boolean {
+    return largeDecoder !== undefined && largeDecoder !== this.#restsAfter && nowMs < this.#restsUntilMs;
   }
 
   #timeRest(ms: number): void {

@@ -170,11 +170,14 @@ export class BodyPipeline {
 
   /** Passes all output of a stage through the later stages. */
   #follow(at: number, first: Soon<Step>): Soon<StageEnd | undefined> {
+    // Told once for each input: the time of a handler that waits would begin again each time.
+    if (first instanceof Promise) this.#options.outlet.waitsFor(this.#body.direction, this.#stages[at]?.index ?? 0);
     for (let step = first; ; ) {
       if (step instanceof Promise) return this.#followLater(at, step);
       const passed = this.#passOn(at, step, 0);
       if (passed instanceof Promise) return this.#followLater(at, step, passed);
       const end = passed ?? step.end;
+      if (end !== undefined && step.more !== undefined) this.#dropStages();
       if (end !== undefined || step.more === undefined) return end;
       step = step.more();
     }
@@ -187,16 +190,23 @@ export class BodyPipeline {
   ): Promise<StageEnd | undefined> {
     let passed: Soon<StageEnd | undefined> = begun;
     for (let step = first; ; ) {
-      if (step instanceof Promise) {
-        this.#options.outlet.waitsFor(this.#body.direction, this.#stages[at]?.index ?? 0);
-        step = await step;
-      }
+      if (step instanceof Promise) step = await step;
       passed ??= this.#passOn(at, step, 0);
       const end = (passed instanceof Promise ? await passed : passed) ?? step.end;
+      if (end !== undefined && step.more !== undefined) this.#dropStages();
       if (end !== undefined || step.more === undefined || this.#body.isClosed) return end;
       passed = undefined;
       step = step.more();
     }
+  }
+
+  /**
+   * The body was ended while a stage had more output, so the stages cannot go on. In observability mode Envoy sends the rest
+   * of the body all the same. No handler sees that rest.
+   */
+  #dropStages(): void {
+    for (const { stage } of this.#stages) stage.close();
+    this.#stages = [];
   }
 
   /** Passes the pieces of a step to the next stage, starting at one of them. */

@@ -120,7 +120,8 @@ export class StreamStage implements BodyStage {
     this.#isBusy = false;
     this.#call.repay(this.#chunkBytes);
     this.#chunkBytes = 0;
-    return changedTo([]);
+    // The end of the loop adds nothing; a chunk was replaced by what the loop yielded.
+    return finished === undefined ? NOTHING : changedTo([]);
   }
 
   #yielded(value: unknown, more: Step["more"]): Step {

@@ -211,4 +211,19 @@ describe("turns of brotli decoders", () => {
     expect(begun).toEqual(["first", "second"]);
     turns.end(decoder);
   });
+
+  test("20,000 steps that end when they begin do not fill the stack", () => {
+    let begun = 0;
+    turns.begin({ begin: () => undefined, refuse: never });
+    for (let step = 0; step < 20_000; step++)
+      turns.begin({
+        begin: () => {
+          begun++;
+          turns.end();
+        },
+        refuse: never,
+      });
+    turns.end();
+    expect(begun).toBe(20_000);
+  });
 });

@@ -4,6 +4,7 @@ import { describeProcessor } from "../../../src/processor/describe/describe-proc
 import { runRules } from "../../../src/processor/run-rules.ts";
 import type { FaultOutcome } from "../../../src/session/fault-outcome.ts";
 import { bodyModes, bodyOf, headersOf } from "../../protocol/messages.ts";
+import { ManualTimers } from "../manual-timers.ts";
 import { recordSession } from "../recorded-session.ts";
 import { sendIn } from "./upper.ts";
 
@@ -116,4 +117,20 @@ test("a loop that waits for something else at a hidden end is closed, and has a 
   const { faults } = await sendIn(processor, "STREAMED", { request: {}, upstream });
   expect(faults.map(({ code }) => code)).toEqual(["tail_undeliverable"]);
   await expect.poll(() => isClosed).toBe(true);
+});
+
+test("a session ends at the time limit if a handler that would add bytes at the hidden end never settles", async () => {
+  const timers = new ManualTimers();
+  const never = new Promise<undefined>(() => undefined);
+  const processor = defineProcessor({
+    name: "p",
+    timeoutMs: 100,
+    requestBody: { read: "chunks", chunk: () => undefined, end: () => never },
+  });
+  const { session, ends, receive } = recordSession(processor, { timers });
+  receive(headersOf("requestHeaders", [], bodyModes("STREAMED")), bodyOf("requestBody", "abc"));
+  session.finish();
+  expect(ends).toEqual([]);
+  timers.advance(100);
+  expect(ends.map(({ result }) => result)).toEqual(["completed"]);
 });
