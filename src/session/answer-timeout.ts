@@ -227,7 +227,7 @@ export function runningFailed(cause: unknown): Fault {
 
 /** Calls back with the value of a promise, or with undefined if it rejects or takes longer: a handler may never settle. */
 export function within<T>(
-  promise: Promise<T>,
+  promise: Promise<T | undefined>,
   limitMs: number,
   timers: Timers,
   done: (value: T | undefined) => void,

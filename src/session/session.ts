@@ -208,11 +208,9 @@ export class Session implements AnswerOwner, ChainOwner {
     if (!this.#begun && !this.#passes) this.#begin(message);
     if (unasked !== undefined) this.#report.unenforced("override_ignored", unasked);
     const left = passed === undefined || this.#passes ? undefined : this.#passed.leftBehind(passed);
-    if (left !== undefined) return this.#failed(left, opened);
-    if (this.#passes) {
-      this.#send(this.#exchange.answer(opened, CONTINUE));
-      return;
-    }
+    if (left !== undefined) this.#failed(left, opened);
+    else if (this.#passes) this.#send(this.#exchange.answer(opened, CONTINUE));
+    if (left !== undefined || this.#passes) return;
     this.#imagined?.accept(message);
     const unready = this.#shared.setup?.unready;
     const answer = unready ?? runMessage(this.#bodies ?? this.#chain, opened, this.#rules, this.#shared.threadWatch);
