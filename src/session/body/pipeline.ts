@@ -202,7 +202,7 @@ export class BodyPipeline {
 
   /**
    * The body was ended while a stage had more output, so the stages cannot go on. In observability mode Envoy sends the rest
-   * of the body all the same. No handler sees that rest.
+   * of the body. No handler sees that rest.
    */
   #dropStages(): void {
     for (const { stage } of this.#stages) stage.close();
