@@ -177,7 +177,7 @@ export class BodyPipeline {
       const passed = this.#passOn(at, step, 0);
       if (passed instanceof Promise) return this.#followLater(at, step, passed);
       const end = passed ?? step.end;
-      if (end !== undefined && step.more !== undefined) this.#dropStages();
+      if (end !== undefined) this.#dropStages();
       if (end !== undefined || step.more === undefined) return end;
       step = step.more();
     }
@@ -193,7 +193,7 @@ export class BodyPipeline {
       if (step instanceof Promise) step = await step;
       passed ??= this.#passOn(at, step, 0);
       const end = (passed instanceof Promise ? await passed : passed) ?? step.end;
-      if (end !== undefined && step.more !== undefined) this.#dropStages();
+      if (end !== undefined) this.#dropStages();
       if (end !== undefined || step.more === undefined || this.#body.isClosed) return end;
       passed = undefined;
       step = step.more();
@@ -201,8 +201,8 @@ export class BodyPipeline {
   }
 
   /**
-   * The body was ended while a stage had more output, so the stages cannot go on. In observability mode Envoy sends the rest
-   * of the body. No handler sees that rest.
+   * A handler ended the body. In observability mode Envoy sends the rest of the body, and no handler sees that rest: a stage that
+   * had more output cannot go on.
    */
   #dropStages(): void {
     for (const { stage } of this.#stages) stage.close();
