@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { Exchange } from "../protocol/exchange/exchange.ts";
+import { MessageExchange } from "../protocol/exchange/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { type Head, headOf } from "../protocol/headers/head.ts";
 import type { Modes } from "../protocol/mode-override.ts";
@@ -96,7 +96,7 @@ export interface UnseenHeadObserver {
 
 /** What the parts of a composed processor share in one transaction: one exchange, its heads and one signal. */
 export class TransactionScope {
-  exchange: Exchange;
+  exchange: MessageExchange;
   #options: ScopeOptions;
   readonly #observer: UnseenHeadObserver | undefined;
   #grpcMetadata: GrpcMetadata | undefined;
@@ -105,7 +105,7 @@ export class TransactionScope {
   #abort: AbortController | undefined;
   #over = false;
 
-  constructor(exchange: Exchange, options: ScopeOptions, observer?: UnseenHeadObserver) {
+  constructor(exchange: MessageExchange, options: ScopeOptions, observer?: UnseenHeadObserver) {
     this.exchange = exchange;
     this.#options = options;
     this.#observer = observer;
@@ -175,7 +175,7 @@ export class TransactionScope {
 }
 
 /** Replaces the exchange of every transaction that was forgotten. */
-const NOTHING_LEFT = new Exchange();
+const NOTHING_LEFT = new MessageExchange();
 
 /** The transaction object of one part of a composed processor: its own state, and what all parts share. */
 export class ScopedTransaction<S, C = undefined> implements Transaction<S, C> {

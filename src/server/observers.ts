@@ -20,9 +20,9 @@ export function observeWith(first: SessionObserver, second: SessionObserver): Se
       first.unenforced?.(reason, wanted, origin, place);
       second.unenforced?.(reason, wanted, origin, place);
     },
-    threadHeld(hold) {
-      first.threadHeld?.(hold);
-      second.threadHeld?.(hold);
+    threadBlocked(hold) {
+      first.threadBlocked?.(hold);
+      second.threadBlocked?.(hold);
     },
     doneFailed(processor, cause, origin) {
       first.doneFailed?.(processor, cause, origin);

@@ -260,7 +260,7 @@ function runningParts(processor: Processor, options: ServeOptions, log: Logger) 
   const memory = memoryAccount(options, log);
   const bodyBudget = new BodyBudget(memory.bodies, options.maxHeldBodyBytesPerStream);
   const observer = observeWith(counters, faults);
-  const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadHeld?.(hold));
+  const threadWatch = new ThreadWatch(rules.declaration.messageTimeoutMs, (hold) => observer.threadBlocked?.(hold));
   return {
     operator,
     rules,

@@ -6,7 +6,7 @@ import type {
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { TransactionResult, TransactionScope } from "../processor/transaction.ts";
 import type { Answer } from "../protocol/answers/answer.ts";
-import { Exchange, type ExchangeOptions } from "../protocol/exchange/exchange.ts";
+import { MessageExchange, type MessageExchangeOptions } from "../protocol/exchange/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import type { Phase, PhaseMessage } from "../protocol/phase.ts";
 import type { Timers } from "./answer-timeout.ts";
@@ -139,10 +139,10 @@ function summarizeMutation(mutation: HeaderMutation | undefined): AnswerSummary 
  * An exchange in which every answer takes effect. It runs in parallel to the real exchange if Envoy gets only neutral answers.
  */
 export class ImaginedExchange {
-  readonly #exchange: Exchange;
+  readonly #exchange: MessageExchange;
 
-  constructor(options: ExchangeOptions) {
-    this.#exchange = new Exchange(options);
+  constructor(options: MessageExchangeOptions) {
+    this.#exchange = new MessageExchange(options);
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { ProcessingRequest } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { MARGIN_MS } from "../processor/handler-timeout.ts";
 import type { RunRule, RunRules } from "../processor/run-rules.ts";
-import type { Exchange } from "../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../protocol/exchange/exchange.ts";
 import type { Direction, PhaseMessage } from "../protocol/phase.ts";
 import { type AnswerOwner, AwaitedAnswer, type Timers } from "./answer-timeout.ts";
 import type { BodyOutlet, SendEarly } from "./body/body-output.ts";
@@ -104,7 +104,7 @@ export class DirectionQueues {
 
 /** Creates the outlet of the bodies of a transaction. Early answers need an outlet that says when it has room. */
 export function bodyOutlet(
-  exchange: Exchange,
+  exchange: MessageExchange,
   queues: DirectionQueues,
   rules: RunRules,
   outlet: SessionOutlet,
@@ -119,7 +119,7 @@ export function bodyOutlet(
  * Creates the function that sends answers before the handling of their message has ended, in FULL_DUPLEX_STREAMED. Each
  * early answer restarts the handler's time. The time stops while Envoy does not read.
  */
-function earlyAnswers(exchange: Exchange, queues: DirectionQueues, outlet: SessionOutlet): SendEarly {
+function earlyAnswers(exchange: MessageExchange, queues: DirectionQueues, outlet: SessionOutlet): SendEarly {
   return (direction, first) => {
     for (const response of exchange.answerEarly(first, direction)) outlet.send(response);
     const queue = queues.of(direction);

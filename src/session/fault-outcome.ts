@@ -1,6 +1,6 @@
 import type { FaultPolicy } from "../processor/definition.ts";
 import { policyFor, type RunRules } from "../processor/run-rules.ts";
-import type { Exchange } from "../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../protocol/exchange/exchange.ts";
 import type { Fault } from "../protocol/fault.ts";
 import { type Direction, directionOf, type PhaseMessage } from "../protocol/phase.ts";
 
@@ -73,7 +73,7 @@ export function faultOutcome(policy: FaultPolicy, circumstances: FaultCircumstan
 /** Where a fault happened. */
 export interface FaultPlace {
   readonly rules: RunRules;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   /** The message of the fault. Without a message there is no answer that could let it pass. */
   readonly message: PhaseMessage | undefined;
 }

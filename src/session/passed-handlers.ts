@@ -1,6 +1,6 @@
 import { handles, type RunRule, type RunRules } from "../processor/run-rules.ts";
 import type { Origin } from "../processor/transaction.ts";
-import type { Exchange } from "../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../protocol/exchange/exchange.ts";
 import type { PassedOver } from "../protocol/exchange/passed-over.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import { type BodyPhase, type Direction, directionOf, isBodyPhase, type Phase } from "../protocol/phase.ts";
@@ -15,7 +15,7 @@ type WayPast = "not_sent" | "too_late";
 /** The transaction whose handlers may have been skipped. */
 export interface PassedTransaction {
   readonly rules: RunRules;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   readonly queues: DirectionQueues;
   readonly bodies: BodyRunner | undefined;
   readonly shared: Pick<SharedSessionOptions, "observer" | "threadWatch">;

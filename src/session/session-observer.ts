@@ -11,7 +11,7 @@ import { type AnswerSummary, describeSummary, SessionRecord } from "./decision.t
 import type { FaultOutcome } from "./fault-outcome.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 import type { SharedSessionOptions } from "./session-options.ts";
-import type { ThreadHold } from "./thread-watch.ts";
+import type { ThreadBlock } from "./thread-watch.ts";
 
 /** How a transaction ended. */
 export type SessionResult = TransactionResult;
@@ -124,7 +124,7 @@ export interface SessionObserver {
    */
   unenforced?(reason: UnenforcedReason, wanted: string, origin: Origin, place?: HandlerPlace): void;
   /** Something blocked the thread, and all answers with it. */
-  threadHeld?(hold: ThreadHold): void;
+  threadBlocked?(hold: ThreadBlock): void;
   /** A `done` of a processor threw. */
   doneFailed?(processor: string, cause: unknown, origin: Origin): void;
 }

@@ -8,7 +8,7 @@ import { TransactionScope } from "../processor/transaction.ts";
 import { type Answer, CONTINUE } from "../protocol/answers/answer.ts";
 import { faultResponse } from "../protocol/answers/fault-response.ts";
 import { returnsBody } from "../protocol/body-mode.ts";
-import { Exchange } from "../protocol/exchange/exchange.ts";
+import { MessageExchange } from "../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../protocol/fault.ts";
 import {
   DIRECTIONS,
@@ -42,7 +42,7 @@ export class Session implements AnswerOwner, ChainOwner {
   readonly links: SessionLinks = { previous: undefined, next: undefined };
   readonly #rules: RunRules;
   readonly #timers: Timers;
-  readonly #exchange: Exchange;
+  readonly #exchange: MessageExchange;
   readonly #scope: TransactionScope;
   readonly #chain: HandlerChain;
   /** Exists if the processor has body handlers. */
@@ -73,7 +73,7 @@ export class Session implements AnswerOwner, ChainOwner {
     this.#shared = shared;
     this.#rules = shared.rules ?? runRules(processor, { envoy: declaration });
     this.#timers = timers;
-    this.#exchange = new Exchange(this.#rules);
+    this.#exchange = new MessageExchange(this.#rules);
     this.#scope = new TransactionScope(this.#exchange, options, shared.observer);
     this.#chain = new HandlerChain(this.#rules, this.#scope, this);
     if (this.#rules.bodies) {
@@ -132,7 +132,7 @@ export class Session implements AnswerOwner, ChainOwner {
   cancel(isDone = false): void {
     if (this.#over) return;
     if (isDone && !this.#halfClosed && this.#mayLackPhases) this.#report.fault(this.#passed.neverSent(), "too_late");
-    const isUnanswered = this.#owes;
+    const isUnanswered = this.#awaitsAnswer;
     if (!isUnanswered && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
     this.#end(isUnanswered ? "unanswered" : "completed");
   }
@@ -145,7 +145,7 @@ export class Session implements AnswerOwner, ChainOwner {
 
   /** The server shuts down. A missing answer becomes a fault, because OK would let the message pass. */
   shutDown(): void {
-    if (this.#owes || this.#exchange.holdsBody)
+    if (this.#awaitsAnswer || this.#exchange.holdsBody)
       this.#failed(fault("server_draining", "the server shut down before the answer was ready"), undefined);
     // Still not over if every message passes or no message waited for an answer: nothing more is to be sent.
     this.#end("completed");
@@ -186,13 +186,13 @@ export class Session implements AnswerOwner, ChainOwner {
 
   /** Every transaction calls this, so it allocates nothing. */
   get #mayLackPhases(): boolean {
-    if (this.#owes || this.#passes) return false;
+    if (this.#awaitsAnswer || this.#passes) return false;
     const lacksResponse = this.#rules.handlesResponse && this.#exchange.headers("response") === undefined;
     return lacksResponse || (this.#bodies?.neverSent.length ?? 0) > 0;
   }
 
-  get #owes(): boolean {
-    return this.#exchange.owed > 0 || (this.backlog > 0 && !this.#exchange.observabilityMode);
+  get #awaitsAnswer(): boolean {
+    return this.#exchange.unanswered > 0 || (this.backlog > 0 && !this.#exchange.observabilityMode);
   }
 
   #take(message: ProcessingRequest, queue: DirectionQueue): void {
@@ -356,10 +356,10 @@ export class Session implements AnswerOwner, ChainOwner {
     if (!this.#halfClosed || this.running) return;
     // No message that the exchange waits for will come. Envoy ends a stream in this way if its client left.
     const isCutOff = this.#exchange.lacksEnd && !this.#rules.shadow;
-    if (this.#shared.threadWatch?.isBehindHold && this.#answeredPhase && !this.#owes)
+    if (this.#shared.threadWatch?.isBehindBlock && this.#answeredPhase && !this.#awaitsAnswer)
       this.#report.fault(this.#passed.tooLate(this.#answeredPhase, this.#answeredIn), "too_late");
-    if (!this.#owes && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
-    this.#end(this.#owes ? "unanswered" : isCutOff ? "canceled" : "completed");
+    if (!this.#awaitsAnswer && this.#exchange.unsentBodies.length > 0) this.#passed.overridesUnseen();
+    this.#end(this.#awaitsAnswer ? "unanswered" : isCutOff ? "canceled" : "completed");
   }
 
   /** @param error The error that the stream ends with; undefined if a fault was handled in another way. */

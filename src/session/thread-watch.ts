@@ -5,7 +5,7 @@ import type { BodyRunner, RunResult } from "./body/body-runner.ts";
 import type { HandlerChain } from "./fold/run-handlers.ts";
 
 /** Reports that something blocked the thread. */
-export interface ThreadHold {
+export interface ThreadBlock {
   /** How long the thread was blocked, in milliseconds. */
   readonly heldMs: number;
   /** True if handlers are timed from now on, so that the next one can be named. */
@@ -45,7 +45,7 @@ export class ThreadWatch {
   /** True while handlers are timed, after a hold. */
   isTiming = false;
   readonly #timers: Timers;
-  readonly #report: (hold: ThreadHold) => void;
+  readonly #report: (hold: ThreadBlock) => void;
   readonly #timeoutMs: number;
   #looks = 0;
   #isArmed = false;
@@ -59,7 +59,7 @@ export class ThreadWatch {
   #timer: unknown;
 
   /** @param timeoutMs How long Envoy waits for an answer. A hold of this length is reported. */
-  constructor(timeoutMs: number, report: (hold: ThreadHold) => void, timers: Timers = REAL_TIMERS) {
+  constructor(timeoutMs: number, report: (hold: ThreadBlock) => void, timers: Timers = REAL_TIMERS) {
     this.#timeoutMs = timeoutMs;
     this.#report = report;
     this.#timers = timers;
@@ -77,7 +77,7 @@ export class ThreadWatch {
   }
 
   /** True shortly after a hold: answers that were sent meanwhile may have been too late. */
-  get isBehindHold(): boolean {
+  get isBehindBlock(): boolean {
     return this.#looks - this.#heldLook <= BACKLOG_LOOKS;
   }
 
@@ -105,7 +105,7 @@ export class ThreadWatch {
    * for that long during the interval or just before it.
    */
   wasHeld(stretch: number): boolean {
-    return this.isBehindHold && stretch >= this.#heldLook;
+    return this.isBehindBlock && stretch >= this.#heldLook;
   }
 
   /** Stops the timer. */

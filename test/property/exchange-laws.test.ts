@@ -8,7 +8,7 @@ import type { Answer } from "../../src/protocol/answers/answer.ts";
 import { toImmediateResponse } from "../../src/protocol/answers/immediate-response.ts";
 import { returnsBody } from "../../src/protocol/body-mode.ts";
 import { declareEnvoy } from "../../src/protocol/envoy-declaration.ts";
-import { Exchange } from "../../src/protocol/exchange/exchange.ts";
+import { MessageExchange } from "../../src/protocol/exchange/exchange.ts";
 import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
 import type { ModeOverride } from "../../src/protocol/mode-override.ts";
 import { type Direction, directionOf, isHeaderPhase, type PhaseMessage } from "../../src/protocol/phase.ts";
@@ -42,7 +42,7 @@ const wishArbitrary: fc.Arbitrary<Wish> = fc.record({
 
 const DECLARED = declareEnvoy({ allowModeOverride: true, maxMessageTimeoutMs: 1_000 });
 
-function answerTo(exchange: Exchange, message: PhaseMessage, wish: Wish): Answer {
+function answerTo(exchange: MessageExchange, message: PhaseMessage, wish: Wish): Answer {
   const dynamicMetadata = wish.metadata ? { n: { a: 1 } } : undefined;
   if (wish.immediate) {
     const response = toImmediateResponse({ status: 403 });
@@ -71,7 +71,7 @@ function everyTransaction(law: (said: readonly Said[], transaction: ScriptedTran
   const wishes = fc.array(wishArbitrary, { minLength: 1, maxLength: 6 });
   fc.assert(
     fc.property(transactionArbitrary, wishes, (transaction, wanted) => {
-      const exchange = new Exchange({ declaration: DECLARED });
+      const exchange = new MessageExchange({ declaration: DECLARED });
       const said: Said[] = [];
       let over = false;
       transaction.messages.forEach((request, index) => {

@@ -7,7 +7,7 @@ import {
   type StreamedBodyResponse,
 } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { type Answer, CONTINUE } from "../../src/protocol/answers/answer.ts";
-import { Exchange } from "../../src/protocol/exchange/exchange.ts";
+import { MessageExchange } from "../../src/protocol/exchange/exchange.ts";
 import type { HeaderChange } from "../../src/protocol/headers/header-mutation.ts";
 import { type Direction, directionOf, type PhaseMessage } from "../../src/protocol/phase.ts";
 import { bytes } from "../protocol/messages.ts";
@@ -28,7 +28,7 @@ interface Exchanged {
 
 /** Runs a transaction. `lags` is the number of messages of a direction that may wait for answers at a time. */
 function play({ messages }: ScriptedTransaction, lags: readonly number[], changed: boolean): Exchanged[] {
-  const exchange = new Exchange();
+  const exchange = new MessageExchange();
   const answer: Answer = changed ? { kind: "continue", headerChanges: CHANGES } : CONTINUE;
   const pending: Record<Direction, PhaseMessage[]> = { request: [], response: [] };
   const exchanged: Exchanged[] = [];
@@ -36,9 +36,9 @@ function play({ messages }: ScriptedTransaction, lags: readonly number[], change
     const queue = pending[direction];
     while (queue.length > leave) {
       const message = queue.shift() as PhaseMessage;
-      const owed = exchange.owed;
+      const owed = exchange.unanswered;
       const answers = exchange.answer(message, isBody(message) ? CONTINUE : answer).map(overTheWire);
-      expect(exchange.owed).toBe(Math.max(0, owed - 1));
+      expect(exchange.unanswered).toBe(Math.max(0, owed - 1));
       exchanged.push({ message, answers });
     }
   };
@@ -55,7 +55,7 @@ function play({ messages }: ScriptedTransaction, lags: readonly number[], change
   });
   settle("response", 0);
   settle("request", 0);
-  expect(exchange.owed).toBe(0);
+  expect(exchange.unanswered).toBe(0);
   return exchanged;
 }
 

@@ -9,7 +9,7 @@ import { compose, defineProcessor, type Processor } from "../../src/processor/de
 import * as headerEffects from "../../src/processor/effects.ts";
 import * as streamEffects from "../../src/processor/effects.ts";
 import { appendHeader, immediateResponse, removeHeader, setHeader } from "../../src/processor/effects.ts";
-import { Exchange } from "../../src/protocol/exchange/exchange.ts";
+import { MessageExchange } from "../../src/protocol/exchange/exchange.ts";
 import type { PhaseMessage } from "../../src/protocol/phase.ts";
 import { bodyModes, bodyOf, type Envelope, headersOf, trailersOf } from "../protocol/messages.ts";
 import { nextTurn } from "../session/deferred.ts";
@@ -120,11 +120,11 @@ describe("random messages", () => {
     const answers = fc.array(fc.constantFrom("continue", "immediate", "later"), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(fc.array(messageArbitrary, { maxLength: 12 }), answers, (messages, how) => {
-        const exchange = new Exchange();
+        const exchange = new MessageExchange();
         const pending: PhaseMessage[] = [];
         messages.forEach((message, index) => {
           const accepted = exchange.accept(message);
-          expect(exchange.owed).toBeGreaterThanOrEqual(0);
+          expect(exchange.unanswered).toBeGreaterThanOrEqual(0);
           if (accepted.kind !== "message") return;
           pending.push(accepted.message);
           if (how[index % how.length] === "later") return;
@@ -137,7 +137,7 @@ describe("random messages", () => {
                 ? { kind: "immediate", responses: [response] }
                 : { kind: "continue", headerChanges: [{ op: "remove", name: "x-a" }] },
             );
-            expect(exchange.owed).toBeGreaterThanOrEqual(0);
+            expect(exchange.unanswered).toBeGreaterThanOrEqual(0);
           }
         });
       }),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defineProcessor, immediateResponse } from "../../src/index.ts";
-import { type ThreadHold, ThreadWatch } from "../../src/session/thread-watch.ts";
+import { type ThreadBlock, ThreadWatch } from "../../src/session/thread-watch.ts";
 import { bodyModes, headersOf } from "../protocol/messages.ts";
 import { ManualTimers } from "./manual-timers.ts";
 import { recordSession } from "./recorded-session.ts";
@@ -8,7 +8,7 @@ import { recordSession } from "./recorded-session.ts";
 /** A processor whose handler holds the thread for `x-hold-ms` milliseconds, under a watch. */
 function held(onFault: "envoy" | "closed" = "envoy", refuses = false) {
   const timers = new ManualTimers();
-  const holds: ThreadHold[] = [];
+  const holds: ThreadBlock[] = [];
   const threadWatch = new ThreadWatch(200, (hold) => holds.push(hold), timers);
   const processor = defineProcessor({
     name: "slow",
@@ -87,7 +87,7 @@ describe("a handler that holds the thread for longer than Envoy waits", () => {
 
 test("handlers are not timed again for ten minutes if none of them held the thread for a minute", () => {
   const timers = new ManualTimers();
-  const holds: ThreadHold[] = [];
+  const holds: ThreadBlock[] = [];
   const watch = new ThreadWatch(200, (hold) => holds.push(hold), timers);
   const holdWithoutHandler = () => {
     watch.enter();
@@ -106,7 +106,7 @@ test("handlers are not timed again for ten minutes if none of them held the thre
   expect(watch.isTiming).toBe(false);
   holdWithoutHandler();
   expect([holds.length, holds.at(-1)?.isTimedNext, watch.isTiming]).toEqual([2, false, false]);
-  expect(watch.isBehindHold).toBe(true);
+  expect(watch.isBehindBlock).toBe(true);
   workFor(600_000);
   holdWithoutHandler();
   expect([holds.at(-1)?.isTimedNext, watch.isTiming]).toEqual([true, true]);

@@ -56,9 +56,9 @@ describe("the lint of the structure of src", () => {
   });
 
   test("refuses two exported types of one name", () => {
-    addFile("src/memory/bad.ts", "export interface Exchange {\n  readonly at: number;\n}\n");
+    addFile("src/memory/bad.ts", "export interface MessageExchange {\n  readonly at: number;\n}\n");
     expect(problems()).toEqual([
-      "src/memory/bad.ts and src/protocol/exchange/exchange.ts export a type Exchange: rename one of them",
+      "src/memory/bad.ts and src/protocol/exchange/exchange.ts export a type MessageExchange: rename one of them",
     ]);
   });
 

@@ -15,7 +15,7 @@ export interface ContinueAnswer extends AnswerMetadata {
   readonly headerChanges: readonly HeaderChange[];
   /** Makes Envoy select the route again. Not needed if `:path`, `:authority` or `:method` change. */
   readonly clearRouteCache?: boolean | undefined;
-  /** The result of `Exchange.resolveModeOverride`. */
+  /** The result of `MessageExchange.resolveModeOverride`. */
   readonly modeOverride?: ModeOverride | undefined;
   /** On headers: the whole body, with CONTINUE_AND_REPLACE, instead of the body of the message. */
   readonly wholeBody?: Uint8Array | undefined;

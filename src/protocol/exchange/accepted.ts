@@ -4,7 +4,7 @@ import type { PassedOver } from "./passed-over.ts";
 
 /** What a message means to the exchange. */
 export type Accepted =
-  /** The message opens a phase: run its handlers, then call `Exchange.answer`, once and in order. */
+  /** The message opens a phase: run its handlers, then call `MessageExchange.answer`, once and in order. */
   | {
       readonly kind: "message";
       readonly message: PhaseMessage;

@@ -41,7 +41,7 @@ export class DirectionState {
   /** True after the headers were answered. Their answer may be held back while pieces of the body are answered. */
   hasAnsweredHeaders = false;
   /** The number of messages that wait for an answer. */
-  owed = 0;
+  unanswered = 0;
   ended = false;
   /**
    * True while the server holds bytes of the body that Envoy has no copy of, or has sent some of them in another form.

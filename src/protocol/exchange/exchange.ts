@@ -54,7 +54,7 @@ const NO_PHASES: readonly Phase[] = [];
 const NO_BODIES: readonly BodyPhase[] = [];
 
 /** Options of an exchange. */
-export interface ExchangeOptions {
+export interface MessageExchangeOptions {
   /** Default: Envoy's own defaults. */
   readonly declaration?: EnvoyDeclaration | undefined;
   /** The directions whose bodies have handlers. Default: none. */
@@ -68,13 +68,13 @@ const NO_CLAIMS: Readonly<Record<Direction, boolean>> = { request: false, respon
  * needs an answer gets exactly one, with the matching oneof member. Only in FULL_DUPLEX_STREAMED and GRPC may a piece
  * of a body get several answers. It does no I/O, has no clock and runs no handler.
  */
-export class Exchange {
+export class MessageExchange {
   /** What the operator declares about Envoy. */
   readonly declaration: EnvoyDeclaration;
   /** The directions whose bodies have handlers. The handlers then choose the body mode. */
   readonly claims: Readonly<Record<Direction, boolean>>;
   /** The number of messages without an answer. While it is above 0, ending the stream with OK loses answers. */
-  owed = 0;
+  unanswered = 0;
 
   #first = true;
   #answeredImmediately = false;
@@ -89,7 +89,7 @@ export class Exchange {
     response: new DirectionState(),
   };
 
-  constructor({ declaration = ENVOY_DEFAULTS, claims = NO_CLAIMS }: ExchangeOptions = {}) {
+  constructor({ declaration = ENVOY_DEFAULTS, claims = NO_CLAIMS }: MessageExchangeOptions = {}) {
     this.declaration = declaration;
     this.claims = claims;
   }
@@ -182,9 +182,10 @@ export class Exchange {
 
   /** True while a phase may still come, or has come and waits for its answer. */
   awaits(phase: Phase): boolean {
-    const { answeredRank, ended, rank, owed } = this.#state(directionOf(phase));
+    const { answeredRank, ended, rank, unanswered } = this.#state(directionOf(phase));
     // One more piece of a body may need an answer.
-    if (isBodyPhase(phase)) return answeredRank <= rankOf(phase) && (!ended || (rank === rankOf(phase) && owed > 0));
+    if (isBodyPhase(phase))
+      return answeredRank <= rankOf(phase) && (!ended || (rank === rankOf(phase) && unanswered > 0));
     return answeredRank < rankOf(phase) && !(ended && rank < rankOf(phase));
   }
 
@@ -239,8 +240,8 @@ export class Exchange {
       this.#context.remember(message, direction);
     }
     if (!this.#observed) {
-      this.owed++;
-      state.owed++;
+      this.unanswered++;
+      state.unanswered++;
     }
     return { kind: "message", message: request, passed, unasked };
   }
@@ -287,8 +288,8 @@ export class Exchange {
   /** Makes the message of the matching oneof member. For a body there may be several. */
   #answerMember(message: PhaseMessage, answer: ContinueAnswer): readonly ProcessingResponse[] {
     const state = this.#state(directionOf(message.case));
-    this.owed--;
-    state.owed--;
+    this.unanswered--;
+    state.unanswered--;
     state.answeredRank = rankOf(message.case);
     state.extended = false;
     switch (message.case) {
@@ -356,9 +357,10 @@ export class Exchange {
    */
   extendTimeout(direction: Direction, ms: number): ProcessingResponse | undefined {
     const state = this.#state(direction);
-    if (this.#observed || state.owed === 0 || state.extended || state.mode === "FULL_DUPLEX_STREAMED") return undefined;
+    if (this.#observed || state.unanswered === 0 || state.extended || state.mode === "FULL_DUPLEX_STREAMED")
+      return undefined;
     if (!(ms >= 1 && ms <= this.declaration.maxMessageTimeoutMs)) return undefined;
-    for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.owed > 0;
+    for (const waiting of Object.values(this.#directions)) waiting.extended ||= waiting.unanswered > 0;
     return timeoutExtension(ms);
   }
 
@@ -387,8 +389,8 @@ export class Exchange {
   }
 
   #forgetWaiting(): void {
-    this.owed = 0;
-    this.#directions.request.owed = 0;
-    this.#directions.response.owed = 0;
+    this.unanswered = 0;
+    this.#directions.request.unanswered = 0;
+    this.#directions.response.unanswered = 0;
   }
 }

@@ -41,7 +41,7 @@ export function passedOver(
     ? NO_PHASES
     : skipped(direction === "request" ? request : response, direction);
   if (direction === "request") return own.length > 0 ? { notSent: own, notAwaited: undefined } : undefined;
-  const isBehind = request.rank === 0 ? !request.isSkipReported : request.owed > 0 && request.holdsHeaders;
+  const isBehind = request.rank === 0 ? !request.isSkipReported : request.unanswered > 0 && request.holdsHeaders;
   if (!isBehind || !comesFromUpstream(message)) {
     return own.length > 0 ? { notSent: own, notAwaited: undefined } : undefined;
   }
@@ -59,8 +59,8 @@ export function passedOver(
  * its body modes. In the streaming modes the pieces of a body follow each other. FULL_DUPLEX_STREAMED waits for
  * nothing.
  */
-export function runsAhead(phase: Phase, { mode, owed, rank }: DirectionState): boolean {
-  if (owed === 0 || mode === undefined || returnsBody(mode)) return false;
+export function runsAhead(phase: Phase, { mode, unanswered, rank }: DirectionState): boolean {
+  if (unanswered === 0 || mode === undefined || returnsBody(mode)) return false;
   return !(mode === "STREAMED" && isBodyPhase(phase) && rank >= RANK.body);
 }
 

@@ -3,7 +3,7 @@ import type { Fault } from "../../protocol/fault.ts";
 import type { FaultOutcome } from "../../session/fault-outcome.ts";
 import type { HandlerPlace, SessionEnd, SessionObserver, UnenforcedReason } from "../../session/session-observer.ts";
 import type { SetupObserver } from "../../session/setup.ts";
-import type { ThreadHold } from "../../session/thread-watch.ts";
+import type { ThreadBlock } from "../../session/thread-watch.ts";
 import { LineLimiters } from "./line-limiter.ts";
 import type { Logger } from "./logger.ts";
 import { describeFailure, describeThrown } from "./thrown.ts";
@@ -84,7 +84,7 @@ export class FaultLog implements SessionObserver, SetupObserver {
     if (line) this.#log.info({ wanted, origin, ...line }, "Shadow mode: this would have happened");
   }
 
-  threadHeld({ heldMs, processor, phase, isTimedNext }: ThreadHold): void {
+  threadBlocked({ heldMs, processor, phase, isTimedNext }: ThreadBlock): void {
     const line = this.#limiters.next("thread held");
     if (line === undefined) return;
     const who = processor === undefined ? "Something" : `A handler of processor "${processor}", ${phase},`;

@@ -142,7 +142,7 @@ function registerTransactions(
     registers: [registry],
     collect() {
       this.reset();
-      this.inc(counters.threadHolds);
+      this.inc(counters.threadBlocks);
     },
   });
   new Gauge({

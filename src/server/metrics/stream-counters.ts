@@ -48,7 +48,7 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     http_service: zeros(),
   };
   /** How often the thread was blocked for too long. */
-  threadHolds = 0;
+  threadBlocks = 0;
   readonly #faults = new Map<string, FaultCount>();
   readonly #hooks = new Map<string, number>();
 
@@ -85,8 +85,8 @@ export class StreamCounters implements SessionObserver, SetupObserver {
     this.#counts[origin].unenforced[reason]++;
   }
 
-  threadHeld(): void {
-    this.threadHolds++;
+  threadBlocked(): void {
+    this.threadBlocks++;
   }
 
   doneFailed(processor: string): void {

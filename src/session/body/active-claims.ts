@@ -1,7 +1,7 @@
 import type { StreamBudget } from "../../memory/body-budget.ts";
 import type { BodyClaim } from "../../processor/body-claims.ts";
 import { ScopedTransaction } from "../../processor/transaction.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import { isPartOfMore } from "../../protocol/headers/framing-rules.ts";
 import type { BodyPhase } from "../../protocol/phase.ts";
@@ -28,7 +28,7 @@ export interface ActiveBody {
 /** What the handlers of a body need of their transaction. */
 export interface BodySurroundings {
   readonly chain: HandlerChain;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   readonly budget: StreamBudget;
 }
 

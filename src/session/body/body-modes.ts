@@ -2,7 +2,7 @@ import { type BodyClaim, needsOf } from "../../processor/body-claims.ts";
 import { refuseKeptLength, refuseLengthRemoval } from "../../protocol/answers/content-length.ts";
 import type { BodyMode } from "../../protocol/body-mode.ts";
 import { type BodyNeeds, type BodyPlan, planBody, type RunningBody } from "../../protocol/exchange/body-plan.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
 import { type ModeOverride, type OverrideBodyMode, streamsBody } from "../../protocol/mode-override.ts";
@@ -26,13 +26,13 @@ export interface Planned {
 export class BodyModes {
   readonly #phase: BodyPhase;
   readonly #direction: Direction;
-  readonly #exchange: Exchange;
+  readonly #exchange: MessageExchange;
   readonly #shadow: boolean;
   /** The body mode that an effect of a header handler chose. */
   chosen: OverrideBodyMode | undefined;
 
   /** @param shadow Handlers run, and their effects are ignored. */
-  constructor(phase: BodyPhase, exchange: Exchange, shadow: boolean) {
+  constructor(phase: BodyPhase, exchange: MessageExchange, shadow: boolean) {
     this.#phase = phase;
     this.#direction = directionOf(phase);
     this.#exchange = exchange;

@@ -2,7 +2,7 @@ import { type BodyBudget, DEFAULT_BODY_BUDGET, StreamBudget } from "../../memory
 import type { BodyClaims } from "../../processor/body-claims.ts";
 import type { Answer, ContinueAnswer } from "../../protocol/answers/answer.ts";
 import { mergeMetadata } from "../../protocol/answers/answer-metadata.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import type { Fault } from "../../protocol/fault.ts";
 import type { ModeOverride } from "../../protocol/mode-override.ts";
 import {
@@ -26,7 +26,7 @@ export type RunResult = Answer | HeldAnswer | Fault;
 /** The options of a {@link BodyRunner}. */
 export interface BodyRunnerOptions {
   readonly chain: HandlerChain;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   /** Handlers run, and their effects are ignored. */
   readonly shadow: boolean;
   readonly budget?: BodyBudget | undefined;
@@ -38,7 +38,7 @@ const NO_BODIES: readonly BodyPhase[] = [];
 /** Runs the handlers of a transaction that has body handlers. */
 export class BodyRunner {
   readonly #chain: HandlerChain;
-  readonly #exchange: Exchange;
+  readonly #exchange: MessageExchange;
   readonly both: readonly [DirectionBody, DirectionBody];
 
   constructor(claims: BodyClaims, options: BodyRunnerOptions) {

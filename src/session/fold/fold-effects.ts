@@ -39,20 +39,20 @@ export type Folded = FoldEnd | BodyEffects | undefined;
  * if a value is not an effect or breaks a rule. Otherwise it returns the effects on a body, and the next handler can
  * run.
  */
-export function foldEffects(outcome: unknown, work: PhaseWork, source?: SourceText): Folded {
-  if (outcome === undefined) return undefined;
-  if (effectWatch.current !== undefined) effectWatch.current.returned(outcome);
+export function foldEffects(returned: unknown, work: PhaseWork, source?: SourceText): Folded {
+  if (returned === undefined) return undefined;
+  if (effectWatch.current !== undefined) effectWatch.current.returned(returned);
   const before = work.headerChanges.length;
-  const folded = Array.isArray(outcome) ? foldAll(outcome, work, source) : foldEffect(outcome, work, source);
+  const folded = Array.isArray(returned) ? foldAll(returned, work, source) : foldEffect(returned, work, source);
   if (folded !== undefined && folded.kind !== "body") return folded;
   const replaced = work.wholeBody === undefined ? undefined : refuseReplacedBody(work);
   if (replaced !== undefined) return replaced;
   return (work.headerChanges.length > before ? refuseSize(work) : undefined) ?? folded;
 }
 
-function foldAll(outcome: readonly unknown[], work: PhaseWork, source: SourceText | undefined): Folded {
+function foldAll(returned: readonly unknown[], work: PhaseWork, source: SourceText | undefined): Folded {
   let body: BodyEffects | undefined;
-  for (const effect of outcome) {
+  for (const effect of returned) {
     const folded = foldEffect(effect, work, source, " inside an array");
     if (folded === undefined) continue;
     if (folded.kind !== "body") return folded;

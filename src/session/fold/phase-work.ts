@@ -3,7 +3,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import type { HeaderMap, HeaderValue } from "../../../gen/envoy/config/core/v3/base_pb.js";
 import type { EffectPlace } from "../../processor/effect.ts";
 import type { ContinueAnswer } from "../../protocol/answers/answer.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import { type Fault, fault } from "../../protocol/fault.ts";
 import type { HeaderChange } from "../../protocol/headers/header-mutation.ts";
 import { headerFields } from "../../protocol/headers/headers.ts";
@@ -18,7 +18,7 @@ const NO_CHANGES: HeaderChange[] = [];
 export class PhaseWork implements ContinueAnswer {
   readonly kind = "continue";
   readonly message: PhaseMessage;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   /** The place whose handler returns effects now. */
   place: EffectPlace;
   /** The body that replaces the incoming body; set by an effect on headers. */
@@ -32,7 +32,7 @@ export class PhaseWork implements ContinueAnswer {
   #changes: HeaderChange[] = NO_CHANGES;
   #head: WorkingHead | undefined;
 
-  constructor(message: PhaseMessage, exchange: Exchange) {
+  constructor(message: PhaseMessage, exchange: MessageExchange) {
     this.message = message;
     this.place = message.case;
     this.exchange = exchange;

@@ -97,9 +97,9 @@ export class HandlerChain {
       try {
         const tx = this.transaction(index);
         if (!(tx instanceof ScopedTransaction)) return tx;
-        const outcome = handler.call(this.#definitions[index], work.currentMessage, tx);
-        if (isThenable(outcome)) return this.#settle(outcome, { index, step, work });
-        const end = this.fold(outcome, index, work);
+        const returned = handler.call(this.#definitions[index], work.currentMessage, tx);
+        if (isThenable(returned)) return this.#settle(returned, { index, step, work });
+        const end = this.fold(returned, index, work);
         if (end !== undefined && end.kind !== "body") return end;
       } catch (cause) {
         // Not only the call can throw: the returned value may have getters.
@@ -119,12 +119,12 @@ export class HandlerChain {
   }
 
   /** Calls the `done` hook of every definition of which a handler ran. */
-  done(outcome: TransactionEnd, failed: (processor: string, cause: unknown) => void): void {
+  done(returned: TransactionEnd, failed: (processor: string, cause: unknown) => void): void {
     for (const [index, transaction] of this.#transactions.entries()) {
       if (transaction === undefined) continue;
       const name = this.nameOf(index);
       try {
-        const ended: unknown = this.#definitions[index]?.done?.(transaction, outcome);
+        const ended: unknown = this.#definitions[index]?.done?.(transaction, returned);
         // The type allows no promise, but async functions match it.
         if (isThenable(ended)) Promise.resolve(ended).catch((cause: unknown) => failed(name, cause));
       } catch (cause) {
@@ -141,7 +141,7 @@ export class HandlerChain {
     this.#owner?.handlerPending(direction, at.index);
     // Promise.resolve, because a thenable of another library may settle twice or call back at once.
     return Promise.resolve(promise)
-      .then((outcome) => (pending.chain && pending.at ? pending.chain.#resume(outcome, pending.at) : CONTINUE))
+      .then((returned) => (pending.chain && pending.at ? pending.chain.#resume(returned, pending.at) : CONTINUE))
       .catch((cause: unknown) =>
         pending.chain && pending.at
           ? pending.chain.threw(pending.at.index, pending.at.work.message.case, cause)
@@ -149,14 +149,14 @@ export class HandlerChain {
       );
   }
 
-  #resume(outcome: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
-    const end = this.fold(outcome, index, work);
+  #resume(returned: unknown, { index, step, work }: Step): Answer | Fault | Promise<Answer | Fault> {
+    const end = this.fold(returned, index, work);
     return end !== undefined && end.kind !== "body" ? end : this.#runFrom(step + 1, work.message, work);
   }
 
   /** Adds what a handler returned to the work. A fault names its processor. */
-  fold(outcome: unknown, index: number, work: PhaseWork, source?: SourceText): Folded {
-    const end = foldEffects(outcome, work, source);
+  fold(returned: unknown, index: number, work: PhaseWork, source?: SourceText): Folded {
+    const end = foldEffects(returned, work, source);
     if (end?.kind !== "fault") return end;
     const name = this.nameOf(index);
     return { ...end, processor: name, message: `processor "${name}", ${work.message.case}: ${end.message}` };

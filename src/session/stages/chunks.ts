@@ -37,7 +37,7 @@ export class ChunksStage implements BodyStage {
     if (excess !== undefined) return endedBy(excess);
     return this.#call.run(
       () => this.#handler.chunk(piece, this.#call.tx as never),
-      (outcome) => this.#returned(outcome, piece),
+      (returned) => this.#returned(returned, piece),
     );
   }
 
@@ -58,14 +58,14 @@ export class ChunksStage implements BodyStage {
     this.#call.close();
   }
 
-  #returned(outcome: unknown, piece: BodyBytes): Step {
-    if (outcome === undefined) return unchanged(piece);
-    if (!(outcome instanceof Uint8Array)) {
-      const problem = `chunk() returned ${nameKind(outcome)}, must be bytes or nothing`;
+  #returned(returned: unknown, piece: BodyBytes): Step {
+    if (returned === undefined) return unchanged(piece);
+    if (!(returned instanceof Uint8Array)) {
+      const problem = `chunk() returned ${nameKind(returned)}, must be bytes or nothing`;
       return endedBy(this.#call.faults.fault("invalid_effect", problem));
     }
     this.withholds = true;
-    return changedTo(outcome.length > 0 ? [plainBytes(outcome)] : []);
+    return changedTo(returned.length > 0 ? [plainBytes(returned)] : []);
   }
 
   #callEnd(): Soon<Step> {
@@ -73,8 +73,8 @@ export class ChunksStage implements BodyStage {
     if (end === undefined) return NOTHING;
     return this.#call.run(
       () => end.call(this.#handler, this.#call.tx as never),
-      (outcome) => {
-        const effects = this.#call.fold(outcome, `${this.#call.body.phase}End`);
+      (returned) => {
+        const effects = this.#call.fold(returned, `${this.#call.body.phase}End`);
         return effects.kind === "body" ? tailOf(effects.tail) : endedBy(effects);
       },
     );

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { HttpBodySchema } from "../../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import type { StreamBudget } from "../../memory/body-budget.ts";
 import type { AnswerPrelude, BodyChange } from "../../protocol/answers/answer.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import { type BodyPhase, type Direction, directionOf, type PhaseMessage } from "../../protocol/phase.ts";
 import { PhaseWork } from "../fold/phase-work.ts";
 
@@ -16,7 +16,7 @@ export class BodyWork extends PhaseWork {
 export class CurrentBody {
   readonly phase: BodyPhase;
   readonly direction: Direction;
-  readonly exchange: Exchange;
+  readonly exchange: MessageExchange;
   readonly budget: StreamBudget;
   /** What handlers want for the current message. */
   work: BodyWork;
@@ -27,7 +27,7 @@ export class CurrentBody {
   /** The handlers' output is no longer needed. */
   isClosed = false;
 
-  constructor(phase: BodyPhase, exchange: Exchange, budget: StreamBudget) {
+  constructor(phase: BodyPhase, exchange: MessageExchange, budget: StreamBudget) {
     this.phase = phase;
     this.direction = directionOf(phase);
     this.exchange = exchange;

@@ -7,7 +7,7 @@ import { CoderBudget, type FullBudget, HeldRoom } from "../../memory/held-room.t
 import type { AnyGrpcHandlers } from "../../processor/body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
 import { effectData } from "../../processor/effect.ts";
-import type { Exchange } from "../../protocol/exchange/exchange.ts";
+import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
 import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
 import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
 import { type BodyPhase, directionOf } from "../../protocol/phase.ts";
@@ -41,7 +41,7 @@ export interface GrpcCall {
  * Returns the handler for the messages of a direction; undefined if the request does not call a method that has a
  * handler.
  */
-export function grpcCall(handlers: AnyGrpcHandlers, exchange: Exchange, phase: BodyPhase): GrpcCall | undefined {
+export function grpcCall(handlers: AnyGrpcHandlers, exchange: MessageExchange, phase: BodyPhase): GrpcCall | undefined {
   const direction = directionOf(phase);
   const request = exchange.headers("request");
   const headers = exchange.headers(direction);
@@ -220,34 +220,34 @@ export class GrpcStage implements BodyStage {
     if (full !== undefined) return endedBy(this.#call.faults.overLimit(full));
     return this.#call.run(
       () => handle(parsed, this.#call.tx),
-      (outcome) => this.#returned(outcome, message),
+      (returned) => this.#returned(returned, message),
       this.#room,
     );
   }
 
-  #returned(outcome: unknown, message: GrpcMessage): Soon<Step> {
-    if (outcome === undefined) return unchanged(message.framed, this.#more);
-    if (effectData(outcome) === undefined && !Array.isArray(outcome)) return this.#replaceBy(outcome, message);
-    const effects = this.#call.fold(outcome, this.#call.body.phase);
+  #returned(returned: unknown, message: GrpcMessage): Soon<Step> {
+    if (returned === undefined) return unchanged(message.framed, this.#more);
+    if (effectData(returned) === undefined && !Array.isArray(returned)) return this.#replaceBy(returned, message);
+    const effects = this.#call.fold(returned, this.#call.body.phase);
     if (effects.kind !== "body") return endedBy(effects);
     const { replacement } = effects;
     if (replacement === undefined) return unchanged(message.framed, this.#more);
     return this.#replace(typeof replacement === "string" ? utf8Bytes(replacement) : replacement, message);
   }
 
-  #replaceBy(outcome: unknown, message: GrpcMessage): Soon<Step> {
+  #replaceBy(returned: unknown, message: GrpcMessage): Soon<Step> {
     const { schema } = this.#grpc;
-    if (typeof outcome !== "object" || outcome === null)
-      return this.#invalid(`${nameKind(outcome)}, must be a message, an effect or nothing`);
+    if (typeof returned !== "object" || returned === null)
+      return this.#invalid(`${nameKind(returned)}, must be a message, an effect or nothing`);
     let bytes: Uint8Array;
     try {
-      bytes = toBinary(schema, outcome as never);
+      bytes = toBinary(schema, returned as never);
     } catch {
       return this.#invalid(`a value that cannot be written as ${schema.typeName}`);
     }
     // The encoder writes U+FFFD for text that is not valid Unicode.
     const mayBeWrong = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(REPLACEMENT);
-    const problem = mayBeWrong ? refuseTextsOf(outcome) : undefined;
+    const problem = mayBeWrong ? refuseTextsOf(returned) : undefined;
     return problem === undefined
       ? this.#replace(bytes, message)
       : this.#invalid(`a ${schema.typeName} whose ${problem}`);

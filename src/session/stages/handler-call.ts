@@ -82,14 +82,14 @@ export class HandlerCall implements CoderRoom {
    *
    * @param held Holds more of the handler's input than {@link lend} has counted.
    */
-  run(handler: () => unknown, next: (outcome: unknown) => Soon<Step>, held?: HeldRoom): Soon<Step> {
+  run(handler: () => unknown, next: (returned: unknown) => Soon<Step>, held?: HeldRoom): Soon<Step> {
     // An earlier stage may have waited, and the body may have been closed meanwhile.
     if (this.body.isClosed) return NOTHING;
     try {
-      const outcome = holdingIn(this, handler);
-      if (isThenable(outcome)) return this.#settle(Promise.resolve(outcome), next, held);
+      const returned = holdingIn(this, handler);
+      if (isThenable(returned)) return this.#settle(Promise.resolve(returned), next, held);
       this.#lent?.give();
-      return next(outcome);
+      return next(returned);
     } catch (cause) {
       this.#lent?.give();
       return endedBy(this.threw(cause));
@@ -97,8 +97,8 @@ export class HandlerCall implements CoderRoom {
   }
 
   async #settle(
-    outcome: Promise<unknown>,
-    next: (outcome: unknown) => Soon<Step>,
+    returned: Promise<unknown>,
+    next: (returned: unknown) => Soon<Step>,
     held: HeldRoom | undefined,
   ): Promise<Step> {
     this.#timing.mayWait = true;
@@ -106,14 +106,14 @@ export class HandlerCall implements CoderRoom {
     this.#uncounted = 0;
     // This happens once. From now on the input of this handler is counted before each call.
     const cap = this.lend(uncounted);
-    this.#lent?.useUntil(outcome);
-    held?.useUntil(outcome);
+    this.#lent?.useUntil(returned);
+    held?.useUntil(returned);
     if (cap !== undefined) {
-      outcome.catch(() => undefined);
+      returned.catch(() => undefined);
       return endedBy(this.faults.overLimit(cap));
     }
     try {
-      const value = await outcome;
+      const value = await returned;
       this.#lent?.give();
       return await next(value);
     } catch (cause) {
@@ -125,13 +125,13 @@ export class HandlerCall implements CoderRoom {
   /**
    * Adds what a handler returned to the work on the message. Returns what ends the body, or the effects on its bytes.
    */
-  fold(outcome: unknown, place: EffectPlace, source?: SourceText): StageEnd | BodyEffects {
-    if (outcome === undefined) return NO_EFFECTS;
+  fold(returned: unknown, place: EffectPlace, source?: SourceText): StageEnd | BodyEffects {
+    if (returned === undefined) return NO_EFFECTS;
     const { work, takesHeaderChanges } = this.body;
     const before = work.headerChanges.length;
     const cleared = work.clearRouteCache;
     work.place = place;
-    const folded = this.#chain.fold(outcome, this.index, work, source);
+    const folded = this.#chain.fold(returned, this.index, work, source);
     if (folded !== undefined && folded.kind !== "body") return folded;
     const isChanged = work.headerChanges.length > before || work.clearRouteCache !== cleared;
     const refusal = isChanged && (takesHeaderChanges ? this.#refuseRouting() : this.#tooLate());

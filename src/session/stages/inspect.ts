@@ -36,8 +36,8 @@ export class InspectStage implements BodyStage {
     if (end === undefined || this.#limit.exceeded || !this.#began) return NOTHING;
     return this.#call.run(
       () => end.call(this.#handler, this.#call.tx as never),
-      (outcome) => {
-        const effects = this.#call.fold(outcome, "inspectEnd");
+      (returned) => {
+        const effects = this.#call.fold(returned, "inspectEnd");
         return effects.kind === "body" ? NOTHING : endedBy(effects);
       },
     );

@@ -120,7 +120,7 @@ export class WholeStage implements BodyStage {
     const handle = this.#handler.handle as (value: unknown, tx: unknown) => unknown;
     return this.#call.run(
       () => handle.call(this.#handler, read.value, this.#call.tx),
-      (outcome) => this.#handled(outcome, given),
+      (returned) => this.#handled(returned, given),
       this.#held,
     );
   }
@@ -144,9 +144,9 @@ export class WholeStage implements BodyStage {
     return "problem" in parsed ? endedBy(faults.fault("body_not_json", `the body ${parsed.problem}`)) : parsed;
   }
 
-  #handled(outcome: unknown, given: GivenBody): Soon<Step> {
+  #handled(returned: unknown, given: GivenBody): Soon<Step> {
     const source = new SourceText(given, this.#charset, this.#handler.read);
-    const effects = this.#call.fold(outcome, this.#call.body.phase, () => source.json);
+    const effects = this.#call.fold(returned, this.#call.body.phase, () => source.json);
     if (effects.kind !== "body") return endedBy(effects);
     const { replacement } = effects;
     if (replacement instanceof Uint8Array) {

@@ -10,7 +10,7 @@ import type {
 import { type Answer, CONTINUE } from "../../../src/protocol/answers/answer.ts";
 import { toImmediateResponse } from "../../../src/protocol/answers/immediate-response.ts";
 import { declareEnvoy } from "../../../src/protocol/envoy-declaration.ts";
-import { Exchange } from "../../../src/protocol/exchange/exchange.ts";
+import { MessageExchange } from "../../../src/protocol/exchange/exchange.ts";
 import type { ModeOverride } from "../../../src/protocol/mode-override.ts";
 import type { HeaderPhase } from "../../../src/protocol/phase.ts";
 import { bodyModes, bodyOf, type Envelope, type HeaderPairs, headersOf, trailersOf } from "../messages.ts";
@@ -19,17 +19,17 @@ const LENGTH: HeaderPairs = [["content-length", "4"]];
 
 function open(
   declared: Parameters<typeof declareEnvoy>[0] = { allowModeOverride: true, bufferLimitBytes: 1024 },
-): Exchange {
-  return new Exchange({ declaration: declareEnvoy(declared) });
+): MessageExchange {
+  return new MessageExchange({ declaration: declareEnvoy(declared) });
 }
 
-function answered(exchange: Exchange, message: ProcessingRequest, answer: Answer = CONTINUE) {
+function answered(exchange: MessageExchange, message: ProcessingRequest, answer: Answer = CONTINUE) {
   const accepted = exchange.accept(message);
   if (accepted.kind !== "message") throw new Error(JSON.stringify(accepted));
   return exchange.answer(accepted.message, answer);
 }
 
-function overridden(exchange: Exchange, phase: HeaderPhase, message: ProcessingRequest, wanted: ModeOverride) {
+function overridden(exchange: MessageExchange, phase: HeaderPhase, message: ProcessingRequest, wanted: ModeOverride) {
   const accepted = exchange.accept(message);
   if (accepted.kind !== "message") throw new Error(JSON.stringify(accepted));
   const modeOverride = exchange.resolveModeOverride(wanted, phase);
@@ -166,7 +166,7 @@ describe("an extension of a timeout", () => {
     expect([$typeName, response.case]).toEqual(["envoy.service.ext_proc.v3.ProcessingResponse", undefined]);
     expect(overrideMessageTimeout).toMatchObject({ seconds: 0n, nanos: 750_000_000 });
     expect([rest.dynamicMetadata, rest.modeOverride, rest.typedDynamicMetadata]).toEqual([undefined, undefined, {}]);
-    expect(exchange.owed).toBe(1);
+    expect(exchange.unanswered).toBe(1);
   });
 
   test("an extension of a timeout is granted once for each message that waits", () => {
@@ -203,7 +203,7 @@ describe("an extension of a timeout", () => {
 });
 
 describe("an immediate response", () => {
-  const obstacleAfter = (exchange: Exchange, ...messages: readonly ProcessingRequest[]) => {
+  const obstacleAfter = (exchange: MessageExchange, ...messages: readonly ProcessingRequest[]) => {
     for (const message of messages) answered(exchange, message);
     return exchange.immediateObstacle;
   };
