@@ -39,7 +39,7 @@ export const CLIENT_ATTACKS = [
     run: (battle) => stalledBodies(battle, "br", brotli()),
     // 500: the decoder had its turn, and too little time was left for its 160 pieces (handler_timeout).
     right: /^(?:open at the end|413|500|503|closed|ECONNRESET)$/,
-    counted: /^ext_proc_memory_refusals_total\{kind="bodies"\}/,
+    counted: /^ext_proc_(?:memory_refusals_total\{kind="bodies"\}|body_refusals_total\{cap="total")/,
   },
   {
     name: "stalled-zstd",
