@@ -2,23 +2,20 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ProcessingRequestSchema } from "../../gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { frame, grpcMessage, headers, TYPE } from "../soak/frames.mjs";
-import { CALL } from "../soak/messages.mjs";
+import { CALL, OPEN } from "../soak/messages.mjs";
 
+const utf8 = new TextEncoder();
 const HEADER_LIST = [
   [":authority", "shop.example.com"],
   [":path", "/api/orders"],
   [":method", "POST"],
   [":scheme", "https"],
   ["content-type", "text/plain"],
-];
+].map(([key = "", value]) => ({ key, rawValue: utf8.encode(value) }));
 const FULL_DUPLEX_STREAMED = 4;
-const utf8 = new TextEncoder();
 
 /** Request headers without a body. The last frames are those that are followed. */
-export const HEADERS = {
-  frames: [Buffer.concat([headers(0, CALL), data({ case: "requestHeaders", value: headerMessage(true) })])],
-  answers: [1],
-};
+export const HEADERS = { frames: [OPEN], answers: [1] };
 
 /** Request headers and two chunks of a body that a handler changes. The second chunk is followed. */
 export const BODY = {
@@ -26,7 +23,7 @@ export const BODY = {
     Buffer.concat([
       headers(0, CALL),
       data(
-        { case: "requestHeaders", value: headerMessage(false) },
+        { case: "requestHeaders", value: { headers: { headers: HEADER_LIST }, endOfStream: false } },
         { requestBodyMode: FULL_DUPLEX_STREAMED, responseBodyMode: 0 },
       ),
     ]),
@@ -38,12 +35,6 @@ export const BODY = {
 
 function chunk() {
   return data({ case: "requestBody", value: { body: Buffer.alloc(1000, 97), endOfStream: false } });
-}
-
-/** @param {boolean} endOfStream */
-function headerMessage(endOfStream) {
-  const list = HEADER_LIST.map(([key, value]) => ({ key: key ?? "", rawValue: utf8.encode(value) }));
-  return { headers: { headers: list }, endOfStream };
 }
 
 /**

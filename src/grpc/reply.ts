@@ -1,6 +1,6 @@
 import { encodeHeaderBlock } from "../http2/hpack-encoder.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
-import { GRPC_PREFIX_BYTES } from "../protocol/grpc-framing.ts";
+import { GRPC_PREFIX_BYTES, writePrefix } from "../protocol/grpc-framing.ts";
 import { GrpcStatus } from "../protocol/grpc-status.ts";
 import type { EncodedAnswer } from "../wire/encode-answer.ts";
 import { metadataFields, type ReplyMetadata } from "./reply-metadata.ts";
@@ -30,7 +30,7 @@ export class GrpcReply {
     if (this.#ended) return true;
     this.#sendHeaders();
     return this.#stream.writeFrame(GRPC_PREFIX_BYTES + message.length, (target, at) => {
-      message.copyTo(target, writePrefix(target, at, message.length));
+      message.copyTo(target, writePrefix(target, at, 0, message.length));
     });
   }
 
@@ -64,14 +64,4 @@ function statusFields(status: number, message: string): [string, string][] {
   // A client that compressed must learn that it must not.
   if (status === GrpcStatus.UNIMPLEMENTED) fields.push(["grpc-accept-encoding", "identity"]);
   return fields;
-}
-
-/** Writes the prefix of an uncompressed message, and returns the offset after it. */
-function writePrefix(target: Uint8Array, at: number, length: number): number {
-  target[at] = 0;
-  target[at + 1] = length >>> 24;
-  target[at + 2] = length >>> 16;
-  target[at + 3] = length >>> 8;
-  target[at + 4] = length;
-  return at + GRPC_PREFIX_BYTES;
 }

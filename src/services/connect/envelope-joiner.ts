@@ -1,4 +1,4 @@
-import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
+import { GRPC_PREFIX_BYTES, lengthInPrefix } from "../../protocol/grpc-framing.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
 /**
@@ -16,7 +16,7 @@ export class EnvelopeJoiner {
 
   /** The length that the incomplete envelope announces for its message; undefined until it is known. */
   get announcedBytes(): number | undefined {
-    return this.heldBytes < GRPC_PREFIX_BYTES ? undefined : announcedIn(this.#held.head, 0);
+    return this.heldBytes < GRPC_PREFIX_BYTES ? undefined : lengthInPrefix(this.#held.head, 0);
   }
 
   /** Takes bytes, and yields the envelopes that they complete. */
@@ -25,7 +25,7 @@ export class EnvelopeJoiner {
     while (at < bytes.length) {
       const start = at;
       if (this.heldBytes === 0 && bytes.length - at >= GRPC_PREFIX_BYTES) {
-        at += GRPC_PREFIX_BYTES + announcedIn(bytes, at);
+        at += GRPC_PREFIX_BYTES + lengthInPrefix(bytes, at);
         if (at <= bytes.length) {
           yield bytes.subarray(start, at);
           continue;
@@ -45,8 +45,4 @@ export class EnvelopeJoiner {
   rest(): Uint8Array {
     return this.#held.take();
   }
-}
-
-function announcedIn(bytes: Uint8Array, at: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(1);
 }

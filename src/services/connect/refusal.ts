@@ -1,4 +1,5 @@
 import { Code } from "@connectrpc/connect";
+import { withPrefix } from "../../protocol/grpc-framing.ts";
 import { bodyOf, type ConnectAnswer, type ConnectRequest } from "./connect-handler.ts";
 
 /** The codes with which calls are rejected: their names in Connect's JSON, and their HTTP statuses. */
@@ -40,10 +41,5 @@ const encoder = new TextEncoder();
 const END_STREAM_FLAG = 2;
 
 function endOfStream(end: unknown): Uint8Array {
-  const json = encoder.encode(JSON.stringify(end));
-  const bytes = new Uint8Array(5 + json.length);
-  bytes[0] = END_STREAM_FLAG;
-  new DataView(bytes.buffer).setUint32(1, json.length);
-  bytes.set(json, 5);
-  return bytes;
+  return withPrefix(END_STREAM_FLAG, encoder.encode(JSON.stringify(end)));
 }

@@ -8,7 +8,7 @@ import type { AnyGrpcHandlers } from "../../processor/body-claims.ts";
 import { DEFAULT_MAX_BYTES } from "../../processor/body-handler.ts";
 import { effectData } from "../../processor/effect.ts";
 import type { MessageExchange } from "../../protocol/exchange/exchange.ts";
-import { GRPC_PREFIX_BYTES } from "../../protocol/grpc-framing.ts";
+import { GRPC_PREFIX_BYTES, lengthInPrefix, withPrefix } from "../../protocol/grpc-framing.ts";
 import { header, headerFields, isGrpc } from "../../protocol/headers/headers.ts";
 import { type BodyPhase, directionOf } from "../../protocol/phase.ts";
 import { refuseTextsOf } from "../../text/escaped-text.ts";
@@ -160,7 +160,7 @@ export class GrpcStage implements BodyStage {
     let all = this.#held[0] as BodyBytes;
     if (all.length < GRPC_PREFIX_BYTES) all = this.#join();
     const flag = all[0] ?? 0;
-    const length = new DataView(all.buffer, all.byteOffset + 1, 4).getUint32(0);
+    const length = lengthInPrefix(all, 0);
     if (flag > 1) return this.#malformed("a gRPC message has an unknown flag");
     if (length > this.#maxBytes) return this.#call.faults.overLimit("body", this.#maxBytes);
     const end = GRPC_PREFIX_BYTES + length;
@@ -264,12 +264,7 @@ export class GrpcStage implements BodyStage {
   }
 
   #frame(bytes: Uint8Array, flag: number): BodyBytes {
-    if (this.#unframed) return plainBytes(bytes);
-    const framed = new Uint8Array(GRPC_PREFIX_BYTES + bytes.length);
-    framed[0] = flag;
-    new DataView(framed.buffer, 1, 4).setUint32(0, bytes.length);
-    framed.set(bytes, GRPC_PREFIX_BYTES);
-    return framed;
+    return this.#unframed ? plainBytes(bytes) : withPrefix(flag, bytes);
   }
 
   #malformed(problem: string, cause?: unknown): StageEnd {
