@@ -158,6 +158,7 @@ export class Session implements AnswerOwner, ChainOwner {
   answered(message: PhaseMessage, answer: RunResult): void {
     const queue = this.#queues.of(directionOf(message.case));
     queue.awaited = undefined;
+    if (this.#bodies?.hasUnseen) this.#reportUnseen(this.#bodies);
     this.#settle(message, answer);
     this.#takeWaiting(queue);
     this.#endIfDone();
@@ -236,7 +237,6 @@ export class Session implements AnswerOwner, ChainOwner {
   }
 
   #settle(message: PhaseMessage, answer: RunResult): void {
-    if (this.#bodies?.hasUnseen) this.#reportUnseen(this.#bodies);
     if (answer.kind === "held") return;
     if (answer.kind === "fault") {
       this.#failed(answer, message);

@@ -58,9 +58,10 @@ export class BrotliTurns {
    */
   end(largeDecoder?: object): void {
     const nowMs = performance.now();
-    this.#restsAfter = largeDecoder ?? this.#restsAfter;
-    if (largeDecoder !== undefined)
+    if (largeDecoder !== undefined) {
+      this.#restsAfter = largeDecoder;
       this.#restsUntilMs = nowMs + Math.min(REST_FACTOR * (nowMs - this.#stepBeganMs), LONGEST_REST_MS);
+    }
     this.#isStepping = false;
     if (!this.#isLooping) this.#next(nowMs);
   }

@@ -130,9 +130,8 @@ export class BodyPipeline {
   close(): void {
     this.#ended = true;
     this.#body.isClosed = true;
-    for (const { stage } of this.#stages) stage.close();
+    this.#dropStages();
     this.#output.close();
-    this.#stages = [];
   }
 
   #lostTailFrom(at: number): Soon<Fault | undefined> {
@@ -200,10 +199,7 @@ export class BodyPipeline {
     }
   }
 
-  /**
-   * A handler ended the body. In observability mode Envoy sends the rest of the body, and no handler sees that rest: a stage that
-   * had more output cannot go on.
-   */
+  /** No stage gets any more of the body. In observability mode Envoy sends the rest even if a handler ended the body. */
   #dropStages(): void {
     for (const { stage } of this.#stages) stage.close();
     this.#stages = [];
@@ -262,7 +258,7 @@ export class BodyPipeline {
   }
 
   #settle(): void {
-    for (const { stage } of this.#stages) stage.close();
+    this.#dropStages();
     this.#body.exchange.withhold(this.#body.direction, false);
   }
 }
