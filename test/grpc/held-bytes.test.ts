@@ -1,20 +1,12 @@
 import { expect, test } from "vitest";
 import { acceptGrpc } from "../../src/grpc/accept-grpc.ts";
 import { defineProcessor, setHeader } from "../../src/index.ts";
-import { data, END_STREAM, type Field, headers, rstStream, settings, windowUpdate } from "../http2/raw-frames.ts";
+import { data, END_STREAM, headers, PROCESS, rstStream, settings, windowUpdate } from "../http2/raw-frames.ts";
 import { TestServer } from "../http2/test-server.ts";
 import { bounded, fc } from "../property/seed.ts";
 import { bodyModes, bodyOf, headersOf } from "../protocol/messages.ts";
 import { patientRules } from "../session/patient-rules.ts";
 import { requestBytes } from "./fake-stream.ts";
-
-const PROCESS: readonly Field[] = [
-  [":method", "POST"],
-  [":scheme", "http"],
-  [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
-  [":authority", "a"],
-  ["content-type", "application/grpc"],
-];
 
 /** Handlers that answer at once, in the next turn, when the test decides, or never. */
 function processor(gate: Promise<void>) {

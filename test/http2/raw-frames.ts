@@ -87,6 +87,15 @@ export const REQUEST: readonly Field[] = [
   [":authority", "test"],
 ];
 
+/** A call of Process, as Envoy begins it. */
+export const PROCESS: readonly Field[] = [
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
+  [":authority", "a"],
+  ["content-type", "application/grpc"],
+];
+
 /** A header block of literals that do not use the tables (RFC 7541 section 6.2.2). */
 export function block(fields: readonly Field[]): Buffer {
   return Buffer.concat(fields.map(([name, value]) => literal(name, value)));

@@ -8,7 +8,7 @@ import { hello } from "../../src/builtin/hello.ts";
 import { defineProcessor, type Processor } from "../../src/index.ts";
 import { grpcFrame } from "../grpc/framing.ts";
 import type { RawClient } from "../http2/raw-client.ts";
-import { data, END_STREAM, type Field, frame, headers, literal, TYPE } from "../http2/raw-frames.ts";
+import { data, END_STREAM, type Field, frame, headers, literal, PROCESS, TYPE } from "../http2/raw-frames.ts";
 import { connectRaw } from "../http2/test-server.ts";
 import { bodyModes } from "../protocol/messages.ts";
 import { type StartedServer, serverForTest } from "../server/start-server.ts";
@@ -35,14 +35,6 @@ function get(path: string): Field[] {
     [":authority", "a"],
   ];
 }
-
-const PROCESS: readonly Field[] = [
-  [":method", "POST"],
-  [":scheme", "http"],
-  [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
-  [":authority", "a"],
-  ["content-type", "application/grpc"],
-];
 
 const framed = (message: ProcessingRequest) => grpcFrame(toBinary(ProcessingRequestSchema, message));
 const ids = Array.from({ length: STREAMS }, (_, n) => 2 * n + 1);

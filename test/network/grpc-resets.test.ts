@@ -6,17 +6,10 @@ import { defineProcessor } from "../../src/processor/definition.ts";
 import { requestBytes } from "../grpc/fake-stream.ts";
 import { grpcFrame } from "../grpc/framing.ts";
 import { RawClient } from "../http2/raw-client.ts";
-import { data, type Field, headers } from "../http2/raw-frames.ts";
+import { data, type Field, headers, PROCESS } from "../http2/raw-frames.ts";
 import { headersOf } from "../protocol/messages.ts";
 import { serverForTest } from "../server/start-server.ts";
 
-const PROCESS: readonly Field[] = [
-  [":method", "POST"],
-  [":scheme", "http"],
-  [":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"],
-  [":authority", "a"],
-  ["content-type", "application/grpc"],
-];
 const MESSAGE = requestBytes(headersOf("requestHeaders"));
 /** Streams that may break gRPC's rules: fewer than the default, so that the test does not depend on the machine's speed. */
 const BURST = 500;
