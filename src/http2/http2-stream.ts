@@ -77,7 +77,7 @@ export interface Http2Stream {
    * ones are not copied.
    *
    * Returns false if more than streamQueueHighWaterBytes wait. The bytes are still kept, but the next ones should wait
-   * for onWritable. If there is no room for bytes that must wait (Http2Memory), they are dropped, and the stream is
+   * for onWritable. Bytes that must wait and do not fit (Http2Memory) are dropped, and the stream is
    * reset with ENHANCE_YOUR_CALM in the next turn.
    *
    * @throws TypeError before respond().
@@ -116,7 +116,7 @@ export interface Http2Stream {
 
   /**
    * Counts received bytes that the handler keeps after this call, such as half a message: for the connection and for
-   * the server (Http2Memory). Returns false if there is no room for them: then they are not counted, and the handler
+   * the server (Http2Memory). Returns false if they do not fit: then they are not counted, and the handler
    * must drop them. Bytes that are still counted when the stream is over count as dropped then.
    */
   holdReceived(bytes: number): boolean;

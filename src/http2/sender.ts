@@ -288,7 +288,7 @@ export class Sender {
   }
 
   /**
-   * Makes room for this number of bytes in the memory account. Returns false if there is no room, or if they are above
+   * Makes room for this number of bytes in the memory account. Returns false if they do not fit, or if they are above
    * the high-water mark.
    */
   #raiseTo(bytes: number): boolean {

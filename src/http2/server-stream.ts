@@ -291,7 +291,7 @@ export class ServerStream implements Http2Stream {
     this.queuedBytes = 0;
   }
 
-  /** Stops sending, because there is no room for another answer. The handler is notified after its current call. */
+  /** Stops sending: the memory for answers is full. The handler is notified after its current call. */
   #shed(): void {
     if (this.queuedBytes > 0) this.#dropQueue();
     this.#ending = null;

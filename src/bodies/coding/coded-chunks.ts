@@ -30,7 +30,7 @@ function throwIf(failure: CodingFailure | undefined): void {
   if (failure !== undefined) throw new CodingError(failure);
 }
 
-/** Pieces, and at their end why there are no more: undefined if nothing failed. */
+/** Pieces, and the failure that ended them; undefined if nothing failed. */
 export type HandedOver = AsyncGenerator<Piece, CodingFailure | undefined, undefined>;
 
 /** Begins work that delivers pieces, and hands them over one by one. It waits until the next piece is requested. */

@@ -107,7 +107,7 @@ export class Coder {
 
   /** Ends the coding early. */
   fail(failure: CodingFailure): void {
-    // There is no event for the end of a step if the engine is closed.
+    // A closed engine does not say when its step ends.
     if (this.#hasTurn) setTimeout(() => brotliTurns.end(this.#largeDecoder), LONGEST_STEP_MS);
     this.#hasTurn = false;
     this.#failure ??= failure;

@@ -80,7 +80,7 @@ export class DescriptorWatch {
   shortages = 0;
   readonly #timer: NodeJS.Timeout;
 
-  /** @param onShortage Called each time that there is no free descriptor, with the system's error code. */
+  /** @param onShortage Called each time that all descriptors are in use, with the system's error code. */
   constructor(onShortage: (code: string) => void, intervalMs = WATCH_INTERVAL_MS) {
     this.#timer = setInterval(() => {
       try {

@@ -126,7 +126,7 @@ function tellClientErrors(server: Server, onFailure: Http1Options["onFailure"]):
   server.emit = (event: string, ...args: unknown[]) => {
     const reason = event === "clientError" ? failureOf(args[0]) : undefined;
     if (reason !== undefined) onFailure?.(reason);
-    // Returns false because there is no listener. Then Node answers.
+    // False: nothing listens, so Node answers.
     return emit(event, ...args);
   };
 }

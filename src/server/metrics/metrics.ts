@@ -39,7 +39,7 @@ export interface MetricSources extends ConnectionMetricSources {
   readonly memory: MemoryAccount;
   /** Counts bodies that were too large, and has the cap of one transaction. */
   readonly bodyBudget: BodyBudget;
-  /** Lines of the decision log that were left out; undefined if there is no such log. */
+  /** Lines of the decision log that were left out; undefined without such a log. */
   readonly decisionsLeftOut: (() => number) | undefined;
   /** The log output of the process. */
   readonly logOutput: Pick<LogOutput, "lost" | "waitingBytes">;

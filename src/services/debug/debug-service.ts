@@ -60,7 +60,7 @@ export function debugService(
       if (isCutOff(result)) throw new ConnectError(`requests: ${CUT_OFF}`, Code.InvalidArgument);
       // The answers do not distinguish a 500 of the author from the 500 of a fault.
       if (fault) responseHeader.set(FAULT_METADATA, fault.code);
-      // After a fault the remaining handlers did not run, so there are no warnings about them.
+      // After a fault the remaining handlers did not run, so warnings about them would be wrong.
       return { responses, warnings: fault ? [] : watched.warnings };
     },
   };
